@@ -1,0 +1,40 @@
+"""What a person did wrong, said in one message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """A mistake of the user's: what is wrong, where, what is allowed and what to type next.
+
+    The command line prints it without a traceback and exits with code 2.
+    """
+
+    def __init__(self, what: str, *, where: str = "", allowed: str = "", hint: str = "") -> None:
+        self.what, self.where, self.allowed, self.hint = what, where, allowed, hint
+        super().__init__(what, where, allowed, hint)
+
+    def __str__(self) -> str:
+        lines = [f"{self.where}: {self.what}" if self.where else self.what]
+        if self.allowed:
+            lines.append(f"  allowed: {self.allowed}")
+        if self.hint:
+            lines.append(f"  try: {self.hint}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.what, self.where, self.allowed, self.hint)
+
+
+def _rebuild(cls: type[UserError], what: str, where: str, allowed: str, hint: str) -> UserError:
+    return cls(what, where=where, allowed=allowed, hint=hint)
+
+
+def unknown(kind: str, name: str, known: Iterable[str], *, where: str = "", hint: str = "") -> UserError:
+    """The error for a name that is not one of `known`, with the nearest ones suggested."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    what = f"unknown {kind} {name!r}" + (f"; did you mean {' or '.join(map(repr, close))}?" if close else "")
+    return UserError(what, where=where, allowed=", ".join(names), hint=hint)

@@ -1,0 +1,64 @@
+"""The model ids, known without importing torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from grape_bench.errors import UserError, unknown
+from grape_bench.registry import Registry, is_file_reference, split_file_reference
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MODELS: Registry[Callable[..., nn.Module]] = Registry(
+    "model",
+    {
+        "mlp": "grape_bench.models.mlp:MLP",
+        "cnn": "grape_bench.models.cnn:CNN",
+        "lenet": "grape_bench.models.lenet:LeNet",
+        "resnet20": "grape_bench.models.cifar_resnet:resnet20",
+        "resnet56": "grape_bench.models.cifar_resnet:resnet56",
+    },
+    group="grape_bench.models",
+)
+"""Networks with a name of their own: called as `factory(shape=..., classes=..., **args)`."""
+
+SOURCES: Registry[Callable[..., nn.Module]] = Registry(
+    "model source",
+    {
+        "timm": "grape_bench.models.timm:build",
+        "hf": "grape_bench.models.hugging_face:build",
+        "torchvision": "grape_bench.models.torchvision:build",
+    },
+    group="grape_bench.model_sources",
+)
+"""Libraries of networks, written `source:name`: called as `build(name, shape=..., classes=..., args=...)`."""
+
+
+def split_source(model_id: str) -> tuple[str, str]:
+    """`"timm:resnet18"` as `("timm", "resnet18")`, `"mlp"` as `("", "mlp")`."""
+    source, colon, name = model_id.partition(":")
+    return (source, name) if colon else ("", model_id)
+
+
+def check_name(model_id: str) -> None:
+    """Raise UserError where `model_id` cannot name a model; does not import torch.
+
+    The names inside a library are checked when the model is built.
+    """
+    if is_file_reference(model_id):
+        split_file_reference(model_id)
+        return
+    source, name = split_source(model_id)
+    if not source:
+        if name not in MODELS:
+            raise unknown("model", name, MODELS, hint=f"timm:{name or 'resnet18'}")
+        return
+    if source not in SOURCES:
+        raise unknown("model source", source, SOURCES, where=model_id)
+    if not name:
+        raise UserError("a source without a name", where=repr(model_id), hint=EXAMPLES.get(source, ""))
+
+
+EXAMPLES = {"timm": "timm:resnet18", "hf": "hf:vit", "torchvision": "torchvision:resnet18"}

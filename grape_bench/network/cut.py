@@ -1,0 +1,78 @@
+"""Cut the network at its blocks and join their backward passes to the one of the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from grape_bench.network.block import Block
+from grape_bench.network.passes import Pass
+
+Signal = Callable[[Block, Tensor], Tensor]
+"""(block with its output, error dL/dy_hat) -> what stands for dL/dh, shaped like the block's output."""
+
+
+class CutPass(Pass):
+    """Each block's output is detached downstream and gets its gradient from `signal` instead.
+
+    An ordinary `loss.backward()` drives it: the join hands the error that arrives at the network's output to
+    one scalar token per block, and a token's backward asks for that block's signal when autograd reaches it.
+    Blocks made later come first, so one signal is alive at a time, and each block's graph is independent.
+    """
+
+    def __init__(self, signal: Signal) -> None:
+        self.signal = signal
+        self.error: Tensor | None = None
+        self._tokens: list[Tensor] = []
+
+    def cut(self, block: Block, output: Tensor) -> Tensor:
+        """The output as a constant; its graph is kept for the signal."""
+        if output.requires_grad:
+            self._tokens.append(_Cut.apply(output, block, self))
+        return output.detach()
+
+    def join(self, logits: Tensor) -> Tensor:
+        """The output itself, whose backward starts that of every block."""
+        tokens, self._tokens = self._tokens, []
+        joined: Tensor = _Join.apply(self, logits, *tokens)
+        return joined
+
+
+class _Cut(torch.autograd.Function):
+    """A block's output -> a token; backward: the token's (meaningless) gradient -> the block's signal."""
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, block: Block, owner: CutPass) -> Tensor:
+        ctx.block, ctx.owner = block.at(output.detach()), owner
+        return output.new_zeros(())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, _: Tensor) -> tuple[Tensor, None, None]:
+        block, error = ctx.block, ctx.owner.error
+        signal = ctx.owner.signal(block, error)
+        if signal.shape != block.output.shape:
+            raise ValueError(
+                f"the signal for block {block.name!r} has shape {tuple(signal.shape)}; "
+                f"its output has {tuple(block.output.shape)}"
+            )
+        return signal.to(block.output.dtype), None, None
+
+
+class _Join(torch.autograd.Function):
+    """(logits, tokens) -> logits; backward: e -> (e, a gradient per token so that each is visited)."""
+
+    @staticmethod
+    def forward(ctx: Any, owner: CutPass, logits: Tensor, *tokens: Tensor) -> Tensor:
+        ctx.owner, ctx.tokens = owner, len(tokens)
+        return logits.view_as(logits)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
+        ctx.owner.error = error
+        return None, error, *[error.new_zeros(()) for _ in range(ctx.tokens)]

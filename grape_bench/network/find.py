@@ -1,0 +1,161 @@
+"""Find the blocks of an unmodified network: the repeated modules between which it can be cut cleanly."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from grape_bench.errors import UserError
+from grape_bench.network.block import Block
+from grape_bench.network.graph import FlowGraph, flow_graph
+from grape_bench.network.trace import Call, Node, Trace
+
+Kind = type[nn.Module]
+
+
+def find_blocks(
+    model: nn.Module, trace: Trace, globs: Sequence[str] = (), granularity: str = "block"
+) -> list[Block]:
+    """The blocks of `model`, from the input to the output.
+
+    `globs` (patterns of module names, as `"layers.*"`) override the search. Granularity `"block"` cuts between
+    the repeated modules; `"layer"` cuts at every linear map inside them too, but not inside attention (Launay
+    et al. 2020). Raises UserError when there is nothing to cut.
+    """
+    if granularity not in ("block", "layer"):
+        raise UserError(f"unknown granularity {granularity!r}", allowed="block, layer")
+    calls = [call for call in trace.calls if call.name and call.node is not trace.output]
+    chosen = _named(calls, globs) if globs else _repeated(calls, trace)
+    if granularity == "layer":
+        chosen = _with_layers(chosen, calls)
+    if not chosen:
+        raise UserError(
+            f"{type(model).__name__} has no repeated modules between which it can be cut cleanly",
+            allowed="module names or patterns of them, as blocks=['layers.*']",
+            hint="[name for name, _ in model.named_modules()] lists the names",
+        )
+    return [Block(call.name, call.module, call.shape[1:]) for call in chosen]
+
+
+def _named(calls: list[Call], globs: Sequence[str]) -> list[Call]:
+    for glob in globs:
+        if not any(fnmatchcase(call.name, glob) for call in calls):
+            names = ", ".join(call.name for call in calls)
+            raise UserError(f"no module that is called once in a forward matches {glob!r}", allowed=names)
+    return [call for call in calls if any(fnmatchcase(call.name, glob) for glob in globs)]
+
+
+def _repeated(calls: list[Call], trace: Trace) -> list[Call]:
+    """The clean calls of the classes that are repeated among siblings, at the finest level of nesting."""
+    clean_nodes = _clean_nodes(calls, trace)
+    weighty = [call for call in calls if _has_weights(call.module)]
+    clean = [call for call in weighty if call.node in clean_nodes]
+    kinds = _finest(_repeated_kinds(clean, weighty), clean)
+    layers = {type(call.module) for call in clean if _is_leaf(call.module)}
+    if not kinds or kinds & layers:
+        kinds |= layers
+    return _extended([call for call in clean if type(call.module) in kinds], calls, clean_nodes)
+
+
+def _clean_nodes(calls: list[Call], trace: Trace) -> set[Node]:
+    """Nodes clean in the whole graph, or once a second input of the network counts as given.
+
+    In an encoder-decoder every decoder block reads the encoder's output, so none of them dominates it; but that
+    output is cut itself, and with it given the decoder is a chain of its own.
+    """
+    graph = flow_graph(trace.output, trace.entries)
+    clean = graph.clean()
+    side = _side_inputs([call.node for call in calls if call.node in clean], graph, trace.entries)
+    return clean | flow_graph(trace.output, trace.entries, constant=side).clean() if side else clean
+
+
+def _side_inputs(nodes: list[Node], graph: FlowGraph, entries: set[Node]) -> list[Node]:
+    """The outermost of `nodes` that some input of the network reaches the output without."""
+    roots = {node for node in entries if node in graph.below and not graph.below[node]}
+    reached = {node: graph.subtree(node) for node in dict.fromkeys(nodes)}
+    partial = [node for node, below in reached.items() if not roots <= below]
+    return [
+        node for node in partial if not any(node in reached[other] for other in partial if other is not node)
+    ]
+
+
+def _repeated_kinds(clean: list[Call], weighty: list[Call]) -> set[Kind]:
+    """Classes with two clean siblings in one container; those that are clean wherever they occur, if any are."""
+    siblings: dict[tuple[str, Kind], int] = defaultdict(int)
+    for call in clean:
+        siblings[call.name.rpartition(".")[0], type(call.module)] += 1
+    repeated = {kind for (_, kind), count in siblings.items() if count > 1}
+    names = {call.name for call in clean}
+    unclean = {type(call.module) for call in weighty if call.name not in names}
+    return repeated - unclean or repeated
+
+
+def _finest(kinds: set[Kind], clean: list[Call]) -> set[Kind]:
+    """`kinds` without those that hold others of them and have most of their weights in these."""
+    chosen = [call for call in clean if type(call.module) in kinds]
+    outer = set()
+    for kind in kinds:
+        own = [call for call in chosen if type(call.module) is kind]
+        inner = {
+            id(p): p.numel()
+            for call in own
+            for other in _inside(call, chosen)
+            for p in other.module.parameters()
+        }
+        total = {id(p): p.numel() for call in own for p in call.module.parameters()}
+        if 2 * sum(inner.values()) >= sum(total.values()):
+            outer.add(kind)
+    kept = kinds - outer
+    held = {id(other) for call in chosen if type(call.module) in kept for other in _inside(call, chosen)}
+    return {
+        kind for kind in kept if any(id(call) not in held for call in chosen if type(call.module) is kind)
+    }
+
+
+def _inside(call: Call, others: Iterable[Call]) -> list[Call]:
+    return [other for other in others if other.name.startswith(call.name + ".")]
+
+
+def _extended(chosen: list[Call], calls: list[Call], clean: set[Node]) -> list[Call]:
+    """`chosen`, each bare layer among them followed up to its norm, activation and pooling.
+
+    The cut belongs after the nonlinearity, so that its derivative is part of the block (Nøkland 2016, eq. 2).
+    """
+    held = {id(call) for outer in chosen for call in _inside(outer, calls)}
+    position = {id(call): index for index, call in enumerate(calls)}
+    starts = [position[id(call)] for call in chosen]
+    extended = []
+    for call, start, end in zip(chosen, starts, [*starts[1:], len(calls)], strict=True):
+        follow = [
+            c for c in calls[start + 1 : end] if c.node in clean and _is_leaf(c.module) and id(c) not in held
+        ]
+        extended.append(follow[-1] if follow and _is_leaf(call.module) else call)
+    return extended
+
+
+def _with_layers(blocks: list[Call], calls: list[Call]) -> list[Call]:
+    attention = [call.name for call in calls if "attention" in type(call.module).__name__.lower()]
+    within = tuple(block.name + "." for block in blocks)
+    chosen = {block.name for block in blocks}
+    for call in calls:
+        exact = any(call.name.startswith(name + ".") for name in attention)
+        layer = _is_leaf(call.module) and _has_weights(call.module)
+        if call.name.startswith(within) and not exact and (layer or call.name in attention):
+            chosen.add(call.name)
+    nodes: dict[Node, Call] = {}
+    for call in calls:  # the last call of a node: a block rather than the layer it ends with
+        if call.name in chosen:
+            nodes[call.node] = call
+    return list(nodes.values())
+
+
+def _is_leaf(module: nn.Module) -> bool:
+    return next(module.children(), None) is None
+
+
+def _has_weights(module: nn.Module) -> bool:
+    """Whether a module transforms its input by weights: neither a norm's gains nor a table of embeddings."""
+    return not isinstance(module, nn.Embedding) and any(p.dim() > 1 for p in module.parameters())

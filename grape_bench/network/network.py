@@ -1,0 +1,207 @@
+"""A model seen as blocks, with the hooks that let a learning rule take part in its passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from grape_bench.errors import UserError
+from grape_bench.network.block import Block, remove_stored
+from grape_bench.network.graph import parameters_reached
+from grape_bench.network.passes import Pass
+from grape_bench.network.trace import Batch, Trace, scored_output
+from grape_bench.network.trees import first_activation, replace
+from grape_bench.streams import stream_seed
+
+if TYPE_CHECKING:
+    from grape_bench.rules.base import LearningRule
+
+Credit = Literal["rule", "exact", "frozen"]
+
+
+class Network:
+    """A model with a rule that fills its gradients; `grape_bench.attach` makes it.
+
+    While attached, a training forward (gradients enabled) is one pass of the rule, and an ordinary
+    `loss.backward()` leaves the rule's update direction in `.grad`. Under `no_grad` nothing happens.
+
+    `output_shape` is that of the error per sample: the logits', or for a vocabulary larger than the width
+    that of the features before the unembedding. `weights` are the linear maps' parameters as (module, name),
+    a tied one once for each of its places. `backward_passes` and `hidden_block_passes` count what
+    autograd really did: how often it started at the output, and how often it went on into a hidden block.
+    """
+
+    def __init__(self, model: nn.Module, traced: Trace, blocks: list[Block], seed: int = 0) -> None:
+        self.model, self.blocks, self.seed = model, blocks, seed
+        self.rule: LearningRule | None = None
+        self.backward_passes = self.hidden_block_passes = 0
+        self._head = model.get_submodule(traced.head)
+        width = _unembedding_width(self._head, traced.output_shape)
+        self._before_head = width is not None
+        self.output_shape = (*traced.output_shape[1:-1], width) if width else traced.output_shape[1:]
+        names = {block.name for block in blocks}
+        cuts = {call.node for call in traced.calls if call.name in names}
+        self._reached = parameters_reached([traced.output])
+        self._reached_by_head = parameters_reached([traced.output], stop=cuts)
+        self._reached_below = parameters_reached(cuts)
+        self._reached_exactly = parameters_reached([traced.output], past_linear=False)
+        used = {id(weight) for weight in traced.weights}
+        self.weights = [
+            (module, name)
+            for module in model.modules()
+            for name, parameter in module.named_parameters(recurse=False)
+            if id(parameter) in used
+        ]
+        self._generators: dict[tuple[str, str], torch.Generator] = {}
+        self._by_module = {block.module: block for block in blocks}
+        self._handles: list[Any] = []
+        self._pass: Pass | None = None
+        self._context: AbstractContextManager[object] | None = None
+
+    def use(self, rule: LearningRule) -> None:
+        """Hook `rule` in; when its set-up fails the model is left as it was."""
+        self.rule = rule
+        self._handles = [
+            self.model.register_forward_pre_hook(self._open, with_kwargs=True),
+            *(block.module.register_forward_hook(self._at_block) for block in self.blocks),
+            self._head.register_forward_pre_hook(self._at_features)
+            if self._before_head
+            else self._head.register_forward_hook(self._at_output),
+            self.model.register_forward_hook(self._close, always_call=True),
+        ]
+        try:
+            rule.setup(self)
+        except BaseException:
+            self.detach()
+            raise
+
+    def detach(self) -> None:
+        """Take the rule off: no hook and no buffer of it is left on the model."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        remove_stored(self.model)
+
+    def report(self) -> dict[str, Credit]:
+        """What each parameter gets: the rule's gradient, the exact one, or none (it is not trained)."""
+        if self.rule is None:
+            raise RuntimeError("no rule is attached")
+        trained = self.rule.credit(self)
+        return {
+            name: trained[id(parameter)] if parameter.requires_grad and id(parameter) in trained else "frozen"
+            for name, parameter in self.model.named_parameters()
+        }
+
+    def begin_epoch(self, batches: int) -> None:
+        """Tell the rule that an epoch of `batches` training steps begins (anchored rules need it)."""
+        if self.rule is not None:
+            self.rule.begin_epoch(self, batches)
+
+    def run(self, pass_: Pass, batch: Batch) -> Any:
+        """Forward `batch` in a pass of the caller's choice, the rule set aside; returns the model's output."""
+        args, kwargs = batch
+        outer = self._pass
+        with self._passing(pass_):
+            output = self.model(*args, **kwargs)
+        self._pass = outer
+        return output
+
+    @contextmanager
+    def _passing(self, pass_: Pass) -> Iterator[None]:
+        self._pass = pass_
+        try:
+            with pass_.around():
+                yield
+        finally:
+            self._pass = None
+
+    @property
+    def bp_fraction(self) -> float:
+        """Autograd passes through hidden blocks ÷ those that backpropagation would have made; NaN before any."""
+        possible = self.backward_passes * len(self.blocks)
+        return self.hidden_block_passes / possible if possible else float("nan")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's first parameter is."""
+        return next(self.model.parameters()).device
+
+    def generator(self, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
+        """The random generator of one of the rule's streams on `device`; it goes on where it was."""
+        key = stream, str(device)
+        if key not in self._generators:
+            self._generators[key] = torch.Generator(device).manual_seed(stream_seed(self.seed, stream))
+        return self._generators[key]
+
+    def credit(
+        self, hidden: Credit, exact: Literal["above the cuts", "after the last linear map"]
+    ) -> dict[int, Credit]:
+        """`id` of each parameter that the loss depends on -> "exact" for those at the output, else `hidden`.
+
+        A parameter in both places (tied embeddings) is not exact where the hidden part of its gradient is not.
+        """
+        top = self._reached_by_head if exact == "above the cuts" else self._reached_exactly
+        if hidden == "rule":
+            top = top - self._reached_below
+        return {parameter: "exact" if parameter in top else hidden for parameter in self._reached}
+
+    # The hooks, in the order in which a forward meets them.
+
+    def _open(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self._pass is None and self.rule is not None and torch.is_grad_enabled():
+            pass_ = self.rule.open_pass(self, (args, kwargs))
+            self._context = self._passing(pass_)
+            self._context.__enter__()
+
+    def _at_block(self, module: nn.Module, _: Any, output: Any) -> Any:
+        activation = first_activation(output)
+        if self._pass is None or activation is None:
+            return output
+        seen = self._pass.cut(self._by_module[module], activation)
+        if seen.requires_grad:
+            seen.register_hook(self._count_hidden)
+        return replace(output, activation, seen)
+
+    def _at_features(self, _: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (self._joined(args[0]), *args[1:])
+
+    def _at_output(self, module: nn.Module, _: Any, output: Any) -> Any:
+        logits = scored_output(output)
+        if self._pass is None or logits is None:
+            return output
+        if isinstance(output, dict) and output.get("loss") is not None:
+            raise UserError(
+                f"{type(module).__name__} computes its loss before the rule can see the output",
+                hint="call the model without labels and compute the loss from its logits",
+            )
+        return replace(output, logits, self._joined(logits))
+
+    def _joined(self, logits: Tensor) -> Tensor:
+        if self._pass is None:
+            return logits
+        joined = self._pass.join(logits)
+        if joined.requires_grad:
+            joined.register_hook(self._count_backward)
+        return joined
+
+    def _close(self, *_: Any) -> None:
+        if self._context is not None:
+            context, self._context = self._context, None
+            context.__exit__(None, None, None)
+
+    def _count_hidden(self, _: Tensor) -> None:
+        self.hidden_block_passes += 1
+
+    def _count_backward(self, _: Tensor) -> None:
+        self.backward_passes += 1
+
+
+def _unembedding_width(head: nn.Module, output_shape: tuple[int, ...]) -> int | None:
+    """The width of the features where the head maps tokens to a larger vocabulary, as Launay et al. (2020) cut it."""
+    if isinstance(head, nn.Linear) and len(output_shape) == 3 and head.out_features > head.in_features:
+        return head.in_features
+    return None

@@ -1,0 +1,76 @@
+"""Intercept the linear maps of any model where the operator meets its weight, not by swapping modules."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """One call of a linear operator: `apply(input, weight, bias)` is what the model asked for.
+
+    `apply` is linear in `input` and in `weight`, and adds `bias` (or nothing where it is None).
+    """
+
+    input: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    apply: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+
+class OperatorMode(TorchFunctionMode):
+    """While active, `linear_map` computes every linear map; functional calls and attention projections too."""
+
+    def linear_map(self, call: LinearMap) -> Tensor:
+        """The result of `call`."""
+        raise NotImplementedError
+
+    def __torch_function__(self, func: Any, _: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in _LINEAR:
+            return self.linear_map(_LINEAR[func](func, *args, **kwargs))
+        if func is F.multi_head_attention_forward:
+            with self:
+                return _own_body(func)(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+def _linear(
+    func: Any, input: Tensor, weight: Tensor, bias: Tensor | None = None, *rest: Any, **options: Any
+) -> LinearMap:
+    return LinearMap(input, weight, bias, lambda x, w, b: func(x, w, b, *rest, **options))
+
+
+def _addmm(func: Any, bias: Tensor, input: Tensor, weight: Tensor) -> LinearMap:
+    """`torch.addmm(bias, x, W)`, as Hugging Face's Conv1D calls it."""
+    return LinearMap(input, weight, bias, lambda x, w, b: x @ w if b is None else func(b, x, w))
+
+
+_LINEAR: dict[Any, Callable[..., LinearMap]] = {
+    F.linear: _linear,
+    **dict.fromkeys((F.conv1d, F.conv2d, F.conv3d, torch.conv1d, torch.conv2d, torch.conv3d), _linear),
+    **dict.fromkeys((F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d), _linear),
+    torch.addmm: _addmm,
+}
+
+
+def _own_body(func: Any) -> Any:
+    """A Python operator without its hand-over to the active mode, so that what it calls is intercepted."""
+    never = dict.fromkeys(
+        ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"), _never
+    )
+    return types.FunctionType(
+        func.__code__, {**func.__globals__, **never}, func.__name__, func.__defaults__, func.__closure__
+    )
+
+
+def _never(*_: Any) -> bool:
+    return False

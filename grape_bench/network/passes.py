@@ -1,0 +1,33 @@
+"""What happens at each block and at the output during one forward, and in its backward."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+from torch import Tensor
+
+from grape_bench.network.block import Block
+
+
+class Pass:
+    """One forward of the network. This one changes nothing: its backward is backpropagation."""
+
+    def around(self) -> AbstractContextManager[object]:
+        """The context in which the forward runs."""
+        return nullcontext()
+
+    def cut(self, block: Block, output: Tensor) -> Tensor:
+        """What the network sees downstream of `block` in place of its `output` (N, *shape)."""
+        return output
+
+    def join(self, logits: Tensor) -> Tensor:
+        """What the loss sees in place of the network's output (N, ..., n_out)."""
+        return logits
+
+
+class HeadPass(Pass):
+    """Nothing below the last block's output gets a gradient."""
+
+    def cut(self, block: Block, output: Tensor) -> Tensor:
+        """The output as a constant."""
+        return output.detach()

@@ -1,0 +1,77 @@
+"""Forward-mode derivatives: how a change of a block's output moves the network's output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from grape_bench.errors import UserError
+from grape_bench.network.block import Block
+from grape_bench.network.operators import LinearMap, OperatorMode
+from grape_bench.network.passes import Pass
+
+Perturb = Callable[[Block, Tensor], Tensor | None]
+"""(block, its output) -> the direction in which the output is moved, shaped like it; None: it is not."""
+
+
+class TangentPass(Pass):
+    """One forward on dual numbers, with a direction p_l injected at each block's output.
+
+    Afterwards `logits` is the output (N, ..., n_out), `tangent` is sum_l J_l p_l of that shape (zero where
+    nothing reached it) and `directions` maps a block's name to its p_l.
+    """
+
+    def __init__(self, perturb: Perturb) -> None:
+        self.perturb = perturb
+        self.directions: dict[str, Tensor] = {}
+        self.logits: Tensor | None = None
+        self.tangent: Tensor | None = None
+
+    @contextmanager
+    def around(self) -> Iterator[None]:  # type: ignore[override]
+        """No graph; dual numbers; the attention back-end that has a forward derivative."""
+        with torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH), _TwoProducts():
+            try:
+                yield
+            except NotImplementedError as error:
+                raise UserError(
+                    f"the model uses an operator without a forward-mode derivative: {error}"
+                ) from error
+
+    def cut(self, block: Block, output: Tensor) -> Tensor:
+        """The output with p_l added to the tangent that it carries from the blocks before."""
+        direction = self.perturb(block, output)
+        if direction is None:
+            return output
+        primal, carried = forward_ad.unpack_dual(output)
+        self.directions[block.name] = direction
+        return forward_ad.make_dual(primal, direction if carried is None else carried + direction)
+
+    def join(self, logits: Tensor) -> Tensor:
+        """Takes the sum of the J_l p_l off the output."""
+        self.logits, tangent = forward_ad.unpack_dual(logits)
+        if self.directions and tangent is None:
+            raise RuntimeError(
+                "the tangent was lost on its way to the output (a compiled or in-place operator?)"
+            )
+        self.tangent = torch.zeros_like(self.logits) if tangent is None else tangent
+        return self.logits
+
+
+class _TwoProducts(OperatorMode):
+    """Linear maps of dual numbers as two products; native forward AD adds one with a zero weight tangent."""
+
+    def linear_map(self, call: LinearMap) -> Tensor:
+        """(W x + b, W dx) as a dual number."""
+        if forward_ad.unpack_dual(call.weight).tangent is not None:
+            return call.apply(call.input, call.weight, call.bias)
+        primal, tangent = forward_ad.unpack_dual(call.input)
+        output = call.apply(primal, call.weight, call.bias)
+        if tangent is None:
+            return output
+        return forward_ad.make_dual(output, call.apply(tangent, call.weight, None))

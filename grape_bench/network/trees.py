@@ -1,0 +1,47 @@
+"""Tensors inside what modules take and return: tuples, lists, dicts and ModelOutputs of any depth."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch import Tensor
+
+
+def tensors(tree: Any) -> Iterator[Tensor]:
+    """Every tensor of `tree`, in order."""
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, (tuple, list)):
+        for item in tree:
+            yield from tensors(item)
+    elif isinstance(tree, dict):
+        for item in tree.values():
+            yield from tensors(item)
+
+
+def map_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
+    """`tree` with every tensor replaced by `function` of it; other leaves and container types are kept."""
+    if isinstance(tree, Tensor):
+        return function(tree)
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*(map_tensors(function, item) for item in tree))
+    if isinstance(tree, (tuple, list)):
+        return type(tree)(map_tensors(function, item) for item in tree)
+    if isinstance(tree, dict):
+        mapped = copy.copy(tree)  # a ModelOutput keeps its class, fields and attribute access
+        for key, item in tree.items():
+            mapped[key] = map_tensors(function, item)
+        return mapped
+    return tree
+
+
+def first_activation(tree: Any) -> Tensor | None:
+    """The first floating-point tensor of `tree`: what a module's output is taken to be."""
+    return next((tensor for tensor in tensors(tree) if tensor.is_floating_point()), None)
+
+
+def replace(tree: Any, old: Tensor, new: Tensor) -> Any:
+    """`tree` with every occurrence of `old` replaced: some networks return one tensor twice."""
+    return map_tensors(lambda tensor: new if tensor is old else tensor, tree)

@@ -1,0 +1,86 @@
+"""What the command line changes in a suite, before the suite is checked."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from typing import Any
+
+from grape_bench.errors import UserError, unknown
+
+GRAMMAR = "task.KEY, TASK_NAME.KEY, rule.RULE.KEY, tuning.KEY, or a key at the top of the file, such as seeds"
+_BARE_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_:/.+-]*")
+# Other languages' words for TOML's true, false and "no value": as a string they would pass unnoticed.
+_NOT_A_STRING = ("True", "False", "None", "null", "yes", "no", "on", "off")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The command line's part of a plan."""
+
+    rules: tuple[str, ...] = ()  # added beside the suite's
+    only: tuple[str, ...] = ()  # if any: these of the rules, no others
+    seeds: int | None = None
+    settings: tuple[str, ...] = ()  # KEY=VALUE
+
+    def apply(self, document: dict[str, Any]) -> None:
+        """Change `document`, a suite as it was read; the schema checks the outcome as it checks a file."""
+        rules = document.get("rules")
+        if isinstance(rules, list):
+            rules.extend(rule for rule in dict.fromkeys(self.rules) if rule not in rules)
+        if self.seeds is not None:
+            document["seeds"] = self.seeds
+        for setting in self.settings:
+            _set(document, setting)
+
+    def __str__(self) -> str:
+        parts = [f"--rule {rule}" for rule in self.rules]
+        parts += [f"--seeds {self.seeds}"] if self.seeds is not None else []
+        return " ".join(parts + [f"--set {setting}" for setting in self.settings])
+
+
+def _set(document: dict[str, Any], setting: str) -> None:
+    """Carry out one `KEY=VALUE`."""
+    key, equals, text = setting.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path):
+        raise UserError("not of the form KEY=VALUE", where=f"--set {setting}", allowed=GRAMMAR)
+    value = _value(text.strip(), f"--set {setting}")
+    for table, rest in _targets(document, path, f"--set {setting}"):
+        for part in rest[:-1]:
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise UserError(f"{part!r} has no keys of its own", where=f"--set {setting}")
+        table[rest[-1]] = value
+
+
+def _targets(document: dict[str, Any], path: list[str], where: str) -> list[tuple[dict[str, Any], list[str]]]:
+    """The tables that a key speaks of, with the rest of the key in each."""
+    first, rest = path[0], path[1:]
+    tasks = [task for task in document.get("task", []) if isinstance(task, dict)]
+    names = {task["name"]: task for task in tasks if isinstance(task.get("name"), str)}
+    if first == "task" or first in names:
+        if not rest:
+            raise UserError(f"no key after {first!r}", where=where, hint=f"--set {first}.epochs=10")
+        return [(task, rest) for task in (tasks if first == "task" else [names[first]])]
+    if first == "rule" and len(rest) < 2:
+        raise UserError("no rule and key after 'rule'", where=where, hint="--set rule.dfa.lr=0.001")
+    top = ("name", "version", "rules", "seeds", "rule", "tuning")
+    if first not in top:
+        raise unknown("key", first, ["task", *names, *top], where=where, hint=GRAMMAR)
+    return [(document, path)]
+
+
+def _value(text: str, where: str) -> Any:
+    """`text` as a TOML value; a bare word is a string, so that shells need no second pair of quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        if _BARE_WORD.fullmatch(text) and text not in _NOT_A_STRING:
+            return text
+        raise UserError(
+            f"{text!r} is not a TOML value",
+            where=where,
+            allowed='a number, true, false, a word, "text", [1, 2] or { key = 1 }',
+        ) from error

@@ -1,0 +1,77 @@
+"""One training run: what is trained, how, and the identity that finds its record again."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from grape_bench.registry import is_file_reference
+from grape_bench.rules.names import ANCHOR, split_anchor
+
+# Raised when a job of the same settings would give another result (a changed loop, a corrected engine):
+# every record of an older version is then run again.
+IDENTITY_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """One seed of one rule on one task of a suite."""
+
+    suite: str
+    version: str
+    task: str
+    rule: str  # as the user writes it: "grape+anchor", "path/my.py:MyRule"
+    rule_settings: dict[str, Any]  # constructor arguments of the rule
+    rule_source: str  # hash of the file that defines the rule
+    seed: int
+    model: str
+    model_args: dict[str, Any]
+    dataset: str
+    dataset_args: dict[str, Any]
+    epochs: int
+    batch_size: int
+    optimizer: dict[str, Any]  # {"name": "adamw", "lr": 0.001, ...}, this rule's overrides applied
+    schedule: str  # "constant" or "cosine"
+    precision: str = "fp32"
+    profile: bool = field(default=False, compare=False)  # measure step time against BP in this job
+
+    @property
+    def id(self) -> str:
+        """16 hex digits: equal for two jobs that must give the same result, wherever and however they run.
+
+        A rule from a file counts by its class name and the file's content, not by the file's path. `profile`
+        does not count: it measures the job and does not change it.
+        """
+        content = {key: value for key, value in self.to_dict().items() if key != "profile"}
+        content["rule"] = rule_label(self.rule)
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return sha256(f"{IDENTITY_VERSION}:{text}".encode()).hexdigest()[:16]
+
+    @property
+    def name(self) -> str:
+        """The job's folder, such as `digits-mlp.dfa+anchor.s0.1a2b3c4d`."""
+        label = re.sub(r"[^A-Za-z0-9_+-]", "-", rule_label(self.rule))
+        return f"{self.task}.{label}.s{self.seed}.{self.id[:8]}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The job as JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Job:
+        """The job that `to_dict` wrote."""
+        return cls(**values)
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.rule} seed {self.seed}"
+
+
+def rule_label(rule: str) -> str:
+    """A rule's name without the path of its file: `path/my.py:MyRule+anchor` as `MyRule+anchor`."""
+    base, anchored = split_anchor(rule)
+    if is_file_reference(base):
+        base = base.rpartition(":")[2]
+    return base + ANCHOR if anchored else base

@@ -1,0 +1,98 @@
+"""What a suite file may say."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+# Names become folders, MLflow names and the first part of `--set NAME.KEY`: hence no dots, spaces, slashes.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Settings = dict[str, JsonValue]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+# In [rule.NAME] these change the optimizer for that rule; everything else goes to the rule itself.
+OPTIMIZER_OVERRIDES = ("lr", "weight_decay", "momentum", "betas")
+
+
+class Part(BaseModel):
+    """A table of the file: unknown keys and wrong types are errors, never guessed around."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+
+
+class Optimizer(Part):
+    """The optimizer of a task; what is not given is the optimizer's own default."""
+
+    name: Literal["sgd", "adam", "adamw"]
+    lr: Positive
+    weight_decay: NotNegative | None = None
+    momentum: Fraction | None = None
+    betas: Annotated[list[Fraction], Field(min_length=2, max_length=2)] | None = None
+
+    @model_validator(mode="after")
+    def _settings_of_this_optimizer(self) -> Optimizer:
+        if self.name == "sgd" and self.betas is not None:
+            raise ValueError("betas is a setting of adam and adamw, not of sgd")
+        if self.name != "sgd" and self.momentum is not None:
+            raise ValueError(f"momentum is a setting of sgd, not of {self.name}")
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings that were given."""
+        return self.model_dump(exclude_none=True)
+
+
+class Task(Part):
+    """One model on one data set, trained for a fixed budget."""
+
+    name: Name
+    model: str
+    model_args: Settings = {}
+    dataset: str
+    dataset_args: Settings = {}
+    epochs: Count
+    batch_size: Count
+    optimizer: Optimizer
+    schedule: Literal["constant", "cosine"] = "constant"
+    rule: dict[str, Settings] = {}
+
+
+class Axis(Part):
+    """The values that tuning may give one setting: a range, on a log or a linear scale, or a choice."""
+
+    log: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
+    linear: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    choice: Annotated[list[JsonValue], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Axis:
+        if sum(kind is not None for kind in (self.log, self.linear, self.choice)) != 1:
+            raise ValueError("give one of log = [low, high], linear = [low, high], choice = [...]")
+        bounds = self.log or self.linear
+        if bounds and bounds[0] >= bounds[1]:
+            raise ValueError(f"the lower bound {bounds[0]} is not below the upper bound {bounds[1]}")
+        return self
+
+
+class Tuning(Part):
+    """The search that every rule gets, of equal size for all."""
+
+    trials: Count
+    space: Annotated[dict[str, Axis], Field(min_length=1, max_length=6)]
+
+
+class Suite(Part):
+    """A whole suite file."""
+
+    name: Name
+    version: Version
+    rules: Annotated[list[str], Field(min_length=1)]
+    seeds: Count
+    tasks: Annotated[list[Task], Field(alias="task", min_length=1)]
+    rule: dict[str, Settings] = {}
+    tuning: Tuning | None = None

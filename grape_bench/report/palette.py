@@ -1,0 +1,48 @@
+"""One fixed colour and line per rule, in every picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+# Okabe and Ito (2008), "Color Universal Design"; its yellow is left out, it vanishes on white.
+BLACK, GREY = "#000000", "#8c8c8c"
+ORANGE, SKY, GREEN = "#E69F00", "#56B4E9", "#009E73"
+BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+
+KNOWN = {
+    "bp": BLACK,
+    "head-only": GREY,
+    "fa": GREEN,
+    "dfa": SKY,
+    "dfa+anchor": BLUE,
+    "grape": ORANGE,
+    "grape+anchor": VERMILLION,
+}
+OTHERS = (PURPLE, GREEN, BLUE, VERMILLION, SKY, ORANGE)
+DASHES = ("solid", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
+MARKERS = ("o", "s", "^", "D")
+
+
+class Style(NamedTuple):
+    """How a rule is drawn: the marker and the dashes tell apart what shares a colour."""
+
+    color: str
+    dash: str | tuple[int, tuple[float, ...]]
+    marker: str
+
+
+def styles(rules: Iterable[str]) -> dict[str, Style]:
+    """The style of every rule: the baselines' never change, others take theirs in the order given."""
+    given: dict[str, Style] = {}
+    others = 0
+    for rule in dict.fromkeys(rules):
+        if rule in KNOWN:
+            given[rule] = Style(KNOWN[rule], DASHES[0], MARKERS[0])
+            continue
+        # The first has purple to itself; the rest reuse the baselines' colours with other dashes and markers.
+        turn = 0 if others == 0 else 1 + (others - 1) // (len(OTHERS) - 1) % (len(DASHES) - 1)
+        color = OTHERS[0] if others == 0 else OTHERS[1 + (others - 1) % (len(OTHERS) - 1)]
+        given[rule] = Style(color, DASHES[turn], MARKERS[turn])
+        others += 1
+    return given

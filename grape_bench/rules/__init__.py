@@ -1,0 +1,1 @@
+"""The learning rules: the contract in `base`, one family or rule per module."""

@@ -1,0 +1,62 @@
+"""Anchors: now and then one mini-batch of true backpropagation (Caillon et al., ICLR 2026)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from grape_bench.network.passes import Pass
+from grape_bench.rules.base import LearningRule
+
+if TYPE_CHECKING:
+    from grape_bench.network.network import Credit, Network
+    from grape_bench.network.trace import Batch
+
+
+class Anchored(LearningRule):
+    """`rule`, with exact gradients on `batches` random mini-batches of every `every_epochs`-th epoch.
+
+    The trainer says where an epoch begins (`network.begin_epoch`); raises RuntimeError where it did not.
+    """
+
+    def __init__(self, rule: LearningRule, every_epochs: int = 1, batches: int = 1) -> None:
+        if every_epochs < 1 or batches < 1:
+            raise ValueError("every_epochs and batches are at least 1")
+        self.rule, self.every_epochs, self.batches = rule, every_epochs, batches
+        self._epoch = 0
+        self._step = -1
+        self._anchors: set[int] | None = None
+
+    def setup(self, network: Network) -> None:
+        """As the rule's own."""
+        self.rule.setup(network)
+
+    def begin_epoch(self, network: Network, batches: int) -> None:
+        """Choose which of the epoch's `batches` steps are anchors."""
+        self.rule.begin_epoch(network, batches)
+        order = torch.randperm(batches, generator=network.generator("anchor"))
+        self._anchors = set(order[: self.batches].tolist()) if self._epoch % self.every_epochs == 0 else set()
+        self._epoch += 1
+        self._step = -1
+
+    def open_pass(self, network: Network, batch: Batch) -> Pass:
+        """Backpropagation on an anchor, else the rule's own pass."""
+        if self._anchors is None:
+            raise RuntimeError(
+                "an anchored rule must be told of each epoch: net.begin_epoch(batches=len(loader))"
+            )
+        if not network.model.training:
+            return self.rule.open_pass(network, batch)
+        self._step += 1
+        return Pass() if self._step in self._anchors else self.rule.open_pass(network, batch)
+
+    @property
+    def period(self) -> int:
+        """The rule's; anchors are too rare to be part of it."""
+        return self.rule.period
+
+    def credit(self, network: Network) -> dict[int, Credit]:
+        """As the rule's own; an anchor trains the parameters that the rule leaves frozen, too."""
+        own = self.rule.credit(network)
+        return {name: "rule" if credit == "frozen" else credit for name, credit in own.items()}

@@ -1,0 +1,118 @@
+"""The FA family: another matrix stands for W in every linear map's input gradient."""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+from grape_bench.network.block import PREFIX
+from grape_bench.network.operators import LinearMap, OperatorMode
+from grape_bench.network.passes import Pass
+from grape_bench.rules.base import LearningRule
+
+if TYPE_CHECKING:
+    from grape_bench.network.network import Credit, Network
+    from grape_bench.network.trace import Batch
+
+
+class BackwardFeedback(LearningRule):
+    """Base class: `draw` makes the feedback of a weight once, `matrix` what stands for the weight in a pass.
+
+    Weight and bias gradients stay local and exact; so do those of everything that is not a linear map.
+    """
+
+    def draw(self, weight: Tensor, generator: torch.Generator) -> Tensor:
+        """Feedback shaped like `weight`: Gaussian with the weight's standard deviation, on the CPU.
+
+        At unit or fan-in scale the signal explodes through a transformer. A weight that starts at zero gets
+        1/sqrt(fan-in).
+        """
+        scale = weight.detach().double().std(correction=0).item() or 1 / math.sqrt(weight[0].numel())
+        return torch.randn(weight.shape, generator=generator) * scale
+
+    def matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
+        """What stands for `weight` on the way back, given what was drawn for it."""
+        return feedback
+
+    def setup(self, network: Network) -> None:
+        """Draw the feedback of every weight; it is kept beside the weight."""
+        drawn: dict[int, Tensor] = {}
+        for module, name in network.weights:
+            weight = getattr(module, name)
+            if id(weight) not in drawn:
+                feedback = self.draw(weight, network.generator("feedback"))
+                drawn[id(weight)] = feedback.to(weight.device, weight.dtype)
+            module.register_buffer(f"{PREFIX}{name}_feedback", drawn[id(weight)])
+
+    def open_pass(self, network: Network, batch: Batch) -> Pass:
+        """A pass in which autograd finds the feedback where it saved the weights."""
+        matrices = {}
+        for module, name in network.weights:
+            weight = getattr(module, name)
+            matrix = self.matrix(weight, module.get_buffer(f"{PREFIX}{name}_feedback"))
+            matrices[id(weight)] = matrix if matrix.stride() == weight.stride() else _aligned(matrix, weight)
+        return FeedbackPass(matrices)
+
+    def credit(self, network: Network) -> dict[int, Credit]:
+        """Exact after the last linear map's input, the rule's before."""
+        return network.credit("rule", "after the last linear map")
+
+
+class FeedbackPass(Pass):
+    """A forward whose linear maps go back through `matrices` (`id` of a weight -> what stands for it)."""
+
+    def __init__(self, matrices: dict[int, Tensor]) -> None:
+        self.matrices = matrices
+
+    def around(self) -> AbstractContextManager[object]:
+        """The mode that catches the linear maps."""
+        return _Substitute(self.matrices)
+
+
+class _Substitute(OperatorMode):
+    """Lets autograd save B in place of W: the operator's own backward then uses it for the input gradient.
+
+    The weight gradient does not need W, so it stays exact, and nothing is computed twice.
+    """
+
+    def __init__(self, matrices: dict[int, Tensor]) -> None:
+        super().__init__()
+        self.matrices = matrices
+
+    def linear_map(self, call: LinearMap) -> Tensor:
+        """The model's own product, with B saved for its backward."""
+        weight = call.weight
+        parameter = weight if weight._base is None else weight._base
+        matrix = self.matrices.get(id(parameter))
+        if matrix is None:
+            return call.apply(call.input, weight, call.bias)
+        if torch.is_autocast_enabled(weight.device.type):  # it would cast W to a copy that is not recognised
+            dtype = torch.get_autocast_dtype(weight.device.type)
+            matrix = _same_view(matrix, weight, parameter).to(dtype)
+            parameter = weight = weight.to(dtype)
+        with _saved_as(matrix, parameter):
+            return call.apply(call.input, weight, call.bias)
+
+
+def _aligned(matrix: Tensor, weight: Tensor) -> Tensor:
+    return torch.empty_like(weight, requires_grad=False).copy_(matrix)
+
+
+def _same_view(matrix: Tensor, view: Tensor, weight: Tensor) -> Tensor:
+    """What `view` (a transpose, a chunk) is of `weight`, of `matrix`, which has the weight's strides."""
+    return matrix.as_strided(view.size(), view.stride(), view.storage_offset() - weight.storage_offset())
+
+
+def _saved_as(matrix: Tensor, weight: Tensor) -> saved_tensors_hooks:
+    """While active, autograd saves every view of `weight` as the same view of `matrix`."""
+    storage = weight.untyped_storage().data_ptr()
+
+    def pack(saved: Tensor) -> Tensor:
+        return _same_view(matrix, saved, weight) if saved.untyped_storage().data_ptr() == storage else saved
+
+    return saved_tensors_hooks(pack, lambda saved: saved)

@@ -1,0 +1,46 @@
+"""What every learning rule is asked, in the order of training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from grape_bench.network.passes import Pass
+
+if TYPE_CHECKING:
+    from grape_bench.network.network import Credit, Network
+    from grape_bench.network.trace import Batch
+
+
+class LearningRule:
+    """The bare contract. This one is backpropagation: every pass is the model's own.
+
+    A rule's settings are the arguments of its `__init__`; it keeps tensors in the network's blocks
+    (`block.store`), so that they move, save and copy with the model, and draws from `network.generator`.
+    """
+
+    def setup(self, network: Network) -> None:
+        """Once, when attached: draw the feedback."""
+
+    def begin_epoch(self, network: Network, batches: int) -> None:
+        """Before the first of an epoch's `batches` training steps."""
+
+    def open_pass(self, network: Network, batch: Batch) -> Pass:
+        """Before each training forward on `batch`: how this pass and its backward go."""
+        return Pass()
+
+    @property
+    def period(self) -> int:
+        """Training steps after which the rule's cost repeats."""
+        return 1
+
+    def credit(self, network: Network) -> dict[int, Credit]:
+        """`id` of each parameter that the rule trains -> "rule" or "exact"."""
+        return network.credit("exact", "above the cuts")
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
+        return f"{type(self).__name__}({settings})"
+
+    def settings(self) -> dict[str, Any]:
+        """The public attributes: what the rule was made with."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}

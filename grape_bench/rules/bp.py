@@ -1,0 +1,9 @@
+"""Backpropagation, the reference (Rumelhart, Hinton and Williams 1986)."""
+
+from __future__ import annotations
+
+from grape_bench.rules.base import LearningRule
+
+
+class BP(LearningRule):
+    """Exact gradients: dL/dh_l = J_l^T e for every block."""

@@ -1,0 +1,124 @@
+"""GrAPE: direct feedback aligned to the true Jacobian by forward-mode derivatives (Caillon et al., ICLR 2026)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal, get_args
+
+from torch import Tensor
+
+from grape_bench.network.passes import Pass
+from grape_bench.rules.direct import FEEDBACK, DirectFeedback
+from grape_bench.rules.jacobian import Estimator, Sampling, estimate_jacobians
+
+if TYPE_CHECKING:
+    from grape_bench.network.network import Network
+    from grape_bench.network.trace import Batch
+
+Columns = Literal["output", "unit"]
+Cosine = Literal["columns", "frobenius"]
+EPS = 1e-8
+
+
+class GrAPE(DirectFeedback):
+    """DFA whose B_l follows J^_l, the mean over the batch of (J_l p) p^T.
+
+    Every `refresh`-th training forward, from `perturbations` draws of p by `estimator` on the first `fraction`
+    of the batch: one gradient step of size `feedback_lr` on 1 - c_l, then each column is divided by its norm.
+    c_l is the mean of the cosines between the columns of B_l and J^_l (`cosine="columns"`) or the one cosine of
+    the matrices ("frobenius"). A column belongs to an `"output"` (n_l numbers) or to a hidden `"unit"` (n_out
+    numbers): the paper leaves it open. `feedback_lr=None` is free of parameters: each column moves by
+    sqrt(b / (n_l + b)), which grows with the share of J^ that b samples can tell from noise.
+    """
+
+    def __init__(
+        self,
+        perturbations: int = 1,
+        refresh: int = 1,
+        fraction: float = 1.0,
+        estimator: Estimator = "split",
+        feedback_lr: float | None = None,
+        normalize: Columns = "output",
+        cosine: Cosine = "columns",
+    ) -> None:
+        if perturbations < 1 or refresh < 1 or not 0 < fraction <= 1:
+            raise ValueError("perturbations and refresh are at least 1, fraction is in (0, 1]")
+        for value, allowed in ((estimator, Estimator), (normalize, Columns), (cosine, Cosine)):
+            if value not in get_args(allowed):
+                raise ValueError(f"{value!r} is not one of {', '.join(get_args(allowed))}")
+        self.perturbations, self.refresh, self.fraction, self.estimator = (
+            perturbations,
+            refresh,
+            fraction,
+            estimator,
+        )
+        self.feedback_lr, self.normalize, self.cosine = feedback_lr, normalize, cosine
+        self._forwards = 0
+
+    def setup(self, network: Network) -> None:
+        """Draw B_l as DFA does, with normalised columns."""
+        super().setup(network)
+        self._forwards = 0
+        for block in network.blocks:
+            block.store(FEEDBACK, normalized(block.load(FEEDBACK), self._axis))
+
+    def open_pass(self, network: Network, batch: Batch) -> Pass:
+        """A cut pass; on a training forward whose turn it is, after the feedback is refreshed."""
+        if network.model.training:
+            if self._forwards % self.refresh == 0:
+                self.align(network, batch)
+            self._forwards += 1
+        return super().open_pass(network, batch)
+
+    def align(self, network: Network, batch: Batch) -> None:
+        """One step of every B_l towards its J^_l."""
+        sampling = Sampling(self.perturbations, self.fraction, self.estimator)
+        estimates = estimate_jacobians(network, batch, self._layouts, sampling)
+        for block in network.blocks:
+            estimate = estimates.get(block.name)
+            if estimate is None or not estimate.matrix.any():  # nothing to follow: a head that starts at zero
+                continue
+            feedback = block.load(FEEDBACK)
+            step = self._step_size(feedback, estimate.samples)
+            moved = feedback - step * cosine_gradient(feedback, estimate.matrix, self._cosine_axis)
+            feedback.copy_(normalized(moved, self._axis))
+
+    @property
+    def period(self) -> int:
+        """One refresh."""
+        return self.refresh
+
+    @property
+    def _axis(self) -> int:
+        """The axis of B (n_out x n_l) along which a column's numbers lie."""
+        return 1 if self.normalize == "output" else 0
+
+    @property
+    def _cosine_axis(self) -> int | None:
+        return self._axis if self.cosine == "columns" else None
+
+    def _step_size(self, feedback: Tensor, samples: int) -> float:
+        if self.feedback_lr is not None:
+            return self.feedback_lr
+        columns = feedback.shape[1 - self._axis]
+        mean = (
+            columns if self.cosine == "columns" else math.sqrt(columns)
+        )  # undoes the mean; the matrix's norm
+        return mean * math.sqrt(samples / (feedback.shape[1] + samples))
+
+
+def normalized(feedback: Tensor, axis: int) -> Tensor:
+    """Each column, which lies along `axis`, divided by its norm."""
+    return feedback / (feedback.norm(dim=axis, keepdim=True) + EPS)
+
+
+def cosine_gradient(feedback: Tensor, estimate: Tensor, axis: int | None) -> Tensor:
+    """The gradient with respect to B of 1 - c: c the mean over columns of cos(B, J^), or one cosine (axis None)."""
+    dims = (0, 1) if axis is None else (axis,)
+    columns = 1 if axis is None else feedback.shape[1 - axis]
+    size = feedback.norm(dim=dims, keepdim=True) + EPS
+    own = feedback / size
+    target = estimate / (estimate.norm(dim=dims, keepdim=True) + EPS)
+    cosine = (own * target).sum(dim=dims, keepdim=True)
+    gradient: Tensor = (cosine * own - target) / size / columns
+    return gradient

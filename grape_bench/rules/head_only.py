@@ -1,0 +1,24 @@
+"""The control that decides whether a rule trained anything: hidden blocks frozen, the head trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from grape_bench.network.passes import HeadPass, Pass
+from grape_bench.rules.base import LearningRule
+
+if TYPE_CHECKING:
+    from grape_bench.network.network import Credit, Network
+    from grape_bench.network.trace import Batch
+
+
+class HeadOnly(LearningRule):
+    """Exact gradients above the last block's output, none below."""
+
+    def open_pass(self, network: Network, batch: Batch) -> Pass:
+        """A pass in which the last block's output is a constant."""
+        return HeadPass()
+
+    def credit(self, network: Network) -> dict[int, Credit]:
+        """Exact above the cuts, frozen below."""
+        return network.credit("frozen", "above the cuts")

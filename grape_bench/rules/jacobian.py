@@ -1,0 +1,135 @@
+"""Estimates of the Jacobians J_l = d y_hat / d h_l of every block from forward passes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from grape_bench.network.block import Block
+from grape_bench.network.preserve import preserved
+from grape_bench.network.tangents import TangentPass
+from grape_bench.network.trees import map_tensors, tensors
+from grape_bench.rules.feedback import Layout
+
+if TYPE_CHECKING:
+    from grape_bench.network.network import Network
+    from grape_bench.network.trace import Batch
+
+Estimator = Literal["split", "joint"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """J^ (rows of B x features), a mean over `samples` pairs of a direction and its effect."""
+
+    matrix: Tensor
+    samples: int
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How p is drawn: `perturbations` passes over the first `fraction` of the batch.
+
+    `"split"` gives each sample of the batch to one block in turn; `"joint"` moves all blocks at once, which
+    uses every sample for every block but adds the other blocks' effects as noise. Both are unbiased.
+    """
+
+    perturbations: int = 1
+    fraction: float = 1.0
+    estimator: Estimator = "split"
+
+
+def estimate_jacobians(
+    network: Network, batch: Batch, layouts: Mapping[str, Layout], sampling: Sampling
+) -> dict[str, Estimate]:
+    """J^_l of the blocks that `layouts` names: the mean of d p^T with p ~ N(0, I) and d = J_l p.
+
+    Runs aside: statistics, random state and so dropout masks are those of the forward that follows.
+    """
+    batch = _first(batch, sampling.fraction)
+    blocks = [block for block in network.blocks if block.name in layouts]
+    sums: dict[str, Estimate] = {}
+    for turn in range(sampling.perturbations):
+        draw = _Draw(network, layouts, blocks if sampling.estimator == "split" else [], turn)
+        tangent_pass = TangentPass(draw)
+        with preserved(network.model):
+            network.run(tangent_pass, batch)
+        for block in blocks:
+            estimate = draw.estimate(block, tangent_pass.tangent)
+            if estimate is not None:
+                before = sums.get(block.name)
+                sums[block.name] = estimate if before is None else _pooled(before, estimate)
+    return sums
+
+
+class _Draw:
+    """The directions of one pass: drawn block by block, kept as rows for the outer products."""
+
+    def __init__(
+        self, network: Network, layouts: Mapping[str, Layout], split: list[Block], turn: int
+    ) -> None:
+        self.layouts = layouts
+        self.generator = network.generator("perturbation", network.device)
+        self.split = {block.name: index for index, block in enumerate(split)}
+        if split:
+            self.turn = turn + int(torch.randint(len(split), (), generator=network.generator("perturbation")))
+        self.rows: dict[str, Tensor] = {}
+
+    def __call__(self, block: Block, output: Tensor) -> Tensor | None:
+        """p for `block`, zero for the samples of other blocks; None where it has none at all."""
+        if block.name not in self.layouts:
+            return None
+        mine = self._mine(block, output.shape[0], output.device)
+        count = output.shape[0] if mine is None else len(mine)
+        if count == 0:
+            return None
+        layout = self.layouts[block.name]
+        shape = torch.Size((count, *output.shape[1:]))
+        drawn = torch.randn(
+            layout.row_count(shape), layout.features, generator=self.generator, device=output.device
+        )
+        self.rows[block.name] = drawn
+        direction = layout.spread(drawn, shape).to(output.dtype)
+        if mine is None:
+            return direction.contiguous()
+        return torch.zeros_like(output).index_copy_(0, mine, direction)
+
+    def estimate(self, block: Block, tangent: Tensor | None) -> Estimate | None:
+        """Mean of d p^T over the block's rows, as one matrix product."""
+        rows = self.rows.get(block.name)
+        if rows is None or tangent is None:
+            return None
+        mine = self._mine(block, tangent.shape[0], tangent.device)
+        effect = self.layouts[block.name].rows(tangent if mine is None else tangent[mine]).to(rows.dtype)
+        return Estimate(effect.T @ rows / len(rows), len(rows))
+
+    def _mine(self, block: Block, samples: int, device: torch.device) -> Tensor | None:
+        """The samples that are the block's; None: all are."""
+        if not self.split:
+            return None
+        first = (self.split[block.name] + self.turn) % len(self.split)
+        return torch.arange(samples, device=device)[first :: len(self.split)]
+
+
+def _pooled(a: Estimate, b: Estimate) -> Estimate:
+    total = a.samples + b.samples
+    return Estimate((a.matrix * a.samples + b.matrix * b.samples) / total, total)
+
+
+def _first(batch: Batch, fraction: float) -> Batch:
+    """The first `fraction` of the samples, at least one."""
+    if fraction == 1:
+        return batch
+    args, kwargs = batch
+    samples = next(len(tensor) for tensor in tensors([args, kwargs]) if tensor.dim())
+    kept = max(1, round(samples * fraction))
+
+    def shorten(tensor: Tensor) -> Tensor:
+        return tensor[:kept] if tensor.dim() and len(tensor) == samples else tensor
+
+    shortened: Any = map_tensors(shorten, args), map_tensors(shorten, kwargs)
+    return shortened

@@ -1,0 +1,55 @@
+"""Make a rule from its name and settings."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from grape_bench.errors import UserError, unknown
+from grape_bench.rules.anchored import Anchored
+from grape_bench.rules.base import LearningRule
+from grape_bench.rules.names import RULES, split_anchor
+
+R = TypeVar("R", bound=type[LearningRule])
+
+
+def make_rule(name: str, **settings: Any) -> LearningRule:
+    """The rule called `name` (registered, an entry point, `file.py:Class`; `X+anchor` is `Anchored(X)`).
+
+    Raises UserError for an unknown name, an unknown setting, or a value that the rule refuses.
+    """
+    base, anchored = split_anchor(name)
+    cls = RULES.get(base)
+    if not (isinstance(cls, type) and issubclass(cls, LearningRule)):
+        raise UserError(
+            f"{base!r} is not a LearningRule", hint="class MyRule(grape_bench.DirectFeedback): ..."
+        )
+    accepted = set(_parameters(cls))
+    anchor_settings = {k: settings.pop(k) for k in _parameters(Anchored)[1:] if anchored and k in settings}
+    for setting in settings:
+        if setting not in accepted:
+            raise unknown(
+                f"setting of rule {name!r}",
+                setting,
+                accepted | {*_parameters(Anchored)[1:]} if anchored else accepted,
+            )
+    try:
+        rule = cls(**settings)
+        return Anchored(rule, **anchor_settings) if anchored else rule
+    except (TypeError, ValueError) as error:
+        raise UserError(f"rule {name!r} refuses its settings: {error}") from error
+
+
+def register_rule(name: str) -> Callable[[R], R]:
+    """Class decorator that makes a rule known as `name`."""
+
+    def register(cls: R) -> R:
+        RULES.register(name, cls)
+        return cls
+
+    return register
+
+
+def _parameters(cls: type) -> list[str]:
+    return list(inspect.signature(cls).parameters)

@@ -1,0 +1,94 @@
+"""One cell of a benchmark: the records of one rule on one task."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from grape_bench.score.interval import mean
+
+Record = Mapping[str, Any]
+RESULTS = ("finished", "diverged")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The records of one (task, rule), by seed; values that no record has are NaN."""
+
+    task: str
+    rule: str
+    records: tuple[Record, ...]
+
+    @property
+    def results(self) -> tuple[Record, ...]:
+        """The records that count: finished or diverged. A crash or a limit says nothing about a rule."""
+        return tuple(record for record in self.records if record["status"] in RESULTS)
+
+    @property
+    def accuracies(self) -> dict[int, float]:
+        """Test accuracy in percent of every seed with a result; chance where training diverged."""
+        return {record["seed"]: _accuracy(record) for record in self.results}
+
+    @property
+    def chance(self) -> float:
+        """Accuracy in percent of guessing."""
+        return mean({float(record["metric"]["chance"]) for record in self.results})
+
+    @property
+    def status(self) -> str:
+        """What did not finish, such as "crashed 1/3, diverged 1/3"; empty when everything did."""
+        words = Counter(record["status"] for record in self.records if record["status"] != "finished")
+        return ", ".join(f"{word} {words[word]}/{len(self.records)}" for word in sorted(words))
+
+    @property
+    def hardware(self) -> tuple[str, ...]:
+        """Hardware classes on which the results were measured, sorted."""
+        return tuple(sorted({record["environment"]["hardware"]["class"] for record in self.results}))
+
+    @property
+    def step_ratio(self) -> float:
+        """Median over the profiled jobs of step time ÷ BP's, measured interleaved in one process."""
+        profiles = [record["profile"] for record in self.results if record.get("profile")]
+        return median(sorted(float(p["step_ratio"]) for p in profiles)) if profiles else float("nan")
+
+    @property
+    def memory_kinds(self) -> frozenset[str]:
+        """Ways in which peak memory was measured: "rss", "cuda"."""
+        return frozenset(record["memory"]["kind"] for record in self.results if _peak(record) > 0)
+
+    @property
+    def peak_bytes(self) -> float:
+        """Mean peak memory in bytes over the jobs in which it could be measured."""
+        return mean(peak for record in self.results if (peak := _peak(record)) > 0)
+
+    @property
+    def bp_fraction(self) -> float:
+        """Mean counted fraction of autograd passes through hidden blocks, relative to BP."""
+        counts = [(record.get("credit") or {}).get("bp_fraction") for record in self.results]
+        return mean(float(count) for count in counts if count is not None)
+
+
+def cells(records: Iterable[Record]) -> dict[tuple[str, str], Cell]:
+    """Records grouped by (task, rule).
+
+    Tasks and rules keep the order in which the records bring them, BP first in every task. Within a cell the
+    records are sorted by seed, so that the order in which jobs ended changes no number.
+    """
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record["task"], record["rule"]), []).append(record)
+    tasks = list(dict.fromkeys(task for task, _ in groups))
+    ordered = sorted(groups, key=lambda key: (tasks.index(key[0]), key[1] != "bp"))
+    return {key: Cell(*key, tuple(sorted(groups[key], key=lambda record: record["seed"]))) for key in ordered}
+
+
+def _accuracy(record: Record) -> float:
+    # A diverged run may still have scored above chance at its last evaluation: it must not gain from that.
+    return float(record["metric"]["chance"] if record["status"] == "diverged" else record["result"]["test"])
+
+
+def _peak(record: Record) -> float:
+    return float((record.get("memory") or {}).get("peak_bytes") or 0)

@@ -1,0 +1,122 @@
+"""Records to the benchmark's table: one row per task and rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from grape_bench.score import budget, formulas
+from grape_bench.score.cell import Cell, Record, cells
+from grape_bench.score.interval import interval, mean
+
+DRAFT_BELOW = 5
+ALWAYS = ("task", "rule", "n", "draft", "accuracy", "accuracy_ci")
+# BP is its own reference in these: without another rule's value the column says nothing.
+RELATIVE_TO_BP = ("step_ratio", "memory_ratio")
+
+
+def score(records: Iterable[Record]) -> pd.DataFrame:
+    """The table of `records`: one row per (task, rule), tasks and rules in the records' order, BP first.
+
+    - task, rule, n (seeds with a result), draft (n below 5), status ("crashed 1/3"; empty when all finished);
+    - accuracy and accuracy_ci: test accuracy in percent, mean and half-width of the 95 % t-interval over the
+      seeds with a result. A diverged seed counts with the accuracy of chance; crashed, out-of-memory and
+      timed-out ones do not count;
+    - norm_acc, credit, gap_closed: from means over the seeds that the rule shares with its references (BP
+      and, in turn, none, head-only, DFA), so that both sides of a difference saw equal weights and batches;
+    - step_ratio (median of the profiled jobs), memory_ratio (mean peak ÷ BP's mean peak of the task; BP's own
+      is 1), bp_fraction (mean), hardware (class).
+
+    A missing value is NaN, and a column without any value is absent. Ratios are measured against BP in the
+    same process (time) or on the same task (memory), yet they change with the hardware: where a rule was not
+    measured on BP's hardware class alone they are NaN. `attrs["notes"]` tells which, and why.
+
+    Raises UserError for records that must not stand side by side (see `budget.check`).
+    """
+    grid = cells(records)
+    budget.check(grid.values())
+    notes: list[str] = []
+    rows = [_row(cell, grid, notes) for cell in grid.values()]
+    table = pd.DataFrame(rows, columns=None if rows else list(ALWAYS))
+    table = table.drop(columns=[name for name in table if name not in ALWAYS and _empty(table, str(name))])
+    table.attrs["notes"] = list(dict.fromkeys(notes))
+    return table
+
+
+def _row(cell: Cell, grid: Mapping[tuple[str, str], Cell], notes: list[str]) -> dict[str, Any]:
+    accuracy = interval(cell.accuracies.values())
+    bp, head_only, dfa = (grid.get((cell.task, rule)) for rule in ("bp", "head-only", "dfa"))
+    own, high = _paired(cell, bp)
+    row = {
+        "task": cell.task,
+        "rule": cell.rule,
+        "n": accuracy.n,
+        "draft": accuracy.n < DRAFT_BELOW,
+        "status": cell.status,
+        "accuracy": accuracy.mean,
+        "accuracy_ci": accuracy.half_width,
+        "norm_acc": formulas.norm_acc(own, chance=cell.chance, bp=high),
+    }
+    own, high, low = _paired(cell, bp, head_only)
+    row["credit"] = formulas.credit(own, head_only=low, bp=high)
+    _note_order(cell.task, "head-only", low, high, notes)
+    own, high, low = _paired(cell, bp, dfa)
+    row["gap_closed"] = formulas.gap_closed(own, dfa=low, bp=high)
+    _note_order(cell.task, "dfa", low, high, notes)
+    comparable = _on_one_class(cell, bp, grid, notes)
+    row["step_ratio"] = _step_ratio(cell) if comparable else math.nan
+    row["memory_ratio"] = _memory_ratio(cell, bp) if comparable else math.nan
+    row["bp_fraction"] = cell.bp_fraction
+    row["hardware"] = "; ".join(cell.hardware)
+    return row
+
+
+def _paired(*group: Cell | None) -> list[float]:
+    """Mean accuracy of every cell over the seeds that all of them have; NaN where one is missing."""
+    scores = [cell.accuracies if cell else {} for cell in group]
+    seeds = sorted(set(scores[0]).intersection(*scores[1:]))
+    return [mean(score[seed] for seed in seeds) for score in scores]
+
+
+def _step_ratio(cell: Cell) -> float:
+    return 1.0 if cell.rule == "bp" and cell.results else cell.step_ratio
+
+
+def _memory_ratio(cell: Cell, bp: Cell | None) -> float:
+    # Resident memory of a process and allocated memory of a GPU are different quantities.
+    if bp is None or len(cell.memory_kinds | bp.memory_kinds) > 1:
+        return math.nan
+    return cell.peak_bytes / bp.peak_bytes
+
+
+def _on_one_class(
+    cell: Cell, bp: Cell | None, grid: Mapping[tuple[str, str], Cell], notes: list[str]
+) -> bool:
+    """Whether the ratios of `cell` may stand beside the others of its task.
+
+    BP's class is the measure, so that a rule added from another machine costs no other rule its numbers.
+    """
+    if bp is not None and bp.results:
+        classes = {*cell.hardware, *bp.hardware}
+    else:
+        classes = {name for other in grid.values() if other.task == cell.task for name in other.hardware}
+    if len(classes) > 1:
+        notes.append(
+            f"{cell.task}, {cell.rule}: no time or memory ratio, measured on different hardware "
+            f"({', '.join(sorted(classes))})"
+        )
+    return len(classes) <= 1
+
+
+def _note_order(task: str, reference: str, low: float, high: float, notes: list[str]) -> None:
+    if low >= high:
+        column = {"head-only": "credit", "dfa": "gap_closed"}[reference]
+        notes.append(f"{task}: bp is not above {reference}, so {column} has no meaning there")
+
+
+def _empty(table: pd.DataFrame, name: str) -> bool:
+    others = table.loc[table["rule"] != "bp", name] if name in RELATIVE_TO_BP else table[name]
+    return bool((others.isna() | (others == "")).all())

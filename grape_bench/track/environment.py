@@ -1,0 +1,109 @@
+"""Where a job ran: versions, source and hardware, as far as they can change its result or its speed."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import grape_bench
+
+PACKAGES = (
+    "grape-bench",
+    "torch",
+    "torchvision",
+    "timm",
+    "transformers",
+    "datasets",
+    "numpy",
+    "scikit-learn",
+)
+
+
+def environment(threads: int, git: dict[str, Any]) -> dict[str, Any]:
+    """Python, packages, source and hardware of this process; `git` is what `git_state` found."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": packages(),
+        "git": git,
+        "hardware": hardware(threads),
+    }
+
+
+def packages() -> dict[str, str]:
+    """The installed version of each package that takes part in a result."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def git_state() -> dict[str, Any]:
+    """Commit of the checkout that this package is imported from, and whether files in it were changed.
+
+    `{"commit": "unknown", "dirty": None}` for an installed package: a repository that merely surrounds the
+    virtual environment says nothing about this code.
+    """
+    root = Path(grape_bench.__file__).resolve().parent.parent
+    nothing = {"commit": "unknown", "dirty": None}
+    top = _git(root, "rev-parse", "--show-toplevel")
+    commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
+    if top is None or commit is None or Path(top).resolve() != root:
+        return nothing
+    return {"commit": commit, "dirty": bool(_git(root, "status", "--porcelain"))}
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """The output of a git command, or None where there is no git or it fails."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def hardware(threads: int) -> dict[str, Any]:
+    """The machine; speed and memory are compared only between jobs of one `class`."""
+    cpu, cores, gpu = cpu_name(), core_count(), gpu_name()
+    return {
+        "class": f"cuda:{gpu}" if gpu else f"cpu:{cpu}x{cores}",
+        "cpu": cpu,
+        "cores": cores,
+        "gpu": gpu,
+        "threads": threads,
+    }
+
+
+@cache
+def cpu_name() -> str:
+    """The processor's model name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def core_count() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def gpu_name() -> str | None:
+    """The model of the GPU that torch uses here, if torch is loaded and there is one."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return None
+    return str(torch.cuda.get_device_name(0))

@@ -1,0 +1,72 @@
+"""A thread that copies records to MLflow while the jobs run, and never stands in their way."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from grape_bench.track.record import Record
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One output folder's runs of one suite: in MLflow the parent of all its jobs."""
+
+    suite: str
+    version: str
+    id: str  # kept in the manifest, so that a continued sweep goes on in the same runs
+    folder: Path
+
+
+class Store(Protocol):
+    """Where records are copied to."""
+
+    def add(self, record: Record) -> None:
+        """Copy one job, once however often it is asked."""
+
+    def close(self, complete: bool) -> None:
+        """End the sweep."""
+
+
+class Mirror:
+    """Copies records in the background. A failure is kept in `warning`; the records on disk are whole anyway."""
+
+    def __init__(self, uri: str, open_store: Callable[[str, Sweep], Store]) -> None:
+        self.uri, self._open_store = uri, open_store
+        self.warning = ""
+        self._records: queue.SimpleQueue[Record | bool] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def open(self, sweep: Sweep) -> None:
+        """Begin; the store is prepared in the background, before the first record needs it."""
+        # A daemon: a server that does not answer must not keep the command from ending.
+        self._thread = threading.Thread(target=self._work, args=(sweep,), name="mirror", daemon=True)
+        self._thread.start()
+
+    def add(self, record: Record) -> None:
+        """Copy `record`, soon."""
+        self._records.put(record)
+
+    def close(self, *, complete: bool, wait_s: float = 120.0) -> None:
+        """Wait until everything is copied; `complete`: no job of the sweep is left to do."""
+        if self._thread is None:
+            return
+        self._records.put(complete)
+        self._thread.join(wait_s)
+        if self._thread.is_alive():
+            self.warning = f"no answer within {wait_s:.0f} s"
+
+    def _work(self, sweep: Sweep) -> None:
+        # Whatever goes wrong in a database or on a network is told at the end; it must not cost a record.
+        try:
+            store = self._open_store(self.uri, sweep)
+            while not isinstance(record := self._records.get(), bool):
+                store.add(record)
+            store.close(complete=record)
+        except Exception as error:
+            first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+            self.warning = f"{type(error).__name__}: {first_line}"

@@ -1,0 +1,142 @@
+"""Records as MLflow runs: experiment `grape_bench/<suite>@<version>`, in it sweep -> cell -> job."""
+
+from __future__ import annotations
+
+import logging
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grape_bench.track.mirror import Sweep
+from grape_bench.track.record import Record
+from grape_bench.track.values import curve_values, metric_values, parameter_values, tag_values
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+PARENT = "mlflow.parentRunId"
+_STATUS = {"finished": "FINISHED", "diverged": "FINISHED"}  # diverged is a result; the rest are FAILED
+_BATCH_METRICS, _BATCH_PARAMS, _PARAM_LENGTH = 1000, 100, 6000  # limits of the MLflow server
+
+
+class MlflowStore:
+    """One sweep in one tracking store. Raises MlflowException, OSError or requests' errors as they come."""
+
+    def __init__(self, uri: str, sweep: Sweep) -> None:
+        self.client = _client(uri)
+        self.sweep = sweep
+        self.experiment = self._experiment(uri, f"grape_bench/{sweep.suite}@{sweep.version}")
+        self._jobs: dict[str, tuple[str, str]] = {}  # job id -> (run, when the mirrored record ended)
+        self._cells: dict[tuple[str, str], str] = {}
+        for run in self._existing():
+            tags = run.data.tags
+            if "grape.job_id" in tags:
+                self._jobs[tags["grape.job_id"]] = (run.info.run_id, tags["grape.ended"])
+            elif "grape.rule" in tags:
+                self._cells[tags["grape.task"], tags["grape.rule"]] = run.info.run_id
+
+    def add(self, record: Record) -> None:
+        """Make the job's run, unless this very record has one; a run of an earlier attempt is replaced."""
+        known = self._jobs.get(record["id"])
+        if known and known[1] == record["ended"]:
+            return
+        if known:
+            self.client.delete_run(known[0])
+        run_id = self._create(record["name"], tag_values(record), self._cell(record), _ms(record["started"]))
+        folder = self.sweep.folder / record["name"]
+        self._log(run_id, record, folder)
+        if folder.is_dir():
+            self.client.log_artifacts(run_id, str(folder))
+        self.client.set_terminated(run_id, _STATUS.get(record["status"], "FAILED"), _ms(record["ended"]))
+        self._jobs[record["id"]] = (run_id, record["ended"])
+
+    def close(self, complete: bool) -> None:
+        """End the cells' runs and the sweep's, with the table where there is one."""
+        for file in ("manifest.json", "suite.toml"):
+            if (self.sweep.folder / file).is_file():
+                self.client.log_artifact(self._root, str(self.sweep.folder / file))
+        for run_id in (*self._cells.values(), self._root):
+            self.client.set_terminated(run_id, "FINISHED" if complete else "KILLED")
+
+    def _experiment(self, uri: str, name: str) -> str:
+        found = self.client.get_experiment_by_name(name)
+        if found:
+            return str(found.experiment_id)
+        location = None  # the server's own choice, except for a database file: beside it
+        if uri.startswith("sqlite:///"):
+            database = Path(uri.removeprefix("sqlite:///")).resolve()
+            location = (database.parent / "mlartifacts" / name.partition("/")[2]).as_uri()
+        return str(self.client.create_experiment(name, artifact_location=location))
+
+    def _existing(self) -> list[Any]:
+        """Every run of this sweep, of however many pages."""
+        runs: list[Any] = []
+        token = None
+        while True:
+            query = f"tags.`grape.sweep` = '{self.sweep.id}'"
+            page = self.client.search_runs([self.experiment], query, max_results=1000, page_token=token)
+            runs += page
+            token = page.token
+            if not token:
+                return runs
+
+    @cached_property
+    def _root(self) -> str:
+        query = f"tags.`grape.sweep` = '{self.sweep.id}' and tags.`grape.level` = 'sweep'"
+        found = self.client.search_runs([self.experiment], query, max_results=1)
+        if found:
+            self.client.update_run(found[0].info.run_id, status="RUNNING")
+            return str(found[0].info.run_id)
+        return self._create(f"{self.sweep.suite} {self.sweep.id[:8]}", {"grape.level": "sweep"}, None, None)
+
+    def _cell(self, record: Record) -> str:
+        key = (record["task"], record["rule"])
+        if key not in self._cells:
+            tags = {"grape.level": "cell", "grape.task": key[0], "grape.rule": key[1]}
+            self._cells[key] = self._create(" ".join(key), tags, self._root, None)
+        return self._cells[key]
+
+    def _create(self, name: str, tags: dict[str, str], parent: str | None, start: int | None) -> str:
+        tags = {**tags, "grape.sweep": self.sweep.id, "grape.folder": str(self.sweep.folder)}
+        if parent:
+            tags[PARENT] = parent
+        return str(self.client.create_run(self.experiment, start, tags, name).info.run_id)
+
+    def _log(self, run_id: str, record: Record, folder: Path) -> None:
+        """Parameters, and metrics at the step = samples seen at which they were measured."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        values = [*curve_values(folder / "curve.csv"), *metric_values(record)]
+        left_out = sorted({value.name for value in values if not value.finite})
+        end = _ms(record["ended"])
+        metrics = [Metric(value.name, value.value, end, value.step) for value in values if value.finite]
+        params = [Param(key, text[:_PARAM_LENGTH]) for key, text in parameter_values(record["job"]).items()]
+        # The database turns inf into 1.8e308 and forgets NaN: a tag tells what was not finite instead.
+        tags = [RunTag("grape.not_finite", ",".join(left_out))] if left_out else []
+        self.client.log_batch(run_id, metrics[:_BATCH_METRICS], params[:_BATCH_PARAMS], tags)
+        for start in range(_BATCH_METRICS, len(metrics), _BATCH_METRICS):
+            self.client.log_batch(run_id, metrics[start : start + _BATCH_METRICS])
+        for start in range(_BATCH_PARAMS, len(params), _BATCH_PARAMS):
+            self.client.log_batch(run_id, params=params[start : start + _BATCH_PARAMS])
+
+
+def _client(uri: str) -> MlflowClient:
+    """A client that says nothing, sends no usage statistics, and gives up on a dead server in seconds."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # MLflow configures the loggers of its migrations anew; this one prints during the first use of a database.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)
+    return MlflowClient(uri)
+
+
+def _ms(time: str) -> int:
+    from datetime import datetime
+
+    return int(datetime.fromisoformat(time).timestamp() * 1000)

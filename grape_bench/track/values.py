@@ -1,0 +1,88 @@
+"""A record as the flat names and numbers that an experiment tracker shows."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grape_bench.track.record import Record
+
+# Of a record, what is a measurement; the rest is description.
+_GROUPS = ("result", "time", "memory", "profile", "credit")
+
+
+@dataclass(frozen=True)
+class Value:
+    """A measured number; `step` is the number of training samples seen."""
+
+    name: str
+    value: float
+    step: int
+
+    @property
+    def finite(self) -> bool:
+        """Whether a database can hold it."""
+        return math.isfinite(self.value)
+
+
+def curve_values(path: Path) -> list[Value]:
+    """Every number of a curve.csv but the step itself; none where there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [
+        Value(name, float(text), int(row["samples"]))
+        for row in rows
+        for name, text in row.items()
+        if name != "samples" and text
+    ]
+
+
+def metric_values(record: Record) -> list[Value]:
+    """The numbers of a record, such as `result.test`, at its last step."""
+    step = int((record.get("time") or {}).get("samples", 0))
+    values = []
+    for group in _GROUPS:
+        for key, value in (record.get(group) or {}).items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                values.append(Value(f"{group}.{key}", float(value), step))
+    return values
+
+
+def parameter_values(job: Mapping[str, Any]) -> dict[str, str]:
+    """A job's settings under dotted names: `optimizer.lr`, `rule.perturbations`."""
+    flat: dict[str, str] = {}
+    for key, value in job.items():
+        if isinstance(value, Mapping):
+            prefix = "rule" if key == "rule_settings" else key
+            flat.update({f"{prefix}.{inner}": _text(content) for inner, content in value.items()})
+        else:
+            flat[key] = _text(value)
+    return flat
+
+
+def tag_values(record: Record) -> dict[str, str]:
+    """What runs are searched by."""
+    environment = record["environment"]
+    tags = {
+        "grape.level": "job",
+        "grape.job_id": record["id"],
+        "grape.status": record["status"],
+        "grape.rule": record["rule"],
+        "grape.task": record["task"],
+        "grape.seed": str(record["seed"]),
+        "grape.ended": record["ended"],
+        "git.commit": str(environment["git"]["commit"]),
+        "hw.class": environment["hardware"]["class"],
+    }
+    return {**tags, "grape.reason": record["reason"][:5000]} if record["reason"] else tags
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,46 @@
+"""Loss and accuracy of a classifier on a split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from grape_bench.data.dataset import Split
+from grape_bench.errors import UserError
+from grape_bench.network.trace import scored_output
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean cross-entropy in nats and accuracy in percent."""
+
+    loss: float
+    accuracy: float
+
+
+def logits_of(output: object, classes: int) -> Tensor:
+    """The (N, classes) logits in what a model returned; raises UserError when there are none."""
+    logits = scored_output(output)
+    if logits is None or logits.dim() != 2 or logits.shape[1] != classes:
+        found = "no tensor" if logits is None else f"a tensor of shape {tuple(logits.shape)}"
+        raise UserError(
+            f"the model's output cannot be scored: {found}", allowed=f"logits of shape (N, {classes})"
+        )
+    return logits
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, split: Split, classes: int, batch_size: int) -> Score:
+    """Score `model` in evaluation mode on all of `split`; its mode is put back."""
+    training = model.training
+    model.eval()
+    loss = correct = 0.0
+    for inputs, labels in split.batches(batch_size):
+        logits = logits_of(model(inputs), classes).float()
+        loss += F.cross_entropy(logits, labels, reduction="sum").item()
+        correct += (logits.argmax(1) == labels).sum().item()
+    model.train(training)
+    return Score(loss / len(split), 100 * correct / len(split))

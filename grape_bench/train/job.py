@@ -1,0 +1,116 @@
+"""One job, from its description to what was measured."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from grape_bench.data.dataset import DataSet
+from grape_bench.errors import UserError
+from grape_bench.network.network import Network
+from grape_bench.plan.job import Job
+from grape_bench.streams import STREAMS, stream_seed
+from grape_bench.train.evaluate import evaluate, logits_of
+from grape_bench.train.loop import LossNotFiniteError, Row
+from grape_bench.train.memory import PeakMemory
+from grape_bench.train.profile import step_ratio
+from grape_bench.train.setup import EXAMPLE, build_model, load_data, make_trainer, pick_device
+
+
+def run(job: Job, on_epoch: Callable[[Row], None]) -> dict[str, Any]:
+    """Train and test `job` in this process; the measured part of its record.
+
+    `on_epoch` gets a row of curve.csv after each epoch. A loss that is not finite is a result (status
+    "diverged"); user errors and crashes are raised.
+    """
+    start = time.perf_counter()
+    device = pick_device()
+    data = load_data(job, device)
+    model = build_model(job, data, device)
+    memory = PeakMemory(device)
+    trainer = make_trainer(job, model, data, job.rule, job.rule_settings)
+    setup = time.perf_counter() - start
+    rows: list[Row] = []
+    reason = ""
+    try:
+        torch.manual_seed(stream_seed(job.seed, "dropout"))
+        trainer.train(job.epochs, lambda row: (rows.append(row), on_epoch(row)))  # type: ignore[func-returns-value]
+    except LossNotFiniteError as error:
+        reason = str(error)
+    peak = memory.measure()
+    result = None if reason else _result(model, data, job, rows)
+    elapsed = time.perf_counter() - start
+    profile = step_ratio(job, data) if job.profile and not reason else None
+    return {
+        "status": "diverged" if reason else "finished",
+        "reason": reason,
+        "metric": {"name": "accuracy", "unit": "percent", "chance": 100 / data.classes},
+        "result": result,
+        "time": {
+            "setup_s": setup,
+            "train_s": trainer.clock.seconds,
+            "evaluate_s": elapsed - setup - trainer.clock.seconds,
+            "steps": data.train.batch_count(job.batch_size) * len(rows),
+            "samples": int(rows[-1]["samples"]) if rows else 0,
+        },
+        "memory": peak,
+        "profile": profile,
+        "credit": _credit(trainer.network),
+        "network": _description(trainer.network),
+        "data": data.description,
+        "seeds": {"seed": job.seed, **{stream: stream_seed(job.seed, stream) for stream in STREAMS}},
+    }
+
+
+def check(job: Job) -> None:
+    """Raise UserError for what can be known before training: sources, settings, blocks, output."""
+    device = pick_device()
+    data = load_data(job, device)
+    model = build_model(job, data, device)
+    inputs, _ = next(iter(data.validation.batches(EXAMPLE)))
+    model.eval()
+    with torch.no_grad():
+        try:
+            output = model(inputs)
+        except Exception as error:
+            raise UserError(
+                f"model {job.model!r} does not take {tuple(inputs.shape[1:])} samples of {job.dataset!r}: {error}",
+                where=f"task {job.task!r}",
+                hint="other model_args, or dataset_args such as resize = 32, channels = 3",
+            ) from error
+    logits_of(output, data.classes)
+    model.train()
+    make_trainer(job, model, data, job.rule, job.rule_settings)
+
+
+def _result(model: nn.Module, data: DataSet, job: Job, rows: list[Row]) -> dict[str, float]:
+    """The only place where the test split is read: once, after the last step."""
+    test = evaluate(model, data.test, data.classes, job.batch_size)
+    last = rows[-1]
+    return {
+        "test": test.accuracy,
+        "test_loss": test.loss,
+        "validation": last["validation_accuracy"],
+        "train_loss": last["train_loss"],
+    }
+
+
+def _credit(network: Network) -> dict[str, Any]:
+    return {
+        "bp_fraction": network.bp_fraction,
+        "backward_passes": network.backward_passes,
+        "hidden_block_passes": network.hidden_block_passes,
+    }
+
+
+def _description(network: Network) -> dict[str, Any]:
+    counts = Counter(network.report().values())
+    return {
+        "blocks": [{"name": block.name, "shape": list(block.shape)} for block in network.blocks],
+        "parameters": {credit: counts[credit] for credit in ("rule", "exact", "frozen")},
+    }

@@ -1,0 +1,55 @@
+"""What a job is made of, before its first step: device, data, model, trainer."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import nn
+
+from grape_bench import data as data_sources
+from grape_bench import models
+from grape_bench.data.dataset import DataSet
+from grape_bench.network.attach import attach
+from grape_bench.plan.job import Job
+from grape_bench.rules.make import make_rule
+from grape_bench.streams import stream_seed
+from grape_bench.train.clock import Clock
+from grape_bench.train.loop import Trainer
+from grape_bench.train.optimize import make_optimizer, make_schedule
+
+EXAMPLE = 4  # samples of the forward that finds the blocks
+
+
+def pick_device() -> torch.device:
+    """The first visible GPU, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_data(job: Job, device: torch.device) -> DataSet:
+    """The job's data set on `device`; the last one is kept, as checks of one task come in a row."""
+    return _load(job.dataset, json.dumps(job.dataset_args, sort_keys=True), str(device))
+
+
+@lru_cache(maxsize=1)
+def _load(dataset: str, args: str, device: str) -> DataSet:
+    return data_sources.load(dataset, args=json.loads(args), device=torch.device(device))
+
+
+def build_model(job: Job, data: DataSet, device: torch.device) -> nn.Module:
+    """The job's model with weights from the init stream: the same for every rule."""
+    torch.manual_seed(stream_seed(job.seed, "init"))
+    return models.build(job.model, shape=data.shape, classes=data.classes, args=job.model_args).to(device)
+
+
+def make_trainer(job: Job, model: nn.Module, data: DataSet, rule: str, settings: dict[str, Any]) -> Trainer:
+    """`model` with `rule` attached, its optimizer and its streams."""
+    example, _ = next(iter(data.validation.batches(EXAMPLE)))
+    network = attach(model, make_rule(rule, **settings), example, seed=job.seed)
+    optimizer = make_optimizer(model.parameters(), job.optimizer)
+    steps = job.epochs * data.train.batch_count(job.batch_size)
+    order = torch.Generator().manual_seed(stream_seed(job.seed, "order"))
+    schedule = make_schedule(optimizer, job.schedule, steps)
+    return Trainer(network, data, optimizer, schedule, job.batch_size, order, Clock(network.device))

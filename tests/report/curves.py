@@ -1,0 +1,29 @@
+"""Synthetic learning curves for synthetic records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+def curve(end: float, epochs: int = 20) -> pd.DataFrame:
+    """The rows of one curve.csv whose validation accuracy rises to `end` percent."""
+    epoch = np.arange(1, epochs + 1)
+    rise = end - (end - 20) * np.exp(-epoch / 3)
+    return pd.DataFrame(
+        {
+            "epoch": epoch,
+            "samples": epoch * 1000,
+            "seconds": epoch * 0.5,
+            "train_loss": 1 / epoch,
+            "validation_loss": 1 / epoch,
+            "validation_accuracy": rise,
+        }
+    )
+
+
+def curves(records: list[dict[str, Any]]) -> dict[str, pd.DataFrame]:
+    """A curve for every record with a result, by record id."""
+    return {record["id"]: curve(record["result"]["test"]) for record in records if record["result"]}

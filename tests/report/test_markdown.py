@@ -1,0 +1,31 @@
+from grape_bench.report import markdown
+from grape_bench.score.table import score
+from tests.score.records import make, suite
+
+
+def test_the_whole_text_of_a_small_table() -> None:
+    records = [make(rule, s, value + s - 1) for rule, value in [("bp", 90), ("head-only", 60), ("dfa", 75)]
+               for s in range(3)]  # fmt: skip
+    plain = [record | {"memory": None, "profile": None, "credit": None} for record in records]
+    assert markdown.render(score(plain)) == (
+        "### digits-mlp\n"
+        "\n"
+        "| rule      |      accuracy (n) | credit | gap closed |\n"
+        "| --------- | ----------------: | -----: | ---------: |\n"
+        "| bp        | 90.00 ± 2.48 (3)† |   1.00 |       1.00 |\n"
+        "| head-only | 60.00 ± 2.48 (3)† |   0.00 |      -1.00 |\n"
+        "| dfa       | 75.00 ± 2.48 (3)† |   0.50 |       0.00 |\n"
+        "\n"
+        "Test accuracy in percent, mean ± 95 % Student-t interval over n seeds. † draft: fewer than 5 seeds. "
+        "Credit: 0 is head-only, 1 is BP. Gap closed: 0 is DFA, 1 is BP. Hardware: cpu-x.\n"
+    )
+
+
+def test_every_line_of_a_table_is_equally_long() -> None:
+    lines = [line for line in markdown.render(score(suite(3))).splitlines() if line.startswith("|")]
+    assert len(lines) == 2 * (7 + 2) and len(set(map(len, lines))) == 1
+
+
+def test_names_cannot_break_the_table() -> None:
+    text = markdown.render(score([make("bp"), make("a.py:My_Rule"), make("x|y")]))
+    assert "| My\\_Rule" in text and "| x\\|y" in text

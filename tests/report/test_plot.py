@@ -1,0 +1,78 @@
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from grape_bench.report import plot
+from grape_bench.report.columns import labels
+from grape_bench.report.palette import styles
+from grape_bench.score.cell import cells
+from grape_bench.score.table import score
+from tests.report.curves import curve, curves
+from tests.score.records import RULES, failed, make, suite
+
+
+def test_the_picture_is_svg_and_the_same_every_time(tmp_path: Path) -> None:
+    records = suite(3)
+    for name in ("a.svg", "b.svg"):
+        plot.draw(records, score(records), tmp_path / name, curves(records))
+    root = ElementTree.parse(tmp_path / "a.svg").getroot()
+    assert root.tag.endswith("svg")
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_it_is_drawn_without_curves_and_without_results(tmp_path: Path) -> None:
+    records = [*suite(1), failed("usf", 0, "oom")]
+    plot.draw(records, score(records), tmp_path / "ends.png")
+    lost = [failed("bp", 0, "crashed")]
+    plot.draw(lost, score(lost), tmp_path / "lost.svg", {"another": curve(90.0)})
+    assert (tmp_path / "ends.png").stat().st_size and (tmp_path / "lost.svg").stat().st_size
+
+
+def test_ends_show_every_seed_and_both_references() -> None:
+    records = [*suite(3, ("t",)), *(failed("usf", s, "oom", task="t") for s in range(3))]
+    axes, table = Figure().subplots(), score(records)
+    plot.draw_ends(axes, cells(records), table, styles(table["rule"]), labels(table["rule"]))
+    assert [label.get_text() for label in axes.get_yticklabels()] == [*RULES, "usf"]
+    assert "oom 3/3" in [text.get_text() for text in axes.texts]
+    drawn = [(np.asarray(line.get_xdata()), np.asarray(line.get_ydata()), line) for line in axes.lines]
+    seeds = {tuple(x) for x, _, _ in drawn if len(x) == 3}
+    assert seeds == {tuple(cell.accuracies.values()) for cell in cells(records).values() if cell.results}
+    references = [x[0] for x, y, line in drawn if list(y) == [0, 1] and line.get_linestyle() == "--"]
+    means = table.set_index("rule")["accuracy"]
+    assert references == [means["bp"], means["head-only"]]
+
+
+def test_curves_are_means_over_seeds_named_at_their_ends() -> None:
+    records = [make("bp", 0, 90.0), make("bp", 1, 80.0), make("dfa", 0, 70.0)]
+    axes, style = Figure().subplots(), styles(["bp", "dfa"])
+    lines = plot.draw_curves(axes, cells(records).values(), curves(records), style)
+    plot.name_ends(axes, lines, style, {"bp": "bp", "dfa": "dfa"})
+    assert lines["bp"].iloc[-1] == pytest.approx(curve(85.0)["validation_accuracy"].iloc[-1])
+    assert {"bp", "dfa"} <= {text.get_text() for text in axes.texts}
+
+
+def test_a_seed_that_stops_early_does_not_lift_the_mean() -> None:
+    mean = plot.mean_curve([curve(90.0, epochs=20), curve(20.0, epochs=4)])
+    assert list(mean.index) == [1, 2, 3, 4]
+    assert plot.mean_curve([]).empty
+
+
+def test_the_window_holds_all_ends() -> None:
+    low, high = plot.window([pd.Series([10.0, 80.0, 95.0]), pd.Series([10.0, 60.0, 85.0])])
+    assert 70 < low < 85 and high > 95
+    low, high = plot.window([pd.Series([50.0, 50.0])])
+    assert low < 50 < high
+
+
+def test_names_are_moved_apart_and_keep_their_order() -> None:
+    draw = np.random.default_rng(0)
+    for _ in range(100):
+        values = sorted(draw.uniform(0, 10, 7))
+        moved = plot.spread(values, gap=1.0, high=10.0)
+        assert min(np.diff(moved)) >= 1 - 1e-9 and max(moved) <= 10 + 1e-9
+    assert plot.spread([0.0, 5.0, 9.0], gap=1.0, high=10.0) == [0.0, 5.0, 9.0]
+    assert plot.spread([4.0, 4.0], gap=1.0, high=10.0) == [3.5, 4.5]

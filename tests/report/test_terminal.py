@@ -1,0 +1,37 @@
+import io
+
+import pandas as pd
+from rich.console import Console
+
+from grape_bench.report import terminal
+from grape_bench.score.table import score
+from tests.score.records import RULES, failed, make, suite
+
+
+def printed(table: pd.DataFrame, width: int = 80) -> list[str]:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(terminal.render(table))
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+
+def test_one_table_per_task_with_every_rule() -> None:
+    lines = printed(score(suite(3)))
+    rules = [line.split()[0] for line in lines if "†" in line and "±" in line and "draft" not in line]
+    assert rules == [*RULES, *RULES]
+    assert "digits-mlp" in lines and "digits-vit" in lines
+
+
+def test_numbers_stay_whole_in_80_columns_beside_long_names() -> None:
+    # 100.00 ± 10.00 (10) is the widest accuracy there is.
+    records = [make("my/rules.py:AnExtremelyLongNameOfARule", s, 100.0 - 20 * (s % 2)) for s in range(10)]
+    lines = printed(
+        score([*records, *suite(5, ("digits-mlp",)), failed("usf", 0, "crashed"), failed("usf", 1, "oom")])
+    )
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    assert "90.00 ± 7.54 (10)" in text and "fraction" in text and "…" not in text
+    assert "crashed 1/2" in text and "oom 1/2" in text
+
+
+def test_nothing_to_show_is_said() -> None:
+    assert printed(score([])) == ["no results yet"]

@@ -1,0 +1,180 @@
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from grape_bench.score.table import score
+from tests.score.records import RULES, failed, make, suite
+
+
+def cell(table: pd.DataFrame, rule: str, task: str = "digits-mlp") -> dict[str, Any]:
+    (row,) = table[(table["task"] == task) & (table["rule"] == rule)].to_dict("records")
+    return {str(name): value for name, value in row.items()}
+
+
+def three_seeds(**means: float) -> list[dict[str, Any]]:
+    """Three seeds per rule, one below and one above the mean by 1."""
+    rules = {name.replace("_", "-"): value for name, value in means.items()}
+    return [make(rule, seed, value + seed - 1) for rule, value in rules.items() for seed in range(3)]
+
+
+def test_worked_example() -> None:
+    # chance 10, head-only 60, DFA 80, GrAPE 85, BP 90; s = 1 each, t(0.975, 2) = 4.302653.
+    table = score(three_seeds(bp=90, dfa=80, grape=85, head_only=60))
+    grape = cell(table, "grape")
+    assert (grape["n"], grape["accuracy"], grape["draft"]) == (3, 85.0, True)
+    assert grape["accuracy_ci"] == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+    assert grape["norm_acc"] == pytest.approx(75 / 80)
+    assert grape["credit"] == pytest.approx(25 / 30)
+    assert grape["gap_closed"] == pytest.approx(0.5)
+    assert (cell(table, "bp")["credit"], cell(table, "head-only")["credit"]) == (1, 0)
+    assert cell(table, "head-only")["gap_closed"] == pytest.approx(-2)
+
+
+def test_scores_are_paired_over_the_seeds_in_common() -> None:
+    # GrAPE has seeds 0 and 1, BP 1 and 2, head-only all: only seed 1 is common.
+    # credit = (86 - 61) / (91 - 61), while the accuracy column is over the rule's own seeds.
+    records = [make("grape", s, 85 + s) for s in (0, 1)] + [make("bp", s, 90 + s) for s in (1, 2)]
+    grape = cell(score(records + [make("head-only", s, 60 + s) for s in range(3)]), "grape")
+    assert (grape["accuracy"], grape["n"]) == (85.5, 2)
+    assert grape["credit"] == pytest.approx(25 / 30)
+
+
+def test_a_diverged_seed_counts_as_chance() -> None:
+    # 85 and 85 and a diverged seed that stood at 88 when it broke: (85 + 85 + 10) / 3 = 60, norm_acc 50 / 80.
+    records = [make("bp", s, 90.0) for s in range(3)] + [make("grape", s, 85.0) for s in range(2)]
+    grape = cell(score([*records, make("grape", 2, 88.0, status="diverged")]), "grape")
+    assert (grape["n"], grape["accuracy"], grape["status"]) == (3, 60.0, "diverged 1/3")
+    assert grape["norm_acc"] == pytest.approx(50 / 80)
+
+
+def test_divergence_never_helps() -> None:
+    draw = np.random.default_rng(1)
+    for _ in range(50):
+        values = draw.uniform(10, 100, 3)
+        well = [make("bp", s, 90.0) for s in range(3)] + [make("x", s, v) for s, v in enumerate(values)]
+        broken = [*well[:-1], make("x", 2, values[2], status="diverged")]
+        assert cell(score(broken), "x")["accuracy"] <= cell(score(well), "x")["accuracy"]
+
+
+def test_a_diverged_rule_has_norm_acc_0() -> None:
+    table = score([make("bp", test=90.0), make("x", status="diverged", result=None)])
+    assert cell(table, "x")["norm_acc"] == 0
+
+
+@pytest.mark.parametrize("status", ["crashed", "oom", "timeout"])
+def test_what_says_nothing_about_the_rule_does_not_count(status: str) -> None:
+    table = score([make("bp", 0), make("dfa", 0, 80.0), make("dfa", 1, 82.0), failed("dfa", 2, status)])
+    dfa = cell(table, "dfa")
+    assert (dfa["n"], dfa["accuracy"], dfa["status"]) == (2, 81.0, f"{status} 1/3")
+    assert cell(table, "bp")["status"] == ""
+
+
+def test_a_cell_without_result_is_nan_and_says_why() -> None:
+    lost = [failed("fa", 0, "oom"), failed("fa", 1, "crashed")]
+    fa = cell(score([make("bp"), make("dfa", 0, 80.0), *lost]), "fa")
+    assert (fa["n"], fa["status"]) == (0, "crashed 1/2, oom 1/2")
+    assert all(math.isnan(fa[name]) for name in ("accuracy", "accuracy_ci", "norm_acc", "gap_closed"))
+
+
+def test_draft_ends_at_five_seeds() -> None:
+    drafts = [cell(score([make("bp", s) for s in range(n)]), "bp")["draft"] for n in (1, 3, 4, 5, 10)]
+    assert drafts == [True, True, True, False, False]
+
+
+def test_one_seed_has_no_interval() -> None:
+    assert math.isnan(cell(score([make("bp")]), "bp")["accuracy_ci"])
+
+
+def test_columns_without_value_are_absent() -> None:
+    table = score([make("bp", credit=None), make("fa", credit=None, memory=None, profile=None)])
+    unknown = {"credit", "gap_closed", "bp_fraction", "step_ratio", "memory_ratio", "status", "verdict"}
+    assert not unknown & set(table)
+    assert {"task", "rule", "n", "draft", "accuracy", "accuracy_ci", "norm_acc"} <= set(table)
+
+
+def test_no_records_make_an_empty_table() -> None:
+    table = score([])
+    assert table.empty and "accuracy" in table
+
+
+def test_step_ratio_is_the_median_of_the_profiled_jobs() -> None:
+    ratios = [{"step_ratio": value} for value in (1.1, 3.0, 1.2)]
+    table = score([make("bp"), *(make("dfa", s, profile=p) for s, p in enumerate(ratios))])
+    assert cell(table, "dfa")["step_ratio"] == 1.2
+    assert cell(table, "bp")["step_ratio"] == 1.0
+
+
+def test_memory_ratio_is_of_means() -> None:
+    def peak(size: int, kind: str = "rss") -> dict[str, Any]:
+        return {"peak_bytes": size, "kind": kind}
+
+    bp = [make("bp", 0, memory=peak(1000)), make("bp", 1, memory=peak(3000))]
+    # 0 is a peak that the clock of the kernel missed, not a small one.
+    table = score([*bp, make("dfa", 0, memory=peak(1500)), make("dfa", 1, memory=peak(0))])
+    assert cell(table, "dfa")["memory_ratio"] == 0.75
+    assert "memory_ratio" not in score([*bp, make("dfa", memory=peak(1500, "cuda"))])
+
+
+def test_bp_fraction_is_the_mean_of_what_was_counted() -> None:
+    counted = [{"bp_fraction": 0.01}, {"bp_fraction": 0.03}, None]
+    table = score([make("dfa+anchor", seed, credit=count) for seed, count in enumerate(counted)])
+    assert cell(table, "dfa+anchor")["bp_fraction"] == pytest.approx(0.02)
+
+
+def test_ratios_from_other_hardware_than_bp_are_left_out() -> None:
+    table = score([make("bp"), make("fa"), make("dfa", hardware="gpu-y")])
+    assert math.isnan(cell(table, "dfa")["step_ratio"]) and math.isnan(cell(table, "dfa")["memory_ratio"])
+    assert cell(table, "fa")["step_ratio"] == 1.2
+    assert cell(table, "dfa")["hardware"] == "gpu-y"
+    (note,) = [note for note in table.attrs["notes"] if "hardware" in note]
+    assert "dfa" in note and "cpu-x, gpu-y" in note
+
+
+def test_without_bp_ratios_need_one_class() -> None:
+    assert cell(score([make("fa"), make("dfa")]), "dfa")["step_ratio"] == 1.2
+    assert "step_ratio" not in score([make("fa"), make("dfa", hardware="gpu-y")])
+
+
+def test_bp_below_a_reference_is_said() -> None:
+    table = score([make("bp", test=70.0), make("dfa", test=80.0)])
+    assert table.attrs["notes"] == ["digits-mlp: bp is not above dfa, so gap_closed has no meaning there"]
+
+
+def test_rows_come_as_the_records_do_with_bp_first() -> None:
+    order = ["dfa", "grape", "bp", "head-only"]
+    table = score([make(rule, task=task) for task in ("b", "a") for rule in order])
+    assert list(table["task"]) == ["b"] * 4 + ["a"] * 4
+    assert list(table["rule"]) == ["bp", "dfa", "grape", "head-only"] * 2
+
+
+def test_the_order_of_records_changes_no_number() -> None:
+    records = suite(5)
+    expected = score(records).sort_values(["task", "rule"], ignore_index=True)
+    draw = np.random.default_rng(2)
+    for _ in range(10):
+        shuffled = [records[i] for i in draw.permutation(len(records))]
+        found = score(shuffled).sort_values(["task", "rule"], ignore_index=True)
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+@pytest.mark.parametrize("added", RULES[1:])
+def test_adding_a_rule_changes_no_other_score(added: str) -> None:
+    records = suite(5)
+    others = [record for record in records if record["rule"] != added]
+    before, after = score(others), score(records)
+    after = after[after["rule"] != added].reset_index(drop=True)
+    # Removing a reference takes the score that stands on it away; all others stay to the last digit.
+    needs = {"head-only": "credit", "dfa": "gap_closed"}.get(added)
+    assert set(after) - set(before) == ({needs} if needs else set())
+    pd.testing.assert_frame_equal(after[list(before)], before, check_exact=True)
+
+
+def test_adding_a_rule_from_other_hardware_changes_no_other_score() -> None:
+    records = suite(3)
+    strangers = [make("my.py:New", s, 99.0, hardware="gpu-y") for s in range(3)]
+    after = score([*records, *strangers])
+    after = after[after["rule"] != "my.py:New"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(after, score(records), check_exact=True)
