@@ -10,7 +10,7 @@ from torch import nn
 
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block
-from grape_bench.network.graph import FlowGraph, flow_graph
+from grape_bench.network.graph import FlowGraph, flow_graph, parameters_reached
 from grape_bench.network.trace import Call, Node, Trace
 
 Kind = type[nn.Module]
@@ -31,13 +31,23 @@ def find_blocks(
     chosen = _named(calls, globs) if globs else _repeated(calls, trace)
     if granularity == "layer":
         chosen = _with_layers(chosen, calls)
-    if not chosen:
+    if not chosen or (not globs and _below(model, trace, chosen) < 0.5):
         raise UserError(
-            f"{type(model).__name__} has no repeated modules between which it can be cut cleanly",
+            f"{type(model).__name__} has no repeated modules between which most of it can be cut cleanly",
             allowed="module names or patterns of them, as blocks=['layers.*']",
             hint="[name for name, _ in model.named_modules()] lists the names",
         )
     return [Block(call.name, call.module, call.shape[1:]) for call in chosen]
+
+
+def _below(model: nn.Module, trace: Trace, chosen: list[Call]) -> float:
+    """The share of the weights under the head that the chosen cuts take out of backpropagation's reach."""
+    head = {id(p) for p in model.get_submodule(trace.head).parameters()} if trace.head else set()
+    sizes = {id(p): p.numel() for p in model.parameters() if id(p) not in head}
+    below = parameters_reached([call.node for call in chosen])
+    trained = parameters_reached([trace.output])
+    total = sum(size for parameter, size in sizes.items() if parameter in trained)
+    return sum(size for parameter, size in sizes.items() if parameter in below) / total if total else 1.0
 
 
 def _named(calls: list[Call], globs: Sequence[str]) -> list[Call]:

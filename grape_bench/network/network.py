@@ -130,6 +130,11 @@ class Network:
         """Where the model's first parameter is."""
         return next(self.model.parameters()).device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the model's first parameter."""
+        return next(self.model.parameters()).dtype
+
     def generator(self, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
         """The random generator of one of the rule's streams on `device`; it goes on where it was."""
         key = stream, str(device)

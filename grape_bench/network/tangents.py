@@ -33,7 +33,7 @@ class TangentPass(Pass):
         self.tangent: Tensor | None = None
 
     @contextmanager
-    def around(self) -> Iterator[None]:  # type: ignore[override]
+    def around(self) -> Iterator[None]:
         """No graph; dual numbers; the attention back-end that has a forward derivative."""
         with torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH), _TwoProducts():
             try:

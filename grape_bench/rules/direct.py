@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from grape_bench.network.block import Block
@@ -34,7 +35,7 @@ class DirectFeedback(LearningRule):
             drawn = draw_feedback(
                 layout.outputs(network.output_shape), layout.features, network.generator("feedback")
             )
-            block.store(FEEDBACK, drawn.to(network.device))
+            block.store(FEEDBACK, drawn.to(network.device, torch.promote_types(network.dtype, torch.float32)))
 
     def signal(self, block: Block, error: Tensor) -> Tensor:
         """What stands for dL/dh_l, shaped like `block.output` (N, *shape); `error` is dL/dy_hat (N, ..., n_out)."""

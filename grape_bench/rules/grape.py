@@ -80,7 +80,7 @@ class GrAPE(DirectFeedback):
                 continue
             feedback = block.load(FEEDBACK)
             step = self._step_size(feedback, estimate.samples)
-            moved = feedback - step * cosine_gradient(feedback, estimate.matrix, self._cosine_axis)
+            moved = feedback - step * cosine_gradient(feedback, estimate.matrix.to(feedback.dtype), self._cosine_axis)
             feedback.copy_(normalized(moved, self._axis))
 
     @property

@@ -104,8 +104,8 @@ class _Draw:
         if rows is None or tangent is None:
             return None
         mine = self._mine(block, tangent.shape[0], tangent.device)
-        effect = self.layouts[block.name].rows(tangent if mine is None else tangent[mine]).to(rows.dtype)
-        return Estimate(effect.T @ rows / len(rows), len(rows))
+        effect = self.layouts[block.name].rows(tangent if mine is None else tangent[mine])
+        return Estimate(effect.T @ rows.to(effect.dtype) / len(rows), len(rows))
 
     def _mine(self, block: Block, samples: int, device: torch.device) -> Tensor | None:
         """The samples that are the block's; None: all are."""

@@ -37,9 +37,14 @@ def run(job: Job, on_epoch: Callable[[Row], None]) -> dict[str, Any]:
     setup = time.perf_counter() - start
     rows: list[Row] = []
     reason = ""
+
+    def note(row: Row) -> None:
+        rows.append(row)
+        on_epoch(row)
+
     try:
         torch.manual_seed(stream_seed(job.seed, "dropout"))
-        trainer.train(job.epochs, lambda row: (rows.append(row), on_epoch(row)))  # type: ignore[func-returns-value]
+        trainer.train(job.epochs, note)
     except LossNotFiniteError as error:
         reason = str(error)
     peak = memory.measure()

@@ -74,7 +74,7 @@ class Trainer:
         """Forward, backward, update; the detached loss."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = F.cross_entropy(logits_of(self.network.model(inputs), self.data.classes), labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimizer.step()
         self.schedule.step()
         return loss.detach()

@@ -28,7 +28,7 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: dict[str, Any])
     if name not in OPTIMIZERS:
         raise unknown("optimizer", name, OPTIMIZERS)
     try:
-        return OPTIMIZERS[name](parameters, **arguments)  # type: ignore[call-arg]
+        return OPTIMIZERS[name](parameters, **arguments)
     except (TypeError, ValueError) as error:
         raise UserError(f"optimizer {name!r} refuses its settings: {error}") from error
 

@@ -1,0 +1,63 @@
+"""The test of the engine: with BP's own gradients injected at the cuts, every gradient is BP's."""
+
+import pytest
+import torch
+
+import grape_bench as gb
+from grape_bench.network.attach import as_batch
+from grape_bench.network.cut import CutPass
+from grape_bench.network.passes import Pass
+from grape_bench.network.preserve import preserved
+from tests.network.problems import PROBLEMS, Problem, loss_of
+
+
+class KeepGradients(Pass):
+    """Backpropagation that remembers dL/dh of every block."""
+
+    def __init__(self):
+        self.outputs = {}
+
+    def cut(self, block, output):
+        output.retain_grad()
+        self.outputs[block.name] = output
+        return output
+
+
+def gradients(model):
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=str)
+def test_injected_true_gradients_give_the_gradients_of_backpropagation(problem: Problem):
+    model, batch = problem.model().train(), as_batch(problem.batch())
+    net = gb.attach(model, "dfa", batch[1] or batch[0])
+    exact = KeepGradients()
+    with preserved(model):  # the same dropout masks and statistics for both
+        loss_of(net.run(exact, batch)).backward()
+    expected = gradients(model)
+    model.zero_grad()
+    loss_of(net.run(CutPass(lambda block, error: exact.outputs[block.name].grad), batch)).backward()
+    found = gradients(model)
+
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        error = (found[name] - gradient).norm() / gradient.norm().clamp(min=1e-7)
+        assert error < 1e-5, name
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=str)
+def test_a_wrong_signal_does_not_leak_past_the_cut(problem: Problem):
+    """With zero signals nothing below the last cut gets any gradient: no path goes around it."""
+    model, batch = problem.model().train(), as_batch(problem.batch())
+    net = gb.attach(model, "dfa", batch[1] or batch[0])
+    loss_of(net.run(CutPass(lambda block, error: torch.zeros_like(block.output)), batch)).backward()
+
+    reached = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+    tied = {name for name in reached if net.report()[name] == "rule" and model.get_parameter(name) is _head_weight(model)}
+    side = {name for name in reached if "encoder.final_layer_norm" in name}  # after the encoder's last cut
+    assert {name for name in reached if net.report()[name] == "rule"} - tied - side == set()
+
+
+def _head_weight(model):
+    head = getattr(model, "lm_head", None)
+    return head.weight if head is not None else None

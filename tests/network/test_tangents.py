@@ -1,0 +1,84 @@
+import pytest
+import torch
+
+from grape_bench.network.attach import as_batch
+from grape_bench.network.find import find_blocks
+from grape_bench.network.network import Network
+from grape_bench.network.passes import Pass
+from grape_bench.network.preserve import preserved
+from grape_bench.network.tangents import TangentPass
+from grape_bench.network.trace import scored_output, trace
+from grape_bench.rules.make import make_rule
+from tests.network.problems import BY_NAME, tanh_mlp
+
+SMOOTH = ["mlp", "vit", "convnext", "mixer", "bert", "gpt2"]  # LLaMA rounds to float32 inside its norms
+
+
+class Shift(Pass):
+    """Adds a multiple of each direction to the block's output."""
+
+    def __init__(self, directions, by):
+        self.directions, self.by = directions, by
+
+    def cut(self, block, output):
+        return output + self.by * self.directions[block.name]
+
+    def join(self, logits):
+        self.logits = logits
+        return logits
+
+
+def network_of(problem, dtype=torch.float64):
+    model = problem.model().eval().to(dtype)
+    batch = problem.batch()
+    batch = {k: v for k, v in batch.items()} if isinstance(batch, dict) else batch.to(dtype)
+    traced = trace(model, as_batch(batch))
+    net = Network(model, traced, find_blocks(model, traced))
+    net.use(make_rule("bp"))
+    return net, as_batch(batch)
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_the_tangent_is_the_finite_difference_of_the_output(name):
+    """d = sum_l J_l p_l for directions at every block at once, in float64 on smooth models."""
+    net, batch = network_of(BY_NAME[name])
+    dual = TangentPass(lambda block, output: torch.randn_like(output))
+    net.run(dual, batch)
+    with torch.no_grad():
+        ahead, behind = Shift(dual.directions, 1e-5), Shift(dual.directions, -1e-5)
+        net.run(ahead, batch)
+        net.run(behind, batch)
+    difference = (ahead.logits - behind.logits) / 2e-5
+    torch.testing.assert_close(dual.tangent, difference, rtol=1e-4, atol=1e-6)
+
+
+def test_the_tangent_pass_computes_the_plain_output_and_leaves_batchnorm_alone():
+    problem = BY_NAME["resnet18"]
+    net, batch = network_of(problem, torch.float32)
+    net.model.train()
+    with torch.no_grad(), preserved(net.model):
+        expected = scored_output(net.model(*batch[0]))
+    before = {name: value.clone() for name, value in net.model.named_buffers()}
+    dual = TangentPass(lambda block, output: torch.randn_like(output))
+    with preserved(net.model):
+        net.run(dual, batch)
+    torch.testing.assert_close(dual.logits, expected, rtol=1e-4, atol=1e-4)
+    assert all(torch.equal(value, before[name]) for name, value in net.model.named_buffers())
+
+
+def test_a_block_without_a_direction_does_not_move_the_output():
+    net, batch = network_of(BY_NAME["mlp"])
+    dual = TangentPass(lambda block, output: None)
+    net.run(dual, batch)
+    assert not dual.tangent.any() and dual.directions == {}
+
+
+def test_tangents_of_a_linear_network_are_the_product_of_its_weights():
+    model = torch.nn.Sequential(*[layer for layer in tanh_mlp((6, 7, 5, 4)) if isinstance(layer, torch.nn.Linear)])
+    traced = trace(model, as_batch(torch.randn(3, 6)))
+    net = Network(model, traced, find_blocks(model, traced))
+    net.use(make_rule("bp"))
+    dual = TangentPass(lambda block, output: torch.ones_like(output) if block.name == "0" else None)
+    net.run(dual, as_batch(torch.randn(3, 6)))
+    expected = model[2].weight @ model[1].weight @ torch.ones(7)
+    torch.testing.assert_close(dual.tangent, expected.expand(3, 4))
