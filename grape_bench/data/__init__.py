@@ -1,0 +1,25 @@
+"""Where data sets come from: one file per source, normalised batches on one device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from grape_bench.data.dataset import DataSet, Split
+from grape_bench.data.names import DATASETS, SOURCES, check_name, split_source
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["DataSet", "Split", "load"]
+
+
+def load(dataset_id: str, *, args: dict[str, Any], device: torch.device) -> DataSet:
+    """The data set called `dataset_id`, its batches on `device`.
+
+    Raises UserError for an unknown id or argument, and for files that are missing or cannot be read.
+    """
+    check_name(dataset_id)
+    source, name = split_source(dataset_id)
+    if source:
+        return SOURCES.get(source)(name, args=args, device=device)
+    return DATASETS.get(name)(args=args, device=device)

@@ -49,9 +49,7 @@ def build(name: str, *, shape: tuple[int, ...], classes: int, args: dict[str, An
         raise
     except OSError as error:
         raise unreachable(model_id, error) from error
-    except (
-        Exception
-    ) as error:  # configurations raise their own kinds, and models whatever a wrong size leads to
+    except Exception as error:  # configurations raise their own kinds, and models whatever a wrong size leads to
         raise bad_arguments(model_id, error) from error
     return model.train()
 
@@ -63,9 +61,7 @@ def _check_model_type(model_id: str, name: str, *, image: bool, pretrained: bool
         raise unknown_in_library("model type", name, classifiers, where=model_id, hint=hint)
     if name not in classifiers:
         allowed = ", ".join(sorted(classifiers))
-        raise UserError(
-            f"transformers has no {kind} classifier of this type", where=model_id, allowed=allowed
-        )
+        raise UserError(f"transformers has no {kind} classifier of this type", where=model_id, allowed=allowed)
     if pretrained:
         hint = "a hub id, as in hf:microsoft/resnet-18"
         raise UserError("a model type has no pretrained weights", where=model_id, hint=hint)

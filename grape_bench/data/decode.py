@@ -1,0 +1,95 @@
+"""From encoded images to uint8 arrays."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from grape_bench.errors import UserError
+
+GREY = ("1", "L", "LA")
+DEEP = ("I", "F")
+
+
+@dataclass(frozen=True)
+class ImageForm:
+    """How every image of a set is decoded: `mode` L or RGB, squares of side `resize` where given.
+
+    Without `convert`, colour in a set taken for grey is an error, never lost in silence.
+    """
+
+    mode: str
+    resize: int | None
+    convert: bool
+
+    @property
+    def channels(self) -> int:
+        """1 or 3."""
+        return 1 if self.mode == "L" else 3
+
+
+def native_form(first: Image.Image, *, channels: int | None, resize: int | None, where: str) -> ImageForm:
+    """The form of a set whose first image is `first`; raises UserError for images of more than 8 bits."""
+    if first.mode.startswith(DEEP):
+        raise UserError(f"images of more than 8 bits (mode {first.mode})", where=where, allowed="8-bit images")
+    if channels is not None:
+        return ImageForm("L" if channels == 1 else "RGB", resize, convert=True)
+    return ImageForm("L" if first.mode in GREY else "RGB", resize, convert=False)
+
+
+def open_image(cell: Any, *, where: str) -> Image.Image:
+    """The image in a table's cell: its bytes, or a struct of bytes and path. Raises UserError."""
+    data = cell.get("bytes") if isinstance(cell, dict) else cell
+    if data is None and isinstance(cell, dict) and cell.get("path") and Path(cell["path"]).is_file():
+        data = Path(cell["path"]).read_bytes()
+    if data is None:
+        raise UserError("a row without an image", where=where)
+    try:
+        return Image.open(io.BytesIO(data))
+    except UnidentifiedImageError as error:
+        raise UserError("not an image that PIL can read", where=where) from error
+
+
+def to_array(image: Image.Image, form: ImageForm, *, where: str) -> NDArray[np.uint8]:
+    """`image` as (H, W) or (H, W, 3) in `form`; raises UserError for damaged images and lost colour."""
+    if form.mode == "L" and image.mode not in GREY and not form.convert:
+        hint = "dataset_args = { channels = 3 }, or 1 to turn all into grey"
+        raise UserError(f"a colour image (mode {image.mode}) in a set of grey ones", where=where, hint=hint)
+    try:
+        if image.mode != form.mode:
+            image = image.convert(form.mode)
+        if form.resize is not None and image.size != (form.resize, form.resize):
+            image = ImageOps.fit(image, (form.resize, form.resize), Image.Resampling.BILINEAR)
+        return np.asarray(image)
+    except OSError as error:
+        raise UserError(f"a damaged image: {error}", where=where) from error
+
+
+def stack(cells: list[Any], form: ImageForm, *, where: str, first_row: int = 0) -> NDArray[np.uint8]:
+    """Cells -> (N, C, H, W); raises UserError where their sizes differ."""
+    images: list[NDArray[np.uint8]] = []
+    for row, cell in enumerate(cells, start=first_row):
+        place = f"{where}, row {row}"
+        image = to_array(open_image(cell, where=place), form, where=place)
+        if images and image.shape != images[0].shape:
+            raise different_sizes(images[0].shape, image.shape, where=place)
+        images.append(image)
+    return join(images)
+
+
+def join(images: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Images (H, W) or (H, W, 3) of one size -> (N, C, H, W)."""
+    array = np.stack(images)
+    return np.ascontiguousarray(array.transpose(0, 3, 1, 2)) if array.ndim == 4 else array[:, None]
+
+
+def different_sizes(first: tuple[int, ...], other: tuple[int, ...], *, where: str) -> UserError:
+    """The error for a set whose images are not all of one size."""
+    sizes = f"{first[0]}x{first[1]} and {other[0]}x{other[1]}"
+    return UserError(f"images of several sizes: {sizes}", where=where, hint="dataset_args = { resize = 64 }")

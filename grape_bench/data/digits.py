@@ -1,0 +1,56 @@
+"""The 8x8 digits that come with scikit-learn: needs no download."""
+
+from __future__ import annotations
+
+import importlib.util
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from grape_bench.data.assemble import Contents
+from grape_bench.data.cache import Decoded
+from grape_bench.data.decode import ImageForm, join, to_array
+from grape_bench.data.in_memory import from_arrays
+from grape_bench.data.options import TABLE_ONLY, parse
+from grape_bench.data.partition import stratified_cut
+from grape_bench.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from grape_bench.data.dataset import DataSet
+
+SIDE, CLASSES, TEST = 8, 10, 0.2
+SCALE = 15  # grey levels are 0 to 16: stretched to 0 to 240
+
+
+def load(*, args: dict[str, Any], device: torch.device) -> DataSet:
+    """1,797 images of (1, 8, 8), ten classes; a fixed fifth of every class is the test split.
+
+    Source: Alpaydin and Kaynak 1998, UCI "Optical Recognition of Handwritten Digits", as in
+    `sklearn.datasets.load_digits`. Raises UserError for unknown arguments.
+    """
+    options = parse("digits", args, without=TABLE_ONLY)
+    path = _file()
+    table = np.loadtxt(path, delimiter=",", dtype=np.int64)
+    images, labels = table[:, :-1].reshape(-1, SIDE, SIDE), table[:, -1]
+    form = ImageForm("RGB" if options.channels == 3 else "L", options.resize, convert=True)
+    grey = (Image.fromarray(image) for image in (SCALE * images).astype(np.uint8))
+    pixels = join([to_array(image, form, where="digits") for image in grey])
+    train, test = stratified_cut(labels, TEST)
+    decoded = {part: Decoded.of(pixels[rows], labels[rows]) for part, rows in (("train", train), ("test", test))}
+    key = sha256(path.read_bytes()).hexdigest()
+    parts = {part: arrays.labels for part, arrays in decoded.items()}
+    return from_arrays(Contents("digits", pixels.shape[1:], CLASSES, parts, key), decoded, options, device)
+
+
+def _file() -> Path:
+    """scikit-learn's table, read without importing it, which would take a second of every job."""
+    package = importlib.util.find_spec("sklearn")
+    path = Path(package.origin if package and package.origin else "").parent / "datasets" / "data" / "digits.csv.gz"
+    if not path.is_file():
+        raise UserError(f"scikit-learn has no {path}", where="digits", hint="pip install scikit-learn")
+    return path

@@ -1,0 +1,54 @@
+"""The data set ids, known without importing torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from grape_bench.errors import UserError, unknown
+from grape_bench.registry import Registry
+
+if TYPE_CHECKING:
+    from grape_bench.data.dataset import DataSet
+
+DATASETS: Registry[Callable[..., DataSet]] = Registry(
+    "data set",
+    {
+        "digits": "grape_bench.data.digits:load",
+        "mnist1d": "grape_bench.data.mnist1d:load",
+        "mnist": "grape_bench.data.named:mnist",
+        "fashion_mnist": "grape_bench.data.named:fashion_mnist",
+        "cifar10": "grape_bench.data.named:cifar10",
+        "cifar100": "grape_bench.data.named:cifar100",
+    },
+    group="grape_bench.data",
+)
+"""Data sets with a name of their own: called as `load(args=..., device=...)`."""
+
+SOURCES: Registry[Callable[..., DataSet]] = Registry(
+    "data source",
+    {"parquet": "grape_bench.data.folder:load", "hf": "grape_bench.data.hub:load"},
+    group="grape_bench.data_sources",
+)
+"""Where other data sets come from, written `source:name`: called as `load(name, args=..., device=...)`."""
+
+EXAMPLES = {"parquet": "parquet:path/to/folder", "hf": "hf:owner/name"}
+
+
+def split_source(dataset_id: str) -> tuple[str, str]:
+    """`"parquet:a/b"` as `("parquet", "a/b")`, `"digits"` as `("", "digits")`."""
+    source, colon, name = dataset_id.partition(":")
+    return (source, name) if colon else ("", dataset_id)
+
+
+def check_name(dataset_id: str) -> None:
+    """Raise UserError where `dataset_id` cannot name a data set; imports no torch, looks at no file."""
+    source, name = split_source(dataset_id)
+    if not source:
+        if name not in DATASETS:
+            raise unknown("data set", name, DATASETS, hint=" or ".join(EXAMPLES.values()))
+        return
+    if source not in SOURCES:
+        raise unknown("data source", source, SOURCES, where=dataset_id)
+    if not name:
+        raise UserError("a source without a name", where=repr(dataset_id), hint=EXAMPLES.get(source, ""))

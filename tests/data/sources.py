@@ -1,0 +1,37 @@
+"""Small sources of images for the tests."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+
+def png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def random_images(count: int, size: tuple[int, ...], seed: int = 0) -> list[np.ndarray]:
+    return list(np.random.default_rng(seed).integers(0, 256, (count, *size), dtype=np.uint8))
+
+
+def write_split(
+    folder: Path, split: str, images: list[np.ndarray], labels: list[int], names: tuple[str, str] = ("image", "label")
+) -> None:
+    """A `SPLIT.parquet` as `datasets` writes it, without its metadata."""
+    folder.mkdir(parents=True, exist_ok=True)
+    cells = [{"bytes": png(image), "path": None} for image in images]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    table = pa.table({names[0]: pa.array(cells, kind), names[1]: pa.array(labels, pa.int64())})
+    pq.write_table(table, folder / f"{split}.parquet")
+
+
+def write_folder(folder: Path, size: tuple[int, ...] = (8, 8, 3), train: int = 40, test: int = 10) -> Path:
+    """Three classes; every split has images of its own."""
+    for seed, (split, count) in enumerate({"train": train, "test": test}.items()):
+        write_split(folder, split, random_images(count, size, seed), [row % 3 for row in range(count)])
+    return folder

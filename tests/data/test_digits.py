@@ -1,0 +1,85 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from grape_bench.data import DataSet, Split
+from grape_bench.errors import UserError
+
+
+def whole(split: Split) -> tuple[torch.Tensor, torch.Tensor]:
+    inputs, labels = zip(*split.batches(100), strict=True)
+    return torch.cat(inputs), torch.cat(labels)
+
+
+def grey_levels(data: DataSet, split: Split) -> np.ndarray:
+    """Undo the normalisation: (N, 64) grey levels of 0 to 16."""
+    mean, std = data.description["mean"][0], data.description["std"][0]
+    return np.rint((whole(split)[0].flatten(1).numpy() * std + mean) / 15).astype(int)
+
+
+def test_the_splits_are_scikit_learns_digits_each_once(load_on_cpu: Callable[..., DataSet]) -> None:
+    data = load_on_cpu("digits")
+    rows = np.concatenate([grey_levels(data, split) for split in (data.train, data.validation, data.test)])
+    assert sorted(map(tuple, rows)) == sorted(map(tuple, load_digits().data.astype(int)))
+
+
+def test_sizes_and_shape(load_on_cpu: Callable[..., DataSet]) -> None:
+    data = load_on_cpu("digits")
+    assert data.description["sizes"] == {"train": 1295, "validation": 143, "test": 359}
+    assert (len(data.train), len(data.validation), len(data.test)) == (1295, 143, 359)
+    assert (data.name, data.shape, data.classes) == ("digits", (1, 8, 8), 10)
+    inputs, labels = next(data.train.batches(5))
+    assert (inputs.dtype, labels.dtype, inputs.shape, labels.shape) == (torch.float32, torch.int64, (5, 1, 8, 8), (5,))
+
+
+def test_every_class_is_in_every_split_in_proportion(load_on_cpu: Callable[..., DataSet]) -> None:
+    data = load_on_cpu("digits")
+    counts = [torch.bincount(whole(split)[1], minlength=10) for split in (data.train, data.validation, data.test)]
+    total = torch.stack(counts).sum(0)
+    assert ((counts[2] - 0.2 * total).abs() < 1).all()
+    assert ((counts[1] - 0.08 * total).abs() < 1).all()
+
+
+def test_normalised_by_the_training_samples_alone(load_on_cpu: Callable[..., DataSet]) -> None:
+    data = load_on_cpu("digits", limit=200)
+    inputs, _ = whole(data.train)
+    assert inputs.mean().abs() < 1e-5
+    assert (inputs.std(correction=0) - 1).abs() < 1e-4
+
+
+def test_limit_takes_the_first_training_samples_and_leaves_the_other_splits(
+    load_on_cpu: Callable[..., DataSet],
+) -> None:
+    full, limited = load_on_cpu("digits"), load_on_cpu("digits", limit=100)
+    assert np.array_equal(grey_levels(limited, limited.train), grey_levels(full, full.train)[:100])
+    assert np.array_equal(grey_levels(limited, limited.validation), grey_levels(full, full.validation))
+    assert np.array_equal(grey_levels(limited, limited.test), grey_levels(full, full.test))
+    assert limited.description["fingerprint"] != full.description["fingerprint"]
+
+
+def test_resize_and_channels(load_on_cpu: Callable[..., DataSet]) -> None:
+    data = load_on_cpu("digits", resize=12, channels=3)
+    inputs, _ = next(data.test.batches(4))
+    assert data.shape == (3, 12, 12)
+    assert torch.equal(inputs[:, 0], inputs[:, 2])
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ({"limt": 3}, "did you mean 'limit'"),
+        ({"image_column": "x"}, "unknown argument"),
+        ({"limit": 0}, "1 or more"),
+        ({"limit": True}, "1 or more"),
+        ({"validation": 1.0}, "between 0 and 1"),
+        ({"augment": "flip"}, "none, flip-crop"),
+        ({"channels": 2}, "1 or 3"),
+        ({"resize": 4, "augment": "flip-crop"}, "too small for augment"),
+    ],
+)
+def test_mistakes_are_told(load_on_cpu: Callable[..., DataSet], args: dict, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        load_on_cpu("digits", **args)

@@ -1,0 +1,74 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import datasets
+import pytest
+import torch
+from PIL import Image
+
+from grape_bench.data import DataSet
+from grape_bench.errors import UserError
+from tests.data.sources import random_images
+
+Load = Callable[..., DataSet]
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path) -> Path:
+    """A folder in the form that `datasets` knows as imagefolder: SPLIT/CLASS/NAME.png."""
+    for seed, split in enumerate(("train", "test")):
+        for row, image in enumerate(random_images(30, (8, 8, 3), seed)):
+            path = tmp_path / split / ("cat", "dog")[row % 2] / f"{row:02}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+    return tmp_path
+
+
+def test_what_load_dataset_reads_in_memory_and_streamed(image_folder: Path, load_on_cpu: Load) -> None:
+    both = [load_on_cpu(f"hf:{image_folder}", memory_limit=limit) for limit in (1.0, 0)]
+    assert both[0].description["sizes"] == {"train": 26, "validation": 4, "test": 30}
+    assert (both[0].shape, both[0].classes) == ((3, 8, 8), 2)
+    for (a, b), (c, d) in zip(both[0].test.batches(10), both[1].test.batches(10), strict=True):
+        assert torch.equal(a, c)
+        assert torch.equal(b, d)
+
+
+def test_a_changed_image_is_seen(image_folder: Path, load_on_cpu: Load) -> None:
+    before = next(load_on_cpu(f"hf:{image_folder}").test.batches(30))[0]
+    path = image_folder / "test" / "cat" / "00.png"
+    Image.new("RGB", (8, 8), "white").save(path)
+    os.utime(path, (1, 1))
+    after = next(load_on_cpu(f"hf:{image_folder}").test.batches(30))[0]
+    assert (before != after).flatten(1).any(1).sum() == 1
+
+
+def test_name_and_configuration(monkeypatch: pytest.MonkeyPatch, load_on_cpu: Load) -> None:
+    asked = []
+
+    def no_network(*args: str | None) -> None:
+        asked.append(args)
+        raise ConnectionError("Couldn't reach the Hub")
+
+    monkeypatch.setattr(datasets, "load_dataset", no_network)
+    with pytest.raises(UserError, match=r"hf:owner/name:small: .*Couldn't reach the Hub[\s\S]*network"):
+        load_on_cpu("hf:owner/name:small")
+    assert asked == [("owner/name", "small")]
+
+
+def test_a_named_set_tells_where_it_was_looked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, load_on_cpu: Load
+) -> None:
+    def no_network(*args: str | None) -> None:
+        raise ConnectionError("Couldn't reach the Hub")
+
+    monkeypatch.setattr(datasets, "load_dataset", no_network)
+    monkeypatch.delenv("GRAPE_BENCH_DATA", raising=False)
+    with pytest.raises(UserError, match=r"\$GRAPE_BENCH_DATA is not set[\s\S]*ylecun/mnist[\s\S]*export"):
+        load_on_cpu("mnist")
+    monkeypatch.setenv("GRAPE_BENCH_DATA", str(tmp_path))
+    with pytest.raises(UserError, match=f"no folder {tmp_path}/mnist"):
+        load_on_cpu("mnist")
+    (tmp_path / "mnist").mkdir()
+    with pytest.raises(UserError, match=f"no {tmp_path}/mnist/train.parquet"):
+        load_on_cpu("mnist")
