@@ -1,0 +1,27 @@
+"""Small jobs for the tests of the training room."""
+
+from typing import Any
+
+from grape_bench.plan.job import Job
+
+
+def job(rule: str = "bp", **changes: Any) -> Job:
+    """Two epochs of a small MLP on digits."""
+    values: dict[str, Any] = {
+        "suite": "test",
+        "version": "1",
+        "task": "digits-mlp",
+        "rule": rule,
+        "rule_settings": {},
+        "rule_source": "",
+        "seed": 0,
+        "model": "mlp",
+        "model_args": {"hidden": [32, 32]},
+        "dataset": "digits",
+        "dataset_args": {},
+        "epochs": 2,
+        "batch_size": 64,
+        "optimizer": {"name": "adamw", "lr": 1e-2},
+        "schedule": "constant",
+    }
+    return Job(**{**values, **changes})
