@@ -1,0 +1,1 @@
+"""The command line: one module per subcommand; heavy libraries are imported when a command runs."""

@@ -25,11 +25,21 @@ _EXAMPLES = {
     "task": '[[task]], with name = "...", model = "...", dataset = "..." below it',
     "model_args": "model_args = { hidden = [256] }",
 }
+_WORDS = {
+    "Input should be": "must be",
+    "greater than or equal to": "at least",
+    "valid integer": "integer",
+    "a integer": "an integer",
+    "valid ": "",
+    "dictionary": "table, such as { key = 1 }",
+    "list": "list, such as [1]",
+}
 
 
 def complain(error: ValidationError, document: dict[str, Any], where: str) -> UserError:
     """The first thing that is wrong, with its place; the others show once it is mended."""
-    details = error.errors(include_url=False)[0]
+    # A misspelt key is also a missing one: the first of the two tells more.
+    details = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     place = _place(details["loc"], document)
     return _translate(details, where=f"{where}: {place}" if place else where)
 
@@ -63,8 +73,9 @@ def _translate(details: ErrorDetails, where: str) -> UserError:
         return UserError(what, where=where, allowed="letters, digits, - and _, a letter or digit first")
     if kind == "value_error":
         return UserError(str(context["error"]), where=where)
-    message = details["msg"].replace("Input should be", "must be").replace("valid ", "")
-    message = message.replace("dictionary", "table, such as { key = 1 }").replace("list", "list, such as [1]")
+    message = details["msg"]
+    for pydantic_says, toml_says in _WORDS.items():
+        message = message.replace(pydantic_says, toml_says)
     return UserError(f"{message}, not {value!r}", where=where, hint=example)
 
 

@@ -51,7 +51,7 @@ class Mirror:
         """Copy `record`, soon."""
         self._records.put(record)
 
-    def close(self, *, complete: bool, wait_s: float = 120.0) -> None:
+    def close(self, *, complete: bool, wait_s: float) -> None:
         """Wait until everything is copied; `complete`: no job of the sweep is left to do."""
         if self._thread is None:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,6 @@ from grape_bench.track.values import curve_values, metric_values, parameter_valu
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-DEFAULT_URI = "sqlite:///mlflow.db"
 PARENT = "mlflow.parentRunId"
 _STATUS = {"finished": "FINISHED", "diverged": "FINISHED"}  # diverged is a result; the rest are FAILED
 _BATCH_METRICS, _BATCH_PARAMS, _PARAM_LENGTH = 1000, 100, 6000  # limits of the MLflow server
@@ -137,6 +137,4 @@ def _client(uri: str) -> MlflowClient:
 
 
 def _ms(time: str) -> int:
-    from datetime import datetime
-
     return int(datetime.fromisoformat(time).timestamp() * 1000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +66,7 @@ def read_record(path: Path) -> Record:
         raise UserError(f"cannot be read: {error}", where=str(path), hint="delete it and run again") from error
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         found = record.get("schema") if isinstance(record, dict) else None
-        raise UserError(
-            f"a record of schema {found}, not {SCHEMA}", where=str(path), hint="delete it and run again"
-        )
+        raise UserError(f"a record of schema {found}, not {SCHEMA}", where=str(path), hint="delete it and run again")
     return record
 
 
@@ -90,4 +88,4 @@ def read_records(folder: Path) -> list[Record]:
 
 def now() -> str:
     """The time, UTC, as ISO 8601 with milliseconds."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,51 @@
+"""Jobs that did not finish: what happened, where to look, what to try."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from grape_bench.execute.outcome import stderr_tail
+from grape_bench.plan.job import rule_label
+from grape_bench.track.record import Record
+
+_TRIES = {
+    "oom": "fewer --slots, or a smaller model or batch size with --set {task}.batch_size=N",
+    "timeout": "a longer --time-limit, or fewer epochs with --set {task}.epochs=N",
+    "crashed": "mend it; the same command runs this job again",
+}
+
+
+def exit_code(records: Sequence[Record]) -> int:
+    """0 all finished; 1 a job failed; 2 a loss that was not finite, and no job failed."""
+    statuses = {record["status"] for record in records}
+    if statuses - {"finished", "diverged"}:
+        return 1
+    return 2 if "diverged" in statuses else 0
+
+
+def failures(records: Sequence[Record], folder: Path) -> list[str]:
+    """A message for the seeds of a task and rule that ended badly in the same way."""
+    alike: dict[tuple[str, ...], list[Record]] = {}
+    for record in records:
+        if record["status"] != "finished":
+            # Where a loss stops being finite depends on the seed; what to do about it does not.
+            reason = "" if record["status"] == "diverged" else record["reason"]
+            key = (record["task"], record["rule"], record["status"], reason)
+            alike.setdefault(key, []).append(record)
+    return [_message(group, folder) for group in alike.values()]
+
+
+def _message(group: Sequence[Record], folder: Path) -> str:
+    first = group[0]
+    seeds = ", ".join(str(record["seed"]) for record in group)
+    lines = [f"{first['status']}: {first['task']} {first['rule']}, seed {seeds}: {first['reason']}"]
+    if first["status"] == "diverged":
+        rate = float(f"{first['job']['optimizer']['lr'] / 10:.3g}")
+        key = f"{first['task']}.rule.{rule_label(first['rule'])}.lr"
+        return "\n".join([*lines, f"  try: a lower learning rate, --set {key}={rate:g}"])
+    lines.append(f"  in: {folder / first['name']}")
+    tail = stderr_tail(folder / first["name"])
+    if tail:
+        lines += ["  stderr.txt ends with:", *(f"    {line}" for line in tail.splitlines())]
+    return "\n".join([*lines, "  try: " + _TRIES[first["status"]].format(task=first["task"])])

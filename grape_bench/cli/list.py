@@ -1,0 +1,51 @@
+"""`grape-bench list`: the names that suites and options may use."""
+
+from __future__ import annotations
+
+import click
+
+KINDS = ("suites", "rules", "models", "datasets")
+
+
+@click.command("list")
+@click.argument("kind", type=click.Choice(KINDS), required=False)
+def command(kind: str | None) -> None:
+    """List the suites, rules, models and data sets, or one of these."""
+    for name in KINDS if kind is None else (kind,):
+        if kind is None:
+            click.echo(click.style(name, bold=True))
+        for line in _LINES[name]():
+            click.echo(f"  {line}" if kind is None else line)
+
+
+def _suites() -> list[str]:
+    from grape_bench.plan.find import suite_files
+    from grape_bench.plan.read import read_suite
+
+    lines = []
+    for name, path in suite_files().items():
+        suite = read_suite(path)
+        tasks = ", ".join(task.name for task in suite.tasks)
+        lines.append(f"{name} {suite.version}: {tasks}; {len(suite.rules)} rules, {suite.seeds} seeds ({path})")
+    return lines
+
+
+def _rules() -> list[str]:
+    from grape_bench.rules.names import ANCHOR, RULES
+
+    return [*RULES, f"NAME{ANCHOR} (any rule with anchors)", "path/to/file.py:MyRule"]
+
+
+def _models() -> list[str]:
+    from grape_bench.models.names import MODELS, SOURCES
+
+    return [*MODELS, *(f"{source}:NAME" for source in SOURCES), "path/to/file.py:factory"]
+
+
+def _datasets() -> list[str]:
+    from grape_bench.data.names import DATASETS, SOURCES
+
+    return [*DATASETS, *(f"{source}:PATH" for source in SOURCES)]
+
+
+_LINES = {"suites": _suites, "rules": _rules, "models": _models, "datasets": _datasets}

@@ -1,0 +1,85 @@
+"""Progress in place, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live as RichLive
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from grape_bench.cli.estimate import TimeLeft, in_words
+from grape_bench.cli.plain import opening, result_line
+from grape_bench.plan.job import Job
+from grape_bench.track.record import Record
+
+_ROWS = 12  # of running jobs; a machine with 64 slots would fill the screen
+
+
+class Live:
+    """A bar over all jobs, and a line for each that runs; only what went wrong stays on the screen."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._live: RichLive | None = None
+        self._running: dict[str, Job] = {}
+        self._progress: dict[str, dict[str, Any]] = {}
+
+    def began(self, done: Sequence[Record], pending: Sequence[Job], slots: int) -> None:
+        """As in Display."""
+        self.console.print(opening(done, pending, slots))
+        self._ended, self._total = len(done), len(done) + len(pending)
+        self._waiting = {job.id: job for job in pending}
+        self._left = TimeLeft(slots)
+        if pending:
+            self._live = RichLive(console=self.console, auto_refresh=False, transient=True)
+            self._live.start()
+
+    def started(self, job: Job) -> None:
+        """As in Display."""
+        self._running[job.id] = self._waiting.pop(job.id)
+
+    def progressed(self, progress: dict[str, dict[str, Any]]) -> None:
+        """As in Display."""
+        self._progress = progress
+        if self._live:
+            self._live.update(self.render(), refresh=True)
+
+    def ended(self, record: Record) -> None:
+        """As in Display."""
+        self._ended += 1
+        self._left.add(record)
+        del self._running[record["id"]]
+        if record["status"] != "finished":
+            self.console.print(Text(result_line(record), style="red"))
+
+    def closed(self) -> None:
+        """As in Display."""
+        if self._live:
+            self._live.stop()
+
+    def render(self) -> RenderableType:
+        """What stands on the screen now; at most 80 columns."""
+        head = Table.grid(padding=(0, 1))
+        left = self._left.seconds(self._waiting.values(), list(self._running.values()), self._fractions())
+        rest = f"about {in_words(left)} left" if left is not None else ""
+        bar = ProgressBar(total=self._total, completed=self._ended, width=30)
+        head.add_row(bar, f"{self._ended}/{self._total} jobs", Text(rest, style="dim"))
+        rows = Table.grid(padding=(0, 2))
+        rows.add_column(no_wrap=True, overflow="ellipsis", max_width=42)
+        for identity, job in list(self._running.items())[:_ROWS]:
+            rows.add_row(Text(str(job)), *self._state(identity, job))
+        hidden = len(self._running) - _ROWS
+        return Group(head, rows, Text(f"and {hidden} more", style="dim")) if hidden > 0 else Group(head, rows)
+
+    def _state(self, identity: str, job: Job) -> tuple[str, str]:
+        row = self._progress.get(identity)
+        if row is None:
+            return f"epoch 0/{job.epochs}", ""
+        return f"epoch {row['epoch']}/{job.epochs}", f"{float(row['validation_accuracy']):.1f} %"
+
+    def _fractions(self) -> dict[str, float]:
+        return {key: float(row["epoch"]) / float(row["epochs"]) for key, row in self._progress.items()}

@@ -1,0 +1,54 @@
+"""The command `grape-bench`: finds the subcommand, prints users' mistakes."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from grape_bench.errors import UserError
+
+# Each is a module of this package with a click command called `command`; only the one that runs is imported.
+COMMANDS = ("run", "plan", "list", "report")
+
+
+class Commands(click.Group):
+    """Subcommands by the names of their modules."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """In the order in which a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command, imported now."""
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"grape_bench.cli.{name}").command
+        return command
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the subcommand; a user's mistake is one message and exit code 2, any other error a bug's trace."""
+        try:
+            return super().invoke(context)
+        except UserError as error:
+            click.echo(f"error: {error}", err=True)
+            context.exit(2)
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="grape-bench")
+def cli() -> None:
+    """Benchmark learning rules against backpropagation.
+
+    Start with `grape-bench run quickstart`.
+    """
+
+
+def main() -> None:
+    """The entry point of the installed command."""
+    cli(prog_name="grape-bench")
+
+
+if __name__ == "__main__":
+    main()

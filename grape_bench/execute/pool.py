@@ -1,0 +1,98 @@
+"""The scheduler's end of the fork server."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+# -c with the scheduler's own path: `-m` would put the current folder first, where a user's `data/` or `random.py`
+# may lie.
+_BOOT = (
+    "import sys, json; path, descriptor, preload = sys.argv[1:]; sys.path[:] = json.loads(path); "
+    "from grape_bench.execute.forkserver import main; main(int(descriptor), json.loads(preload))"
+)
+
+
+class Pool:
+    """Child processes with the modules `preload` already imported."""
+
+    def __init__(self, preload: Sequence[str]) -> None:
+        self._channel, theirs = socket.socketpair()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (close() closes it)
+        arguments = [json.dumps(sys.path), str(theirs.fileno()), json.dumps(list(preload))]
+        # One thread: a process with a pool of threads must not fork. Each child then takes its own number.
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _BOOT, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                pass_fds=[theirs.fileno()],
+                env=environment,
+                start_new_session=True,  # Ctrl-C reaches the scheduler alone, which then decides
+            )
+        self._buffer = b""
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._channel, selectors.EVENT_READ)
+
+    def start(self, key: str, target: str, arguments: Any) -> None:
+        """Fork a child that calls `target`, "module:function", with `arguments` (JSON types)."""
+        self._send({"key": key, "target": target, "arguments": arguments})
+
+    def kill(self, key: str) -> None:
+        """End the child `key` and everything it started; its end is then reported as any other."""
+        self._send({"kill": key})
+
+    def hold(self, descriptor: int) -> None:
+        """Have the server keep a duplicate of `descriptor` until its last child is gone."""
+        socket.send_fds(self._channel, [b"\n"], [descriptor])
+
+    def ended(self, timeout_s: float | None) -> list[tuple[str, int]]:
+        """Children that have ended, as (key, exit code or minus a signal's number); waits for the first."""
+        if not self._selector.select(timeout_s):
+            return []
+        try:
+            data = self._channel.recv(1 << 16)
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            raise self._lost()
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        answers = [json.loads(line) for line in lines if line]
+        return [(answer["key"], answer["code"]) for answer in answers]
+
+    def log(self) -> str:
+        """What the server and children without a file of their own have printed."""
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")
+
+    def close(self) -> None:
+        """End every child, then the server."""
+        self._channel.close()
+        try:
+            self._process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()  # the kernel then ends its children
+            self._process.wait()
+        self._log.close()
+
+    def _send(self, request: dict[str, Any]) -> None:
+        try:
+            self._channel.sendall(json.dumps(request).encode() + b"\n")
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise self._lost() from error
+
+    def _lost(self) -> RuntimeError:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=5)
+        code = self._process.returncode
+        return RuntimeError(f"the fork server ended with exit code {code}:\n{self.log()[-4000:]}")

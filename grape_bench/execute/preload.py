@@ -1,0 +1,27 @@
+"""What the fork server imports, so that the jobs need not: only what these jobs will use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from grape_bench.plan.job import Job
+
+# By source, the part of an id before the colon: the module that builds or loads, and with it what it imports.
+_MODELS = {
+    "timm": "grape_bench.models.timm",
+    "hf": "grape_bench.models.hugging_face",
+    "torchvision": "grape_bench.models.torchvision",
+}
+_DATA = {"digits": "grape_bench.data.digits", "mnist1d": "grape_bench.data.mnist1d", "hf": "grape_bench.data.hub"}
+_OTHER_DATA = "grape_bench.data.named"
+
+
+def preload(jobs: Sequence[Job], trainer: str) -> list[str]:
+    """Names of modules, each once, none of a user's."""
+    modules = {"torch": None, trainer: None, "grape_bench.rules.make": None}
+    for job in jobs:
+        source = job.model.partition(":")[0]
+        if source in _MODELS:
+            modules[_MODELS[source]] = None
+        modules[_DATA.get(job.dataset.partition(":")[0], _OTHER_DATA)] = None
+    return list(modules)

@@ -1,0 +1,127 @@
+"""Run one job of a manifest in this process: `python -m grape_bench.execute.worker MANIFEST JOB_ID`.
+
+Every executor runs this. It writes curve.csv and progress.json as the epochs pass and record.json at the end,
+whatever the end is, as long as the process lives. Exit code 0 when the job finished or diverged, else 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import faulthandler
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from grape_bench.errors import UserError
+from grape_bench.execute.executor import TRAINER
+from grape_bench.execute.manifest import read_manifest
+from grape_bench.plan.job import Job
+from grape_bench.track.environment import core_count, environment
+from grape_bench.track.record import CURVE, RECORD, STDERR, make_record, now, write_record
+
+PROGRESS = "progress.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the job that the command line names; its output goes to stderr.txt in its folder."""
+    parser = argparse.ArgumentParser(prog="python -m grape_bench.execute.worker", description=__doc__)
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("job_id")
+    parser.add_argument("--threads", type=int, default=core_count(), help="CPU threads of this job")
+    parser.add_argument("--trainer", default=TRAINER, help="module that runs a job")
+    given = parser.parse_args(arguments)
+    manifest = read_manifest(given.manifest)
+    job = manifest.job(given.job_id)
+    folder = given.manifest.parent / job.name
+    _prepare(folder)
+    _redirect(folder / STDERR)
+    started = now()
+    outcome = _outcome(lambda: _train(job, folder, given.trainer, given.threads))
+    record = make_record(
+        job.to_dict(),
+        identity=(job.id, job.name),
+        outcome=outcome,
+        environment=environment(given.threads, manifest.git),
+        started=started,
+    )
+    write_record(folder, record)
+    (folder / PROGRESS).unlink(missing_ok=True)
+    return 0 if record["status"] in ("finished", "diverged") else 1
+
+
+def _prepare(folder: Path) -> None:
+    """An empty folder: nothing of an earlier attempt may be taken for this one's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (RECORD, CURVE, PROGRESS):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _redirect(path: Path) -> None:
+    """Send everything that this process and its libraries print, from C too, to `path`."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    faulthandler.enable(2)  # where a segmentation fault happened
+
+
+def _train(job: Job, folder: Path, trainer: str, threads: int) -> dict[str, Any]:
+    _set_threads(threads)
+    measured: dict[str, Any] = import_module(trainer).run(job, _epoch_writer(job, folder))
+    return measured
+
+
+def _set_threads(threads: int) -> None:
+    """Share the cores: each slot's libraries would else start a thread on every one of them."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    torch = sys.modules.get("torch")  # not imported yet: then it reads the variable
+    if torch is not None:
+        torch.set_num_threads(threads)
+
+
+def _epoch_writer(job: Job, folder: Path) -> Callable[[dict[str, Any]], None]:
+    """What is called with each row of curve.csv."""
+
+    def write(row: dict[str, Any]) -> None:
+        with (folder / CURVE).open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(row), lineterminator="\n")
+            if file.tell() == 0:
+                writer.writeheader()
+            writer.writerow(row)
+        # No fsync, unlike a record: this is only looked at while the job runs.
+        draft = folder / f".{PROGRESS}"
+        draft.write_text(json.dumps({**row, "epochs": job.epochs}), encoding="utf-8")
+        draft.replace(folder / PROGRESS)
+
+    return write
+
+
+def _outcome(train: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `train` measured, or how it failed; the trace goes to stderr.txt."""
+    try:
+        return train()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return {"status": "crashed", "reason": str(error)}
+    except Exception as error:
+        traceback.print_exc()
+        status = "oom" if _out_of_memory(error) else "crashed"
+        return {"status": status, "reason": f"{type(error).__name__}: {error}".strip()}
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Python's, CUDA's (a class of torch's, told by its name: torch may not be loaded) or torch's on the CPU."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

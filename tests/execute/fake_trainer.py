@@ -1,0 +1,107 @@
+"""Stands in for the training of a job: a model's `act` says what happens instead. In no process but a child."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from grape_bench.errors import UserError
+from grape_bench.plan.job import Job
+
+MEASURED: dict[str, Any] = {
+    "status": "finished",
+    "reason": "",
+    "metric": {"name": "accuracy", "unit": "percent", "chance": 10.0},
+    "result": {"test": 91.0, "validation": 92.0, "train_loss": 0.5},
+    "time": {"setup_s": 0.1, "train_s": 0.2, "evaluate_s": 0.1, "steps": 4, "samples": 256},
+    "memory": {"baseline_bytes": 100, "peak_bytes": 150, "kind": "rss"},
+    "profile": None,
+    "credit": {"bp_fraction": 1.0, "backward_passes": 4, "hidden_block_passes": 4},
+    "network": {"blocks": [], "parameters": {"rule": 0, "exact": 2, "frozen": 0}},
+    "data": {"name": "digits"},
+    "seeds": {"init": 1},
+}
+
+
+def check(job: Job) -> None:
+    if job.model_args.get("act") == "refuse":
+        raise UserError("this cannot be trained", where=f"task {job.task!r}", hint="something else")
+
+
+def run(job: Job, on_epoch: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    act = str(job.model_args.get("act", "finish"))
+    print("started", act, flush=True)
+    row = {"epoch": 1, "samples": 128, "seconds": 0.1, "train_loss": 1.0}
+    on_epoch({**row, "validation_loss": 1.0, "validation_accuracy": 50.0})
+    if act in ACTS:
+        return ACTS[act](job)
+    return MEASURED
+
+
+def diverge(job: Job) -> dict[str, Any]:
+    reason = "the loss is nan in epoch 1, step 3"
+    return {**MEASURED, "status": "diverged", "reason": reason, "result": None}
+
+
+def error(job: Job) -> dict[str, Any]:
+    raise ValueError("a rule of a user's went wrong")
+
+
+def out_of_memory(job: Job) -> dict[str, Any]:
+    raise MemoryError("no room")
+
+
+def segfault(job: Job) -> dict[str, Any]:
+    ctypes.string_at(0)
+    return MEASURED
+
+
+def vanish(job: Job) -> dict[str, Any]:
+    os._exit(137)
+
+
+def hang(job: Job) -> dict[str, Any]:
+    """Leaves the ids of this process and of one that it started, then never comes back."""
+    helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    Path(str(job.model_args["pids"])).write_text(f"{os.getpid()} {helper.pid}")
+    time.sleep(600)
+    return MEASURED
+
+
+def crash_once(job: Job) -> dict[str, Any]:
+    been = Path(str(job.model_args["been"]))
+    if been.exists():
+        return MEASURED
+    been.touch()
+    os._exit(3)
+
+
+def count(job: Job) -> dict[str, Any]:
+    with Path(str(job.model_args["count"])).open("a") as file:
+        file.write(f"{job.name}\n")
+    return MEASURED
+
+
+def threads(job: Job) -> dict[str, Any]:
+    import torch
+
+    return {**MEASURED, "data": {"threads": torch.get_num_threads(), "pid": os.getpid(), "sid": os.getsid(0)}}
+
+
+ACTS: dict[str, Callable[[Job], dict[str, Any]]] = {
+    "diverge": diverge,
+    "error": error,
+    "oom": out_of_memory,
+    "segfault": segfault,
+    "vanish": vanish,
+    "hang": hang,
+    "crash-once": crash_once,
+    "count": count,
+    "threads": threads,
+}

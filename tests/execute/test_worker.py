@@ -1,0 +1,45 @@
+"""The worker alone, as another machine would run it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from grape_bench.errors import UserError
+from grape_bench.execute.manifest import Manifest, read_manifest
+from tests.execute.sweeps import TRAINER, request
+
+
+def run_worker(folder: Path, act: str) -> tuple[int, dict[str, object], Path]:
+    job = request(folder, [{"act": act}]).plan.jobs[0]
+    manifest = Manifest("acts", "1.0", {"commit": "unknown", "dirty": None}, [job]).write(folder)
+    command = [sys.executable, "-m", "grape_bench.execute.worker", str(manifest), job.id, "--trainer", TRAINER]
+    code = subprocess.run(command).returncode
+    return code, json.loads((folder / job.name / "record.json").read_text()), folder / job.name
+
+
+def test_a_job_that_finishes(tmp_path: Path) -> None:
+    code, record, folder = run_worker(tmp_path, "finish")
+    assert (code, record["status"]) == (0, "finished")
+    assert (folder / "stderr.txt").read_text() == "started finish\n"
+
+
+def test_a_job_that_raises_leaves_record_trace_and_exit_code(tmp_path: Path) -> None:
+    code, record, folder = run_worker(tmp_path, "error")
+    assert (code, record["status"]) == (1, "crashed")
+    assert "ValueError: a rule of a user's went wrong" in (folder / "stderr.txt").read_text()
+
+
+def test_a_manifest_is_the_same_when_read_again(tmp_path: Path) -> None:
+    jobs = request(tmp_path, [{"act": "finish"}], seeds=2).plan.jobs
+    manifest = Manifest("acts", "1.0", {"commit": "0f", "dirty": False}, jobs)
+    assert read_manifest(manifest.write(tmp_path)) == manifest
+    with pytest.raises(UserError, match="no job 'other'"):
+        manifest.job("other")
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(UserError, match="not a manifest"):
+        read_manifest(tmp_path / "manifest.json")

@@ -1,0 +1,116 @@
+"""From a suite to jobs: order, inheritance of settings, the command line's choices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from grape_bench.errors import UserError
+from grape_bench.plan.choices import Choices
+from grape_bench.plan.expand import make_plan
+from grape_bench.plan.job import Job
+from tests.plan.suites import write_suite
+
+
+def jobs_of(path: Path, **choices: object) -> list[Job]:
+    return make_plan(str(path), Choices(**choices)).jobs
+
+
+def test_seeds_are_outermost_and_bp_comes_first_in_a_task(tmp_path: Path) -> None:
+    jobs = [(job.seed, job.task, job.rule) for job in jobs_of(write_suite(tmp_path))]
+    assert jobs[:4] == [(0, "first", "bp"), (0, "first", "dfa"), (0, "first", "dfa+anchor"), (0, "second", "bp")]
+    assert [seed for seed, _, _ in jobs] == [0] * 6 + [1] * 6
+
+
+def test_step_time_is_measured_in_the_first_seed_of_all_but_bp(tmp_path: Path) -> None:
+    jobs = jobs_of(write_suite(tmp_path))
+    assert all(job.profile == (job.seed == 0 and job.rule != "bp") for job in jobs)
+
+
+def test_settings_anchored_above_plain_and_task_above_suite(tmp_path: Path) -> None:
+    more = """
+[task.rule.dfa]
+lr = 0.5
+[rule.dfa]
+lr = 0.01
+scale = 1
+[rule."dfa+anchor"]
+scale = 2
+every_epochs = 3
+"""
+    jobs = {(job.task, job.rule): job for job in jobs_of(write_suite(tmp_path, more=more))}
+    assert jobs["first", "dfa"].rule_settings == {"scale": 1}
+    assert jobs["first", "dfa"].optimizer == {"name": "adamw", "lr": 0.01}
+    assert jobs["first", "dfa+anchor"].rule_settings == {"scale": 2, "every_epochs": 3}
+    assert jobs["second", "dfa+anchor"].optimizer == {"name": "sgd", "lr": 0.5, "momentum": 0.9}
+    assert jobs["second", "bp"].optimizer["lr"] == 0.1
+
+
+def test_rule_adds_only_restricts_seeds_replaces(tmp_path: Path) -> None:
+    jobs = jobs_of(write_suite(tmp_path), rules=("fa", "bp"), only=("fa", "dfa"), seeds=1)
+    assert [(job.task, job.rule) for job in jobs] == [
+        (task, rule) for task in ("first", "second") for rule in ("dfa", "fa")
+    ]
+
+
+def test_set_changes_one_task_all_tasks_a_rule_and_the_top_of_the_file(tmp_path: Path) -> None:
+    settings = (
+        "first.epochs=7",
+        "task.batch_size=16",
+        "task.schedule=cosine",
+        "rule.dfa+anchor.lr=1e-4",
+        "second.rule.dfa.weight_decay=0.1",
+        "seeds=1",
+    )
+    jobs = {(job.task, job.rule): job for job in jobs_of(write_suite(tmp_path), settings=settings)}
+    assert len(jobs) == 6
+    assert (jobs["first", "bp"].epochs, jobs["second", "bp"].epochs) == (7, 1)
+    assert {(job.batch_size, job.schedule) for job in jobs.values()} == {(16, "cosine")}
+    assert jobs["first", "dfa+anchor"].optimizer["lr"] == 1e-4
+    assert jobs["first", "dfa"].optimizer["lr"] == 1e-3
+    assert jobs["second", "dfa"].optimizer["weight_decay"] == 0.1
+
+
+def test_a_users_file_is_a_rule_and_has_settings_under_its_class_name(tmp_path: Path) -> None:
+    file = tmp_path / "my.py"
+    file.write_text("class MyRule: ...\n")
+    rule = f"{file}:MyRule"
+    path = write_suite(tmp_path)
+    jobs = jobs_of(path, rules=(rule,), only=("MyRule",), settings=("rule.MyRule.lr=0.5",))
+    assert {job.rule for job in jobs} == {rule}
+    assert jobs[0].optimizer["lr"] == 0.5
+    file.write_text("class MyRule: changed = True\n")
+    again = jobs_of(path, rules=(rule,), only=("MyRule",), settings=("rule.MyRule.lr=0.5",))
+    assert not {job.id for job in jobs} & {job.id for job in again}, "an edited rule must run again"
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("first.epochs", "KEY=VALUE"),
+        ("frist.epochs=3", "did you mean 'first'"),
+        ("first.epochs=three words", "not a TOML value"),
+        ("first.schedule=None", "not a TOML value"),
+        ("first.epochs=0", "at least 1"),
+        ("first.name.epochs=1", "no keys of its own"),
+        ("rule.lr=1", "no rule and key"),
+        ("task=1", "no key after"),
+        ("second.rule.dfa.betas=[0.9, 0.99]", "not of sgd"),
+    ],
+)
+def test_a_wrong_set_is_told(tmp_path: Path, setting: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        jobs_of(write_suite(tmp_path), settings=(setting,))
+
+
+def test_only_a_rule_of_the_suite(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="unknown rule of this suite 'grape'"):
+        jobs_of(write_suite(tmp_path), only=("grape",))
+
+
+def test_one_file_under_two_paths_is_one_rule(tmp_path: Path) -> None:
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text("class MyRule: ...\n")
+    with pytest.raises(UserError, match="are the same"):
+        jobs_of(write_suite(tmp_path), rules=(f"{tmp_path}/a.py:MyRule", f"{tmp_path}/b.py:MyRule"))

@@ -1,0 +1,68 @@
+"""The identity of a job: what counts, and what must not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from grape_bench.plan.job import Job
+
+JOB = Job(
+    suite="small",
+    version="1.0",
+    task="first",
+    rule="dfa",
+    rule_settings={"scale": 1.0},
+    rule_source="0123456789abcdef",
+    seed=0,
+    model="mlp",
+    model_args={"hidden": [8]},
+    dataset="digits",
+    dataset_args={},
+    epochs=2,
+    batch_size=64,
+    optimizer={"name": "adamw", "lr": 1e-3},
+    schedule="constant",
+)
+
+
+def test_the_id_of_a_known_job_never_changes_by_accident() -> None:
+    # A new value here makes every record out there run again: raise IDENTITY_VERSION only for a reason.
+    assert JOB.id == "bb2e7c9b73fb697e"
+    assert JOB.name == "first.dfa.s0.bb2e7c9b"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"rule_settings": {"scale": 2.0}},
+        {"rule_source": "f" * 16},
+        {"optimizer": {"name": "adamw", "lr": 2e-3}},
+        {"version": "1.1"},
+        {"epochs": 3},
+        {"precision": "bf16"},
+    ],
+)
+def test_whatever_changes_the_result_changes_the_id(change: dict[str, object]) -> None:
+    assert replace(JOB, **change).id != JOB.id
+
+
+def test_order_of_settings_and_measuring_step_time_do_not_count() -> None:
+    assert replace(JOB, optimizer={"lr": 1e-3, "name": "adamw"}).id == JOB.id
+    assert replace(JOB, profile=True).id == JOB.id
+
+
+def test_a_rule_from_a_file_counts_by_its_class_and_content_wherever_the_file_lies() -> None:
+    here, there = replace(JOB, rule="my.py:MyRule"), replace(JOB, rule="elsewhere/other.py:MyRule")
+    assert here.id == there.id
+    assert here.name.startswith("first.MyRule.s0.")
+    assert replace(JOB, rule="a/b.py:MyRule+anchor").name.startswith("first.MyRule+anchor.s0.")
+
+
+def test_a_job_is_the_same_after_json() -> None:
+    again = Job.from_dict(json.loads(json.dumps(JOB.to_dict())))
+    assert again == JOB
+    assert again.id == JOB.id
