@@ -78,9 +78,7 @@ class Registry(Generic[T]):
         module = load_file(path)
         if not hasattr(module, attribute):
             public = [
-                name
-                for name, value in vars(module).items()
-                if getattr(value, "__module__", "") == module.__name__
+                name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__
             ]
             raise unknown(f"name in {path}", attribute, public)
         value: T = getattr(module, attribute)
@@ -97,18 +95,14 @@ def split_file_reference(reference: str) -> tuple[Path, str]:
     file, _, attribute = reference.rpartition(":")
     path = Path(file)
     if not path.is_file():
-        raise UserError(
-            f"no file {file!r}", where=reference, hint="the path of a Python file, relative to here"
-        )
+        raise UserError(f"no file {file!r}", where=reference, hint="the path of a Python file, relative to here")
     return path, attribute
 
 
 def load_file(path: Path) -> Any:
     """Import a user's Python file as a module of its own, once per content."""
     source = path.resolve()
-    name = (
-        f"grape_bench_user_{source.stem}_{sha256(str(source).encode() + source.read_bytes()).hexdigest()[:8]}"
-    )
+    name = f"grape_bench_user_{source.stem}_{sha256(str(source).encode() + source.read_bytes()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, source)

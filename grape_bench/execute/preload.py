@@ -18,7 +18,7 @@ _OTHER_DATA = "grape_bench.data.named"
 
 def preload(jobs: Sequence[Job], trainer: str) -> list[str]:
     """Names of modules, each once, none of a user's."""
-    modules = {"torch": None, trainer: None, "grape_bench.rules.make": None}
+    modules = dict.fromkeys(["torch", trainer, "grape_bench.rules.make", "grape_bench.network.tangents"])
     for job in jobs:
         source = job.model.partition(":")[0]
         if source in _MODELS:

@@ -16,9 +16,7 @@ from grape_bench.network.trace import Call, Node, Trace
 Kind = type[nn.Module]
 
 
-def find_blocks(
-    model: nn.Module, trace: Trace, globs: Sequence[str] = (), granularity: str = "block"
-) -> list[Block]:
+def find_blocks(model: nn.Module, trace: Trace, globs: Sequence[str] = (), granularity: str = "block") -> list[Block]:
     """The blocks of `model`, from the input to the output.
 
     `globs` (patterns of module names, as `"layers.*"`) override the search. Granularity `"block"` cuts between
@@ -87,9 +85,7 @@ def _side_inputs(nodes: list[Node], graph: FlowGraph, entries: set[Node]) -> lis
     roots = {node for node in entries if node in graph.below and not graph.below[node]}
     reached = {node: graph.subtree(node) for node in dict.fromkeys(nodes)}
     partial = [node for node, below in reached.items() if not roots <= below]
-    return [
-        node for node in partial if not any(node in reached[other] for other in partial if other is not node)
-    ]
+    return [node for node in partial if not any(node in reached[other] for other in partial if other is not node)]
 
 
 def _repeated_kinds(clean: list[Call], weighty: list[Call]) -> set[Kind]:
@@ -109,20 +105,13 @@ def _finest(kinds: set[Kind], clean: list[Call]) -> set[Kind]:
     outer = set()
     for kind in kinds:
         own = [call for call in chosen if type(call.module) is kind]
-        inner = {
-            id(p): p.numel()
-            for call in own
-            for other in _inside(call, chosen)
-            for p in other.module.parameters()
-        }
+        inner = {id(p): p.numel() for call in own for other in _inside(call, chosen) for p in other.module.parameters()}
         total = {id(p): p.numel() for call in own for p in call.module.parameters()}
         if 2 * sum(inner.values()) >= sum(total.values()):
             outer.add(kind)
     kept = kinds - outer
     held = {id(other) for call in chosen if type(call.module) in kept for other in _inside(call, chosen)}
-    return {
-        kind for kind in kept if any(id(call) not in held for call in chosen if type(call.module) is kind)
-    }
+    return {kind for kind in kept if any(id(call) not in held for call in chosen if type(call.module) is kind)}
 
 
 def _inside(call: Call, others: Iterable[Call]) -> list[Call]:
@@ -139,9 +128,7 @@ def _extended(chosen: list[Call], calls: list[Call], clean: set[Node]) -> list[C
     starts = [position[id(call)] for call in chosen]
     extended = []
     for call, start, end in zip(chosen, starts, [*starts[1:], len(calls)], strict=True):
-        follow = [
-            c for c in calls[start + 1 : end] if c.node in clean and _is_leaf(c.module) and id(c) not in held
-        ]
+        follow = [c for c in calls[start + 1 : end] if c.node in clean and _is_leaf(c.module) and id(c) not in held]
         extended.append(follow[-1] if follow and _is_leaf(call.module) else call)
     return extended
 

@@ -65,9 +65,7 @@ def flow_graph(output: Node, entries: set[Node], constant: Iterable[Node] = ()) 
             dependent.add(node)
     dependent -= fixed
     order = [node for node in order if node in dependent]
-    return FlowGraph(
-        order, {node: [n for n in dict.fromkeys(_next(node)) if n in dependent] for node in order}
-    )
+    return FlowGraph(order, {node: [n for n in dict.fromkeys(_next(node)) if n in dependent] for node in order})
 
 
 def _next(node: Node) -> list[Node]:
@@ -106,9 +104,7 @@ def _reach(tops: list[Node], below: dict[Node, list[Node]]) -> Iterable[Node]:
 LINEAR_NODES = ("AddmmBackward", "MmBackward", "ConvolutionBackward", "LinearBackward")
 
 
-def parameters_reached(
-    tops: Iterable[Node], stop: set[Node] | None = None, past_linear: bool = True
-) -> set[int]:
+def parameters_reached(tops: Iterable[Node], stop: set[Node] | None = None, past_linear: bool = True) -> set[int]:
     """The `id`s of the leaf tensors that get a gradient from `tops`.
 
     The walk does not pass the nodes in `stop`, nor, without `past_linear`, a linear map on the way to its input.

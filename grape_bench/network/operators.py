@@ -64,9 +64,7 @@ _LINEAR: dict[Any, Callable[..., LinearMap]] = {
 
 def _own_body(func: Any) -> Any:
     """A Python operator without its hand-over to the active mode, so that what it calls is intercepted."""
-    never = dict.fromkeys(
-        ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"), _never
-    )
+    never = dict.fromkeys(("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"), _never)
     return types.FunctionType(
         func.__code__, {**func.__globals__, **never}, func.__name__, func.__defaults__, func.__closure__
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,11 @@ from grape_bench.errors import UserError
 from grape_bench.network.block import Block
 from grape_bench.network.operators import LinearMap, OperatorMode
 from grape_bench.network.passes import Pass
+
+with warnings.catch_warnings(), forward_ad.dual_level():
+    # PyTorch compiles 26 MB of formulas at the first dual number: here, not within some job's measured training.
+    warnings.simplefilter("ignore", FutureWarning)
+    forward_ad.make_dual(torch.zeros(()), torch.zeros(()))
 
 Perturb = Callable[[Block, Tensor], Tensor | None]
 """(block, its output) -> the direction in which the output is moved, shaped like it; None: it is not."""
@@ -39,9 +45,7 @@ class TangentPass(Pass):
             try:
                 yield
             except NotImplementedError as error:
-                raise UserError(
-                    f"the model uses an operator without a forward-mode derivative: {error}"
-                ) from error
+                raise UserError(f"the model uses an operator without a forward-mode derivative: {error}") from error
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
         """The output with p_l added to the tangent that it carries from the blocks before."""
@@ -56,9 +60,7 @@ class TangentPass(Pass):
         """Takes the sum of the J_l p_l off the output."""
         self.logits, tangent = forward_ad.unpack_dual(logits)
         if self.directions and tangent is None:
-            raise RuntimeError(
-                "the tangent was lost on its way to the output (a compiled or in-place operator?)"
-            )
+            raise RuntimeError("the tangent was lost on its way to the output (a compiled or in-place operator?)")
         self.tangent = torch.zeros_like(self.logits) if tangent is None else tangent
         return self.logits
 

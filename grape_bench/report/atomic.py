@@ -40,6 +40,4 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _cannot_write(path: Path, error: OSError) -> UserError:
-    return UserError(
-        f"cannot be written: {error.strerror or error}", where=str(path), hint="a folder you may write to"
-    )
+    return UserError(f"cannot be written: {error.strerror or error}", where=str(path), hint="a folder you may write to")

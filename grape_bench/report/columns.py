@@ -94,7 +94,5 @@ def footnotes(table: pd.DataFrame) -> list[str]:
     notes = []
     if "status" in table:
         unfinished = table[(table["status"] != "") & (table["n"] > 0)]
-        notes += [
-            f"{row['task']}, {names[row['rule']]}: {row['status']}" for row in unfinished.to_dict("records")
-        ]
+        notes += [f"{row['task']}, {names[row['rule']]}: {row['status']}" for row in unfinished.to_dict("records")]
     return notes + list(table.attrs.get("notes", []))

@@ -24,10 +24,7 @@ def _one_task(table: pd.DataFrame, task: str) -> str:
     cells = [[column.heading for column in chosen], *([_escape(c.text(row)) for c in chosen] for row in rows)]
     widths = [max(3, *(len(line[i]) for line in cells)) for i in range(len(chosen))]
     left = [column.needs in ("rule", "verdict") for column in chosen]
-    rule = [
-        "-" * width if is_left else "-" * (width - 1) + ":"
-        for width, is_left in zip(widths, left, strict=True)
-    ]
+    rule = ["-" * width if is_left else "-" * (width - 1) + ":" for width, is_left in zip(widths, left, strict=True)]
     return "\n".join(_line(line, widths, left) for line in (cells[0], rule, *cells[1:]))
 
 

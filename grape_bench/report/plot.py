@@ -58,9 +58,7 @@ def draw(
         heights = [0.29 * max(6, int((table["task"] == task).sum())) + 1.15 for task in tasks]
         layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.1, wspace=0.04, hspace=0.06)
         figure = Figure(figsize=(10.0 if curves else 6.0, sum(heights)), layout=layout, facecolor="white")
-        axes = figure.subplots(
-            len(tasks), 2 if curves else 1, squeeze=False, gridspec_kw={"height_ratios": heights}
-        )
+        axes = figure.subplots(len(tasks), 2 if curves else 1, squeeze=False, gridspec_kw={"height_ratios": heights})
         named: list[tuple[Axes, dict[str, pd.Series]]] = []
         for task, row in zip(tasks, axes, strict=True):
             of_task = table[table["task"] == task]
@@ -159,9 +157,7 @@ def window(lines: Iterable[pd.Series]) -> tuple[float, float]:
     return low - margin, top + margin
 
 
-def name_ends(
-    axes: Axes, lines: Mapping[str, pd.Series], style: Mapping[str, Style], names: Mapping[str, str]
-) -> None:
+def name_ends(axes: Axes, lines: Mapping[str, pd.Series], style: Mapping[str, Style], names: Mapping[str, str]) -> None:
     """Write each rule's name beside its line's end, moved apart where ends lie close, with a leader."""
     if not lines:
         return

@@ -43,9 +43,7 @@ class Anchored(LearningRule):
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """Backpropagation on an anchor, else the rule's own pass."""
         if self._anchors is None:
-            raise RuntimeError(
-                "an anchored rule must be told of each epoch: net.begin_epoch(batches=len(loader))"
-            )
+            raise RuntimeError("an anchored rule must be told of each epoch: net.begin_epoch(batches=len(loader))")
         if not network.model.training:
             return self.rule.open_pass(network, batch)
         self._step += 1

@@ -32,9 +32,7 @@ class DirectFeedback(LearningRule):
         for block in network.blocks:
             layout = choose_layout(block.shape, network.output_shape)
             self._layouts[block.name] = layout
-            drawn = draw_feedback(
-                layout.outputs(network.output_shape), layout.features, network.generator("feedback")
-            )
+            drawn = draw_feedback(layout.outputs(network.output_shape), layout.features, network.generator("feedback"))
             block.store(FEEDBACK, drawn.to(network.device, torch.promote_types(network.dtype, torch.float32)))
 
     def signal(self, block: Block, error: Tensor) -> Tensor:

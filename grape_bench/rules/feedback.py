@@ -111,9 +111,7 @@ class Shared:
         return shape[0]
 
 
-def choose_layout(
-    shape: tuple[int, ...], output_shape: tuple[int, ...], dense_limit: int = DENSE_LIMIT
-) -> Layout:
+def choose_layout(shape: tuple[int, ...], output_shape: tuple[int, ...], dense_limit: int = DENSE_LIMIT) -> Layout:
     """The layout for a block of `shape` and errors of `output_shape` (both per sample).
 
     Per token where both have the same tokens; dense while the matrix has at most `dense_limit` numbers; shared

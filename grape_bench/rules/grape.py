@@ -101,9 +101,7 @@ class GrAPE(DirectFeedback):
         if self.feedback_lr is not None:
             return self.feedback_lr
         columns = feedback.shape[1 - self._axis]
-        mean = (
-            columns if self.cosine == "columns" else math.sqrt(columns)
-        )  # undoes the mean; the matrix's norm
+        mean = columns if self.cosine == "columns" else math.sqrt(columns)  # undoes the mean; the matrix's norm
         return mean * math.sqrt(samples / (feedback.shape[1] + samples))
 
 

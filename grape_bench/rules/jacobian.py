@@ -69,9 +69,7 @@ def estimate_jacobians(
 class _Draw:
     """The directions of one pass: drawn block by block, kept as rows for the outer products."""
 
-    def __init__(
-        self, network: Network, layouts: Mapping[str, Layout], split: list[Block], turn: int
-    ) -> None:
+    def __init__(self, network: Network, layouts: Mapping[str, Layout], split: list[Block], turn: int) -> None:
         self.layouts = layouts
         self.generator = network.generator("perturbation", network.device)
         self.split = {block.name: index for index, block in enumerate(split)}
@@ -89,9 +87,7 @@ class _Draw:
             return None
         layout = self.layouts[block.name]
         shape = torch.Size((count, *output.shape[1:]))
-        drawn = torch.randn(
-            layout.row_count(shape), layout.features, generator=self.generator, device=output.device
-        )
+        drawn = torch.randn(layout.row_count(shape), layout.features, generator=self.generator, device=output.device)
         self.rows[block.name] = drawn
         direction = layout.spread(drawn, shape).to(output.dtype)
         if mine is None:

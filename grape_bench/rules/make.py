@@ -22,9 +22,7 @@ def make_rule(name: str, **settings: Any) -> LearningRule:
     base, anchored = split_anchor(name)
     cls = RULES.get(base)
     if not (isinstance(cls, type) and issubclass(cls, LearningRule)):
-        raise UserError(
-            f"{base!r} is not a LearningRule", hint="class MyRule(grape_bench.DirectFeedback): ..."
-        )
+        raise UserError(f"{base!r} is not a LearningRule", hint="class MyRule(grape_bench.DirectFeedback): ...")
     accepted = set(_parameters(cls))
     anchor_settings = {k: settings.pop(k) for k in _parameters(Anchored)[1:] if anchored and k in settings}
     for setting in settings:

@@ -75,9 +75,7 @@ def _check_metric(task: str, records: Sequence[Record]) -> None:
     if len(names) > 1:
         raise UserError(f"different metrics in one task: {', '.join(sorted(names))}", where=f"task {task}")
     if unscored := names - set(METRICS):
-        raise UserError(
-            f"no score for metric {unscored.pop()!r}", where=f"task {task}", allowed=", ".join(METRICS)
-        )
+        raise UserError(f"no score for metric {unscored.pop()!r}", where=f"task {task}", allowed=", ".join(METRICS))
 
 
 def _canonical(value: Any) -> str:

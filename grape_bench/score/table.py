@@ -92,9 +92,7 @@ def _memory_ratio(cell: Cell, bp: Cell | None) -> float:
     return cell.peak_bytes / bp.peak_bytes
 
 
-def _on_one_class(
-    cell: Cell, bp: Cell | None, grid: Mapping[tuple[str, str], Cell], notes: list[str]
-) -> bool:
+def _on_one_class(cell: Cell, bp: Cell | None, grid: Mapping[tuple[str, str], Cell], notes: list[str]) -> bool:
     """Whether the ratios of `cell` may stand beside the others of its task.
 
     BP's class is the measure, so that a rule added from another machine costs no other rule its numbers.

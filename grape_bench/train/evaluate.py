@@ -26,9 +26,7 @@ def logits_of(output: object, classes: int) -> Tensor:
     logits = scored_output(output)
     if logits is None or logits.dim() != 2 or logits.shape[1] != classes:
         found = "no tensor" if logits is None else f"a tensor of shape {tuple(logits.shape)}"
-        raise UserError(
-            f"the model's output cannot be scored: {found}", allowed=f"logits of shape (N, {classes})"
-        )
+        raise UserError(f"the model's output cannot be scored: {found}", allowed=f"logits of shape (N, {classes})")
     return logits
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import timm
@@ -28,7 +29,7 @@ class Problem:
 
 def tanh_mlp(sizes: tuple[int, ...] = (6, 7, 5, 4)) -> nn.Sequential:
     """Linear and tanh in turn, then a linear head."""
-    hidden = [layer for a, b in zip(sizes[:-2], sizes[1:-1], strict=True) for layer in (nn.Linear(a, b), nn.Tanh())]
+    hidden = [layer for a, b in pairwise(sizes[:-1]) for layer in (nn.Linear(a, b), nn.Tanh())]
     return nn.Sequential(*hidden, nn.Linear(sizes[-2], sizes[-1]))
 
 

@@ -51,7 +51,7 @@ def test_globs_override_the_search():
         "blocks.0",
         "blocks.2",
     ]
-    with pytest.raises(UserError, match="matches 'block.*'"):
+    with pytest.raises(UserError, match=r"matches 'block\.\*'"):
         blocks_of(model, torch.randn(2, 3, 32, 32), globs=["block.*"])
 
 

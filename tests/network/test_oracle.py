@@ -53,7 +53,9 @@ def test_a_wrong_signal_does_not_leak_past_the_cut(problem: Problem):
     loss_of(net.run(CutPass(lambda block, error: torch.zeros_like(block.output)), batch)).backward()
 
     reached = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.any()}
-    tied = {name for name in reached if net.report()[name] == "rule" and model.get_parameter(name) is _head_weight(model)}
+    tied = {
+        name for name in reached if net.report()[name] == "rule" and model.get_parameter(name) is _head_weight(model)
+    }
     side = {name for name in reached if "encoder.final_layer_norm" in name}  # after the encoder's last cut
     assert {name for name in reached if net.report()[name] == "rule"} - tied - side == set()
 

@@ -31,7 +31,7 @@ class Shift(Pass):
 def network_of(problem, dtype=torch.float64):
     model = problem.model().eval().to(dtype)
     batch = problem.batch()
-    batch = {k: v for k, v in batch.items()} if isinstance(batch, dict) else batch.to(dtype)
+    batch = batch if isinstance(batch, dict) else batch.to(dtype)
     traced = trace(model, as_batch(batch))
     net = Network(model, traced, find_blocks(model, traced))
     net.use(make_rule("bp"))

@@ -24,9 +24,7 @@ def test_one_table_per_task_with_every_rule() -> None:
 def test_numbers_stay_whole_in_80_columns_beside_long_names() -> None:
     # 100.00 ± 10.00 (10) is the widest accuracy there is.
     records = [make("my/rules.py:AnExtremelyLongNameOfARule", s, 100.0 - 20 * (s % 2)) for s in range(10)]
-    lines = printed(
-        score([*records, *suite(5, ("digits-mlp",)), failed("usf", 0, "crashed"), failed("usf", 1, "oom")])
-    )
+    lines = printed(score([*records, *suite(5, ("digits-mlp",)), failed("usf", 0, "crashed"), failed("usf", 1, "oom")]))
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
     assert "90.00 ± 7.54 (10)" in text and "fraction" in text and "…" not in text

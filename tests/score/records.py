@@ -10,9 +10,7 @@ import numpy as np
 RULES = ("bp", "fa", "dfa", "dfa+anchor", "grape", "grape+anchor", "head-only")
 
 
-def make(
-    rule: str, seed: int = 0, test: float = 90.0, *, task: str = "digits-mlp", **changes: Any
-) -> dict[str, Any]:
+def make(rule: str, seed: int = 0, test: float = 90.0, *, task: str = "digits-mlp", **changes: Any) -> dict[str, Any]:
     """One finished record. `changes` replaces what it names, in the job (`epochs` ...) or on top."""
     job: dict[str, Any] = {
         "suite": "quickstart",
