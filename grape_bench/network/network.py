@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -49,6 +51,8 @@ class Network:
         self._reached_by_head = parameters_reached([traced.output], stop=cuts)
         self._reached_below = parameters_reached(cuts)
         self._reached_exactly = parameters_reached([traced.output], past_linear=False)
+        segments = [parameters_reached([top], stop=cuts - {top}) for top in (traced.output, *cuts)]
+        self._shared = {parameter for parameter, times in Counter(chain(*segments)).items() if times > 1}
         used = {id(weight) for weight in traced.weights}
         self.weights = [
             (module, name)
@@ -153,6 +157,10 @@ class Network:
         if hidden == "rule":
             top = top - self._reached_below
         return {parameter: "exact" if parameter in top else hidden for parameter in self._reached}
+
+    def shared_parameters(self) -> list[Tensor]:
+        """Those that get gradients from several blocks, or from a block and the head."""
+        return [parameter for parameter in self.model.parameters() if id(parameter) in self._shared]
 
     # The hooks, in the order in which a forward meets them.
 

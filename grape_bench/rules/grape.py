@@ -9,7 +9,7 @@ from torch import Tensor
 
 from grape_bench.network.passes import Pass
 from grape_bench.rules.direct import FEEDBACK, DirectFeedback
-from grape_bench.rules.jacobian import Estimator, Sampling, estimate_jacobians
+from grape_bench.rules.jacobian import Estimate, Estimator, Sampling, estimate_jacobians
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Network
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Columns = Literal["output", "unit"]
 Cosine = Literal["columns", "frobenius"]
+Update = Literal["cosine", "nlms"]
 EPS = 1e-8
 
 
@@ -28,22 +29,28 @@ class GrAPE(DirectFeedback):
     c_l is the mean of the cosines between the columns of B_l and J^_l (`cosine="columns"`) or the one cosine of
     the matrices ("frobenius"). A column belongs to an `"output"` (n_l numbers) or to a hidden `"unit"` (n_out
     numbers): the paper leaves it open. `feedback_lr=None` is free of parameters: each column moves by
-    sqrt(b / (n_l + b)), which grows with the share of J^ that b samples can tell from noise.
+    1 - (1 - r)^refresh with r = sqrt(b / (n_l + b)), which grows with the share of J^ that b samples can tell
+    from noise, and forgets at the same rate per training step however rare the refreshes are.
+
+    `update="nlms"` is not the paper's: B_l, not normalised, takes a normalised least-mean-squares step on the
+    directions and their effects (see `nlms_step`).
     """
 
     def __init__(
         self,
         perturbations: int = 1,
-        refresh: int = 1,
+        refresh: int = 8,
         fraction: float = 1.0,
         estimator: Estimator = "split",
         feedback_lr: float | None = None,
         normalize: Columns = "output",
         cosine: Cosine = "columns",
+        update: Update = "cosine",
     ) -> None:
         if perturbations < 1 or refresh < 1 or not 0 < fraction <= 1:
             raise ValueError("perturbations and refresh are at least 1, fraction is in (0, 1]")
-        for value, allowed in ((estimator, Estimator), (normalize, Columns), (cosine, Cosine)):
+        chosen = ((estimator, Estimator), (normalize, Columns), (cosine, Cosine), (update, Update))
+        for value, allowed in chosen:
             if value not in get_args(allowed):
                 raise ValueError(f"{value!r} is not one of {', '.join(get_args(allowed))}")
         self.perturbations, self.refresh, self.fraction, self.estimator = (
@@ -52,7 +59,7 @@ class GrAPE(DirectFeedback):
             fraction,
             estimator,
         )
-        self.feedback_lr, self.normalize, self.cosine = feedback_lr, normalize, cosine
+        self.feedback_lr, self.normalize, self.cosine, self.update = feedback_lr, normalize, cosine, update
         self._forwards = 0
 
     def setup(self, network: Network) -> None:
@@ -76,12 +83,17 @@ class GrAPE(DirectFeedback):
         estimates = estimate_jacobians(network, batch, self._layouts, sampling)
         for block in network.blocks:
             estimate = estimates.get(block.name)
-            if estimate is None or not estimate.matrix.any():  # nothing to follow: a head that starts at zero
+            if estimate is None or not estimate.effects.any():  # nothing to follow: a head that starts at zero
                 continue
             feedback = block.load(FEEDBACK)
-            step = self._step_size(feedback, estimate.samples)
-            moved = feedback - step * cosine_gradient(feedback, estimate.matrix.to(feedback.dtype), self._cosine_axis)
-            feedback.copy_(normalized(moved, self._axis))
+            feedback.copy_(self._moved(feedback, estimate))
+
+    def _moved(self, feedback: Tensor, estimate: Estimate) -> Tensor:
+        if self.update == "nlms":
+            return nlms_step(feedback, estimate)
+        step = self._step_size(feedback, estimate.samples)
+        gradient = cosine_gradient(feedback, estimate.matrix.to(feedback.dtype), self._cosine_axis)
+        return normalized(feedback - step * gradient, self._axis)
 
     @property
     def period(self) -> int:
@@ -102,7 +114,8 @@ class GrAPE(DirectFeedback):
             return self.feedback_lr
         columns = feedback.shape[1 - self._axis]
         mean = columns if self.cosine == "columns" else math.sqrt(columns)  # undoes the mean; the matrix's norm
-        return mean * math.sqrt(samples / (feedback.shape[1] + samples))
+        rate = math.sqrt(samples / (feedback.shape[1] + samples))
+        return mean * (1 - (1 - rate) ** self.refresh)
 
 
 def normalized(feedback: Tensor, axis: int) -> Tensor:
@@ -120,3 +133,13 @@ def cosine_gradient(feedback: Tensor, estimate: Tensor, axis: int | None) -> Ten
     cosine = (own * target).sum(dim=dims, keepdim=True)
     gradient: Tensor = (cosine * own - target) / size / columns
     return gradient
+
+
+def nlms_step(feedback: Tensor, estimate: Estimate) -> Tensor:
+    """B + (d - B p)^T p / (n_l + b + 1), summed over the b pairs: least mean squares with a normalised step.
+
+    Its fixed point is the mean Jacobian itself, scale included (Widrow and Hoff 1960; Nagumo and Noda 1967).
+    """
+    directions = estimate.directions.to(feedback.dtype)
+    residual = estimate.effects.to(feedback.dtype) - directions @ feedback.T
+    return feedback + residual.T @ directions / (feedback.shape[1] + estimate.samples + 1)

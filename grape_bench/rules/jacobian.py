@@ -24,10 +24,20 @@ Estimator = Literal["split", "joint"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """J^ (rows of B x features), a mean over `samples` pairs of a direction and its effect."""
+    """Directions p (samples, features) at one block and their effects d = J p (samples, rows of B)."""
 
-    matrix: Tensor
-    samples: int
+    directions: Tensor
+    effects: Tensor
+
+    @property
+    def samples(self) -> int:
+        """How many pairs there are."""
+        return len(self.directions)
+
+    @property
+    def matrix(self) -> Tensor:
+        """J^ (rows of B x features): the mean of d p^T, as one product."""
+        return self.effects.T @ self.directions / self.samples
 
 
 @dataclass(frozen=True)
@@ -95,13 +105,13 @@ class _Draw:
         return torch.zeros_like(output).index_copy_(0, mine, direction)
 
     def estimate(self, block: Block, tangent: Tensor | None) -> Estimate | None:
-        """Mean of d p^T over the block's rows, as one matrix product."""
+        """What the pass has shown of the block's Jacobian; None where no sample was its own."""
         rows = self.rows.get(block.name)
         if rows is None or tangent is None:
             return None
         mine = self._mine(block, tangent.shape[0], tangent.device)
-        effect = self.layouts[block.name].rows(tangent if mine is None else tangent[mine])
-        return Estimate(effect.T @ rows.to(effect.dtype) / len(rows), len(rows))
+        effects = self.layouts[block.name].rows(tangent if mine is None else tangent[mine])
+        return Estimate(rows.to(effects.dtype), effects)
 
     def _mine(self, block: Block, samples: int, device: torch.device) -> Tensor | None:
         """The samples that are the block's; None: all are."""
@@ -112,8 +122,7 @@ class _Draw:
 
 
 def _pooled(a: Estimate, b: Estimate) -> Estimate:
-    total = a.samples + b.samples
-    return Estimate((a.matrix * a.samples + b.matrix * b.samples) / total, total)
+    return Estimate(torch.cat([a.directions, b.directions]), torch.cat([a.effects, b.effects]))
 
 
 def _first(batch: Batch, fraction: float) -> Batch:

@@ -27,11 +27,8 @@ def make_rule(name: str, **settings: Any) -> LearningRule:
     anchor_settings = {k: settings.pop(k) for k in _parameters(Anchored)[1:] if anchored and k in settings}
     for setting in settings:
         if setting not in accepted:
-            raise unknown(
-                f"setting of rule {name!r}",
-                setting,
-                accepted | {*_parameters(Anchored)[1:]} if anchored else accepted,
-            )
+            known = accepted | {*_parameters(Anchored)[1:]} if anchored else accepted
+            raise unknown("setting", setting, known, where=f"rule {name!r}")
     try:
         rule = cls(**settings)
         return Anchored(rule, **anchor_settings) if anchored else rule

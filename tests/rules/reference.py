@@ -84,3 +84,11 @@ def grape_step(B: Tensor, estimate: Tensor, lr: float, columns: str, cosine: str
         else:
             B[:, k] = B[:, k] / B[:, k].norm()
     return B
+
+
+def nlms_step(B: Tensor, directions: Tensor, effects: Tensor) -> Tensor:
+    """B plus the sum over samples of the outer product of what B got wrong and p, over n + b + 1."""
+    total = torch.zeros_like(B)
+    for p, d in zip(directions, effects, strict=True):
+        total += torch.outer(d - B @ p, p)
+    return B + total / (B.shape[1] + len(directions) + 1)

@@ -46,7 +46,7 @@ def test_it_can_be_anchored_and_loaded_twice(rule_file):
 def test_unknown_names_and_settings_are_answered_with_what_is_allowed(rule_file, tmp_path):
     with pytest.raises(UserError, match="unknown rule 'grap'; did you mean 'grape'"):
         gb.make_rule("grap")
-    with pytest.raises(UserError, match="unknown setting of rule 'grape' 'perturbation'; did you mean 'perturbations'"):
+    with pytest.raises(UserError, match="rule 'grape': unknown setting 'perturbation'; did you mean 'perturbations'"):
         gb.make_rule("grape", perturbation=2)
     with pytest.raises(UserError, match="did you mean 'HalfDFA'"):
         gb.make_rule(rule_file.replace("HalfDFA", "HalfDFa"))

@@ -7,6 +7,8 @@ from torch import nn
 
 import grape_bench as gb
 from grape_bench.rules.direct import FEEDBACK
+from grape_bench.rules.grape import nlms_step
+from grape_bench.rules.jacobian import Estimate
 from tests.network.problems import tanh_mlp
 from tests.rules import reference
 
@@ -106,3 +108,18 @@ def test_anchored_rules_take_backpropagation_on_one_random_batch_an_epoch(proble
     assert len({epoch.index(True) for epoch in anchors}) > 1, "the batch is random"
     declared = 1.0 if rule == "fa" else 0.1
     assert net.bp_fraction == pytest.approx(declared)
+
+
+def test_nlms():
+    B, directions, effects = torch.randn(3, 6), torch.randn(8, 6), torch.randn(8, 3)
+    expected = reference.nlms_step(B, directions, effects)
+    torch.testing.assert_close(nlms_step(B, Estimate(directions, effects)), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_nlms_finds_the_jacobian_of_a_linear_network_scale_included():
+    model = nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 4), nn.Linear(4, 3))
+    net = gb.attach(model, gb.make_rule("grape", update="nlms", refresh=1), torch.randn(32, 6))
+    for _ in range(60):
+        model(torch.randn(32, 6))
+    for block, jacobian in zip(net.blocks, (model[2].weight @ model[1].weight, model[2].weight), strict=True):
+        torch.testing.assert_close(block.load(FEEDBACK), jacobian.detach(), rtol=1e-3, atol=1e-4)

@@ -1,0 +1,120 @@
+"""`grape-bench profile`: what rules cost on a model, beside backpropagation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from grape_bench.diagnose.cost import Cost
+    from grape_bench.diagnose.subject import Subject
+
+MEBI = 2**20
+
+
+@click.command("profile")
+@click.option("--model", required=True, metavar="M", help="As in a suite: mlp, timm:NAME, hf:NAME, file.py:factory.")
+@click.option("--model-arg", "model_args", multiple=True, metavar="KEY=VALUE", help="May be repeated; VALUE is TOML.")
+@click.option("--rule", "rules", multiple=True, metavar="R", help='May be repeated; "dfa lean" goes block by block.')
+@click.option("--shape", default="3,32,32", show_default=True, help="Of a sample.")
+@click.option("--classes", default=10, show_default=True)
+@click.option("--batch-size", default=64, show_default=True, type=click.IntRange(min=1))
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="CPU threads.")
+@click.option("--seconds", default=20.0, show_default=True, help="Time for the rounds of all rules together.")
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write the table there too.")
+def command(
+    model: str,
+    model_args: tuple[str, ...],
+    rules: tuple[str, ...],
+    shape: str,
+    classes: int,
+    batch_size: int,
+    threads: int,
+    seconds: float,
+    csv_file: Path | None,
+) -> None:
+    """Measure step time, peak memory, FLOPs and critical path of rules on a model, as ratios to BP's.
+
+    Times are medians over rounds in which every rule takes its steps in turn, with their quartiles.
+    """
+    import torch
+    from rich.console import Console
+
+    from grape_bench.diagnose.cost import profile
+
+    torch.set_num_threads(threads)
+    subject = make_subject(model, model_args, shape, classes, batch_size)
+    costs = profile(subject, list(rules or ("fa", "dfa", "dfa lean", "grape", "head-only")), budget_s=seconds)
+    Console().print(table(costs))
+    click.echo(f"{model}, batch {batch_size}: BP takes {1000 * costs[0].step_s:.1f} ms a step here,")
+    click.echo(f"{costs[0].flops.total / 1e9:.2f} GFLOP and {costs[0].memory / MEBI:.0f} MiB above the weights.")
+    if csv_file:
+        write_csv(costs, csv_file)
+
+
+def make_subject(model: str, model_args: tuple[str, ...], shape: str, classes: int, batch_size: int) -> Subject:
+    """The command line's choices, checked."""
+    import tomllib
+
+    from grape_bench.diagnose.subject import Subject
+    from grape_bench.errors import UserError
+
+    try:
+        arguments = tomllib.loads("\n".join(model_args))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"not KEY=VALUE: {error}", where="--model-arg", hint="--model-arg 'depth=4'") from error
+    try:
+        extents = tuple(int(extent) for extent in shape.split(","))
+    except ValueError as error:
+        raise UserError(f"{shape!r} is not a shape", where="--shape", hint="--shape 3,32,32") from error
+    return Subject(model, arguments, extents, classes, batch_size)
+
+
+def rows(costs: list[Cost]) -> list[dict[str, float | str]]:
+    """One row a rule, all ratios to the first one's, which is BP's."""
+    bp = costs[0]
+    return [
+        {
+            "rule": cost.rule,
+            "time": cost.time.median,
+            "time_low": cost.time.low,
+            "time_high": cost.time.high,
+            "memory": cost.memory / bp.memory if bp.memory else float("nan"),
+            "flops": cost.flops.total / bp.flops.total,
+            "forward": cost.flops.forward / bp.flops.total,
+            "credit": cost.flops.credit / bp.flops.total,
+            "tangents": cost.flops.tangents / bp.flops.total,
+            "critical": cost.flops.critical / bp.flops.total,
+            "attach": cost.attach,
+        }
+        for cost in costs
+    ]
+
+
+def table(costs: list[Cost]) -> Table:
+    """The rows for a terminal of 80 columns."""
+    from rich import box
+    from rich.table import Table
+
+    out = Table(box=box.SIMPLE_HEAD, caption="÷ BP; time with quartiles; attach ÷ one forward", caption_justify="left")
+    for name in ("rule", "time", "memory", "FLOPs", "fwd", "credit", "tangent", "critical", "attach"):
+        out.add_column(name, justify="left" if name == "rule" else "right")
+    for row in rows(costs):
+        numbers = [
+            f"{row[key]:.2f}" for key in ("memory", "flops", "forward", "credit", "tangents", "critical", "attach")
+        ]
+        out.add_row(str(row["rule"]), f"{row['time']:.2f} ({row['time_low']:.2f}-{row['time_high']:.2f})", *numbers)
+    return out
+
+
+def write_csv(costs: list[Cost], path: Path) -> None:
+    """The same numbers, unrounded."""
+    import pandas as pd
+
+    from grape_bench.report import csv
+
+    csv.write(pd.DataFrame(rows(costs)), path)

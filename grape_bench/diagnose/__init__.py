@@ -1,0 +1,1 @@
+"""What tells a trained network from a lucky one, and what a rule costs."""

@@ -1,0 +1,97 @@
+"""What a rule costs: step time and memory beside BP's, FLOPs and their critical path."""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from grape_bench.diagnose.flops import StepFlops, step_flops
+from grape_bench.diagnose.subject import Subject
+from grape_bench.network.attach import attach
+from grape_bench.train.memory import PeakMemory
+from grape_bench.train.turns import Ratio, in_turns, ratio
+
+STEPS_OF_MEMORY = 3  # enough for the optimizer's and the rule's state, and one refresh
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One rule's row: `time` and `step_s` (seconds) of a step, `memory` in bytes above the weights, `attach`
+    as a multiple of a forward's time, `blocks` the number of cuts.
+    """
+
+    rule: str
+    time: Ratio
+    step_s: float
+    memory: int
+    flops: StepFlops
+    attach: float
+    blocks: int
+
+
+def profile(subject: Subject, rules: Sequence[str], *, most: int = 30, budget_s: float = 20) -> list[Cost]:
+    """The costs of "bp" and of `rules`, times measured in turns in this process, memory in one process each."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    names = ["bp", *(rule for rule in rules if rule != "bp")]
+    steppers = {name: subject.stepper(name, device) for name in names}
+    periods = {name: network.rule.period if network.rule else 1 for name, (network, _) in steppers.items()}
+
+    def whole_period(name: str) -> None:
+        for _ in range(periods[name]):
+            steppers[name][1]()
+
+    work = {name: lambda name=name: whole_period(name) for name in names}  # type: ignore[misc]
+    seconds = {
+        name: [value / periods[name] for value in values]
+        for name, values in in_turns(work, device, most, budget_s).items()
+    }
+    inputs, labels = subject.batch(device)
+    costs = []
+    for name in names:
+        network = steppers[name][0]
+        costs.append(
+            Cost(
+                rule=name,
+                time=ratio(seconds[name], seconds["bp"]),
+                step_s=statistics.median(seconds[name]),
+                memory=peak_memory(subject, name),
+                flops=step_flops(network, ((inputs,), {}), subject.loss_of(labels)),
+                attach=_attach_in_forwards(subject, name, device),
+                blocks=len(network.blocks),
+            )
+        )
+    return costs
+
+
+def peak_memory(subject: Subject, rule: str) -> int:
+    """Peak bytes above the model's own, over a few steps in a fresh process."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_measure_memory, (subject, rule, torch.get_num_threads()))
+
+
+def _measure_memory(subject: Subject, rule: str, threads: int) -> int:
+    torch.set_num_threads(threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network, step = subject.stepper(rule, device)
+    memory = PeakMemory(device)
+    for _ in range(max(STEPS_OF_MEMORY, network.rule.period if network.rule else 1)):
+        step()
+    return int(memory.measure()["peak_bytes"])
+
+
+def _attach_in_forwards(subject: Subject, rule: str, device: torch.device) -> float:
+    """Seconds to attach on the profile's batch ÷ those of a forward with a graph on it."""
+    network = subject.network(rule.partition(" ")[0], device)
+    inputs, _ = subject.batch(device)
+    network.detach()
+
+    def attach_again() -> None:
+        attach(network.model, network.rule or "bp", inputs).detach()
+
+    work = {"forward": lambda: network.model(inputs), "attach": attach_again}
+    seconds = in_turns(work, device, most=5, budget_s=10)
+    return ratio(seconds["attach"], seconds["forward"]).median

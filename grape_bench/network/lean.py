@@ -1,0 +1,113 @@
+"""Training steps that hold one block's activations and gradients at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from grape_bench.errors import UserError
+from grape_bench.network.block import Block
+from grape_bench.network.cut import CutPass, Signal
+from grape_bench.network.passes import Pass
+from grape_bench.network.preserve import preserved
+from grape_bench.network.trace import Batch
+
+if TYPE_CHECKING:
+    from grape_bench.network.network import Network
+
+
+def lean_step(
+    network: Network, batch: Batch, loss_of: Callable[[Any], Tensor], optimizer: torch.optim.Optimizer
+) -> Tensor:
+    """One optimizer step of a direct-feedback rule; the detached loss.
+
+    A first forward without a graph gives the error at the output. A second one, with graphs, goes back through
+    each block as soon as its output is there and updates its weights, before the next block begins. The update is
+    that of an ordinary step. `loss_of` takes what the model returns. Raises UserError for a rule that
+    needs one block's result for another's.
+    """
+    if network.rule is None:
+        raise RuntimeError("no rule is attached")
+    rule_pass = network.rule.open_pass(network, batch)
+    if not isinstance(rule_pass, CutPass):
+        raise UserError(
+            f"{network.rule!r} cannot train block by block",
+            allowed="rules of direct feedback: dfa, grape, your own DirectFeedback",
+        )
+    error = output_error(network, batch, loss_of)
+    optimizer.zero_grad(set_to_none=True)
+    update = _Update(network, optimizer)
+    loss = loss_of(network.run(LeanPass(rule_pass.signal, error, update), batch))
+    loss.backward()  # type: ignore[no-untyped-call]
+    update.last()
+    return loss.detach()
+
+
+def output_error(network: Network, batch: Batch, loss_of: Callable[[Any], Tensor]) -> Tensor:
+    """dL/dy_hat (N, ..., n_out) by a forward without a graph below the output, run aside."""
+    pass_ = ErrorPass()
+    with preserved(network.model):
+        loss = loss_of(network.run(pass_, batch))
+    (error,) = torch.autograd.grad(loss, pass_.output)
+    return error
+
+
+class ErrorPass(Pass):
+    """A forward without a graph up to the output, which becomes a leaf."""
+
+    output: Tensor
+
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """No graph, until the output is there."""
+        with torch.no_grad():
+            yield
+
+    def join(self, logits: Tensor) -> Tensor:
+        """The leaf that the loss depends on; from here on there is a graph."""
+        torch.set_grad_enabled(True)
+        self.output = logits.detach().requires_grad_()
+        return self.output
+
+
+class LeanPass(Pass):
+    """Goes back through each block in its forward, and calls `update` when its gradients are there."""
+
+    def __init__(self, signal: Signal, error: Tensor, update: Callable[[], None]) -> None:
+        self.signal, self.error, self.update = signal, error, update
+
+    def cut(self, block: Block, output: Tensor) -> Tensor:
+        """The output as a constant; its graph is used up here."""
+        if output.requires_grad:
+            signal = self.signal(block.at(output.detach()), self.error).to(output.dtype)
+            # Retained for what several blocks share (a decoder's look at the encoder); freed with `output`.
+            torch.autograd.backward(output, signal, retain_graph=True)
+            self.update()
+        return output.detach()
+
+
+class _Update:
+    """Steps the parameters that have a gradient; those in several places wait for the last one."""
+
+    def __init__(self, network: Network, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+        self.shared = network.shared_parameters()
+        self.waiting: list[tuple[Tensor, Tensor]] = []
+
+    def __call__(self) -> None:
+        for parameter in self.shared:
+            if parameter.grad is not None:
+                self.waiting.append((parameter, parameter.grad))
+                parameter.grad = None
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def last(self) -> None:
+        """The head's step, and that of what waited."""
+        for parameter, gradient in self.waiting:
+            parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+        self.optimizer.step()
