@@ -44,7 +44,7 @@ def profile(subject: Subject, rules: Sequence[str], *, most: int = 30, budget_s:
         for _ in range(periods[name]):
             steppers[name][1]()
 
-    work = {name: lambda name=name: whole_period(name) for name in names}  # type: ignore[misc]
+    work = {name: lambda name=name: whole_period(name) for name in names}
     seconds = {
         name: [value / periods[name] for value in values]
         for name, values in in_turns(work, device, most, budget_s).items()

@@ -72,7 +72,7 @@ def _slowest_block(network: Network, pass_: CutPass, batch: Batch, loss_of: Loss
     with FlopCounterMode(display=False) as counter:
         loss = loss_of(network.run(LeanPass(signal, error, note), batch))
         counter.flop_counts.clear()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         note()
     network.model.zero_grad(set_to_none=True)
     return max(credits)

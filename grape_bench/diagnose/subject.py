@@ -60,7 +60,7 @@ class Subject:
 
         def step() -> None:
             optimizer.zero_grad(set_to_none=True)
-            loss_of(network.model(inputs)).backward()  # type: ignore[no-untyped-call]
+            loss_of(network.model(inputs)).backward()
             optimizer.step()
 
         def lean() -> None:

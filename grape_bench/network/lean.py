@@ -42,7 +42,7 @@ def lean_step(
     optimizer.zero_grad(set_to_none=True)
     update = _Update(network, optimizer)
     loss = loss_of(network.run(LeanPass(rule_pass.signal, error, update), batch))
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     update.last()
     return loss.detach()
 
