@@ -1,0 +1,19 @@
+from grape_bench.diagnose.cost import peak_memory, profile
+from grape_bench.diagnose.subject import Subject
+
+SMALL = Subject("mlp", {"hidden": [64] * 4}, shape=(32,), batch_size=32)
+
+
+def test_a_profile_has_a_row_per_rule_beside_bp(monkeypatch):
+    monkeypatch.setattr("grape_bench.diagnose.cost.peak_memory", lambda subject, rule: 10)
+    costs = profile(SMALL, ["dfa", "dfa lean"], most=5, budget_s=1)
+    assert [cost.rule for cost in costs] == ["bp", "dfa", "dfa lean"]
+    bp, dfa, lean = costs
+    assert bp.time.median == 1 and dfa.time.median > 0 and dfa.blocks == 4
+    assert dfa.flops.total < bp.flops.total and dfa.flops.critical < bp.flops.critical
+    assert lean.attach > 0
+
+
+def test_lean_training_needs_a_fraction_of_the_memory():
+    deep = Subject("mlp", {"hidden": [512] * 12}, shape=(64,), batch_size=8192)
+    assert peak_memory(deep, "dfa lean") < 0.6 * peak_memory(deep, "bp")
