@@ -17,7 +17,7 @@ def profile(*arguments: str):
         "--seconds",
         "0.5",
     )
-    return CliRunner().invoke(cli, ["profile", *small, *arguments])
+    return CliRunner().invoke(cli, ["profile", *small, "--seconds", "0.5", *arguments])
 
 
 def test_it_prints_ratios_to_bp_and_writes_them(tmp_path):

@@ -1,5 +1,7 @@
 """FLOPs of multilayer perceptrons, where they can be counted by hand."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -8,7 +10,7 @@ from grape_bench.diagnose.flops import step_flops
 from tests.network.problems import loss_of, tanh_mlp
 
 N, SIZES = 16, (32, 64, 64, 8)
-PRODUCTS = [2 * N * a * b for a, b in zip(SIZES, SIZES[1:], strict=False)]  # one GEMM per linear map
+PRODUCTS = [2 * N * a * b for a, b in pairwise(SIZES)]  # one GEMM per linear map
 
 
 def flops_of(rule, **settings):
