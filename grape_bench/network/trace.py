@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 
 from grape_bench.errors import UserError
 from grape_bench.network.operators import LinearMap, OperatorMode
@@ -52,21 +54,21 @@ def trace(model: nn.Module, batch: Batch) -> Trace:
     """Run `model` once on `batch`, aside, and record it; raises UserError for an output without a float tensor."""
     args, kwargs = batch
     names = {module: name for name, module in model.named_modules()}
-    record: list[tuple[str, nn.Module, Tensor]] = []
+    outputs: list[tuple[str, ref[Tensor]]] = []
     seen: Counter[str] = Counter()
 
     def note(module: nn.Module, _: Any, output: Any) -> None:
         seen[names[module]] += 1
         activation = first_activation(output)
         if activation is not None and activation.grad_fn is not None:
-            record.append((names[module], module, activation))
+            outputs.append((names[module], ref(activation)))
             calls.append(Call(names[module], module, activation.grad_fn, tuple(activation.shape)))
 
     calls: list[Call] = []
     handles = [module.register_forward_hook(note) for module in names]
     taint = InputTaint([*tensors(args), *tensors(kwargs)])
     try:
-        with preserved(model), torch.enable_grad(), _all_trainable(model), taint:
+        with preserved(model), torch.enable_grad(), _all_trainable(model), _graph_alone(), taint:
             output = model(*args, **kwargs)
     finally:
         for handle in handles:
@@ -77,7 +79,7 @@ def trace(model: nn.Module, batch: Batch) -> Trace:
             f"the output of {type(model).__name__} ({type(output).__name__}) has no tensor to score",
             allowed="a floating-point tensor, a tuple that starts with one, or a ModelOutput with .logits",
         )
-    heads = [name for name, _, activation in record if activation is logits and seen[name] == 1]
+    heads = [name for name, activation in outputs if activation() is logits and seen[name] == 1]
     once = [call for call in calls if seen[call.name] == 1]
     head = heads[0] if heads else ""
     return Trace(once, logits.grad_fn, tuple(logits.shape), taint.entries, head, list(taint.weights.values()))
@@ -98,7 +100,8 @@ class InputTaint(OperatorMode):
 
     def __init__(self, inputs: list[Tensor]) -> None:
         super().__init__()
-        self._tainted: dict[int, Tensor] = {id(tensor): tensor for tensor in inputs}
+        # Weak, so that activations are freed as in any forward; dead ones are told by their reference.
+        self._tainted: dict[int, ref[Tensor]] = {id(tensor): ref(tensor) for tensor in inputs}
         self.entries: set[Node] = set()
         self.weights: dict[int, Tensor] = {}
 
@@ -110,13 +113,22 @@ class InputTaint(OperatorMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = super().__torch_function__(func, types, args, kwargs)
-        if any(id(tensor) in self._tainted for tensor in tensors([args, kwargs])):
+        if any(self._is_tainted(tensor) for tensor in tensors([args, kwargs])):
             written = args[:1] if func is Tensor.__setitem__ else ()
             for tensor in tensors([result, written]):
-                self._tainted[id(tensor)] = tensor
+                self._tainted[id(tensor)] = ref(tensor)
                 if tensor.grad_fn is not None:
                     self.entries.add(tensor.grad_fn)
         return result
+
+    def _is_tainted(self, tensor: Tensor) -> bool:
+        held = self._tainted.get(id(tensor))
+        return held is not None and held() is tensor
+
+
+def _graph_alone() -> saved_tensors_hooks:
+    """Autograd keeps its nodes but no activations: this graph is read, never run."""
+    return saved_tensors_hooks(lambda saved: None, lambda saved: saved)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from grape_bench.network.block import Block
 from grape_bench.network.cut import CutPass
 from grape_bench.network.passes import Pass
 from grape_bench.rules.base import LearningRule
-from grape_bench.rules.feedback import Layout, choose_layout, draw_feedback
+from grape_bench.rules.feedback import DENSE_LIMIT, Layout, choose_layout, draw_feedback
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Credit, Network
@@ -29,8 +29,11 @@ class DirectFeedback(LearningRule):
     def setup(self, network: Network) -> None:
         """Draw B_l for every block, on its device."""
         self._layouts: dict[str, Layout] = {}
+        # So that all of the feedback is not larger than the network itself.
+        weights = sum(parameter.numel() for parameter in network.model.parameters())
+        limit = max(DENSE_LIMIT, weights // len(network.blocks))
         for block in network.blocks:
-            layout = choose_layout(block.shape, network.output_shape)
+            layout = choose_layout(block.shape, network.output_shape, limit)
             self._layouts[block.name] = layout
             drawn = draw_feedback(layout.outputs(network.output_shape), layout.features, network.generator("feedback"))
             block.store(FEEDBACK, drawn.to(network.device, torch.promote_types(network.dtype, torch.float32)))

@@ -9,8 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-DENSE_LIMIT = 2**24
-"""Numbers in a dense feedback matrix beyond which it is shared over positions (64 MiB in fp32)."""
+DENSE_LIMIT = 2**20
+"""Numbers (4 MiB in fp32) that a dense feedback matrix may always have, however small the network."""
 
 
 class Layout(Protocol):
@@ -111,7 +111,7 @@ class Shared:
         return shape[0]
 
 
-def choose_layout(shape: tuple[int, ...], output_shape: tuple[int, ...], dense_limit: int = DENSE_LIMIT) -> Layout:
+def choose_layout(shape: tuple[int, ...], output_shape: tuple[int, ...], dense_limit: int) -> Layout:
     """The layout for a block of `shape` and errors of `output_shape` (both per sample).
 
     Per token where both have the same tokens; dense while the matrix has at most `dense_limit` numbers; shared

@@ -1,3 +1,5 @@
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -82,3 +84,17 @@ def test_an_output_without_a_tensor_is_refused():
 
 def test_a_single_hidden_layer_is_one_block():
     assert [block.name for block in blocks_of(tanh_mlp((4, 3, 2)), torch.randn(2, 4))] == ["1"]
+
+
+def test_tracing_holds_no_activation_of_the_model():
+    held = []
+
+    class Watched(nn.ReLU):
+        def forward(self, x):
+            y = super().forward(x)
+            held.append(weakref.ref(y))
+            return y
+
+    model = nn.Sequential(nn.Linear(4, 4), Watched(), nn.Linear(4, 4), Watched(), nn.Linear(4, 2))
+    traced = trace(model, as_batch(torch.randn(2, 4)))
+    assert traced.calls and [activation() for activation in held] == [None, None]

@@ -4,15 +4,15 @@ from grape_bench.rules.feedback import Dense, PerToken, Shared, choose_layout, d
 
 
 def test_dense_while_it_is_small_then_shared_over_positions():
-    assert choose_layout((16, 8, 8), (10,)) == Dense(1024)
+    assert choose_layout((16, 8, 8), (10,), dense_limit=10240) == Dense(1024)
     assert choose_layout((16, 8, 8), (10,), dense_limit=100) == Shared(16, channel=1)
     assert choose_layout((49, 96), (10,), dense_limit=100) == Shared(96, channel=2)
     assert choose_layout((7, 7, 96), (10,), dense_limit=100) == Shared(96, channel=3)
 
 
 def test_tokens_get_their_own_error_and_an_encoder_the_sum_of_the_decoders():
-    assert choose_layout((6, 32), (6, 60)) == PerToken(32)
-    assert choose_layout((9, 32), (6, 60)) == Shared(32, channel=2)
+    assert choose_layout((6, 32), (6, 60), dense_limit=100) == PerToken(32)
+    assert choose_layout((9, 32), (6, 60), dense_limit=100) == Shared(32, channel=2)
 
 
 def test_every_layout_passes_on_the_norm_of_the_error():
