@@ -164,6 +164,7 @@ class Network:
 
     # The hooks, in the order in which a forward meets them.
 
+    @torch.compiler.disable  # a rule's own forward on dual numbers loses its tangents when compiled
     def _open(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self._pass is None and self.rule is not None and torch.is_grad_enabled():
             pass_ = self.rule.open_pass(self, (args, kwargs))
