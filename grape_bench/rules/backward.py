@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -109,10 +109,27 @@ def _same_view(matrix: Tensor, view: Tensor, weight: Tensor) -> Tensor:
 
 
 def _saved_as(matrix: Tensor, weight: Tensor) -> saved_tensors_hooks:
-    """While active, autograd saves every view of `weight` as the same view of `matrix`."""
+    """While active, autograd saves every view of `weight` as the same view of `matrix`.
+
+    Only the innermost hooks see what is saved, so those around them (activation checkpointing's, which count)
+    are handed every tensor on the way.
+    """
     storage = weight.untyped_storage().data_ptr()
+    outer_pack, outer_unpack = torch._C._autograd._top_saved_tensors_default_hooks(False) or (_same, _same)
 
-    def pack(saved: Tensor) -> Tensor:
-        return _same_view(matrix, saved, weight) if saved.untyped_storage().data_ptr() == storage else saved
+    def pack(saved: Tensor) -> tuple[Any, bool]:
+        held = outer_pack(saved)
+        if saved.untyped_storage().data_ptr() == storage:
+            return _same_view(matrix, saved, weight), True
+        return held, False
 
-    return saved_tensors_hooks(pack, lambda saved: saved)
+    def unpack(packed: tuple[Any, bool]) -> Tensor:
+        held, is_matrix = packed
+        tensor: Tensor = held if is_matrix else outer_unpack(held)
+        return tensor
+
+    return saved_tensors_hooks(pack, unpack)
+
+
+def _same(saved: Tensor) -> Tensor:
+    return saved
