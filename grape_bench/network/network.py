@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +15,7 @@ from grape_bench.errors import UserError
 from grape_bench.network.block import Block, remove_stored
 from grape_bench.network.graph import parameters_reached
 from grape_bench.network.passes import Pass
-from grape_bench.network.trace import Batch, Trace, scored_output
+from grape_bench.network.trace import Batch, Node, Trace, scored_output
 from grape_bench.network.trees import first_activation, replace
 from grape_bench.streams import stream_seed
 
@@ -47,12 +47,17 @@ class Network:
         self.output_shape = (*traced.output_shape[1:-1], width) if width else traced.output_shape[1:]
         names = {block.name for block in blocks}
         cuts = {call.node for call in traced.calls if call.name in names}
-        self._reached = parameters_reached([traced.output])
-        self._reached_by_head = parameters_reached([traced.output], stop=cuts)
-        self._reached_below = parameters_reached(cuts)
-        self._reached_exactly = parameters_reached([traced.output], past_linear=False)
-        segments = [parameters_reached([top], stop=cuts - {top}) for top in (traced.output, *cuts)]
-        self._shared = {parameter for parameter, times in Counter(chain(*segments)).items() if times > 1}
+        name_of = {id(parameter): name for name, parameter in model.named_parameters()}
+
+        def reached(tops: Iterable[Node], **limits: Any) -> set[str]:
+            return {name_of[leaf] for leaf in parameters_reached(tops, **limits) if leaf in name_of}
+
+        self._reached = reached([traced.output])
+        self._reached_by_head = reached([traced.output], stop=cuts)
+        self._reached_below = reached(cuts)
+        self._reached_exactly = reached([traced.output], past_linear=False)
+        segments = [reached([top], stop=cuts - {top}) for top in (traced.output, *cuts)]
+        self._shared = [name for name, times in Counter(chain(*segments)).items() if times > 1]
         used = {id(weight) for weight in traced.weights}
         self.weights = [
             (module, name)
@@ -96,7 +101,7 @@ class Network:
             raise RuntimeError("no rule is attached")
         trained = self.rule.credit(self)
         return {
-            name: trained[id(parameter)] if parameter.requires_grad and id(parameter) in trained else "frozen"
+            name: trained[name] if parameter.requires_grad and name in trained else "frozen"
             for name, parameter in self.model.named_parameters()
         }
 
@@ -148,8 +153,8 @@ class Network:
 
     def credit(
         self, hidden: Credit, exact: Literal["above the cuts", "after the last linear map"]
-    ) -> dict[int, Credit]:
-        """`id` of each parameter that the loss depends on -> "exact" for those at the output, else `hidden`.
+    ) -> dict[str, Credit]:
+        """Name of each parameter that the loss depends on -> "exact" for those at the output, else `hidden`.
 
         A parameter in both places (tied embeddings) is not exact where the hidden part of its gradient is not.
         """
@@ -160,7 +165,7 @@ class Network:
 
     def shared_parameters(self) -> list[Tensor]:
         """Those that get gradients from several blocks, or from a block and the head."""
-        return [parameter for parameter in self.model.parameters() if id(parameter) in self._shared]
+        return [self.model.get_parameter(name) for name in self._shared]
 
     # The hooks, in the order in which a forward meets them.
 

@@ -54,7 +54,7 @@ class Anchored(LearningRule):
         """The rule's; anchors are too rare to be part of it."""
         return self.rule.period
 
-    def credit(self, network: Network) -> dict[int, Credit]:
+    def credit(self, network: Network) -> dict[str, Credit]:
         """As the rule's own; an anchor trains the parameters that the rule leaves frozen, too."""
         own = self.rule.credit(network)
         return {name: "rule" if credit == "frozen" else credit for name, credit in own.items()}

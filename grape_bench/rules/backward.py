@@ -58,7 +58,7 @@ class BackwardFeedback(LearningRule):
             matrices[id(weight)] = matrix if matrix.stride() == weight.stride() else _aligned(matrix, weight)
         return FeedbackPass(matrices)
 
-    def credit(self, network: Network) -> dict[int, Credit]:
+    def credit(self, network: Network) -> dict[str, Credit]:
         """Exact after the last linear map's input, the rule's before."""
         return network.credit("rule", "after the last linear map")
 

@@ -33,8 +33,8 @@ class LearningRule:
         """Training steps after which the rule's cost repeats."""
         return 1
 
-    def credit(self, network: Network) -> dict[int, Credit]:
-        """`id` of each parameter that the rule trains -> "rule" or "exact"."""
+    def credit(self, network: Network) -> dict[str, Credit]:
+        """Name of each parameter that the rule trains -> "rule" or "exact"."""
         return network.credit("exact", "above the cuts")
 
     def __repr__(self) -> str:

@@ -53,6 +53,6 @@ class DirectFeedback(LearningRule):
         """A pass cut at every block."""
         return CutPass(self.signal)
 
-    def credit(self, network: Network) -> dict[int, Credit]:
+    def credit(self, network: Network) -> dict[str, Credit]:
         """The rule's below the last cut, exact above."""
         return network.credit("rule", "above the cuts")

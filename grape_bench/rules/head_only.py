@@ -19,6 +19,6 @@ class HeadOnly(LearningRule):
         """A pass in which the last block's output is a constant."""
         return HeadPass()
 
-    def credit(self, network: Network) -> dict[int, Credit]:
+    def credit(self, network: Network) -> dict[str, Credit]:
         """Exact above the cuts, frozen below."""
         return network.credit("frozen", "above the cuts")

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import grape_bench as gb
+from grape_bench.network.attach import attached
 from tests.network.problems import BY_NAME, loss_of, tanh_mlp
 
 RULES = ["bp", "fa", "dfa", "grape"]
@@ -45,6 +46,9 @@ def test_a_deep_copy_has_a_rule_of_its_own(rule):
     twin = copy.deepcopy(model)
     assert_same(gradients(twin), expected_of(rule))
     assert all(p.grad is None for p in model.parameters()) and net.backward_passes == 0
+    assert attached(twin).report() == net.report()
+    attached(twin).detach()
+    assert attached(model) is net and list(twin.state_dict()) == list(vit().state_dict())
 
 
 @pytest.mark.parametrize("rule", RULES)
