@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal, get_args
 
+import torch.distributed as dist
 from torch import Tensor
 
 from grape_bench.network.passes import Pass
@@ -82,18 +83,25 @@ class GrAPE(DirectFeedback):
         sampling = Sampling(self.perturbations, self.fraction, self.estimator)
         estimates = estimate_jacobians(network, batch, self._layouts, sampling)
         for block in network.blocks:
-            estimate = estimates.get(block.name)
-            if estimate is None or not estimate.effects.any():  # nothing to follow: a head that starts at zero
-                continue
             feedback = block.load(FEEDBACK)
-            feedback.copy_(self._moved(feedback, estimate))
+            feedback.copy_(self._agreed(self._moved(feedback, estimates.get(block.name))))
 
-    def _moved(self, feedback: Tensor, estimate: Estimate) -> Tensor:
+    def _moved(self, feedback: Tensor, estimate: Estimate | None) -> Tensor:
+        if estimate is None or not estimate.effects.any():  # nothing to follow: a head that starts at zero
+            return feedback
         if self.update == "nlms":
             return nlms_step(feedback, estimate)
         step = self._step_size(feedback, estimate.samples)
         gradient = cosine_gradient(feedback, estimate.matrix.to(feedback.dtype), self._cosine_axis)
         return normalized(feedback - step * gradient, self._axis)
+
+    def _agreed(self, feedback: Tensor) -> Tensor:
+        """In data-parallel training the mean over the processes, each of which saw samples of its own."""
+        if not (dist.is_available() and dist.is_initialized()):
+            return feedback
+        dist.all_reduce(feedback)
+        mean = feedback / dist.get_world_size()
+        return mean if self.update == "nlms" else normalized(mean, self._axis)
 
     @property
     def period(self) -> int:
