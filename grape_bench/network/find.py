@@ -127,7 +127,7 @@ def _extended(chosen: list[Call], calls: list[Call], clean: set[Node]) -> list[C
     position = {id(call): index for index, call in enumerate(calls)}
     starts = [position[id(call)] for call in chosen]
     extended = []
-    for call, start, end in zip(chosen, starts, [*starts[1:], len(calls)], strict=True):
+    for call, start, end in zip(chosen, starts, [*starts[1:], len(calls)], strict=False):
         follow = [c for c in calls[start + 1 : end] if c.node in clean and _is_leaf(c.module) and id(c) not in held]
         extended.append(follow[-1] if follow and _is_leaf(call.module) else call)
     return extended

@@ -151,6 +151,10 @@ class Network:
             self._generators[key] = torch.Generator(device).manual_seed(stream_seed(self.seed, stream))
         return self._generators[key]
 
+    def reseed(self, seed: int) -> None:
+        """Begin the rule's random streams anew, from `seed`."""
+        self.seed, self._generators = seed, {}
+
     def credit(
         self, hidden: Credit, exact: Literal["above the cuts", "after the last linear map"]
     ) -> dict[str, Credit]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
@@ -19,6 +20,8 @@ class Anchored(LearningRule):
 
     The trainer says where an epoch begins (`network.begin_epoch`); raises RuntimeError where it did not.
     """
+
+    weight_transport: ClassVar[bool] = True  # on the anchors
 
     def __init__(self, rule: LearningRule, every_epochs: int = 1, batches: int = 1) -> None:
         if every_epochs < 1 or batches < 1:
@@ -48,6 +51,11 @@ class Anchored(LearningRule):
             return self.rule.open_pass(network, batch)
         self._step += 1
         return Pass() if self._step in self._anchors else self.rule.open_pass(network, batch)
+
+    def bp_fraction(self, batches: int, epochs: int) -> float:
+        """The anchors' share of the steps, and the rule's own on the others."""
+        anchors = min(self.batches, batches) * math.ceil(epochs / self.every_epochs) / (batches * epochs)
+        return anchors + (1 - anchors) * self.rule.bp_fraction(batches, epochs)
 
     @property
     def period(self) -> int:

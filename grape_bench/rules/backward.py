@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -24,7 +24,11 @@ class BackwardFeedback(LearningRule):
     """Base class: `draw` makes the feedback of a weight once, `matrix` what stands for the weight in a pass.
 
     Weight and bias gradients stay local and exact; so do those of everything that is not a linear map.
+    The backward pass is as sequential as backpropagation's, so `bp_fraction` is 1. A `matrix` that reads the weight,
+    if only its signs, is weight transport, and its class says so.
     """
+
+    weight_transport: ClassVar[bool] = False
 
     def draw(self, weight: Tensor, generator: torch.Generator) -> Tensor:
         """Feedback shaped like `weight`: Gaussian with the weight's standard deviation, on the CPU.

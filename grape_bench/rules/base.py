@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from grape_bench.network.passes import Pass
 
@@ -16,7 +16,18 @@ class LearningRule:
 
     A rule's settings are the arguments of its `__init__`; it keeps tensors in the network's blocks
     (`block.store`), so that they move, save and copy with the model, and draws from `network.generator`.
+
+    `weight_transport` and `bp_fraction` declare what a rule takes from backpropagation; a class inherits what
+    holds for its family, and `grape-bench check` compares both with what it measures.
     """
+
+    weight_transport: ClassVar[bool] = True
+    """Whether the backward signal reads the forward weights: with the error, the activations and the rule's
+    feedback held fixed, the signal at some block changes with the weights downstream of it."""
+
+    def bp_fraction(self, batches: int, epochs: int) -> float:
+        """Passes through hidden blocks ÷ backpropagation's, in `epochs` epochs of `batches` training steps."""
+        return 1.0
 
     def setup(self, network: Network) -> None:
         """Once, when attached: draw the feedback."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -25,6 +25,12 @@ class DirectFeedback(LearningRule):
 
     Each block has a random B_l (n_out x features), rows of norm one, from the feedback stream.
     """
+
+    weight_transport: ClassVar[bool] = False
+
+    def bp_fraction(self, batches: int, epochs: int) -> float:
+        """No block waits for another's result."""
+        return 0.0
 
     def setup(self, network: Network) -> None:
         """Draw B_l for every block, on its device."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from grape_bench.network.passes import HeadPass, Pass
 from grape_bench.rules.base import LearningRule
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 class HeadOnly(LearningRule):
     """Exact gradients above the last block's output, none below."""
+
+    weight_transport: ClassVar[bool] = False
+
+    def bp_fraction(self, batches: int, epochs: int) -> float:
+        """Nothing goes back into a hidden block."""
+        return 0.0
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """A pass in which the last block's output is a constant."""

@@ -65,7 +65,7 @@ def run(job: Job, on_epoch: Callable[[Row], None]) -> dict[str, Any]:
         },
         "memory": peak,
         "profile": profile,
-        "credit": _credit(trainer.network),
+        "credit": _credit(trainer.network, data.train.batch_count(job.batch_size), job.epochs),
         "network": _description(trainer.network),
         "data": data.description,
         "seeds": {"seed": job.seed, **{stream: stream_seed(job.seed, stream) for stream in STREAMS}},
@@ -105,9 +105,10 @@ def _result(model: nn.Module, data: DataSet, job: Job, rows: list[Row]) -> dict[
     }
 
 
-def _credit(network: Network) -> dict[str, Any]:
+def _credit(network: Network, batches: int, epochs: int) -> dict[str, Any]:
     return {
         "bp_fraction": network.bp_fraction,
+        "declared_bp_fraction": network.rule.bp_fraction(batches, epochs) if network.rule else None,
         "backward_passes": network.backward_passes,
         "hidden_block_passes": network.hidden_block_passes,
     }
