@@ -1,6 +1,6 @@
 """Examine the engine on every architecture of the sweep and write docs/coverage.md.
 
-    python -m benchmarks.coverage [PART OF A NAME]
+python -m benchmarks.coverage [PART OF A NAME]
 """
 
 import gc
@@ -65,7 +65,11 @@ def page(found: list[Findings]) -> str:
     )
     reasons = "\n".join(f"- {findings.name}: {'; '.join(findings.failures)}" for findings in failed)
     table = "| architecture | blocks | oracle | FA, B = W | tangent | all held |\n|---|---|---|---|---|---|\n"
-    return f"{head}\n## What did not hold\n\n{reasons or 'Nothing.'}\n\n## All\n\n{table}" + "\n".join(map(row, found)) + "\n"
+    return (
+        f"{head}\n## What did not hold\n\n{reasons or 'Nothing.'}\n\n## All\n\n{table}"
+        + "\n".join(map(row, found))
+        + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -39,13 +39,12 @@ def find_blocks(model: nn.Module, trace: Trace, globs: Sequence[str] = (), granu
 
 
 def _below(model: nn.Module, trace: Trace, chosen: list[Call]) -> float:
-    """The share of the weights under the head that the chosen cuts take out of backpropagation's reach."""
+    """The share of the weight matrices under the head that the chosen cuts take out of backpropagation's reach."""
     head = {id(p) for p in model.get_submodule(trace.head).parameters()} if trace.head else set()
-    sizes = {id(p): p.numel() for p in model.parameters() if id(p) not in head}
-    below = parameters_reached([call.node for call in chosen])
-    trained = parameters_reached([trace.output])
-    total = sum(size for parameter, size in sizes.items() if parameter in trained)
-    return sum(size for parameter, size in sizes.items() if parameter in below) / total if total else 1.0
+    weights = {id(p) for p in model.parameters() if p.dim() > 1} - head
+    below = parameters_reached([call.node for call in chosen]) & weights
+    trained = parameters_reached([trace.output]) & weights
+    return len(below) / len(trained) if trained else 1.0
 
 
 def _named(calls: list[Call], globs: Sequence[str]) -> list[Call]:

@@ -50,9 +50,9 @@ TIMM = {
     "hrnet_w18_small": 64,
     "iformer_t": 64,
     "inception_next_atto": 64,
-    "inception_resnet_v2": 64,
-    "inception_v3": 64,
-    "inception_v4": 64,
+    "inception_resnet_v2": 96,
+    "inception_v3": 96,
+    "inception_v4": 96,
     "lcnetv2_small": 64,
     "levit_128": 224,
     "lowformer_b0": 64,
@@ -65,12 +65,12 @@ TIMM = {
     "mobilevit_xxs": 64,
     "mvitv2_tiny": 224,
     "naflexvit_base_patch16_gap": 64,
-    "nasnetalarge": 64,
+    "nasnetalarge": 96,
     "nest_tiny": 224,
     "nextvit_small": 64,
     "nf_regnet_b0": 64,
     "pit_ti_224": 224,
-    "pnasnet5large": 64,
+    "pnasnet5large": 96,
     "pvt_v2_b0": 64,
     "qwen3_vit_88m": 64,
     "rdnet_tiny": 64,
@@ -105,8 +105,8 @@ TIMM = {
     "vitamin_small_224": 224,
     "volo_d1_224": 224,
     "ese_vovnet19b_slim_dw": 64,
-    "legacy_xception": 64,
-    "xception41p": 64,
+    "legacy_xception": 96,
+    "xception41p": 96,
     "xcit_nano_12_p8_224": 224,
 }
 
@@ -155,7 +155,14 @@ EXTRA: dict[str, dict[str, Any]] = {
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
     "gptj": {"rotary_dim": 8},
     "mamba": {"state_size": 4},
-    "swin": {"image_size": 32, "embed_dim": 16, "depths": [2, 2], "num_heads": [2, 2], "window_size": 2, "patch_size": 2},
+    "swin": {
+        "image_size": 32,
+        "embed_dim": 16,
+        "depths": [2, 2],
+        "num_heads": [2, 2],
+        "window_size": 2,
+        "patch_size": 2,
+    },
     "convnext": {"hidden_sizes": [16, 16, 32, 32], "depths": [1, 1, 2, 1], "patch_size": 4},
     "resnet": {"embedding_size": 16, "hidden_sizes": [16, 32], "depths": [2, 2]},
     "segformer": {"num_attention_heads": [1, 1, 2, 2], "depths": [1, 1, 1, 1], "hidden_sizes": [16, 16, 32, 32]},
@@ -193,7 +200,11 @@ def _transformer(kind: str, auto: str, batch: Callable[[], Any]) -> Architecture
         known = transformers.AutoConfig.for_model(kind)
         names = set(known.to_dict()) | set(type(known).attribute_map)
         extra = EXTRA.get(kind, {})
-        tiny = {} if "hidden_sizes" in extra or "depths" in extra else {name: value for name, value in TINY.items() if name in names}
+        tiny = (
+            {}
+            if "hidden_sizes" in extra or "depths" in extra
+            else {name: value for name, value in TINY.items() if name in names}
+        )
         config = transformers.AutoConfig.for_model(kind, **{**tiny, **extra})
         return getattr(transformers, auto).from_config(config)
 
