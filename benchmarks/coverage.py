@@ -23,9 +23,10 @@ One model per timm family and tiny transformers of every kind, examined with tor
 {transformers}. {held} of {total} hold everything; the others are named below.
 
 For each: blocks found · with BP's gradients injected at the cuts every parameter's gradient is BP's (oracle, largest
-relative error) · FA with B = W is BP · one step of `bp fa dfa grape head-only` gives a finite gradient to every parameter
-that it claims · logits equal to the bit before, while and after a rule is attached · forward-mode tangents equal finite
-differences in float64 where the model has no kinks (relative error).
+relative error; in float64 where float32 rounds more than 1e-5) · FA with B = W is BP · one step of
+`bp fa dfa grape head-only` gives a finite gradient to every parameter that it claims · logits equal to the bit before,
+while and after a rule is attached · forward-mode tangents equal finite differences in float64 where the model has no
+kinks (relative error).
 
 Made by `python -m benchmarks.coverage`; `tox -e slow` holds it.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
@@ -88,14 +88,24 @@ def _side_inputs(nodes: list[Node], graph: FlowGraph, entries: set[Node]) -> lis
 
 
 def _repeated_kinds(clean: list[Call], weighty: list[Call]) -> set[Kind]:
-    """Classes with two clean siblings in one container; those that are clean wherever they occur, if any are."""
+    """Classes of which a container holds two or more, all clean; those clean wherever they occur, if they suffice.
+
+    They suffice when the last of their cuts comes after most of the clean ones; else a class may have unclean
+    instances in other containers (after the point where a network fuses several scales, say).
+    """
     siblings: dict[tuple[str, Kind], int] = defaultdict(int)
-    for call in clean:
-        siblings[call.name.rpartition(".")[0], type(call.module)] += 1
-    repeated = {kind for (_, kind), count in siblings.items() if count > 1}
+    unclean: dict[tuple[str, Kind], int] = defaultdict(int)
     names = {call.name for call in clean}
-    unclean = {type(call.module) for call in weighty if call.name not in names}
-    return repeated - unclean or repeated
+    for call in weighty:
+        group = call.name.rpartition(".")[0], type(call.module)
+        (siblings if call.name in names else unclean)[group] += 1
+    repeated = {kind for (container, kind), count in siblings.items() if count > 1 and not unclean[container, kind]}
+    throughout = repeated - {kind for (_, kind), count in unclean.items() if count}
+    balance = Counter(kind for (_, kind), count in siblings.items() for _ in range(count))
+    balance.subtract(kind for (_, kind), count in unclean.items() for _ in range(count))
+    mostly = {kind for kind in repeated if balance[kind] > 0}
+    last = max((index for index, call in enumerate(clean) if type(call.module) in throughout), default=-1)
+    return throughout if 2 * last >= len(clean) else mostly or repeated
 
 
 def _finest(kinds: set[Kind], clean: list[Call]) -> set[Kind]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,8 +66,17 @@ class TangentPass(Pass):
         return self.logits
 
 
+_RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+
+
 class _TwoProducts(OperatorMode):
     """Linear maps of dual numbers as two products; native forward AD adds one with a zero weight tangent."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in _RECURRENT:
+            with torch.backends.mkldnn.flags(enabled=False):  # oneDNN's has no forward derivative, PyTorch's own has
+                return func(*args, **(kwargs or {}))
+        return super().__torch_function__(func, types, args, kwargs)
 
     def linear_map(self, call: LinearMap) -> Tensor:
         """(W x + b, W dx) as a dual number."""

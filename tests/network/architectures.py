@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import timm
@@ -216,17 +217,19 @@ def _tokens(decoder: bool = False) -> dict[str, Any]:
     return {"input_ids": ids, "decoder_input_ids": ids[:, :6]} if decoder else {"input_ids": ids}
 
 
+def _uncached() -> dict[str, Any]:
+    return {**_tokens(), "use_cache": False}  # as a decoder is trained
+
+
+def _images(kind: str) -> torch.Tensor:
+    size = EXTRA.get(kind, {}).get("image_size", 32)
+    return torch.randn(2, 3, size, size)
+
+
 ARCHITECTURES = [
     *(_timm(name, size) for name, size in TIMM.items()),
     *(_transformer(kind, "AutoModelForSequenceClassification", _tokens) for kind in ENCODERS),
-    *(_transformer(kind, "AutoModelForCausalLM", _tokens) for kind in DECODERS),
+    *(_transformer(kind, "AutoModelForCausalLM", _uncached) for kind in DECODERS),
     *(_transformer(kind, "AutoModelForSeq2SeqLM", lambda: _tokens(decoder=True)) for kind in ENCODER_DECODERS),
-    *(
-        _transformer(
-            kind,
-            "AutoModelForImageClassification",
-            lambda size=EXTRA.get(kind, {}).get("image_size", 32): torch.randn(2, 3, size, size),
-        )
-        for kind in VISION
-    ),
+    *(_transformer(kind, "AutoModelForImageClassification", partial(_images, kind)) for kind in VISION),
 ]
