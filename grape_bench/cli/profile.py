@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from grape_bench.diagnose.subject import Subject
 
 MEBI = 2**20
+CAPTION = (
+    "All ÷ BP's: time and memory of a step, FLOPs, of them tangents, and the path of those that must wait for each "
+    "other. Attach: ÷ one forward."
+)
 
 
 @click.command("profile")
@@ -100,13 +104,11 @@ def table(costs: list[Cost]) -> Table:
     from rich import box
     from rich.table import Table
 
-    out = Table(box=box.SIMPLE_HEAD, caption="÷ BP; time with quartiles; attach ÷ one forward", caption_justify="left")
-    for name in ("rule", "time", "memory", "FLOPs", "fwd", "credit", "tangent", "critical", "attach"):
-        out.add_column(name, justify="left" if name == "rule" else "right")
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=CAPTION, caption_justify="left")
+    for name in ("rule", "time (quartiles)", "memory", "FLOPs", "tangents", "path", "attach"):
+        out.add_column(name, justify="left" if name == "rule" else "right", no_wrap=True)
     for row in rows(costs):
-        numbers = [
-            f"{row[key]:.2f}" for key in ("memory", "flops", "forward", "credit", "tangents", "critical", "attach")
-        ]
+        numbers = [f"{row[key]:.2f}" for key in ("memory", "flops", "tangents", "critical", "attach")]
         out.add_row(str(row["rule"]), f"{row['time']:.2f} ({row['time_low']:.2f}-{row['time_high']:.2f})", *numbers)
     return out
 

@@ -13,6 +13,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from grape_bench.network.block import PREFIX
 from grape_bench.network.operators import LinearMap, OperatorMode
 from grape_bench.network.passes import Pass
+from grape_bench.network.recompute import refuse_reentrant
 from grape_bench.rules.base import LearningRule
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class BackwardFeedback(LearningRule):
         At unit or fan-in scale the signal explodes through a transformer. A weight that starts at zero gets
         1/sqrt(fan-in).
         """
-        scale = weight.detach().double().std(correction=0).item() or 1 / math.sqrt(weight[0].numel())
+        scale = weight.detach().float().std(correction=0).item() or 1 / math.sqrt(weight[0].numel())
         return torch.randn(weight.shape, generator=generator) * scale
 
     def matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
@@ -44,20 +45,23 @@ class BackwardFeedback(LearningRule):
         return feedback
 
     def setup(self, network: Network) -> None:
-        """Draw the feedback of every weight; it is kept beside the weight."""
-        drawn: dict[int, Tensor] = {}
+        """Draw the feedback of every weight; it is kept beside the weight, of a tied one beside its first place."""
+        drawn: set[int] = set()
         for module, name in network.weights:
             weight = getattr(module, name)
-            if id(weight) not in drawn:
-                feedback = self.draw(weight, network.generator("feedback"))
-                drawn[id(weight)] = feedback.to(weight.device, weight.dtype)
-            module.register_buffer(f"{PREFIX}{name}_feedback", drawn[id(weight)])
+            if id(weight) in drawn:
+                continue
+            drawn.add(id(weight))
+            feedback = self.draw(weight, network.generator("feedback"))
+            module.register_buffer(f"{PREFIX}{name}_feedback", feedback.to(weight.device, weight.dtype))
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """A pass in which autograd finds the feedback where it saved the weights."""
-        matrices = {}
+        matrices: dict[int, Tensor] = {}
         for module, name in network.weights:
             weight = getattr(module, name)
+            if id(weight) in matrices:
+                continue
             matrix = self.matrix(weight, module.get_buffer(f"{PREFIX}{name}_feedback"))
             matrices[id(weight)] = matrix if matrix.stride() == weight.stride() else _aligned(matrix, weight)
         return FeedbackPass(matrices)
@@ -88,9 +92,12 @@ class _Substitute(OperatorMode):
         super().__init__()
         self.matrices = matrices
 
+    @torch.compiler.disable  # the hooks on what autograd saves would be lost
     def linear_map(self, call: LinearMap) -> Tensor:
         """The model's own product, with B saved for its backward."""
         weight = call.weight
+        if not torch.is_grad_enabled():
+            refuse_reentrant("a linear map")
         parameter = weight if weight._base is None else weight._base
         matrix = self.matrices.get(id(parameter))
         if matrix is None:
