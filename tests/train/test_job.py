@@ -84,6 +84,7 @@ def test_a_record_says_what_was_measured():
     assert found["time"]["steps"] == found["credit"]["backward_passes"] == 40
     assert found["credit"]["hidden_block_passes"] == 4, "two epochs, one anchor each, two hidden blocks"
     assert found["credit"]["bp_fraction"] == pytest.approx(1 / 20)
+    assert found["credit"]["declared_bp_fraction"] == pytest.approx(1 / 20)
     assert [block["shape"] for block in found["network"]["blocks"]] == [[32], [32]]
     assert found["network"]["parameters"] == {"rule": 4, "exact": 2, "frozen": 0}
     profile = found["profile"]

@@ -1,0 +1,1 @@
+"""What every learning rule promises, checked on small models of four kinds."""

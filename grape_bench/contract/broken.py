@@ -1,0 +1,30 @@
+"""How a check says what a rule does wrong."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+class BrokenPromiseError(Exception):
+    """The rule does not keep what the check asks of it; the message says what it does instead."""
+
+
+def require(kept: bool, otherwise: str) -> None:
+    """Raise BrokenPromiseError with the reason, unless `kept`."""
+    if not kept:
+        raise BrokenPromiseError(otherwise)
+
+
+def same(one: Tensor | None, other: Tensor | None) -> bool:
+    """Whether two gradients are equal to the bit, or both missing; a NaN equals a NaN."""
+    if one is None or other is None:
+        return one is other
+    return one.shape == other.shape and bool(((one == other) | (one.isnan() & other.isnan())).all())
+
+
+def difference(one: Tensor | None, other: Tensor | None) -> float:
+    """||a - b|| ÷ ||b||; infinite where only one is there, zero where both are zero or missing."""
+    if one is None or other is None:
+        return 0.0 if one is other else float("inf")
+    gap, size = (one - other).norm().item(), other.norm().item()
+    return gap / size if size else (float("inf") if gap else 0.0)

@@ -1,0 +1,124 @@
+"""The small models on which a rule is checked, and training steps on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from grape_bench.network.attach import as_batch, attach
+from grape_bench.network.network import Network
+from grape_bench.network.trace import scored_output
+from grape_bench.rules.base import LearningRule
+
+MakeRule = Callable[[], LearningRule]
+"""A fresh rule: one that no network has used."""
+
+Gradients = dict[str, Tensor | None]
+"""`.grad` of each parameter, by its name."""
+
+SAMPLES, CLASSES, TOKENS, VOCABULARY = 12, 5, 6, 40
+LEARNING_RATE = 0.01
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kind of model; without `shape` (of a sample) it is a decoder, whose loss is one per token."""
+
+    name: str
+    make: Callable[[], nn.Module]
+    shape: tuple[int, ...] = ()
+
+    def model(self) -> nn.Module:
+        """A model in training mode, with the same weights each time."""
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return self.make().train()
+
+    def inputs(self, index: int) -> Any:
+        """Batch number `index`, as `attach` takes an example."""
+        generator = torch.Generator().manual_seed(index)
+        if not self.shape:
+            return {"input_ids": torch.randint(VOCABULARY, (SAMPLES, TOKENS), generator=generator)}
+        return torch.randn(SAMPLES, *self.shape, generator=generator)
+
+    def logits(self, model: nn.Module, index: int) -> Tensor:
+        """What `model` makes of batch number `index`: (N, classes), or (N, tokens, vocabulary)."""
+        args, kwargs = as_batch(self.inputs(index))
+        logits = scored_output(model(*args, **kwargs))
+        assert logits is not None, "attach has found them"
+        return logits
+
+    def loss(self, logits: Tensor, index: int) -> Tensor:
+        """Cross-entropy of batch number `index`; a decoder predicts each next token."""
+        if not self.shape:
+            return F.cross_entropy(logits[:, :-1].flatten(0, 1), self.inputs(index)["input_ids"][:, 1:].flatten())
+        return F.cross_entropy(logits, torch.arange(SAMPLES) % CLASSES)
+
+    def attached(self, make_rule: MakeRule, seed: int = 0) -> Network:
+        """A fresh model with a fresh rule on it."""
+        return attach(self.model(), make_rule(), self.inputs(0), seed=seed)
+
+    def gradients(self, model: nn.Module, index: int) -> Gradients:
+        """One forward and backward on batch number `index`; the weights stay."""
+        model.zero_grad(set_to_none=True)
+        self.loss(self.logits(model, index), index).backward()
+        return {name: parameter.grad for name, parameter in model.named_parameters()}
+
+    def train(self, network: Network, steps: int) -> list[Gradients]:
+        """The gradients of each step of an epoch of `steps`, in which the weights descend."""
+        network.begin_epoch(steps)
+        return [self._step(network.model, index) for index in range(steps)]
+
+    def _step(self, model: nn.Module, index: int) -> Gradients:
+        gradients = self.gradients(model, index)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.grad is not None:
+                    parameter.sub_(LEARNING_RATE * parameter.grad)
+        return gradients
+
+
+def steps_of(rule: LearningRule) -> int:
+    """Steps in which a rule does all that it does: whole periods, at least four."""
+    return rule.period * -(-4 // rule.period)
+
+
+def _mlp() -> nn.Module:
+    from grape_bench.models.mlp import MLP
+
+    return MLP((8,), CLASSES, hidden=(12, 12, 12))
+
+
+def _cnn() -> nn.Module:
+    from grape_bench.models.cnn import CNN
+
+    return CNN((3, 8, 8), CLASSES, channels=(6, 6, 6))
+
+
+def _vit() -> nn.Module:
+    import timm
+
+    model: nn.Module = timm.create_model(
+        "vit_tiny_patch16_224", num_classes=CLASSES, img_size=16, patch_size=4, depth=3, embed_dim=24, num_heads=2
+    )
+    return model
+
+
+def _decoder() -> nn.Module:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    sizes = dict(hidden_size=24, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, use_cache=False)
+    return LlamaForCausalLM(LlamaConfig(**sizes, vocab_size=VOCABULARY, max_position_embeddings=TOKENS))
+
+
+CASES = (
+    Case("mlp", _mlp, (8,)),
+    Case("cnn", _cnn, (3, 8, 8)),
+    Case("vit", _vit, (3, 16, 16)),
+    Case("decoder", _decoder),
+)

@@ -1,0 +1,51 @@
+"""Check a rule: every check on every model."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+
+from grape_bench.contract.broken import BrokenPromiseError
+from grape_bench.contract.cases import CASES, Case, MakeRule
+from grape_bench.contract.checks import CHECKS
+from grape_bench.contract.report import Report, Result
+
+
+def check_rule(
+    make_rule: MakeRule, cases: Sequence[Case] = CASES, on_result: Callable[[Result], None] = lambda _: None
+) -> Report:
+    """Check the rules that `make_rule` makes, a fresh one at each call; `on_result` gets each result at once.
+
+    What a rule raises is a failed check. Where it cannot even take a training step on a model, the other checks
+    on that model are left out.
+    """
+    results = []
+    for case in cases:
+        for result in _on(case, make_rule):
+            results.append(result)
+            on_result(result)
+    return Report(results)
+
+
+def _on(case: Case, make_rule: MakeRule) -> Iterator[Result]:
+    for name, check in CHECKS.items():
+        with torch.random.fork_rng():
+            try:
+                yield Result(case.name, name, True, check(case, make_rule))
+            except BrokenPromiseError as broken:
+                yield Result(case.name, name, False, str(broken))
+            except Exception as error:
+                stuck = name == next(iter(CHECKS))
+                rest = " (its other checks on this model are left out)" if stuck else ""
+                yield Result(case.name, name, False, _raised(error) + rest)
+                if stuck:
+                    return
+
+
+def _raised(error: Exception) -> str:
+    """The error and the last line outside of torch that led to it."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/torch/" not in frame.filename]
+    place = f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"

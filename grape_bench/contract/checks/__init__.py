@@ -1,0 +1,29 @@
+"""One check per module: `check(case, make_rule)` returns what was seen, or raises BrokenPromiseError."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from grape_bench.contract.cases import Case, MakeRule
+from grape_bench.contract.checks import (
+    bp_fraction,
+    determinism,
+    gradients,
+    logits,
+    random_state,
+    restoration,
+    state,
+    weight_transport,
+)
+
+CHECKS: dict[str, Callable[[Case, MakeRule], str]] = {
+    "gradients": gradients.check,
+    "logits": logits.check,
+    "determinism": determinism.check,
+    "random state": random_state.check,
+    "restoration": restoration.check,
+    "state": state.check,
+    "bp_fraction": bp_fraction.check,
+    "weight transport": weight_transport.check,
+}
+"""The first is the one without which the others mean nothing."""

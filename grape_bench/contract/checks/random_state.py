@@ -1,0 +1,37 @@
+"""The global random generators are the model's and the data's: their draws do not depend on the rule."""
+
+from __future__ import annotations
+
+import pickle
+import random
+
+import numpy as np
+import torch
+
+from grape_bench.contract.broken import require
+from grape_bench.contract.cases import Case, MakeRule, steps_of
+
+
+def check(case: Case, make_rule: MakeRule) -> str:
+    """Neither attaching nor training moves the global generators of torch, NumPy and Python."""
+    case.model()  # the first one imports libraries, which may draw
+    before = _states()
+    network = case.attached(make_rule)
+    _compare(before, "when attached")
+    case.train(network, steps_of(make_rule()))
+    _compare(before, "in training")
+    return "left alone"
+
+
+def _states() -> dict[str, bytes]:
+    return {
+        "torch": pickle.dumps(torch.get_rng_state().tolist()),
+        "NumPy": pickle.dumps(np.random.get_state()),
+        "Python": pickle.dumps(random.getstate()),
+    }
+
+
+def _compare(before: dict[str, bytes], when: str) -> None:
+    for library, state in _states().items():
+        moved = state != before[library]
+        require(not moved, f"the rule moves {library}'s global random state {when}; network.generator is its own")

@@ -1,0 +1,100 @@
+"""Two networks with the same activations but different weights: one forward recorded, another that repeats it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from grape_bench.network.block import PREFIX
+from grape_bench.network.network import Network
+from grape_bench.network.trees import first_activation
+
+
+class Recording:
+    """What the linear maps of a network computed, and the signals that came back to its blocks.
+
+    Only of forwards with a graph: those that a rule makes aside, without one, are its own affair.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.outputs: dict[str, list[Tensor]] = defaultdict(list)
+        self.signals: dict[str, Tensor] = {}
+        self._called: list[str] = []
+        self._names = {module: name for name, module in network.model.named_modules()}
+        for block in network.blocks:
+            # Before the network's own hook, which hands a constant on.
+            block.module.register_forward_hook(self._at_block, prepend=True)
+        for module in {module: None for module, _ in network.weights}:
+            module.register_forward_hook(self._at_linear)
+
+    def downstream(self, block: str) -> list[str]:
+        """The linear maps that were called after `block`, in that order."""
+        after = self._called[self._called.index(block) + 1 :]
+        return [name for name in after if name in self.outputs and name != block]
+
+    def linear(self, name: str, output: Tensor) -> Tensor:
+        """What the network goes on with in place of the `output` of the linear map `name`."""
+        self.outputs[name].append(output.detach())
+        return output
+
+    def _at_block(self, module: nn.Module, _: Any, output: Any) -> None:
+        activation, name = first_activation(output), self._names[module]
+        if torch.is_grad_enabled() and activation is not None and activation.requires_grad:
+            self._called.append(name)
+            activation.register_hook(lambda signal: self.signals.__setitem__(name, signal))
+
+    def _at_linear(self, module: nn.Module, _: Any, output: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            return output
+        self._called.append(self._names[module])
+        return self.linear(self._names[module], output)
+
+
+class Replay(Recording):
+    """Lets the network of a twin, whose weights differ, go on with what `recorded` has of each linear map."""
+
+    def __init__(self, network: Network, recorded: Recording) -> None:
+        super().__init__(network)
+        self.recorded = recorded
+
+    def linear(self, name: str, output: Tensor) -> Tensor:
+        """The recorded output; what comes back goes through this network's own map."""
+        replaced: Tensor = _Replaced.apply(output, self.recorded.outputs[name].pop(0))
+        return replaced
+
+
+class _Replaced(torch.autograd.Function):
+    """(a, b) -> b; backward: all to a."""
+
+    @staticmethod
+    def forward(ctx: Any, _: Tensor, recorded: Tensor) -> Tensor:
+        return recorded.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient, None
+
+
+def redraw(network: Network, maps: Collection[str]) -> None:
+    """Give the linear maps called `maps` other random weights of the same scale."""
+    chosen = [network.model.get_submodule(name) for name in maps]
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for module, name in network.weights:
+            if module in chosen:
+                weight = module.get_parameter(name)
+                weight.copy_(torch.randn(weight.shape, generator=generator) * weight.std())
+
+
+def copy_feedback(source: Network, target: Network) -> None:
+    """Give `target` the tensors that the rule keeps in `source`."""
+    kept = dict(source.model.named_buffers())
+    for name, buffer in target.model.named_buffers():
+        if PREFIX in name:
+            buffer.data.copy_(kept[name])  # .data: autograd has saved it, and is to go back through the copy
