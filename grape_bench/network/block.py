@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from dataclasses import replace as dataclass_replace
 
+import torch
 from torch import Tensor, nn
+
+from grape_bench.errors import UserError
 
 PREFIX = "grape_bench_"  # of the buffers that a rule keeps on a user's modules
 
@@ -14,13 +17,14 @@ PREFIX = "grape_bench_"  # of the buffers that a rule keeps on a user's modules
 class Block:
     """The module `name`, whose output (N, *shape) is cut.
 
-    `output` is the activation of the pass at hand; it is there only while a rule computes a signal.
+    While a rule computes a signal, `output` is the activation of the pass at hand.
     """
 
     name: str
     module: nn.Module = field(repr=False)
     shape: tuple[int, ...]
-    output: Tensor | None = field(default=None, repr=False)
+    _computed: Tensor | None = field(default=None, repr=False)
+    _version: int = field(default=0, repr=False)
 
     @property
     def size(self) -> int:
@@ -32,7 +36,28 @@ class Block:
 
     def at(self, output: Tensor) -> Block:
         """This block in a pass in which it computed `output`."""
-        return dataclass_replace(self, output=output)
+        return dataclass_replace(self, _computed=output, _version=output._version)
+
+    @property
+    def output(self) -> Tensor:
+        """The activation (N, *shape); raises UserError where the model has overwritten it since."""
+        if self._at_hand._version != self._version:
+            raise UserError(
+                f"the model overwrites the output of block {self.name!r} in place, and the rule reads it",
+                hint="inplace=False for the activation that follows, or block.output_shape if the shape is enough",
+            )
+        return self._at_hand
+
+    @property
+    def output_shape(self) -> torch.Size:
+        """(N, *shape), which for sequences may differ from pass to pass."""
+        return self._at_hand.shape
+
+    @property
+    def _at_hand(self) -> Tensor:
+        if self._computed is None:
+            raise RuntimeError("a block has an output only while its signal is computed")
+        return self._computed
 
     def store(self, name: str, value: Tensor) -> None:
         """Keep `value` as a buffer of the module, so that it moves, saves and copies with the model."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from grape_bench.network.block import Block
-from grape_bench.network.passes import Pass
+from grape_bench.network.passes import HeadPass, Pass
 
 Signal = Callable[[Block, Tensor], Tensor]
 """(block with its output, error dL/dy_hat) -> what stands for dL/dh, shaped like the block's output."""
@@ -41,13 +41,17 @@ class CutPass(Pass):
         joined: Tensor = _Join.apply(self, logits, *tokens)
         return joined
 
+    def again(self) -> Pass:
+        """Cut at the same places, with no signal."""
+        return HeadPass()
+
 
 class _Cut(torch.autograd.Function):
     """A block's output -> a token; backward: the token's (meaningless) gradient -> the block's signal."""
 
     @staticmethod
     def forward(ctx: Any, output: Tensor, block: Block, owner: CutPass) -> Tensor:
-        ctx.block, ctx.owner = block.at(output.detach()), owner
+        ctx.block, ctx.owner, ctx.dtype = block.at(output.detach()), owner, output.dtype
         return output.new_zeros(())
 
     @staticmethod
@@ -55,12 +59,12 @@ class _Cut(torch.autograd.Function):
     def backward(ctx: Any, _: Tensor) -> tuple[Tensor, None, None]:
         block, error = ctx.block, ctx.owner.error
         signal = ctx.owner.signal(block, error)
-        if signal.shape != block.output.shape:
+        if signal.shape != block.output_shape:
             raise ValueError(
                 f"the signal for block {block.name!r} has shape {tuple(signal.shape)}; "
-                f"its output has {tuple(block.output.shape)}"
+                f"its output has {tuple(block.output_shape)}"
             )
-        return signal.to(block.output.dtype), None, None
+        return signal.to(ctx.dtype), None, None
 
 
 class _Join(torch.autograd.Function):
@@ -69,7 +73,7 @@ class _Join(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, owner: CutPass, logits: Tensor, *tokens: Tensor) -> Tensor:
         ctx.owner, ctx.tokens = owner, len(tokens)
-        return logits.view_as(logits)
+        return logits.clone()  # not a view, which the loss could not write to
 
     @staticmethod
     @once_differentiable

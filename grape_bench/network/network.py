@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +16,7 @@ from grape_bench.errors import UserError
 from grape_bench.network.block import Block, remove_stored
 from grape_bench.network.graph import parameters_reached
 from grape_bench.network.passes import Pass
+from grape_bench.network.recompute import backward_at_work, refuse_reentrant
 from grape_bench.network.trace import Batch, Node, Trace, scored_output
 from grape_bench.network.trees import first_activation, replace
 from grape_bench.streams import stream_seed
@@ -32,8 +34,9 @@ class Network:
     `loss.backward()` leaves the rule's update direction in `.grad`. Under `no_grad` nothing happens.
 
     `output_shape` is that of the error per sample: the logits', or for a vocabulary larger than the width
-    that of the features before the unembedding. `weights` are the linear maps' parameters as (module, name),
-    a tied one once for each of its places. `backward_passes` and `hidden_block_passes` count what
+    that of the features before the unembedding; `sequences` says that the number of tokens may change.
+    `weights` are the linear maps' parameters as (module, name), a tied one once for each of its places.
+    `backward_passes` and `hidden_block_passes` count what
     autograd really did: how often it started at the output, and how often it went on into a hidden block.
     """
 
@@ -44,6 +47,7 @@ class Network:
         self._head = model.get_submodule(traced.head)
         width = _unembedding_width(self._head, traced.output_shape)
         self._before_head = width is not None
+        self.sequences = traced.sequences
         self.output_shape = (*traced.output_shape[1:-1], width) if width else traced.output_shape[1:]
         names = {block.name for block in blocks}
         cuts = {call.node for call in traced.calls if call.name in names}
@@ -70,10 +74,12 @@ class Network:
         self._handles: list[Any] = []
         self._pass: Pass | None = None
         self._context: AbstractContextManager[object] | None = None
+        self._returning: tuple[int | None, Pass] = (None, Pass())  # the backward at work, and how to repeat its pass
 
     def use(self, rule: LearningRule) -> None:
         """Hook `rule` in; when its set-up fails the model is left as it was."""
         self.rule = rule
+        torch.compiler.reset()  # what was compiled before would go on without the hooks
         self._handles = [
             self.model.register_forward_pre_hook(self._open, with_kwargs=True),
             *(block.module.register_forward_hook(self._at_block) for block in self.blocks),
@@ -171,27 +177,55 @@ class Network:
         """Those that get gradients from several blocks, or from a block and the head."""
         return [self.model.get_parameter(name) for name in self._shared]
 
-    # The hooks, in the order in which a forward meets them.
+    # The hooks, in the order in which a forward meets them. A compiler would only see what they did the first time.
 
-    @torch.compiler.disable  # a rule's own forward on dual numbers loses its tangents when compiled
-    def _open(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if self._pass is None and self.rule is not None and torch.is_grad_enabled():
-            pass_ = self.rule.open_pass(self, (args, kwargs))
-            self._context = self._passing(pass_)
-            self._context.__enter__()
+    @torch.compiler.disable
+    def _open(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self._pass is not None or self.rule is None or not torch.is_grad_enabled():
+            return
+        if module is not self.model:
+            raise UserError(
+                f"this {type(module).__name__} is a shallow copy or a replica of the one with a learning rule",
+                hint="copy.deepcopy(model) instead of copy.copy, DistributedDataParallel instead of DataParallel",
+            )
+        pass_ = self.rule.open_pass(self, (args, kwargs)) if backward_at_work() is None else self._repeated()
+        self._context = self._passing(pass_)
+        self._context.__enter__()
 
+    @torch.compiler.disable
     def _at_block(self, module: nn.Module, _: Any, output: Any) -> Any:
-        activation = first_activation(output)
-        if self._pass is None or activation is None:
+        activation, block = first_activation(output), self._by_module[module]
+        if activation is None or (self._pass is None and not activation.requires_grad):
             return output
-        seen = self._pass.cut(self._by_module[module], activation)
+        if self._pass is None:
+            return replace(output, activation, self._repeated(block.name).cut(block, activation))
+        if not activation.requires_grad:
+            refuse_reentrant(f"block {block.name!r}")
+        seen = self._pass.cut(block, activation)
         if seen.requires_grad:
             seen.register_hook(self._count_hidden)
         return replace(output, activation, seen)
 
+    def _repeated(self, block: str = "") -> Pass:
+        """How a forward outside of any pass goes: as the one that is run again for the backward at work."""
+        backward, pass_ = self._returning
+        if backward_at_work() is None:
+            raise UserError(
+                f"block {block!r} is run outside of its model, where the learning rule cannot take part",
+                hint="call the model that was attached, or a deep copy of it without the rule",
+            )
+        if backward != backward_at_work():
+            raise UserError(
+                "activation checkpointing runs the model again before the error has reached its output",
+                hint="compute the loss outside of the checkpoint",
+            )
+        return pass_
+
+    @torch.compiler.disable
     def _at_features(self, _: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return (self._joined(args[0]), *args[1:])
 
+    @torch.compiler.disable
     def _at_output(self, module: nn.Module, _: Any, output: Any) -> Any:
         logits = scored_output(output)
         if self._pass is None or logits is None:
@@ -208,9 +242,10 @@ class Network:
             return logits
         joined = self._pass.join(logits)
         if joined.requires_grad:
-            joined.register_hook(self._count_backward)
+            joined.register_hook(partial(self._begin_backward, self._pass.again()))
         return joined
 
+    @torch.compiler.disable
     def _close(self, *_: Any) -> None:
         if self._context is not None:
             context, self._context = self._context, None
@@ -219,8 +254,9 @@ class Network:
     def _count_hidden(self, _: Tensor) -> None:
         self.hidden_block_passes += 1
 
-    def _count_backward(self, _: Tensor) -> None:
+    def _begin_backward(self, again: Pass, _: Tensor) -> None:
         self.backward_passes += 1
+        self._returning = backward_at_work(), again
 
 
 def _unembedding_width(head: nn.Module, output_shape: tuple[int, ...]) -> int | None:

@@ -24,6 +24,13 @@ class Pass:
         """What the loss sees in place of the network's output (N, ..., n_out)."""
         return logits
 
+    def again(self) -> Pass:
+        """The pass in which activation checkpointing runs a part of this one again, to save the same tensors.
+
+        Only those are used of it: the graph that gets the gradients is the first one's.
+        """
+        return Pass()
+
 
 class HeadPass(Pass):
     """Nothing below the last block's output gets a gradient."""
@@ -31,3 +38,7 @@ class HeadPass(Pass):
     def cut(self, block: Block, output: Tensor) -> Tensor:
         """The output as a constant."""
         return output.detach()
+
+    def again(self) -> Pass:
+        """The same."""
+        return HeadPass()

@@ -41,8 +41,9 @@ class TangentPass(Pass):
 
     @contextmanager
     def around(self) -> Iterator[None]:
-        """No graph; dual numbers; the attention back-end that has a forward derivative."""
-        with torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH), _TwoProducts():
+        """No graph; dual numbers, which compiled code would lose; the attention back-end with a forward derivative."""
+        eager = torch.compiler.set_stance("force_eager")
+        with eager, torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH), _TwoProducts():
             try:
                 yield
             except NotImplementedError as error:

@@ -16,6 +16,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from grape_bench.errors import UserError
 from grape_bench.network.operators import LinearMap, OperatorMode
 from grape_bench.network.preserve import preserved
+from grape_bench.network.recompute import refuse_reentrant
 from grape_bench.network.trees import first_activation, tensors
 
 Batch = tuple[tuple[Any, ...], dict[str, Any]]
@@ -39,7 +40,8 @@ class Trace:
     """The calls in the order in which they ended, the output's node, and the nodes at which the input enters.
 
     `head` is the module whose output is the network's output itself, "" when that is the network alone;
-    `weights` are the parameters that linear maps were made with.
+    `weights` are the parameters that linear maps were made with; `sequences` says that the input is token ids (or
+    has a mask of tokens), whose number may differ from batch to batch.
     """
 
     calls: list[Call]
@@ -48,6 +50,7 @@ class Trace:
     entries: set[Node]
     head: str
     weights: list[Tensor]
+    sequences: bool
 
 
 def trace(model: nn.Module, batch: Batch) -> Trace:
@@ -60,6 +63,8 @@ def trace(model: nn.Module, batch: Batch) -> Trace:
     def note(module: nn.Module, _: Any, output: Any) -> None:
         seen[names[module]] += 1
         activation = first_activation(output)
+        if activation is not None and activation.grad_fn is None:
+            refuse_reentrant(f"module {names[module]!r}")
         if activation is not None and activation.grad_fn is not None:
             outputs.append((names[module], ref(activation)))
             calls.append(Call(names[module], module, activation.grad_fn, tuple(activation.shape)))
@@ -68,7 +73,8 @@ def trace(model: nn.Module, batch: Batch) -> Trace:
     handles = [module.register_forward_hook(note) for module in names]
     taint = InputTaint([*tensors(args), *tensors(kwargs)])
     try:
-        with preserved(model), torch.enable_grad(), _all_trainable(model), _graph_alone(), taint:
+        eager = torch.compiler.set_stance("force_eager")
+        with preserved(model), torch.enable_grad(), _all_trainable(model), _graph_alone(), eager, taint:
             output = model(*args, **kwargs)
     finally:
         for handle in handles:
@@ -82,7 +88,9 @@ def trace(model: nn.Module, batch: Batch) -> Trace:
     heads = [name for name, activation in outputs if activation() is logits and seen[name] == 1]
     once = [call for call in calls if seen[call.name] == 1]
     head = heads[0] if heads else ""
-    return Trace(once, logits.grad_fn, tuple(logits.shape), taint.entries, head, list(taint.weights.values()))
+    weights = list(taint.weights.values())
+    sequences = any(tensor.dim() == 2 and not tensor.is_floating_point() for tensor in tensors([args, kwargs]))
+    return Trace(once, logits.grad_fn, tuple(logits.shape), taint.entries, head, weights, sequences)
 
 
 def scored_output(output: Any) -> Tensor | None:

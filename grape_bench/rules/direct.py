@@ -38,6 +38,8 @@ class DirectFeedback(LearningRule):
         # So that all of the feedback is not larger than the network itself.
         weights = sum(parameter.numel() for parameter in network.model.parameters())
         limit = max(DENSE_LIMIT, weights // len(network.blocks))
+        if network.sequences:  # a number per position would fit one length only
+            limit = 0
         for block in network.blocks:
             layout = choose_layout(block.shape, network.output_shape, limit)
             self._layouts[block.name] = layout
@@ -50,10 +52,8 @@ class DirectFeedback(LearningRule):
 
     def project(self, error: Tensor, block: Block) -> Tensor:
         """B_l^T e, shaped like `block.output`."""
-        if block.output is None:
-            raise RuntimeError("a block has an output only while its signal is computed")
         layout, feedback = self._layouts[block.name], block.load(FEEDBACK)
-        return layout.spread(layout.rows(error).to(feedback.dtype) @ feedback, block.output.shape)
+        return layout.spread(layout.rows(error).to(feedback.dtype) @ feedback, block.output_shape)
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """A pass cut at every block."""

@@ -9,6 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from grape_bench.errors import UserError
+
 DENSE_LIMIT = 2**20
 """Numbers (4 MiB in fp32) that a dense feedback matrix may always have, however small the network."""
 
@@ -52,7 +54,7 @@ class Dense:
 
     def spread(self, rows: Tensor, shape: torch.Size) -> Tensor:
         """Each row is one sample's signal."""
-        return rows.reshape(shape)
+        return _arranged(rows, shape)
 
     def row_count(self, shape: torch.Size) -> int:
         """One row a sample."""
@@ -75,7 +77,7 @@ class PerToken:
 
     def spread(self, rows: Tensor, shape: torch.Size) -> Tensor:
         """Tokens back in their places."""
-        return rows.reshape(shape)
+        return _arranged(rows, shape)
 
     def row_count(self, shape: torch.Size) -> int:
         """One row a token."""
@@ -109,6 +111,21 @@ class Shared:
     def row_count(self, shape: torch.Size) -> int:
         """One row a sample."""
         return shape[0]
+
+
+def _arranged(rows: Tensor, shape: torch.Size) -> Tensor:
+    if rows.numel() != shape.numel():
+        raise unfit(shape)
+    return rows.reshape(shape)
+
+
+def unfit(shape: torch.Size) -> UserError:
+    """The error for a block's output of `shape`, to which feedback drawn for other shapes does not lead."""
+    return UserError(
+        f"the feedback does not fit a block's output of shape {tuple(shape)}",
+        allowed="samples of the example's shape, or with as many tokens in as out where the example has",
+        hint="attach with an example like this batch",
+    )
 
 
 def choose_layout(shape: tuple[int, ...], output_shape: tuple[int, ...], dense_limit: int) -> Layout:

@@ -13,7 +13,7 @@ from grape_bench.network.block import Block
 from grape_bench.network.preserve import preserved
 from grape_bench.network.tangents import TangentPass
 from grape_bench.network.trees import map_tensors, tensors
-from grape_bench.rules.feedback import Layout
+from grape_bench.rules.feedback import Layout, unfit
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Network
@@ -111,6 +111,8 @@ class _Draw:
             return None
         mine = self._mine(block, tangent.shape[0], tangent.device)
         effects = self.layouts[block.name].rows(tangent if mine is None else tangent[mine])
+        if len(effects) != len(rows):
+            raise unfit(torch.Size((len(rows), *block.shape[1:])))
         return Estimate(rows.to(effects.dtype), effects)
 
     def _mine(self, block: Block, samples: int, device: torch.device) -> Tensor | None:
