@@ -56,7 +56,7 @@ VIT = dict(img_size=32, patch_size=8, depth=3, embed_dim=48, num_heads=3)
 
 PROBLEMS = [
     Problem("mlp", tanh_mlp, lambda: torch.randn(8, 6), 2, "1", "3"),
-    Problem("resnet18", timm_model("resnet18"), images(32), 8, "layer1.0", "layer4.1"),
+    Problem("resnet18", timm_model("resnet18", zero_init_last=False), images(32), 8, "layer1.0", "layer4.1"),
     Problem("vit", timm_model("vit_tiny_patch16_224", **VIT), images(32), 3, "blocks.0", "blocks.2"),
     Problem("convnext", timm_model("convnext_atto"), images(32), 12, "stages.0.blocks.0", "stages.3.blocks.1"),
     Problem("mixer", timm_model("mixer_s16_224", img_size=32), images(32), 8, "blocks.0", "blocks.7"),

@@ -1,0 +1,104 @@
+"""torch.compile, before or after attaching, of the model or of its blocks."""
+
+import pytest
+import torch
+
+from grape_bench.network.attach import attached
+from grape_bench.network.tangents import TangentPass
+from tests.network.awkward.comparison import X, assert_same, attach, expected_of, gradients, vit
+
+RULES = ["fa", "dfa", "grape"]
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")
+
+
+@pytest.fixture(autouse=True)
+def _fresh_compiler():
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_after_attaching(rule, backend):
+    model = vit()
+    net = attach(model, rule)
+    assert_same(gradients(model, call=torch.compile(model, backend=backend)), expected_of(rule))
+    assert net.backward_passes == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", RULES)
+def test_with_inductor(rule):
+    model = vit()
+    attach(model, rule)
+    assert_same(gradients(model, call=torch.compile(model)), expected_of(rule), tolerance=1e-4)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_model_that_has_run_compiled_before_it_was_attached(rule):
+    """What was compiled for the model without hooks is not used any more."""
+    model = vit()
+    compiled = torch.compile(model, backend="eager")
+    compiled(X)
+    attach(model, rule)
+    assert_same(gradients(model, call=compiled), expected_of(rule))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_attaching_to_what_torch_compile_returns(rule):
+    model = vit()
+    compiled = torch.compile(model, backend="eager")
+    net = attach(compiled, rule)
+    assert attached(compiled) is attached(model) is net
+    assert_same(gradients(model, call=compiled), expected_of(rule))
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("first", [False, True], ids=["attached-first", "compiled-first"])
+def test_a_model_compiled_in_place(rule, first):
+    model = vit()
+    if first:
+        model.compile(backend="aot_eager")
+    attach(model, rule)
+    if not first:
+        model.compile(backend="aot_eager")
+    assert_same(gradients(model), expected_of(rule))
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_tangents_go_through_compiled_blocks(backend):
+    """Compiled, they would be lost or, with the eager backend, be others."""
+    model = vit()
+    net = attach(model, "grape")
+    tangents = []
+    for compiled in (False, True):
+        if compiled:
+            for block in model.blocks:
+                block.compile(backend=backend)
+        pass_ = TangentPass(lambda block, output: torch.linspace(-1, 1, output.numel()).reshape(output.shape))
+        net.run(pass_, ((X,), {}))
+        tangents.append(pass_.tangent)
+    assert tangents[0].any()
+    torch.testing.assert_close(tangents[1], tangents[0])
+
+
+@pytest.mark.parametrize("rule", ["dfa", "grape"])
+def test_steps_after_the_first_compile_nothing_anew(rule):
+    model = vit()
+    attach(model, rule)
+    compiled = torch.compile(model, backend="eager")
+    for _ in range(2):
+        gradients(model, call=compiled)
+    with torch.compiler.set_stance("fail_on_recompile"):
+        gradients(model, call=compiled)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_detached_a_compiled_model_is_backpropagated_again(rule):
+    model = vit()
+    compiled = torch.compile(model, backend="eager")
+    net = attach(model, rule)
+    gradients(model, call=compiled)
+    net.detach()
+    assert_same(gradients(model, call=compiled), expected_of("bp"))
