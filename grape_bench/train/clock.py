@@ -10,22 +10,43 @@ import torch
 
 
 class Clock:
-    """Adds up the seconds spent inside `running()`."""
+    """Adds up the seconds spent inside `running()`, less those inside `paused()`."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.seconds = 0.0
+        self._since: float | None = None
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Count the time until the end of the block, in which the device has finished its work."""
-        self._wait()
-        start = time.perf_counter()
+        self._start()
         try:
             yield
         finally:
-            self._wait()
-            self.seconds += time.perf_counter() - start
+            self._stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Do not count the time until the end of the block, wherever it is."""
+        was_running = self._since is not None
+        if was_running:
+            self._stop()
+        try:
+            yield
+        finally:
+            if was_running:
+                self._start()
+
+    def _start(self) -> None:
+        self._wait()
+        self._since = time.perf_counter()
+
+    def _stop(self) -> None:
+        self._wait()
+        assert self._since is not None, "the clock runs"
+        self.seconds += time.perf_counter() - self._since
+        self._since = None
 
     def _wait(self) -> None:
         if self.device.type == "cuda":

@@ -8,16 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
 
-from grape_bench.data.dataset import DataSet
 from grape_bench.errors import UserError
 from grape_bench.network.network import Network
 from grape_bench.plan.job import Job
 from grape_bench.streams import STREAMS, stream_seed
 from grape_bench.train.evaluate import evaluate, logits_of
-from grape_bench.train.loop import LossNotFiniteError, Row
+from grape_bench.train.loop import LossNotFiniteError, Row, Trainer
 from grape_bench.train.memory import PeakMemory
+from grape_bench.train.observer import Observer
 from grape_bench.train.profile import step_ratio
 from grape_bench.train.setup import EXAMPLE, build_model, load_data, make_trainer, pick_device
 
@@ -35,20 +34,15 @@ def run(job: Job, on_epoch: Callable[[Row], None]) -> dict[str, Any]:
     memory = PeakMemory(device)
     trainer = make_trainer(job, model, data, job.rule, job.rule_settings)
     setup = time.perf_counter() - start
-    rows: list[Row] = []
+    trainer.observers.append(_Curve(on_epoch))
     reason = ""
-
-    def note(row: Row) -> None:
-        rows.append(row)
-        on_epoch(row)
-
     try:
         torch.manual_seed(stream_seed(job.seed, "dropout"))
-        trainer.train(job.epochs, note)
+        trainer.train(job.epochs)
     except LossNotFiniteError as error:
         reason = str(error)
     peak = memory.measure()
-    result = None if reason else _result(model, data, job, rows)
+    result = None if reason else _result(trainer, job)
     elapsed = time.perf_counter() - start
     profile = step_ratio(job, data) if job.profile and not reason else None
     return {
@@ -60,12 +54,12 @@ def run(job: Job, on_epoch: Callable[[Row], None]) -> dict[str, Any]:
             "setup_s": setup,
             "train_s": trainer.clock.seconds,
             "evaluate_s": elapsed - setup - trainer.clock.seconds,
-            "steps": data.train.batch_count(job.batch_size) * len(rows),
-            "samples": int(rows[-1]["samples"]) if rows else 0,
+            "steps": trainer.steps_per_epoch * len(trainer.rows),
+            "samples": int(trainer.rows[-1]["samples"]) if trainer.rows else 0,
         },
         "memory": peak,
         "profile": profile,
-        "credit": _credit(trainer.network, data.train.batch_count(job.batch_size), job.epochs),
+        "credit": _credit(trainer.network, trainer.steps_per_epoch, job.epochs),
         "network": _description(trainer.network),
         "data": data.description,
         "seeds": {"seed": job.seed, **{stream: stream_seed(job.seed, stream) for stream in STREAMS}},
@@ -93,10 +87,21 @@ def check(job: Job) -> None:
     make_trainer(job, model, data, job.rule, job.rule_settings)
 
 
-def _result(model: nn.Module, data: DataSet, job: Job, rows: list[Row]) -> dict[str, float]:
+class _Curve(Observer):
+    """Hands each epoch's row on."""
+
+    def __init__(self, on_epoch: Callable[[Row], None]) -> None:
+        self.on_epoch = on_epoch
+
+    def epoch_ends(self, trainer: Trainer) -> None:
+        """The row that was just added."""
+        self.on_epoch(trainer.rows[-1])
+
+
+def _result(trainer: Trainer, job: Job) -> dict[str, float]:
     """The only place where the test split is read: once, after the last step."""
-    test = evaluate(model, data.test, data.classes, job.batch_size)
-    last = rows[-1]
+    data, last = trainer.data, trainer.rows[-1]
+    test = evaluate(trainer.network.model, data.test, data.classes, job.batch_size)
     return {
         "test": test.accuracy,
         "test_loss": test.loss,

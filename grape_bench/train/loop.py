@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +13,7 @@ from grape_bench.data.dataset import DataSet
 from grape_bench.network.network import Network
 from grape_bench.train.clock import Clock
 from grape_bench.train.evaluate import evaluate, logits_of
+from grape_bench.train.observer import Observer
 
 Row = dict[str, float]
 """One line of curve.csv: epoch, samples, seconds, train_loss, validation_loss, validation_accuracy."""
@@ -28,6 +28,15 @@ class LossNotFiniteError(Exception):
 
 
 @dataclass
+class Position:
+    """How much is done: whole epochs, steps of the next one, and samples in all."""
+
+    epochs: int = 0
+    steps: int = 0
+    samples: int = 0
+
+
+@dataclass
 class Trainer:
     """What the steps of one run share; `order` draws the order of the samples and their augmentation."""
 
@@ -38,46 +47,70 @@ class Trainer:
     batch_size: int
     order: torch.Generator
     clock: Clock
+    observers: list[Observer] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    position: Position = field(default_factory=Position)
+    losses: list[Tensor] = field(default_factory=list)  # of the epoch under way
 
-    def train(self, epochs: int, on_epoch: Callable[[Row], None]) -> None:
-        """`epochs` epochs with a validation after each; raises LossNotFiniteError at the end of a bad epoch."""
-        per_epoch = self.data.train.batch_count(self.batch_size)
-        samples = 0
-        for epoch in range(1, epochs + 1):
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch."""
+        return self.data.train.batch_count(self.batch_size)
+
+    def train(self, epochs: int) -> None:
+        """From `position` up to `epochs` epochs in all; raises LossNotFiniteError at the end of a bad epoch."""
+        for observer in self.observers:
+            observer.training_begins(self)
+        while self.position.epochs < epochs:
             self.network.model.train()
-            self.network.begin_epoch(per_epoch)
+            if self.position.steps == 0:
+                self._begin_epoch()
             with self.clock.running():
-                losses, seen = self.steps(self.data.train.batches(self.batch_size, generator=self.order))
-            samples += seen
-            mean = _finite_mean(losses, epoch)
-            score = evaluate(self.network.model, self.data.validation, self.data.classes, self.batch_size)
-            on_epoch(
-                {
-                    "epoch": epoch,
-                    "samples": samples,
-                    "seconds": self.clock.seconds,
-                    "train_loss": mean,
-                    "validation_loss": score.loss,
-                    "validation_accuracy": score.accuracy,
-                }
-            )
-
-    def steps(self, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[list[Tensor], int]:
-        """One optimizer step a batch; the losses stay on the device, so that no step waits for it."""
-        losses, samples = [], 0
-        for inputs, labels in batches:
-            losses.append(self.step(inputs, labels))
-            samples += len(labels)
-        return losses, samples
+                self._steps()
+            self._end_epoch()
 
     def step(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """Forward, backward, update; the detached loss."""
+        """Forward, backward, update; the detached loss, which stays on the device, so that no step waits for it."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = F.cross_entropy(logits_of(self.network.model(inputs), self.data.classes), labels)
         loss.backward()
         self.optimizer.step()
         self.schedule.step()
         return loss.detach()
+
+    def _begin_epoch(self) -> None:
+        self.network.begin_epoch(self.steps_per_epoch)
+        for observer in self.observers:
+            observer.epoch_begins(self)
+
+    def _steps(self) -> None:
+        for inputs, labels in self.data.train.batches(self.batch_size, generator=self.order):
+            for observer in self.observers:
+                observer.step_begins(self, inputs, labels)
+            self.losses.append(self.step(inputs, labels))
+            self.position.steps += 1
+            self.position.samples += len(labels)
+            for observer in self.observers:
+                observer.step_done(self)
+
+    def _end_epoch(self) -> None:
+        mean = _finite_mean(self.losses, self.position.epochs + 1)
+        score = evaluate(self.network.model, self.data.validation, self.data.classes, self.batch_size)
+        self.position.epochs += 1
+        self.position.steps = 0
+        self.losses.clear()
+        self.rows.append(
+            {
+                "epoch": self.position.epochs,
+                "samples": self.position.samples,
+                "seconds": self.clock.seconds,
+                "train_loss": mean,
+                "validation_loss": score.loss,
+                "validation_accuracy": score.accuracy,
+            }
+        )
+        for observer in self.observers:
+            observer.epoch_ends(self)
 
 
 def _finite_mean(losses: list[Tensor], epoch: int) -> float:

@@ -35,7 +35,7 @@ def step_ratio(job: Job, data: DataSet) -> dict[str, Any]:
     period = own.network.rule.period if own.network.rule else 1
     batches = _endless(data, job.batch_size)
     chosen = [next(batches) for _ in range(period)]
-    work = {"bp": lambda: bp.steps(chosen), "own": lambda: own.steps(chosen)}
+    work = {"bp": lambda: _steps(bp, chosen), "own": lambda: _steps(own, chosen)}
     seconds = in_turns(work, device, ROUNDS, BUDGET_S)
     measured = ratio(seconds["own"], seconds["bp"])
     return {
@@ -45,6 +45,11 @@ def step_ratio(job: Job, data: DataSet) -> dict[str, Any]:
         "bp_step_s": statistics.median(seconds["bp"]) / period,
         "rounds": len(seconds["bp"]),
     }
+
+
+def _steps(trainer: Trainer, batches: list[tuple[Tensor, Tensor]]) -> None:
+    for inputs, labels in batches:
+        trainer.step(inputs, labels)
 
 
 def _endless(data: DataSet, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -30,3 +30,14 @@ def test_peak_memory_is_that_above_the_state_before():
     measured = memory.measure()
     assert 230e6 < measured["peak_bytes"] < 400e6 and measured["baseline_bytes"] > held.numel() * 4
     assert measured["kind"] == "rss"
+
+
+def test_the_clock_stands_still_while_paused():
+    clock = Clock(CPU)
+    with clock.running():
+        with clock.paused():
+            time.sleep(0.05)
+        assert clock.seconds < 0.05
+    with clock.paused():
+        time.sleep(0.05)
+    assert clock.seconds < 0.05
