@@ -93,7 +93,7 @@ def draw_ends(
             axes.plot([centre - half, centre + half], [place] * 2, color=color, linewidth=1.8, zorder=3)
         axes.plot(centre, place, marker, color=color, markersize=7, zorder=4)
         # Seeds below the interval's line: on it they would hide one another and the mean.
-        values = list(grid[row["task"], rule].accuracies.values())
+        values = list(grid[row["task"], rule].values.values())
         axes.plot(values, [place + 0.32] * len(values), "o", color=color, markersize=2.6, zorder=3)
         if rule in REFERENCES:
             axes.axvline(centre, color=REFERENCES[rule], linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)

@@ -8,10 +8,10 @@ from typing import Any
 
 from grape_bench.errors import UserError
 from grape_bench.score.cell import Cell, Record
+from grape_bench.score.metric import METRICS
 
 # The optimizer is not here: its settings are tuned per rule, within a search of equal size.
 BUDGET = ("model", "model_args", "dataset", "dataset_args", "epochs", "batch_size", "schedule", "precision")
-METRICS = ("accuracy",)
 
 
 def check(cells: Iterable[Cell]) -> None:

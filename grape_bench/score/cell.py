@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from grape_bench.score.interval import mean
+from grape_bench.score.metric import METRICS, Metric
 
 Record = Mapping[str, Any]
 RESULTS = ("finished", "diverged")
@@ -28,14 +29,30 @@ class Cell:
         return tuple(record for record in self.records if record["status"] in RESULTS)
 
     @property
-    def accuracies(self) -> dict[int, float]:
-        """Test accuracy in percent of every seed with a result; chance where training diverged."""
-        return {record["seed"]: _accuracy(record) for record in self.results}
+    def metric(self) -> Metric:
+        """What the task is scored by; accuracy where there is no result to tell."""
+        names = [record["metric"]["name"] for record in self.results]
+        return METRICS[names[0] if names else "accuracy"]
+
+    @property
+    def values(self) -> dict[int, float]:
+        """What the test split gave for every seed with a result; chance where training diverged."""
+        return {record["seed"]: _value(record) for record in self.results}
+
+    @property
+    def scores(self) -> dict[int, float]:
+        """`values` on the scale of the formulas (see `metric`): more is better."""
+        return {seed: self.metric.score(value) for seed, value in self.values.items()}
 
     @property
     def chance(self) -> float:
-        """Accuracy in percent of guessing."""
-        return mean({float(record["metric"]["chance"]) for record in self.results})
+        """The score of guessing."""
+        return mean({self.metric.score(float(record["metric"]["chance"])) for record in self.results})
+
+    @property
+    def diverged(self) -> int:
+        """The number of seeds whose loss did not stay finite."""
+        return sum(record["status"] == "diverged" for record in self.results)
 
     @property
     def status(self) -> str:
@@ -53,6 +70,12 @@ class Cell:
         """Median over the profiled jobs of step time ÷ BP's, measured interleaved in one process."""
         profiles = [record["profile"] for record in self.results if record.get("profile")]
         return median(sorted(float(p["step_ratio"]) for p in profiles)) if profiles else float("nan")
+
+    @property
+    def flops_ratio(self) -> float:
+        """Mean over the profiled jobs of counted FLOPs of a step ÷ BP's."""
+        counts = [(record.get("profile") or {}).get("flops") for record in self.results]
+        return mean(float(count["total"]) / float(count["bp"]) for count in counts if count)
 
     @property
     def memory_kinds(self) -> frozenset[str]:
@@ -85,7 +108,7 @@ def cells(records: Iterable[Record]) -> dict[tuple[str, str], Cell]:
     return {key: Cell(*key, tuple(sorted(groups[key], key=lambda record: record["seed"]))) for key in ordered}
 
 
-def _accuracy(record: Record) -> float:
+def _value(record: Record) -> float:
     # A diverged run may still have scored above chance at its last evaluation: it must not gain from that.
     return float(record["metric"]["chance"] if record["status"] == "diverged" else record["result"]["test"])
 

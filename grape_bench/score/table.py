@@ -8,14 +8,18 @@ from typing import Any
 
 import pandas as pd
 
-from grape_bench.score import budget, formulas
+from grape_bench.score import best, budget, formulas, hardware
 from grape_bench.score.cell import Cell, Record, cells
-from grape_bench.score.interval import interval, mean
+from grape_bench.score.interval import interval
+from grape_bench.score.metric import METRICS
+from grape_bench.score.paired import means
 
 DRAFT_BELOW = 5
 ALWAYS = ("task", "rule", "n", "draft", "accuracy", "accuracy_ci")
 # BP is its own reference in these: without another rule's value the column says nothing.
-RELATIVE_TO_BP = ("step_ratio", "memory_ratio")
+RELATIVE_TO_BP = ("step_ratio", "memory_ratio", "flops_ratio")
+# These compare a rule with the whole table; no other column changes when a rule is added.
+RELATIVE_TO_ALL = ("p_best", "best")
 
 
 def score(records: Iterable[Record]) -> pd.DataFrame:
@@ -27,8 +31,11 @@ def score(records: Iterable[Record]) -> pd.DataFrame:
       timed-out ones do not count;
     - norm_acc, credit, gap_closed: from means over the seeds that the rule shares with its references (BP
       and, in turn, none, head-only, DFA), so that both sides of a difference saw equal weights and batches;
+    - perplexity and perplexity_ci in their place where that is the task's metric; scores are then of its logarithm;
     - step_ratio (median of the profiled jobs), memory_ratio (mean peak ÷ BP's mean peak of the task; BP's own
-      is 1), bp_fraction (mean), hardware (class).
+      is 1), flops_ratio (counted), bp_fraction (mean), hardware (class);
+    - p_best (of the difference from the best of the task, paired and Holm-adjusted) and best: whether the rule is
+      to be printed bold (see `best`).
 
     A missing value is NaN, and a column without any value is absent. Ratios are measured against BP in the
     same process (time) or on the same task (memory), yet they change with the hardware: where a rule was not
@@ -40,6 +47,11 @@ def score(records: Iterable[Record]) -> pd.DataFrame:
     budget.check(grid.values())
     notes: list[str] = []
     rows = [_row(cell, grid, notes) for cell in grid.values()]
+    for task in dict.fromkeys(task for task, _ in grid):
+        standing = best.of_task([cell for cell in grid.values() if cell.task == task])
+        for row in rows:
+            if row["task"] == task:
+                row["p_best"], row["best"] = standing.get(row["rule"], (math.nan, False))
     table = pd.DataFrame(rows, columns=None if rows else list(ALWAYS))
     table = table.drop(columns=[name for name in table if name not in ALWAYS and _empty(table, str(name))])
     table.attrs["notes"] = list(dict.fromkeys(notes))
@@ -47,38 +59,43 @@ def score(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def _row(cell: Cell, grid: Mapping[tuple[str, str], Cell], notes: list[str]) -> dict[str, Any]:
-    accuracy = interval(cell.accuracies.values())
     bp, head_only, dfa = (grid.get((cell.task, rule)) for rule in ("bp", "head-only", "dfa"))
-    own, high = _paired(cell, bp)
+    measured = _measured(cell)
+    own, high = means(cell, bp)
     row = {
         "task": cell.task,
         "rule": cell.rule,
-        "n": accuracy.n,
-        "draft": accuracy.n < DRAFT_BELOW,
+        "n": len(cell.scores),
+        "draft": len(cell.scores) < DRAFT_BELOW,
         "status": cell.status,
-        "accuracy": accuracy.mean,
-        "accuracy_ci": accuracy.half_width,
+        **measured,
         "norm_acc": formulas.norm_acc(own, chance=cell.chance, bp=high),
     }
-    own, high, low = _paired(cell, bp, head_only)
+    own, high, low = means(cell, bp, head_only)
     row["credit"] = formulas.credit(own, head_only=low, bp=high)
     _note_order(cell.task, "head-only", low, high, notes)
-    own, high, low = _paired(cell, bp, dfa)
+    own, high, low = means(cell, bp, dfa)
     row["gap_closed"] = formulas.gap_closed(own, dfa=low, bp=high)
     _note_order(cell.task, "dfa", low, high, notes)
     comparable = _on_one_class(cell, bp, grid, notes)
     row["step_ratio"] = _step_ratio(cell) if comparable else math.nan
     row["memory_ratio"] = _memory_ratio(cell, bp) if comparable else math.nan
+    row["flops_ratio"] = 1.0 if cell.rule == "bp" and cell.results else cell.flops_ratio
     row["bp_fraction"] = cell.bp_fraction
     row["hardware"] = "; ".join(cell.hardware)
     return row
 
 
-def _paired(*group: Cell | None) -> list[float]:
-    """Mean accuracy of every cell over the seeds that all of them have; NaN where one is missing."""
-    scores = [cell.accuracies if cell else {} for cell in group]
-    seeds = sorted(set(scores[0]).intersection(*scores[1:]))
-    return [mean(score[seed] for seed in seeds) for score in scores]
+def _measured(cell: Cell) -> dict[str, float]:
+    """Mean and half-width of the interval, under the name of the task's metric; the other metrics' are NaN.
+
+    A perplexity is averaged as its logarithm, and the half-width is that of the interval's longer, upper side.
+    """
+    found, metric = interval(cell.scores.values()), cell.metric
+    values = {f"{name}{end}": math.nan for name in METRICS for end in ("", "_ci")}
+    values[metric.name] = metric.value(found.mean)
+    values[f"{metric.name}_ci"] = metric.half_width(found.mean, found.half_width)
+    return values
 
 
 def _step_ratio(cell: Cell) -> float:
@@ -93,18 +110,11 @@ def _memory_ratio(cell: Cell, bp: Cell | None) -> float:
 
 
 def _on_one_class(cell: Cell, bp: Cell | None, grid: Mapping[tuple[str, str], Cell], notes: list[str]) -> bool:
-    """Whether the ratios of `cell` may stand beside the others of its task.
-
-    BP's class is the measure, so that a rule added from another machine costs no other rule its numbers.
-    """
-    if bp is not None and bp.results:
-        classes = {*cell.hardware, *bp.hardware}
-    else:
-        classes = {name for other in grid.values() if other.task == cell.task for name in other.hardware}
+    """Whether the ratios of `cell` may stand beside the others of its task; a note where not."""
+    classes = hardware.classes(cell, bp, grid)
     if len(classes) > 1:
         notes.append(
-            f"{cell.task}, {cell.rule}: no time or memory ratio, measured on different hardware "
-            f"({', '.join(sorted(classes))})"
+            f"{cell.task}, {cell.rule}: no time or memory ratio, measured on different hardware ({', '.join(classes)})"
         )
     return len(classes) <= 1
 

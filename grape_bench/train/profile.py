@@ -1,16 +1,20 @@
-"""Step time as a ratio to backpropagation, measured in turns in one process."""
+"""Step time as a ratio to backpropagation, measured in turns in one process, and the FLOPs of a step."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from grape_bench.data.dataset import DataSet
+from grape_bench.diagnose.flops import step_flops
 from grape_bench.plan.job import Job
+from grape_bench.train.evaluate import logits_of
 from grape_bench.train.loop import Trainer
 from grape_bench.train.setup import build_model, make_trainer
 from grape_bench.train.turns import in_turns, ratio
@@ -44,12 +48,25 @@ def step_ratio(job: Job, data: DataSet) -> dict[str, Any]:
         "high": measured.high,
         "bp_step_s": statistics.median(seconds["bp"]) / period,
         "rounds": len(seconds["bp"]),
+        "flops": _flops(own, bp, chosen[0]),
     }
 
 
 def _steps(trainer: Trainer, batches: list[tuple[Tensor, Tensor]]) -> None:
     for inputs, labels in batches:
         trainer.step(inputs, labels)
+
+
+def _flops(own: Trainer, bp: Trainer, batch: tuple[Tensor, Tensor]) -> dict[str, float]:
+    """FLOPs of a training step of the rule (all of them, and of which kind) and of BP's; the optimizer left out."""
+    inputs, labels = batch
+
+    def loss_of(output: Any) -> Tensor:
+        return F.cross_entropy(logits_of(output, own.data.classes), labels)
+
+    counted = step_flops(own.network, ((inputs,), {}), loss_of)
+    reference = step_flops(bp.network, ((inputs,), {}), loss_of)
+    return {**asdict(counted), "total": counted.total, "bp": reference.total}
 
 
 def _endless(data: DataSet, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -40,7 +40,7 @@ def test_ends_show_every_seed_and_both_references() -> None:
     assert "oom 3/3" in [text.get_text() for text in axes.texts]
     drawn = [(np.asarray(line.get_xdata()), np.asarray(line.get_ydata()), line) for line in axes.lines]
     seeds = {tuple(x) for x, _, _ in drawn if len(x) == 3}
-    assert seeds == {tuple(cell.accuracies.values()) for cell in cells(records).values() if cell.results}
+    assert seeds == {tuple(cell.values.values()) for cell in cells(records).values() if cell.results}
     references = [x[0] for x, y, line in drawn if list(y) == [0, 1] and line.get_linestyle() == "--"]
     means = table.set_index("rule")["accuracy"]
     assert references == [means["bp"], means["head-only"]]
