@@ -59,17 +59,15 @@ def command(
 
 
 def table(network: Network) -> Table:
-    """A row a block: its name, shape per sample, numbers, and the numbers of feedback kept on it."""
+    """A row a block: its name, shape per sample, numbers, and how its feedback is kept."""
     from rich import box
     from rich.table import Table
-
-    from grape_bench.network.block import PREFIX
 
     out = Table(box=box.SIMPLE_HEAD)
     for name in ("block", "shape", "numbers", "feedback"):
         out.add_column(name, justify="left" if name == "block" else "right", overflow="fold")
+    feedback = network.feedback()
     for block in network.blocks:
-        kept = [buffer for name, buffer in block.module.named_buffers(recurse=False) if name.startswith(PREFIX)]
-        feedback = " × ".join(map(str, kept[0].shape)) if kept else ""
-        out.add_row(block.name, " × ".join(map(str, block.shape)), f"{block.size:,}", feedback)
+        kept = feedback.get(block.name)
+        out.add_row(block.name, " × ".join(map(str, block.shape)), f"{block.size:,}", str(kept or ""))
     return out

@@ -23,6 +23,7 @@ from grape_bench.streams import stream_seed
 
 if TYPE_CHECKING:
     from grape_bench.rules.base import LearningRule
+    from grape_bench.rules.feedback import Kept
 
 Credit = Literal["rule", "exact", "frozen"]
 
@@ -110,6 +111,10 @@ class Network:
             name: trained[name] if parameter.requires_grad and name in trained else "frozen"
             for name, parameter in self.model.named_parameters()
         }
+
+    def feedback(self) -> dict[str, Kept]:
+        """Name of a block (in the FA family, of a weight) -> how the rule keeps its feedback, if it has any."""
+        return self.rule.kept_feedback(self) if self.rule is not None else {}
 
     def begin_epoch(self, batches: int) -> None:
         """Tell the rule that an epoch of `batches` training steps begins (anchored rules need it)."""

@@ -13,6 +13,7 @@ from grape_bench.rules.base import LearningRule
 if TYPE_CHECKING:
     from grape_bench.network.network import Credit, Network
     from grape_bench.network.trace import Batch
+    from grape_bench.rules.feedback import Kept
 
 
 class Anchored(LearningRule):
@@ -56,6 +57,10 @@ class Anchored(LearningRule):
         """The anchors' share of the steps, and the rule's own on the others."""
         anchors = min(self.batches, batches) * math.ceil(epochs / self.every_epochs) / (batches * epochs)
         return anchors + (1 - anchors) * self.rule.bp_fraction(batches, epochs)
+
+    def kept_feedback(self, network: Network) -> dict[str, Kept]:
+        """The rule's."""
+        return self.rule.kept_feedback(network)
 
     @property
     def period(self) -> int:

@@ -15,6 +15,7 @@ from grape_bench.network.operators import LinearMap, OperatorMode
 from grape_bench.network.passes import Pass
 from grape_bench.network.recompute import refuse_reentrant
 from grape_bench.rules.base import LearningRule
+from grape_bench.rules.feedback import Kept
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Credit, Network
@@ -38,7 +39,7 @@ class BackwardFeedback(LearningRule):
         1/sqrt(fan-in).
         """
         scale = weight.detach().float().std(correction=0).item() or 1 / math.sqrt(weight[0].numel())
-        return torch.randn(weight.shape, generator=generator) * scale
+        return torch.randn(weight.shape, generator=generator).mul_(scale)
 
     def matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
         """What stands for `weight` on the way back, given what was drawn for it."""
@@ -65,6 +66,16 @@ class BackwardFeedback(LearningRule):
             matrix = self.matrix(weight, module.get_buffer(f"{PREFIX}{name}_feedback"))
             matrices[id(weight)] = matrix if matrix.stride() == weight.stride() else _aligned(matrix, weight)
         return FeedbackPass(matrices)
+
+    def kept_feedback(self, network: Network) -> dict[str, Kept]:
+        """A number per weight, whatever the size of the network."""
+        names = {module: name for name, module in network.model.named_modules()}
+        kept = {}
+        for module, name in network.weights:
+            buffer = module._buffers.get(f"{PREFIX}{name}_feedback")
+            if buffer is not None:
+                kept[f"{names[module]}.{name}"] = Kept("a number per weight", tuple(buffer.shape), buffer.numel())
+        return kept
 
     def credit(self, network: Network) -> dict[str, Credit]:
         """Exact after the last linear map's input, the rule's before."""

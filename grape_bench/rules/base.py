@@ -9,6 +9,7 @@ from grape_bench.network.passes import Pass
 if TYPE_CHECKING:
     from grape_bench.network.network import Credit, Network
     from grape_bench.network.trace import Batch
+    from grape_bench.rules.feedback import Kept
 
 
 class LearningRule:
@@ -38,6 +39,10 @@ class LearningRule:
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """Before each training forward on `batch`: how this pass and its backward go."""
         return Pass()
+
+    def kept_feedback(self, network: Network) -> dict[str, Kept]:
+        """Name of a block (or of a weight, where feedback belongs to weights) -> how its feedback is kept."""
+        return {}
 
     @property
     def period(self) -> int:

@@ -9,7 +9,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 from grape_bench.network.passes import Pass
-from grape_bench.rules.direct import FEEDBACK, DirectFeedback
+from grape_bench.rules.allocate import FeedbackKind
+from grape_bench.rules.direct import DirectFeedback
+from grape_bench.rules.feedback import FEEDBACK
 from grape_bench.rules.jacobian import Estimate, Estimator, Sampling, estimate_jacobians
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ class GrAPE(DirectFeedback):
     from noise, and forgets at the same rate per training step however rare the refreshes are.
 
     `update="nlms"` is not the paper's: B_l, not normalised, takes a normalised least-mean-squares step on the
-    directions and their effects (see `nlms_step`).
+    directions and their effects (see `nlms_step`). Of low-rank feedback, B = U V, it is V that follows the Jacobian
+    of the sketched output.
     """
 
     def __init__(
@@ -47,7 +50,10 @@ class GrAPE(DirectFeedback):
         normalize: Columns = "output",
         cosine: Cosine = "columns",
         update: Update = "cosine",
+        feedback: FeedbackKind = "auto",
     ) -> None:
+        if feedback in ("slice", "seeded"):
+            raise ValueError(f"feedback = {feedback!r} cannot follow the Jacobians: blocks share it or nothing is kept")
         if perturbations < 1 or refresh < 1 or not 0 < fraction <= 1:
             raise ValueError("perturbations and refresh are at least 1, fraction is in (0, 1]")
         chosen = ((estimator, Estimator), (normalize, Columns), (cosine, Cosine), (update, Update))
@@ -61,6 +67,7 @@ class GrAPE(DirectFeedback):
             estimator,
         )
         self.feedback_lr, self.normalize, self.cosine, self.update = feedback_lr, normalize, cosine, update
+        super().__init__(feedback)
         self._forwards = 0
 
     def setup(self, network: Network) -> None:
@@ -81,7 +88,8 @@ class GrAPE(DirectFeedback):
     def align(self, network: Network, batch: Batch) -> None:
         """One step of every B_l towards its J^_l."""
         sampling = Sampling(self.perturbations, self.fraction, self.estimator)
-        estimates = estimate_jacobians(network, batch, self._layouts, sampling)
+        layouts = {name: feedback.layout for name, feedback in self._maps.items()}
+        estimates = estimate_jacobians(network, batch, layouts, sampling)
         for block in network.blocks:
             feedback = block.load(FEEDBACK)
             feedback.copy_(self._agreed(self._moved(feedback, estimates.get(block.name))))

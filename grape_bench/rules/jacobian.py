@@ -13,7 +13,7 @@ from grape_bench.network.block import Block
 from grape_bench.network.preserve import preserved
 from grape_bench.network.tangents import TangentPass
 from grape_bench.network.trees import map_tensors, tensors
-from grape_bench.rules.feedback import Layout, unfit
+from grape_bench.rules.layout import Layout, unfit
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Network

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -121,7 +122,11 @@ def _credit(network: Network, batches: int, epochs: int) -> dict[str, Any]:
 
 def _description(network: Network) -> dict[str, Any]:
     counts = Counter(network.report().values())
+    feedback = {name: asdict(kept) for name, kept in network.feedback().items()}
     return {
-        "blocks": [{"name": block.name, "shape": list(block.shape)} for block in network.blocks],
+        "blocks": [
+            {"name": block.name, "shape": list(block.shape), "feedback": feedback.get(block.name)}
+            for block in network.blocks
+        ],
         "parameters": {credit: counts[credit] for credit in ("rule", "exact", "frozen")},
     }

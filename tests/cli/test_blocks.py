@@ -10,7 +10,7 @@ def blocks(*arguments: str):
 def test_it_shows_the_cuts_and_what_parameters_get():
     result = blocks("mlp", "--shape", "12", "--model-arg", "hidden=[8, 6]", "--parameters")
     assert result.exit_code == 0, result.output
-    assert "hidden.1" in result.output and "10 × 6" in result.output
+    assert "hidden.1" in result.output and "dense 10 × 6" in result.output
     assert "4 parameters get what dfa sends" in result.output and "head.weight" in result.output
 
 

@@ -3,6 +3,7 @@
 Layers are (W, b); every hidden layer ends in tanh; the loss is the mean cross-entropy.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -57,6 +58,14 @@ def fa_signal(feedback: list[Tensor]):
 def dfa_signal(feedback: list[Tensor]):
     """B_l^T e (Nøkland 2016, eq. 7)."""
     return lambda l, error, delta: feedback[l].T @ error
+
+
+def seeded_feedback(seed: int, outputs: int, features: int) -> Tensor:
+    """Signs ÷ sqrt(features), bit by bit from the words of the generator."""
+    words = np.random.SFC64((seed, 0)).random_raw(-(-outputs * features // 64))
+    bits = [word >> (8 * byte + bit) & 1 for word in map(int, words) for byte in range(8) for bit in reversed(range(8))]
+    signs = torch.tensor(bits[: outputs * features], dtype=torch.float64) * 2 - 1
+    return signs.reshape(outputs, features) / features**0.5
 
 
 def jacobian_vector(layers: Layers, hidden: list[Tensor], l: int, p: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ from torch.func import jacrev, vmap
 
 import grape_bench as gb
 from grape_bench.network.attach import attached
-from grape_bench.rules.feedback import Dense
 from grape_bench.rules.jacobian import Sampling, estimate_jacobians
+from grape_bench.rules.layout import Dense
 from tests.network.problems import tanh_mlp
 
 SIZES = (5, 8, 6, 3)

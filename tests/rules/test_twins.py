@@ -6,9 +6,10 @@ import torch.nn.functional as F
 from torch import nn
 
 import grape_bench as gb
-from grape_bench.rules.direct import FEEDBACK
+from grape_bench.rules.feedback import FEEDBACK, SEED
 from grape_bench.rules.grape import nlms_step
 from grape_bench.rules.jacobian import Estimate
+from grape_bench.rules.layout import SKETCH
 from tests.network.problems import tanh_mlp
 from tests.rules import reference
 
@@ -57,6 +58,30 @@ def test_dfa(problem):
     check(model, x, labels, layers, reference.dfa_signal(direct_feedback(net)))
 
 
+def test_dfa_with_slices_of_one_matrix(problem):
+    model, x, labels, layers = problem
+    net = gb.attach(model, gb.make_rule("dfa", feedback="slice"), x)
+    (shared,) = (buffer for name, buffer in model.named_buffers() if name.endswith(FEEDBACK))
+    feedback = [shared[:, :n] / n**0.5 for n in SIZES[1:-1]]
+    check(model, x, labels, layers, reference.dfa_signal(feedback))
+    assert [kept.shape for kept in net.feedback().values()] == [(3, 6), (3, 4)] and shared.shape == (3, 6)
+
+
+def test_dfa_with_low_rank_feedback(problem):
+    model, x, labels, layers = problem
+    net = gb.attach(model, gb.make_rule("dfa", feedback="low-rank"), x)
+    feedback = [block.load(SKETCH) @ block.load(FEEDBACK) for block in net.blocks]
+    check(model, x, labels, layers, reference.dfa_signal(feedback))
+    assert [torch.linalg.matrix_rank(B).item() for B in feedback] == [2, 2]
+
+
+def test_dfa_with_feedback_from_a_seed(problem):
+    model, x, labels, layers = problem
+    net = gb.attach(model, gb.make_rule("dfa", feedback="seeded"), x)
+    feedback = [reference.seeded_feedback(block.load(SEED).item(), 3, block.size) for block in net.blocks]
+    check(model, x, labels, layers, reference.dfa_signal(feedback))
+
+
 @pytest.mark.parametrize("normalize", ["output", "unit"])
 @pytest.mark.parametrize("cosine", ["columns", "frobenius"])
 def test_grape(problem, normalize, cosine):
@@ -79,6 +104,24 @@ def test_grape(problem, normalize, cosine):
     check(model, x, labels, layers, reference.dfa_signal(expected))
     for B, refined in zip(expected, direct_feedback(net), strict=True):
         torch.testing.assert_close(refined, B, rtol=1e-6, atol=1e-6)
+
+
+def test_grape_with_low_rank_feedback_follows_the_jacobian_of_the_sketch(problem):
+    model, x, labels, layers = problem
+    rule = gb.make_rule("grape", estimator="joint", feedback_lr=0.3, feedback="low-rank")
+    net = gb.attach(model, rule, x, seed=3)
+    before, sketches = direct_feedback(net), [block.load(SKETCH).double() for block in net.blocks]
+    generator = torch.Generator().manual_seed(net.generator("perturbation").initial_seed())
+    directions = [torch.randn(4, n, generator=generator).double() for n in SIZES[1:-1]]
+    hidden = [reference.forward(layers, sample) for sample in x]
+    expected = []
+    for l, (V, U) in enumerate(zip(before, sketches, strict=True)):
+        estimate = torch.zeros_like(V)
+        for n in range(len(x)):
+            d = sum(reference.jacobian_vector(layers, hidden[n], k, directions[k][n]) for k in range(len(before)))
+            estimate += torch.outer(U.T @ d, directions[l][n]) / len(x)
+        expected.append(U @ reference.grape_step(V, estimate, 0.3, "output", "columns"))
+    check(model, x, labels, layers, reference.dfa_signal(expected))
 
 
 def test_head_only(problem):

@@ -86,6 +86,7 @@ def test_a_record_says_what_was_measured():
     assert found["credit"]["bp_fraction"] == pytest.approx(1 / 20)
     assert found["credit"]["declared_bp_fraction"] == pytest.approx(1 / 20)
     assert [block["shape"] for block in found["network"]["blocks"]] == [[32], [32]]
+    assert found["network"]["blocks"][0]["feedback"] == {"kind": "dense", "shape": (10, 32), "numbers": 320}
     assert found["network"]["parameters"] == {"rule": 4, "exact": 2, "frozen": 0}
     profile = found["profile"]
     assert 0 < profile["low"] <= profile["step_ratio"] <= profile["high"] and profile["rounds"] >= 5

@@ -1,0 +1,158 @@
+"""Choose, by size or by name, how each block's feedback is kept, and draw it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from grape_bench.errors import UserError
+from grape_bench.network.block import Block
+from grape_bench.rules.feedback import FEEDBACK, SEED, FeedbackMap, Seeded, Slice, Stored
+from grape_bench.rules.layout import SKETCH, Dense, Layout, LowRank, PerChannel, PerToken, channel_axis
+
+if TYPE_CHECKING:
+    from grape_bench.network.network import Network
+
+FeedbackKind = Literal["auto", "dense", "per-channel", "per-token", "slice", "low-rank", "seeded"]
+
+DENSE_LIMIT = 2**20
+"""Numbers (4 MiB in fp32) that a block's feedback may always have, however small the network."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A layout, how its matrix is kept (`kind` in full), and the rank, 0 unless it is low."""
+
+    layout: Layout
+    kind: str
+    rank: int = 0
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """Chooses for blocks of any shape, given the error's `output_shape` per sample.
+
+    `limit` is how many numbers a block's feedback may have, and `blocks` how many blocks there are;
+    with `varying` lengths nothing may depend on a position.
+    """
+
+    output_shape: tuple[int, ...]
+    limit: int
+    blocks: int = 1
+    varying: bool = False
+
+    def choose(self, kind: FeedbackKind, shape: tuple[int, ...]) -> Choice:
+        """For a block of `shape`; raises UserError where `kind` does not suit it.
+
+        `"auto"`: per token where block and error have the same tokens; else dense within the limit; else per
+        channel; and of low rank where that, too, is beyond the limit.
+        """
+        if kind in ("dense", "per-channel", "per-token"):
+            return Choice(self._named(kind, shape), kind)
+        within: dict[str, Callable[[int], bool]] = {
+            "slice": lambda numbers: numbers <= self.limit * self.blocks,  # one matrix for all
+            "seeded": lambda numbers: True,
+        }
+        layout = self._by_size(shape, within.get(kind, self._fits))
+        full = layout.outputs(self.output_shape) * layout.features
+        if kind == "low-rank" or (kind == "auto" and not self._fits(full)):
+            rank = self._rank(layout)
+            return Choice(layout, f"{_name(layout)}, rank {rank}", rank)
+        return Choice(layout, _name(layout) if kind == "auto" else f"{_name(layout)}, {kind}")
+
+    def _fits(self, numbers: int) -> bool:
+        return numbers <= self.limit
+
+    def _by_size(self, shape: tuple[int, ...], fits: Callable[[int], bool]) -> Layout:
+        if len(self.output_shape) == 2:
+            return self._named("per-token" if self._same_tokens(shape) else "per-channel", shape)
+        dense = len(shape) == 1 or (not self.varying and fits(math.prod(shape) * math.prod(self.output_shape)))
+        return self._named("dense" if dense else "per-channel", shape)
+
+    def _named(self, kind: str, shape: tuple[int, ...]) -> Layout:
+        if kind == "dense":
+            return Dense(math.prod(shape))
+        if kind == "per-channel":
+            axis = len(shape) - 1 if len(self.output_shape) == 2 else channel_axis(shape)
+            return PerChannel(shape[axis], channel=axis + 1)
+        if not self._same_tokens(shape):
+            raise UserError(
+                f"no per-token feedback from an error of shape {self.output_shape} to a block of shape {shape}",
+                allowed="blocks and errors with the same number of tokens",
+                hint='feedback = "auto"',
+            )
+        return PerToken(shape[-1])
+
+    def _same_tokens(self, shape: tuple[int, ...]) -> bool:
+        return len(self.output_shape) == len(shape) == 2 and shape[0] == self.output_shape[0]
+
+    def _rank(self, layout: Layout) -> int:
+        """The greatest for which U and V are within the limit, at most half of the error's numbers."""
+        outputs = layout.outputs(self.output_shape)
+        return max(1, min(-(-outputs // 2), self.limit // (outputs + layout.features)))
+
+
+def check_kind(kind: str) -> None:
+    """Raise ValueError for a kind of feedback that there is not."""
+    if kind not in get_args(FeedbackKind):
+        raise ValueError(f"feedback = {kind!r} is not one of {', '.join(get_args(FeedbackKind))}")
+
+
+def allocate(network: Network, kind: FeedbackKind) -> dict[str, FeedbackMap]:
+    """Draw B_l for every block, on its device; name of a block -> its feedback.
+
+    A block may have its even share of the network's own bytes, so that all of it is no larger than the network.
+    """
+    own = sum(parameter.numel() * parameter.element_size() for parameter in network.model.parameters())
+    limit = max(DENSE_LIMIT, own // 4 // len(network.blocks))
+    chooser = Chooser(network.output_shape, limit, len(network.blocks), network.sequences)
+    choices = {block: chooser.choose(kind, block.shape) for block in network.blocks}
+    owner = _store_shared(network, choices) if kind == "slice" else None
+    return {block.name: _drawn(network, block, choice, owner) for block, choice in choices.items()}
+
+
+def _drawn(network: Network, block: Block, choice: Choice, owner: Block | None) -> FeedbackMap:
+    layout = choice.layout
+    shape = layout.outputs(network.output_shape), layout.features
+    generator = network.generator("feedback")
+    if owner is not None:
+        return FeedbackMap(block, layout, Slice(owner, *shape), choice.kind, shape)
+    if choice.kind.endswith("seeded"):
+        block.store(SEED, torch.randint(2**62, (), generator=generator).to(network.device))
+        return FeedbackMap(block, layout, Seeded(block, *shape), choice.kind, shape)
+    if choice.rank:
+        sketch = torch.randn(shape[0], choice.rank, generator=generator).div_(math.sqrt(choice.rank))
+        block.store(SKETCH, _placed(sketch, network))
+        layout = LowRank(layout, block)
+    rows = layout.outputs(network.output_shape)
+    block.store(FEEDBACK, _placed(draw_feedback(rows, layout.features, generator), network))
+    return FeedbackMap(block, layout, Stored(block), choice.kind, shape)
+
+
+def _store_shared(network: Network, choices: dict[Block, Choice]) -> Block:
+    """Draw the one matrix of which all have a slice; it is kept at the first block that needs all its columns."""
+    layouts = {block: choice.layout for block, choice in choices.items()}
+    outputs = max(layout.outputs(network.output_shape) for layout in layouts.values())
+    owner = max(layouts, key=lambda block: layouts[block].features)
+    drawn = torch.randn(outputs, layouts[owner].features, generator=network.generator("feedback"))
+    owner.store(FEEDBACK, _placed(drawn, network))
+    return owner
+
+
+def draw_feedback(rows: int, features: int, generator: torch.Generator) -> Tensor:
+    """A random B (rows x features): Gaussian, then each row divided by its norm."""
+    drawn = torch.randn(rows, features, generator=generator)
+    return drawn.div_(drawn.norm(dim=1, keepdim=True))
+
+
+def _placed(drawn: Tensor, network: Network) -> Tensor:
+    return drawn.to(network.device, torch.promote_types(network.dtype, torch.float32))
+
+
+def _name(layout: Layout) -> str:
+    return {Dense: "dense", PerChannel: "per-channel", PerToken: "per-token"}[type(layout)]
