@@ -21,7 +21,7 @@ class Options:
 
     slots: int | None = None  # None: one per visible GPU, or per core where there is none
     time_limit_s: float | None = None  # per job
-    trainer: str = TRAINER  # module with `run(job, on_epoch)` and `check(job)`
+    trainer: str = TRAINER  # module with `run(job, on_epoch)`, `check(job)` and `gpu_count()`
 
 
 class Display(Protocol):

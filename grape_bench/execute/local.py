@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from grape_bench.execute.executor import Options, ReportsEnds
+from grape_bench.execute.gpus import gpu_of_slot
 from grape_bench.execute.outcome import record_of_the_dead
 from grape_bench.execute.pool import Pool
 from grape_bench.execute.preflight import preflight
@@ -101,18 +102,10 @@ class Local:
             "job": job.id,
             "trainer": self.options.trainer,
             "threads": max(1, core_count() // self.slots()),
-            "gpu": self._gpu(slot),
+            "gpu": gpu_of_slot(slot, self._gpus, os.environ),
         }
         self._running[job.id] = _Running(job, slot, now(), time.monotonic())
         self._pool.start(job.id, "grape_bench.execute.local:work", arguments)
-
-    def _gpu(self, slot: int) -> str | None:
-        """The device of a slot, under the name that CUDA_VISIBLE_DEVICES has for it."""
-        if not self._gpus:
-            return None
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        names = visible.split(",") if visible else [str(index) for index in range(self._gpus)]
-        return names[slot % self._gpus]
 
     def _record(self, ended: _Running, code: int, folder: Path) -> Record:
         """The record that the worker wrote, or one written here for a worker that could not."""

@@ -46,14 +46,8 @@ def check(arguments: dict[str, Any]) -> int:
         trainer = import_module(arguments["trainer"])
         for values in arguments["jobs"]:
             trainer.check(Job.from_dict(values))
-        content = _gpu_count()
+        content = trainer.gpu_count()
     except UserError as error:
         content = error
     Path(arguments["answer"]).write_bytes(pickle.dumps(content))
     return 0
-
-
-def _gpu_count() -> int:
-    import torch
-
-    return torch.cuda.device_count()

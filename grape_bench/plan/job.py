@@ -14,6 +14,8 @@ from grape_bench.rules.names import ANCHOR, split_anchor
 # Raised when a job of the same settings would give another result (a changed loop, a corrected engine):
 # every record of an older version is then run again.
 IDENTITY_VERSION = 1
+# Fields that came later, with the value that older jobs had: it is left out, so that their ids still hold.
+_ADDED: dict[str, Any] = {"compile": False, "deterministic": False, "trials": 1, "trial": None}
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class Job:
     optimizer: dict[str, Any]  # {"name": "adamw", "lr": 0.001, ...}, this rule's overrides applied
     schedule: str  # "constant" or "cosine"
     precision: str = "fp32"
+    compile: bool = False  # by torch.compile
+    deterministic: bool = False  # of operations that have two ways only the one that repeats itself
+    trials: int = 1  # of the search that found this rule's settings; 1: the suite says them itself
+    trial: int | None = None  # the number of a trial of a search; such a job never reads the test split
     profile: bool = field(default=False, compare=False)  # measure step time against BP in this job
 
     @property
@@ -45,16 +51,29 @@ class Job:
         A rule from a file counts by its class name and the file's content, not by the file's path. `profile`
         does not count: it measures the job and does not change it.
         """
+        return digest(f"{IDENTITY_VERSION}:{canonical(self._content())}")
+
+    @property
+    def definition(self) -> str:
+        """16 hex digits for what settings are tuned to: the task, its budget, the suite's settings of the rule.
+
+        Of a job without tuned settings; neither its seed nor the rule's source counts.
+        """
+        content = self._content()
+        del content["seed"], content["rule_source"]
+        return digest(canonical(content))
+
+    def _content(self) -> dict[str, Any]:
+        """All that can change the result."""
         content = {key: value for key, value in self.to_dict().items() if key != "profile"}
         content["rule"] = rule_label(self.rule)
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return sha256(f"{IDENTITY_VERSION}:{text}".encode()).hexdigest()[:16]
+        return {key: value for key, value in content.items() if key not in _ADDED or value != _ADDED[key]}
 
     @property
     def name(self) -> str:
         """The job's folder, such as `digits-mlp.dfa+anchor.s0.1a2b3c4d`."""
-        label = re.sub(r"[^A-Za-z0-9_+-]", "-", rule_label(self.rule))
-        return f"{self.task}.{label}.s{self.seed}.{self.id[:8]}"
+        which = f"s{self.seed}" if self.trial is None else f"t{self.trial}"
+        return f"{self.task}.{file_label(self.rule)}.{which}.{self.id[:8]}"
 
     def to_dict(self) -> dict[str, Any]:
         """The job as JSON types."""
@@ -66,7 +85,8 @@ class Job:
         return cls(**values)
 
     def __str__(self) -> str:
-        return f"{self.task} {self.rule} seed {self.seed}"
+        which = f"seed {self.seed}" if self.trial is None else f"trial {self.trial}"
+        return f"{self.task} {self.rule} {which}"
 
 
 def rule_label(rule: str) -> str:
@@ -75,3 +95,18 @@ def rule_label(rule: str) -> str:
     if is_file_reference(base):
         base = base.rpartition(":")[2]
     return base + ANCHOR if anchored else base
+
+
+def file_label(rule: str) -> str:
+    """A rule's label as a part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9_+-]", "-", rule_label(rule))
+
+
+def canonical(content: dict[str, Any]) -> str:
+    """JSON that is equal for equal content."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+
+def digest(text: str) -> str:
+    """16 hex digits that stand for `text`."""
+    return sha256(text.encode()).hexdigest()[:16]

@@ -15,6 +15,9 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
+DIMENSIONS = 6  # of a search, at most
+TUNING_SEED = 1_000_000  # of the first trial; a suite's own seeds stay below it
+
 # In [rule.NAME] these change the optimizer for that rule; everything else goes to the rule itself.
 OPTIMIZER_OVERRIDES = ("lr", "weight_decay", "momentum", "betas")
 
@@ -59,6 +62,9 @@ class Task(Part):
     batch_size: Count
     optimizer: Optimizer
     schedule: Literal["constant", "cosine"] = "constant"
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
+    compile: bool = False
+    deterministic: bool = False
     rule: dict[str, Settings] = {}
 
 
@@ -78,12 +84,34 @@ class Axis(Part):
             raise ValueError(f"the lower bound {bounds[0]} is not below the upper bound {bounds[1]}")
         return self
 
+    def at(self, fraction: float) -> JsonValue:
+        """The value at `fraction` of the way, 0 to 1; numbers have 4 digits, so that every machine says the same."""
+        if self.choice is not None:
+            return self.choice[min(int(fraction * len(self.choice)), len(self.choice) - 1)]
+        if self.linear is not None:
+            low, high = self.linear
+            return float(f"{low + fraction * (high - low):.4g}")
+        assert self.log is not None
+        low, high = self.log
+        return float(f"{low * (high / low) ** fraction:.4g}")
+
+
+Space = dict[str, Axis]
+
 
 class Tuning(Part):
-    """The search that every rule gets, of equal size for all."""
+    """The search that every rule gets, of equal size for all; `rule` adds settings that only one rule has."""
 
-    trials: Count
-    space: Annotated[dict[str, Axis], Field(min_length=1, max_length=6)]
+    trials: Annotated[int, Field(ge=1, le=1000)]
+    space: Annotated[Space, Field(min_length=1, max_length=DIMENSIONS)]
+    rule: dict[str, Space] = {}
+
+    @model_validator(mode="after")
+    def _few_dimensions(self) -> Tuning:
+        for name, axes in self.rule.items():
+            if len({**self.space, **axes}) > DIMENSIONS:
+                raise ValueError(f"more than {DIMENSIONS} settings to search for {name}, with those of all rules")
+        return self
 
 
 class Suite(Part):
@@ -92,7 +120,7 @@ class Suite(Part):
     name: Name
     version: Version
     rules: Annotated[list[str], Field(min_length=1)]
-    seeds: Count
+    seeds: Annotated[int, Field(ge=1, le=TUNING_SEED)]
     tasks: Annotated[list[Task], Field(alias="task", min_length=1)]
     rule: dict[str, Settings] = {}
     tuning: Tuning | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from grape_bench.errors import UserError
@@ -12,6 +12,8 @@ from grape_bench.score.metric import METRICS
 
 # The optimizer is not here: its settings are tuned per rule, within a search of equal size.
 BUDGET = ("model", "model_args", "dataset", "dataset_args", "epochs", "batch_size", "schedule", "precision")
+# Part of the budget too; records from before there was such a key have this value.
+BEFORE: dict[str, Any] = {"compile": False, "deterministic": False, "trials": 1}
 
 
 def check(cells: Iterable[Cell]) -> None:
@@ -20,6 +22,7 @@ def check(cells: Iterable[Cell]) -> None:
     Within one rule and task everything but the seed must be equal, and each seed may come once.
     """
     every = list(cells)
+    _check_results([record for cell in every for record in cell.records])
     _check_suite([record for cell in every for record in cell.records])
     for task in dict.fromkeys(cell.task for cell in every):
         of_task = [cell for cell in every if cell.task == task]
@@ -28,6 +31,12 @@ def check(cells: Iterable[Cell]) -> None:
         records = [record for cell in of_task for record in cell.records]
         _check_budget(task, records)
         _check_metric(task, records)
+
+
+def _check_results(records: Sequence[Record]) -> None:
+    if any(record["job"].get("trial") is not None for record in records):
+        hint = "grape-bench tune SUITE shows them, grape-bench run SUITE uses what they found"
+        raise UserError("these are trials of a search for settings, which have no test result", hint=hint)
 
 
 def _check_suite(records: Sequence[Record]) -> None:
@@ -41,7 +50,7 @@ def _check_suite(records: Sequence[Record]) -> None:
 
 def _check_cell(cell: Cell) -> None:
     where = f"task {cell.task}, rule {cell.rule}"
-    settings = [{k: v for k, v in r["job"].items() if k not in ("seed", "profile")} for r in cell.records]
+    settings = [{**BEFORE, **_without_seed(record["job"])} for record in cell.records]
     for key in sorted(set().union(*settings)):
         values = {_canonical(setting.get(key)) for setting in settings}
         if len(values) > 1:
@@ -56,11 +65,15 @@ def _check_cell(cell: Cell) -> None:
         raise UserError(f"more than one record of seed {', '.join(map(str, twice))}", where=where)
 
 
+def _without_seed(job: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in job.items() if key not in ("seed", "profile")}
+
+
 def _check_budget(task: str, records: Sequence[Record]) -> None:
-    for key in BUDGET:
+    for key in (*BUDGET, *BEFORE):
         rules: dict[str, str] = {}
         for record in records:
-            rules.setdefault(_canonical(record["job"].get(key)), record["rule"])
+            rules.setdefault(_canonical(record["job"].get(key, BEFORE.get(key))), record["rule"])
         if len(rules) > 1:
             parts = " but ".join(f"{value} for {rule}" for value, rule in rules.items())
             raise UserError(

@@ -14,10 +14,12 @@ from grape_bench.errors import UserError
 from grape_bench.network.network import Network
 from grape_bench.plan.job import Job
 from grape_bench.streams import STREAMS, stream_seed
-from grape_bench.train.evaluate import evaluate, logits_of
+from grape_bench.train.compile import CompileTime
+from grape_bench.train.evaluate import logits_of
 from grape_bench.train.loop import LossNotFiniteError, Row, Trainer
 from grape_bench.train.memory import PeakMemory
 from grape_bench.train.observer import Observer
+from grape_bench.train.precision import set_arithmetic
 from grape_bench.train.profile import step_ratio
 from grape_bench.train.setup import EXAMPLE, build_model, load_data, make_trainer, pick_device
 
@@ -29,13 +31,15 @@ def run(job: Job, on_epoch: Callable[[Row], None]) -> dict[str, Any]:
     "diverged"); user errors and crashes are raised.
     """
     start = time.perf_counter()
+    set_arithmetic(job.precision, deterministic=job.deterministic)
     device = pick_device()
     data = load_data(job, device)
     model = build_model(job, data, device)
     memory = PeakMemory(device)
     trainer = make_trainer(job, model, data, job.rule, job.rule_settings)
     setup = time.perf_counter() - start
-    trainer.observers.append(_Curve(on_epoch))
+    compiling = CompileTime()
+    trainer.observers += [_Curve(on_epoch), *([compiling] if job.compile else [])]
     reason = ""
     try:
         torch.manual_seed(stream_seed(job.seed, "dropout"))
@@ -53,8 +57,9 @@ def run(job: Job, on_epoch: Callable[[Row], None]) -> dict[str, Any]:
         "result": result,
         "time": {
             "setup_s": setup,
+            "compile_s": compiling.seconds,
             "train_s": trainer.clock.seconds,
-            "evaluate_s": elapsed - setup - trainer.clock.seconds,
+            "evaluate_s": elapsed - setup - compiling.seconds - trainer.clock.seconds,
             "steps": trainer.steps_per_epoch * len(trainer.rows),
             "samples": int(trainer.rows[-1]["samples"]) if trainer.rows else 0,
         },
@@ -67,8 +72,14 @@ def run(job: Job, on_epoch: Callable[[Row], None]) -> dict[str, Any]:
     }
 
 
+def gpu_count() -> int:
+    """The GPUs that this process sees, as CUDA_VISIBLE_DEVICES lets it."""
+    return torch.cuda.device_count()
+
+
 def check(job: Job) -> None:
     """Raise UserError for what can be known before training: sources, settings, blocks, output."""
+    set_arithmetic(job.precision, deterministic=job.deterministic)
     device = pick_device()
     data = load_data(job, device)
     model = build_model(job, data, device)
@@ -100,15 +111,17 @@ class _Curve(Observer):
 
 
 def _result(trainer: Trainer, job: Job) -> dict[str, float]:
-    """The only place where the test split is read: once, after the last step."""
-    data, last = trainer.data, trainer.rows[-1]
-    test = evaluate(trainer.network.model, data.test, data.classes, job.batch_size)
-    return {
-        "test": test.accuracy,
-        "test_loss": test.loss,
+    """The only place where the test split is read: once, after the last step, and not in a trial of a search."""
+    last = trainer.rows[-1]
+    result = {
         "validation": last["validation_accuracy"],
+        "validation_loss": last["validation_loss"],
         "train_loss": last["train_loss"],
     }
+    if job.trial is not None:
+        return result
+    test = trainer.evaluate(trainer.data.test)
+    return {"test": test.accuracy, "test_loss": test.loss, **result}
 
 
 def _credit(network: Network, batches: int, epochs: int) -> dict[str, Any]:

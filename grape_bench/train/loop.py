@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from grape_bench.data.dataset import DataSet
+from grape_bench.data.dataset import DataSet, Split
 from grape_bench.network.network import Network
 from grape_bench.train.clock import Clock
-from grape_bench.train.evaluate import evaluate, logits_of
+from grape_bench.train.evaluate import Score, evaluate, logits_of
 from grape_bench.train.observer import Observer
+from grape_bench.train.precision import Precision
 
 Row = dict[str, float]
 """One line of curve.csv: epoch, samples, seconds, train_loss, validation_loss, validation_accuracy."""
@@ -47,6 +48,7 @@ class Trainer:
     batch_size: int
     order: torch.Generator
     clock: Clock
+    precision: Precision = field(default_factory=Precision)
     observers: list[Observer] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     position: Position = field(default_factory=Position)
@@ -72,11 +74,17 @@ class Trainer:
     def step(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """Forward, backward, update; the detached loss, which stays on the device, so that no step waits for it."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(logits_of(self.network.model(inputs), self.data.classes), labels)
-        loss.backward()
-        self.optimizer.step()
+        with self.precision.forward():
+            loss = F.cross_entropy(logits_of(self.network.model(inputs), self.data.classes), labels)
+        self.precision.backward(loss)
+        self.precision.step(self.optimizer)
         self.schedule.step()
         return loss.detach()
+
+    def evaluate(self, split: Split) -> Score:
+        """Loss and accuracy on `split`, in the arithmetic of the training."""
+        with self.precision.forward():
+            return evaluate(self.network.model, split, self.data.classes, self.batch_size)
 
     def _begin_epoch(self) -> None:
         self.network.begin_epoch(self.steps_per_epoch)
@@ -95,7 +103,7 @@ class Trainer:
 
     def _end_epoch(self) -> None:
         mean = _finite_mean(self.losses, self.position.epochs + 1)
-        score = evaluate(self.network.model, self.data.validation, self.data.classes, self.batch_size)
+        score = self.evaluate(self.data.validation)
         self.position.epochs += 1
         self.position.steps = 0
         self.losses.clear()

@@ -19,6 +19,7 @@ from grape_bench.streams import stream_seed
 from grape_bench.train.clock import Clock
 from grape_bench.train.loop import Trainer
 from grape_bench.train.optimize import make_optimizer, make_schedule
+from grape_bench.train.precision import Precision
 
 EXAMPLE = 4  # samples of the forward that finds the blocks
 
@@ -45,11 +46,14 @@ def build_model(job: Job, data: DataSet, device: torch.device) -> nn.Module:
 
 
 def make_trainer(job: Job, model: nn.Module, data: DataSet, rule: str, settings: dict[str, Any]) -> Trainer:
-    """`model` with `rule` attached, its optimizer and its streams."""
+    """`model` with `rule` attached, its arithmetic, its optimizer and its streams."""
     example, _ = next(iter(data.validation.batches(EXAMPLE)))
+    precision = Precision(job.precision, example.device)
     network = attach(model, make_rule(rule, **settings), example, seed=job.seed)
+    if job.compile:
+        model.compile()
     optimizer = make_optimizer(model.parameters(), job.optimizer)
     steps = job.epochs * data.train.batch_count(job.batch_size)
     order = torch.Generator().manual_seed(stream_seed(job.seed, "order"))
     schedule = make_schedule(optimizer, job.schedule, steps)
-    return Trainer(network, data, optimizer, schedule, job.batch_size, order, Clock(network.device))
+    return Trainer(network, data, optimizer, schedule, job.batch_size, order, Clock(network.device), precision)

@@ -29,6 +29,10 @@ MEASURED: dict[str, Any] = {
 }
 
 
+def gpu_count() -> int:
+    return int(os.environ.get("FAKE_GPUS", "0"))
+
+
 def check(job: Job) -> None:
     if job.model_args.get("act") == "refuse":
         raise UserError("this cannot be trained", where=f"task {job.task!r}", hint="something else")
@@ -94,6 +98,16 @@ def threads(job: Job) -> dict[str, Any]:
     return {**MEASURED, "data": {"threads": torch.get_num_threads(), "pid": os.getpid(), "sid": os.getsid(0)}}
 
 
+def device(job: Job) -> dict[str, Any]:
+    """Ends once as many jobs have started as there are slots, so that each slot has had one."""
+    started, wait_for = Path(str(job.model_args["started"])), int(str(job.model_args["wait_for"]))
+    with started.open("a") as file:
+        file.write(f"{job.name}\n")
+    while len(started.read_text().splitlines()) < wait_for:
+        time.sleep(0.01)
+    return {**MEASURED, "data": {"visible": os.environ.get("CUDA_VISIBLE_DEVICES")}}
+
+
 ACTS: dict[str, Callable[[Job], dict[str, Any]]] = {
     "diverge": diverge,
     "error": error,
@@ -104,4 +118,5 @@ ACTS: dict[str, Callable[[Job], dict[str, Any]]] = {
     "crash-once": crash_once,
     "count": count,
     "threads": threads,
+    "device": device,
 }

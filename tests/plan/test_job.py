@@ -44,6 +44,10 @@ def test_the_id_of_a_known_job_never_changes_by_accident() -> None:
         {"version": "1.1"},
         {"epochs": 3},
         {"precision": "bf16"},
+        {"compile": True},
+        {"deterministic": True},
+        {"trials": 8},
+        {"trial": 0},
     ],
 )
 def test_whatever_changes_the_result_changes_the_id(change: dict[str, object]) -> None:

@@ -29,6 +29,9 @@ def make(rule: str, seed: int = 0, test: float = 90.0, *, task: str = "digits-ml
         "optimizer": {"name": "adamw", "lr": 1e-3},
         "schedule": "constant",
         "precision": "fp32",
+        "compile": False,
+        "deterministic": False,
+        "trials": 1,
         "profile": seed == 0 and rule != "bp",
     }
     job.update({key: changes.pop(key) for key in list(changes) if key in job})

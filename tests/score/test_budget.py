@@ -18,12 +18,23 @@ from tests.score.records import make
         ("dataset", "mnist"),
         ("schedule", "cosine"),
         ("precision", "bf16"),
+        ("compile", True),
+        ("deterministic", True),
+        ("trials", 8),
     ],
 )
 def test_unequal_budgets_of_two_rules_are_refused(key: str, value: Any) -> None:
     with pytest.raises(UserError, match=f"unequal budgets.*{key}") as error:
         score([make("bp"), make("grape", **{key: value})])
     assert error.value.where == "task digits-mlp"
+
+
+def test_records_from_before_there_was_a_search_are_untuned() -> None:
+    old = make("bp")
+    del old["job"]["trials"]
+    score([old, make("bp", 1), make("dfa")])
+    with pytest.raises(UserError, match=r"trials = 1 for bp but 8 for dfa"):
+        score([old, make("dfa", trials=8)])
 
 
 def test_a_rule_may_have_its_own_learning_rate() -> None:
