@@ -1,18 +1,20 @@
-"""The options by which `run` and `plan` choose jobs, and the folder that both look into."""
+"""The options by which `run`, `plan` and `tune` choose jobs, and the folder that they look into."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-_OPTIONS = (
+if TYPE_CHECKING:
+    from grape_bench.plan.choices import Choices
+
+_SEARCHED = (
     click.argument("suite"),
     click.option("--rule", "rules", multiple=True, metavar="RULE", help="Add a rule: NAME or file.py:MyRule."),
     click.option("--only", multiple=True, metavar="RULE", help="Only this rule of the suite; may be repeated."),
-    click.option("--seeds", type=int, metavar="N", help="Seeds 0 to N-1 instead of the suite's number."),
     click.option(
         "--set",
         "settings",
@@ -28,10 +30,30 @@ _OPTIONS = (
         help="Where results go: OUT/SUITE.",
     ),
 )
+_RESULTS = (
+    click.option("--seeds", type=int, metavar="N", help="Seeds 0 to N-1 instead of the suite's number."),
+    click.option("--untuned", is_flag=True, help="Settings of the suite alone, none that were tuned."),
+)
 
 
 def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give `command` the parameters suite, rules, only, seeds, settings and out."""
-    for option in reversed(_OPTIONS):
+    """Give `command` the parameters suite, rules, only, settings, out, seeds and untuned."""
+    return _give(command, (*_SEARCHED, *_RESULTS))
+
+
+def searching(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give `command` the parameters suite, rules, only, settings and out."""
+    return _give(command, _SEARCHED)
+
+
+def choices_of(given: dict[str, Any]) -> Choices:
+    """What was chosen, of the values of these parameters."""
+    from grape_bench.plan.choices import Choices
+
+    return Choices(given["rules"], given["only"], given.get("seeds"), given["settings"], given.get("untuned", False))
+
+
+def _give(command: Callable[..., Any], options: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:
+    for option in reversed(options):
         command = option(command)
     return command

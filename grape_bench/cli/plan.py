@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from grape_bench.cli.choices import choosing
+from grape_bench.cli.choices import choices_of, choosing
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,14 +21,14 @@ def command(suite: str, out: Path, **given: Any) -> None:
     """List the jobs of SUITE: what is done and what is to do. Nothing is run or written."""
     from rich.console import Console
 
-    from grape_bench.plan.choices import Choices
     from grape_bench.plan.expand import make_plan
 
-    choices = Choices(given["rules"], given["only"], given["seeds"], given["settings"])
-    plan = make_plan(suite, choices)
+    plan = make_plan(suite, choices_of(given))
     states = _states(plan.jobs, out / plan.suite.name)
     Console().print(_table(plan.jobs, states))
     done = sum(state in ("finished", "diverged") for state in states.values())
+    if plan.track.note:
+        click.echo(plan.track.note)
     click.echo(f"{len(states)} jobs: {done} done, {len(states) - done} to do ({out / plan.suite.name})")
 
 

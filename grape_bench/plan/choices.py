@@ -23,6 +23,7 @@ class Choices:
     only: tuple[str, ...] = ()  # if any: these of the rules, no others
     seeds: int | None = None
     settings: tuple[str, ...] = ()  # KEY=VALUE
+    untuned: bool = False  # leave tuned settings aside
 
     def apply(self, document: dict[str, Any]) -> None:
         """Change `document`, a suite as it was read; the schema checks the outcome as it checks a file."""

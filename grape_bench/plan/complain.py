@@ -81,6 +81,8 @@ def _translate(details: ErrorDetails, where: str) -> UserError:
 
 def _keys(loc: Sequence[int | str]) -> list[str]:
     """The keys of the table in which the last part of `loc` stands."""
+    if loc[:2] == ("tuning", "rule"):
+        return list(Axis.model_fields)
     tables = [_TABLES[part] for part in loc[:-1] if isinstance(part, str) and part in _TABLES]
     fields = (tables[-1] if tables else Suite).model_fields
     return [field.alias or name for name, field in fields.items()]

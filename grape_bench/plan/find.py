@@ -1,4 +1,4 @@
-"""Where suite files lie."""
+"""Where suite files and tuned settings lie."""
 
 from __future__ import annotations
 
@@ -10,10 +10,19 @@ from grape_bench.errors import UserError, unknown
 
 def suite_folders() -> list[Path]:
     """The folders that are searched, first match wins: `./suites`, then those that come with the package."""
+    return _folders("suites")
+
+
+def baseline_folders() -> list[Path]:
+    """Where tuned settings are looked for, in a folder per suite: `./baselines`, then those that come along."""
+    return _folders("baselines")
+
+
+def _folders(name: str) -> list[Path]:
     package = Path(grape_bench.__file__).parent
-    # A wheel carries the suites inside; an editable installation has them beside the package.
-    shipped = package / "_suites" if (package / "_suites").is_dir() else package.parent / "suites"
-    return list(dict.fromkeys((Path("suites"), shipped)))
+    # A wheel carries them inside; an editable installation has them beside the package.
+    shipped = package / f"_{name}" if (package / f"_{name}").is_dir() else package.parent / name
+    return list(dict.fromkeys((Path(name), shipped)))
 
 
 def suite_files() -> dict[str, Path]:

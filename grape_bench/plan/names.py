@@ -24,6 +24,7 @@ def check_names(suite: Suite, where: str) -> None:
         _at(f"{where}: rules", check_rule, rule)
     labels = {split_anchor(rule_label(rule))[0] for rule in suite.rules}
     _check_tables(suite.rule, labels, f"{where}: rule")
+    _check_tables(suite.tuning.rule if suite.tuning else (), labels, f"{where}: tuning.rule")
     for task in suite.tasks:
         place = f"{where}: task {task.name!r}"
         if task.name in _TOP:

@@ -1,0 +1,94 @@
+"""`grape-bench tune`: search each rule's settings, equally long, and keep the best."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from grape_bench.cli.choices import choices_of, searching
+from grape_bench.cli.sweep import executing, mirror_of, request_of, sweep
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from grape_bench.plan.suite import Suite
+    from grape_bench.plan.tuned import Tuned
+    from grape_bench.track.record import Record
+
+CURVE = "best_of_k.csv"
+SHOWN = (1, 2, 4, 8, 16, 32)  # of the k that a terminal has room for
+
+
+@click.command("tune")
+@searching
+@executing
+@click.option(
+    "--settings",
+    "target",
+    type=click.Path(path_type=Path),
+    default=Path("baselines"),
+    show_default=True,
+    help="Where the chosen settings go: SETTINGS/SUITE. `run` looks into ./baselines.",
+)
+@click.option("--tracking-uri", default="none", show_default=True, metavar="URI", help="MLflow store, or none.")
+def command(**given: Any) -> None:
+    """Search settings for every rule and task of SUITE, as many trials for each as its [tuning] table says.
+
+    The best trial on the validation split is kept; the test split is not read. Trials lie in OUT/SUITE/tuning;
+    those that are done are not run again.
+    """
+    from grape_bench.cli.failures import failures
+    from grape_bench.plan.expand import make_tuning_plan
+    from grape_bench.score.search import complete
+
+    plan = make_tuning_plan(given["suite"], choices_of(given))
+    request = request_of(plan, given["out"] / plan.suite.name / "tuning", given)
+    records = sweep(request, mirror_of(given["tracking_uri"]))
+    searches = {job.rule: [record for record in records if record["rule"] == job.rule] for job in plan.jobs}
+    whole = {rule: trials for rule, trials in searches.items() if complete(trials)}
+    if whole:
+        _write(plan.suite, list(whole.values()), given["target"] / plan.suite.name)
+    for line in failures([record for record in records if record["status"] != "diverged"], request.folder):
+        click.echo(line, err=True)
+    for rule in searches.keys() - whole.keys():
+        click.echo(f"{rule}: no settings written, as not every trial has a result", err=True)
+    sys.exit(0 if whole.keys() == searches.keys() else 1)
+
+
+def _write(suite: Suite, searches: list[list[Record]], folder: Path) -> None:
+    """Keep the outcome of each rule's search, and show it beside those kept before."""
+    from rich.console import Console
+
+    from grape_bench.plan.tuned import read_tuned
+    from grape_bench.report import csv, settings
+
+    found = [settings.chosen(suite, trials) for trials in searches]
+    for tuned in found:
+        settings.write(tuned, folder)
+    csv.write(settings.best_of_k(map(read_tuned, sorted(folder.glob("*.json")))), folder / CURVE)
+    Console().print(_table(found))
+    click.echo(f"settings  {folder}/*.json")
+    click.echo(f"best of k {folder}/{CURVE}")
+
+
+def _table(found: list[Tuned]) -> Table:
+    """A row per task and rule: what was chosen, and the expected best of k trials up to all of them."""
+    from rich import box
+    from rich.table import Table
+
+    from grape_bench.score.search import expected_best
+
+    trials = found[0].trials
+    shown = [k for k in SHOWN if k < trials] + [trials]
+    title = f"Best of k of {trials} trials: expected validation accuracy in percent"
+    table = Table("task", "rule", "chosen", *(f"k = {k}" for k in shown), box=box.SIMPLE_HEAD, title=title)
+    for task in found[0].tasks:
+        for tuned in found:
+            choice = tuned.tasks[task]
+            curve = expected_best([trial.validation for trial in choice.trials])
+            settings = " ".join(f"{name} {value}" for name, value in choice.settings.items())
+            table.add_row(task, tuned.rule, settings, *(f"{curve[k - 1]:.1f}" for k in shown))
+    return table

@@ -1,0 +1,79 @@
+"""From the trials of a search to the file of a rule's settings, and what a shorter search would have found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from grape_bench.plan.cell import make_job
+from grape_bench.plan.job import rule_label
+from grape_bench.plan.suite import Suite, Task
+from grape_bench.plan.tuned import Choice, Trial, Tuned, tuned_file
+from grape_bench.plan.tuning import SAMPLER, points, space_of, tuning_of
+from grape_bench.score.cell import Record
+from grape_bench.score.search import best, expected_best, validation, validation_loss
+from grape_bench.track.files import write_json
+from grape_bench.track.record import now
+
+
+def chosen(suite: Suite, trials: Sequence[Record]) -> Tuned:
+    """The outcome of one rule's search: its `trials` on all tasks of `suite`, each with a result."""
+    first = trials[0]
+    return Tuned(
+        schema=1,
+        suite=suite.name,
+        version=suite.version,
+        rule=rule_label(first["rule"]),
+        rule_source=first["job"]["rule_source"],
+        trials=tuning_of(suite).trials,
+        space=space_of(suite, first["rule"]),
+        sampler=SAMPLER,
+        seeds=sorted({record["seed"] for record in trials}),
+        tasks={
+            task.name: _choice(suite, task, [record for record in trials if record["task"] == task.name])
+            for task in suite.tasks
+        },
+        git=first["environment"]["git"],
+        hardware=sorted({record["environment"]["hardware"]["class"] for record in trials}),
+        packages=first["environment"]["packages"],
+        date=now(),
+    )
+
+
+def write(tuned: Tuned, folder: Path) -> Path:
+    """Write `tuned` into its suite's `folder` in one step; the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = tuned_file(folder, tuned.rule)
+    write_json(path, tuned.to_dict())
+    return path
+
+
+def best_of_k(every: Iterable[Tuned]) -> pd.DataFrame:
+    """For each task and rule and k up to its trials: the expected validation accuracy of the best of k of them."""
+    rows = [
+        {"task": task, "rule": tuned.rule, "k": k, "validation": value}
+        for tuned in every
+        for task, choice in tuned.tasks.items()
+        for k, value in enumerate(expected_best([trial.validation for trial in choice.trials]), start=1)
+    ]
+    return pd.DataFrame(rows).sort_values(["task", "rule", "k"], kind="stable", ignore_index=True)
+
+
+def _choice(suite: Suite, task: Task, records: Sequence[Record]) -> Choice:
+    rule = records[0]["rule"]
+    settings = points(space_of(suite, rule), len(records))
+    in_order = sorted(records, key=lambda record: record["job"]["trial"])
+    trials = [
+        Trial(
+            settings=found,
+            status=record["status"],
+            validation=validation(record),
+            validation_loss=validation_loss(record),
+        )
+        for found, record in zip(settings, in_order, strict=True)
+    ]
+    number = best(in_order)["job"]["trial"]
+    definition = make_job(suite, task, rule, 0).definition
+    return Choice(definition=definition, trial=number, settings=settings[number], trials=trials)

@@ -1,0 +1,47 @@
+"""The trials of a search for settings: which is best, and what fewer of them would have found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from grape_bench.score.cell import RESULTS, Record
+
+
+def complete(trials: Sequence[Record]) -> bool:
+    """Whether every trial has a result; one that crashed would leave its rule with a smaller search."""
+    return all(record["status"] in RESULTS for record in trials)
+
+
+def validation(record: Record) -> float:
+    """A trial's accuracy in percent on the validation split; that of chance where it diverged."""
+    return float(record["metric"]["chance"] if record["status"] == "diverged" else record["result"]["validation"])
+
+
+def validation_loss(record: Record) -> float | None:
+    """A trial's loss in nats on the validation split; None where it diverged or is not finite."""
+    loss = math.inf if record["status"] == "diverged" else float(record["result"]["validation_loss"])
+    return loss if math.isfinite(loss) else None
+
+
+def best(trials: Sequence[Record]) -> Record:
+    """The trial with the highest validation accuracy, of equal ones that with the lowest loss, then the first."""
+
+    def merit(record: Record) -> tuple[float, float]:
+        loss = validation_loss(record)
+        return validation(record), -math.inf if loss is None else -loss
+
+    return max(trials, key=merit)
+
+
+def expected_best(scores: Sequence[float]) -> list[float]:
+    """For k = 1 to T: the mean over all choices of k of the T `scores` of the highest among them.
+
+    Exact, by order statistics (Dodge et al. 2019, "Show your work", without replacement): the i-th lowest score
+    is the highest in C(i - 1, k - 1) of the C(T, k) choices.
+    """
+    ordered, total = sorted(scores), len(scores)
+    return [
+        sum(score * math.comb(rank, k - 1) for rank, score in enumerate(ordered)) / math.comb(total, k)
+        for k in range(1, total + 1)
+    ]

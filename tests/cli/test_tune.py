@@ -1,0 +1,61 @@
+"""`grape-bench tune` and the run that uses what it found, with real training on real digits."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.cli.test_run import SUITE
+
+TUNING = """
+[tuning]
+trials = 3
+space = { lr = { log = [1e-3, 1.0] } }
+"""
+
+
+def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "grape_bench", *arguments], cwd=folder, capture_output=True, text=True)
+
+
+def test_tune_then_run(tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(SUITE + TUNING)
+    tuned = call(tmp_path, "tune", "small.toml")
+    assert tuned.returncode == 0, tuned.stdout + tuned.stderr
+    assert "6 jobs to run" in tuned.stdout and "k = 3" in tuned.stdout and tuned.stderr == ""
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("runs/small/tuning/*/record.json")]
+    assert len(records) == 6 and not any("test" in record["result"] for record in records)
+
+    found = json.loads((tmp_path / "baselines/small/dfa.json").read_text())
+    choice = found["tasks"]["digits-mlp"]
+    assert (found["trials"], found["seeds"]) == (3, [1_000_000, 1_000_001, 1_000_002])
+    assert max(trial["validation"] for trial in choice["trials"]) == choice["trials"][choice["trial"]]["validation"]
+    curve = list(csv.DictReader((tmp_path / "baselines/small/best_of_k.csv").open()))
+    assert [(row["rule"], row["k"]) for row in curve] == [(rule, k) for rule in ("bp", "dfa") for k in "123"]
+
+    again = call(tmp_path, "tune", "small.toml", "--only", "dfa")
+    assert "3 jobs, all done before: nothing to run" in again.stdout
+
+    run = call(tmp_path, "run", "small.toml", "--tracking-uri", "none")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("settings: tuned, for each rule the best of 3 trials on validation")
+    (dfa,) = (json.loads(path.read_text()) for path in tmp_path.glob("runs/small/*.dfa.*/record.json"))
+    assert dfa["job"]["optimizer"]["lr"] == choice["settings"]["lr"] and dfa["job"]["trials"] == 3
+
+    trials = call(tmp_path, "report", "runs/small/tuning")
+    assert trials.returncode == 2 and "trials of a search" in trials.stderr
+
+
+def test_a_rule_whose_trials_crash_gets_no_settings(tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(SUITE + TUNING)
+    (tmp_path / "bad.py").write_text(
+        "import grape_bench as gb\nclass Bad(gb.DirectFeedback):\n"
+        "    def signal(self, block, error):\n        raise RuntimeError('no')\n"
+    )
+    tuned = call(tmp_path, "tune", "small.toml", "--rule", "bad.py:Bad", "--only", "Bad", "--only", "bp")
+    assert tuned.returncode == 1
+    assert "bad.py:Bad: no settings written" in tuned.stderr and "RuntimeError: no" in tuned.stderr
+    assert [path.name for path in tmp_path.glob("baselines/small/*.json")] == ["bp.json"]

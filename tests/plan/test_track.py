@@ -1,0 +1,102 @@
+"""Which settings a plan has: tuned ones for every rule, or the suite's for every rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from grape_bench.errors import UserError
+from grape_bench.plan.choices import Choices
+from grape_bench.plan.expand import Plan, make_plan, make_tuning_plan
+from grape_bench.report import settings
+from tests.plan.suites import write_suite
+from tests.plan.test_tuning import TUNING
+from tests.score.trials import records_of
+
+RULES = ("bp", "dfa", "dfa+anchor")
+
+
+@pytest.fixture
+def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    return str(write_suite(tmp_path, more=TUNING))
+
+
+def tune(suite: str, *rules: str, **choices: object) -> None:
+    """As if these rules had been searched: trial 2 was best."""
+    plan = make_tuning_plan(suite, Choices(**choices))
+    for rule in rules:
+        trials = records_of([job for job in plan.jobs if job.rule == rule], best=2)
+        settings.write(settings.chosen(plan.suite, trials), Path("baselines") / plan.suite.name)
+
+
+def rates(plan: Plan) -> set[float]:
+    return {job.optimizer["lr"] for job in plan.jobs}
+
+
+def test_tuned_settings_are_used_and_the_budget_is_in_every_job(suite: str) -> None:
+    tune(suite, *RULES)
+    plan = make_plan(suite)
+    assert rates(plan) == {0.07442} and {job.trials for job in plan.jobs} == {4}
+    assert all(job.rule_settings["scale"] for job in plan.jobs if job.rule != "bp")
+    assert "tuned, for each rule the best of 4 trials on validation (baselines/small)" in plan.track.note
+    assert {job.seed for job in plan.jobs} == {0, 1}
+
+
+def test_without_settings_for_one_rule_none_is_tuned_and_the_command_for_it_is_told(suite: str, tmp_path: Path) -> None:
+    tune(suite, *RULES)
+    (tmp_path / "my.py").write_text("class MyRule: ...\n")
+    plan = make_plan(suite, Choices(rules=("my.py:MyRule",)))
+    assert rates(plan) == {1e-3, 0.1} and {job.trials for job in plan.jobs} == {1}
+    assert "untuned, for every rule (MyRule: no tuned settings)" in plan.track.note
+    assert f"grape-bench tune {suite} --rule my.py:MyRule --only MyRule" in plan.track.note
+    assert make_plan(suite, Choices(rules=("my.py:MyRule",), only=("bp",))).track.trials == 4
+
+
+def test_untuned_is_a_choice(suite: str) -> None:
+    tune(suite, *RULES)
+    plan = make_plan(suite, Choices(untuned=True))
+    assert plan.track.trials == 1 and "--untuned" in plan.track.note
+
+
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        ("task.epochs=7", "another budget or other settings of first"),
+        ("rule.dfa.lr=0.5", "another budget or other settings of first"),
+        ("tuning.trials=5", "has 4 trials, not 5"),
+        ("tuning.space.lr.log=[1e-3, 1e-1]", "searched another space"),
+        ("version=1.1", "is for small@1.0"),
+    ],
+)
+def test_settings_tuned_for_something_else_are_not_used(suite: str, setting: str, why: str) -> None:
+    tune(suite, *RULES)
+    quoted = setting.replace("1.1", '"1.1"')
+    track = make_plan(suite, Choices(settings=(quoted,))).track
+    assert track.trials == 1 and why in track.note and "--set" in track.note
+    tune(suite, *RULES, settings=(quoted,))
+    assert make_plan(suite, Choices(settings=(quoted,))).track.trials in (4, 5)
+
+
+def test_a_rule_edited_since_is_told(suite: str, tmp_path: Path) -> None:
+    file = tmp_path / "my.py"
+    file.write_text("class MyRule: ...\n")
+    added = {"rules": ("my.py:MyRule",)}
+    tune(suite, *RULES, "my.py:MyRule", **added)
+    assert "edited" not in make_plan(suite, Choices(**added)).track.note
+    file.write_text("class MyRule: changed = True\n")
+    plan = make_plan(suite, Choices(**added))
+    assert plan.track.trials == 4 and "edited since it was tuned: MyRule" in plan.track.note
+
+
+def test_a_suite_without_a_search_has_nothing_to_say(tmp_path: Path) -> None:
+    track = make_plan(str(write_suite(tmp_path))).track
+    assert (track.trials, track.note) == (1, "")
+
+
+def test_a_damaged_file_is_told(suite: str) -> None:
+    tune(suite, *RULES)
+    Path("baselines/small/dfa.json").write_text("{}")
+    with pytest.raises(UserError, match=r"baselines/small/dfa\.json: not a file of tuned settings"):
+        make_plan(suite)

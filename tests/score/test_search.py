@@ -1,0 +1,45 @@
+"""Which trial is best, and what fewer would have found."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+
+from grape_bench.errors import UserError
+from grape_bench.score.search import best, complete, expected_best, validation
+from grape_bench.score.table import score
+from tests.score.records import failed, make
+
+
+def trial(number: int, accuracy: float, loss: float = 0.5) -> dict[str, object]:
+    record = make("dfa", 1_000_000 + number)
+    record["job"]["trial"] = number
+    return {**record, "result": {"validation": accuracy, "validation_loss": loss, "train_loss": 0.1}}
+
+
+def test_the_highest_accuracy_then_the_lowest_loss_then_the_first() -> None:
+    assert best([trial(0, 90.0), trial(1, 95.0), trial(2, 93.0)])["job"]["trial"] == 1
+    assert best([trial(0, 90.0, 0.4), trial(1, 90.0, 0.3), trial(2, 90.0, 0.3)])["job"]["trial"] == 1
+    assert best([trial(0, 90.0, float("inf")), trial(1, 90.0, 9.0)])["job"]["trial"] == 1
+
+
+def test_a_trial_that_diverged_has_the_accuracy_of_chance() -> None:
+    diverged = {**trial(0, 99.0), "status": "diverged", "result": None}
+    assert validation(diverged) == 10.0
+    assert best([diverged, trial(1, 11.0)])["job"]["trial"] == 1
+    assert complete([diverged]) and not complete([diverged, failed("dfa", 1, "oom")])
+
+
+def test_the_expected_best_is_the_mean_over_all_choices_of_k() -> None:
+    scores = [71.0, 90.0, 10.0, 84.0, 84.0]
+    for k, expected in enumerate(expected_best(scores), start=1):
+        chosen = [max(some) for some in combinations(scores, k)]
+        assert expected == pytest.approx(sum(chosen) / len(chosen))
+    # By hand: of 1, 2, 4 the best of two is 2, 4 or 4.
+    assert expected_best([4.0, 1.0, 2.0]) == pytest.approx([7 / 3, 10 / 3, 4.0])
+
+
+def test_trials_are_no_results() -> None:
+    with pytest.raises(UserError, match="trials of a search"):
+        score([trial(0, 90.0)])
