@@ -79,16 +79,16 @@ def _table(found: list[Tuned]) -> Table:
     from rich import box
     from rich.table import Table
 
-    from grape_bench.score.search import expected_best
+    from grape_bench.report.settings import curve
 
     trials = found[0].trials
     shown = [k for k in SHOWN if k < trials] + [trials]
-    title = f"Best of k of {trials} trials: expected validation accuracy in percent"
+    title = f"Expected best of k of {trials} trials, on the validation split"
     table = Table("task", "rule", "chosen", *(f"k = {k}" for k in shown), box=box.SIMPLE_HEAD, title=title)
     for task in found[0].tasks:
         for tuned in found:
             choice = tuned.tasks[task]
-            curve = expected_best([trial.validation for trial in choice.trials])
+            expected = curve(choice)
             settings = " ".join(f"{name} {value}" for name, value in choice.settings.items())
-            table.add_row(task, tuned.rule, settings, *(f"{curve[k - 1]:.1f}" for k in shown))
+            table.add_row(task, tuned.rule, settings, *(f"{expected[k - 1]:.1f}" for k in shown))
     return table

@@ -18,7 +18,7 @@ class _Part(BaseModel):
 
 
 class Trial(_Part):
-    """One point of the search and how it did: percent on the validation split, that of chance where it diverged."""
+    """One point of the search and how it did on the validation split; as chance does where it diverged."""
 
     settings: Settings
     status: str
@@ -30,6 +30,7 @@ class Choice(_Part):
     """The outcome on one task; `definition` stands for the task and budget that the settings were found for."""
 
     definition: str
+    metric: str
     trial: int
     settings: Settings
     trials: list[Trial]

@@ -13,6 +13,7 @@ from grape_bench.plan.suite import Suite, Task
 from grape_bench.plan.tuned import Choice, Trial, Tuned, tuned_file
 from grape_bench.plan.tuning import SAMPLER, points, space_of, tuning_of
 from grape_bench.score.cell import Record
+from grape_bench.score.metric import METRICS
 from grape_bench.score.search import best, expected_best, validation, validation_loss
 from grape_bench.track.files import write_json
 from grape_bench.track.record import now
@@ -51,14 +52,19 @@ def write(tuned: Tuned, folder: Path) -> Path:
 
 
 def best_of_k(every: Iterable[Tuned]) -> pd.DataFrame:
-    """For each task and rule and k up to its trials: the expected validation accuracy of the best of k of them."""
+    """For each task and rule and k up to its trials: what the best of k of them is expected to reach on validation."""
     rows = [
-        {"task": task, "rule": tuned.rule, "k": k, "validation": value}
+        {"task": task, "rule": tuned.rule, "k": k, choice.metric: value}
         for tuned in every
         for task, choice in tuned.tasks.items()
-        for k, value in enumerate(expected_best([trial.validation for trial in choice.trials]), start=1)
+        for k, value in enumerate(curve(choice), start=1)
     ]
     return pd.DataFrame(rows).sort_values(["task", "rule", "k"], kind="stable", ignore_index=True)
+
+
+def curve(choice: Choice) -> list[float]:
+    """The expected best of k trials, for k from 1 to all of them."""
+    return expected_best([trial.validation for trial in choice.trials], METRICS[choice.metric])
 
 
 def _choice(suite: Suite, task: Task, records: Sequence[Record]) -> Choice:
@@ -75,5 +81,10 @@ def _choice(suite: Suite, task: Task, records: Sequence[Record]) -> Choice:
         for found, record in zip(settings, in_order, strict=True)
     ]
     number = best(in_order)["job"]["trial"]
-    definition = make_job(suite, task, rule, 0).definition
-    return Choice(definition=definition, trial=number, settings=settings[number], trials=trials)
+    return Choice(
+        definition=make_job(suite, task, rule, 0).definition,
+        metric=records[0]["metric"]["name"],
+        trial=number,
+        settings=settings[number],
+        trials=trials,
+    )

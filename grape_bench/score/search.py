@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from grape_bench.score.cell import RESULTS, Record
+from grape_bench.score.metric import METRICS, Metric
 
 
 def complete(trials: Sequence[Record]) -> bool:
@@ -14,7 +15,7 @@ def complete(trials: Sequence[Record]) -> bool:
 
 
 def validation(record: Record) -> float:
-    """A trial's accuracy in percent on the validation split; that of chance where it diverged."""
+    """What a trial reached on the validation split, by its task's metric; chance where it diverged."""
     return float(record["metric"]["chance"] if record["status"] == "diverged" else record["result"]["validation"])
 
 
@@ -25,23 +26,23 @@ def validation_loss(record: Record) -> float | None:
 
 
 def best(trials: Sequence[Record]) -> Record:
-    """The trial with the highest validation accuracy, of equal ones that with the lowest loss, then the first."""
+    """The trial that is best on the validation split, of equal ones that with the lowest loss, then the first."""
 
     def merit(record: Record) -> tuple[float, float]:
         loss = validation_loss(record)
-        return validation(record), -math.inf if loss is None else -loss
+        return METRICS[record["metric"]["name"]].score(validation(record)), -math.inf if loss is None else -loss
 
     return max(trials, key=merit)
 
 
-def expected_best(scores: Sequence[float]) -> list[float]:
-    """For k = 1 to T: the mean over all choices of k of the T `scores` of the highest among them.
+def expected_best(values: Sequence[float], metric: Metric) -> list[float]:
+    """For k = 1 to T: the mean over all choices of k of the T `values` of the best among them.
 
     Exact, by order statistics (Dodge et al. 2019, "Show your work", without replacement): the i-th lowest score
-    is the highest in C(i - 1, k - 1) of the C(T, k) choices.
+    is the highest in C(i - 1, k - 1) of the C(T, k) choices. The mean is taken on the scale of scores.
     """
-    ordered, total = sorted(scores), len(scores)
+    ordered, total = sorted(map(metric.score, values)), len(values)
     return [
-        sum(score * math.comb(rank, k - 1) for rank, score in enumerate(ordered)) / math.comb(total, k)
+        metric.value(sum(score * math.comb(rank, k - 1) for rank, score in enumerate(ordered)) / math.comb(total, k))
         for k in range(1, total + 1)
     ]

@@ -7,6 +7,7 @@ from itertools import combinations
 import pytest
 
 from grape_bench.errors import UserError
+from grape_bench.score.metric import METRICS
 from grape_bench.score.search import best, complete, expected_best, validation
 from grape_bench.score.table import score
 from tests.score.records import failed, make
@@ -33,11 +34,19 @@ def test_a_trial_that_diverged_has_the_accuracy_of_chance() -> None:
 
 def test_the_expected_best_is_the_mean_over_all_choices_of_k() -> None:
     scores = [71.0, 90.0, 10.0, 84.0, 84.0]
-    for k, expected in enumerate(expected_best(scores), start=1):
+    for k, expected in enumerate(expected_best(scores, METRICS["accuracy"]), start=1):
         chosen = [max(some) for some in combinations(scores, k)]
         assert expected == pytest.approx(sum(chosen) / len(chosen))
     # By hand: of 1, 2, 4 the best of two is 2, 4 or 4.
-    assert expected_best([4.0, 1.0, 2.0]) == pytest.approx([7 / 3, 10 / 3, 4.0])
+    assert expected_best([4.0, 1.0, 2.0], METRICS["accuracy"]) == pytest.approx([7 / 3, 10 / 3, 4.0])
+
+
+def test_of_perplexities_the_lowest_is_best() -> None:
+    metric = {"name": "perplexity", "unit": "", "chance": 100.0}
+    trials = [{**trial(number, value), "metric": metric} for number, value in enumerate((40.0, 10.0, 90.0))]
+    assert best(trials)["job"]["trial"] == 1
+    curve = expected_best([40.0, 10.0, 90.0], METRICS["perplexity"])
+    assert curve == pytest.approx([36000 ** (1 / 3), 4000 ** (1 / 3), 10.0])  # geometric means
 
 
 def test_trials_are_no_results() -> None:
