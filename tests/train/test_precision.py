@@ -54,6 +54,7 @@ def test_tf32_is_refused_without_a_gpu():
         training.check(job(precision="tf32"))
 
 
+@pytest.mark.filterwarnings("ignore:torch.cuda.amp.GradScaler is enabled")
 @pytest.mark.parametrize(("name", "missing"), [("tf32", True), ("bf16", True), ("fp16", False)])
 def test_an_old_gpu_has_neither_tf32_nor_bf16(monkeypatch, name, missing):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
