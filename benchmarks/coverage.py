@@ -14,21 +14,26 @@ import torch
 import transformers
 
 from tests.network.architectures import ARCHITECTURES
-from tests.network.coverage import Findings, examine
+from tests.network.coverage import EVERY_RULE, Findings, examine
 
 PAGE = Path(__file__).parents[1] / "docs" / "coverage.md"
 HEAD = """# Coverage
 
 One model per timm family and tiny transformers of every kind, examined with torch {torch}, timm {timm} and transformers
-{transformers}. {held} of {total} hold everything; the others are named below.
+{transformers}. {held} of {total} hold everything; the others are named below. For each:
 
-For each: blocks found · with BP's gradients injected at the cuts every parameter's gradient is BP's (oracle, largest
-relative error; in float64 where float32 rounds more than 1e-5) · FA with B = W is BP · one step of
-`bp fa dfa grape head-only` gives a finite gradient to every parameter that it claims · logits equal to the bit before,
-while and after a rule is attached · forward-mode tangents equal finite differences in float64 where the model has no
-kinks (relative error).
+- **blocks** are found; **below**: the share of the weight matrices that they take out of backpropagation's reach.
+- **oracle**: with BP's gradients injected at the cuts, every parameter's gradient is BP's (largest relative error; in
+  float64 where float32 rounds more than 1e-5). With zeros injected, nothing below the cuts gets any gradient.
+- **layers**: cuts of `granularity="layer"`, with the same oracle.
+- **FA, B = W** is BP (largest relative error).
+- One step of `{rules}` gives a finite gradient to every parameter that BP trains (`head-only` to
+  those above the cuts), and BP's own to those that `net.report()` calls exact.
+- The logits are equal to the bit before, while and after a rule is attached.
+- **tangent**: forward-mode derivatives equal finite differences in float64 (relative error), at blocks' outputs that
+  are moved away from the zeros that a ReLU leaves, so that the step meets hardly any kink.
 
-Made by `python -m benchmarks.coverage`; `tox -e slow` holds it.
+Made by `python -m benchmarks.coverage`; `tox -e sweep` holds it.
 """
 
 
@@ -49,10 +54,10 @@ def main() -> None:
 
 
 def row(findings: Findings) -> str:
-    tangent = "" if findings.tangent is None else f"{findings.tangent:.0e}"
     kept = "yes" if not findings.failures else "**no**"
-    numbers = f"{findings.blocks} | {findings.oracle:.0e} | {findings.feedback:.0e} | {tangent}"
-    return f"| {findings.name} | {numbers} | {kept} |"
+    cuts = f"{findings.blocks} | {findings.below:.0%} | {findings.oracle:.0e}"
+    layers = f"{findings.layers} | {findings.layer_oracle:.0e}"
+    return f"| {findings.name} | {cuts} | {layers} | {findings.feedback:.0e} | {findings.tangent:.0e} | {kept} |"
 
 
 def page(found: list[Findings]) -> str:
@@ -61,11 +66,15 @@ def page(found: list[Findings]) -> str:
         torch=torch.__version__.partition("+")[0],
         timm=timm.__version__,
         transformers=transformers.__version__,
+        rules=" ".join(EVERY_RULE),
         held=len(found) - len(failed),
         total=len(found),
     )
     reasons = "\n".join(f"- {findings.name}: {'; '.join(findings.failures)}" for findings in failed)
-    table = "| architecture | blocks | oracle | FA, B = W | tangent | all held |\n|---|---|---|---|---|---|\n"
+    table = (
+        "| architecture | blocks | below | oracle | layers | oracle | FA, B = W | tangent | all held |\n"
+        "|---|---|---|---|---|---|---|---|---|\n"
+    )
     return (
         f"{head}\n## What did not hold\n\n{reasons or 'Nothing.'}\n\n## All\n\n{table}"
         + "\n".join(map(row, found))

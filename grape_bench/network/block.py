@@ -17,12 +17,15 @@ PREFIX = "grape_bench_"  # of the buffers that a rule keeps on a user's modules
 class Block:
     """The module `name`, whose output (N, *shape) is cut.
 
+    Where a module hands on several activations, each that is cut is a block; beyond the first their names end in
+    `[index]`, their number among the output's floating-point tensors.
     While a rule computes a signal, `output` is the activation of the pass at hand.
     """
 
     name: str
     module: nn.Module = field(repr=False)
     shape: tuple[int, ...]
+    index: int = 0
     _computed: Tensor | None = field(default=None, repr=False)
     _version: int = field(default=0, repr=False)
 
@@ -61,11 +64,14 @@ class Block:
 
     def store(self, name: str, value: Tensor) -> None:
         """Keep `value` as a buffer of the module, so that it moves, saves and copies with the model."""
-        self.module.register_buffer(PREFIX + name, value)
+        self.module.register_buffer(self._buffer(name), value)
 
     def load(self, name: str) -> Tensor:
         """What `store` kept under `name`."""
-        return self.module.get_buffer(PREFIX + name)
+        return self.module.get_buffer(self._buffer(name))
+
+    def _buffer(self, name: str) -> str:
+        return f"{PREFIX}{name}{self.index or ''}"
 
 
 def remove_stored(model: nn.Module) -> None:

@@ -10,32 +10,67 @@ from torch import nn
 
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block
-from grape_bench.network.graph import FlowGraph, flow_graph, parameters_reached
-from grape_bench.network.trace import Call, Node, Trace
+from grape_bench.network.graph import FlowGraph, Node, flow_graph, parameters_reached
+from grape_bench.network.joint import joint_cuts, with_streams
+from grape_bench.network.trace import Call, Trace
 
 Kind = type[nn.Module]
+
+ENOUGH = 0.5
+"""The share of the weights that cuts must take out of backpropagation's reach."""
 
 
 def find_blocks(model: nn.Module, trace: Trace, globs: Sequence[str] = (), granularity: str = "block") -> list[Block]:
     """The blocks of `model`, from the input to the output.
 
-    `globs` (patterns of module names, as `"layers.*"`) override the search. Granularity `"block"` cuts between
-    the repeated modules; `"layer"` cuts at every linear map inside them too, but not inside attention (Launay
-    et al. 2020). Raises UserError when there is nothing to cut.
+    `globs` (patterns of module names, level by level, as `"layers.*"`) override the search. Granularity `"block"`
+    cuts between the repeated modules; `"layer"` cuts at every linear map inside them too, but not inside attention
+    (Launay et al. 2020). Raises UserError when there is nothing to cut, and for cuts that the output's gradient
+    would go around.
     """
     if granularity not in ("block", "layer"):
         raise UserError(f"unknown granularity {granularity!r}", allowed="block, layer")
-    calls = [call for call in trace.calls if call.name and call.node is not trace.output]
-    chosen = _named(calls, globs) if globs else _repeated(calls, trace)
+    graph = flow_graph(trace.output, trace.entries)
+    calls = [call for call in trace.calls if call.name and call.node in graph.below and call.node is not trace.output]
+    clean = _clean_nodes(calls, trace, graph)
+    if globs:
+        chosen = with_streams(_named(calls, globs), trace.streams, graph)
+    else:
+        chosen = _repeated(calls, clean)
+        if len(chosen) < 2 or _below(model, trace, chosen) < ENOUGH:
+            weighty = [call for call in calls if _has_weights(call.module)]
+            chosen = joint_cuts(weighty, trace.streams, graph) or chosen
     if granularity == "layer":
         chosen = _with_layers(chosen, calls)
-    if not chosen or (not globs and _below(model, trace, chosen) < 0.5):
-        raise UserError(
-            f"{type(model).__name__} has no repeated modules between which most of it can be cut cleanly",
-            allowed="module names or patterns of them, as blocks=['layers.*']",
-            hint="[name for name, _ in model.named_modules()] lists the names",
+    leaks = graph.leaks([call.node for call in chosen])
+    if leaks or not chosen or (not globs and _below(model, trace, chosen) < ENOUGH):
+        around = [call.label for call in chosen if call.node in leaks]
+        raise _uncut(model, around, [call.name for call in calls if call.node in clean and _has_weights(call.module)])
+    return [Block(call.label, call.module, call.shape[1:], call.index) for call in chosen]
+
+
+def _uncut(model: nn.Module, around: list[str], clean: list[str]) -> UserError:
+    """The error for cuts that the output's gradient goes `around`, or for a model without good ones."""
+    if around:
+        problem = (
+            f"{type(model).__name__} cannot be cut at {_listed(around)}: the output's gradient would reach "
+            "what is below on a way around (a skip connection, a stream beside it)"
         )
-    return [Block(call.name, call.module, call.shape[1:]) for call in chosen]
+    else:
+        problem = (
+            f"{type(model).__name__} has no repeated modules between which most of it can be cut cleanly: beside the "
+            "others there is a way around (a skip connection, a stream beside them)"
+        )
+    return UserError(
+        problem,
+        allowed=f"modules that everything before flows through: {_listed(clean) or 'it has none'}",
+        hint="blocks=['layers.*'] names modules by patterns (--blocks 'layers.*' on the command line); "
+        "name those of all streams, so that they are cut together",
+    )
+
+
+def _listed(names: list[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _below(model: nn.Module, trace: Trace, chosen: list[Call]) -> float:
@@ -49,31 +84,35 @@ def _below(model: nn.Module, trace: Trace, chosen: list[Call]) -> float:
 
 def _named(calls: list[Call], globs: Sequence[str]) -> list[Call]:
     for glob in globs:
-        if not any(fnmatchcase(call.name, glob) for call in calls):
+        if not any(_matches(call.name, glob) for call in calls):
             names = ", ".join(call.name for call in calls)
             raise UserError(f"no module that is called once in a forward matches {glob!r}", allowed=names)
-    return [call for call in calls if any(fnmatchcase(call.name, glob) for glob in globs)]
+    return [call for call in calls if any(_matches(call.name, glob) for glob in globs)]
 
 
-def _repeated(calls: list[Call], trace: Trace) -> list[Call]:
+def _matches(name: str, glob: str) -> bool:
+    """Level by level: `layers.*` is every layer, not what is inside them."""
+    levels, patterns = name.split("."), glob.split(".")
+    return len(levels) == len(patterns) and all(map(fnmatchcase, levels, patterns))
+
+
+def _repeated(calls: list[Call], clean_nodes: set[Node]) -> list[Call]:
     """The clean calls of the classes that are repeated among siblings, at the finest level of nesting."""
-    clean_nodes = _clean_nodes(calls, trace)
     weighty = [call for call in calls if _has_weights(call.module)]
     clean = [call for call in weighty if call.node in clean_nodes]
     kinds = _finest(_repeated_kinds(clean, weighty), clean)
-    layers = {type(call.module) for call in clean if _is_leaf(call.module)}
+    layers = {call.kind for call in clean if _is_leaf(call.module)}
     if not kinds or kinds & layers:
         kinds |= layers
-    return _extended([call for call in clean if type(call.module) in kinds], calls, clean_nodes)
+    return _extended([call for call in clean if call.kind in kinds], calls, clean_nodes)
 
 
-def _clean_nodes(calls: list[Call], trace: Trace) -> set[Node]:
+def _clean_nodes(calls: list[Call], trace: Trace, graph: FlowGraph) -> set[Node]:
     """Nodes clean in the whole graph, or once a second input of the network counts as given.
 
     In an encoder-decoder every decoder block reads the encoder's output, so none of them dominates it; but that
     output is cut itself, and with it given the decoder is a chain of its own.
     """
-    graph = flow_graph(trace.output, trace.entries)
     clean = graph.clean()
     side = _side_inputs([call.node for call in calls if call.node in clean], graph, trace.entries)
     return clean | flow_graph(trace.output, trace.entries, constant=side).clean() if side else clean
@@ -97,30 +136,30 @@ def _repeated_kinds(clean: list[Call], weighty: list[Call]) -> set[Kind]:
     unclean: dict[tuple[str, Kind], int] = defaultdict(int)
     names = {call.name for call in clean}
     for call in weighty:
-        group = call.name.rpartition(".")[0], type(call.module)
+        group = call.name.rpartition(".")[0], call.kind
         (siblings if call.name in names else unclean)[group] += 1
     repeated = {kind for (container, kind), count in siblings.items() if count > 1 and not unclean[container, kind]}
     throughout = repeated - {kind for (_, kind), count in unclean.items() if count}
     balance = Counter(kind for (_, kind), count in siblings.items() for _ in range(count))
     balance.subtract(kind for (_, kind), count in unclean.items() for _ in range(count))
     mostly = {kind for kind in repeated if balance[kind] > 0}
-    last = max((index for index, call in enumerate(clean) if type(call.module) in throughout), default=-1)
+    last = max((index for index, call in enumerate(clean) if call.kind in throughout), default=-1)
     return throughout if 2 * last >= len(clean) else mostly or repeated
 
 
 def _finest(kinds: set[Kind], clean: list[Call]) -> set[Kind]:
     """`kinds` without those that hold others of them and have most of their weights in these."""
-    chosen = [call for call in clean if type(call.module) in kinds]
+    chosen = [call for call in clean if call.kind in kinds]
     outer = set()
     for kind in kinds:
-        own = [call for call in chosen if type(call.module) is kind]
+        own = [call for call in chosen if call.kind is kind]
         inner = {id(p): p.numel() for call in own for other in _inside(call, chosen) for p in other.module.parameters()}
         total = {id(p): p.numel() for call in own for p in call.module.parameters()}
         if 2 * sum(inner.values()) >= sum(total.values()):
             outer.add(kind)
     kept = kinds - outer
-    held = {id(other) for call in chosen if type(call.module) in kept for other in _inside(call, chosen)}
-    return {kind for kind in kept if any(id(call) not in held for call in chosen if type(call.module) is kind)}
+    held = {id(other) for call in chosen if call.kind in kept for other in _inside(call, chosen)}
+    return {kind for kind in kept if any(id(call) not in held for call in chosen if call.kind is kind)}
 
 
 def _inside(call: Call, others: Iterable[Call]) -> list[Call]:
@@ -143,23 +182,22 @@ def _extended(chosen: list[Call], calls: list[Call], clean: set[Node]) -> list[C
 
 
 def _with_layers(blocks: list[Call], calls: list[Call]) -> list[Call]:
-    attention = [call.name for call in calls if "attention" in type(call.module).__name__.lower()]
+    attention = [call.name for call in calls if "attention" in call.kind.__name__.lower()]
     within = tuple(block.name + "." for block in blocks)
-    chosen = {block.name for block in blocks}
+    named = {block.name for block in blocks}
+    layers = []
     for call in calls:
         exact = any(call.name.startswith(name + ".") for name in attention)
         layer = _is_leaf(call.module) and _has_weights(call.module)
-        if call.name.startswith(within) and not exact and (layer or call.name in attention):
-            chosen.add(call.name)
-    nodes: dict[Node, Call] = {}
-    for call in calls:  # the last call of a node: a block rather than the layer it ends with
-        if call.name in chosen:
-            nodes[call.node] = call
-    return list(nodes.values())
+        if call.name.startswith(within) and not exact and (layer or call.name in attention) and call.name not in named:
+            layers.append(call)
+    position = {call.name: index for index, call in enumerate(calls)}
+    chosen = sorted([*layers, *blocks], key=lambda call: (position[call.name], call.index))
+    return list({call.node: call for call in chosen}.values())  # a block rather than the layer it ends with
 
 
 def _is_leaf(module: nn.Module) -> bool:
-    return next(module.children(), None) is None
+    return all(name == "parametrizations" for name, _ in module.named_children())
 
 
 def _has_weights(module: nn.Module) -> bool:

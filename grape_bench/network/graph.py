@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from grape_bench.network.trace import Node
+Node = Any  # torch.autograd.graph.Node; its subclasses are made at run time
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,24 @@ class FlowGraph:
 
     def subtree(self, top: Node) -> set[Node]:
         """`top` and all that is reachable from it."""
-        return set(_reach([top], self.below))
+        return reach([top], self.below)
+
+    def leaks(self, cuts: Collection[Node]) -> set[Node]:
+        """Those of `cuts` below which the output's own gradient comes though all of them are detached."""
+        stop = set(cuts)
+        around = reach(self.order[:1], self.below, stop)
+        return {cut for cut in stop if not around.isdisjoint(reach([cut], self.below, stop))}
+
+    def apart(self, groups: list[list[Node]]) -> bool:
+        """Whether no node leads to both the output and a group, or to two groups, when all of them are detached."""
+        stop = {node for group in groups for node in group}
+        seen: set[Node] = set()
+        for tops in (self.order[:1], *groups):
+            own = reach(tops, self.below, stop) | set(tops)
+            if not seen.isdisjoint(own):
+                return False
+            seen |= own
+        return True
 
     def _immediate_dominators(self) -> dict[Node, Node]:
         """Cooper, Harvey and Kennedy (2001); one sweep is enough, as the graph has no cycle."""
@@ -90,37 +108,19 @@ def _topological(output: Node, fixed: set[Node]) -> list[Node]:
     return post[::-1]
 
 
-def _reach(tops: list[Node], below: dict[Node, list[Node]]) -> Iterable[Node]:
-    seen = set(tops)
+def reach(tops: Iterable[Node], below: dict[Node, list[Node]] | None = None, stop: Collection[Node] = ()) -> set[Node]:
+    """`tops` and the nodes that lead from them, by `below` or in the whole graph; those in `stop` are not entered."""
     stack = list(tops)
+    seen = set(stack)
     while stack:
-        for node in below[stack.pop()]:
-            if node not in seen:
-                seen.add(node)
-                stack.append(node)
+        node = stack.pop()
+        for next_node in _next(node) if below is None else below[node]:
+            if next_node not in seen and next_node not in stop:
+                seen.add(next_node)
+                stack.append(next_node)
     return seen
 
 
-LINEAR_NODES = ("AddmmBackward", "MmBackward", "ConvolutionBackward", "LinearBackward")
-
-
-def parameters_reached(tops: Iterable[Node], stop: set[Node] | None = None, past_linear: bool = True) -> set[int]:
-    """The `id`s of the leaf tensors that get a gradient from `tops`.
-
-    The walk does not pass the nodes in `stop`, nor, without `past_linear`, a linear map on the way to its input.
-    """
-    stack = list(tops)
-    seen = set(stack)
-    leaves: set[int] = set()
-    while stack:
-        node = stack.pop()
-        if hasattr(node, "variable"):
-            leaves.add(id(node.variable))
-        below = _next(node)
-        if not past_linear and node.name().startswith(LINEAR_NODES):
-            below = [n for n in below if hasattr(n, "variable") or n.name().startswith("TBackward")]
-        for next_node in below:
-            if next_node not in seen and next_node not in (stop or ()):
-                seen.add(next_node)
-                stack.append(next_node)
-    return leaves
+def parameters_reached(tops: Iterable[Node], stop: Collection[Node] = ()) -> set[int]:
+    """The `id`s of the leaf tensors that get a gradient from `tops`; the walk does not pass the nodes in `stop`."""
+    return {id(node.variable) for node in reach(tops, stop=stop) if hasattr(node, "variable")}

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block, remove_stored
-from grape_bench.network.graph import parameters_reached
+from grape_bench.network.derived import Place, Places
+from grape_bench.network.graph import Node, parameters_reached
 from grape_bench.network.passes import Pass
 from grape_bench.network.recompute import backward_at_work, refuse_reentrant
-from grape_bench.network.trace import Batch, Node, Trace, scored_output
-from grape_bench.network.trees import first_activation, replace
+from grape_bench.network.trace import Batch, Trace, scored_output
+from grape_bench.network.trees import activations, replace
 from grape_bench.streams import stream_seed
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class Network:
 
     `output_shape` is that of the error per sample: the logits', or for a vocabulary larger than the width
     that of the features before the unembedding; `sequences` says that the number of tokens may change.
-    `weights` are the linear maps' parameters as (module, name), a tied one once for each of its places.
+    `weights` are the linear maps' parameters as (module, name), a tied one once for each of its places;
+    `derived_weights` those that are computed from parameters.
     `backward_passes` and `hidden_block_passes` count what
     autograd really did: how often it started at the output, and how often it went on into a hidden block.
     """
@@ -51,7 +53,7 @@ class Network:
         self.sequences = traced.sequences
         self.output_shape = (*traced.output_shape[1:-1], width) if width else traced.output_shape[1:]
         names = {block.name for block in blocks}
-        cuts = {call.node for call in traced.calls if call.name in names}
+        cuts = {call.node for call in (*traced.calls, *traced.streams) if call.label in names}
         name_of = {id(parameter): name for name, parameter in model.named_parameters()}
 
         def reached(tops: Iterable[Node], **limits: Any) -> set[str]:
@@ -60,18 +62,23 @@ class Network:
         self._reached = reached([traced.output])
         self._reached_by_head = reached([traced.output], stop=cuts)
         self._reached_below = reached(cuts)
-        self._reached_exactly = reached([traced.output], past_linear=False)
+        gates = traced.weights.gates
+        self._reached_exactly = reached([traced.output], stop=gates) - reached(gates)
         segments = [reached([top], stop=cuts - {top}) for top in (traced.output, *cuts)]
         self._shared = [name for name, times in Counter(chain(*segments)).items() if times > 1]
-        used = {id(weight) for weight in traced.weights}
         self.weights = [
             (module, name)
             for module in model.modules()
             for name, parameter in module.named_parameters(recurse=False)
-            if id(parameter) in used
+            if id(parameter) in traced.weights.parameters
         ]
+        self._derived: dict[Place, Tensor] | None = traced.weights.derived
+        self._watched = dict.fromkeys(module for module, _ in traced.weights.derived)
+        self.places = Places()
         self._generators: dict[tuple[str, str], torch.Generator] = {}
-        self._by_module = {block.module: block for block in blocks}
+        self._by_module: dict[nn.Module, list[Block]] = {block.module: [] for block in blocks}
+        for block in blocks:
+            self._by_module[block.module].append(block)
         self._handles: list[Any] = []
         self._pass: Pass | None = None
         self._context: AbstractContextManager[object] | None = None
@@ -83,14 +90,16 @@ class Network:
         torch.compiler.reset()  # what was compiled before would go on without the hooks
         self._handles = [
             self.model.register_forward_pre_hook(self._open, with_kwargs=True),
-            *(block.module.register_forward_hook(self._at_block) for block in self.blocks),
+            *(module.register_forward_hook(self._at_blocks) for module in self._by_module),
             self._head.register_forward_pre_hook(self._at_features)
             if self._before_head
             else self._head.register_forward_hook(self._at_output),
             self.model.register_forward_hook(self._close, always_call=True),
+            *(handle for module in self._watched for handle in self.places.watch(module)),
         ]
         try:
             rule.setup(self)
+            self._derived = None
         except BaseException:
             self.detach()
             raise
@@ -140,6 +149,13 @@ class Network:
             self._pass = None
 
     @property
+    def derived_weights(self) -> dict[Place, Tensor]:
+        """The weights that modules compute from parameters, as they are when the rule is set up."""
+        if self._derived is None:
+            raise RuntimeError("derived weights are not kept after the set-up of the first rule: attach anew")
+        return self._derived
+
+    @property
     def bp_fraction(self) -> float:
         """Autograd passes through hidden blocks ÷ those that backpropagation would have made; NaN before any."""
         possible = self.backward_passes * len(self.blocks)
@@ -171,12 +187,14 @@ class Network:
     ) -> dict[str, Credit]:
         """Name of each parameter that the loss depends on -> "exact" for those at the output, else `hidden`.
 
-        A parameter in both places (tied embeddings) is not exact where the hidden part of its gradient is not.
+        A parameter in both places (tied embeddings) is the rule's where the hidden part of its gradient is not exact.
         """
-        top = self._reached_by_head if exact == "above the cuts" else self._reached_exactly
-        if hidden == "rule":
-            top = top - self._reached_below
-        return {parameter: "exact" if parameter in top else hidden for parameter in self._reached}
+        tied = self._reached_by_head & self._reached_below
+        top = self._reached_exactly if exact == "after the last linear map" else self._reached_by_head - tied
+        if hidden == "exact":
+            return dict.fromkeys(self._reached, hidden)
+        partial: dict[str, Credit] = dict.fromkeys(tied, "rule")
+        return dict.fromkeys(self._reached, hidden) | partial | dict.fromkeys(top, "exact")
 
     def shared_parameters(self) -> list[Tensor]:
         """Those that get gradients from several blocks, or from a block and the head."""
@@ -198,18 +216,23 @@ class Network:
         self._context.__enter__()
 
     @torch.compiler.disable
-    def _at_block(self, module: nn.Module, _: Any, output: Any) -> Any:
-        activation, block = first_activation(output), self._by_module[module]
-        if activation is None or (self._pass is None and not activation.requires_grad):
-            return output
+    def _at_blocks(self, module: nn.Module, _: Any, output: Any) -> Any:
+        made = dict(enumerate(activations(output)))
+        for block in self._by_module[module]:
+            if (activation := made.get(block.index)) is not None:
+                output = replace(output, activation, self._seen(block, activation))
+        return output
+
+    def _seen(self, block: Block, activation: Tensor) -> Tensor:
+        """What the network goes on with in place of the block's activation."""
         if self._pass is None:
-            return replace(output, activation, self._repeated(block.name).cut(block, activation))
+            return self._repeated(block.name).cut(block, activation) if activation.requires_grad else activation
         if not activation.requires_grad:
             refuse_reentrant(f"block {block.name!r}")
         seen = self._pass.cut(block, activation)
         if seen.requires_grad:
             seen.register_hook(self._count_hidden)
-        return replace(output, activation, seen)
+        return seen
 
     def _repeated(self, block: str = "") -> Pass:
         """How a forward outside of any pass goes: as the one that is run again for the backward at work."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from grape_bench.errors import UserError
 from grape_bench.network.block import Block
 from grape_bench.network.operators import LinearMap, OperatorMode
 from grape_bench.network.passes import Pass
+from grape_bench.network.unfold import unfolded_functions
 
 with warnings.catch_warnings(), forward_ad.dual_level():
     # PyTorch compiles 26 MB of formulas at the first dual number: here, not within some job's measured training.
@@ -43,7 +44,10 @@ class TangentPass(Pass):
     def around(self) -> Iterator[None]:
         """No graph; dual numbers, which compiled code would lose; the attention back-end with a forward derivative."""
         eager = torch.compiler.set_stance("force_eager")
-        with eager, torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH), _TwoProducts():
+        duals = torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH), unfolded_functions()
+        with ExitStack() as stack:
+            for context in (eager, *duals, _TwoProducts()):
+                stack.enter_context(context)
             try:
                 yield
             except NotImplementedError as error:

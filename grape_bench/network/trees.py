@@ -37,9 +37,14 @@ def map_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
     return tree
 
 
+def activations(tree: Any) -> Iterator[Tensor]:
+    """The floating-point tensors of `tree`, in order."""
+    return (tensor for tensor in tensors(tree) if tensor.is_floating_point())
+
+
 def first_activation(tree: Any) -> Tensor | None:
     """The first floating-point tensor of `tree`: what a module's output is taken to be."""
-    return next((tensor for tensor in tensors(tree) if tensor.is_floating_point()), None)
+    return next(activations(tree), None)
 
 
 def replace(tree: Any, old: Tensor, new: Tensor) -> Any:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from grape_bench.network.block import PREFIX
@@ -18,6 +19,7 @@ from grape_bench.rules.base import LearningRule
 from grape_bench.rules.feedback import Kept
 
 if TYPE_CHECKING:
+    from grape_bench.network.derived import Place
     from grape_bench.network.network import Credit, Network
     from grape_bench.network.trace import Batch
 
@@ -46,26 +48,49 @@ class BackwardFeedback(LearningRule):
         return feedback
 
     def setup(self, network: Network) -> None:
-        """Draw the feedback of every weight; it is kept beside the weight, of a tied one beside its first place."""
+        """Draw the feedback of every weight; it is kept beside the weight, of a tied one beside its first place.
+
+        That of a weight which a module computes from parameters is kept on this module.
+        """
         drawn: set[int] = set()
         for module, name in network.weights:
             weight = getattr(module, name)
-            if id(weight) in drawn:
-                continue
-            drawn.add(id(weight))
-            feedback = self.draw(weight, network.generator("feedback"))
-            module.register_buffer(f"{PREFIX}{name}_feedback", feedback.to(weight.device, weight.dtype))
+            if id(weight) not in drawn:
+                drawn.add(id(weight))
+                self._keep(network, module, name, weight)
+        for (module, index), weight in network.derived_weights.items():
+            self._keep(network, module, _derived(index), weight)
+
+    def _keep(self, network: Network, module: nn.Module, name: str, weight: Tensor) -> None:
+        feedback = self.draw(weight, network.generator("feedback"))
+        module.register_buffer(f"{PREFIX}{name}_feedback", feedback.to(weight.device, weight.dtype))
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """A pass in which autograd finds the feedback where it saved the weights."""
         matrices: dict[int, Tensor] = {}
         for module, name in network.weights:
             weight = getattr(module, name)
-            if id(weight) in matrices:
-                continue
-            matrix = self.matrix(weight, module.get_buffer(f"{PREFIX}{name}_feedback"))
-            matrices[id(weight)] = matrix if matrix.stride() == weight.stride() else _aligned(matrix, weight)
-        return FeedbackPass(matrices)
+            if id(weight) not in matrices:
+                matrices[id(weight)] = self._matrix(weight, module.get_buffer(f"{PREFIX}{name}_feedback"))
+        computed: dict[Place, Tensor] = {}
+
+        def matrix_of_derived(weight: Tensor) -> Tensor | None:
+            place = network.places.next()
+            if place is None:
+                return None
+            feedback = place[0]._buffers.get(f"{PREFIX}{_derived(place[1])}_feedback")
+            if feedback is not None and place not in computed:
+                computed[place] = self._matrix(weight, feedback)
+            return computed.get(place)
+
+        return FeedbackPass(matrices, matrix_of_derived)
+
+    def _matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
+        """What stands for `weight`, laid out in memory as it is."""
+        matrix = self.matrix(weight.detach(), feedback)
+        if matrix.stride() == weight.stride():
+            return matrix
+        return weight.new_empty_strided(weight.size(), weight.stride()).copy_(matrix)
 
     def kept_feedback(self, network: Network) -> dict[str, Kept]:
         """A number per weight, whatever the size of the network."""
@@ -82,15 +107,23 @@ class BackwardFeedback(LearningRule):
         return network.credit("rule", "after the last linear map")
 
 
-class FeedbackPass(Pass):
-    """A forward whose linear maps go back through `matrices` (`id` of a weight -> what stands for it)."""
+def _derived(index: int) -> str:
+    return f"derived{index}"
 
-    def __init__(self, matrices: dict[int, Tensor]) -> None:
-        self.matrices = matrices
+
+class FeedbackPass(Pass):
+    """A forward whose linear maps go back through other matrices.
+
+    `matrices` has what stands for a parameter, by its `id`; `of_derived` gives what stands for a weight that is
+    none, as the linear maps of such are made, or None.
+    """
+
+    def __init__(self, matrices: dict[int, Tensor], of_derived: Callable[[Tensor], Tensor | None]) -> None:
+        self.matrices, self.of_derived = matrices, of_derived
 
     def around(self) -> AbstractContextManager[object]:
         """The mode that catches the linear maps."""
-        return _Substitute(self.matrices)
+        return _Substitute(self.matrices, self.of_derived)
 
 
 class _Substitute(OperatorMode):
@@ -99,9 +132,9 @@ class _Substitute(OperatorMode):
     The weight gradient does not need W, so it stays exact, and nothing is computed twice.
     """
 
-    def __init__(self, matrices: dict[int, Tensor]) -> None:
+    def __init__(self, matrices: dict[int, Tensor], of_derived: Callable[[Tensor], Tensor | None]) -> None:
         super().__init__()
-        self.matrices = matrices
+        self.matrices, self.of_derived = matrices, of_derived
 
     @torch.compiler.disable  # the hooks on what autograd saves would be lost
     def linear_map(self, call: LinearMap) -> Tensor:
@@ -112,6 +145,8 @@ class _Substitute(OperatorMode):
         parameter = weight if weight._base is None else weight._base
         matrix = self.matrices.get(id(parameter))
         if matrix is None:
+            parameter, matrix = weight, self.of_derived(weight)
+        if matrix is None:
             return call.apply(call.input, weight, call.bias)
         if torch.is_autocast_enabled(weight.device.type):  # it would cast W to a copy that is not recognised
             dtype = torch.get_autocast_dtype(weight.device.type)
@@ -119,10 +154,6 @@ class _Substitute(OperatorMode):
             parameter = weight = weight.to(dtype)
         with _saved_as(matrix, parameter):
             return call.apply(call.input, weight, call.bias)
-
-
-def _aligned(matrix: Tensor, weight: Tensor) -> Tensor:
-    return torch.empty_like(weight, requires_grad=False).copy_(matrix)
 
 
 def _same_view(matrix: Tensor, view: Tensor, weight: Tensor) -> Tensor:

@@ -111,6 +111,31 @@ TIMM = {
     "xcit_nano_12_p8_224": 224,
 }
 
+SHALLOW = {"depth": 3}
+NARROW = {"depth": 3, "embed_dim": 192, "num_heads": 3}
+SHALLOW_STAGES = {"depths": (2, 2, 2, 2)}
+
+# Fewer or narrower layers of the same kinds, where a model would take most of the sweep's time.
+SMALLER: dict[str, dict[str, Any]] = {
+    "vit_tiny_patch16_224": SHALLOW,
+    "vit_srelpos_small_patch16_224": SHALLOW,
+    "deit_tiny_patch16_224": SHALLOW,
+    "eva02_tiny_patch14_224": SHALLOW,
+    "qwen3_vit_88m": SHALLOW,
+    "tnt_s_legacy_patch16_224": SHALLOW,
+    "xcit_nano_12_p8_224": SHALLOW,
+    "cait_xxs24_224": SHALLOW,
+    "beit_base_patch16_224": NARROW,
+    "naflexvit_base_patch16_gap": NARROW,
+    "samvit_base_patch16_224": {**NARROW, "global_attn_indexes": (2,)},
+    "sequencer2d_s": {"layers": (1, 1, 2, 1)},
+    "hiera_tiny_224": {"stages": (1, 1, 2, 1)},
+    "swin_tiny_patch4_window7_224": SHALLOW_STAGES,
+    "swinv2_tiny_window8_256": SHALLOW_STAGES,
+    "swinv2_cr_tiny_224": SHALLOW_STAGES,
+    "twins_svt_small": SHALLOW_STAGES,
+}
+
 TINY = {
     "vocab_size": 60,
     "hidden_size": 32,
@@ -191,7 +216,7 @@ class Architecture:
 def _timm(name: str, size: int) -> Architecture:
     return Architecture(
         f"timm {name}",
-        lambda: timm.create_model(name, num_classes=5),
+        lambda: timm.create_model(name, num_classes=5, **SMALLER.get(name, {})),
         lambda: torch.randn(2, 3, size, size),
     )
 

@@ -9,7 +9,7 @@ from grape_bench import UserError
 from grape_bench.network.attach import as_batch
 from grape_bench.network.find import find_blocks
 from grape_bench.network.trace import trace
-from tests.network.problems import BY_NAME, PROBLEMS, Problem, tanh_mlp
+from tests.network.problems import BY_NAME, PROBLEMS, Problem, loss_of, tanh_mlp
 
 
 def blocks_of(model, example, **options):
@@ -49,12 +49,69 @@ def test_a_module_beside_a_skip_connection_is_no_block():
 
 def test_globs_override_the_search():
     model = BY_NAME["vit"].model()
-    assert [block.name for block in blocks_of(model, torch.randn(2, 3, 32, 32), globs=["blocks.[02]"])] == [
-        "blocks.0",
-        "blocks.2",
-    ]
+    for glob, names in (("blocks.[02]", ["blocks.0", "blocks.2"]), ("blocks.*", ["blocks.0", "blocks.1", "blocks.2"])):
+        assert [block.name for block in blocks_of(model, torch.randn(2, 3, 32, 32), globs=[glob])] == names
     with pytest.raises(UserError, match=r"matches 'block\.\*'"):
         blocks_of(model, torch.randn(2, 3, 32, 32), globs=["block.*"])
+
+
+def test_a_cut_that_the_outputs_gradient_goes_around_is_refused_and_the_clean_ones_are_named():
+    model, x = BY_NAME["vit"].model(), torch.randn(2, 3, 32, 32)
+    with pytest.raises(UserError, match=r"cannot be cut at blocks\.2\.mlp\.fc1: .* way around") as refused:
+        blocks_of(model, x, globs=["blocks.0", "blocks.2.mlp.fc1"])
+    assert "blocks.0, blocks.1, blocks.2" in refused.value.allowed
+    assert "blocks=['layers.*']" in refused.value.hint
+
+
+def test_a_cut_inside_a_block_is_clean_together_with_the_blocks_own():
+    names = ["blocks.2.mlp.fc1", "blocks.2"]
+    blocks = blocks_of(BY_NAME["vit"].model(), torch.randn(2, 3, 32, 32), globs=names)
+    assert [block.name for block in blocks] == names
+
+
+class Streams(nn.Module):
+    """Two streams side by side; a block hands on both, and a third activation that goes nowhere."""
+
+    class Mix(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x, y):
+            x, y = x + self.a(y).tanh(), y + self.b(x).tanh()
+            return {"x": x, "unused": x * y, "y": y}
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.blocks = nn.Linear(4, 4), nn.ModuleList(self.Mix() for _ in range(3))
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        x, y = x, self.stem(x)
+        for block in self.blocks:
+            made = block(x, y)
+            x, y = made["x"], made["y"]
+        return self.head(torch.cat([x, y], 1))
+
+
+@pytest.mark.parametrize("options", [{}, {"globs": ["blocks.*"]}])
+def test_streams_side_by_side_are_cut_together(options):
+    names = [block.name for block in blocks_of(Streams(), torch.randn(2, 4), **options)]
+    assert names == [name for i in range(3) for name in (f"blocks.{i}", f"blocks.{i}[2]")]
+
+
+@pytest.mark.parametrize("rule", ["fa", "dfa", "grape"])
+def test_rules_train_streams_side_by_side(rule):
+    model, x = Streams(), torch.randn(2, 4)
+    expected = model(x)
+    net = gb.attach(model, rule, x)
+    found = model(x)
+    assert torch.equal(found, expected)
+    loss_of(found).backward()
+    assert all(p.grad is not None and p.grad.any() for p in model.parameters())
+    assert net.bp_fraction == (rule == "fa")
+    net.detach()
+    assert not any("grape_bench" in name for name in model.state_dict())
 
 
 def test_layer_granularity_cuts_inside_blocks_but_not_inside_attention():
@@ -80,6 +137,14 @@ def test_an_output_without_a_tensor_is_refused():
 
     with pytest.raises(UserError, match="has no tensor to score"):
         gb.attach(Words(), "dfa", torch.randn(2, 3))
+
+
+def test_parametrized_layers_are_layers():
+    parametrized = torch.nn.utils.parametrizations.weight_norm
+    model = nn.Sequential(
+        parametrized(nn.Linear(4, 4)), nn.Tanh(), parametrized(nn.Linear(4, 4)), nn.Tanh(), nn.Linear(4, 2)
+    )
+    assert [block.name for block in blocks_of(model, torch.randn(2, 4))] == ["1", "3"]
 
 
 def test_a_single_hidden_layer_is_one_block():

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from grape_bench.errors import UserError
 from grape_bench.network.attach import as_batch
 from grape_bench.network.find import find_blocks
 from grape_bench.network.network import Network
@@ -82,3 +83,68 @@ def test_tangents_of_a_linear_network_are_the_product_of_its_weights():
     net.run(dual, as_batch(torch.randn(3, 6)))
     expected = model[2].weight @ model[1].weight @ torch.ones(7)
     torch.testing.assert_close(dual.tangent, expected.expand(3, 4))
+
+
+class Square(torch.autograd.Function):
+    """Without a `jvp`, as many custom functions are."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.square().tanh()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        raise NotImplementedError
+
+
+class Hidden(torch.autograd.Function):
+    """Computes where autograd does not look, as a kernel of its own does."""
+
+    @staticmethod
+    def forward(x):
+        return torch.from_numpy(x.detach().numpy() ** 2)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+
+class Applied(torch.nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function.apply(x)
+
+
+def tangent_through(function):
+    layers = [torch.nn.Linear(6, 6), Applied(function), torch.nn.Linear(6, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3)]
+    model, batch = torch.nn.Sequential(*layers).double(), as_batch(torch.randn(4, 6, dtype=torch.float64))
+    traced = trace(model, batch)
+    net = Network(model, traced, find_blocks(model, traced, ["0"]))
+    net.use(make_rule("bp"))
+    dual = TangentPass(lambda block, output: torch.randn_like(output))
+    net.run(dual, batch)
+    return net, batch, dual
+
+
+def test_a_custom_function_without_a_jvp_is_the_operations_of_its_forward():
+    native = torch.autograd.Function.apply
+    net, batch, dual = tangent_through(Square)
+    with torch.no_grad():
+        ahead, behind = Shift(dual.directions, 1e-5), Shift(dual.directions, -1e-5)
+        net.run(ahead, batch)
+        net.run(behind, batch)
+    torch.testing.assert_close(dual.tangent, (ahead.logits - behind.logits) / 2e-5, rtol=1e-4, atol=1e-6)
+    assert torch.autograd.Function.apply == native
+
+
+def test_a_custom_function_that_hides_its_operations_is_refused():
+    with pytest.raises(UserError, match="without a forward-mode derivative: Hidden"):
+        tangent_through(Hidden)
