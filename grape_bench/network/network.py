@@ -178,6 +178,10 @@ class Network:
             self._generators[key] = torch.Generator(device).manual_seed(stream_seed(self.seed, stream))
         return self._generators[key]
 
+    def generators(self, device: torch.device) -> list[torch.Generator]:
+        """Those of the streams drawn from so far that are on `device`."""
+        return [generator for generator in self._generators.values() if generator.device == device]
+
     def reseed(self, seed: int) -> None:
         """Begin the rule's random streams anew, from `seed`."""
         self.seed, self._generators = seed, {}

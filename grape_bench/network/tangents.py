@@ -79,7 +79,8 @@ class _TwoProducts(OperatorMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__name__", "") in _RECURRENT:
-            with torch.backends.mkldnn.flags(enabled=False):  # oneDNN's has no forward derivative, PyTorch's own has
+            # Those of oneDNN and cuDNN have no forward derivative, PyTorch's own has.
+            with torch.backends.mkldnn.flags(enabled=False), _without_cudnn():
                 return func(*args, **(kwargs or {}))
         return super().__torch_function__(func, types, args, kwargs)
 
@@ -92,3 +93,14 @@ class _TwoProducts(OperatorMode):
         if tangent is None:
             return output
         return forward_ad.make_dual(output, call.apply(tangent, call.weight, None))
+
+
+@contextmanager
+def _without_cudnn() -> Iterator[None]:
+    """Its switch alone: `torch.backends.cudnn.flags` would reset the others too."""
+    enabled = torch.backends.cudnn.enabled
+    torch.backends.cudnn.enabled = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.enabled = enabled

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal, get_args
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -95,13 +96,16 @@ class GrAPE(DirectFeedback):
             feedback.copy_(self._agreed(self._moved(feedback, estimates.get(block.name))))
 
     def _moved(self, feedback: Tensor, estimate: Estimate | None) -> Tensor:
-        if estimate is None or not estimate.effects.any():  # nothing to follow: a head that starts at zero
+        if estimate is None:
             return feedback
         if self.update == "nlms":
-            return nlms_step(feedback, estimate)
-        step = self._step_size(feedback, estimate.samples)
-        gradient = cosine_gradient(feedback, estimate.matrix.to(feedback.dtype), self._cosine_axis)
-        return normalized(feedback - step * gradient, self._axis)
+            moved = nlms_step(feedback, estimate)
+        else:
+            step = self._step_size(feedback, estimate.samples)
+            gradient = cosine_gradient(feedback, estimate.matrix.to(feedback.dtype), self._cosine_axis)
+            moved = normalized(feedback - step * gradient, self._axis)
+        # Nothing to follow: a head that starts at zero. An `if` would wait for the GPU.
+        return torch.where(estimate.effects.any(), moved, feedback)
 
     def _agreed(self, feedback: Tensor) -> Tensor:
         """In data-parallel training the mean over the processes, each of which saw samples of its own."""

@@ -1,0 +1,191 @@
+"""A whole training step as one CUDA graph, which the GPU runs without waiting for Python."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, cuda
+
+from grape_bench.errors import UserError
+from grape_bench.network.attach import as_batch
+from grape_bench.network.cut import CutPass
+from grape_bench.network.parallel import backward_of, open_pass, require_cuda
+from grape_bench.network.passes import HeadPass, Pass
+from grape_bench.network.trees import map_tensors, tensors
+
+if TYPE_CHECKING:
+    from grape_bench.network.network import Network
+
+WARM_UP = 3
+"""Ordinary steps before a capture: they make the optimizer's state and what libraries set up at first use."""
+
+
+class CapturedStep:
+    """Training steps of `network` by replaying CUDA graphs; `step(inputs, targets)` returns the detached loss.
+
+    `inputs` are as `attach` takes them, `targets` any tree of tensors, `loss_of(output, targets)` a scalar. A call
+    is one step: zero_grad, forward, backward (on parallel streams where the rule allows), `optimizer.step`. The first
+    `WARM_UP` calls are ordinary steps, the next one is captured, all others replay it. There is a graph for each kind
+    of pass that the rule opens, so an anchored rule has two. What a rule does before its passes (GrAPE's refresh)
+    runs uncaptured, and so has to change tensors in place.
+
+    A graph holds addresses and numbers, not code. Fixed at the capture are: the shapes; settings and modes of the
+    model; which parameters are trained; numbers of the optimizer, a learning rate too unless it is a tensor on the
+    GPU. Python code in the model, the loss and hooks does not run at a replay; the network's counters do go on.
+    Raises UserError where the model is not on CUDA, or for a step, a batch or an optimizer that does not fit this.
+    """
+
+    def __init__(
+        self, network: Network, loss_of: Callable[[Any, Any], Tensor], optimizer: torch.optim.Optimizer
+    ) -> None:
+        require_cuda(network, "CapturedStep")
+        if any(not group.get("capturable", True) for group in optimizer.param_groups):
+            raise UserError(
+                f"{type(optimizer).__name__} counts its steps on the CPU",
+                hint=f"torch.optim.{type(optimizer).__name__}(..., capturable=True)",
+            )
+        self.network, self.loss_of, self.optimizer = network, loss_of, optimizer
+        self._static: Any = None  # inputs and targets at the addresses that the graphs read
+        self._ordinary: dict[Any, int] = {}
+        self._recordings: dict[Any, Recording] = {}
+        self._stream = cuda.Stream(network.device)
+        # Loading replaces the tensors that the graphs update.
+        optimizer.register_load_state_dict_post_hook(lambda _: self._recordings.clear())
+
+    def __call__(self, inputs: Any, targets: Any) -> Tensor:
+        """One training step; a loss of its own for every call."""
+        if torch.is_autocast_enabled(self.network.device.type):
+            raise UserError(
+                "weights cast outside of a graph would go stale in it",
+                hint="autocast within the model's forward, or model.to(torch.bfloat16)",
+            )
+        self._fill((as_batch(inputs), targets))
+        pass_ = open_pass(self.network, self._static[0])
+        kind = (kind_of(pass_), self.network.model.training)
+        if kind not in self._recordings:
+            self._ordinary[kind] = self._ordinary.get(kind, 0) + 1
+            if self._ordinary[kind] <= WARM_UP:
+                return self._aside(pass_)
+            self._recordings[kind] = self._capture(pass_)
+        return self._recordings[kind].replay(self.network, self.optimizer)
+
+    def _fill(self, given: Any) -> None:
+        """Copy a batch to where the graphs read it."""
+        form = _form(given)
+        if self._static is None:
+            device = self.network.device
+            self._static = map_tensors(lambda tensor: tensor.detach().to(device, copy=True), given)
+            self._form_at_first = form
+        elif form != self._form_at_first:
+            raise UserError(
+                f"a captured step takes batches of one form: {self._form_at_first}, not {form}",
+                hint="drop_last=True in the DataLoader, or an ordinary step for this batch",
+            )
+        else:
+            for static, tensor in zip(tensors(self._static), tensors(given), strict=True):
+                static.copy_(tensor, non_blocking=True)
+
+    def _aside(self, pass_: Pass) -> Tensor:
+        """An ordinary step on the stream of the captures."""
+        caller = cuda.current_stream(self.network.device)
+        self._stream.wait_stream(caller)
+        with cuda.stream(self._stream):
+            loss = self._take(pass_)
+        caller.wait_stream(self._stream)
+        return loss
+
+    def _take(self, pass_: Pass) -> Tensor:
+        batch, targets = self._static
+        self.optimizer.zero_grad(set_to_none=True)  # so that a graph has gradients of its own
+        loss = backward_of(self.network, pass_, batch, lambda output: self.loss_of(output, targets))
+        self.optimizer.step()
+        return loss
+
+    def _capture(self, pass_: Pass) -> Recording:
+        network, graph = self.network, cuda.CUDAGraph()
+        for generator in network.generators(network.device):
+            graph.register_generator_state(generator)
+        before = _counts(network)
+        try:
+            with cuda.graph(graph, stream=self._stream):
+                loss = self._take(pass_)
+            passes = tuple(now - then for now, then in zip(_counts(network), before, strict=True))
+        except RuntimeError as error:
+            self.optimizer.zero_grad(set_to_none=True)
+            raise UserError(
+                f"this step cannot be captured: {str(error).splitlines()[0]}",
+                allowed="no wait for the GPU (.item(), shapes from data), no loss of an earlier step kept alive",
+                hint="parallel_backward(network, batch, loss_of), which runs the same step uncaptured",
+            ) from error
+        finally:  # the hooks have counted, but nothing has been computed yet
+            network.backward_passes, network.hidden_block_passes = before
+        gradients = [(p, p.grad) for group in self.optimizer.param_groups for p in group["params"]]
+        return Recording(graph, loss, gradients, passes, _numbers(self.optimizer, network.device))
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A captured step: its graph, and what the graph writes to; `passes` is what it adds to the network's counts."""
+
+    graph: cuda.CUDAGraph
+    loss: Tensor
+    gradients: list[tuple[Tensor, Tensor | None]]
+    passes: tuple[int, ...]
+    numbers: list[dict[str, Any]]
+
+    def replay(self, network: Network, optimizer: torch.optim.Optimizer) -> Tensor:
+        """Take the step; raises UserError where the optimizer has other numbers than the graph."""
+        numbers = _numbers(optimizer, network.device)
+        if numbers != self.numbers:
+            raise UserError(
+                f"the optimizer's settings are no longer those of the captured step: {numbers}, not {self.numbers}",
+                hint='lr=torch.tensor(1e-3, device="cuda"), which schedulers change in place',
+            )
+        for parameter, gradient in self.gradients:
+            if parameter.grad is not gradient:  # another graph's, or none after a zero_grad
+                parameter.grad = gradient
+        self.graph.replay()
+        network.backward_passes += self.passes[0]
+        network.hidden_block_passes += self.passes[1]
+        return self.loss.clone()
+
+
+def kind_of(pass_: Pass) -> Any:
+    """What tells passes apart that need a graph each; raises UserError for one that is made anew for each batch."""
+    if type(pass_) in (Pass, HeadPass):
+        return type(pass_)
+    if type(pass_) is CutPass and inspect.ismethod(pass_.signal):
+        return pass_.signal
+    raise UserError(
+        f"a {type(pass_).__name__} holds what was made for one batch, which a graph would repeat",
+        allowed="bp, head-only, direct feedback with a method as its signal, and these with anchors",
+    )
+
+
+def _counts(network: Network) -> tuple[int, int]:
+    return network.backward_passes, network.hidden_block_passes
+
+
+def _form(tree: Any) -> Any:
+    """`tree` with the shape and type of every tensor in its place."""
+
+    def described(tensor: Tensor) -> Any:
+        return tuple(tensor.shape), tensor.dtype
+
+    return map_tensors(described, tree)
+
+
+def _numbers(optimizer: torch.optim.Optimizer, device: torch.device) -> list[dict[str, Any]]:
+    """The optimizer's settings that a graph holds as numbers: all but tensors on its own device."""
+    return [
+        {
+            name: value.item() if isinstance(value, Tensor) else value
+            for name, value in group.items()
+            if name != "params" and not (isinstance(value, Tensor) and value.device == device)
+        }
+        for group in optimizer.param_groups
+    ]

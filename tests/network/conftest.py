@@ -1,0 +1,16 @@
+import pytest
+
+from grape_bench.network import captured, parallel
+from tests.network.fake_cuda import FakeCuda
+
+
+@pytest.fixture
+def fake_cuda(monkeypatch):
+    """Streams and graphs on the CPU, in the place of CUDA's."""
+    fake = FakeCuda()
+    for module in (parallel, captured):
+        monkeypatch.setattr(module, "cuda", fake)
+        monkeypatch.setattr(module, "require_cuda", lambda network, what: None)
+    parallel.side_streams.cache_clear()
+    yield fake
+    parallel.side_streams.cache_clear()

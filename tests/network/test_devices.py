@@ -1,0 +1,103 @@
+"""What a GPU would mind: tensors of two devices in one operation, and steps that wait for a number from it."""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import grape_bench as gb
+from grape_bench.network.network import Network
+from grape_bench.rules.grape import GrAPE
+from tests.network.problems import BY_NAME, loss_of
+
+RULES = ["bp", "fa", "dfa", "head-only", GrAPE(refresh=1, estimator="joint"), GrAPE(refresh=1, update="nlms")]
+NAMES = ["bp", "fa", "dfa", "head-only", "grape-joint", "grape-nlms"]
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses to hand a computed number to Python."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten._local_scalar_dense.default and args[0].dtype != torch.int64:  # drawn on the CPU
+            raise AssertionError("a step waits for the device")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=NAMES)
+def test_a_step_never_waits_for_a_number(rule):
+    problem = BY_NAME["vit"]
+    model, batch = problem.model().train(), problem.batch()
+    gb.attach(model, rule, batch)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    with NoWaiting():
+        loss_of(model(batch)).backward()
+        optimizer.step()
+
+
+# Fakes have no numbers, as fa's scales and the turns of GrAPE's default estimator are.
+@pytest.mark.parametrize(
+    "rule", ["bp", "dfa", "head-only", GrAPE(refresh=1, estimator="joint")], ids=lambda rule: str(rule)[:9]
+)
+def test_attaching_and_the_forward_stay_on_the_models_device(rule, monkeypatch):
+    """Fake tensors: shapes and devices without a GPU; two devices in one operation raise an error."""
+
+    def generator(network, stream, device="cpu"):
+        return torch.default_generator if torch.device(device).type == "cpu" else None  # a GPU's needs one
+
+    monkeypatch.setattr(Network, "generator", generator)
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices: nullcontext())
+    with FakeTensorMode():
+        with torch.device("cuda"):
+            model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), *_mlp())
+            inputs = torch.randn(8, 3, 6, 6)
+        net = gb.attach(model.train(), rule, inputs)
+        output = model(inputs)
+        assert output.device.type == "cuda"
+        assert {buffer.device.type for buffer in model.buffers()} == {"cuda"}
+        if rule == "dfa":
+            for block in net.blocks:
+                hidden = torch.empty(8, *block.shape, device="cuda")
+                assert net.rule.signal(block.at(hidden), output.detach()).device.type == "cuda"
+
+
+def _mlp():
+    return nn.Flatten(), nn.Linear(64, 5), nn.Tanh(), nn.Linear(5, 5), nn.Tanh(), nn.Linear(5, 3)
+
+
+class CuDNNSwitch(TorchDispatchMode):
+    """Notes how it stands whenever a recurrent layer of PyTorch's own computes a gate."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if "sigmoid" in str(func):
+            self.seen.append(torch.backends.cudnn.enabled)
+        return func(*args, **(kwargs or {}))
+
+
+class Reader(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.LSTM(5, 5, batch_first=True) for _ in range(2))
+        self.head = nn.Linear(5, 3)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x, _ = layer(x)
+        return self.head(x[:, -1])
+
+
+def test_recurrent_layers_carry_tangents_without_cudnn_whose_switch_is_put_back():
+    """cuDNN's recurrent layers have no forward derivative; PyTorch's own take over while a tangent passes."""
+    model = Reader().train()
+    gb.attach(model, GrAPE(refresh=1), torch.randn(4, 6, 5))
+    with CuDNNSwitch() as switch:
+        model(torch.randn(4, 6, 5))
+    assert switch.seen
+    assert not any(switch.seen)
+    assert torch.backends.cudnn.enabled
