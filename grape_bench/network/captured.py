@@ -52,17 +52,13 @@ class CapturedStep:
         self._static: Any = None  # inputs and targets at the addresses that the graphs read
         self._ordinary: dict[Any, int] = {}
         self._recordings: dict[Any, Recording] = {}
+        self._numbers: list[dict[str, Any]] = []  # the optimizer's, in the recordings
         self._stream = cuda.Stream(network.device)
-        # Loading replaces the tensors that the graphs update.
-        optimizer.register_load_state_dict_post_hook(lambda _: self._recordings.clear())
+        optimizer.register_load_state_dict_post_hook(self._begin_anew)
 
     def __call__(self, inputs: Any, targets: Any) -> Tensor:
         """One training step; a loss of its own for every call."""
-        if torch.is_autocast_enabled(self.network.device.type):
-            raise UserError(
-                "weights cast outside of a graph would go stale in it",
-                hint="autocast within the model's forward, or model.to(torch.bfloat16)",
-            )
+        self._check_settings()
         self._fill((as_batch(inputs), targets))
         pass_ = open_pass(self.network, self._static[0])
         kind = (kind_of(pass_), self.network.model.training)
@@ -71,7 +67,26 @@ class CapturedStep:
             if self._ordinary[kind] <= WARM_UP:
                 return self._aside(pass_)
             self._recordings[kind] = self._capture(pass_)
-        return self._recordings[kind].replay(self.network, self.optimizer)
+        return self._recordings[kind].replay(self.network)
+
+    def _check_settings(self) -> None:
+        if torch.is_autocast_enabled(self.network.device.type):
+            raise UserError(
+                "weights cast outside of a graph would go stale in it",
+                hint="autocast within the model's forward, or model.to(torch.bfloat16)",
+            )
+        numbers = _numbers(self.optimizer, self.network.device)
+        if self._recordings and numbers != self._numbers:
+            raise UserError(
+                f"the optimizer's settings are no longer those of the captured step: {numbers}, not {self._numbers}",
+                hint='lr=torch.tensor(1e-3, device="cuda"), which schedulers change in place',
+            )
+        self._numbers = numbers
+
+    def _begin_anew(self, _: torch.optim.Optimizer) -> None:
+        """After the optimizer has loaded a state, in other tensors than those that the graphs update."""
+        self._ordinary.clear()
+        self._recordings.clear()
 
     def _fill(self, given: Any) -> None:
         """Copy a batch to where the graphs read it."""
@@ -111,7 +126,8 @@ class CapturedStep:
             graph.register_generator_state(generator)
         before = _counts(network)
         try:
-            with cuda.graph(graph, stream=self._stream):
+            # Other threads, as a data loader's that pins memory, may go on with what a capture forbids.
+            with cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 loss = self._take(pass_)
             passes = tuple(now - then for now, then in zip(_counts(network), before, strict=True))
         except RuntimeError as error:
@@ -124,7 +140,7 @@ class CapturedStep:
         finally:  # the hooks have counted, but nothing has been computed yet
             network.backward_passes, network.hidden_block_passes = before
         gradients = [(p, p.grad) for group in self.optimizer.param_groups for p in group["params"]]
-        return Recording(graph, loss, gradients, passes, _numbers(self.optimizer, network.device))
+        return Recording(graph, loss, gradients, passes)
 
 
 @dataclass(frozen=True)
@@ -135,16 +151,9 @@ class Recording:
     loss: Tensor
     gradients: list[tuple[Tensor, Tensor | None]]
     passes: tuple[int, ...]
-    numbers: list[dict[str, Any]]
 
-    def replay(self, network: Network, optimizer: torch.optim.Optimizer) -> Tensor:
-        """Take the step; raises UserError where the optimizer has other numbers than the graph."""
-        numbers = _numbers(optimizer, network.device)
-        if numbers != self.numbers:
-            raise UserError(
-                f"the optimizer's settings are no longer those of the captured step: {numbers}, not {self.numbers}",
-                hint='lr=torch.tensor(1e-3, device="cuda"), which schedulers change in place',
-            )
+    def replay(self, network: Network) -> Tensor:
+        """Take the step."""
         for parameter, gradient in self.gradients:
             if parameter.grad is not gradient:  # another graph's, or none after a zero_grad
                 parameter.grad = gradient

@@ -110,7 +110,7 @@ class FakeCuda(SimpleNamespace):
         yield
 
     @contextmanager
-    def graph(self, graph, stream) -> Iterator[None]:
+    def graph(self, graph, stream, capture_error_mode) -> Iterator[None]:
         recorder = Recorder(graph)
         with self.stream(stream), torch.random.fork_rng(devices=[]), recorder:
             yield

@@ -7,7 +7,7 @@ import weakref
 import pytest
 import torch
 from torch import nn
-from torch.autograd.graph import saved_tensors_hooks
+from torch.autograd.graph import get_gradient_edge, saved_tensors_hooks
 
 import grape_bench as gb
 from grape_bench.network import parallel
@@ -147,6 +147,35 @@ def test_saved_activations_live_until_the_streams_are_joined_and_no_longer(fake_
         assert alive
         assert all(alive)
         assert not any(held() for held in saved)
+    finally:
+        gc.enable()
+
+
+def test_no_gradient_accumulator_is_left_after_attaching_or_a_step(fake_cuda):
+    """It would keep the stream that it was made on, and a capture would stumble over it."""
+    model, batch = tanh_mlp(), as_batch(torch.randn(8, 6))
+
+    kept = []  # until the forward's graph holds them
+
+    def mark(*_):
+        kept.extend(get_gradient_edge(parameter).node for parameter in model.parameters())
+        for node in kept:
+            node.metadata["seen"] = True
+
+    def marked():
+        kept.clear()
+        return ["seen" in get_gradient_edge(parameter).node.metadata for parameter in model.parameters()]
+
+    gc.disable()
+    try:
+        model.register_forward_pre_hook(mark)
+        net = gb.attach(model, "dfa", batch[0])
+        assert not any(marked())
+        parallel_backward(net, batch, loss_of)
+        assert not any(marked())
+        held = loss_of(model(*batch[0]))
+        assert all(marked())  # while its loss is held, a graph keeps them
+        del held
     finally:
         gc.enable()
 
