@@ -7,7 +7,7 @@ from pathlib import Path
 
 from grape_bench.execute.outcome import stderr_tail
 from grape_bench.plan.job import rule_label
-from grape_bench.track.record import Record
+from grape_bench.track.record import STDERR, Record
 
 _TRIES = {
     "oom": "fewer --slots, or a smaller model or batch size with --set {task}.batch_size=N",
@@ -45,7 +45,13 @@ def _message(group: Sequence[Record], folder: Path) -> str:
         key = f"{first['task']}.rule.{rule_label(first['rule'])}.lr"
         return "\n".join([*lines, f"  try: a lower learning rate, --set {key}={rate:g}"])
     lines.append(f"  in: {folder / first['name']}")
-    tail = stderr_tail(folder / first["name"])
+    slurm = first["environment"].get("slurm", {})
+    if slurm:
+        lines += [f"  Slurm job {slurm['job']} ({slurm['state']}):", f"    {slurm['stdout']}", f"    {slurm['stderr']}"]
+    file = folder / first["name"] / STDERR
+    if slurm and not stderr_tail(file):
+        file = Path(slurm["stderr"])  # of a job that ended before it had a file of its own
+    tail = stderr_tail(file)
     if tail:
-        lines += ["  stderr.txt ends with:", *(f"    {line}" for line in tail.splitlines())]
+        lines += [f"  {file.name} ends with:", *(f"    {line}" for line in tail.splitlines())]
     return "\n".join([*lines, "  try: " + _TRIES[first["status"]].format(task=first["task"])])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,6 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from grape_bench.execute.sweep import Request
+    from grape_bench.plan.cluster import Cluster
     from grape_bench.plan.expand import Plan
     from grape_bench.track.mirror import Mirror
     from grape_bench.track.record import Record
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 _OPTIONS = (
     click.option("--slots", type=click.IntRange(min=1), help="Jobs at once [default: one per GPU, else per core]."),
     click.option("--executor", default="local", show_default=True, help="Where the jobs run."),
+    click.option("--shard", metavar="I/N", help="Only part I of N of the jobs; `grape-bench merge` joins the parts."),
+    click.option("--cluster", type=click.Path(path_type=Path), metavar="FILE", help="What a job asks of a cluster."),
+    click.option("--array-parallelism", type=click.IntRange(min=1), metavar="N", help="Jobs at once on Slurm."),
     click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="S", help="Seconds per job."),
     click.option("--fresh", is_flag=True, help="Run every job again, also those that are done."),
 )
@@ -30,7 +35,7 @@ class Terminated(KeyboardInterrupt):
 
 
 def executing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give `command` the parameters slots, executor, time_limit and fresh."""
+    """Give `command` the parameters of `request_of`."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -40,10 +45,24 @@ def request_of(plan: Plan, folder: Path, given: dict[str, Any]) -> Request:
     """`plan` run into `folder`, as the values of these parameters say."""
     from grape_bench.execute.executor import EXECUTORS, Options
     from grape_bench.execute.sweep import Request
+    from grape_bench.plan.shard import Shard
 
     EXECUTORS.get(given["executor"])
-    options = Options(slots=given["slots"], time_limit_s=given["time_limit"])
+    if given["shard"]:
+        shard = Shard.parse(given["shard"])
+        plan, folder = replace(plan, jobs=shard.of(plan.jobs)), folder.with_name(shard.folder(folder.name))
+    cluster = _cluster(plan.suite.cluster, given["cluster"], given["array_parallelism"])
+    options = Options(slots=given["slots"], time_limit_s=given["time_limit"], cluster=cluster)
     return Request(plan, folder, given["executor"], options, given["fresh"])
+
+
+def _cluster(suite: Cluster, file: Path | None, at_once: int | None) -> Cluster:
+    """What the suite asks for, with the file's settings and then the command line's in their place."""
+    from grape_bench.plan.cluster import Cluster, Slurm
+    from grape_bench.plan.read import read_cluster
+
+    asked = suite.updated(read_cluster(file)) if file else suite
+    return asked.updated(Cluster(slurm=Slurm(array_parallelism=at_once))) if at_once else asked
 
 
 def mirror_of(uri: str) -> Mirror | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+from grape_bench.plan.cluster import Cluster
 from grape_bench.plan.job import Job
 from grape_bench.registry import Registry
 from grape_bench.track.record import Record
@@ -21,6 +22,7 @@ class Options:
 
     slots: int | None = None  # None: one per visible GPU, or per core where there is none
     time_limit_s: float | None = None  # per job
+    cluster: Cluster = field(default_factory=Cluster)  # what a job asks of one
     trainer: str = TRAINER  # module with `run(job, on_epoch)`, `check(job)` and `gpu_count()`
 
 
@@ -83,5 +85,12 @@ class ReportsEnds(Protocol):
         """As in Display."""
 
 
-EXECUTORS: Registry[type] = Registry("executor", {"local": "grape_bench.execute.local:Local"})
+EXECUTORS: Registry[type] = Registry(
+    "executor",
+    {
+        "local": "grape_bench.execute.local:Local",
+        "slurm": "grape_bench.execute.slurm:Slurm",
+        "ray": "grape_bench.execute.ray:Ray",
+    },
+)
 """Called as `executor(options, jobs)`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections import deque
@@ -18,6 +17,7 @@ from grape_bench.execute.outcome import record_of_the_dead
 from grape_bench.execute.pool import Pool
 from grape_bench.execute.preflight import preflight
 from grape_bench.execute.preload import preload
+from grape_bench.execute.progress import read_progress
 from grape_bench.execute.resume import own_record
 from grape_bench.execute.worker import PROGRESS
 from grape_bench.plan.job import Job
@@ -82,7 +82,7 @@ class Local:
                     free.append(ended.slot)
                     display.ended(self._record(ended, code, folder))
                 self._stop_late()
-                display.progressed(self._progress(folder))
+                display.progressed(read_progress([running.job for running in self._running.values()], folder))
         finally:
             self._end_all()
 
@@ -124,16 +124,6 @@ class Local:
             if limit and not running.timed_out and time.monotonic() - running.since > limit:
                 running.timed_out = True
                 self._pool.kill(key)
-
-    def _progress(self, folder: Path) -> dict[str, dict[str, Any]]:
-        found = {}
-        for key, running in self._running.items():
-            try:
-                text = (folder / running.job.name / PROGRESS).read_text(encoding="utf-8")
-            except FileNotFoundError:
-                continue  # still in its first epoch
-            found[key] = json.loads(text)
-        return found
 
 
 def work(arguments: dict[str, Any]) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 from grape_bench.errors import UserError
 from grape_bench.execute.pool import Pool
+from grape_bench.execute.preload import preload
 from grape_bench.plan.job import Job
 
 
@@ -37,6 +38,15 @@ def preflight(pool: Pool, jobs: Sequence[Job], trainer: str) -> int:
     if isinstance(content, UserError):
         raise content
     return content
+
+
+def check_apart(jobs: Sequence[Job], trainer: str) -> None:
+    """The same in a process that ends with the check, for executors whose jobs run on other machines."""
+    pool = Pool(preload(jobs, trainer))
+    try:
+        preflight(pool, jobs, trainer)
+    finally:
+        pool.close()
 
 
 def check(arguments: dict[str, Any]) -> int:

@@ -80,7 +80,7 @@ def _go(request: Request, executor: Executor | None, display: Display, mirror: M
             display.closed()
             if mirror:
                 complete = len(telling.records) == len(pending)
-                mirror.close(complete=complete, wait_s=120 if complete else 15)
+                mirror.close(complete=complete, patience_s=30 if complete else 10)
     except OSError as error:
         if error.errno not in _REFUSALS:
             raise

@@ -20,6 +20,7 @@ from typing import Any
 
 from grape_bench.errors import UserError
 from grape_bench.execute.executor import TRAINER
+from grape_bench.execute.forkserver import die_with_parent
 from grape_bench.execute.manifest import read_manifest
 from grape_bench.plan.job import Job
 from grape_bench.track.environment import core_count, environment
@@ -35,7 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("job_id")
     parser.add_argument("--threads", type=int, default=core_count(), help="CPU threads of this job")
     parser.add_argument("--trainer", default=TRAINER, help="module that runs a job")
+    parser.add_argument("--end-with-parent", action="store_true", help="never outlive the process that started this")
     given = parser.parse_args(arguments)
+    if given.end_with_parent:
+        die_with_parent()
     manifest = read_manifest(given.manifest)
     job = manifest.job(given.job_id)
     folder = given.manifest.parent / job.name

@@ -67,7 +67,7 @@ def _targets(document: dict[str, Any], path: list[str], where: str) -> list[tupl
         return [(task, rest) for task in (tasks if first == "task" else [names[first]])]
     if first == "rule" and len(rest) < 2:
         raise UserError("no rule and key after 'rule'", where=where, hint="--set rule.dfa.lr=0.001")
-    top = ("name", "version", "rules", "seeds", "rule", "tuning")
+    top = ("name", "version", "rules", "seeds", "rule", "tuning", "cluster")
     if first not in top:
         raise unknown("key", first, ["task", *names, *top], where=where, hint=GRAMMAR)
     return [(document, path)]

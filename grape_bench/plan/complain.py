@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from grape_bench.errors import UserError, unknown
+from grape_bench.plan.cluster import Cluster, Ray, Slurm
 from grape_bench.plan.suite import Axis, Optimizer, Suite, Task, Tuning
 
 _TABLES: dict[str, type[BaseModel]] = {
@@ -16,6 +17,9 @@ _TABLES: dict[str, type[BaseModel]] = {
     "optimizer": Optimizer,
     "tuning": Tuning,
     "space": Axis,
+    "cluster": Cluster,
+    "slurm": Slurm,
+    "ray": Ray,
 }
 _EXAMPLES = {
     "version": 'version = "1.0"',
@@ -36,12 +40,12 @@ _WORDS = {
 }
 
 
-def complain(error: ValidationError, document: dict[str, Any], where: str) -> UserError:
-    """The first thing that is wrong, with its place; the others show once it is mended."""
+def complain(error: ValidationError, document: dict[str, Any], where: str, top: type[BaseModel] = Suite) -> UserError:
+    """The first thing that is wrong, with its place; the others show once it is mended. `top` is the file's schema."""
     # A misspelt key is also a missing one: the first of the two tells more.
     details = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     place = _place(details["loc"], document)
-    return _translate(details, where=f"{where}: {place}" if place else where)
+    return _translate(details, f"{where}: {place}" if place else where, top)
 
 
 def _place(loc: Sequence[int | str], document: dict[str, Any]) -> str:
@@ -55,13 +59,13 @@ def _place(loc: Sequence[int | str], document: dict[str, Any]) -> str:
     return ".".join(map(str, loc))
 
 
-def _translate(details: ErrorDetails, where: str) -> UserError:
+def _translate(details: ErrorDetails, where: str, top: type[BaseModel]) -> UserError:
     kind, loc, value = details["type"], details["loc"], details["input"]
     key = str(loc[-1]) if loc else ""
     context: dict[str, Any] = details.get("ctx") or {}
     example = _EXAMPLES.get(key, "")
     if kind == "extra_forbidden":
-        return unknown("key", key, _keys(loc), where=where.removesuffix(key).rstrip(".: "))
+        return unknown("key", key, _keys(loc, top), where=where.removesuffix(key).rstrip(".: "))
     if kind == "missing":
         return UserError(f"{key!r} is missing", where=where, hint=example)
     if kind == "literal_error":
@@ -79,10 +83,10 @@ def _translate(details: ErrorDetails, where: str) -> UserError:
     return UserError(f"{message}, not {value!r}", where=where, hint=example)
 
 
-def _keys(loc: Sequence[int | str]) -> list[str]:
+def _keys(loc: Sequence[int | str], top: type[BaseModel]) -> list[str]:
     """The keys of the table in which the last part of `loc` stands."""
     if loc[:2] == ("tuning", "rule"):
         return list(Axis.model_fields)
     tables = [_TABLES[part] for part in loc[:-1] if isinstance(part, str) and part in _TABLES]
-    fields = (tables[-1] if tables else Suite).model_fields
+    fields = (tables[-1] if tables else top).model_fields
     return [field.alias or name for name, field in fields.items()]

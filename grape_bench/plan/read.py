@@ -1,4 +1,4 @@
-"""Read and check a suite; every mistake in it becomes one UserError."""
+"""Read and check a suite, or what is asked of a cluster; every mistake becomes one UserError."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from grape_bench.errors import UserError
 from grape_bench.plan.choices import Choices
+from grape_bench.plan.cluster import Cluster
 from grape_bench.plan.complain import complain
 from grape_bench.plan.names import check_names
 from grape_bench.plan.suite import Suite
@@ -29,6 +30,15 @@ def read_suite(path: Path, choices: Choices = NO_CHOICES) -> Suite:
         raise complain(error, document, where) from error
     check_names(suite, where)
     return suite
+
+
+def read_cluster(path: Path) -> Cluster:
+    """What the file `path` asks of a cluster; raises UserError for whatever is wrong with it."""
+    document = _parse(path)
+    try:
+        return Cluster.model_validate(document)
+    except ValidationError as error:
+        raise complain(error, document, str(path), Cluster) from error
 
 
 def _parse(path: Path) -> dict[str, Any]:

@@ -4,28 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
 
-# Names become folders, MLflow names and the first part of `--set NAME.KEY`: hence no dots, spaces, slashes.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Settings = dict[str, JsonValue]
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
+from grape_bench.plan.cluster import Cluster
+from grape_bench.plan.part import Count, Fraction, Name, NotNegative, Part, Positive, Settings, Version
 
 DIMENSIONS = 6  # of a search, at most
 TUNING_SEED = 1_000_000  # of the first trial; a suite's own seeds stay below it
 
 # In [rule.NAME] these change the optimizer for that rule; everything else goes to the rule itself.
 OPTIMIZER_OVERRIDES = ("lr", "weight_decay", "momentum", "betas")
-
-
-class Part(BaseModel):
-    """A table of the file: unknown keys and wrong types are errors, never guessed around."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
 
 
 class Optimizer(Part):
@@ -124,3 +112,4 @@ class Suite(Part):
     tasks: Annotated[list[Task], Field(alias="task", min_length=1)]
     rule: dict[str, Settings] = {}
     tuning: Tuning | None = None
+    cluster: Cluster = Cluster()

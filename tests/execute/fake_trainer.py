@@ -92,6 +92,14 @@ def count(job: Job) -> dict[str, Any]:
     return MEASURED
 
 
+def wait(job: Job) -> dict[str, Any]:
+    until = Path(str(job.model_args["until"]))
+    until.with_name(f"{job.task}.pid").write_text(str(os.getpid()))
+    while not until.exists():
+        time.sleep(0.1)
+    return count(job)
+
+
 def threads(job: Job) -> dict[str, Any]:
     import torch
 
@@ -115,6 +123,7 @@ ACTS: dict[str, Callable[[Job], dict[str, Any]]] = {
     "segfault": segfault,
     "vanish": vanish,
     "hang": hang,
+    "wait": wait,
     "crash-once": crash_once,
     "count": count,
     "threads": threads,

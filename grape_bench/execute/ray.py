@@ -1,0 +1,182 @@
+"""Run jobs as tasks of a Ray cluster, each with its share of a node's CPUs and GPUs."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from grape_bench.errors import UserError
+from grape_bench.execute.command import time_limit_s, worker_command
+from grape_bench.execute.executor import Options, ReportsEnds
+from grape_bench.execute.outcome import record_of_the_dead, write_outcome
+from grape_bench.execute.preflight import check_apart
+from grape_bench.execute.progress import read_progress
+from grape_bench.execute.resume import own_record
+from grape_bench.plan.job import Job
+from grape_bench.track.record import RECORD, STDERR, Record, now
+
+_TICK_S = 0.5
+_NODES_LOST = 3  # so many times a job is begun again because its node has gone
+_GRACE_S = 15.0
+
+
+@dataclass
+class _Task:
+    job: Job
+    since: str
+    running: bool = False
+    nodes_lost: int = 0
+
+
+class Ray:
+    """The executor `ray`."""
+
+    def __init__(self, options: Options, jobs: Sequence[Job]) -> None:
+        self.options = options
+        self._tasks: dict[Any, _Task] = {}  # by Ray's reference to its result
+
+    def __enter__(self) -> Ray:
+        try:
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            import ray
+        except ImportError as error:
+            hint = "pip install 'grape-bench[ray]'"
+            raise UserError("ray is not installed", where="--executor ray", hint=hint) from error
+        self._ray = ray
+        try:
+            ray.init(self.options.cluster.ray.address, log_to_driver=False, logging_level=logging.ERROR)
+        except ConnectionError as error:
+            hint = "ray start --head, or leave ray.address out for a cluster on this machine alone"
+            raise UserError(f"no Ray cluster: {error}", where="ray.address", hint=hint) from error
+        self._remote = ray.remote(max_retries=0, **self._needs())(run_command)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end_all()
+        self._ray.shutdown()
+
+    def check(self, jobs: Sequence[Job]) -> None:
+        """As in Executor; on this machine, which has the cluster's files."""
+        if self.slots() == 0:
+            cluster = self.options.cluster
+            what = f"no node has {cluster.cpus} CPUs and {cluster.gpus:g} GPUs for a job, and the memory it asks for"
+            raise UserError(what, where="--executor ray", hint="ray status shows what there is")
+        check_apart(jobs, self.options.trainer)
+
+    def slots(self) -> int:
+        """As in Executor."""
+        return sum(self._fits(node["Resources"]) for node in self._ray.nodes() if node["Alive"])
+
+    def hold(self, descriptor: int) -> None:
+        """Nothing: Ray ends the tasks when this process does."""
+
+    def run(self, jobs: Sequence[Job], folder: Path, display: ReportsEnds) -> None:
+        """As in Executor."""
+        for job in jobs:
+            self._start(_Task(job, now()), folder)
+        while self._tasks:
+            ready, _ = self._ray.wait(list(self._tasks), timeout=_TICK_S)
+            running = self._running(folder, display)
+            for reference in ready:
+                task = self._tasks.pop(reference)
+                record = self._ended(task, reference, folder)
+                if record:
+                    if not task.running:
+                        display.started(task.job)
+                    display.ended(record)
+            display.progressed(read_progress(running, folder))
+
+    def _start(self, task: _Task, folder: Path) -> None:
+        place = folder / task.job.name
+        place.mkdir(exist_ok=True)
+        for name in (RECORD, STDERR):  # the latter shows that the job has begun
+            (place / name).unlink(missing_ok=True)
+        command = worker_command(task.job, folder, self.options)
+        self._tasks[self._remote.remote([*command, "--end-with-parent"], time_limit_s(self.options))] = task
+
+    def _running(self, folder: Path, display: ReportsEnds) -> list[Job]:
+        for task in self._tasks.values():
+            if not task.running and (folder / task.job.name / STDERR).is_file():
+                task.running, task.since = True, now()
+                display.started(task.job)
+        return [task.job for task in self._tasks.values() if task.running]
+
+    def _ended(self, task: _Task, reference: Any, folder: Path) -> Record | None:
+        """The record of a task that is over; None where it has to begin again on another node."""
+        errors = self._ray.exceptions
+        try:
+            code, timed_out = self._ray.get(reference)
+        except errors.OutOfMemoryError as error:
+            outcome = {"status": "oom", "reason": f"Ray: {_first_line(error)}"}
+        except errors.RayError as error:
+            if task.nodes_lost < _NODES_LOST and own_record(task.job, folder) is None:
+                task.nodes_lost += 1
+                self._start(task, folder)
+                return None
+            outcome = {"status": "crashed", "reason": f"Ray: {_first_line(error)}"}
+        else:
+            limit = time_limit_s(self.options) if timed_out else None
+            return own_record(task.job, folder) or record_of_the_dead(
+                task.job, folder, code=code, started=task.since, time_limit_s=limit
+            )
+        return own_record(task.job, folder) or write_outcome(task.job, folder, outcome, started=task.since, about={})
+
+    def _end_all(self) -> None:
+        """After an interruption: no job goes on when the command has ended."""
+        left = list(self._tasks)
+        for force in (False, True):
+            for reference in left:
+                self._ray.cancel(reference, force=force)
+            if left:
+                _, left = self._ray.wait(left, num_returns=len(left), timeout=_GRACE_S)
+        self._tasks.clear()
+
+    def _needs(self) -> dict[str, Any]:
+        """What a task asks Ray for."""
+        cluster = self.options.cluster
+        memory = {"memory": int(cluster.memory_gb * 2**30)} if cluster.memory_gb else {}
+        return {"num_cpus": cluster.cpus, "num_gpus": cluster.gpus, "resources": cluster.ray.resources, **memory}
+
+    def _fits(self, resources: dict[str, float]) -> int:
+        """How many jobs a node with these resources can have at once."""
+        needs = self._needs()
+        wanted = {"CPU": needs["num_cpus"], "GPU": needs["num_gpus"], "memory": needs.get("memory", 0)}
+        wanted |= needs["resources"]
+        return min(int(resources.get(name, 0) / amount) for name, amount in wanted.items() if amount)
+
+
+def run_command(command: list[str], limit_s: float | None) -> tuple[int, bool]:
+    """On a node: the exit code of `command` (minus a signal's number), and whether it was ended for being late.
+
+    Nothing that it has started is left behind, however this ends.
+    """
+    process = subprocess.Popen(command, start_new_session=True)
+    end = time.monotonic() + (math.inf if limit_s is None else limit_s)
+    try:
+        while time.monotonic() < end:
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(_TICK_S), False  # not for ever: Ray's cancelling does not wake a system call
+        return -signal.SIGKILL, True
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,210 @@
+"""Run jobs as job arrays of Slurm, submitted through submitit.
+
+Slurm keeps the jobs when this process dies: the next run finds them by their name and goes on with them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from grape_bench.errors import UserError
+from grape_bench.execute import slurm_queue
+from grape_bench.execute.command import time_limit_s, worker_command
+from grape_bench.execute.executor import Options, ReportsEnds
+from grape_bench.execute.manifest import read_manifest
+from grape_bench.execute.outcome import write_outcome
+from grape_bench.execute.preflight import check_apart
+from grape_bench.execute.progress import read_progress
+from grape_bench.execute.resume import own_record
+from grape_bench.execute.slurm_queue import VANISHED, State
+from grape_bench.plan.job import Job
+from grape_bench.track.files import write_json
+from grape_bench.track.record import MANIFEST, RECORD, Record, now
+
+FOLDER, TICKET = "slurm", "slurm.json"
+_ARRAY = 1000  # tasks; Slurm's own default limit is 1001
+_PATIENCE_S = 900.0  # with a Slurm that does not answer
+_SHARED_FILES_S = 20.0  # until a node's record is seen here
+
+
+@dataclass
+class Ticket:
+    """A job's place in Slurm, kept in its folder."""
+
+    id: str
+    stdout: str
+    stderr: str
+    since: str  # when it was submitted, or seen to run
+    running: bool = False
+
+
+class Slurm:
+    """The executor `slurm`."""
+
+    def __init__(self, options: Options, jobs: Sequence[Job]) -> None:
+        self.options = options
+        self._most = options.cluster.slurm.array_parallelism or len(jobs)
+        self._name = ""
+        self._tickets: dict[str, Ticket] = {}  # of the jobs that are not over, by job id
+
+    def __enter__(self) -> Slurm:
+        try:
+            import submitit  # noqa: F401
+        except ImportError as error:
+            hint = "pip install 'grape-bench[slurm]'"
+            raise UserError("submitit is not installed", where="--executor slurm", hint=hint) from error
+        slurm_queue.check_slurm()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._tickets:
+            self._end_all()
+
+    def check(self, jobs: Sequence[Job]) -> None:
+        """As in Executor; on this machine, which has the cluster's files."""
+        if self.options.cluster.gpus % 1:
+            what = f"gpus = {self.options.cluster.gpus:g}: Slurm gives whole GPUs"
+            raise UserError(what, where="cluster", hint='slurm.options = { gres = "shard:1" }, where it has shards')
+        check_apart(jobs, self.options.trainer)
+
+    def slots(self) -> int:
+        """As in Executor."""
+        return self._most
+
+    def hold(self, descriptor: int) -> None:
+        """Nothing: Slurm's jobs outlive this machine's locks, and are found again by their name."""
+
+    def run(self, jobs: Sequence[Job], folder: Path, display: ReportsEnds) -> None:
+        """As in Executor."""
+        self._name = f"grape-bench-{read_manifest(folder / MANIFEST).sweep[:12]}"
+        waiting = {job.id: job for job in jobs}
+        self._adopt(waiting, folder)
+        self._submit([job for job in jobs if job.id not in self._tickets], folder)
+        started = time.monotonic()
+        while self._tickets:
+            known = self._states()
+            running = [waiting[key] for key, ticket in self._tickets.items() if ticket.running]
+            for key, ticket in list(self._tickets.items()):
+                state = known.get(ticket.id, VANISHED)
+                if not ticket.running and (state.running or state.over):
+                    ticket.running, ticket.since = True, now()
+                    display.started(waiting[key])
+                if state.over:
+                    display.ended(self._record(waiting[key], ticket, state, folder))
+                    del self._tickets[key]
+            display.progressed(read_progress(running, folder))
+            time.sleep(min(15.0, 0.5 + (time.monotonic() - started) / 60))  # a sweep of days does not ask every second
+
+    def _adopt(self, jobs: dict[str, Job], folder: Path) -> None:
+        """Take over what an earlier run has left in Slurm; what this plan does not want is cancelled."""
+        alive = {key for key, state in slurm_queue.states(self._name).items() if not state.over}
+        for job in jobs.values():
+            path = folder / job.name / TICKET
+            if path.is_file():
+                ticket = Ticket(**json.loads(path.read_text(encoding="utf-8")))
+                if ticket.id in alive:
+                    self._tickets[job.id] = ticket
+        slurm_queue.cancel(alive - {ticket.id for ticket in self._tickets.values()})
+
+    def _submit(self, jobs: Sequence[Job], folder: Path) -> None:
+        previous = None
+        for start in range(0, len(jobs), _ARRAY):
+            part = jobs[start : start + _ARRAY]
+            for job in part:
+                (folder / job.name).mkdir(exist_ok=True)
+                (folder / job.name / RECORD).unlink(missing_ok=True)
+            executor = self._executor(folder, previous)
+            with executor.batch():
+                # The process becomes the worker: Slurm's word on how it ended is then about the worker itself.
+                handles = [executor.submit(os.execv, *_program(self.options, job, folder)) for job in part]
+            for job, handle in zip(part, handles, strict=True):
+                ticket = Ticket(handle.job_id, str(handle.paths.stdout), str(handle.paths.stderr), now())
+                self._tickets[job.id] = ticket
+                write_json(folder / job.name / TICKET, asdict(ticket))
+            previous = handles[0].job_id.partition("_")[0]
+
+    def _executor(self, folder: Path, previous: str | None) -> Any:
+        """submitit's; an array begins when the `previous` one has ended, so that a limit on jobs at once holds."""
+        import submitit
+
+        executor = submitit.SlurmExecutor(folder / FOLDER)
+        executor.update_parameters(**self._parameters(previous))
+        return executor
+
+    def _parameters(self, previous: str | None) -> dict[str, Any]:
+        cluster, slurm = self.options.cluster, self.options.cluster.slurm
+        limit = time_limit_s(self.options)
+        return {
+            "job_name": self._name,
+            "time": math.ceil(limit / 60) if limit else None,  # None: the partition's own
+            "cpus_per_task": cluster.cpus,
+            "gpus_per_node": int(cluster.gpus) or None,
+            "mem": f"{math.ceil(cluster.memory_gb * 1024)}MB" if cluster.memory_gb else None,
+            "partition": slurm.partition,
+            "account": slurm.account,
+            "qos": slurm.qos,
+            "constraint": slurm.constraint,
+            "setup": slurm.setup or None,
+            "additional_parameters": slurm.options,
+            "array_parallelism": self._most,
+            "dependency": f"afterany:{previous}" if previous else None,
+            "use_srun": False,
+            "wckey": None,
+        }
+
+    def _states(self) -> dict[str, State]:
+        """What Slurm says; a controller that restarts is waited for."""
+        give_up = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return slurm_queue.states(self._name)
+            except RuntimeError as error:
+                if time.monotonic() > give_up:
+                    self._tickets.clear()  # or leaving would ask it to cancel them
+                    hint = "the jobs go on; the same command looks for them again"
+                    raise UserError(str(error), where="Slurm", hint=hint) from error
+                time.sleep(10)
+
+    def _record(self, job: Job, ticket: Ticket, state: State, folder: Path) -> Record:
+        """The record that the worker wrote, or one written here for a worker that could not."""
+        give_up = time.monotonic() + (_SHARED_FILES_S if state.word == "COMPLETED" else 0)
+        while True:
+            list((folder / job.name).iterdir())  # has a network file system look again
+            record = own_record(job, folder)
+            if record or time.monotonic() > give_up:
+                break
+            time.sleep(0.5)
+        about = {"job": ticket.id, "state": state.word, "stdout": ticket.stdout, "stderr": ticket.stderr}
+        outcome = {"status": state.status, "reason": f"Slurm: {state}"}
+        return record or write_outcome(job, folder, outcome, started=ticket.since, about={"slurm": about})
+
+    def _end_all(self) -> None:
+        """After an interruption: no job goes on, nor waits in the queue, when the command has ended."""
+        wanted = {ticket.id for ticket in self._tickets.values()}
+        slurm_queue.cancel(wanted)
+        give_up = time.monotonic() + 60
+        while time.monotonic() < give_up and not _over(wanted, slurm_queue.states(self._name)):
+            time.sleep(0.5)
+        self._tickets.clear()
+
+
+def _program(options: Options, job: Job, folder: Path) -> tuple[str, list[str]]:
+    command = worker_command(job, folder, options)
+    return command[0], command
+
+
+def _over(wanted: Iterable[str], known: dict[str, State]) -> bool:
+    return all(known.get(key, VANISHED).over for key in wanted)

@@ -1,0 +1,151 @@
+"""Sweeps on a real Slurm of one node."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from grape_bench.execute import slurm_queue
+from grape_bench.execute.sweep import Request, run_sweep
+from grape_bench.plan.cluster import Cluster
+from grape_bench.plan.job import Job
+from grape_bench.track.record import read_records
+from tests.execute.slurm_cluster import ABSENT, slurm
+from tests.execute.sweeps import Watch, request
+from tests.execute.test_sweep import gone
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(bool(ABSENT), reason=f"no {', '.join(ABSENT)}: apt-get install slurm-wlm munge"),
+    pytest.mark.skipif(os.getuid() != 0, reason="slurmd has to be root"),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with slurm(tmp_path_factory.mktemp("slurm")):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+
+def on_slurm(folder: Path, acts: list[dict[str, object]], **cluster: object) -> Request:
+    asked = request(folder, acts)
+    options = dataclasses.replace(asked.options, cluster=Cluster.model_validate(cluster))
+    return dataclasses.replace(asked, executor="slurm", options=options)
+
+
+class Cancelling(Watch):
+    """Takes the job that hangs without a time limit away from the sweep, as an administrator might."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+        self.names: list[str] = []
+
+    def started(self, job: Job) -> None:
+        self.names.append(job.name)
+        if job.model_args.get("cancel"):
+            ticket = json.loads((self.folder / job.name / "slurm.json").read_text())
+            slurm_queue.cancel([ticket["id"]])
+
+
+def test_every_way_to_end_is_a_typed_record_and_costs_that_job_alone(tmp_path: Path) -> None:
+    late = {"act": "hang", "pids": str(tmp_path / "late")}
+    cancelled = {"act": "hang", "pids": str(tmp_path / "cancelled"), "cancel": True}
+    acts = [late, cancelled, {"act": "vanish"}, {"act": "segfault"}, {"act": "oom"}, {"act": "finish"}]
+    asked = on_slurm(tmp_path, acts, minutes=1, slurm={"partition": "small", "array_parallelism": 3})
+    watch = Cancelling(asked.folder)
+    records = run_sweep(asked, watch, None)
+
+    names = ["late", "cancelled", "vanish", "segfault", "oom", "finish"]
+    found = dict(zip(names, records, strict=True))
+    assert {name: (record["status"], record["reason"]) for name, record in found.items()} == {
+        "late": ("timeout", "Slurm: TIMEOUT"),
+        "cancelled": ("crashed", "Slurm: CANCELLED"),
+        "vanish": ("crashed", "Slurm: FAILED, exit code 137 (128 + SIGKILL)"),
+        "segfault": ("crashed", "Slurm: FAILED, exit code 139 (128 + SIGSEGV)"),
+        "oom": ("oom", "MemoryError: no room"),
+        "finish": ("finished", ""),
+    }
+    assert sorted(watch.names) == sorted(job.name for job in asked.plan.jobs)
+    assert read_records(asked.folder) == records
+    about = found["vanish"]["environment"]["slurm"]
+    assert about["state"] == "FAILED" and "_" in about["job"]
+    assert all(Path(about[name]).is_file() for name in ("stdout", "stderr"))
+    assert all(gone(int(pid)) for pid in (tmp_path / "late").read_text().split())
+
+    watch = Watch()
+    later = dataclasses.replace(asked, options=dataclasses.replace(asked.options, cluster=Cluster()))
+    acts_again = [job for job in later.plan.jobs if job.model_args["act"] in ("vanish", "finish")]
+    later = dataclasses.replace(later, plan=dataclasses.replace(later.plan, jobs=acts_again))
+    run_sweep(later, watch, None)
+    assert [job.model_args["act"] for job in watch.pending] == ["vanish"], "the same command runs what failed"
+
+
+SWEEP = """\
+import os, sys
+from pathlib import Path
+from tests.execute.sweeps import Watch
+from tests.execute.test_slurm import on_slurm
+from grape_bench.execute.sweep import run_sweep
+folder = Path(sys.argv[1])
+acts = [{"act": "count", "count": str(folder / "count"), "n": 1}, {"act": "hang", "pids": str(folder / "pids")}]
+acts.append({"act": "wait", "until": str(folder / "go"), "count": str(folder / "count")})
+
+class Telling(Watch):
+    def progressed(self, progress):
+        (folder / f"watched by {os.getpid()}").touch()
+
+run_sweep(on_slurm(folder, acts), Telling(), None)
+"""
+
+
+def scheduler(folder: Path) -> subprocess.Popen[bytes]:
+    """A process that runs the sweep, as soon as it watches the job that hangs."""
+    process = subprocess.Popen([sys.executable, "-c", SWEEP, str(folder)])
+    pids = folder / "pids"
+    wait_until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    wait_until((folder / f"watched by {process.pid}").exists)
+    return process
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError("nothing happened for a minute")
+
+
+def test_jobs_outlive_a_killed_scheduler_and_are_not_run_twice_and_an_interrupt_cancels_them(tmp_path: Path) -> None:
+    first = scheduler(tmp_path)
+    first.kill()
+    first.wait()
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    assert not any(gone(pid) for pid in pids), "the jobs belong to Slurm"
+
+    second = scheduler(tmp_path)
+    (tmp_path / "go").touch()
+    runs = tmp_path / "runs" / "acts"
+    wait_until(lambda: len(list(runs.glob("*/record.json"))) == 2)
+    second.send_signal(signal.SIGINT)
+    assert second.wait(60) != 0
+    assert sorted((tmp_path / "count").read_text().split()) == sorted(
+        path.parent.name for path in runs.glob("*/record.json")
+    )
+    assert all(gone(pid) for pid in pids)
+    assert (tmp_path / "pids").read_text().split() == [str(pid) for pid in pids], "the second run adopted it"
+    assert {record["status"] for record in read_records(runs)} == {"finished"}
