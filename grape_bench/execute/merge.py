@@ -1,0 +1,110 @@
+"""Put folders of one suite together: the shards of a plan, or what different machines have run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from pathlib import Path
+
+from grape_bench.errors import UserError
+from grape_bench.execute.folder import check_folder, locked, make_folder
+from grape_bench.execute.manifest import Manifest, read_manifest
+from grape_bench.execute.resume import DONE, own_record
+from grape_bench.plan.job import Job, rule_label
+from grape_bench.track.record import MANIFEST, Record
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A record and the folder of its suite."""
+
+    record: Record
+    folder: Path
+
+
+def merge(sources: Sequence[Path], target: Path) -> Manifest:
+    """Copy the jobs of `sources` into `target`, which may have some already; the manifest of the whole.
+
+    Raises UserError, before anything is written, where the folders do not belong to one sweep: another suite, other
+    settings for the same task, rule and seed, or two results of one job that differ.
+    """
+    check_folder(target)
+    folders = [target, *sources] if (target / MANIFEST).is_file() else list(sources)
+    manifests = [read_manifest(folder / MANIFEST) for folder in folders]
+    _check_suites(manifests, folders)
+    jobs = _jobs(manifests, folders)
+    chosen = [_choose(job, folders) for job in jobs]
+    make_folder(target)
+    with locked(target):
+        for found in chosen:
+            if found and found.folder != target:
+                _copy(found.folder / found.record["name"], target)
+        merged = replace(manifests[0], jobs=jobs) if folders[0] == target else _new(manifests[0], jobs)
+        merged.write(target)
+        if folders[0] != target:
+            shutil.copyfile(folders[0] / "suite.toml", target / "suite.toml")
+    return merged
+
+
+def _new(manifest: Manifest, jobs: list[Job]) -> Manifest:
+    """A manifest with a sweep of its own: in the mirror the whole is not one of its parts."""
+    return Manifest(manifest.suite, manifest.version, manifest.git, jobs)
+
+
+def _check_suites(manifests: Sequence[Manifest], folders: Sequence[Path]) -> None:
+    first = manifests[0]
+    for manifest, folder in zip(manifests, folders, strict=True):
+        if (manifest.suite, manifest.version) != (first.suite, first.version):
+            what = f"has runs of {manifest.suite}@{manifest.version}, not of {first.suite}@{first.version}"
+            raise UserError(what, where=str(folder), hint="a merge of folders of one suite, in one version")
+
+
+def _jobs(manifests: Sequence[Manifest], folders: Sequence[Path]) -> list[Job]:
+    """Every job once, in turn from each folder: shards in their order give the plan's."""
+    place: dict[tuple[str, str, int], tuple[Job, Path]] = {}
+    for row in zip_longest(*(manifest.jobs for manifest in manifests)):
+        for job, folder in zip(row, folders, strict=True):
+            if job is None:
+                continue
+            key = (job.task, rule_label(job.rule), job.seed)
+            twin, where = place.setdefault(key, (job, folder))
+            if twin.id != job.id:
+                what = f"{job} was run with other settings than in {where}: {_difference(twin, job)}"
+                raise UserError(what, where=str(folder), hint="the same command for every shard")
+    return [job for job, _ in place.values()]
+
+
+def _difference(a: Job, b: Job) -> str:
+    one, other = a.to_dict(), b.to_dict()
+    return ", ".join(f"{key} {one[key]!r} and {other[key]!r}" for key in one if one[key] != other[key])
+
+
+def _choose(job: Job, folders: Sequence[Path]) -> _Found | None:
+    """The job's record: one that is done before one that is to run again. Raises UserError where two differ."""
+    found = [_Found(record, folder) for folder in folders if (record := own_record(job, folder))]
+    done = [one for one in found if one.record["status"] in DONE]
+    for one in done[1:]:
+        if _result(one.record) != _result(done[0].record):
+            what = f"{job} has another result than in {done[0].folder}"
+            hint = f"delete {one.folder / job.name} or {done[0].folder / job.name}"
+            raise UserError(what, where=str(one.folder), hint=hint)
+    return next(iter([*done, *found]), None)
+
+
+def _result(record: Record) -> tuple[object, object]:
+    return record["status"], record["result"]
+
+
+def _copy(job: Path, target: Path) -> None:
+    """Put the folder `job` below `target` in one step."""
+    draft = target / f".{job.name}.{os.getpid()}"
+    try:
+        shutil.copytree(job, draft)
+        if (target / job.name).is_dir():
+            shutil.rmtree(target / job.name)
+        draft.rename(target / job.name)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
