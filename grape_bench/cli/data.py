@@ -1,0 +1,33 @@
+"""`grape-bench data`: data sets for machines without a network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from grape_bench.errors import UserError
+
+
+@click.group("data")
+def command() -> None:
+    """Fetch data sets ahead of time."""
+
+
+@command.command("prepare")
+@click.argument("names", nargs=-1, required=True)
+@click.option("--to", type=click.Path(path_type=Path), help="Folder of the data sets [default: $GRAPE_BENCH_DATA].")
+def prepare(names: tuple[str, ...], to: Path | None) -> None:
+    """Write the data sets NAMES (such as cifar10) to $GRAPE_BENCH_DATA/NAME/SPLIT.parquet, from the hub."""
+    from grape_bench.data.named import VARIABLE
+    from grape_bench.data.prepare import prepare as fetch
+
+    root = to or (Path(os.environ[VARIABLE]).expanduser() if os.environ.get(VARIABLE) else None)
+    if root is None:
+        raise UserError(f"${VARIABLE} is not set", hint=f"export {VARIABLE}=DIR, or --to DIR")
+    for name in names:
+        folder, rows = fetch(name, root)
+        click.echo(f"{folder}: " + ", ".join(f"{split} {count}" for split, count in rows.items()))
+    if str(root) != os.environ.get(VARIABLE):
+        click.echo(f"runs look for them with: export {VARIABLE}={root.absolute()}")
