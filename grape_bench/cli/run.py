@@ -69,7 +69,8 @@ def _places(folder: Path, mirror: Mirror | None) -> None:
     click.echo(f"records  {folder}/*/record.json")
     click.echo(f"table    {folder}/table.csv, {folder}/table.md")
     if mirror and mirror.warning:
-        click.echo(f"warning: MLflow has not got every job ({mirror.warning}); the records are complete.", err=True)
+        later = f"grape-bench sync {folder} --tracking-uri {mirror.uri}"
+        click.echo(f"warning: MLflow has not got every job ({mirror.warning}); later: {later}", err=True)
     elif mirror and mirror.uri.startswith("http"):
         click.echo(f"MLflow   {mirror.uri}")
     elif mirror:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,8 +26,8 @@ class Sweep:
 class Store(Protocol):
     """Where records are copied to."""
 
-    def add(self, record: Record) -> None:
-        """Copy one job, once however often it is asked."""
+    def add(self, record: Record) -> bool:
+        """Copy one job, once however often it is asked; whether it was now."""
 
     def close(self, complete: bool) -> None:
         """End the sweep."""
@@ -40,6 +41,7 @@ class Mirror:
         self.warning = ""
         self._records: queue.SimpleQueue[Record | bool] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._copied = 0
 
     def open(self, sweep: Sweep) -> None:
         """Begin; the store is prepared in the background, before the first record needs it."""
@@ -51,14 +53,20 @@ class Mirror:
         """Copy `record`, soon."""
         self._records.put(record)
 
-    def close(self, *, complete: bool, wait_s: float) -> None:
-        """Wait until everything is copied; `complete`: no job of the sweep is left to do."""
+    def close(self, *, complete: bool, patience_s: float) -> None:
+        """Wait until everything is copied, but not `patience_s` without a record coming through.
+
+        `complete`: no job of the sweep is left to do.
+        """
         if self._thread is None:
             return
         self._records.put(complete)
-        self._thread.join(wait_s)
+        copied = -1
+        while self._thread.is_alive() and copied < self._copied:
+            copied = self._copied
+            self._thread.join(patience_s)
         if self._thread.is_alive():
-            self.warning = f"no answer within {wait_s:.0f} s"
+            self.warning = f"no answer within {patience_s:g} s"
 
     def _work(self, sweep: Sweep) -> None:
         # Whatever goes wrong in a database or on a network is told at the end; it must not cost a record.
@@ -66,7 +74,15 @@ class Mirror:
             store = self._open_store(self.uri, sweep)
             while not isinstance(record := self._records.get(), bool):
                 store.add(record)
+                self._copied += 1
             store.close(complete=record)
         except Exception as error:
-            first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-            self.warning = f"{type(error).__name__}: {first_line}"
+            self.warning = in_a_line(error)
+
+
+def in_a_line(error: Exception) -> str:
+    """What a store's failure comes down to: the last of the causes that its libraries have strung together."""
+    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    cause = re.search(r"Connection refused|timed out|Name or service not known", first_line)
+    text = cause[0] if cause else f"{type(error).__name__}: {first_line}"
+    return text if len(text) <= 120 else text[:119] + "…"

@@ -27,7 +27,8 @@ class MlflowStore:
     def __init__(self, uri: str, sweep: Sweep) -> None:
         self.client = _client(uri)
         self.sweep = sweep
-        self.experiment = self._experiment(uri, f"grape_bench/{sweep.suite}@{sweep.version}")
+        self.experiment_name = f"grape_bench/{sweep.suite}@{sweep.version}"
+        self.experiment = self._experiment(uri, self.experiment_name)
         self._jobs: dict[str, tuple[str, str]] = {}  # job id -> (run, when the mirrored record ended)
         self._cells: dict[tuple[str, str], str] = {}
         for run in self._existing():
@@ -37,11 +38,11 @@ class MlflowStore:
             elif "grape.rule" in tags:
                 self._cells[tags["grape.task"], tags["grape.rule"]] = run.info.run_id
 
-    def add(self, record: Record) -> None:
+    def add(self, record: Record) -> bool:
         """Make the job's run, unless this very record has one; a run of an earlier attempt is replaced."""
         known = self._jobs.get(record["id"])
         if known and known[1] == record["ended"]:
-            return
+            return False
         if known:
             self.client.delete_run(known[0])
         run_id = self._create(record["name"], tag_values(record), self._cell(record), _ms(record["started"]))
@@ -51,6 +52,7 @@ class MlflowStore:
             self.client.log_artifacts(run_id, str(folder))
         self.client.set_terminated(run_id, _STATUS.get(record["status"], "FAILED"), _ms(record["ended"]))
         self._jobs[record["id"]] = (run_id, record["ended"])
+        return True
 
     def close(self, complete: bool) -> None:
         """End the cells' runs and the sweep's, with the table where there is one."""
@@ -125,8 +127,8 @@ class MlflowStore:
 def _client(uri: str) -> MlflowClient:
     """A client that says nothing, sends no usage statistics, and gives up on a dead server in seconds."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     from mlflow import MlflowClient
 
     for name in ("mlflow", "alembic"):

@@ -17,7 +17,7 @@ def mirror(uri: str, sweep: Sweep, *records: Record) -> Mirror:
     mirror.open(sweep)
     for one in records:
         mirror.add(one)
-    mirror.close(complete=True, wait_s=60)
+    mirror.close(complete=True, patience_s=60)
     return mirror
 
 
@@ -85,6 +85,6 @@ def test_a_store_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
     never = threading.Event()
     mirror = Mirror("none", lambda uri, sweep: never.wait(60))  # type: ignore[arg-type, return-value]
     mirror.open(Sweep("small", "1.0", "abc", tmp_path))
-    mirror.close(complete=True, wait_s=0.1)
+    mirror.close(complete=True, patience_s=0.1)
     assert "no answer" in mirror.warning
     never.set()

@@ -1,0 +1,47 @@
+"""`grape-bench sync`: copy records to MLflow that were made without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from grape_bench.cli.run import TRACKING_URI
+from grape_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from grape_bench.track.mirror import Sweep
+    from grape_bench.track.record import Record
+
+
+@click.command("sync")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--tracking-uri", default=TRACKING_URI, show_default=True, metavar="URI", help="MLflow store.")
+def command(runs: tuple[Path, ...], tracking_uri: str) -> None:
+    """Copy the records of RUNS (such as runs/quickstart) to MLflow; what is there already is not copied again."""
+    from grape_bench.track.mirror import in_a_line
+    from grape_bench.track.mlflow import MlflowStore
+
+    for folder in runs:
+        sweep, records, complete = _read(folder)
+        try:
+            store = MlflowStore(tracking_uri, sweep)
+            copied = sum(store.add(record) for record in records)
+            store.close(complete=complete)
+        except Exception as error:  # of a database, a network, a server: MLflow passes on whatever comes
+            hint = "once it answers, the same command continues where this one stopped"
+            raise UserError(f"MLflow: {in_a_line(error)}", where=tracking_uri, hint=hint) from error
+        click.echo(f"{folder}: {copied} jobs copied, {len(records) - copied} there before ({store.experiment_name})")
+
+
+def _read(folder: Path) -> tuple[Sweep, list[Record], bool]:
+    """The sweep in `folder`, its records, and whether that is all of them."""
+    from grape_bench.execute.manifest import read_manifest
+    from grape_bench.execute.resume import split
+    from grape_bench.track.mirror import Sweep
+    from grape_bench.track.record import MANIFEST, read_records
+
+    manifest = read_manifest(folder / MANIFEST)
+    sweep = Sweep(manifest.suite, manifest.version, manifest.sweep, folder)
+    return sweep, read_records(folder), not split(manifest.jobs, folder)[1]
