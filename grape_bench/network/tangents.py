@@ -30,13 +30,13 @@ Perturb = Callable[[Block, Tensor], Tensor | None]
 class TangentPass(Pass):
     """One forward on dual numbers, with a direction p_l injected at each block's output.
 
-    Afterwards `logits` is the output (N, ..., n_out), `tangent` is sum_l J_l p_l of that shape (zero where
-    nothing reached it) and `directions` maps a block's name to its p_l.
+    Afterwards `logits` is the output (N, ..., n_out) and `tangent` is sum_l J_l p_l of that shape, zero where
+    nothing reached it. Only what is computed at the moment is held.
     """
 
     def __init__(self, perturb: Perturb) -> None:
         self.perturb = perturb
-        self.directions: dict[str, Tensor] = {}
+        self._moved = False
         self.logits: Tensor | None = None
         self.tangent: Tensor | None = None
 
@@ -59,13 +59,13 @@ class TangentPass(Pass):
         if direction is None:
             return output
         primal, carried = forward_ad.unpack_dual(output)
-        self.directions[block.name] = direction
+        self._moved = True
         return forward_ad.make_dual(primal, direction if carried is None else carried + direction)
 
     def join(self, logits: Tensor) -> Tensor:
         """Takes the sum of the J_l p_l off the output."""
         self.logits, tangent = forward_ad.unpack_dual(logits)
-        if self.directions and tangent is None:
+        if self._moved and tangent is None:
             raise RuntimeError("the tangent was lost on its way to the output (a compiled or in-place operator?)")
         self.tangent = torch.zeros_like(self.logits) if tangent is None else tangent
         return self.logits

@@ -93,8 +93,8 @@ class Apart(TangentPass):
     """Tangents at blocks' outputs that are moved by `offsets`, away from the zeros that a ReLU leaves."""
 
     def __init__(self, offsets):
-        super().__init__(lambda block, output: torch.randn_like(output))
-        self.offsets = offsets
+        self.offsets, self.directions = offsets, {}
+        super().__init__(lambda block, output: self.directions.setdefault(block.name, torch.randn_like(output)))
 
     def cut(self, block, output):
         offset = self.offsets.setdefault(block.name, 0.1 * torch.randn(output.shape, dtype=output.dtype))
