@@ -23,7 +23,13 @@ CAPTION = (
 @click.command("profile")
 @click.option("--model", required=True, metavar="M", help="As in a suite: mlp, timm:NAME, hf:NAME, file.py:factory.")
 @click.option("--model-arg", "model_args", multiple=True, metavar="KEY=VALUE", help="May be repeated; VALUE is TOML.")
-@click.option("--rule", "rules", multiple=True, metavar="R", help='May be repeated; "dfa lean" goes block by block.')
+@click.option(
+    "--rule",
+    "rules",
+    multiple=True,
+    metavar="R",
+    help='May be repeated; "dfa lean" goes block by block, "bp checkpoint" recomputes activations.',
+)
 @click.option("--shape", default="3,32,32", show_default=True, help="Of a sample.")
 @click.option("--classes", default=10, show_default=True)
 @click.option("--batch-size", default=64, show_default=True, type=click.IntRange(min=1))
@@ -43,7 +49,8 @@ def command(
 ) -> None:
     """Measure step time, peak memory, FLOPs and critical path of rules on a model, as ratios to BP's.
 
-    Times are medians over rounds in which every rule takes its steps in turn, with their quartiles.
+    Times are medians over rounds in which every rule takes its steps in turn, with their quartiles. "dfa lean" trains
+    block by block, "bp checkpoint" with the model's activation checkpointing.
     """
     import torch
     from rich.console import Console
@@ -87,7 +94,10 @@ def rows(costs: list[Cost]) -> list[dict[str, float | str]]:
             "time": cost.time.median,
             "time_low": cost.time.low,
             "time_high": cost.time.high,
+            "rounds": cost.rounds,
+            "step_s": cost.step_s,
             "memory": cost.memory / bp.memory if bp.memory else float("nan"),
+            "memory_bytes": cost.memory,
             "flops": cost.flops.total / bp.flops.total,
             "forward": cost.flops.forward / bp.flops.total,
             "credit": cost.flops.credit / bp.flops.total,

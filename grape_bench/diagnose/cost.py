@@ -13,58 +13,53 @@ from grape_bench.diagnose.flops import StepFlops, step_flops
 from grape_bench.diagnose.subject import Subject
 from grape_bench.network.attach import attach
 from grape_bench.train.memory import PeakMemory
-from grape_bench.train.turns import Ratio, in_turns, ratio
+from grape_bench.train.turns import Ratio, in_turns, ratio, sums
 
+PERIODS = 5  # of the rule that takes the longest to repeat itself
 STEPS_OF_MEMORY = 3  # enough for the optimizer's and the rule's state, and one refresh
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One rule's row: `time` and `step_s` (seconds) of a step, `memory` in bytes above the weights, `attach`
-    as a multiple of a forward's time, `blocks` the number of cuts.
+    """One rule's row: `time` and `step_s` (seconds) of a step, from `rounds` of them, `memory` in bytes above the
+    weights, `attach` as a multiple of a forward's time, `blocks` the number of cuts.
     """
 
     rule: str
     time: Ratio
     step_s: float
+    rounds: int
     memory: int
     flops: StepFlops
     attach: float
     blocks: int
 
 
-def profile(subject: Subject, rules: Sequence[str], *, most: int = 30, budget_s: float = 20) -> list[Cost]:
-    """The costs of "bp" and of `rules`, times measured in turns in this process, memory in one process each."""
+def profile(subject: Subject, rules: Sequence[str], *, most: int = 400, budget_s: float = 20) -> list[Cost]:
+    """The costs of "bp" and of `rules`; times from steps taken in turns in this process, memory in one process each.
+
+    A rule's time is compared with BP's over a period of the rule at a time, at least five of them.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     names = ["bp", *(rule for rule in rules if rule != "bp")]
     steppers = {name: subject.stepper(name, device) for name in names}
     periods = {name: network.rule.period if network.rule else 1 for name, (network, _) in steppers.items()}
-
-    def whole_period(name: str) -> None:
-        for _ in range(periods[name]):
-            steppers[name][1]()
-
-    work = {name: lambda name=name: whole_period(name) for name in names}
-    seconds = {
-        name: [value / periods[name] for value in values]
-        for name, values in in_turns(work, device, most, budget_s).items()
-    }
+    work = {name: step for name, (_, step) in steppers.items()}
+    seconds = in_turns(work, device, most, budget_s, least=PERIODS * max(periods.values()))
     inputs, labels = subject.batch(device)
-    costs = []
-    for name in names:
-        network = steppers[name][0]
-        costs.append(
-            Cost(
-                rule=name,
-                time=ratio(seconds[name], seconds["bp"]),
-                step_s=statistics.median(seconds[name]),
-                memory=peak_memory(subject, name),
-                flops=step_flops(network, ((inputs,), {}), subject.loss_of(labels)),
-                attach=_attach_in_forwards(subject, name, device),
-                blocks=len(network.blocks),
-            )
+    return [
+        Cost(
+            rule=name,
+            time=ratio(seconds[name], seconds["bp"], period),
+            step_s=statistics.median(sums(seconds[name], period)) / period,
+            rounds=len(seconds[name]),
+            memory=peak_memory(subject, name),
+            flops=step_flops(steppers[name][0], ((inputs,), {}), subject.loss_of(labels), subject.forwards(name)),
+            attach=_attach_in_forwards(subject, name, device),
+            blocks=len(steppers[name][0].blocks),
         )
-    return costs
+        for name, period in periods.items()
+    ]
 
 
 def peak_memory(subject: Subject, rule: str) -> int:

@@ -40,8 +40,11 @@ class StepFlops:
         return self.forward + self.credit + self.tangents
 
 
-def step_flops(network: Network, batch: Batch, loss_of: Loss) -> StepFlops:
-    """Count one training step of the attached rule on `batch`; gradients are left empty."""
+def step_flops(network: Network, batch: Batch, loss_of: Loss, forwards: int = 1) -> StepFlops:
+    """Count one training step of the attached rule on `batch`; gradients are left empty.
+
+    `forwards` is 2 for steps that compute every activation twice, to hold few of them.
+    """
     rule = network.rule
     if rule is None:
         raise RuntimeError("no rule is attached")
@@ -53,6 +56,7 @@ def step_flops(network: Network, batch: Batch, loss_of: Loss) -> StepFlops:
         _, credit = _counted(lambda: loss.backward())
         network.model.zero_grad(set_to_none=True)
         slowest = _slowest_block(network, pass_, batch, loss_of) if isinstance(pass_, CutPass) else credit
+    forward *= forwards
     return StepFlops(forward, credit, tangents, critical=forward + tangents + slowest)
 
 

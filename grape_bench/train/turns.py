@@ -24,11 +24,11 @@ class Ratio:
 
 
 def in_turns(
-    work: Mapping[str, Callable[[], object]], device: torch.device, most: int, budget_s: float
+    work: Mapping[str, Callable[[], object]], device: torch.device, most: int, budget_s: float, least: int = LEAST
 ) -> dict[str, list[float]]:
     """Seconds of each piece of `work` in each round; a round does every piece once, in order.
 
-    At least `LEAST` rounds, at most `most`, and no new one after `budget_s` seconds.
+    At least `least` rounds, at most `most`, and no new one after `budget_s` seconds.
     """
     seconds: dict[str, list[float]] = {name: [] for name in work}
     started = time.perf_counter()
@@ -39,12 +39,18 @@ def in_turns(
                 do()
             if turn >= WARM_UP:
                 seconds[name].append(clock.seconds)
-        if turn >= WARM_UP + LEAST - 1 and time.perf_counter() - started > budget_s:
+        if turn >= WARM_UP + least - 1 and time.perf_counter() - started > budget_s:
             break
     return seconds
 
 
-def ratio(seconds: list[float], reference: list[float]) -> Ratio:
-    """How `seconds` compare with `reference`, round by round."""
-    low, median, high = statistics.quantiles([a / b for a, b in zip(seconds, reference, strict=True)], n=4)
+def ratio(seconds: list[float], reference: list[float], period: int = 1) -> Ratio:
+    """How `seconds` compare with `reference`, `period` rounds at a time; rounds that fill no period are left out."""
+    own, other = sums(seconds, period), sums(reference, period)
+    low, median, high = statistics.quantiles([a / b for a, b in zip(own, other, strict=True)], n=4)
     return Ratio(median, low, high)
+
+
+def sums(seconds: list[float], period: int) -> list[float]:
+    """Those of each `period` rounds together, for what happens only now and then."""
+    return [sum(seconds[end - period : end]) for end in range(period, len(seconds) + 1, period)]

@@ -1,5 +1,7 @@
 import pytest
+import torch
 
+from grape_bench import UserError
 from grape_bench.diagnose.cost import peak_memory, profile
 from grape_bench.diagnose.subject import Subject
 
@@ -21,3 +23,14 @@ def test_lean_training_needs_a_fraction_of_the_memory():
     # Activations of 64 MiB: the allocator hands such large ones back to the system as soon as they are freed.
     deep = Subject("mlp", {"hidden": [128] * 8}, shape=(32,), batch_size=2**17)
     assert peak_memory(deep, "dfa lean") < 0.6 * peak_memory(deep, "bp")
+
+
+def test_checkpointing_is_the_models_own():
+    vit = Subject("timm:test_vit", {"img_size": 32}, batch_size=2)
+    network, step = vit.stepper("bp checkpoint", torch.device("cpu"))
+    assert network.model.grad_checkpointing
+    step()
+    with pytest.raises(UserError, match="no activation checkpointing"):
+        SMALL.stepper("bp checkpoint", torch.device("cpu"))
+    with pytest.raises(UserError, match="unknown mode 'fat'"):
+        SMALL.stepper("dfa fat", torch.device("cpu"))

@@ -44,6 +44,13 @@ def test_grape_adds_a_dual_forward_of_two_products_per_map_at_most():
     assert rarely.tangents == pytest.approx(every.tangents / 4)
 
 
+def test_a_lean_step_makes_its_forward_twice():
+    x = torch.randn(N, SIZES[0])
+    net = gb.attach(tanh_mlp(SIZES), "dfa", x)
+    once, twice = (step_flops(net, ((x,), {}), loss_of, forwards) for forwards in (1, 2))
+    assert twice.total - once.total == twice.critical - once.critical == sum(PRODUCTS)
+
+
 def test_counting_leaves_no_gradients_and_no_statistics():
     x = torch.randn(8, 3, 32, 32)
     model = torch.nn.Sequential(

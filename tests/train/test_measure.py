@@ -6,6 +6,7 @@ import torch
 
 from grape_bench.train.clock import Clock
 from grape_bench.train.memory import PeakMemory
+from grape_bench.train.turns import ratio, sums
 
 CPU = torch.device("cpu")
 
@@ -41,3 +42,10 @@ def test_the_clock_stands_still_while_paused():
     with clock.paused():
         time.sleep(0.05)
     assert clock.seconds < 0.05
+
+
+def test_a_ratio_over_a_period_counts_what_happens_now_and_then():
+    """One step of four takes five times as long as the reference's; the last two fill no period."""
+    own, reference = [5.0, 1, 1, 1] * 3 + [5.0, 1], [1.0] * 14
+    assert ratio(own, reference, period=4).median == 2
+    assert sums(own, 4) == [8, 8, 8]

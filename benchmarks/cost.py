@@ -1,0 +1,123 @@
+"""Measure what rules cost beside backpropagation on the models of docs/speed.md, and write its tables.
+
+python -m benchmarks.cost [PART]    on one CPU thread; a part takes two to six minutes, on an otherwise idle machine
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from grape_bench.cli.profile import rows
+from grape_bench.diagnose.cost import profile
+from grape_bench.diagnose.subject import Subject
+from grape_bench.track.environment import environment, git_state
+
+ROOT = Path(__file__).parents[1]
+RAW, PAGE = ROOT / "benchmarks" / "measured", ROOT / "docs" / "speed.md"
+BEGIN, END = "<!-- made by python -m benchmarks.cost -->", "<!-- end -->"
+MEBI = 2**20
+
+
+@dataclass(frozen=True)
+class Part:
+    """A model, the rules to measure on it, and the most that each may take and hold, as ratios to BP's."""
+
+    title: str
+    subject: Subject
+    rules: tuple[str, ...]
+    time: dict[str, float]
+    memory: dict[str, float]
+    seconds: float = 100
+
+
+def vit(depth: int, batch_size: int) -> Subject:
+    arguments = {"img_size": 32, "patch_size": 4, "depth": depth}
+    return Subject("timm:vit_tiny_patch16_224", arguments, batch_size=batch_size)
+
+
+RULES = ("fa", "dfa", "grape")
+PARTS = {
+    "mlp": Part(
+        "MLP, 8 layers of 1,024",
+        Subject("mlp", {"hidden": [1024] * 8}, shape=(1, 32, 32), batch_size=512),
+        RULES,
+        {"fa": 1.03, "dfa": 0.75, "grape": 1.15},
+        {},
+    ),
+    "vgg11": Part(
+        "vgg11", Subject("timm:vgg11", batch_size=64), RULES, {"fa": 1.03, "dfa": 0.72, "grape": 1.15}, {}, seconds=240
+    ),
+    "resnet18": Part(
+        "resnet18", Subject("timm:resnet18", batch_size=64), RULES, {"fa": 1.03, "dfa": 0.92, "grape": 1.15}, {}
+    ),
+    "vit6": Part("ViT, 6 blocks, 64 patches", vit(6, 16), RULES, {"fa": 1.03, "dfa": 1.00, "grape": 1.15}, {}),
+    "vit12": Part(
+        "ViT, 12 blocks, 64 patches",
+        vit(12, 64),
+        ("bp checkpoint", "dfa", "dfa lean", "grape lean"),
+        {"dfa lean": 1.30, "grape lean": 1.30},
+        {"dfa lean": 0.25, "grape lean": 0.25},
+        seconds=270,
+    ),
+}
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    RAW.mkdir(exist_ok=True)
+    for name, part in PARTS.items():
+        if not sys.argv[1:] or sys.argv[1] == name:
+            table = measured(part)
+            table.to_csv(RAW / f"cost-{name}.csv", index=False)
+            print(section(part, table), flush=True)
+    found = {name: RAW / f"cost-{name}.csv" for name in PARTS}
+    sections = [section(PARTS[name], pd.read_csv(file)) for name, file in found.items() if file.is_file()]
+    head, _, rest = PAGE.read_text().partition(BEGIN)
+    PAGE.write_text(f"{head}{BEGIN}\n\n" + "\n".join(sections) + END + rest.partition(END)[2])
+
+
+def measured(part: Part) -> pd.DataFrame:
+    """A row a rule: ratios to BP, raw numbers, and where they were measured."""
+    table = pd.DataFrame(rows(profile(part.subject, part.rules, budget_s=part.seconds)))
+    where = environment(1, git_state())
+    table["hardware"] = where["hardware"]["class"]
+    table["torch"] = torch.__version__
+    return table
+
+
+HEAD = """| rule | time (quartiles) | aim | memory | aim | FLOPs | tangents | path | attach | steps |
+|---|---|---|---|---|---|---|---|---|---|"""
+
+
+def section(part: Part, table: pd.DataFrame) -> str:
+    """The table in Markdown; a figure that misses its aim is marked."""
+    bp = table.iloc[0]
+    where = f"{bp.hardware}, one thread, torch {bp.torch}"
+    costs = f"{1000 * bp.step_s:.0f} ms and {bp.memory_bytes / MEBI:.0f} MiB above the weights"
+    lines = [f"### {part.title}", "", f"Batch {part.subject.batch_size}. A step of BP: {costs} ({where}).", "", HEAD]
+    for row in table.itertuples():
+        cells = [
+            row.rule,
+            f"{row.time:.3f} ({row.time_low:.3f}–{row.time_high:.3f})",
+            judged(row.time, part.time.get(row.rule)),
+            f"{row.memory:.2f}",
+            judged(row.memory, part.memory.get(row.rule)),
+            *(f"{value:.3f}" for value in (row.flops, row.tangents)),
+            *(f"{value:.2f}" for value in (row.critical, row.attach)),
+            str(row.rounds),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def judged(value: float, aim: float | None) -> str:
+    if aim is None:
+        return ""
+    return f"≤ {aim:.2f}" + ("" if value <= aim else " **missed**")
+
+
+if __name__ == "__main__":
+    main()
