@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 Credit = Literal["rule", "exact", "frozen"]
 
+HEAD = ""
+"""In `Network.segments`, the name of what lies above the last block."""
+
 
 class Network:
     """A model with a rule that fills its gradients; `grape_bench.attach` makes it.
@@ -39,6 +42,7 @@ class Network:
     that of the features before the unembedding; `sequences` says that the number of tokens may change.
     `weights` are the linear maps' parameters as (module, name), a tied one once for each of its places;
     `derived_weights` those that are computed from parameters.
+    `segments` has, for each block's name and for `HEAD`, the names of the parameters between it and the cuts below.
     `backward_passes` and `hidden_block_passes` count what
     autograd really did: how often it started at the output, and how often it went on into a hidden block.
     """
@@ -64,8 +68,9 @@ class Network:
         self._reached_below = reached(cuts)
         gates = traced.weights.gates
         self._reached_exactly = reached([traced.output], stop=gates) - reached(gates)
-        segments = [reached([top], stop=cuts - {top}) for top in (traced.output, *cuts)]
-        self._shared = [name for name, times in Counter(chain(*segments)).items() if times > 1]
+        tops = {HEAD: traced.output, **{call.name: call.node for call in traced.calls if call.name in names}}
+        self.segments = {name: reached([top], stop=cuts - {top}) for name, top in tops.items()}
+        self._shared = [name for name, times in Counter(chain(*self.segments.values())).items() if times > 1]
         self.weights = [
             (module, name)
             for module in model.modules()

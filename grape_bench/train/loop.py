@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -75,7 +76,7 @@ class Trainer:
         """Forward, backward, update; the detached loss, which stays on the device, so that no step waits for it."""
         self.optimizer.zero_grad(set_to_none=True)
         with self.precision.forward():
-            loss = F.cross_entropy(logits_of(self.network.model(inputs), self.data.classes), labels)
+            loss = self.loss_of(self.network.model(inputs), labels)
         self.precision.backward(loss)
         self.precision.step(self.optimizer)
         self.schedule.step()
@@ -85,6 +86,10 @@ class Trainer:
         """Loss and accuracy on `split`, in the arithmetic of the training."""
         with self.precision.forward():
             return evaluate(self.network.model, split, self.data.classes, self.batch_size)
+
+    def loss_of(self, output: Any, labels: Tensor) -> Tensor:
+        """The loss of what the model returned."""
+        return F.cross_entropy(logits_of(output, self.data.classes), labels)
 
     def _begin_epoch(self) -> None:
         self.network.begin_epoch(self.steps_per_epoch)

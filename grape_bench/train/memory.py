@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +24,9 @@ class PeakMemory:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        gc.collect()
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-            self.baseline = torch.cuda.memory_allocated(device)
-        else:
-            _reset_peak()
-            self.baseline = _resident("VmRSS")
+        self.earlier = 0
+        self._reset()
+        self.baseline = self._now()
 
     def measure(self) -> dict[str, Any]:
         """`baseline_bytes` before, `peak_bytes` above it, and the `kind` of memory."""
@@ -35,7 +34,37 @@ class PeakMemory:
             peak, kind = torch.cuda.max_memory_allocated(self.device), "cuda"
         else:
             peak, kind = _resident("VmHWM"), "rss"
-        return {"baseline_bytes": self.baseline, "peak_bytes": max(0, peak - self.baseline), "kind": kind}
+        return {"baseline_bytes": self.baseline, "peak_bytes": max(self.earlier, peak - self.baseline), "kind": kind}
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Leave out of the peak what happens until the end of the block, and what remains of it."""
+        self.earlier = self.measure()["peak_bytes"]
+        before = self._now()
+        try:
+            yield
+        finally:
+            if self.device.type != "cuda":
+                _give_back()
+            self.baseline += max(0, self._now() - before)
+            self._reset()
+
+    def _now(self) -> int:
+        return torch.cuda.memory_allocated(self.device) if self.device.type == "cuda" else _resident("VmRSS")
+
+    def _reset(self) -> None:
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        else:
+            _reset_peak()
+
+
+def _give_back() -> None:
+    """Let the C library return freed memory to the system (glibc; elsewhere it is kept)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _reset_peak() -> None:

@@ -1,0 +1,55 @@
+"""Whether the signal at each block's output points where the true dL/dh does."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+from torch import Tensor
+
+from grape_bench.diagnose.comparison import Comparison
+from grape_bench.diagnose.metric import Values
+from grape_bench.diagnose.reading import Reading
+from grape_bench.network.network import Network
+from grape_bench.network.trace import Batch
+
+
+class Alignment:
+    """Of the signal that stands for dL/dh at each block's output, against dL/dh itself:
+
+    - `signal_cos`, `signal_ratio`: cosine and norm ratio, all samples as one vector;
+    - `signal_zeros`: samples in which one of the two is exactly zero;
+    - `gain`: norm of dL/dh ÷ that of the error dL/dy_hat. It does not depend on how large the loss is.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.blocks = [block.name for block in network.blocks]
+        self._signals: dict[str, Comparison] = defaultdict(Comparison)
+        self._zeros: Counter[str] = Counter()
+        self._error = Comparison()
+
+    def see(self, batch: Batch, own: Reading, true: Reading) -> None:
+        """Add a batch."""
+        self._error += Comparison.of(None, true.error)
+        for block in self.blocks:
+            signal, exact = own.signals.get(block), true.signals.get(block)
+            self._signals[block] += Comparison.of(signal, exact)
+            self._zeros[block] += _zero_samples(signal, exact)
+
+    def values(self) -> Values:
+        """By block."""
+        return {
+            block: {
+                "signal_cos": compared.cosine,
+                "signal_ratio": compared.ratio,
+                "signal_zeros": float(self._zeros[block]),
+                "gain": Comparison(own=compared.reference, reference=self._error.reference).ratio,
+            }
+            for block, compared in self._signals.items()
+        }
+
+
+def _zero_samples(signal: Tensor | None, exact: Tensor | None) -> int:
+    present = [tensor for tensor in (signal, exact) if tensor is not None]
+    if len(present) < 2:
+        return len(present[0]) if present else 0
+    return int(sum((tensor.flatten(1) == 0).all(1) for tensor in present).count_nonzero())  # type: ignore[union-attr]

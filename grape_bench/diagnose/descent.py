@@ -1,0 +1,67 @@
+"""How often a step along the rule's direction would lower the loss, to first order."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+
+from grape_bench.diagnose.gradient import compare, grouped, parameter_groups
+from grape_bench.diagnose.metric import HIDDEN, NETWORK, Values
+from grape_bench.diagnose.reading import Reading
+from grape_bench.network.network import Network
+from grape_bench.network.trace import Batch
+
+
+class Descent:
+    """The share of probe batches on which true gradient · update < 0, for the hidden parameters and for all.
+
+    `descent` is of the raw direction: minus the rule's gradient on that same batch. `update_descent` is of the one step
+    that the optimizer, with its momentum, scaling and decay, would make of the rule's gradient on the first of
+    them. The head's gradient is exact under every rule, so only the hidden parameters' share says something about
+    credit assignment.
+    """
+
+    def __init__(self, network: Network, optimizer: torch.optim.Optimizer) -> None:
+        groups = parameter_groups(network)
+        self.groups = {name: groups[name] for name in (HIDDEN, NETWORK)}
+        self.parameters = dict(network.model.named_parameters())
+        self.optimizer = optimizer
+        self._step: dict[str, Tensor] | None = None
+        self._raw: dict[str, list[bool]] = {name: [] for name in self.groups}
+        self._update: dict[str, list[bool]] = {name: [] for name in self.groups}
+
+    def see(self, batch: Batch, own: Reading, true: Reading) -> None:
+        """Add a batch."""
+        if self._step is None:
+            self._step = self.update(own.gradients)
+        for group, compared in grouped(compare(own.gradients, true.gradients), self.groups).items():
+            self._raw[group].append(compared.product > 0)
+        for group, compared in grouped(compare(self._step, true.gradients), self.groups).items():
+            self._update[group].append(compared.product < 0)
+
+    def values(self) -> Values:
+        """For the hidden parameters and for all."""
+        return {
+            group: {"descent": _share(self._raw[group]), "update_descent": _share(self._update[group])}
+            for group in self.groups
+        }
+
+    def update(self, gradients: dict[str, Tensor]) -> dict[str, Tensor]:
+        """By how much the optimizer's next step would change each parameter, given its gradient."""
+        names = {id(parameter): name for name, parameter in self.parameters.items()}
+        optimizer = copy.deepcopy(self.optimizer)  # of parameters of its own
+        pairs = [
+            (names[id(parameter)], twin)
+            for group, copied in zip(self.optimizer.param_groups, optimizer.param_groups, strict=True)
+            for parameter, twin in zip(group["params"], copied["params"], strict=True)
+        ]
+        for name, twin in pairs:
+            twin.grad = gradients[name].clone() if name in gradients else None
+        optimizer.step()
+        return {name: twin.detach() - self.parameters[name].detach() for name, twin in pairs}
+
+
+def _share(outcomes: list[bool]) -> float:
+    return sum(outcomes) / len(outcomes)

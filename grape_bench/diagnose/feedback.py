@@ -1,0 +1,122 @@
+"""How well a direct-feedback rule's B_l agrees with the network's Jacobian J_l."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from grape_bench.diagnose.metric import Values
+from grape_bench.diagnose.reading import Reading, forward
+from grape_bench.network.block import Block
+from grape_bench.network.network import Network
+from grape_bench.network.passes import Pass
+from grape_bench.network.trace import Batch
+from grape_bench.rules.anchored import Anchored
+from grape_bench.rules.base import LearningRule
+from grape_bench.rules.direct import DirectFeedback
+
+EXACT_OUTPUTS = 16
+"""Up to so many outputs the Jacobian is taken whole, a backward pass per output."""
+
+DIRECTIONS = 8
+"""Random directions in the output's space, where it is not."""
+
+_MIXING = (nn.modules.batchnorm._BatchNorm,)
+
+
+@dataclass(frozen=True)
+class Term:
+    """For one output direction v, drawn with E[v v^T] = I: B^T v · J^T v, ||B^T v||^2 and ||J^T v||^2."""
+
+    product: float
+    feedback: float
+    jacobian: float
+
+
+class FeedbackAlignment:
+    """`feedback_cos`: cosine of B_l and the mean Jacobian over the first probe batch, both n_out x n_l;
+    `feedback_error` its standard error, zero where every output was taken. Nothing for rules without direct feedback.
+
+    Both matrices are met through their products with output directions v. Where a sample's output depends on other
+    samples or tokens (BatchNorm, attention over tokens that are scored one by one), J_l is that of a sample, or
+    token, on itself: random signs on the samples remove the rest from the mean, and the squared norm is the product of
+    two drawings of the signs, so that every term is unbiased.
+    """
+
+    def __init__(self, network: Network, rule: LearningRule) -> None:
+        self.network = network
+        self.rule = rule.rule if isinstance(rule, Anchored) else rule
+        self._terms: dict[str, list[Term]] = {}
+        self._exact = False
+
+    def see(self, batch: Batch, own: Reading, true: Reading) -> None:
+        """Look at the first batch."""
+        if self._terms or not isinstance(self.rule, DirectFeedback):
+            return
+        _, watched = forward(self.network, Pass(), batch)
+        joined = watched.joined
+        if joined is None:
+            return
+        generator = torch.Generator().manual_seed(0)
+        mixing = joined.dim() > 2 or any(module.training for module in self.network.model.modules() if _mixes(module))
+        self._exact = not mixing and joined[0].numel() <= EXACT_OUTPUTS
+        blocks = [block for block in self.network.blocks if _comparable(block, joined)]
+        self._terms = {block.name: [] for block in blocks}
+        outputs = [watched.outputs[block.name] for block in blocks]
+        for v in _directions(joined, self._exact, DIRECTIONS // (1 + mixing), generator):
+            rows = [self._rows(joined, outputs, v, generator) for _ in range(1 + mixing)]
+            for block, output, first, last in zip(blocks, outputs, rows[0], rows[-1], strict=True):
+                feedback = self.rule.project(v.expand_as(joined).contiguous(), block.at(output.detach()))[0]
+                self._terms[block.name].append(_term(feedback, first, last))
+
+    def values(self) -> Values:
+        """By block."""
+        found: Values = {}
+        for block, terms in self._terms.items():
+            without = [_cosine(terms[:i] + terms[i + 1 :]) for i in range(len(terms))]  # the jackknife
+            mean = sum(without) / len(without)
+            error = math.sqrt(sum((value - mean) ** 2 for value in without) * (len(terms) - 1) / len(terms))
+            found[block] = {"feedback_cos": _cosine(terms), "feedback_error": 0.0 if self._exact else error}
+        return found
+
+    def _rows(self, joined: Tensor, outputs: list[Tensor], v: Tensor, generator: torch.Generator) -> list[Tensor]:
+        """J_l^T v of every block, the mean over the samples."""
+        rows = (joined.shape[0], *joined.shape[1:-1], 1)
+        signs = (2 * torch.randint(2, rows, generator=generator) - 1).to(joined)
+        gradients = torch.autograd.grad(joined, outputs, v.expand_as(joined) * signs, retain_graph=True)
+        return [(gradient * _aligned(signs, gradient)).mean(0) for gradient in gradients]
+
+
+def _directions(joined: Tensor, exact: bool, count: int, generator: torch.Generator) -> list[Tensor]:
+    """The unit vectors of the output's space, or random ones; with tokens the same for each of them."""
+    width = joined.shape[-1]
+    if exact:
+        return list(torch.eye(width).to(joined))
+    return [torch.randn(width, generator=generator).to(joined) for _ in range(count)]
+
+
+def _aligned(signs: Tensor, gradient: Tensor) -> Tensor:
+    return signs.reshape(*signs.shape[:-1], *[1] * (gradient.dim() - signs.dim() + 1))
+
+
+def _mixes(module: nn.Module) -> bool:
+    return isinstance(module, _MIXING)
+
+
+def _comparable(block: Block, joined: Tensor) -> bool:
+    """With an output per token, only blocks that have the same tokens."""
+    return joined.dim() == 2 or block.shape[: joined.dim() - 2] == tuple(joined.shape[1:-1])
+
+
+def _term(feedback: Tensor, first: Tensor, last: Tensor) -> Term:
+    b, g, h = (tensor.flatten().double() for tensor in (feedback, first, last))
+    return Term(torch.dot(b, g + h).item() / 2, torch.dot(b, b).item(), torch.dot(g, h).item())
+
+
+def _cosine(terms: list[Term]) -> float:
+    product = sum(term.product for term in terms)
+    size = sum(term.feedback for term in terms) * sum(term.jacobian for term in terms)
+    return product / math.sqrt(size) if size > 0 else math.nan

@@ -1,0 +1,64 @@
+"""Whether the parameters' gradients point where the true ones do, by block."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from grape_bench.diagnose.comparison import Comparison
+from grape_bench.diagnose.metric import HIDDEN, NETWORK, Values
+from grape_bench.diagnose.reading import Reading
+from grape_bench.network.network import HEAD, Network
+from grape_bench.network.trace import Batch
+
+
+class Gradients:
+    """`gradient_cos` and `gradient_ratio` of the parameters' gradients, summed over the probe batches, against
+    backpropagation's; `gradient_norm` is the norm of the true one.
+
+    They exist because a signal is not yet an update: what a block makes of a signal depends on its inputs.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.groups = parameter_groups(network)
+        self._own: dict[str, Tensor] = {}
+        self._true: dict[str, Tensor] = {}
+        self._batches = 0
+
+    def see(self, batch: Batch, own: Reading, true: Reading) -> None:
+        """Add a batch."""
+        self._batches += 1
+        for total, gradients in ((self._own, own.gradients), (self._true, true.gradients)):
+            for name, gradient in gradients.items():
+                total[name] = gradient if name not in total else total[name] + gradient
+
+    def values(self) -> Values:
+        """By block, and for all of them."""
+        found: Values = {}
+        for group, compared in grouped(compare(self._own, self._true), self.groups).items():
+            norm = Comparison(own=compared.reference, reference=float(self._batches**2)).ratio
+            found[group] = {
+                "gradient_cos": compared.cosine,
+                "gradient_ratio": compared.ratio,
+                "gradient_norm": norm,
+            }
+        return found
+
+
+def parameter_groups(network: Network) -> dict[str, list[str]]:
+    """The names of the parameters in each block, in all of them (`HIDDEN`), and in the network."""
+    blocks = {block.name: sorted(network.segments[block.name]) for block in network.blocks}
+    hidden = sorted(set().union(*blocks.values()))
+    return {**blocks, HIDDEN: hidden, NETWORK: sorted({*hidden, *network.segments[HEAD]})}
+
+
+def compare(own: dict[str, Tensor], reference: dict[str, Tensor]) -> dict[str, Comparison]:
+    """By parameter; what is absent is zero."""
+    return {name: Comparison.of(own.get(name), reference.get(name)) for name in {**own, **reference}}
+
+
+def grouped(compared: dict[str, Comparison], groups: dict[str, list[str]]) -> dict[str, Comparison]:
+    """The parameters of each group as one vector."""
+    return {
+        group: sum((compared[name] for name in names if name in compared), Comparison())
+        for group, names in groups.items()
+    }

@@ -1,0 +1,84 @@
+"""Every metric at one moment of a training, on the same samples each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from grape_bench.data.dataset import Split
+from grape_bench.diagnose.alignment import Alignment
+from grape_bench.diagnose.descent import Descent
+from grape_bench.diagnose.feedback import FeedbackAlignment
+from grape_bench.diagnose.gradient import Gradients
+from grape_bench.diagnose.growth import Growth
+from grape_bench.diagnose.linear_probe import linear_probe
+from grape_bench.diagnose.metric import Metric, Values
+from grape_bench.diagnose.null import Null
+from grape_bench.diagnose.reading import read, rule_pass
+from grape_bench.diagnose.weights import WeightAlignment
+from grape_bench.network.network import Network
+from grape_bench.network.passes import Pass
+from grape_bench.network.preserve import apart
+from grape_bench.network.trace import Batch
+
+BATCHES, BATCH_SIZE = 4, 16
+LINEAR_BATCHES, LINEAR_BATCH_SIZE = 8, 64
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Looks at a network on samples of `split`, the same ones each time; `loss_of(output, labels)`.
+
+    They are fetched when they are needed: held, they would count as the training's memory.
+    """
+
+    split: Split
+    loss_of: Callable[[Any, Tensor], Tensor]
+
+    def take(self, network: Network, optimizer: torch.optim.Optimizer) -> Values:
+        """Every metric, of the rule as it stands; nothing of the network, the rule or the optimizer changes."""
+        with apart(network) as rule:
+            metrics: Sequence[Metric] = (
+                Alignment(network),
+                Gradients(network),
+                Growth(network),
+                Descent(network, optimizer),
+                Null(network),
+                FeedbackAlignment(network, rule),
+                WeightAlignment(network, rule),
+            )
+            for inputs, labels in self._samples(BATCH_SIZE, BATCHES):
+                batch: Batch = ((inputs,), {})
+                loss_of = self._loss(labels)
+                true = read(network, Pass(), batch, loss_of)
+                own = read(network, rule_pass(network, rule, batch), batch, loss_of)
+                for metric in metrics:
+                    metric.see(batch, own, true)
+            return merged(metric.values() for metric in metrics)
+
+    def features(self, network: Network) -> Values:
+        """The accuracy of a linear classifier on each block's output."""
+        with apart(network):
+            return linear_probe(network, self._samples(LINEAR_BATCH_SIZE, LINEAR_BATCHES))
+
+    def _samples(self, batch_size: int, batches: int) -> list[tuple[Tensor, Tensor]]:
+        """The first `batches` of a fixed random order; fewer where there are no more."""
+        order = torch.Generator().manual_seed(0)
+        return list(islice(self.split.batches(batch_size, generator=order), batches))
+
+    def _loss(self, labels: Tensor) -> Callable[[Any], Tensor]:
+        return lambda output: self.loss_of(output, labels)
+
+
+def merged(parts: Iterable[Values]) -> Values:
+    """All columns of each row."""
+    rows: Values = {}
+    for part in parts:
+        for row, columns in part.items():
+            rows.setdefault(row, {}).update(columns)
+    return rows

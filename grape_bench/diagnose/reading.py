@@ -1,0 +1,112 @@
+"""What one pass does with a probe batch: activations, signals, gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from grape_bench.network.block import Block
+from grape_bench.network.network import Network
+from grape_bench.network.passes import Pass
+from grape_bench.network.trace import Batch
+from grape_bench.network.trees import first_activation
+from grape_bench.rules.base import LearningRule
+
+Loss = Callable[[Any], Tensor]
+"""From what the model returns to the loss."""
+
+MASK_SEED = 0
+
+
+@dataclass
+class Reading:
+    """One forward and backward. `signals` is what came back to each block's output, `gradients` what each parameter
+    got (what got nothing is absent), `error` dL/dy_hat; `sizes` is the root mean square of the first block's input
+    (named "") and of each block's output.
+    """
+
+    gradients: dict[str, Tensor] = field(default_factory=dict)
+    signals: dict[str, Tensor] = field(default_factory=dict)
+    sizes: dict[str, float] = field(default_factory=dict)
+    error: Tensor | None = None
+
+
+class Watched(Pass):
+    """Another pass, unchanged, of which `outputs`, `joined` and a `reading` are kept."""
+
+    def __init__(self, network: Network, inner: Pass) -> None:
+        self.network, self.inner = network, inner
+        self.outputs: dict[str, Tensor] = {}
+        self.joined: Tensor | None = None
+        self.reading = Reading()
+
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """The inner pass's own, and a look at what goes into the first block."""
+        handle = self.network.blocks[0].module.register_forward_pre_hook(self._enter, with_kwargs=True)
+        try:
+            with self.inner.around():
+                yield
+        finally:
+            handle.remove()
+
+    def cut(self, block: Block, output: Tensor) -> Tensor:
+        """As the inner pass cuts."""
+        self.outputs[block.name] = output
+        if output.requires_grad:
+            self.reading.sizes[block.name] = _size(output)
+            output.register_hook(lambda signal: self.reading.signals.__setitem__(block.name, signal.detach()))
+        return self.inner.cut(block, output)
+
+    def join(self, logits: Tensor) -> Tensor:
+        """As the inner pass joins."""
+        self.joined = self.inner.join(logits)
+        if self.joined.requires_grad:
+            self.joined.register_hook(lambda error: setattr(self.reading, "error", error.detach()))
+        return self.joined
+
+    def again(self) -> Pass:
+        """The inner pass's."""
+        return self.inner.again()
+
+    def _enter(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        activation = first_activation([args, kwargs])
+        if activation is not None and torch.is_grad_enabled():
+            self.reading.sizes[""] = _size(activation)
+
+
+def rule_pass(network: Network, rule: LearningRule, batch: Batch) -> Pass:
+    """The pass that `rule` makes of `batch` with the feedback that it has: no refresh, no anchor, nothing counted."""
+    model = network.model
+    was_training, model.training = model.training, False  # what rules ask, before they move on by a step
+    try:
+        return rule.open_pass(network, batch)
+    finally:
+        model.training = was_training
+
+
+def forward(network: Network, pass_: Pass, batch: Batch) -> tuple[Any, Watched]:
+    """What the model returns, in a pass that is watched; every forward has the same dropout masks."""
+    watched = Watched(network, pass_)
+    torch.default_generator.manual_seed(MASK_SEED)
+    if network.device.type == "cuda":
+        torch.cuda.manual_seed(MASK_SEED)
+    return network.run(watched, batch), watched
+
+
+def read(network: Network, pass_: Pass, batch: Batch, loss_of: Loss) -> Reading:
+    """Go forward and back once; no parameter's `.grad` is touched."""
+    output, watched = forward(network, pass_, batch)
+    parameters = {name: p for name, p in network.model.named_parameters() if p.requires_grad}
+    gradients = torch.autograd.grad(loss_of(output), list(parameters.values()), allow_unused=True)
+    watched.reading.gradients = {name: g for name, g in zip(parameters, gradients, strict=True) if g is not None}
+    return watched.reading
+
+
+def _size(activation: Tensor) -> float:
+    return activation.detach().double().square().mean().sqrt().item()

@@ -1,0 +1,48 @@
+"""How well the FA family's B agrees with the weights W that it stands for."""
+
+from __future__ import annotations
+
+from grape_bench.diagnose.comparison import Comparison
+from grape_bench.diagnose.gradient import grouped, parameter_groups
+from grape_bench.diagnose.metric import HIDDEN, Values
+from grape_bench.diagnose.reading import Reading
+from grape_bench.network.block import PREFIX
+from grape_bench.network.network import Network
+from grape_bench.network.trace import Batch
+from grape_bench.rules.anchored import Anchored
+from grape_bench.rules.backward import BackwardFeedback
+from grape_bench.rules.base import LearningRule
+
+
+class WeightAlignment:
+    """`weight_cos`: cosine of B and W, all linear maps of a block as one vector (an angle of 90° is 0). Nothing for
+    a rule outside the FA family.
+    """
+
+    def __init__(self, network: Network, rule: LearningRule) -> None:
+        self.network = network
+        self.rule = rule.rule if isinstance(rule, Anchored) else rule
+
+    def see(self, batch: Batch, own: Reading, true: Reading) -> None:
+        """The weights are the same for every batch."""
+
+    def values(self) -> Values:
+        """By block, and for the network."""
+        if not isinstance(self.rule, BackwardFeedback):
+            return {}
+        groups = {name: names for name, names in parameter_groups(self.network).items() if name != HIDDEN}
+        return {
+            group: {"weight_cos": compared.cosine}
+            for group, compared in grouped(self._compared(self.rule), groups).items()
+        }
+
+    def _compared(self, rule: BackwardFeedback) -> dict[str, Comparison]:
+        names = {id(parameter): name for name, parameter in self.network.model.named_parameters()}
+        compared: dict[str, Comparison] = {}
+        for module, place in self.network.weights:
+            weight = module.get_parameter(place)
+            name = names[id(weight)]
+            if name not in compared:  # a tied weight has its B at its first place
+                matrix = rule.matrix(weight, module.get_buffer(f"{PREFIX}{place}_feedback"))
+                compared[name] = Comparison.of(matrix, weight)
+        return compared
