@@ -68,7 +68,8 @@ class Network:
         self._reached_below = reached(cuts)
         gates = traced.weights.gates
         self._reached_exactly = reached([traced.output], stop=gates) - reached(gates)
-        tops = {HEAD: traced.output, **{call.name: call.node for call in traced.calls if call.name in names}}
+        cut_at = {call.label: call.node for call in (*traced.calls, *traced.streams) if call.label in names}
+        tops = {HEAD: traced.output, **cut_at}
         self.segments = {name: reached([top], stop=cuts - {top}) for name, top in tops.items()}
         self._shared = [name for name, times in Counter(chain(*self.segments.values())).items() if times > 1]
         self.weights = [

@@ -12,7 +12,7 @@ from grape_bench.diagnose.reading import read, rule_pass
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
 from grape_bench.network.preserve import apart
-from grape_bench.rules.direct import FEEDBACK
+from grape_bench.rules.feedback import FEEDBACK
 
 
 def linear_network(*sizes: int) -> nn.Sequential:

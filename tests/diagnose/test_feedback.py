@@ -10,7 +10,7 @@ from torch.func import jacrev, vmap
 import grape_bench as gb
 from grape_bench.diagnose.feedback import FeedbackAlignment
 from grape_bench.diagnose.weights import WeightAlignment
-from grape_bench.rules.direct import FEEDBACK
+from grape_bench.rules.feedback import FEEDBACK
 from tests.diagnose.networks import attached, jacobians, linear_network, measured, set_feedback
 
 
