@@ -70,7 +70,7 @@ def _with_file(name: str) -> str:
 
 
 def caption(table: pd.DataFrame) -> str:
-    """What the numbers of `table` are, in one paragraph: n, interval, references, hardware."""
+    """What the numbers of `table` are, in one paragraph: n, interval, references, settings, hardware."""
     parts = ["Test accuracy in percent, mean ± 95 % Student-t interval over n seeds."]
     if table["draft"].any():
         parts.append(f"{DRAFT_MARK} draft: fewer than {DRAFT_BELOW} seeds.")
@@ -82,10 +82,18 @@ def caption(table: pd.DataFrame) -> str:
         "bp_fraction": "BP fraction: counted autograd passes through hidden blocks.",
     }
     parts += [text for name, text in explained.items() if name in table]
+    if "trials" in table:
+        parts += [_settings(int(trials)) for trials in sorted(table["trials"].unique())]
     if "hardware" in table:
         classes = sorted({name for cell in table["hardware"] for name in cell.split("; ") if name})
         parts.append(f"Hardware: {'; '.join(classes)}.")
     return " ".join(parts)
+
+
+def _settings(trials: int) -> str:
+    if trials == 1:
+        return "Settings: the suite's own, untuned."
+    return f"Settings: for each rule the best of {trials} trials on validation."
 
 
 def footnotes(table: pd.DataFrame) -> list[str]:

@@ -50,6 +50,11 @@ class Cell:
         return mean({self.metric.score(float(record["metric"]["chance"])) for record in self.results})
 
     @property
+    def trials(self) -> int:
+        """Trials of the search that found the settings; 1 where the suite gives them (records of one cell agree)."""
+        return int(self.records[0]["job"].get("trials", 1))
+
+    @property
     def diverged(self) -> int:
         """The number of seeds whose loss did not stay finite."""
         return sum(record["status"] == "diverged" for record in self.results)

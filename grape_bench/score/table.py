@@ -33,7 +33,8 @@ def score(records: Iterable[Record]) -> pd.DataFrame:
       and, in turn, none, head-only, DFA), so that both sides of a difference saw equal weights and batches;
     - perplexity and perplexity_ci in their place where that is the task's metric; scores are then of its logarithm;
     - step_ratio (median of the profiled jobs), memory_ratio (mean peak ÷ BP's mean peak of the task; BP's own
-      is 1), flops_ratio (counted), bp_fraction (mean), hardware (class);
+      is 1), flops_ratio (counted), bp_fraction (mean), trials (of the
+      search that found the settings; 1: the suite's own), hardware (class);
     - p_best (of the difference from the best of the task, paired and Holm-adjusted) and best: whether the rule is
       to be printed bold (see `best`).
 
@@ -82,6 +83,7 @@ def _row(cell: Cell, grid: Mapping[tuple[str, str], Cell], notes: list[str]) -> 
     row["memory_ratio"] = _memory_ratio(cell, bp) if comparable else math.nan
     row["flops_ratio"] = 1.0 if cell.rule == "bp" and cell.results else cell.flops_ratio
     row["bp_fraction"] = cell.bp_fraction
+    row["trials"] = cell.trials
     row["hardware"] = "; ".join(cell.hardware)
     return row
 

@@ -36,6 +36,11 @@ def test_caption_names_interval_draft_and_hardware() -> None:
     assert "fewer than 5 seeds" in draft and "fewer than 5 seeds" not in final
 
 
+def test_caption_tells_tuned_from_untuned() -> None:
+    assert "Settings: the suite's own, untuned." in caption(score([make("bp")]))
+    assert "Settings: for each rule the best of 8 trials on validation." in caption(score([make("bp", trials=8)]))
+
+
 def test_footnotes_tell_partial_failures_and_what_could_not_be_compared() -> None:
     records = [make("bp"), make("fa", 0), failed("fa", 1, "crashed"), failed("dfa", 0, "oom")]
     notes = footnotes(score([*records, make("x.py:New", hardware="gpu-y")]))
