@@ -51,7 +51,7 @@ def opening(done: Sequence[Record], pending: Sequence[Job], slots: int) -> str:
 
 def result_line(record: Record) -> str:
     """How a job ended: `digits-mlp dfa seed 0: 93.1 % validation, 3.2 s`."""
-    name = f"{record['task']} {record['rule']} seed {record['seed']}"
+    name = str(Job.from_dict(record["job"]))
     if record["status"] == "finished":
         return f"{name}: {record['result']['validation']:.1f} % validation, {duration(record):.1f} s"
     reason = record["reason"].splitlines()[0] if record["reason"] else ""

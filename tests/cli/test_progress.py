@@ -107,6 +107,7 @@ def test_a_crash_shows_where_it_is_and_the_end_of_its_output(tmp_path: Path) -> 
     assert "line 19" in message
     assert "line 5" not in message
     assert result_line(crashed) == "first dfa seed 0: crashed: killed by SIGSEGV"
+    assert result_line(ended(replace(JOB, trial=3))) == "first dfa trial 3: 92.0 % validation, 2.0 s"
 
 
 def test_seeds_that_failed_alike_are_told_once(tmp_path: Path) -> None:

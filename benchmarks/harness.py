@@ -1,0 +1,212 @@
+"""What the harness costs: for 200 trivial jobs, and beside a plain PyTorch loop. Writes its table into docs/harness.md.
+
+python -m benchmarks.harness            about five minutes on 2 cores, on which nothing else should run
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from grape_bench.execute.manifest import Manifest
+from grape_bench.execute.worker import main as run_worker
+from grape_bench.plan.expand import make_plan
+from grape_bench.plan.job import Job
+from grape_bench.streams import stream_seed
+from grape_bench.track.environment import git_state, hardware
+from grape_bench.train import job as training
+from grape_bench.train.setup import build_model, load_data, pick_device
+
+PAGE = Path(__file__).parents[1] / "docs" / "harness.md"
+BEGIN, END = "<!-- python -m benchmarks.harness -->", "<!-- end -->"
+JOBS, EPOCHS = 200, 250
+TRIVIAL = f"""\
+name = "trivial"
+version = "1.0"
+rules = ["bp"]
+seeds = {JOBS}
+[[task]]
+name = "tiny"
+model = "mlp"
+model_args = {{ hidden = [8] }}
+dataset = "digits"
+epochs = 1
+batch_size = 256
+optimizer = {{ name = "sgd", lr = 0.1 }}
+"""
+MINUTE = """\
+name = "minute"
+version = "1.0"
+rules = ["bp"]
+seeds = 1
+[[task]]
+name = "vit"
+model = "timm:vit_tiny_patch16_224"
+model_args = { img_size = 8, patch_size = 4, embed_dim = 64, depth = 4, num_heads = 2 }
+dataset = "digits"
+epochs = {epochs}
+batch_size = 64
+optimizer = { name = "adamw", lr = 1e-3 }
+"""
+
+
+@dataclass
+class Many:
+    """Seconds of a whole command, and what its jobs spent in training and evaluation."""
+
+    wall_s: float
+    slots: int
+    work_s: float
+
+    @property
+    def overhead_s(self) -> float:
+        """Per job: all that is not training or evaluation, also the command's own start and end, shared out."""
+        return (self.wall_s - self.work_s / self.slots) / JOBS
+
+
+def many(mirror: str) -> Many:
+    """Run the trivial jobs as a person would."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "trivial.toml").write_text(TRIVIAL)
+        command = [sys.executable, "-m", "grape_bench", "run", "trivial.toml", "--tracking-uri", mirror]
+        start = time.perf_counter()
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        wall = time.perf_counter() - start
+        times = [json.loads(path.read_text())["time"] for path in folder.glob("runs/trivial/*/record.json")]
+    assert len(times) == JOBS
+    work = sum(one["train_s"] + one["evaluate_s"] for one in times)
+    return Many(wall, len(os.sched_getaffinity(0)), work)
+
+
+class PlainLoop:
+    """What a person would write for the same training: epochs of steps, each followed by a validation."""
+
+    def __init__(self, job: Job) -> None:
+        self.data = load_data(job, pick_device())
+        self.model = build_model(job, self.data, pick_device())
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3)
+        self.order = torch.Generator().manual_seed(stream_seed(job.seed, "order"))
+        self.batch_size = job.batch_size
+
+    def epoch(self) -> None:
+        """Train and validate once."""
+        self.model.train()
+        total = torch.zeros(())
+        for inputs, labels in self.data.train.batches(self.batch_size, generator=self.order):
+            self.optimizer.zero_grad(set_to_none=True)
+            loss = F.cross_entropy(self.model(inputs), labels)
+            loss.backward()
+            self.optimizer.step()
+            total += loss.detach()
+        self.evaluate(self.data.validation)
+
+    @torch.no_grad()
+    def evaluate(self, split) -> float:
+        """Accuracy on `split`."""
+        self.model.eval()
+        correct = loss = 0.0
+        for inputs, labels in split.batches(self.batch_size):
+            logits = self.model(inputs)
+            loss += F.cross_entropy(logits, labels, reduction="sum").item()
+            correct += (logits.argmax(1) == labels).sum().item()
+        return correct / len(split)
+
+
+@dataclass
+class Turns:
+    """Seconds of each epoch, in turns, and of all that comes before the first and after the last."""
+
+    plain: list[float] = field(default_factory=list)
+    harness: list[float] = field(default_factory=list)
+    before_s: float = 0.0
+    after_s: float = 0.0
+
+    @property
+    def per_epoch(self) -> float:
+        """Median over epochs of the harness's time ÷ the plain loop's right after it, less one."""
+        return statistics.median(a / b for a, b in zip(self.harness, self.plain, strict=True)) - 1
+
+
+def in_turns(epochs: int) -> Turns:
+    """A worker runs the job; after each of its epochs the plain loop does one of its own, which is not counted."""
+    turns = Turns()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "minute.toml").write_text(MINUTE.replace("{epochs}", str(epochs)))
+        (job,) = make_plan(str(folder / "minute.toml")).jobs
+        loop = PlainLoop(job)
+        original = training._Curve.epoch_ends
+        last = time.perf_counter()
+
+        def epoch_ends(observer, trainer):
+            nonlocal last
+            original(observer, trainer)
+            turns.harness.append(time.perf_counter() - last)
+            start = time.perf_counter()
+            loop.epoch()
+            turns.plain.append(time.perf_counter() - start)
+            last = time.perf_counter()
+
+        def training_begins(observer, trainer):
+            nonlocal last
+            turns.before_s, last = time.perf_counter() - last, time.perf_counter()
+
+        training._Curve.epoch_ends = epoch_ends
+        training._Curve.training_begins = training_begins
+        manifest = Manifest("minute", "1.0", git_state(), [job]).write(folder)
+        code = run_worker([str(manifest), job.id, "--threads", "1"])
+        turns.after_s = time.perf_counter() - last
+        assert code == 0, (folder / job.name / "stderr.txt").read_text()
+    return turns
+
+
+def row(what: str, measured: str, limit: str) -> str:
+    return f"| {what} | {measured} | {limit} |"
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    out = os.dup(1)  # the worker takes the standard output for itself
+    rows = []
+    for mirror, label in (("none", "without"), ("sqlite:///mlflow.db", "with")):
+        found = many(mirror)
+        rows.append(
+            row(
+                f"{JOBS} trivial jobs on {found.slots} slots, {label} the MLflow mirror: {found.wall_s:.1f} s in all",
+                f"{found.overhead_s:.3f} s a job",
+                "0.15 s",
+            )
+        )
+        os.write(out, f"{rows[-1]}\n".encode())
+    turns = in_turns(EPOCHS)
+    plain, extra = sum(turns.plain), sum(turns.harness) - sum(turns.plain)
+    rows.append(
+        row(
+            f"a job of {plain:.0f} s (ViT, {1000 * statistics.median(turns.plain):.0f} ms an epoch), "
+            f"{len(turns.plain)} epochs in turns with a plain loop's",
+            f"{100 * turns.per_epoch:+.1f} % (median epoch), {100 * extra / plain:+.1f} % (sum)",
+            "2 %",
+        )
+    )
+    rows.append(row("its start and end: set-up; test, record", f"{turns.before_s:.2f} s; {turns.after_s:.2f} s", ""))
+    os.write(out, ("\n".join(rows[-2:]) + "\n").encode())
+    table = "\n".join(["| what | measured | limit |", "|---|---|---|", *rows])
+    text = f"{BEGIN}\n{table}\n\n{hardware(1)['class']}, torch {torch.__version__.partition('+')[0]}.\n{END}"
+    page = PAGE.read_text()
+    PAGE.write_text(re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: text, page, flags=re.DOTALL))
+
+
+if __name__ == "__main__":
+    main()
