@@ -100,3 +100,7 @@ def test_a_damaged_file_is_told(suite: str) -> None:
     Path("baselines/small/dfa.json").write_text("{}")
     with pytest.raises(UserError, match=r"baselines/small/dfa\.json: not a file of tuned settings"):
         make_plan(suite)
+
+
+def test_the_quickstart_comes_with_its_settings() -> None:
+    assert make_plan("quickstart").track.trials == 8
