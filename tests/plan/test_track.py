@@ -9,6 +9,7 @@ import pytest
 from grape_bench.errors import UserError
 from grape_bench.plan.choices import Choices
 from grape_bench.plan.expand import Plan, make_plan, make_tuning_plan
+from grape_bench.plan.find import baseline_folders
 from grape_bench.report import settings
 from tests.plan.suites import write_suite
 from tests.plan.test_tuning import TUNING
@@ -100,6 +101,16 @@ def test_a_damaged_file_is_told(suite: str) -> None:
     Path("baselines/small/dfa.json").write_text("{}")
     with pytest.raises(UserError, match=r"baselines/small/dfa\.json: not a file of tuned settings"):
         make_plan(suite)
+
+
+def test_an_installed_package_carries_its_settings_and_the_users_own_come_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    package = tmp_path / "site-packages/grape_bench"
+    (package / "_baselines").mkdir(parents=True)
+    monkeypatch.setattr("grape_bench.__file__", str(package / "__init__.py"))
+    assert baseline_folders() == [Path("baselines"), package / "_baselines"]
 
 
 def test_the_quickstart_comes_with_its_settings() -> None:
