@@ -81,7 +81,9 @@ def tag_values(record: Record) -> dict[str, str]:
         "git.commit": str(environment["git"]["commit"]),
         "hw.class": environment["hardware"]["class"],
     }
-    return {**tags, "grape.reason": record["reason"][:5000]} if record["reason"] else tags
+    trial = record["job"].get("trial")
+    tags |= {"grape.trial": str(trial)} if trial is not None else {}
+    return tags | ({"grape.reason": record["reason"][:5000]} if record["reason"] else {})
 
 
 def _text(value: Any) -> str:
