@@ -1,6 +1,9 @@
 """Captured steps on a stand-in for CUDA graphs, which replays operations on recorded tensors without Python."""
 
 import copy
+import inspect
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +14,7 @@ import grape_bench as gb
 from grape_bench.network.captured import WARM_UP, CapturedStep
 from tests.network.problems import tanh_mlp
 
+PAGE = Path(__file__).parents[2] / "docs" / "speed.md"
 EPOCH = 7
 MODELS = {
     "mlp": lambda: tanh_mlp((6, 7, 5, 3)),
@@ -202,3 +206,21 @@ def test_capturing_needs_cuda():
     net, optimizer = prepared("dfa")
     with pytest.raises(gb.UserError, match="CapturedStep needs CUDA"):
         CapturedStep(net, cross_entropy, optimizer)
+
+
+def test_the_code_in_the_docs_runs_as_printed(fake_cuda):
+    (code,) = re.findall(r"## On a GPU.*?```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    net, optimizer = prepared("dfa")
+    loader = list(batches(6))
+    exec(code, {"net": net, "optimizer": optimizer, "loader": loader, "inputs": loader[0][0], "targets": loader[0][1]})
+    assert net.backward_passes == 7
+    assert net.bp_fraction == 0
+
+
+def test_the_stand_in_takes_what_cuda_takes():
+    """Names and arguments, which exist without a GPU too."""
+    inspect.signature(torch.cuda.graph).bind("graph", stream="stream", capture_error_mode="thread_local")
+    for function in (torch.cuda.current_stream, torch.cuda.set_stream, torch.cuda.stream, torch.cuda.device):
+        inspect.signature(function).bind("its one argument")
+    assert {"register_generator_state", "replay"} <= set(dir(torch.cuda.CUDAGraph))
+    assert {"wait_stream", "device"} <= set(dir(torch.cuda.Stream))
