@@ -35,10 +35,11 @@ def evaluate(model: nn.Module, split: Split, classes: int, batch_size: int) -> S
     """Score `model` in evaluation mode on all of `split`; its mode is put back."""
     training = model.training
     model.eval()
-    loss = correct = 0.0
+    loss: Tensor | float = 0.0  # summed where it is computed, so that no batch waits for the one before
+    correct: Tensor | float = 0.0
     for inputs, labels in split.batches(batch_size):
         logits = logits_of(model(inputs), classes).float()
-        loss += F.cross_entropy(logits, labels, reduction="sum").item()
-        correct += (logits.argmax(1) == labels).sum().item()
+        loss = loss + F.cross_entropy(logits, labels, reduction="sum").double()
+        correct = correct + (logits.argmax(1) == labels).sum()
     model.train(training)
-    return Score(loss / len(split), 100 * correct / len(split))
+    return Score(float(loss) / len(split), 100 * float(correct) / len(split))

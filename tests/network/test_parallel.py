@@ -76,6 +76,8 @@ def test_each_block_has_a_stream_that_waits_for_the_one_before(fake_cuda):
     for block in net.blocks:
         first = model[int(block.name) - 1]  # a block is a linear map and its tanh
         first.register_forward_pre_hook(lambda *_: begun.append((fake_cuda.now, dict(fake_cuda.now.clock))))
+    head = []
+    model[-1].register_forward_pre_hook(lambda *_: head.append(fake_cuda.now))
     earlier = fake_cuda.main.tick()
     pass_ = Watched(net.rule.signal, fake_cuda)
     backward_of(net, pass_, as_batch(torch.randn(8, 6)), loss_of)
@@ -86,6 +88,7 @@ def test_each_block_has_a_stream_that_waits_for_the_one_before(fake_cuda):
     assert fake_cuda.main.number not in streams
     assert [number for number, _ in cuts] == streams  # the token, and so the signal, belongs to the block's stream
     assert join[0] == fake_cuda.main.number
+    assert head == [fake_cuda.main]
     for (_, clock), (number, time) in zip(begun, [earlier, *cuts[:-1]], strict=True):
         assert clock[number] >= time
     assert fake_cuda.main.after(cuts[-1])
