@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 import grape_bench as gb
 from benchmarks.energy import EnergyMeter
+from benchmarks.transformer import Transformer
 from grape_bench.network.attach import as_batch
 from grape_bench.network.captured import CapturedStep
 from grape_bench.network.parallel import parallel_backward
@@ -38,42 +39,6 @@ VARIANTS = [
     *((rule, tool) for rule in ("dfa", "grape") for tool in ("eager", "streams", "streams + graph")),
 ]
 Variant = tuple[str, str]
-
-
-class Block(nn.Module):
-    """Attention and MLP, each behind a LayerNorm."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        samples, tokens, width = x.shape
-        split = self.qkv(self.norm1(x)).view(samples, tokens, 3, self.heads, width // self.heads)
-        q, k, v = split.permute(2, 0, 3, 1, 4).unbind()
-        attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x = x + self.out(attended.transpose(1, 2).reshape(samples, tokens, width))
-        return x + self.mlp(self.norm2(x))
-
-
-class Transformer(nn.Module):
-    """A causal language model."""
-
-    def __init__(self, depth: int, width: int = 128, heads: int = 4, vocabulary: int = 1000, tokens: int = 64) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(vocabulary, width)
-        self.position = nn.Parameter(0.02 * torch.randn(tokens, width))
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
-        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, vocabulary)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        x = self.embedding(ids) + self.position[: ids.shape[1]]
-        for block in self.blocks:
-            x = block(x)
-        return self.head(self.norm(x))
 
 
 @dataclass(frozen=True)
