@@ -72,9 +72,10 @@ class Case:
     def train(self, network: Network, steps: int) -> list[Gradients]:
         """The gradients of each step of an epoch of `steps`, in which the weights descend."""
         network.begin_epoch(steps)
-        return [self._step(network.model, index) for index in range(steps)]
+        return [self.step(network.model, index) for index in range(steps)]
 
-    def _step(self, model: nn.Module, index: int) -> Gradients:
+    def step(self, model: nn.Module, index: int) -> Gradients:
+        """The gradients of a training step on batch number `index`, after which the weights have descended."""
         gradients = self.gradients(model, index)
         with torch.no_grad():
             for parameter in model.parameters():

@@ -30,13 +30,17 @@ class ArraySplit:
         """How many batches a shuffled pass has."""
         return batch_count(len(self), batch_size)
 
-    def batches(self, batch_size: int, *, generator: torch.Generator | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(
+        self, batch_size: int, *, generator: torch.Generator | None = None, skip: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """See `Split.batches`."""
         if generator is None:
-            return self._run(in_order(len(self), batch_size))
-        return self._run(shuffled(len(self), batch_size, generator, self.prepare.augment != "none"))
+            return self._run(in_order(len(self), batch_size).after(skip))
+        return self._run(shuffled(len(self), batch_size, generator, self.prepare.augment != "none").after(skip))
 
     def _run(self, order: Pass) -> Iterator[tuple[Tensor, Tensor]]:
+        if len(order.positions) == 0:  # which torch would split into one batch of none
+            return
         device = self.index.device
         batches = self.index[order.positions.to(device)].split(order.batch_size)
         for rows, drawn in zip(batches, order.batched_draws(device), strict=True):

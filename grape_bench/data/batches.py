@@ -18,6 +18,12 @@ class Pass:
     draws: Tensor | None
     batch_size: int
 
+    def after(self, batches: int) -> Pass:
+        """The same without its first `batches`."""
+        first = batches * self.batch_size
+        draws = None if self.draws is None else self.draws[:, first:]
+        return Pass(self.positions[first:], draws, self.batch_size)
+
     def batched_draws(self, device: torch.device) -> list[Tensor | None]:
         """Per batch, the randomness of its augmentation, moved to `device` at once."""
         if self.draws is None:

@@ -17,11 +17,14 @@ class Split(Protocol):
     def __len__(self) -> int:
         """How many samples."""
 
-    def batches(self, batch_size: int, *, generator: torch.Generator | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(
+        self, batch_size: int, *, generator: torch.Generator | None = None, skip: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs (N, *shape) float32, normalised, and labels (N,) int64, on the data set's device.
 
         With a generator: in random order and augmented, both drawn from it when this is called; an
         incomplete last batch is left out unless it is the only one. Without: all, in order, as they are.
+        The first `skip` batches are left out and not even read; the others are what they would be without.
         """
 
     def batch_count(self, batch_size: int) -> int:

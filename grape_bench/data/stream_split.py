@@ -54,13 +54,17 @@ class StreamSplit:
         """How many batches a shuffled pass has."""
         return batch_count(len(self), batch_size)
 
-    def batches(self, batch_size: int, *, generator: torch.Generator | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(
+        self, batch_size: int, *, generator: torch.Generator | None = None, skip: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """See `Split.batches`."""
         if generator is None:
-            return self._run(in_order(len(self), batch_size))
-        return self._run(shuffled(len(self), batch_size, generator, self.prepare.augment != "none"))
+            return self._run(in_order(len(self), batch_size).after(skip))
+        return self._run(shuffled(len(self), batch_size, generator, self.prepare.augment != "none").after(skip))
 
     def _run(self, order: Pass) -> Iterator[tuple[Tensor, Tensor]]:
+        if len(order.positions) == 0:  # which torch would split into one batch of none
+            return
         device = self.prepare.mean.device
         rows = [self.index[positions] for positions in order.positions.cpu().split(order.batch_size)]
         loader = DataLoader(

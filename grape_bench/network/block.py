@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from dataclasses import replace as dataclass_replace
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -89,3 +90,28 @@ def own_buffers(model: nn.Module) -> list[Tensor]:
         for name, buffer in module._buffers.items()
         if buffer is not None and not name.startswith(PREFIX)
     ]
+
+
+def tensors_of(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name, a rule's and those that `state_dict` leaves out too."""
+    return dict(chain(model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)))
+
+
+@torch.no_grad()
+def load_tensors(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Write `tensors`, of `tensors_of`, into `model`; raises KeyError where the names differ.
+
+    What a rule stores only in the course of training need not be there yet.
+    """
+    own = tensors_of(model)
+    for name, value in tensors.items():
+        if name in own and own[name].shape == value.shape:
+            own.pop(name).copy_(value)
+        elif PREFIX in name:
+            module, _, buffer = name.rpartition(".")
+            model.get_submodule(module).register_buffer(buffer, value.to(next(model.parameters()).device))
+            own.pop(name, None)
+        else:
+            raise KeyError(name)
+    if own:
+        raise KeyError(*own)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from grape_bench.errors import UserError
-from grape_bench.network.block import Block, remove_stored
+from grape_bench.network.block import Block, load_tensors, remove_stored, tensors_of
 from grape_bench.network.derived import Place, Places
 from grape_bench.network.graph import Node, parameters_reached
 from grape_bench.network.passes import Pass
@@ -191,6 +191,35 @@ class Network:
     def reseed(self, seed: int) -> None:
         """Begin the rule's random streams anew, from `seed`."""
         self.seed, self._generators = seed, {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that training moves, so that it goes on from here to the bit: the model's tensors with the feedback,
+        the rule's state, its random streams and the counts.
+
+        The tensors are those in use, not copies. Made of tensors and plain data: `torch.save` takes it, and
+        `torch.load(weights_only=True)`.
+        """
+        if self.rule is None:
+            raise RuntimeError("no rule is attached")
+        return {
+            "model": tensors_of(self.model),
+            "rule": self.rule.state(),
+            "seed": self.seed,
+            "streams": [(*key, generator.get_state()) for key, generator in self._generators.items()],
+            "backward_passes": self.backward_passes,
+            "hidden_block_passes": self.hidden_block_passes,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned, of the same model with the same rule; raises KeyError for another."""
+        if self.rule is None:
+            raise RuntimeError("no rule is attached")
+        load_tensors(self.model, state["model"])
+        self.rule.load_state(state["rule"])
+        self.reseed(state["seed"])
+        for stream, device, position in state["streams"]:
+            self.generator(stream, device).set_state(position)
+        self.backward_passes, self.hidden_block_passes = state["backward_passes"], state["hidden_block_passes"]
 
     def credit(
         self, hidden: Credit, exact: Literal["above the cuts", "after the last linear map"]

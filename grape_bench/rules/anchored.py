@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -71,3 +71,12 @@ class Anchored(LearningRule):
         """As the rule's own; an anchor trains the parameters that the rule leaves frozen, too."""
         own = self.rule.credit(network)
         return {name: "rule" if credit == "frozen" else credit for name, credit in own.items()}
+
+    def state(self) -> dict[str, Any]:
+        """Its own place among the anchors, and the rule's state."""
+        return {"anchors": super().state(), "rule": self.rule.state()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """As the base class, for both."""
+        super().load_state(state["anchors"])
+        self.rule.load_state(state["rule"])

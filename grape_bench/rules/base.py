@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from grape_bench.network.passes import Pass
@@ -16,7 +17,8 @@ class LearningRule:
     """The bare contract. This one is backpropagation: every pass is the model's own.
 
     A rule's settings are the arguments of its `__init__`; it keeps tensors in the network's blocks
-    (`block.store`), so that they move, save and copy with the model, and draws from `network.generator`.
+    (`block.store`), so that they move, save and copy with the model, and draws from `network.generator`. Counters and
+    the like are plain attributes, which `state` finds.
 
     `weight_transport` and `bp_fraction` declare what a rule takes from backpropagation; a class inherits what
     holds for its family, and `grape-bench check` compares both with what it measures.
@@ -53,6 +55,18 @@ class LearningRule:
         """Name of each parameter that the rule trains -> "rule" or "exact"."""
         return network.credit("exact", "above the cuts")
 
+    def state(self) -> dict[str, Any]:
+        """What the rule keeps beside its tensors, to go on from: every attribute that is plain data.
+
+        Plain are Python's numbers, strings, None, and lists, tuples, sets and dicts of them. What else a rule keeps is
+        either made by `setup` or needs a `state` and `load_state` of its own.
+        """
+        return {name: copy.deepcopy(value) for name, value in vars(self).items() if _plain(value)}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned, after `setup`."""
+        vars(self).update(copy.deepcopy(state))
+
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
         return f"{type(self).__name__}({settings})"
@@ -60,3 +74,11 @@ class LearningRule:
     def settings(self) -> dict[str, Any]:
         """The public attributes: what the rule was made with."""
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+
+def _plain(value: Any) -> bool:
+    if type(value) in (list, tuple, set):
+        return all(map(_plain, value))
+    if type(value) is dict:
+        return all(map(_plain, (*value, *value.values())))
+    return type(value) in (bool, int, float, complex, str, type(None))

@@ -146,6 +146,29 @@ class KeepsStateToItself(gb.DirectFeedback):
         return self._gains[block.name] * self.project(error, block)
 
 
+class CountsInATensor(gb.DirectFeedback):
+    """Every third step another one; the tensor that counts is not stored in a block."""
+
+    def setup(self, network):
+        super().setup(network)
+        self._steps = self.begin()
+
+    def begin(self):
+        return torch.zeros(())
+
+    def open_pass(self, network, batch):
+        self._steps = self._steps + 1
+        return super().open_pass(network, batch)
+
+    def signal(self, block, error):
+        return (2 if self._steps % 3 == 0 else 1) * self.project(error, block)
+
+
+class CountsInANumber(CountsInATensor):
+    def begin(self):
+        return 0
+
+
 class UnderstatesBP(gb.LearningRule):
     def bp_fraction(self, batches, epochs):
         return 0.5
@@ -195,7 +218,8 @@ BROKEN = [
     ),
     (LeavesABuffer, "restoration", "attaching changes the keys of state_dict: mine"),
     (LeavesEvalMode, "restoration", "attaching changes the training mode of hidden.0.1"),
-    (KeepsStateToItself, "state", "loaded from its state_dict, the rule gives hidden.0.0.weight other gradients"),
+    (KeepsStateToItself, "state", "loaded from its state, the rule gives hidden.0.0.weight other gradients"),
+    (CountsInATensor, "state", "loaded from its state, the rule gives hidden.0.0.weight other gradients (step 1 of"),
     (UnderstatesBP, "bp_fraction", "bp_fraction(4, 2) declares 0.5; 1 was counted"),
     (HiddenTransport, "weight transport", "the signal reads the weights at hidden.0.1, hidden.1.1, hidden.2.1"),
     (SignSymmetry, "weight transport", "weight_transport = False is declared, but the signal reads the weights at"),
@@ -218,6 +242,10 @@ def test_a_broken_rule_fails_with_the_reason(rule, check, reason):
 )
 def test_what_a_broken_rule_keeps_passes(rule):
     assert set(failures(rule)) == {check for broken, check, _ in BROKEN if broken is rule}
+
+
+def test_a_counter_that_is_a_plain_number_is_state():
+    assert not failures(CountsInANumber)
 
 
 def test_statistics_that_move_are_found_on_the_cnn():

@@ -40,6 +40,14 @@ def test_a_pass_left_half_way_changes_nothing_of_the_next(load_on_cpu: Callable[
     assert same(*second)
 
 
+@pytest.mark.parametrize("skip", [0, 7, 20])
+def test_the_rest_of_a_pass_is_what_it_would_have_been(load_on_cpu: Callable[..., DataSet], skip: int) -> None:
+    train = load_on_cpu("digits", augment="flip-crop").train
+    whole, rest = (train.batches(64, generator=torch.Generator().manual_seed(0), skip=k) for k in (0, skip))
+    batches = list(whole)
+    assert len(batches) == 20 and same(batches[skip:], list(rest))
+
+
 def test_the_incomplete_last_batch_is_left_out_of_a_shuffled_pass_only(load_on_cpu: Callable[..., DataSet]) -> None:
     data = load_on_cpu("digits", limit=100)
     assert [len(labels) for _, labels in shuffled(data, 30, 0)] == [30, 30, 30]

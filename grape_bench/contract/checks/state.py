@@ -1,31 +1,35 @@
-"""What a rule has learned is in `state_dict`, so that training can go on from a file."""
+"""A network's state is whole, so that training can go on from a file to the bit."""
 
 from __future__ import annotations
 
 import copy
 
 from grape_bench.contract.broken import require, same
-from grape_bench.contract.cases import Case, MakeRule, steps_of
+from grape_bench.contract.cases import Case, Gradients, MakeRule, steps_of
 
 
 def check(case: Case, make_rule: MakeRule) -> str:
-    """A fresh attachment with another seed, given the state of a trained one, goes on with its gradients."""
-    rule = make_rule()
-    steps = steps_of(rule)
+    """A fresh attachment with another seed, given the state of one in mid-epoch and mid-period, goes on as that one."""
+    steps = steps_of(make_rule())
     trained, loaded = case.attached(make_rule, seed=0), case.attached(make_rule, seed=1)
-    # Where a rule stands within its period is no state. An anchor takes one of its turns in an epoch; after as many
-    # epochs as the period has steps, it stands at the beginning again.
-    for _ in range(rule.period):
-        case.train(trained, steps)
-    loaded.model.load_state_dict(copy.deepcopy(trained.model.state_dict()))
-    for network in (trained, loaded):
-        network.reseed(2)  # what is drawn in each step is no state
-    pairs = zip(case.train(loaded, steps), case.train(trained, steps), strict=True)
-    for index, (one, other) in enumerate(pairs, start=1):
-        for name in one:
-            require(
-                same(one[name], other[name]),
-                f"loaded from its state_dict, the rule gives {name} other gradients (step {index}); "
-                "does it keep its tensors with block.store?",
-            )
-    return f"equal gradients in {steps} steps after loading"
+    case.train(trained, steps)
+    trained.begin_epoch(steps)
+    halfway = steps // 2 + 1
+    for index in range(halfway):
+        case.step(trained.model, index)
+    loaded.load_state_dict(copy.deepcopy(trained.state_dict()))
+    for index in range(halfway, steps):
+        pair = case.step(loaded.model, index), case.step(trained.model, index)
+        _compare(*pair, f"step {index - halfway + 1}")
+    for index, pair in enumerate(zip(case.train(loaded, steps), case.train(trained, steps), strict=True), start=1):
+        _compare(*pair, f"step {index} of the next epoch")
+    return f"equal gradients in {steps - halfway} + {steps} steps after loading"
+
+
+def _compare(loaded: Gradients, trained: Gradients, where: str) -> None:
+    for name in loaded:
+        require(
+            same(loaded[name], trained[name]),
+            f"loaded from its state, the rule gives {name} other gradients ({where}); does it keep its tensors "
+            "with block.store, and its counters as plain numbers?",
+        )
