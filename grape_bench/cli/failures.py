@@ -7,10 +7,10 @@ from pathlib import Path
 
 from grape_bench.execute.outcome import stderr_tail
 from grape_bench.plan.job import rule_label
-from grape_bench.track.record import STDERR, Record
+from grape_bench.track.record import RECORD, STDERR, Record
 
 _TRIES = {
-    "oom": "fewer --slots, or a smaller model or batch size with --set {task}.batch_size=N",
+    "oom": "fewer --slots, more --memory-limit, or a smaller model or batch with --set {task}.batch_size=N",
     "timeout": "a longer --time-limit, or fewer epochs with --set {task}.epochs=N",
     "crashed": "mend it; the same command runs this job again",
 }
@@ -44,14 +44,15 @@ def _message(group: Sequence[Record], folder: Path) -> str:
         rate = float(f"{first['job']['optimizer']['lr'] / 10:.3g}")
         key = f"{first['task']}.rule.{rule_label(first['rule'])}.lr"
         return "\n".join([*lines, f"  try: a lower learning rate, --set {key}={rate:g}"])
-    lines.append(f"  in: {folder / first['name']}")
+    place = folder / first["name"]
+    file = place / STDERR
+    lines.append(f"  record: {place / RECORD}")
     slurm = first["environment"].get("slurm", {})
     if slurm:
         lines += [f"  Slurm job {slurm['job']} ({slurm['state']}):", f"    {slurm['stdout']}", f"    {slurm['stderr']}"]
-    file = folder / first["name"] / STDERR
     if slurm and not stderr_tail(file):
         file = Path(slurm["stderr"])  # of a job that ended before it had a file of its own
     tail = stderr_tail(file)
-    if tail:
-        lines += [f"  {file.name} ends with:", *(f"    {line}" for line in tail.splitlines())]
+    lines.append(f"  output: {file}" + (", which ends with:" if tail else ""))
+    lines += [f"    {line}" for line in tail.splitlines()]
     return "\n".join([*lines, "  try: " + _TRIES[first["status"]].format(task=first["task"])])

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from grape_bench.cli.stopping import Stopped, raise_when_stopped
+
 if TYPE_CHECKING:
+    from grape_bench.execute.executor import Options
     from grape_bench.execute.sweep import Request
     from grape_bench.plan.cluster import Cluster
     from grape_bench.plan.expand import Plan
@@ -26,24 +28,46 @@ _OPTIONS = (
     click.option("--cluster", type=click.Path(path_type=Path), metavar="FILE", help="What a job asks of a cluster."),
     click.option("--array-parallelism", type=click.IntRange(min=1), metavar="N", help="Jobs at once on Slurm."),
     click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="S", help="Seconds per job."),
+    click.option("--memory-limit", metavar="SIZE", help="Memory per job, such as 2GiB."),
+    click.option(
+        "--checkpoint-every",
+        default="60s",
+        show_default=True,
+        metavar="PERIOD",
+        help="How often a job's state is saved: 5min, 2epochs, never.",
+    ),
+    click.option(
+        "--retry",
+        default="crashed,oom,timeout",
+        show_default=True,
+        metavar="STATUSES",
+        help="Which failed jobs are run again; none for none.",
+    ),
     click.option("--fresh", is_flag=True, help="Run every job again, also those that are done."),
 )
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: the same orderly end as Ctrl-C, with an exit code of its own."""
-
-
 def executing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give `command` the parameters of `request_of`."""
+    """Give `command` the parameters of `_OPTIONS`; Ctrl-C and SIGTERM end it in order, whenever they come."""
+
+    @wraps(command)
+    def stoppable(**given: Any) -> None:
+        raise_when_stopped()
+        try:
+            command(**given)
+        except Stopped as stop:
+            click.echo("stopped while no job was running; the same command continues from here.", err=True)
+            sys.exit(stop.exit_code)
+
+    decorated: Callable[..., Any] = stoppable
     for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+        decorated = option(decorated)
+    return decorated
 
 
 def request_of(plan: Plan, folder: Path, given: dict[str, Any]) -> Request:
     """`plan` run into `folder`, as the values of these parameters say."""
-    from grape_bench.execute.executor import EXECUTORS, Options
+    from grape_bench.execute.executor import EXECUTORS
     from grape_bench.execute.sweep import Request
     from grape_bench.plan.shard import Shard
 
@@ -51,9 +75,35 @@ def request_of(plan: Plan, folder: Path, given: dict[str, Any]) -> Request:
     if given["shard"]:
         shard = Shard.parse(given["shard"])
         plan, folder = replace(plan, jobs=shard.of(plan.jobs)), folder.with_name(shard.folder(folder.name))
-    cluster = _cluster(plan.suite.cluster, given["cluster"], given["array_parallelism"])
-    options = Options(slots=given["slots"], time_limit_s=given["time_limit"], cluster=cluster)
-    return Request(plan, folder, given["executor"], options, given["fresh"])
+    options = _options(given, plan.suite.cluster)
+    return Request(plan, folder, given["executor"], options, given["fresh"], _statuses(given["retry"]))
+
+
+def _options(given: dict[str, Any], suite: Cluster) -> Options:
+    from grape_bench.execute.executor import Options
+    from grape_bench.execute.memory_size import parse_bytes
+    from grape_bench.train.period import Period
+
+    limit = given["memory_limit"]
+    return Options(
+        slots=given["slots"],
+        time_limit_s=given["time_limit"],
+        memory_limit=None if limit is None else parse_bytes(limit, where="--memory-limit"),
+        checkpoint_every=Period.parse(given["checkpoint_every"], where="--checkpoint-every"),
+        cluster=_cluster(suite, given["cluster"], given["array_parallelism"]),
+    )
+
+
+def _statuses(text: str) -> tuple[str, ...]:
+    """`crashed,oom` as names; raises UserError."""
+    from grape_bench.errors import unknown
+    from grape_bench.execute.resume import FAILED
+
+    names = () if text == "none" else tuple(text.split(","))
+    for name in names:
+        if name not in FAILED:
+            raise unknown("status", name, (*FAILED, "none"), where="--retry")
+    return names
 
 
 def _cluster(suite: Cluster, file: Path | None, at_once: int | None) -> Cluster:
@@ -74,14 +124,13 @@ def mirror_of(uri: str) -> Mirror | None:
 
 
 def sweep(request: Request, mirror: Mirror | None) -> list[Record]:
-    """Run what is not done, with its progress on the screen; Ctrl-C and SIGTERM end the command in order."""
+    """Run what is not done, with its progress on the screen; when stopped, tell how far it got, and exit."""
     from grape_bench.execute.sweep import run_sweep
 
-    signal.signal(signal.SIGTERM, _terminate)
     try:
         return run_sweep(request, _display(), mirror)
-    except KeyboardInterrupt as stop:
-        _stopped(request, stop)
+    except Stopped as stop:
+        _tell_and_exit(request, stop)
 
 
 def _display() -> Any:
@@ -97,14 +146,10 @@ def _display() -> Any:
     return Plain()
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
-
-
-def _stopped(request: Request, stop: KeyboardInterrupt) -> NoReturn:
+def _tell_and_exit(request: Request, stop: Stopped) -> NoReturn:
     from grape_bench.execute.resume import split
 
-    done = len(split(request.plan.jobs, request.folder)[0])
+    done = len(split(request.plan.jobs, request.folder, request.retry)[0])
     click.echo(f"stopped: {done} of {len(request.plan.jobs)} jobs are done, none is left running.", err=True)
     click.echo("The same command (without --fresh) continues from here.", err=True)
-    sys.exit(128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT))
+    sys.exit(stop.exit_code)

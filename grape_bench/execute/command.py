@@ -20,6 +20,7 @@ def worker_command(job: Job, folder: Path, options: Options) -> list[str]:
     # -P: a user's `data/` or `random.py` in the current folder must not stand in the place of a library's.
     python = ["/usr/bin/env", f"PYTHONPATH={path}", f"OMP_NUM_THREADS={cluster.cpus}", sys.executable, "-P"]
     arguments = [str((folder / MANIFEST).absolute()), job.id, "--trainer", options.trainer]
+    arguments += ["--checkpoint-every", str(options.checkpoint_every)]
     return [*python, "-m", "grape_bench.execute.worker", *arguments, "--threads", str(cluster.cpus)]
 
 

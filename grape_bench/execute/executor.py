@@ -12,8 +12,10 @@ from grape_bench.plan.cluster import Cluster
 from grape_bench.plan.job import Job
 from grape_bench.registry import Registry
 from grape_bench.track.record import Record
+from grape_bench.train.period import Period
 
 TRAINER = "grape_bench.train.job"
+CHECKPOINT_EVERY = Period(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,11 @@ class Options:
     """How jobs are run; nothing here changes a result."""
 
     slots: int | None = None  # None: one per visible GPU, or per core where there is none
-    time_limit_s: float | None = None  # per job
+    time_limit_s: float | None = None  # of one process of a job
+    memory_limit: int | None = None  # bytes of a job and of all that it has started
     cluster: Cluster = field(default_factory=Cluster)  # what a job asks of one
-    trainer: str = TRAINER  # module with `run(job, on_epoch)`, `check(job)` and `gpu_count()`
+    checkpoint_every: Period = CHECKPOINT_EVERY
+    trainer: str = TRAINER  # module with `run(job, on_epoch, checkpoints)`, `check(job)`, `gpu_count()`
 
 
 class Display(Protocol):

@@ -2,13 +2,13 @@
 
 It has one socket to its scheduler. Requests and answers are JSON lines: `{"key", "target", "arguments"}` forks a
 child that calls `target` ("module:function", given `arguments`, returning an exit code) and is answered by
-`{"key", "code"}` when the child has ended, a negative code being a signal's number; `{"kill": key}` ends a child
-and all that it started. When the scheduler is gone, however it went, the socket closes and so do all children.
+`{"key", "pid"}` at once and by `{"key", "code"}` when the child has ended, a negative code being a signal's number;
+`{"kill": key}` ends a child. With a child ends all that it has started. When the scheduler is gone, however it went,
+the socket closes and so do all children.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import selectors
@@ -21,11 +21,12 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
-_PR_SET_PDEATHSIG = 1
+from grape_bench.execute.process_tree import adopt_orphans, children, die_with_parent, end
 
 
 def main(descriptor: int, preload: Sequence[str]) -> None:
     """Import `preload`, then serve the socket `descriptor` until its other end closes."""
+    adopt_orphans()
     channel = socket.socket(fileno=descriptor)
     for module in preload:
         import_module(module)
@@ -41,8 +42,8 @@ class Server:
         self._held: list[int] = []  # descriptors kept open until this process ends
         self._buffer = b""
         self._wake_read, self._wake_write = os.pipe()
-        for end in (self._wake_read, self._wake_write):
-            os.set_blocking(end, False)
+        for descriptor in (self._wake_read, self._wake_write):
+            os.set_blocking(descriptor, False)
         signal.set_wakeup_fd(self._wake_write)
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
@@ -75,7 +76,8 @@ class Server:
         for line in filter(None, lines):
             request = json.loads(line)
             if "kill" in request:
-                self._kill([pid for pid, key in self._children.items() if key == request["kill"]])
+                for pid in [pid for pid, key in self._children.items() if key == request["kill"]]:
+                    end(pid)
             elif "key" in request:
                 self._fork(request)
         return True
@@ -85,6 +87,7 @@ class Server:
         if pid == 0:
             self._become(request)
         self._children[pid] = request["key"]
+        self._answer({"key": request["key"], "pid": pid})
 
     def _become(self, request: dict[str, Any]) -> NoReturn:
         """In the child: a session of its own, and then the target."""
@@ -93,6 +96,7 @@ class Server:
             # A group of its own, to be ended as a whole with whatever the job starts.
             os.setsid()
             die_with_parent()
+            adopt_orphans()
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self.channel.close()
@@ -112,33 +116,26 @@ class Server:
             os._exit(code)
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            self._kill([pid])  # what it started and left behind
-            answer = {"key": self._children.pop(pid), "code": os.waitstatus_to_exitcode(status)}
-            self.channel.sendall(json.dumps(answer).encode() + b"\n")
+        """Tell of every child that has ended, and end what it has left behind."""
+        with suppress(ChildProcessError):
+            # Seen before it is waited for: until then no other process can get its id.
+            while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                end(ended.si_pid)  # its group
+                _, status = os.waitpid(ended.si_pid, 0)
+                if ended.si_pid in self._children:
+                    code = os.waitstatus_to_exitcode(status)
+                    self._answer({"key": self._children.pop(ended.si_pid), "code": code})
+        # Jobs adopt the orphans of their own: those that come here are a dead job's.
+        for pid in set(children(os.getpid())) - set(self._children):
+            end(pid)
 
-    def _kill(self, groups: Sequence[int]) -> None:
-        for group in groups:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(group, signal.SIGKILL)
+    def _answer(self, answer: dict[str, Any]) -> None:
+        self.channel.sendall(json.dumps(answer).encode() + b"\n")
 
     def _end_all(self) -> None:
-        for pid in self._children:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)  # by itself too: it may not have a group of its own yet
-        self._kill(list(self._children))
-        for pid in self._children:
-            with suppress(ChildProcessError):
-                os.waitpid(pid, 0)
-
-
-def die_with_parent() -> None:
-    """Have the kernel end this process when its parent is killed (Linux; elsewhere the socket has to do)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        """Kill until there is no child left: what the killed ones had started becomes a child here in its turn."""
+        with suppress(ChildProcessError):
+            while True:
+                for pid in {*self._children, *children(os.getpid())}:
+                    end(pid)
+                self._children.pop(os.waitpid(-1, 0)[0], None)

@@ -13,10 +13,12 @@ from typing import Any
 
 from grape_bench.execute.executor import Options, ReportsEnds
 from grape_bench.execute.gpus import gpu_of_slot
-from grape_bench.execute.outcome import record_of_the_dead
+from grape_bench.execute.memory_size import in_units
+from grape_bench.execute.outcome import crashed, kernel_oom_kills, late, write_outcome
 from grape_bench.execute.pool import Pool
 from grape_bench.execute.preflight import preflight
 from grape_bench.execute.preload import preload
+from grape_bench.execute.process_tree import held_bytes
 from grape_bench.execute.progress import read_progress
 from grape_bench.execute.resume import own_record
 from grape_bench.execute.worker import PROGRESS
@@ -32,8 +34,9 @@ class _Running:
     job: Job
     slot: int
     started: str
+    oom_kills: int  # of the kernel, before it was started
     since: float  # time.monotonic()
-    timed_out: bool = False
+    stopped: dict[str, str] | None = None  # status and reason, where it was ended for one
 
 
 class Local:
@@ -81,7 +84,7 @@ class Local:
                     ended = self._running.pop(key)
                     free.append(ended.slot)
                     display.ended(self._record(ended, code, folder))
-                self._stop_late()
+                self._enforce_limits()
                 display.progressed(read_progress([running.job for running in self._running.values()], folder))
         finally:
             self._end_all()
@@ -101,29 +104,37 @@ class Local:
             "manifest": str(folder / MANIFEST),
             "job": job.id,
             "trainer": self.options.trainer,
+            "checkpoint_every": str(self.options.checkpoint_every),
             "threads": max(1, core_count() // self.slots()),
             "gpu": gpu_of_slot(slot, self._gpus, os.environ),
         }
-        self._running[job.id] = _Running(job, slot, now(), time.monotonic())
+        self._running[job.id] = _Running(job, slot, now(), kernel_oom_kills(), time.monotonic())
         self._pool.start(job.id, "grape_bench.execute.local:work", arguments)
 
     def _record(self, ended: _Running, code: int, folder: Path) -> Record:
         """The record that the worker wrote, or one written here for a worker that could not."""
         (folder / ended.job.name / PROGRESS).unlink(missing_ok=True)
-        return own_record(ended.job, folder) or record_of_the_dead(
-            ended.job,
-            folder,
-            code=code,
-            started=ended.started,
-            time_limit_s=self.options.time_limit_s if ended.timed_out else None,
-        )
+        found = own_record(ended.job, folder)
+        if found is not None:
+            return found
+        outcome = ended.stopped or crashed(code, ended.oom_kills)
+        return write_outcome(ended.job, folder, outcome, started=ended.started)
 
-    def _stop_late(self) -> None:
-        limit = self.options.time_limit_s
+    def _enforce_limits(self) -> None:
         for key, running in self._running.items():
-            if limit and not running.timed_out and time.monotonic() - running.since > limit:
-                running.timed_out = True
+            if running.stopped is None and (broken := self._broken_limit(key, running)):
+                running.stopped = broken
                 self._pool.kill(key)
+
+    def _broken_limit(self, key: str, running: _Running) -> dict[str, str] | None:
+        """The outcome of a job that has gone beyond a limit."""
+        seconds, memory = self.options.time_limit_s, self.options.memory_limit
+        if seconds and time.monotonic() - running.since > seconds:
+            return late(seconds)
+        process = self._pool.process(key)
+        if memory and process and (held := held_bytes(process, memory)) > memory:
+            return {"status": "oom", "reason": f"held {in_units(held)}, more than the limit of {in_units(memory)}"}
+        return None
 
 
 def work(arguments: dict[str, Any]) -> int:
@@ -132,5 +143,5 @@ def work(arguments: dict[str, Any]) -> int:
 
     if arguments["gpu"] is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = arguments["gpu"]
-    command = [arguments["manifest"], arguments["job"], "--trainer", arguments["trainer"]]
-    return worker.main([*command, "--threads", str(arguments["threads"])])
+    given = [f"--{name.replace('_', '-')}={arguments[name]}" for name in ("trainer", "threads", "checkpoint_every")]
+    return worker.main([arguments["manifest"], arguments["job"], *given])

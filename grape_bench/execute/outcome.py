@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,8 @@ from grape_bench.track.environment import core_count, environment, git_state
 from grape_bench.track.record import Record, make_record, write_record
 
 
-def record_of_the_dead(job: Job, folder: Path, *, code: int, started: str, time_limit_s: float | None) -> Record:
-    """Write and return the record of `job`, whose process ended with `code` (minus a signal's number).
-
-    `time_limit_s` is given when it was ended for having run that long.
-    """
-    if time_limit_s is not None:
-        outcome = {"status": "timeout", "reason": f"still running after {time_limit_s:g} s"}
-    else:
-        outcome = {"status": "crashed", "reason": describe(code)}
-    return write_outcome(job, folder, outcome, started=started, about={})
-
-
 def write_outcome(
-    job: Job, folder: Path, outcome: dict[str, str], *, started: str, about: dict[str, dict[str, Any]]
+    job: Job, folder: Path, outcome: Mapping[str, str], *, started: str, about: Mapping[str, Any] | None = None
 ) -> Record:
     """Write and return the record of `job` with `outcome` (status and reason); `about` adds to its environment.
 
@@ -35,11 +24,32 @@ def write_outcome(
         job.to_dict(),
         identity=(job.id, job.name),
         outcome=outcome,
-        environment=environment(core_count(), git_state()) | about,
+        environment={**environment(core_count(), git_state()), **(about or {})},
         started=started,
     )
     write_record(folder / job.name, record)
     return record
+
+
+def late(seconds: float) -> dict[str, str]:
+    """The outcome of a job that was ended for having run that long."""
+    return {"status": "timeout", "reason": f"still running after {seconds:g} s"}
+
+
+def crashed(code: int, oom_kills: int | None = None) -> dict[str, str]:
+    """What an exit code (minus a signal's number) means; `oom_kills`: what the kernel had counted before, if known."""
+    if code == -signal.SIGKILL and oom_kills is not None and kernel_oom_kills() > oom_kills:
+        return {"status": "oom", "reason": "killed by the kernel: the machine, or this job's cgroup, was out of memory"}
+    return {"status": "crashed", "reason": describe(code)}
+
+
+def kernel_oom_kills() -> int:
+    """How many processes the kernel has ended for want of memory since it was started (Linux; elsewhere 0)."""
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
 
 
 def describe(code: int) -> str:
@@ -50,12 +60,17 @@ def describe(code: int) -> str:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    # The kernel gives no reason; short of a person, it is what ends processes with SIGKILL.
-    return f"killed by {name}" + (", perhaps for want of memory" if name == "SIGKILL" else "")
+    return f"killed by {name}"
 
 
 def stderr_tail(path: Path, lines: int = 8) -> str:
-    """The last lines that a job printed, of its file stderr.txt; "" where there is none."""
+    """The last lines that a job printed, of its file stderr.txt; "" where there is none.
+
+    Of a fatal signal's trace, whose innermost call comes first, it is the beginning.
+    """
     if not path.is_file():
         return ""
-    return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+    printed = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    fatal = [number for number, line in enumerate(printed) if line.startswith("Fatal Python error: ")]
+    first = fatal[-1] if fatal else max(0, len(printed) - lines)
+    return "\n".join(printed[first : first + lines])

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from grape_bench.execute.process_tree import end
+
 # -c with the scheduler's own path: `-m` would put the current folder first, where a user's `data/` or `random.py`
 # may lie.
 _BOOT = (
@@ -40,6 +42,7 @@ class Pool:
                 env=environment,
                 start_new_session=True,  # Ctrl-C reaches the scheduler alone, which then decides
             )
+        self._pids: dict[str, int] = {}
         self._buffer = b""
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._channel, selectors.EVENT_READ)
@@ -67,8 +70,18 @@ class Pool:
         if not data:
             raise self._lost()
         *lines, self._buffer = (self._buffer + data).split(b"\n")
-        answers = [json.loads(line) for line in lines if line]
-        return [(answer["key"], answer["code"]) for answer in answers]
+        codes = []
+        for answer in map(json.loads, filter(None, lines)):
+            if "pid" in answer:
+                self._pids[answer["key"]] = answer["pid"]
+            else:
+                del self._pids[answer["key"]]
+                codes.append((answer["key"], answer["code"]))
+        return codes
+
+    def process(self, key: str) -> int | None:
+        """The process of the child `key`, as soon as `ended` has been told of it and until it has ended."""
+        return self._pids.get(key)
 
     def log(self) -> str:
         """What the server and children without a file of their own have printed."""
@@ -94,5 +107,7 @@ class Pool:
     def _lost(self) -> RuntimeError:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)
+        for pid in self._pids.values():  # a server that was killed could not do it
+            end(pid)
         code = self._process.returncode
         return RuntimeError(f"the fork server ended with exit code {code}:\n{self.log()[-4000:]}")

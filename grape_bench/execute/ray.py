@@ -18,7 +18,7 @@ from typing import Any
 from grape_bench.errors import UserError
 from grape_bench.execute.command import time_limit_s, worker_command
 from grape_bench.execute.executor import Options, ReportsEnds
-from grape_bench.execute.outcome import record_of_the_dead, write_outcome
+from grape_bench.execute.outcome import crashed, late, write_outcome
 from grape_bench.execute.preflight import check_apart
 from grape_bench.execute.progress import read_progress
 from grape_bench.execute.resume import own_record
@@ -131,10 +131,8 @@ class Ray:
             outcome = {"status": "crashed", "reason": f"Ray: {_first_line(error)}"}
         else:
             limit = time_limit_s(self.options) if timed_out else None
-            return own_record(task.job, folder) or record_of_the_dead(
-                task.job, folder, code=code, started=task.since, time_limit_s=limit
-            )
-        return own_record(task.job, folder) or write_outcome(task.job, folder, outcome, started=task.since, about={})
+            outcome = late(limit) if limit else crashed(code)
+        return own_record(task.job, folder) or write_outcome(task.job, folder, outcome, started=task.since)
 
     def _end_all(self) -> None:
         """After an interruption: no job goes on when the command has ended."""

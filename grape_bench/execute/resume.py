@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from grape_bench.plan.job import Job
@@ -10,6 +10,7 @@ from grape_bench.track.record import RECORD, Record, read_record
 
 # A loss that is not finite comes again with the same seed: it is a result. The others may go well next time.
 DONE = ("finished", "diverged")
+FAILED = ("crashed", "oom", "timeout")
 
 
 def own_record(job: Job, folder: Path) -> Record | None:
@@ -21,13 +22,14 @@ def own_record(job: Job, folder: Path) -> Record | None:
     return record if record["id"] == job.id else None
 
 
-def split(jobs: Sequence[Job], folder: Path) -> tuple[list[Record], list[Job]]:
-    """The records of the jobs that are done, and the jobs that are not."""
+def split(jobs: Sequence[Job], folder: Path, retry: Collection[str] = FAILED) -> tuple[list[Record], list[Job]]:
+    """The records of the jobs that are done with, and the jobs that are to be run: those that failed only where `retry`
+    has the way in which they did."""
     done: list[Record] = []
     pending: list[Job] = []
     for job in jobs:
         record = own_record(job, folder)
-        if record and record["status"] in DONE:
+        if record and record["status"] not in retry:
             done.append(record)
         else:
             pending.append(job)

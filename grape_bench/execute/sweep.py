@@ -13,12 +13,13 @@ from grape_bench.errors import UserError
 from grape_bench.execute.executor import EXECUTORS, Display, Executor, Options
 from grape_bench.execute.folder import check_folder, locked, make_folder
 from grape_bench.execute.manifest import Manifest, read_manifest
-from grape_bench.execute.resume import split
+from grape_bench.execute.resume import DONE, FAILED, split
 from grape_bench.plan.expand import Plan
 from grape_bench.plan.job import Job
 from grape_bench.track.environment import git_state
 from grape_bench.track.mirror import Mirror, Sweep
-from grape_bench.track.record import MANIFEST, Record
+from grape_bench.track.record import MANIFEST, RECORD, Record
+from grape_bench.train.place import Place
 
 # What a disk or its owner can refuse; anything else of the system's is a mistake in this program.
 _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -33,6 +34,7 @@ class Request:
     executor: str = "local"
     options: Options = field(default_factory=Options)
     fresh: bool = False
+    retry: tuple[str, ...] = FAILED  # the failed jobs that are run again
 
 
 def run_sweep(request: Request, display: Display, mirror: Mirror | None) -> list[Record]:
@@ -44,7 +46,7 @@ def run_sweep(request: Request, display: Display, mirror: Mirror | None) -> list
     make_executor = EXECUTORS.get(request.executor)
     check_folder(request.folder)
     jobs = request.plan.jobs
-    pending = jobs if request.fresh else split(jobs, request.folder)[1]
+    pending = jobs if request.fresh else split(jobs, request.folder, request.retry)[1]
     if not pending:
         return _finish(request, display, mirror)
     with make_executor(request.options, pending) as executor:
@@ -67,7 +69,10 @@ def _go(request: Request, executor: Executor | None, display: Display, mirror: M
         if request.fresh:
             _remove(jobs, folder)
         manifest = _write_manifest(request)
-        done, pending = split(jobs, folder)
+        done, pending = split(jobs, folder, request.retry)
+        for record in done:
+            if record["status"] in DONE:  # a worker that was killed just then has left it
+                Place(folder / record["name"]).clear()
         telling = _Telling(display, mirror)
         telling.began(Sweep(manifest.suite, manifest.version, manifest.sweep, folder), done)
         display.began(done, pending, executor.slots() if executor else 0)
@@ -92,6 +97,8 @@ def _go(request: Request, executor: Executor | None, display: Display, mirror: M
 def _remove(jobs: Sequence[Job], folder: Path) -> None:
     for job in jobs:
         if (folder / job.name).is_dir():
+            # First, so that an interruption leaves no record without its files.
+            (folder / job.name / RECORD).unlink(missing_ok=True)
             shutil.rmtree(folder / job.name)
 
 

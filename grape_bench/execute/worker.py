@@ -1,7 +1,8 @@
 """Run one job of a manifest in this process: `python -m grape_bench.execute.worker MANIFEST JOB_ID`.
 
-Every executor runs this. It writes curve.csv and progress.json as the epochs pass and record.json at the end,
-whatever the end is, as long as the process lives. Exit code 0 when the job finished or diverged, else 1.
+Every executor runs this. It goes on from the last checkpoint that an earlier process of the job has left, writes
+curve.csv, progress.json and checkpoints as the epochs pass and record.json at the end, whatever the end is, as long as
+the process lives. Exit code 0 when the job finished or diverged, else 1.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from grape_bench.errors import UserError
-from grape_bench.execute.executor import TRAINER
-from grape_bench.execute.forkserver import die_with_parent
-from grape_bench.execute.manifest import read_manifest
+from grape_bench.execute.executor import CHECKPOINT_EVERY, TRAINER
+from grape_bench.execute.manifest import Manifest, read_manifest
+from grape_bench.execute.process_tree import die_with_parent
+from grape_bench.execute.resume import DONE
 from grape_bench.plan.job import Job
 from grape_bench.track.environment import core_count, environment
 from grape_bench.track.record import CURVE, RECORD, STDERR, make_record, now, write_record
+from grape_bench.train.period import Period
+from grape_bench.train.place import Place
 
 PROGRESS = "progress.json"
 
@@ -35,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("job_id")
     parser.add_argument("--threads", type=int, default=core_count(), help="CPU threads of this job")
+    parser.add_argument("--checkpoint-every", default=str(CHECKPOINT_EVERY), help="such as 60s, 2epochs, never")
     parser.add_argument("--trainer", default=TRAINER, help="module that runs a job")
     parser.add_argument("--end-with-parent", action="store_true", help="never outlive the process that started this")
     given = parser.parse_args(arguments)
@@ -46,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _prepare(folder)
     _redirect(folder / STDERR)
     started = now()
-    outcome = _outcome(lambda: _train(job, folder, given.trainer, given.threads))
+    outcome = _outcome(lambda: _train(job, folder, manifest, given))
     record = make_record(
         job.to_dict(),
         identity=(job.id, job.name),
@@ -56,7 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     write_record(folder, record)
     (folder / PROGRESS).unlink(missing_ok=True)
-    return 0 if record["status"] in ("finished", "diverged") else 1
+    if record["status"] not in DONE:
+        return 1
+    Place(folder).clear()
+    return 0
 
 
 def _prepare(folder: Path) -> None:
@@ -77,9 +85,18 @@ def _redirect(path: Path) -> None:
     faulthandler.enable(2)  # where a segmentation fault happened
 
 
-def _train(job: Job, folder: Path, trainer: str, threads: int) -> dict[str, Any]:
-    _set_threads(threads)
-    measured: dict[str, Any] = import_module(trainer).run(job, _epoch_writer(job, folder))
+def _train(job: Job, folder: Path, manifest: Manifest, given: argparse.Namespace) -> dict[str, Any]:
+    _set_threads(given.threads)
+    trainer = import_module(given.trainer)
+    from grape_bench.train.checkpoint import Checkpoints
+
+    # What may change a result in the last digits; on another machine or release a job begins anew. Of the threads
+    # there may be others, when the sweep goes on with other slots.
+    stamp = {"job": job.id, **environment(given.threads, manifest.git)}
+    stamp["hardware"] = {**stamp["hardware"], "threads": None}
+    place = Place(folder, json.dumps(stamp, sort_keys=True))
+    checkpoints = Checkpoints(place, Period.parse(given.checkpoint_every))
+    measured: dict[str, Any] = trainer.run(job, _epoch_writer(job, folder), checkpoints)
     return measured
 
 

@@ -36,6 +36,7 @@ def environment(threads: int, git: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@cache
 def packages() -> dict[str, str]:
     """The installed version of each package that takes part in a result."""
     found = {}

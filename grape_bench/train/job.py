@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from grape_bench.errors import UserError
 from grape_bench.network.network import Network
 from grape_bench.plan.job import Job
 from grape_bench.streams import STREAMS, stream_seed
+from grape_bench.train.checkpoint import Checkpoints
 from grape_bench.train.compile import CompileTime
 from grape_bench.train.evaluate import logits_of
 from grape_bench.train.loop import LossNotFiniteError, Row, Trainer
@@ -21,34 +21,40 @@ from grape_bench.train.memory import PeakMemory
 from grape_bench.train.observer import Observer
 from grape_bench.train.precision import set_arithmetic
 from grape_bench.train.profile import step_ratio
+from grape_bench.train.random_state import seed_everything
 from grape_bench.train.setup import EXAMPLE, build_model, load_data, make_trainer, pick_device
+from grape_bench.train.spent import Spent
 
 
-def run(job: Job, on_epoch: Callable[[Row], None]) -> dict[str, Any]:
-    """Train and test `job` in this process; the measured part of its record.
+def run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | None = None) -> dict[str, Any]:
+    """Train and test `job` in this process, from its last checkpoint on; the measured part of its record.
 
-    `on_epoch` gets a row of curve.csv after each epoch. A loss that is not finite is a result (status
-    "diverged"); user errors and crashes are raised.
+    `on_epoch` gets a row of curve.csv after each epoch, those before the checkpoint included. A loss that is not finite
+    is a result (status "diverged"); user errors and crashes are raised.
     """
-    start = time.perf_counter()
+    spent = Spent()
     set_arithmetic(job.precision, deterministic=job.deterministic)
     device = pick_device()
     data = load_data(job, device)
     model = build_model(job, data, device)
     memory = PeakMemory(device)
     trainer = make_trainer(job, model, data, job.rule, job.rule_settings)
-    setup = time.perf_counter() - start
     compiling = CompileTime()
-    trainer.observers += [_Curve(on_epoch), *([compiling] if job.compile else [])]
+    trainer.observers += [memory, spent, *([compiling] if job.compile else []), _Curve(on_epoch)]
+    trainer.observers += [checkpoints] if checkpoints else []
+    seed_everything(stream_seed(job.seed, "dropout"))
+    if checkpoints:
+        checkpoints.resume(trainer)
     reason = ""
     try:
-        torch.manual_seed(stream_seed(job.seed, "dropout"))
         trainer.train(job.epochs)
     except LossNotFiniteError as error:
         reason = str(error)
     peak = memory.measure()
     result = None if reason else _result(trainer, job)
-    elapsed = time.perf_counter() - start
+    checkpoint_s = checkpoints.seconds if checkpoints else 0.0
+    evaluate_s = spent.total() - spent.setup - compiling.seconds - trainer.clock.seconds - checkpoint_s
+    started = spent.total()
     profile = step_ratio(job, data) if job.profile and not reason else None
     return {
         "status": "diverged" if reason else "finished",
@@ -56,10 +62,14 @@ def run(job: Job, on_epoch: Callable[[Row], None]) -> dict[str, Any]:
         "metric": {"name": "accuracy", "unit": "percent", "chance": 100 / data.classes},
         "result": result,
         "time": {
-            "setup_s": setup,
+            "setup_s": spent.setup,
             "compile_s": compiling.seconds,
             "train_s": trainer.clock.seconds,
-            "evaluate_s": elapsed - setup - compiling.seconds - trainer.clock.seconds,
+            "evaluate_s": evaluate_s,
+            "checkpoint_s": checkpoint_s,
+            "profile_s": spent.total() - started,
+            "total_s": spent.total(),
+            "resumed": spent.resumed,
             "steps": trainer.steps_per_epoch * len(trainer.rows),
             "samples": int(trainer.rows[-1]["samples"]) if trainer.rows else 0,
         },
@@ -100,10 +110,15 @@ def check(job: Job) -> None:
 
 
 class _Curve(Observer):
-    """Hands each epoch's row on."""
+    """Hands each epoch's row on; after an interruption those before it, too."""
 
     def __init__(self, on_epoch: Callable[[Row], None]) -> None:
         self.on_epoch = on_epoch
+
+    def training_begins(self, trainer: Trainer) -> None:
+        """The rows of the processes before."""
+        for row in trainer.rows:
+            self.on_epoch(row)
 
     def epoch_ends(self, trainer: Trainer) -> None:
         """The row that was just added."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from grape_bench.train.clock import Clock
 from grape_bench.train.evaluate import Score, evaluate, logits_of
 from grape_bench.train.observer import Observer
 from grape_bench.train.precision import Precision
+from grape_bench.train.random_state import random_state, set_random_state
 
 Row = dict[str, float]
 """One line of curve.csv: epoch, samples, seconds, train_loss, validation_loss, validation_accuracy."""
@@ -54,11 +55,17 @@ class Trainer:
     rows: list[Row] = field(default_factory=list)
     position: Position = field(default_factory=Position)
     losses: list[Tensor] = field(default_factory=list)  # of the epoch under way
+    epoch_order: Tensor | None = None  # where `order` stood when that epoch began
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps of an epoch."""
         return self.data.train.batch_count(self.batch_size)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps done in all."""
+        return self.position.epochs * self.steps_per_epoch + self.position.steps
 
     def train(self, epochs: int) -> None:
         """From `position` up to `epochs` epochs in all; raises LossNotFiniteError at the end of a bad epoch."""
@@ -91,13 +98,49 @@ class Trainer:
         """The loss of what the model returned."""
         return F.cross_entropy(logits_of(output, self.data.classes), labels)
 
+    def state_dict(self) -> dict[str, Any]:
+        """All that the training needs to go on from here to the bit, with the clock paused: tensors and plain data."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "precision": self.precision.state_dict(),
+            # A pass is drawn whole when its epoch begins; in mid-epoch it is drawn again and its first steps skipped.
+            "order": self.epoch_order if self.position.steps else self.order.get_state(),
+            "random": random_state(self.clock.device),
+            "position": asdict(self.position),
+            "losses": list(self.losses),
+            "rows": list(self.rows),
+            "seconds": self.clock.seconds,
+            "observers": {type(observer).__name__: observer.state() for observer in self.observers},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned in another process; an observer that was not there begins anew."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.precision.load_state_dict(state["precision"])
+        self.order.set_state(state["order"])
+        self.epoch_order = state["order"]
+        self.position = Position(**state["position"])
+        self.losses = [loss.to(self.clock.device) for loss in state["losses"]]
+        self.rows = list(state["rows"])
+        self.clock.seconds = state["seconds"]
+        for observer in self.observers:
+            if type(observer).__name__ in state["observers"]:
+                observer.load_state(state["observers"][type(observer).__name__])
+        set_random_state(state["random"], self.clock.device)
+
     def _begin_epoch(self) -> None:
+        self.epoch_order = self.order.get_state()
         self.network.begin_epoch(self.steps_per_epoch)
         for observer in self.observers:
             observer.epoch_begins(self)
 
     def _steps(self) -> None:
-        for inputs, labels in self.data.train.batches(self.batch_size, generator=self.order):
+        done = self.position.steps
+        for inputs, labels in self.data.train.batches(self.batch_size, generator=self.order, skip=done):
             for observer in self.observers:
                 observer.step_begins(self, inputs, labels)
             self.losses.append(self.step(inputs, labels))

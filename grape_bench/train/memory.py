@@ -13,11 +13,15 @@ from typing import Any
 
 import torch
 
+from grape_bench.train.observer import Observer
+
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-class PeakMemory:
+class PeakMemory(Observer):
     """Measures from its creation: CUDA's peak allocation, or the peak resident set of this process.
+
+    A resumed training has the larger one of its processes' peaks.
 
     On a CPU the figure includes what the allocator holds, and means something only in a process per job.
     """
@@ -51,6 +55,15 @@ class PeakMemory:
 
     def _now(self) -> int:
         return torch.cuda.memory_allocated(self.device) if self.device.type == "cuda" else _resident("VmRSS")
+
+    def state(self) -> dict[str, Any]:
+        """The peak so far."""
+        return {"peak_bytes": self.measure()["peak_bytes"]}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """That peak, and a new one from here on: reading a checkpoint is no part of training."""
+        self.earlier = state["peak_bytes"]
+        self._reset()
 
     def _reset(self) -> None:
         gc.collect()

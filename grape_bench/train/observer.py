@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 class Observer:
     """Is told how a training goes, and changes nothing of it; each method does nothing unless overridden.
 
-    Observers are told in their order in `trainer.observers`. At each call `trainer.position` says how much is
-    done, and `trainer.state_dict()` is whole. `step_begins` and `step_done` are called while the clock runs, so that
-    a step need not wait for the device: work that takes time belongs in `with trainer.clock.paused()`.
+    Observers are told in their order in `trainer.observers`; `trainer.position` says how much is done. `step_begins`
+    and `step_done` are called while the clock runs, so that a step need not wait for the device: work that takes
+    time belongs in `with trainer.clock.paused()`. After a step and after an epoch `trainer.state_dict()` is whole.
     """
 
     def training_begins(self, trainer: Trainer) -> None:

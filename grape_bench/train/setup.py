@@ -20,6 +20,7 @@ from grape_bench.train.clock import Clock
 from grape_bench.train.loop import Trainer
 from grape_bench.train.optimize import make_optimizer, make_schedule
 from grape_bench.train.precision import Precision
+from grape_bench.train.random_state import seed_everything
 
 EXAMPLE = 4  # samples of the forward that finds the blocks
 
@@ -41,7 +42,7 @@ def _load(dataset: str, args: str, device: str) -> DataSet:
 
 def build_model(job: Job, data: DataSet, device: torch.device) -> nn.Module:
     """The job's model with weights from the init stream: the same for every rule."""
-    torch.manual_seed(stream_seed(job.seed, "init"))
+    seed_everything(stream_seed(job.seed, "init"))
     return models.build(job.model, shape=data.shape, classes=data.classes, args=job.model_args).to(device)
 
 

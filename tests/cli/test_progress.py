@@ -102,8 +102,9 @@ def test_a_crash_shows_where_it_is_and_the_end_of_its_output(tmp_path: Path) -> 
     (tmp_path / JOB.name).mkdir()
     (tmp_path / JOB.name / "stderr.txt").write_text("".join(f"line {n}\n" for n in range(20)))
     (message,) = failures([crashed], tmp_path)
-    assert message.startswith("crashed: first dfa, seed 0: killed by SIGSEGV\n  in: ")
-    assert str(tmp_path / JOB.name) in message
+    place = tmp_path / JOB.name
+    assert message.startswith(f"crashed: first dfa, seed 0: killed by SIGSEGV\n  record: {place}/record.json\n")
+    assert f"  output: {place}/stderr.txt, which ends with:\n" in message
     assert "line 19" in message
     assert "line 5" not in message
     assert result_line(crashed) == "first dfa seed 0: crashed: killed by SIGSEGV"

@@ -38,7 +38,7 @@ def check(job: Job) -> None:
         raise UserError("this cannot be trained", where=f"task {job.task!r}", hint="something else")
 
 
-def run(job: Job, on_epoch: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def run(job: Job, on_epoch: Callable[[dict[str, Any]], None], checkpoints: object = None) -> dict[str, Any]:
     act = str(job.model_args.get("act", "finish"))
     print("started", act, flush=True)
     row = {"epoch": 1, "samples": 128, "seconds": 0.1, "train_loss": 1.0}
@@ -59,6 +59,63 @@ def error(job: Job) -> dict[str, Any]:
 
 def out_of_memory(job: Job) -> dict[str, Any]:
     raise MemoryError("no room")
+
+
+def cuda_out_of_memory(job: Job) -> dict[str, Any]:
+    import torch
+
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+
+def hog(job: Job) -> dict[str, Any]:
+    """Takes a gigabyte, slowly enough to be seen."""
+    held = []
+    for _ in range(64):
+        held.append(bytearray(os.urandom(1024)) * 2**14)  # 16 MiB
+        time.sleep(0.02)
+    return MEASURED
+
+
+def hog_in_cgroup(job: Job) -> dict[str, Any]:
+    (Path(str(job.model_args["cgroup"])) / "cgroup.procs").write_text(str(os.getpid()))
+    return hog(job)
+
+
+def hog_elsewhere(job: Job) -> dict[str, Any]:
+    """The same in a process that it starts."""
+    code = "import time; held = bytearray(b'grape' * (1 << 27)); time.sleep(600)"
+    subprocess.run([sys.executable, "-c", code], start_new_session=True)
+    return MEASURED
+
+
+def leave_a_daemon(job: Job) -> dict[str, Any]:
+    """Leaves a process whose parent is gone, in a session of its own."""
+    code = "import os, time; os.fork() and os._exit(0); os.setsid(); print(os.getpid(), flush=True); time.sleep(600)"
+    with Path(str(job.model_args["pids"])).open("w") as file:
+        subprocess.run([sys.executable, "-c", code], stdout=file)
+    while not Path(str(job.model_args["pids"])).read_text().endswith("\n"):
+        time.sleep(0.01)
+    return MEASURED
+
+
+def leave_a_daemon_and_hang(job: Job) -> dict[str, Any]:
+    leave_a_daemon(job)
+    time.sleep(600)
+    return MEASURED
+
+
+def leave(job: Job) -> dict[str, Any]:
+    sys.exit(5)
+
+
+def fill(job: Job) -> dict[str, Any]:
+    """Prints until the disk is full; the second time there is room."""
+    been = Path(str(job.model_args["been"]))
+    if been.exists():
+        return MEASURED
+    been.touch()
+    while True:
+        os.write(1, b"words, words\n" * 1000)
 
 
 def segfault(job: Job) -> dict[str, Any]:
@@ -120,6 +177,14 @@ ACTS: dict[str, Callable[[Job], dict[str, Any]]] = {
     "diverge": diverge,
     "error": error,
     "oom": out_of_memory,
+    "cuda-oom": cuda_out_of_memory,
+    "hog": hog,
+    "hog-in-cgroup": hog_in_cgroup,
+    "hog-elsewhere": hog_elsewhere,
+    "daemon": leave_a_daemon,
+    "daemon-hang": leave_a_daemon_and_hang,
+    "leave": leave,
+    "fill": fill,
     "segfault": segfault,
     "vanish": vanish,
     "hang": hang,

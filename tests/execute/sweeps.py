@@ -27,7 +27,8 @@ def request(folder: Path, acts: Sequence[dict[str, Any]], *, seeds: int = 1, **m
     head = f'name = "acts"\nversion = "1.0"\nrules = ["bp"]\nseeds = {seeds}\n'
     path = folder / "acts.toml"
     path.write_text(head + "\n".join(tasks), encoding="utf-8")
-    options = Options(slots=more.pop("slots", 2), time_limit_s=more.pop("time_limit_s", None), trainer=TRAINER)
+    limits = {name: more.pop(name, None) for name in ("time_limit_s", "memory_limit")}
+    options = Options(slots=more.pop("slots", 2), trainer=TRAINER, **limits)
     plan = make_plan(str(path), Choices())
     return Request(plan, folder / "runs" / "acts", options=options, **more)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 
 import pytest
 
+from grape_bench.cli.failures import failures
 from grape_bench.errors import UserError
+from grape_bench.execute.resume import FAILED, split
 from grape_bench.execute.sweep import run_sweep
 from grape_bench.plan.job import Job
 from grape_bench.track.record import read_records
@@ -29,23 +32,37 @@ def gone(pid: int) -> bool:
     return False
 
 
+WAYS = {
+    "finish": ("finished", ""),
+    "diverge": ("diverged", "the loss is nan in epoch 1, step 3"),
+    "error": ("crashed", "ValueError: a rule of a user's went wrong"),
+    "oom": ("oom", "MemoryError: no room"),
+    "cuda-oom": ("oom", "OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 GiB."),
+    "hog": ("oom", "held 6.. MiB, more than the limit of 600 MiB"),
+    "hog-elsewhere": ("oom", "held [678].. MiB, more than the limit of 600 MiB"),
+    "segfault": ("crashed", "killed by SIGSEGV"),
+    "vanish": ("crashed", "the process ended with exit code 137"),
+    "leave": ("crashed", "the process ended with exit code 5"),
+    "hang": ("timeout", "still running after 6 s"),
+    "daemon": ("finished", ""),
+    "daemon-hang": ("timeout", "still running after 6 s"),
+}
+
+
 def test_every_way_to_end_is_a_typed_record_and_costs_that_job_alone(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
-    acts = ["finish", "diverge", "error", "oom", "segfault", "vanish"]
-    told = [{"act": act} for act in acts] + [{"act": "hang", "pids": str(pids)}, {"act": "finish", "n": 2}]
+    pids.mkdir()
     watch = Watch()
-    asked = request(tmp_path, told, time_limit_s=3)
+    acts = [{"act": act, "pids": str(pids / act)} for act in WAYS]
+    asked = request(tmp_path, acts, time_limit_s=6, memory_limit=600 * 2**20, slots=4)
     records = run_sweep(asked, watch, None)
 
-    assert [record["status"] for record in records] == [
-        "finished", "diverged", "crashed", "oom", "crashed", "crashed", "timeout", "finished",
-    ]  # fmt: skip
-    reasons = {record["job"]["model_args"]["act"]: record["reason"] for record in records}
-    assert reasons["error"] == "ValueError: a rule of a user's went wrong"
-    assert reasons["segfault"] == "killed by SIGSEGV"
-    assert reasons["vanish"] == "the process ended with exit code 137"
-    assert reasons["hang"] == "still running after 3 s"
-    assert all(gone(int(pid)) for pid in pids.read_text().split()), "a helper process outlived its job"
+    by_act = {record["job"]["model_args"]["act"]: record for record in records}
+    for act, (status, reason) in WAYS.items():
+        assert by_act[act]["status"] == status, act
+        assert re.fullmatch(reason, by_act[act]["reason"]), act
+    left = [int(pid) for path in pids.iterdir() for pid in path.read_text().split()]
+    assert len(left) == 4 and all(map(gone, left)), "a process outlived the job that started it"
 
     for record, job in zip(records, asked.plan.jobs, strict=True):
         folder = asked.folder / job.name
@@ -53,14 +70,40 @@ def test_every_way_to_end_is_a_typed_record_and_costs_that_job_alone(tmp_path: P
         assert Job.from_dict(record["job"]).id == record["id"] == job.id
         assert sorted(path.name for path in folder.iterdir()) == ["curve.csv", "record.json", "stderr.txt"]
         assert (folder / "curve.csv").read_text().splitlines()[0].startswith("epoch,samples,seconds,train_loss")
-    assert "in segfault" in (asked.folder / records[4]["name"] / "stderr.txt").read_text()
-    assert "Traceback" in (asked.folder / records[2]["name"] / "stderr.txt").read_text()
-    assert records[0]["result"] == {"test": 91.0, "validation": 92.0, "train_loss": 0.5}
-    assert records[5]["result"] is None
-    assert records[5]["environment"]["hardware"]["class"].startswith("cpu:")
+        assert record["job"]["batch_size"] == 64, "never changed by anyone but the user"
+    assert by_act["finish"]["result"] == {"test": 91.0, "validation": 92.0, "train_loss": 0.5}
+    assert by_act["vanish"]["result"] is None
+    assert by_act["vanish"]["environment"]["hardware"]["class"].startswith("cpu:")
     assert read_records(asked.folder) == records
     assert {row["epoch"] for row in watch.progress} == {1}
     assert not watch.open
+
+    _check_messages(failures(records, asked.folder), asked.folder / by_act["error"]["name"])
+    for retry, expected in (
+        ((), []),
+        (("oom",), ["oom", "cuda-oom", "hog", "hog-elsewhere"]),
+        (("timeout",), ["hang", "daemon-hang"]),
+        (FAILED, [act for act, (status, _) in WAYS.items() if status not in ("finished", "diverged")]),
+    ):
+        done, pending = split(asked.plan.jobs, asked.folder, retry)
+        assert [job.model_args["act"] for job in pending] == expected
+        assert len(done) + len(pending) == len(records)
+
+
+def _check_messages(told: list[str], folder: Path) -> None:
+    """The reason, both paths, the end of the output, what to type."""
+    (error,) = (message for message in told if "ValueError" in message)
+    assert error.splitlines()[:3] == [
+        "crashed: task2 bp, seed 0: ValueError: a rule of a user's went wrong",
+        f"  record: {folder}/record.json",
+        f"  output: {folder}/stderr.txt, which ends with:",
+    ]
+    assert "    ValueError: a rule of a user's went wrong" in error.splitlines()
+    (segfault,) = (message for message in told if "SIGSEGV" in message)
+    assert "    Fatal Python error: Segmentation fault" in segfault and "in segfault" in segfault
+    (cuda,) = (message for message in told if "CUDA" in message)
+    assert "--set task4.batch_size=N" in cuda
+    assert sum("more --memory-limit" in message for message in told) == 4
 
 
 def test_a_second_run_does_the_rest_and_a_crashed_job_again(tmp_path: Path) -> None:

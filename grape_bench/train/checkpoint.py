@@ -1,0 +1,72 @@
+"""Checkpoints of one training: written now and then, so that a killed job goes on where it was."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from grape_bench.train.observer import Observer
+from grape_bench.train.period import Period
+from grape_bench.train.place import Place
+
+if TYPE_CHECKING:
+    from grape_bench.train.loop import Trainer
+
+MOST_SHARE = 0.01  # of the time, where the period is one of time
+
+
+class Checkpoints(Observer):
+    """Writes the trainer's state every `period`; the last of its observers, so that theirs is up to date.
+
+    Where the period is one of time, the next one is put off until writing has cost at most `most_share` of the time.
+    A disk that refuses costs the checkpoint, not the training.
+    """
+
+    def __init__(self, place: Place, period: Period, most_share: float = MOST_SHARE) -> None:
+        self.place, self.period, self.most_share = place, period, most_share
+        self.seconds = 0.0
+        self._next = float("inf")
+
+    def resume(self, trainer: Trainer) -> bool:
+        """Put `trainer` where the last checkpoint was; whether there was one."""
+        state = self.place.read()
+        if state is not None:
+            trainer.load_state_dict(state)
+        return state is not None
+
+    def training_begins(self, trainer: Trainer) -> None:
+        """From here on time counts."""
+        if self.period.seconds is not None:
+            self._next = time.perf_counter() + self.period.seconds
+
+    def step_done(self, trainer: Trainer) -> None:
+        """A checkpoint where it is time for one."""
+        if time.perf_counter() >= self._next:
+            self._write(trainer)
+
+    def epoch_ends(self, trainer: Trainer) -> None:
+        """A checkpoint where it is time for one."""
+        epochs = self.period.epochs
+        if (epochs and trainer.position.epochs % epochs == 0) or time.perf_counter() >= self._next:
+            self._write(trainer)
+
+    def state(self) -> dict[str, Any]:
+        """The seconds spent so far."""
+        return {"seconds": self.seconds}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on counting."""
+        self.seconds = state["seconds"]
+
+    def _write(self, trainer: Trainer) -> None:
+        with trainer.clock.paused():
+            start = time.perf_counter()
+            try:
+                self.place.write(trainer.state_dict(), trainer.total_steps)
+            except OSError as error:
+                print(f"no checkpoint could be written: {error}", file=sys.stderr)
+            cost = time.perf_counter() - start
+            self.seconds += cost
+        if self.period.seconds is not None:
+            self._next = start + max(self.period.seconds, cost / self.most_share)
