@@ -1,24 +1,27 @@
-"""How long a sweep will still take."""
+"""How long a sweep will still take, and durations in words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from statistics import fmean
 
+from grape_bench.execute.duration import Durations, duration
 from grape_bench.plan.job import Job
 from grape_bench.track.record import Record
 
 
 class TimeLeft:
-    """Guesses from the jobs that have ended: those of the same task and rule, else of the task, else all."""
+    """Guesses from the jobs that have ended: as `Durations` does, else from those of the task, else from all."""
 
     def __init__(self, slots: int) -> None:
         self.slots = max(1, slots)
+        self._durations = Durations()
         self._seconds: dict[tuple[str, ...], list[float]] = {}
 
     def add(self, record: Record) -> None:
         """Learn from a job that has ended."""
-        for key in _keys(record["task"], record["rule"]):
+        self._durations.add(record)
+        for key in (record["task"],), ():
             self._seconds.setdefault(key, []).append(duration(record))
 
     def seconds(self, waiting: Iterable[Job], running: Sequence[Job], fractions: Mapping[str, float]) -> float | None:
@@ -33,18 +36,8 @@ class TimeLeft:
         return max([total / self.slots, *left])
 
     def _job(self, job: Job) -> float:
-        key = next(key for key in _keys(job.task, job.rule) if key in self._seconds)
-        return sum(self._seconds[key]) / len(self._seconds[key])
-
-
-def _keys(task: str, rule: str) -> tuple[tuple[str, ...], ...]:
-    return (task, rule), (task,), ()
-
-
-def duration(record: Record) -> float:
-    """Seconds from the start of a job to its end."""
-    started, ended = (datetime.fromisoformat(record[key]) for key in ("started", "ended"))
-    return (ended - started).total_seconds()
+        known = self._durations.of(job)
+        return known.seconds if known else fmean(self._seconds.get((job.task,)) or self._seconds[()])
 
 
 def in_words(seconds: float) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from grape_bench.cli.estimate import TimeLeft, duration, in_words
+from grape_bench.cli.estimate import TimeLeft, in_words
+from grape_bench.execute.duration import duration
 from grape_bench.plan.job import Job
 from grape_bench.track.record import Record
 

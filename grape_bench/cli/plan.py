@@ -1,7 +1,9 @@
-"""`grape-bench plan`: what `run` would do."""
+"""`grape-bench plan`: what `run` would do, and how long it would take."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,45 +14,125 @@ from grape_bench.cli.choices import choices_of, choosing
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from grape_bench.execute.duration import Durations
     from grape_bench.plan.job import Job
+    from grape_bench.track.record import Record
 
 
 @click.command("plan")
 @choosing
-def command(suite: str, out: Path, **given: Any) -> None:
-    """List the jobs of SUITE: what is done and what is to do. Nothing is run or written."""
+@click.option("--slots", type=click.IntRange(min=1), help="Jobs at once [default: one per GPU, else per core].")
+@click.option("--no-profile", is_flag=True, help="Do not try out what no finished job tells the time of.")
+def command(suite: str, out: Path, slots: int | None, no_profile: bool, **given: Any) -> None:
+    """List the jobs of SUITE: what is done, what is to do and how long it will take. Nothing is written.
+
+    Times come from finished jobs of the same task and rule, else of the same task; what they do not tell is found by
+    training each such task and rule for a second.
+    """
     from rich.console import Console
 
+    from grape_bench.execute.duration import Durations
+    from grape_bench.execute.resume import own_record
+    from grape_bench.execute.slots import default_slots
     from grape_bench.plan.expand import make_plan
 
     plan = make_plan(suite, choices_of(given))
-    states = _states(plan.jobs, out / plan.suite.name)
-    Console().print(_table(plan.jobs, states))
-    done = sum(state in ("finished", "diverged") for state in states.values())
+    folder = out / plan.suite.name
+    records = {job.id: record for job in plan.jobs if (record := own_record(job, folder))}
+    durations = Durations()
+    for record in records.values():
+        durations.add(record)
+    left = _left(plan.jobs, records)
+    slots = slots or default_slots()
+    if not no_profile:
+        _profile([job for job in left if durations.of(job) is None], durations, slots)
+    Console().print(_table(plan.jobs, records, durations))
+    click.echo()
     if plan.track.note:
         click.echo(plan.track.note)
-    click.echo(f"{len(states)} jobs: {done} done, {len(states) - done} to do ({out / plan.suite.name})")
+    sources = {estimate.source for job in plan.jobs if (estimate := durations.of(job))}
+    for line in (*_summary(left, records, durations, slots), *(_SOURCES[each] for each in _SOURCES if each in sources)):
+        click.echo(line)
+    click.echo(f"records: {folder}")
 
 
-def _states(jobs: list[Job], folder: Path) -> dict[str, str]:
-    """How each job ended, or `to do`, by job id."""
-    from grape_bench.execute.resume import own_record
+def _left(jobs: Sequence[Job], records: Mapping[str, Record]) -> list[Job]:
+    """The jobs that `run` would run."""
+    from grape_bench.execute.resume import DONE
 
-    records = {job.id: own_record(job, folder) for job in jobs}
-    return {identity: record["status"] if record else "to do" for identity, record in records.items()}
+    return [job for job in jobs if job.id not in records or records[job.id]["status"] not in DONE]
 
 
-def _table(jobs: list[Job], states: dict[str, str]) -> Table:
-    """A line per task and rule: how many of its seeds are in each state."""
-    from collections import Counter
+def _profile(unknown: Sequence[Job], durations: Durations, slots: int) -> None:
+    """Train one job of each task and rule in `unknown` for a moment."""
+    from grape_bench.execute.profile import profile
 
+    cells = list({(job.task, job.rule): job for job in unknown}.values())
+    if not cells:
+        return
+    click.echo(
+        f"trying out {len(cells)} pairs of task and rule, for which no finished job tells the time ...", err=True
+    )
+    for job, seconds in zip(cells, profile(cells, slots), strict=True):
+        durations.add_profile(job, seconds)
+
+
+def _table(jobs: Sequence[Job], records: Mapping[str, Record], durations: Durations) -> Table:
+    """A line per task and rule; at most 80 columns."""
     from rich import box
     from rich.table import Table
 
-    cells: dict[tuple[str, str], Counter[str]] = {}
-    for job in jobs:
-        cells.setdefault((job.task, job.rule), Counter())[states[job.id]] += 1
-    table = Table("task", "rule", "seeds", box=box.SIMPLE_HEAD, show_edge=False)
-    for (task, rule), counts in cells.items():
-        table.add_row(task, rule, ", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
+    from grape_bench.cli.estimate import in_words
+    from grape_bench.plan.job import rule_label
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+    table.add_column("task", no_wrap=True, overflow="ellipsis", max_width=18)
+    table.add_column("rule", no_wrap=True, overflow="ellipsis", max_width=16)
+    for title in ("done", "missing", "failed"):
+        table.add_column(title)
+    table.add_column("each job", justify="right", no_wrap=True)
+    for (task, rule), cell in _cells(jobs).items():
+        statuses = Counter(records[job.id]["status"] for job in cell if job.id in records)
+        done = statuses.pop("finished", 0)
+        also = f" +{statuses.pop('diverged')} diverged" if statuses["diverged"] else ""
+        failed = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()) if count)
+        missing = sum(job.id not in records for job in cell)
+        estimate = durations.of(cell[-1])
+        each = f"{in_words(estimate.seconds)} {estimate.source[0]}" if estimate else "?"
+        table.add_row(task, rule_label(rule), f"{done}{also}", str(missing or ""), failed, each)
     return table
+
+
+def _cells(jobs: Sequence[Job]) -> dict[tuple[str, str], list[Job]]:
+    cells: dict[tuple[str, str], list[Job]] = {}
+    for job in jobs:
+        cells.setdefault((job.task, job.rule), []).append(job)
+    return cells
+
+
+_SOURCES: dict[str, str] = {
+    "measured": "m = as finished jobs of the same task and rule took",
+    "scaled": "s = as another rule on the task, scaled by the step times of both",
+    "profiled": "p = from a short profile",
+}
+
+
+def _summary(left: Sequence[Job], records: Mapping[str, Record], durations: Durations, slots: int) -> list[str]:
+    """How much is to do, and how long that takes."""
+    from grape_bench.cli.estimate import in_words
+    from grape_bench.execute.duration import makespan
+
+    again = sum(job.id in records for job in left)
+    missing, done = len(left) - again, len(records) - again
+    lines = [f"{done + len(left)} jobs: {done} done, {missing} missing, {again} failed and to be tried again"]
+    estimates = [durations.of(job) for job in left]
+    known = [estimate for estimate in estimates if estimate]
+    if known:
+        total = makespan([estimate.seconds for estimate in known], slots)
+        sure = (
+            "about"
+            if len(known) == len(estimates)
+            else f"of {len(estimates) - len(known)} nothing is known, the others"
+        )
+        lines.append(f"to do: {sure} {in_words(total)} on {slots} slots")
+    return lines

@@ -37,7 +37,7 @@ def step_ratio(job: Job, data: DataSet) -> dict[str, Any]:
 
     bp, own = fresh("bp", {}), fresh(job.rule, job.rule_settings)
     period = own.network.rule.period if own.network.rule else 1
-    batches = _endless(data, job.batch_size)
+    batches = endless(data, job.batch_size)
     chosen = [next(batches) for _ in range(period)]
     work = {"bp": lambda: _steps(bp, chosen), "own": lambda: _steps(own, chosen)}
     seconds = in_turns(work, device, ROUNDS, BUDGET_S)
@@ -69,7 +69,8 @@ def _flops(own: Trainer, bp: Trainer, batch: tuple[Tensor, Tensor]) -> dict[str,
     return {**asdict(counted), "total": counted.total, "bp": reference.total}
 
 
-def _endless(data: DataSet, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+def endless(data: DataSet, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Training batches, pass after pass."""
     generator = torch.Generator().manual_seed(0)
     while True:
         yield from data.train.batches(batch_size, generator=generator)

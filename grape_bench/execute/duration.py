@@ -1,0 +1,99 @@
+"""How long a job takes: as long as its like did, or as a short profile says."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import fmean
+from typing import Any, Literal
+
+from grape_bench.plan.job import Job
+from grape_bench.track.record import Record
+
+Source = Literal["measured", "scaled", "profiled"]
+Cell = tuple[str, str]  # task and rule
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of one job, and where they come from."""
+
+    seconds: float
+    source: Source
+
+
+class Durations:
+    """Learns from jobs that have finished and from profiles.
+
+    Best is the mean of the other seeds of a job's task and rule; else that of another rule on its task, whose training
+    time is scaled by the two rules' step times, where other tasks have told them; else a profile.
+    """
+
+    def __init__(self) -> None:
+        self._records: dict[Cell, list[Record]] = {}
+        self._ratios: dict[str, list[float]] = {"bp": [1.0]}  # step time ÷ BP's, by rule
+        self._profiles: dict[Cell, dict[str, float]] = {}
+
+    def add(self, record: Record) -> None:
+        """Learn from a job that has ended; only one that finished says anything."""
+        if record["status"] == "finished":
+            self._records.setdefault((record["task"], record["rule"]), []).append(record)
+            if record["profile"]:
+                self._ratios.setdefault(record["rule"], []).append(record["profile"]["step_ratio"])
+
+    def add_profile(self, job: Job, seconds: dict[str, float]) -> None:
+        """Learn what a profile of the job's task and rule said: the seconds of its parts, in the end `profile`."""
+        self._profiles[job.task, job.rule] = seconds
+
+    def of(self, job: Job) -> Estimate | None:
+        """The estimate for `job`; None where nothing is known of it."""
+        own = self._records.get((job.task, job.rule))
+        if own:
+            return Estimate(fmean(map(_own_seconds, own)) + self._profiling(job, own), "measured")
+        ratio = self._ratio(job.rule)
+        for (task, rule), records in self._records.items():
+            other = self._ratio(rule)
+            if task == job.task and ratio and other:
+                seconds = fmean(_own_seconds(r) + _part(r, "train_s") * (ratio / other - 1) for r in records)
+                return Estimate(seconds + self._profiling(job, records), "scaled")
+        profile = self._profiles.get((job.task, job.rule))
+        if profile is None:
+            return None
+        return Estimate(profile["job"] + (profile["profile"] if job.profile else 0), "profiled")
+
+    def _ratio(self, rule: str) -> float | None:
+        return fmean(self._ratios[rule]) if rule in self._ratios else None
+
+    def _profiling(self, job: Job, alike: Iterable[Record]) -> float:
+        """The time in which the job measures its step time against BP's, if it does: as others needed."""
+        everyone = (record for records in self._records.values() for record in records)
+        spent = [_part(r, "profile_s") for r in (*alike, *everyone) if r["profile"]]
+        return spent[0] if job.profile and spent else 0.0
+
+
+def duration(record: Record) -> float:
+    """Seconds that a job took: all its processes' where it says so, else from its start to its end."""
+    total = (record["time"] or {}).get("total_s")
+    if total is not None:
+        return float(total)
+    started, ended = (datetime.fromisoformat(record[key]) for key in ("started", "ended"))
+    return (ended - started).total_seconds()
+
+
+def makespan(seconds: Iterable[float], slots: int) -> float:
+    """When the last of the jobs ends that are started in this order, each on the first slot that is free."""
+    free = [0.0] * slots
+    for each in seconds:
+        heapq.heapreplace(free, free[0] + each)
+    return max(free)
+
+
+def _own_seconds(record: Record) -> float:
+    return duration(record) - _part(record, "profile_s")
+
+
+def _part(record: Record, name: str) -> float:
+    parts: dict[str, Any] = record["time"] or {}
+    return float(parts.get(name) or 0.0)

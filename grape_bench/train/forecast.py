@@ -1,0 +1,58 @@
+"""How long a job would take, from a few of its steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from grape_bench.plan.job import Job
+from grape_bench.train.clock import Clock
+from grape_bench.train.evaluate import evaluate
+from grape_bench.train.loop import Trainer
+from grape_bench.train.profile import BUDGET_S, endless
+from grape_bench.train.setup import build_model, load_data, make_trainer, pick_device
+from grape_bench.train.turns import LEAST, WARM_UP
+
+ENOUGH_S, MOST_S = 0.5, 10.0
+
+
+def forecast(jobs: Sequence[dict[str, Any]], threads: int) -> list[dict[str, float]]:
+    """Of each job (its `to_dict`) the seconds that it will take, `job`, and those of its step profile, `profile`."""
+    import torch
+
+    torch.set_num_threads(threads)
+    return [_forecast(Job.from_dict(values)) for values in jobs]
+
+
+def _forecast(job: Job) -> dict[str, float]:
+    start = time.perf_counter()
+    device = pick_device()
+    data = load_data(job, device)
+    trainer = make_trainer(job, build_model(job, data, device), data, job.rule, job.rule_settings)
+    setup = time.perf_counter() - start
+    trainer.network.begin_epoch(trainer.steps_per_epoch)
+    step = _step_seconds(trainer)
+    clock = Clock(device)
+    with clock.running():
+        evaluate(trainer.network.model, data.validation, data.classes, job.batch_size)
+    per_sample = clock.seconds / len(data.validation)
+    steps = job.epochs * trainer.steps_per_epoch
+    period = trainer.network.rule.period if trainer.network.rule else 1
+    return {
+        "job": setup + steps * step + (job.epochs * len(data.validation) + len(data.test)) * per_sample,
+        "profile": 2 * setup + max(BUDGET_S, (WARM_UP + LEAST) * 2 * period * step),
+    }
+
+
+def _step_seconds(trainer: Trainer) -> float:
+    """The mean over whole periods of the rule, after a first step that pays for what is made once."""
+    batches = endless(trainer.data, trainer.batch_size)
+    trainer.step(*next(batches))
+    period = trainer.network.rule.period if trainer.network.rule else 1
+    clock, steps = Clock(trainer.clock.device), 0
+    while clock.seconds < ENOUGH_S or (steps % period and clock.seconds < MOST_S):
+        with clock.running():
+            trainer.step(*next(batches))
+        steps += 1
+    return clock.seconds / steps

@@ -1,0 +1,74 @@
+"""`grape-bench plan` as a person reads it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from grape_bench.cli.plan import command
+from grape_bench.plan.expand import make_plan
+from grape_bench.track.record import write_record
+from tests.execute.test_duration import finished
+
+SUITE = """\
+name = "planned"
+version = "1.0"
+rules = ["bp", "dfa"]
+seeds = 3
+[[task]]
+name = "digits-mlp"
+model = "mlp"
+model_args = { hidden = [16] }
+dataset = "digits"
+epochs = 2
+batch_size = 256
+optimizer = { name = "sgd", lr = 0.1 }
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "planned.toml").write_text(SUITE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+def test_what_is_done_missing_and_failed_with_the_time_of_each(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    statuses = {("bp", 0): "finished", ("bp", 1): "finished", ("dfa", 0): "diverged", ("dfa", 1): "timeout"}
+    for job in make_plan("planned.toml").jobs:
+        if (job.rule, job.seed) in statuses:
+            status = statuses[job.rule, job.seed]
+            made = {**finished(job, 3, 4), "id": job.id, "name": job.name, "status": status}
+            (folder / "runs/planned" / job.name).mkdir(parents=True)
+            write_record(folder / "runs/planned" / job.name, made)
+    command(["planned.toml", "--slots", "2", "--no-profile"], standalone_mode=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["task", "rule", "done", "missing", "failed", "each", "job"]
+    assert lines[2].split() == ["digits-mlp", "bp", "2", "1", "4", "s", "m"]
+    assert lines[3].split() == ["digits-mlp", "dfa", "0", "+1", "diverged", "1", "1", "timeout", "?"]
+    assert lines[5:] == [
+        "6 jobs: 3 done, 2 missing, 1 failed and to be tried again",
+        "to do: of 2 nothing is known, the others 4 s on 2 slots",
+        "m = as finished jobs of the same task and rule took",
+        "records: runs/planned",
+    ]
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_short_profile_tells_what_no_finished_job_does_and_writes_nothing(folder: Path) -> None:
+    given = [sys.executable, "-m", "grape_bench", "plan", "planned.toml", "--only", "dfa", "--slots=1"]
+    done = subprocess.run(given, cwd=folder, capture_output=True, text=True, env=None)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines() == [
+        "trying out 1 pairs of task and rule, for which no finished job tells the time ..."
+    ]
+    row = next(line for line in done.stdout.splitlines() if line.startswith(" digits-mlp"))
+    assert row.split()[:3] == ["digits-mlp", "dfa", "0"] and row.endswith(" p ")
+    assert "3 jobs: 0 done, 3 missing" in done.stdout and "on 1 slots" in done.stdout
+    assert sorted(path.name for path in folder.iterdir()) == ["planned.toml"]
