@@ -14,12 +14,12 @@ from grape_bench.execute.executor import EXECUTORS, Display, Executor, Options
 from grape_bench.execute.folder import check_folder, locked, make_folder
 from grape_bench.execute.manifest import Manifest, read_manifest
 from grape_bench.execute.resume import DONE, FAILED, split
+from grape_bench.execute.worker import tidy
 from grape_bench.plan.expand import Plan
 from grape_bench.plan.job import Job
 from grape_bench.track.environment import git_state
 from grape_bench.track.mirror import Mirror, Sweep
 from grape_bench.track.record import MANIFEST, RECORD, Record
-from grape_bench.train.place import Place
 
 # What a disk or its owner can refuse; anything else of the system's is a mistake in this program.
 _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -71,8 +71,8 @@ def _go(request: Request, executor: Executor | None, display: Display, mirror: M
         manifest = _write_manifest(request)
         done, pending = split(jobs, folder, request.retry)
         for record in done:
-            if record["status"] in DONE:  # a worker that was killed just then has left it
-                Place(folder / record["name"]).clear()
+            if record["status"] in DONE:
+                tidy(folder / record["name"])  # after a worker that was killed before it could
         telling = _Telling(display, mirror)
         telling.began(Sweep(manifest.suite, manifest.version, manifest.sweep, folder), done)
         display.began(done, pending, executor.slots() if executor else 0)

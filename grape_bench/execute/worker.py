@@ -63,8 +63,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (folder / PROGRESS).unlink(missing_ok=True)
     if record["status"] not in DONE:
         return 1
-    Place(folder).clear()
+    tidy(folder)
     return 0
+
+
+def tidy(folder: Path) -> None:
+    """Remove from a job's folder what only a job that is not done needs, and drafts of processes that were killed."""
+    Place(folder).clear()
+    for pattern in (PROGRESS, f".{PROGRESS}", f".{RECORD}.*"):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def _prepare(folder: Path) -> None:

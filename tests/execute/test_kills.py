@@ -69,6 +69,13 @@ class Sweep:
         return {path.parent.name: path.read_bytes() for path in self.folder.glob("runs/*/*/record.json")}
 
 
+def catches(process: int, number: int) -> bool:
+    """Whether a process has a handler for a signal; before that it has not begun with anything."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    mask = next(line.split()[1] for line in lines if line.startswith("SigCgt:"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
 def measured(content: bytes) -> Mapping[str, Any]:
     """What two runs of one job must have in common."""
     record = json.loads(content)
@@ -114,7 +121,9 @@ def test_signals_at_random_moments_end_in_order(tmp_path: Path) -> None:
     moments = random.Random(seed := random.randrange(10**6))
     for number in (signal.SIGINT, signal.SIGTERM) * 4:
         run = sweep.start()
-        delay = moments.uniform(0.5, 8)
+        while not catches(run.pid, signal.SIGTERM):
+            time.sleep(0.01)
+        delay = moments.uniform(0, 8)
         time.sleep(delay)
         run.send_signal(number)
         time.sleep(moments.uniform(0, 0.2))

@@ -34,6 +34,16 @@ def test_a_job_that_raises_leaves_record_trace_and_exit_code(tmp_path: Path) -> 
     assert "ValueError: a rule of a user's went wrong" in (folder / "stderr.txt").read_text()
 
 
+def test_what_killed_processes_have_left_is_gone_when_the_job_is_done(tmp_path: Path) -> None:
+    job = request(tmp_path, [{"act": "finish"}]).plan.jobs[0]
+    left = (".record.json.123", ".progress.json", "progress.json", "checkpoint-000000007.pt", ".checkpoint-8.pt.123")
+    (tmp_path / job.name).mkdir()
+    for name in left:
+        (tmp_path / job.name / name).touch()
+    _, _, folder = run_worker(tmp_path, "finish")
+    assert sorted(path.name for path in folder.iterdir()) == ["curve.csv", "record.json", "stderr.txt"]
+
+
 def test_a_manifest_is_the_same_when_read_again(tmp_path: Path) -> None:
     jobs = request(tmp_path, [{"act": "finish"}], seeds=2).plan.jobs
     manifest = Manifest("acts", "1.0", {"commit": "0f", "dirty": False}, jobs)
