@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from grape_bench.network.block import Block
-from grape_bench.network.passes import HeadPass, Pass
+from grape_bench.network.passes import Forward, HeadPass, Pass
 
 Signal = Callable[[Block, Tensor], Tensor]
 """(block with its output, error dL/dy_hat) -> what stands for dL/dh, shaped like the block's output."""
@@ -22,12 +23,18 @@ class CutPass(Pass):
     An ordinary `loss.backward()` drives it: the join hands the error that arrives at the network's output to
     one scalar token per block, and a token's backward asks for that block's signal when autograd reaches it.
     Blocks made later come first, so one signal is alive at a time, and each block's graph is independent.
+    `forward` is one that the rule has made of the same batch, if it has; a pass of this kind does not need it.
     """
 
-    def __init__(self, signal: Signal) -> None:
-        self.signal = signal
+    def __init__(self, signal: Signal, forward: Forward | None = None) -> None:
+        self.signal, self.forward = signal, forward
         self.error: Tensor | None = None
         self._tokens: list[Tensor] = []
+
+    def around(self) -> AbstractContextManager[object]:
+        """Nothing; what the rule's own forward holds is let go."""
+        self.forward = None
+        return super().around()
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
         """The output as a constant; its graph is kept for the signal."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block
 from grape_bench.network.cut import CutPass, Signal
-from grape_bench.network.passes import Pass
+from grape_bench.network.passes import Forward, Pass
 from grape_bench.network.preserve import preserved
 from grape_bench.network.trace import Batch
 
@@ -25,8 +25,9 @@ def lean_step(
 ) -> Tensor:
     """One optimizer step of a direct-feedback rule; the detached loss.
 
-    A first forward without a graph gives the error at the output. A second one, with graphs, goes back through
-    each block as soon as its output is there and updates its weights, before the next block begins. The update is
+    A first forward without a graph gives the error at the output; where GrAPE refreshes its feedback, that is its
+    forward on dual numbers. A second one, with graphs, goes back through each block as soon as its output is there and
+    updates its weights, before the next block begins. The update is
     that of an ordinary step. `loss_of` takes what the model returns. Raises UserError for a rule that
     needs one block's result for another's.
     """
@@ -38,7 +39,9 @@ def lean_step(
             f"{network.rule!r} cannot train block by block",
             allowed="rules of direct feedback: dfa, grape, your own DirectFeedback",
         )
-    error = output_error(network, batch, loss_of)
+    with preserved(network.model):
+        forward = rule_pass.forward or _forward(network, batch)
+        error = forward.error(loss_of)
     optimizer.zero_grad(set_to_none=True)
     update = _Update(network, optimizer)
     loss = loss_of(network.run(LeanPass(rule_pass.signal, error, update), batch))
@@ -49,17 +52,20 @@ def lean_step(
 
 def output_error(network: Network, batch: Batch, loss_of: Callable[[Any], Tensor]) -> Tensor:
     """dL/dy_hat (N, ..., n_out) by a forward without a graph below the output, run aside."""
-    pass_ = ErrorPass()
     with preserved(network.model):
-        loss = loss_of(network.run(pass_, batch))
-    (error,) = torch.autograd.grad(loss, pass_.output)
-    return error
+        return _forward(network, batch).error(loss_of)
 
 
-class ErrorPass(Pass):
+def _forward(network: Network, batch: Batch) -> Forward:
+    pass_ = _LeafPass()
+    returned = network.run(pass_, batch)
+    return Forward(returned, pass_.leaf)
+
+
+class _LeafPass(Pass):
     """A forward without a graph up to the output, which becomes a leaf."""
 
-    output: Tensor
+    leaf: Tensor
 
     @contextmanager
     def around(self) -> Iterator[None]:
@@ -70,8 +76,8 @@ class ErrorPass(Pass):
     def join(self, logits: Tensor) -> Tensor:
         """The leaf that the loss depends on; from here on there is a graph."""
         torch.set_grad_enabled(True)
-        self.output = logits.detach().requires_grad_()
-        return self.output
+        self.leaf = logits.detach().requires_grad_()
+        return self.leaf
 
 
 class LeanPass(Pass):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from grape_bench.network.block import Block
@@ -30,6 +34,19 @@ class Pass:
         Only those are used of it: the graph that gets the gradients is the first one's.
         """
         return Pass()
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A forward without a graph: what the model returned, and the leaf that stands in it for the network's output."""
+
+    returned: Any
+    leaf: Tensor
+
+    def error(self, loss_of: Callable[[Any], Tensor]) -> Tensor:
+        """dL/dy_hat (N, ..., n_out) of the loss of what was returned."""
+        (error,) = torch.autograd.grad(loss_of(self.returned), self.leaf)
+        return error
 
 
 class HeadPass(Pass):

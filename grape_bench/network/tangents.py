@@ -30,8 +30,8 @@ Perturb = Callable[[Block, Tensor], Tensor | None]
 class TangentPass(Pass):
     """One forward on dual numbers, with a direction p_l injected at each block's output.
 
-    Afterwards `logits` is the output (N, ..., n_out) and `tangent` is sum_l J_l p_l of that shape, zero where
-    nothing reached it. Only what is computed at the moment is held.
+    Afterwards `logits` is the output (N, ..., n_out), a leaf that a loss may go back to, and `tangent` is sum_l J_l p_l
+    of that shape, zero where nothing reached it. Only what is computed at the moment is held.
     """
 
     def __init__(self, perturb: Perturb) -> None:
@@ -63,11 +63,13 @@ class TangentPass(Pass):
         return forward_ad.make_dual(primal, direction if carried is None else carried + direction)
 
     def join(self, logits: Tensor) -> Tensor:
-        """Takes the sum of the J_l p_l off the output."""
-        self.logits, tangent = forward_ad.unpack_dual(logits)
+        """Takes the sum of the J_l p_l off the output; from here on there is a graph."""
+        primal, tangent = forward_ad.unpack_dual(logits)
         if self._moved and tangent is None:
             raise RuntimeError("the tangent was lost on its way to the output (a compiled or in-place operator?)")
-        self.tangent = torch.zeros_like(self.logits) if tangent is None else tangent
+        self.tangent = torch.zeros_like(primal) if tangent is None else tangent
+        torch.set_grad_enabled(True)
+        self.logits = primal.detach().requires_grad_()
         return self.logits
 
 

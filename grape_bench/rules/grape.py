@@ -9,7 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from grape_bench.network.passes import Pass
+from grape_bench.network.cut import CutPass
+from grape_bench.network.passes import Forward, Pass
 from grape_bench.rules.allocate import FeedbackKind
 from grape_bench.rules.direct import DirectFeedback
 from grape_bench.rules.feedback import FEEDBACK
@@ -80,20 +81,22 @@ class GrAPE(DirectFeedback):
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """A cut pass; on a training forward whose turn it is, after the feedback is refreshed."""
+        forward = None
         if network.model.training:
             if self._forwards % self.refresh == 0:
-                self.align(network, batch)
+                forward = self.align(network, batch)
             self._forwards += 1
-        return super().open_pass(network, batch)
+        return CutPass(self.signal, forward)
 
-    def align(self, network: Network, batch: Batch) -> None:
-        """One step of every B_l towards its J^_l."""
+    def align(self, network: Network, batch: Batch) -> Forward | None:
+        """One step of every B_l towards its J^_l; the forward that showed it, if it was one of the whole batch."""
         sampling = Sampling(self.perturbations, self.fraction, self.estimator)
         layouts = {name: feedback.layout for name, feedback in self._maps.items()}
         estimates = estimate_jacobians(network, batch, layouts, sampling)
         for block in network.blocks:
             feedback = block.load(FEEDBACK)
             feedback.copy_(self._agreed(self._moved(feedback, estimates.get(block.name))))
+        return estimates.forward
 
     def _moved(self, feedback: Tensor, estimate: Estimate | None) -> Tensor:
         if estimate is None:

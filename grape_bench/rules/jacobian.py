@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from grape_bench.network.block import Block
+from grape_bench.network.passes import Forward
 from grape_bench.network.preserve import preserved
 from grape_bench.network.tangents import TangentPass
 from grape_bench.network.trees import map_tensors, tensors
@@ -40,6 +41,12 @@ class Estimate:
         return self.effects.T @ self.directions / self.samples
 
 
+class Estimates(dict[str, Estimate]):
+    """Those of the blocks, by name; `forward` is the one on the whole batch that they were made in, if it was whole."""
+
+    forward: Forward | None = None
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How p is drawn: `perturbations` passes over the first `fraction` of the batch.
@@ -53,26 +60,26 @@ class Sampling:
     estimator: Estimator = "split"
 
 
-def estimate_jacobians(
-    network: Network, batch: Batch, layouts: Mapping[str, Layout], sampling: Sampling
-) -> dict[str, Estimate]:
+def estimate_jacobians(network: Network, batch: Batch, layouts: Mapping[str, Layout], sampling: Sampling) -> Estimates:
     """J^_l of the blocks that `layouts` names: the mean of d p^T with p ~ N(0, I) and d = J_l p.
 
     Runs aside: statistics, random state and so dropout masks are those of the forward that follows.
     """
     batch = _first(batch, sampling.fraction)
     blocks = [block for block in network.blocks if block.name in layouts]
-    sums: dict[str, Estimate] = {}
+    sums = Estimates()
     for turn in range(sampling.perturbations):
         draw = _Draw(network, layouts, blocks if sampling.estimator == "split" else [], turn)
         tangent_pass = TangentPass(draw)
         with preserved(network.model):
-            network.run(tangent_pass, batch)
+            returned = network.run(tangent_pass, batch)
         for block in blocks:
             estimate = draw.estimate(block, tangent_pass.tangent)
             if estimate is not None:
                 before = sums.get(block.name)
                 sums[block.name] = estimate if before is None else _pooled(before, estimate)
+    if sampling.fraction == 1 and tangent_pass.logits is not None:
+        sums.forward = Forward(returned, tangent_pass.logits)
     return sums
 
 

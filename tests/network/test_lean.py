@@ -35,3 +35,13 @@ def test_a_rule_that_goes_back_in_a_row_is_refused():
     net = gb.attach(tanh_mlp(), "fa", torch.randn(4, 6))
     with pytest.raises(UserError, match="cannot train block by block"):
         lean_step(net, ((torch.randn(4, 6),), {}), loss_of, torch.optim.SGD(net.model.parameters(), lr=0.1))
+
+
+def test_the_refresh_of_grape_is_the_first_forward_of_a_lean_step():
+    forwards = []
+    net = gb.attach(tanh_mlp(), gb.make_rule("grape", refresh=2), torch.randn(4, 6))
+    net.model.register_forward_hook(lambda *_: forwards.append(torch.is_grad_enabled()))
+    optimizer = torch.optim.SGD(net.model.parameters(), lr=0.1)
+    for _ in range(2):
+        lean_step(net, ((torch.randn(4, 6),), {}), loss_of, optimizer)
+    assert len(forwards) == 2 + 2  # with and without a refresh
