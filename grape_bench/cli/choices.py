@@ -1,4 +1,4 @@
-"""The options by which `run`, `plan` and `tune` choose jobs, and the folder that they look into."""
+"""The options by which `run`, `plan`, `tune` and `compare` choose jobs, and the folder that they look into."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import click
 if TYPE_CHECKING:
     from grape_bench.plan.choices import Choices
 
-_SEARCHED = (
+_JOBS = (
     click.argument("suite"),
     click.option("--rule", "rules", multiple=True, metavar="RULE", help="Add a rule: NAME or file.py:MyRule."),
     click.option("--only", multiple=True, metavar="RULE", help="Only this rule of the suite; may be repeated."),
+)
+_CHANGES = (
     click.option(
         "--set",
         "settings",
@@ -38,12 +40,17 @@ _RESULTS = (
 
 def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give `command` the parameters suite, rules, only, settings, out, seeds and untuned."""
-    return _give(command, (*_SEARCHED, *_RESULTS))
+    return _give(command, (*_JOBS, *_CHANGES, *_RESULTS))
 
 
 def searching(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give `command` the parameters suite, rules, only, settings and out."""
-    return _give(command, _SEARCHED)
+    return _give(command, (*_JOBS, *_CHANGES))
+
+
+def comparing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give `command` the parameters settings, out, seeds and untuned."""
+    return _give(command, (*_CHANGES, *_RESULTS))
 
 
 def choices_of(given: dict[str, Any]) -> Choices:

@@ -10,7 +10,11 @@ import click
 from grape_bench.errors import UserError
 
 # Each is a module of this package with a click command called `command`; only the one that runs is imported.
-COMMANDS = ("run", "plan", "tune", "list", "report", "merge", "sync", "data", "new", "check", "blocks", "profile")
+COMMANDS = (
+    *("run", "plan", "tune", "list", "report", "compare", "ui"),
+    *("merge", "sync", "data"),
+    *("new", "check", "blocks", "profile"),
+)
 
 
 class Commands(click.Group):

@@ -21,7 +21,7 @@ NO_CHOICES = Choices()
 
 def read_suite(path: Path, choices: Choices = NO_CHOICES) -> Suite:
     """The suite in `path` with `choices` applied; raises UserError for whatever is wrong with either."""
-    document = _parse(path)
+    document = read_document(path)
     choices.apply(document)
     where = f"{path} with {choices}" if str(choices) else str(path)
     try:
@@ -34,14 +34,15 @@ def read_suite(path: Path, choices: Choices = NO_CHOICES) -> Suite:
 
 def read_cluster(path: Path) -> Cluster:
     """What the file `path` asks of a cluster; raises UserError for whatever is wrong with it."""
-    document = _parse(path)
+    document = read_document(path)
     try:
         return Cluster.model_validate(document)
     except ValidationError as error:
         raise complain(error, document, str(path), Cluster) from error
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> dict[str, Any]:
+    """The TOML in `path` as it stands, unchecked; raises UserError where it is not TOML."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -14,6 +14,7 @@ from grape_bench.score.table import DRAFT_BELOW
 
 DRAFT_MARK = "†"
 ABSENT = "–"
+BOLD = "Bold: the best of a task, and what cannot be told from it (paired t-test, Holm, 5 %)."
 Row = Mapping[Any, Any]
 
 
@@ -30,7 +31,8 @@ def columns(table: pd.DataFrame) -> list[Column]:
     names = labels(table["rule"])
     every = [
         Column("rule", "rule", lambda row: names[row["rule"]]),
-        Column("accuracy", "accuracy (n)", accuracy),
+        Column("accuracy", "accuracy (n)", lambda row: measured(row, "accuracy")),
+        Column("perplexity", "perplexity (n)", lambda row: measured(row, "perplexity")),
         Column("credit", "credit", lambda row: number(row["credit"])),
         Column("gap_closed", "gap closed", lambda row: number(row["gap_closed"])),
         Column("step_ratio", "step ÷ BP", lambda row: number(row["step_ratio"])),
@@ -38,15 +40,20 @@ def columns(table: pd.DataFrame) -> list[Column]:
         Column("bp_fraction", "BP fraction", lambda row: number(row["bp_fraction"], digits=3)),
         Column("verdict", "verdict", lambda row: row["verdict"]),
     ]
-    return [column for column in every if column.needs in table]
+    every = [column for column in every if column.needs in table]
+    if "perplexity" in table and table["accuracy"].isna().all():
+        every = [column for column in every if column.needs != "accuracy"]
+    return every
 
 
-def accuracy(row: Row) -> str:
+def measured(row: Row, name: str) -> str:
     """`97.31 ± 0.25 (5)`: mean, half-width and n, marked when a draft; the status where n is 0."""
     if row["n"] == 0:
         return str(row["status"])
-    spread: str = "" if pd.isna(row["accuracy_ci"]) else f" ± {row['accuracy_ci']:.2f}"
-    return f"{row['accuracy']:.2f}{spread} ({row['n']}){DRAFT_MARK if row['draft'] else ''}"
+    if pd.isna(row[name]):  # the task has another metric
+        return ABSENT
+    spread: str = "" if pd.isna(row[f"{name}_ci"]) else f" ± {row[f'{name}_ci']:.2f}"
+    return f"{row[name]:.2f}{spread} ({row['n']}){DRAFT_MARK if row['draft'] else ''}"
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -72,8 +79,12 @@ def _with_file(name: str) -> str:
 def caption(table: pd.DataFrame) -> str:
     """What the numbers of `table` are, in one paragraph: n, interval, references, settings, hardware."""
     parts = ["Test accuracy in percent, mean ± 95 % Student-t interval over n seeds."]
+    if "perplexity" in table:
+        parts.append("Perplexity: of the mean log-loss, with the longer side of its interval.")
     if table["draft"].any():
         parts.append(f"{DRAFT_MARK} draft: fewer than {DRAFT_BELOW} seeds.")
+    if table["best"].any():
+        parts.append(BOLD)
     explained = {
         "credit": "Credit: 0 is head-only, 1 is BP.",
         "gap_closed": "Gap closed: 0 is DFA, 1 is BP.",

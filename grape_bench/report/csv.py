@@ -14,4 +14,10 @@ def write(table: pd.DataFrame, path: Path) -> None:
 
     The file replaces an older one in one step. Raises UserError when it cannot be written.
     """
-    write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    write_text(path, text(table))
+
+
+def text(table: pd.DataFrame) -> str:
+    """What `write` writes."""
+    content: str = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return content

@@ -1,41 +1,54 @@
-"""From a folder of runs to the files of its report."""
+"""The folder of a report: tables, pictures and pages of one suite's results."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
-import pandas as pd
-
-from grape_bench.errors import UserError
-from grape_bench.report import csv, markdown
+from grape_bench.report import csv, latex, readme
 from grape_bench.report.atomic import write_text
-from grape_bench.score.cell import Record
-from grape_bench.score.table import score
-from grape_bench.track.record import read_records
+from grape_bench.score.results import Results
+
+NOTES = "notes.md"
 
 
-def write(runs: Path, output: Path) -> pd.DataFrame:
-    """Write table.csv, table.md and results.svg of the records in `runs` to `output`; the table.
+def write(results: Results, output: Path) -> None:
+    """Write README.md, table.csv, table.tex, the pictures (SVG and PDF) and index.html to `output`.
 
-    Raises UserError where `runs` holds no records, or records that must not stand in one table, and where
-    `output` cannot be written.
+    A file notes.md that is there already is put at the top of README.md. Raises UserError where `output` cannot be
+    written.
     """
-    from grape_bench.report import plot  # matplotlib: only who draws waits for it
+    from grape_bench.report import page
 
-    records = read_records(runs) if runs.is_dir() else []
-    if not records:
-        raise UserError(
-            "no records here", where=str(runs), hint="the folder of one suite's runs, such as runs/quickstart"
-        )
-    table = score(records)
-    csv.write(table, output / "table.csv")
-    write_text(output / "table.md", markdown.render(table))
-    plot.draw(records, table, output / "results.svg", read_curves(runs, records))
-    return table
+    csv.write(results.table, output / "table.csv")
+    write_text(output / "table.tex", latex.render(results.table, readme.title(results)))
+    shown = draw(results, output)
+    notes = (output / NOTES).read_text(encoding="utf-8") if (output / NOTES).is_file() else ""
+    write_text(output / "README.md", readme.render(results, shown, notes))
+    write_text(output / "index.html", page.render(results))
 
 
-def read_curves(runs: Path, records: Iterable[Record]) -> dict[str, pd.DataFrame]:
-    """The rows of each record's curve.csv, by record id; a record without one is left out."""
-    files = {record["id"]: runs / record["name"] / "curve.csv" for record in records}
-    return {name: pd.read_csv(file) for name, file in files.items() if file.is_file() and file.stat().st_size}
+def draw(results: Results, output: Path) -> dict[str, str]:
+    """Draw every picture that the results allow; the SVG files, and what each shows."""
+    # Imported here: only who draws waits for matplotlib.
+    from grape_bench.report.figures import alignment, performance, ranks, tradeoff
+    from grape_bench.report.figures import results as ends
+
+    every = {
+        "results": (ends, "Test results of every rule and seed, and learning curves", True),
+        "tradeoff": (
+            tradeoff,
+            "Test score against the cost of a step, and the Pareto front",
+            tradeoff.available(results),
+        ),
+        "profile": (performance, "Performance profile, and averages over tasks", not results.profile.empty),
+        "ranks": (ranks, "Rank, and the share of paired runs in which one rule beats another", len(results.rules) > 1),
+        "alignment": (alignment, "Alignment of each block's signal over training", alignment.maps(results)),
+    }
+    drawn = {name: (module, shows) for name, (module, shows, possible) in every.items() if possible}
+    for name, (module, _) in drawn.items():
+        for ending in ("svg", "pdf"):
+            module.draw(results, output / f"{name}.{ending}")
+    for name in every.keys() - drawn.keys():  # of an earlier report into this folder
+        for ending in ("svg", "pdf"):
+            (output / f"{name}.{ending}").unlink(missing_ok=True)
+    return {f"{name}.svg": shows for name, (_, shows) in drawn.items()}

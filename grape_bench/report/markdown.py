@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
-from grape_bench.report.columns import caption, columns, footnotes
+from grape_bench.report.columns import Column, Row, caption, columns, footnotes
+from grape_bench.score.metric import METRICS
 
 
 def render(table: pd.DataFrame) -> str:
@@ -12,23 +15,31 @@ def render(table: pd.DataFrame) -> str:
     if table.empty:
         return "No results yet.\n"
     blocks = [f"### {task}\n\n{_one_task(table, task)}" for task in table["task"].unique()]
-    blocks.append(_escape(caption(table)))
+    blocks.append(escape(caption(table)))
     if notes := footnotes(table):
-        blocks.append("\n".join(f"- {_escape(note)}" for note in notes))
+        blocks.append("\n".join(f"- {escape(note)}" for note in notes))
     return "\n\n".join(blocks) + "\n"
+
+
+def pipe_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[bool]) -> str:
+    """An aligned pipe table; the texts are already Markdown."""
+    widths = [max(3, *(len(line[i]) for line in (headings, *rows))) for i in range(len(headings))]
+    rule = ["-" * width if is_left else "-" * (width - 1) + ":" for width, is_left in zip(widths, left, strict=True)]
+    return "\n".join(_line(line, widths, left) for line in (headings, rule, *rows))
 
 
 def _one_task(table: pd.DataFrame, task: str) -> str:
     chosen = columns(table)
-    rows = table[table["task"] == task].to_dict("records")
-    cells = [[column.heading for column in chosen], *([_escape(c.text(row)) for c in chosen] for row in rows)]
-    widths = [max(3, *(len(line[i]) for line in cells)) for i in range(len(chosen))]
-    left = [column.needs in ("rule", "verdict") for column in chosen]
-    rule = ["-" * width if is_left else "-" * (width - 1) + ":" for width, is_left in zip(widths, left, strict=True)]
-    return "\n".join(_line(line, widths, left) for line in (cells[0], rule, *cells[1:]))
+    rows = [[_cell(row, column) for column in chosen] for row in table[table["task"] == task].to_dict("records")]
+    return pipe_table([c.heading for c in chosen], rows, [c.needs in ("rule", "verdict") for c in chosen])
 
 
-def _line(cells: list[str], widths: list[int], left: list[bool]) -> str:
+def _cell(row: Row, column: Column) -> str:
+    text = escape(column.text(row))
+    return f"**{text}**" if row["best"] and column.needs in METRICS else text
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> str:
     padded = (
         text.ljust(width) if is_left else text.rjust(width)
         for text, width, is_left in zip(cells, widths, left, strict=True)
@@ -36,7 +47,8 @@ def _line(cells: list[str], widths: list[int], left: list[bool]) -> str:
     return f"| {' | '.join(padded)} |"
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """`text` as Markdown prints it, also inside a table."""
     for character in "\\|*_<`":
         text = text.replace(character, f"\\{character}")
     return text

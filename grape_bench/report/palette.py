@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # Okabe and Ito (2008), "Color Universal Design"; its yellow is left out, it vanishes on white.
 BLACK, GREY = "#000000", "#8c8c8c"
@@ -22,6 +22,11 @@ KNOWN = {
 OTHERS = (PURPLE, GREEN, BLUE, VERMILLION, SKY, ORANGE)
 DASHES = ("solid", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 MARKERS = ("o", "s", "^", "D")
+# The same in the words of plotly.js.
+DASH_NAMES: dict[Any, str] = dict(zip(DASHES, ("solid", "dash", "dot", "dashdot"), strict=True))
+MARKER_NAMES = dict(zip(MARKERS, ("circle", "square", "triangle-up", "diamond"), strict=True))
+# What is too dark on a dark page, lightened in its own hue.
+_ON_DARK = {BLACK: "#f2f4f6", GREY: "#a6adb4", BLUE: "#4aa8ea", VERMILLION: "#ff8a3d", GREEN: "#2cc79a"}
 
 
 class Style(NamedTuple):
@@ -46,3 +51,8 @@ def styles(rules: Iterable[str]) -> dict[str, Style]:
         given[rule] = Style(color, DASHES[turn], MARKERS[turn])
         others += 1
     return given
+
+
+def on_dark(color: str) -> str:
+    """The form of one of these colours on a dark page."""
+    return _ON_DARK.get(color, color)

@@ -8,7 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from grape_bench.report.columns import caption, columns, footnotes
+from grape_bench.report.columns import Column, Row, caption, columns, footnotes
+from grape_bench.score.metric import METRICS
 
 
 def render(table: pd.DataFrame) -> RenderableType:
@@ -30,7 +31,7 @@ def _one_task(table: pd.DataFrame, task: str) -> Table:
     for column in chosen:
         left = column.needs in ("rule", "verdict")
         # Words of a heading go below each other: "gap closed" as wide as its numbers.
-        heading = column.heading if column.needs == "accuracy" else column.heading.replace(" ", "\n", 1)
+        heading = column.heading if column.needs in METRICS else column.heading.replace(" ", "\n", 1)
         shown.add_column(
             heading,
             justify="left" if left else "right",
@@ -39,5 +40,10 @@ def _one_task(table: pd.DataFrame, task: str) -> Table:
             no_wrap=column.needs not in ("rule", "verdict"),  # a long name gives way, a number never
         )
     for row in rows:
-        shown.add_row(*(Text(column.text(row).replace(", ", "\n")) for column in chosen))
+        shown.add_row(*(_cell(row, column) for column in chosen))
     return shown
+
+
+def _cell(row: Row, column: Column) -> Text:
+    style = "bold" if row["best"] and column.needs in METRICS else ""
+    return Text(column.text(row).replace(", ", "\n"), style=style)

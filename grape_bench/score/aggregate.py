@@ -54,8 +54,23 @@ def bootstrap(
         own, reference = (x.mean() + np.sqrt(n / (n - 1)) * (x[drawn] - x.mean()) for x in (own, reference))
         chance = rule[task].chance
         resampled.append((own - chance) / (reference.mean(-1, keepdims=True) - chance))
-    low, high = np.percentile(statistic(resampled), BOUNDS)
-    return Estimate(value, float(low), float(high))
+    return Estimate(value, *percentiles(statistic(resampled)))
+
+
+def percentiles(values: np.ndarray) -> tuple[float, float]:
+    """The ends of the middle 95 %."""
+    low, high = np.percentile(values, BOUNDS)
+    return float(low), float(high)
+
+
+def resampled_means(tasks: Sequence[Sequence[float]], times: int, generator: np.random.Generator) -> np.ndarray:
+    """Means over tasks of means over seeds, (times,), seeds resampled within tasks as `bootstrap` does it."""
+    drawn = []
+    for values in map(np.asarray, tasks):
+        n = len(values)
+        sample = values[generator.integers(n, size=(times, n))].mean(-1)
+        drawn.append(values.mean() + np.sqrt(n / (n - 1)) * (sample - values.mean()))
+    return np.mean(drawn, axis=0)
 
 
 def task_mean(runs: Runs) -> np.ndarray:

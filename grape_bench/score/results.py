@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import pandas as pd
 
 from grape_bench.score.cell import Record, cells
+from grape_bench.score.metric import METRICS, Metric
 from grape_bench.score.overall import overall
 from grape_bench.score.performance import profile
 from grape_bench.score.ranking import Grid, better
@@ -26,6 +28,7 @@ class Results:
     profile: pd.DataFrame
     targets: pd.DataFrame
     curves: Curves
+    diagnostics: Curves
 
     @property
     def tasks(self) -> list[str]:
@@ -37,15 +40,35 @@ class Results:
         """In the order of the table."""
         return list(dict.fromkeys(self.table["rule"]))
 
+    def metric(self, task: str) -> Metric:
+        """What `task` is scored by."""
+        found = [cell.metric for (name, _), cell in self.grid.items() if name == task and cell.results]
+        return found[0] if found else METRICS["accuracy"]
+
     @property
     def records(self) -> list[Record]:
         """All of them, in the order of the table."""
         return [record for cell in self.grid.values() for record in cell.records]
 
 
-def results(records: Iterable[Record], curves: Curves) -> Results:
-    """Score `records`; `curves` holds the rows of curve.csv by record id. Raises UserError as `score` does."""
+NONE: Curves = MappingProxyType({})
+
+
+def results(records: Iterable[Record], curves: Curves = NONE, diagnostics: Curves = NONE) -> Results:
+    """Score `records`; `curves` and `diagnostics` hold the rows of curve.csv and diagnostics.csv by record id.
+
+    Raises UserError as `score` does.
+    """
     every = list(records)
     table = score(every)
     grid = cells(every)
-    return Results(grid, table, overall(grid), better(grid), profile(grid), time_to(grid, curves), curves)
+    return Results(
+        grid=grid,
+        table=table,
+        overall=overall(grid),
+        better=better(grid),
+        profile=profile(grid),
+        targets=time_to(grid, curves),
+        curves=curves,
+        diagnostics=diagnostics,
+    )

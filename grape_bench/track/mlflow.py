@@ -7,16 +7,20 @@ import os
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from grape_bench.errors import UserError, unknown
 from grape_bench.track.mirror import Sweep
-from grape_bench.track.record import Record
+from grape_bench.track.record import CURVE, RECORD, Record
+from grape_bench.track.runs import DIAGNOSTICS, Runs, read_jobs
 from grape_bench.track.values import curve_values, metric_values, parameter_values, tag_values
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PARENT = "mlflow.parentRunId"
+PREFIX = "grape_bench/"
 _STATUS = {"finished": "FINISHED", "diverged": "FINISHED"}  # diverged is a result; the rest are FAILED
 _BATCH_METRICS, _BATCH_PARAMS, _PARAM_LENGTH = 1000, 100, 6000  # limits of the MLflow server
 
@@ -27,7 +31,7 @@ class MlflowStore:
     def __init__(self, uri: str, sweep: Sweep) -> None:
         self.client = _client(uri)
         self.sweep = sweep
-        self.experiment_name = f"grape_bench/{sweep.suite}@{sweep.version}"
+        self.experiment_name = f"{PREFIX}{sweep.suite}@{sweep.version}"
         self.experiment = self._experiment(uri, self.experiment_name)
         self._jobs: dict[str, tuple[str, str]] = {}  # job id -> (run, when the mirrored record ended)
         self._cells: dict[tuple[str, str], str] = {}
@@ -73,16 +77,8 @@ class MlflowStore:
         return str(self.client.create_experiment(name, artifact_location=location))
 
     def _existing(self) -> list[Any]:
-        """Every run of this sweep, of however many pages."""
-        runs: list[Any] = []
-        token = None
-        while True:
-            query = f"tags.`grape.sweep` = '{self.sweep.id}'"
-            page = self.client.search_runs([self.experiment], query, max_results=1000, page_token=token)
-            runs += page
-            token = page.token
-            if not token:
-                return runs
+        """Every run of this sweep."""
+        return _pages(self.client, self.experiment, f"tags.`grape.sweep` = '{self.sweep.id}'")
 
     @cached_property
     def _root(self) -> str:
@@ -122,6 +118,43 @@ class MlflowStore:
             self.client.log_batch(run_id, metrics[start : start + _BATCH_METRICS])
         for start in range(_BATCH_PARAMS, len(params), _BATCH_PARAMS):
             self.client.log_batch(run_id, params=params[start : start + _BATCH_PARAMS])
+
+
+def read_experiment(uri: str, name: str) -> Runs:
+    """The records and curves of the experiment `grape_bench/<name>` (such as quickstart@1.0), newest of each job.
+
+    Raises UserError where there is no such experiment, or no job in it.
+    """
+    client = _client(uri)
+    full = name if name.startswith(PREFIX) else f"{PREFIX}{name}"
+    experiment = client.get_experiment_by_name(full)
+    if experiment is None:
+        known = [e.name.removeprefix(PREFIX) for e in client.search_experiments() if e.name.startswith(PREFIX)]
+        raise unknown("MLflow experiment", name, known, where=uri, hint="mlflow:SUITE@VERSION, --tracking-uri URI")
+    runs = _pages(client, str(experiment.experiment_id), "tags.`grape.level` = 'job'")
+    newest = {run.data.tags["grape.job_id"]: run for run in sorted(runs, key=lambda run: run.data.tags["grape.ended"])}
+    if not newest:
+        raise UserError("no jobs in this experiment", where=f"{uri}: {full}")
+    with TemporaryDirectory() as folder:
+        for identity, run in newest.items():
+            target = Path(folder) / identity
+            target.mkdir()
+            for file in client.list_artifacts(run.info.run_id):
+                if file.path in (RECORD, CURVE, DIAGNOSTICS):
+                    client.download_artifacts(run.info.run_id, file.path, str(target))
+        return read_jobs(sorted(Path(folder).iterdir()))
+
+
+def _pages(client: MlflowClient, experiment: str, query: str) -> list[Any]:
+    """Every run that matches, of however many pages."""
+    runs: list[Any] = []
+    token = None
+    while True:
+        page = client.search_runs([experiment], query, max_results=1000, page_token=token)
+        runs += page
+        token = page.token
+        if not token:
+            return runs
 
 
 def _client(uri: str) -> MlflowClient:

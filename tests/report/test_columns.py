@@ -1,14 +1,14 @@
-from grape_bench.report.columns import accuracy, caption, columns, footnotes, labels, number
+from grape_bench.report.columns import caption, columns, footnotes, labels, measured, number
 from grape_bench.score.table import score
 from tests.score.records import failed, make, suite
 
 
 def test_accuracy_is_written_with_interval_n_and_draft_mark() -> None:
     row = {"n": 5, "accuracy": 97.312, "accuracy_ci": 0.25, "draft": False}
-    assert accuracy(row) == "97.31 ± 0.25 (5)"
-    assert accuracy({**row, "n": 3, "draft": True}) == "97.31 ± 0.25 (3)†"
-    assert accuracy({**row, "n": 1, "accuracy_ci": float("nan"), "draft": True}) == "97.31 (1)†"
-    assert accuracy({"n": 0, "status": "oom 3/3"}) == "oom 3/3"
+    assert measured(row, "accuracy") == "97.31 ± 0.25 (5)"
+    assert measured({**row, "n": 3, "draft": True}, "accuracy") == "97.31 ± 0.25 (3)†"
+    assert measured({**row, "n": 1, "accuracy_ci": float("nan"), "draft": True}, "accuracy") == "97.31 (1)†"
+    assert measured({"n": 0, "status": "oom 3/3"}, "accuracy") == "oom 3/3"
 
 
 def test_numbers() -> None:

@@ -1,6 +1,4 @@
-import json
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -9,41 +7,65 @@ from click.testing import CliRunner
 from grape_bench.cli.report import command
 from grape_bench.errors import UserError
 from grape_bench.report import folder
-from tests.report.curves import curve
+from grape_bench.score.results import results
+from grape_bench.track.runs import read_runs
+from tests.report.curves import curves
+from tests.report.runs import diagnostics, on_disk, with_flops
 from tests.score.records import RULES, suite
 
-
-def on_disk(runs: Path, records: list[dict[str, Any]]) -> None:
-    for record in records:
-        job = runs / record["name"]
-        job.mkdir(parents=True)
-        (job / "record.json").write_text(json.dumps(record))
-        curve(record["result"]["test"]).to_csv(job / "curve.csv", index=False)
+FILES = {"README.md", "index.html", "table.csv", "table.tex"}
 
 
-def test_a_folder_of_runs_becomes_table_and_picture(tmp_path: Path) -> None:
-    on_disk(tmp_path / "runs", suite(3, ("digits-mlp",)))
-    result = CliRunner().invoke(command, [str(tmp_path / "runs"), "-o", str(tmp_path / "out")])
+def pictures(*names: str) -> set[str]:
+    return {f"{name}.{ending}" for name in names for ending in ("svg", "pdf")}
+
+
+def names(path: Path) -> set[str]:
+    return {file.name for file in path.iterdir()}
+
+
+def test_a_folder_of_runs_becomes_a_report(tmp_path: Path) -> None:
+    runs = on_disk(tmp_path / "runs", suite(3, ("digits-mlp",)))
+    result = CliRunner().invoke(command, [str(runs), "-o", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     assert "digits-mlp" in result.output and "head-only" in result.output
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "results.svg",
-        "table.csv",
-        "table.md",
-    ]
+    assert names(tmp_path / "out") == FILES | pictures("results", "tradeoff", "profile", "ranks")
     assert set(pd.read_csv(tmp_path / "out" / "table.csv")["rule"]) == set(RULES)
 
 
-def test_a_curve_is_optional(tmp_path: Path) -> None:
-    records = suite(1, ("digits-mlp",))
-    on_disk(tmp_path, records)
-    (tmp_path / records[0]["name"] / "curve.csv").unlink()
-    assert len(folder.read_curves(tmp_path, records)) == len(records) - 1
+def test_several_folders_make_one_report(tmp_path: Path) -> None:
+    records = suite(3, ("digits-mlp",))
+    own = on_disk(tmp_path / "own", [r for r in records if r["rule"] == "grape"])
+    others = on_disk(tmp_path / "others" / "runs", [r for r in records if r["rule"] != "grape"])
+    assert len(read_runs(own, others.parent).records) == len(records)  # a published folder has its runs in runs/
+
+
+def test_alignment_is_drawn_where_it_was_measured(tmp_path: Path) -> None:
+    records = with_flops(suite(2, ("digits-mlp",)))
+    measured = {r["id"]: diagnostics(0.6) for r in records if r["rule"] in ("bp", "dfa")}
+    drawn = folder.draw(results(records, curves(records), measured), tmp_path)
+    assert "alignment.svg" in drawn
+    folder.draw(results(records), tmp_path)
+    assert not names(tmp_path) & pictures("alignment")  # of an earlier report
+
+
+def test_a_report_is_the_same_every_time(tmp_path: Path) -> None:
+    scored = results(records := suite(2), curves(records))
+    for name in ("a", "b"):
+        folder.write(scored, tmp_path / name)
+    for file in (tmp_path / "a").iterdir():
+        assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes(), file.name
+
+
+def test_notes_come_first(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("What was *learned*.")
+    folder.write(results(suite(2, ("t",))), tmp_path)
+    assert (tmp_path / "README.md").read_text().startswith("# quickstart 1.0\n\nWhat was *learned*.\n\n![")
+    assert (tmp_path / "notes.md").exists()
 
 
 @pytest.mark.parametrize("name", ["empty", "missing"])
 def test_a_folder_without_records_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no records"):
-        folder.write(tmp_path / name, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+        read_runs(tmp_path / name)

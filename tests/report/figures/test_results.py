@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from grape_bench.report import plot
-from grape_bench.report.columns import labels
+from grape_bench.report.figures import results as plot
 from grape_bench.report.palette import styles
 from grape_bench.score.cell import cells
+from grape_bench.score.results import results
 from grape_bench.score.table import score
 from tests.report.curves import curve, curves
 from tests.score.records import RULES, failed, make, suite
@@ -18,7 +18,7 @@ from tests.score.records import RULES, failed, make, suite
 def test_the_picture_is_svg_and_the_same_every_time(tmp_path: Path) -> None:
     records = suite(3)
     for name in ("a.svg", "b.svg"):
-        plot.draw(records, score(records), tmp_path / name, curves(records))
+        plot.draw(results(records, curves(records)), tmp_path / name)
     root = ElementTree.parse(tmp_path / "a.svg").getroot()
     assert root.tag.endswith("svg")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
@@ -26,16 +26,16 @@ def test_the_picture_is_svg_and_the_same_every_time(tmp_path: Path) -> None:
 
 def test_it_is_drawn_without_curves_and_without_results(tmp_path: Path) -> None:
     records = [*suite(1), failed("usf", 0, "oom")]
-    plot.draw(records, score(records), tmp_path / "ends.png")
+    plot.draw(results(records, {}), tmp_path / "ends.png")
     lost = [failed("bp", 0, "crashed")]
-    plot.draw(lost, score(lost), tmp_path / "lost.svg", {"another": curve(90.0)})
+    plot.draw(results(lost, {"another": curve(90.0)}), tmp_path / "lost.svg")
     assert (tmp_path / "ends.png").stat().st_size and (tmp_path / "lost.svg").stat().st_size
 
 
 def test_ends_show_every_seed_and_both_references() -> None:
     records = [*suite(3, ("t",)), *(failed("usf", s, "oom", task="t") for s in range(3))]
     axes, table = Figure().subplots(), score(records)
-    plot.draw_ends(axes, cells(records), table, styles(table["rule"]), labels(table["rule"]))
+    plot.draw_ends(axes, results(records, {}), "t", styles(table["rule"]))
     assert [label.get_text() for label in axes.get_yticklabels()] == [*RULES, "usf"]
     assert "oom 3/3" in [text.get_text() for text in axes.texts]
     drawn = [(np.asarray(line.get_xdata()), np.asarray(line.get_ydata()), line) for line in axes.lines]
@@ -56,7 +56,8 @@ def test_curves_are_means_over_seeds_named_at_their_ends() -> None:
 
 
 def test_a_seed_that_stops_early_does_not_lift_the_mean() -> None:
-    mean = plot.mean_curve([curve(90.0, epochs=20), curve(20.0, epochs=4)])
+    long, short = (curve(end, epochs).set_index("epoch")["validation_accuracy"] for end, epochs in ((90, 20), (20, 4)))
+    mean = plot.mean_curve([long, short])
     assert list(mean.index) == [1, 2, 3, 4]
     assert plot.mean_curve([]).empty
 

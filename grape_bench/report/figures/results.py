@@ -4,87 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from grape_bench.report.atomic import written
-from grape_bench.report.columns import labels
+from grape_bench.report.figures import look
+from grape_bench.report.figures.look import INK, SOFT
 from grape_bench.report.palette import BLACK, GREY, Style, styles
-from grape_bench.score.cell import Cell, Record, cells
+from grape_bench.score.cell import Cell
+from grape_bench.score.metric import METRICS
+from grape_bench.score.results import Results
 
-INK, FAINT = "#222222", "#d9d9d9"
 LINE_POINTS = 11.5  # from one name to the next below it
-LONGEST = 18  # characters of a name
 REFERENCES = {"bp": BLACK, "head-only": GREY}
-LOOK: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
-    "font.size": 9.5,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": "#666666",
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": "#444444",
-    "ytick.color": "#444444",
-    "svg.fonttype": "path",  # a viewer's fonts would move the labels
-    "svg.hashsalt": "grape-bench",  # equal input, equal file
-}
 
 
-def draw(
-    records: Iterable[Record],
-    table: pd.DataFrame,
-    path: Path,
-    curves: Mapping[str, pd.DataFrame] | None = None,
-) -> None:
-    """Draw `table` to `path`: SVG, PDF or PNG by its ending; on white, whatever the page behind it is.
+def draw(results: Results, path: Path) -> None:
+    """Draw `results` to `path`: one row per task.
 
-    One row per task. Left: test accuracy of every seed, their mean and its 95 % interval, BP and head-only as
-    lines through all rules. Right, where `curves` has any (record id -> the rows of curve.csv): validation
-    accuracy over epochs, mean over seeds. Raises UserError when the file cannot be written.
+    Left: what the test split gave for every seed, mean and 95 % interval, BP and head-only as lines through all
+    rules. Right, where there are curves: validation over epochs, mean over seeds.
     """
-    grid = cells(records)
-    tasks = list(table["task"].unique())
-    style = styles(table["rule"])
-    names = {rule: _clipped(label) for rule, label in labels(table["rule"]).items()}
-    with mpl.rc_context(LOOK):
-        heights = [0.29 * max(6, int((table["task"] == task).sum())) + 1.15 for task in tasks]
-        layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.1, wspace=0.04, hspace=0.06)
-        figure = Figure(figsize=(10.0 if curves else 6.0, sum(heights)), layout=layout, facecolor="white")
-        axes = figure.subplots(len(tasks), 2 if curves else 1, squeeze=False, gridspec_kw={"height_ratios": heights})
-        named: list[tuple[Axes, dict[str, pd.Series]]] = []
-        for task, row in zip(tasks, axes, strict=True):
-            of_task = table[table["task"] == task]
-            draw_ends(row[0], grid, of_task, style, names)
-            if curves:
-                lines = draw_curves(row[1], [grid[task, rule] for rule in of_task["rule"]], curves, style)
-                named.append((row[1], lines))
-        figure.draw_without_rendering()  # how far apart names must be is known once the axes have their size
-        for panel, lines in named:
-            name_ends(panel, lines, style, names)
-        with written(path) as draft:
-            # Without a date two drawings of the same records are the same file.
-            metadata = {"Date": None} if path.suffix == ".svg" else None
-            figure.savefig(draft, dpi=200, metadata=metadata)
+    look.render(lambda: _figure(results), path)
+
+
+def _figure(results: Results) -> Figure:
+    table, tasks = results.table, results.tasks
+    style, names = styles(results.rules), look.names(results.rules)
+    heights = [0.29 * max(6, int((table["task"] == task).sum())) + 1.15 for task in tasks]
+    figure = look.canvas(10.0 if results.curves else 6.0, sum(heights))
+    columns = 2 if results.curves else 1
+    axes = figure.subplots(len(tasks), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
+    named: list[tuple[Axes, dict[str, pd.Series]]] = []
+    for task, row in zip(tasks, axes, strict=True):
+        of_task = table[table["task"] == task]
+        draw_ends(row[0], results, task, style)
+        if results.curves:
+            cells = [results.grid[task, rule] for rule in of_task["rule"]]
+            named.append((row[1], draw_curves(row[1], cells, results.curves, style)))
+    figure.draw_without_rendering()  # how far apart names must be is known once the axes have their size
+    for panel, lines in named:
+        name_ends(panel, lines, style, names)
+    return figure
 
 
 def draw_ends(
     axes: Axes,
-    grid: Mapping[tuple[str, str], Cell],
-    table: pd.DataFrame,
+    results: Results,
+    task: str,
     style: Mapping[str, Style],
-    names: Mapping[str, str],
 ) -> None:
-    """Test accuracy in percent of one task: a line per rule, the first on top."""
+    """The test split's values of one task: a line per rule, the first on top."""
+    metric, names = results.metric(task), look.names(results.rules)
+    table = results.table[results.table["task"] == task]
     for place, row in enumerate(table.to_dict("records")):
-        rule, centre, half = row["rule"], row["accuracy"], row["accuracy_ci"]
+        rule, centre, half = row["rule"], row[metric.name], row[f"{metric.name}_ci"]
         color, _, marker = style[rule]
         if row["n"] == 0:
             _say_status(axes, place, row["status"])
@@ -93,7 +69,7 @@ def draw_ends(
             axes.plot([centre - half, centre + half], [place] * 2, color=color, linewidth=1.8, zorder=3)
         axes.plot(centre, place, marker, color=color, markersize=7, zorder=4)
         # Seeds below the interval's line: on it they would hide one another and the mean.
-        values = list(grid[row["task"], rule].values.values())
+        values = list(results.grid[task, rule].values.values())
         axes.plot(values, [place + 0.32] * len(values), "o", color=color, markersize=2.6, zorder=3)
         if rule in REFERENCES:
             axes.axvline(centre, color=REFERENCES[rule], linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
@@ -101,10 +77,9 @@ def draw_ends(
     axes.set_ylim(len(table) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0, labelsize=10, labelcolor=INK)
     axes.spines["left"].set_visible(False)
-    axes.set_axisbelow(True)
-    axes.grid(axis="x", color=FAINT, linewidth=0.6)
-    axes.set_title(str(table["task"].iloc[0]), loc="left", fontweight="bold", fontsize=11)
-    axes.set_xlabel("test accuracy (%): mean, 95 % interval, seeds")
+    look.grid(axes, "x")
+    look.heading(axes, task)
+    axes.set_xlabel(f"test {metric.label}: mean, 95 % interval, seeds")
 
 
 def draw_curves(
@@ -113,32 +88,35 @@ def draw_curves(
     curves: Mapping[str, pd.DataFrame],
     style: Mapping[str, Style],
 ) -> dict[str, pd.Series]:
-    """Validation accuracy in percent over epochs of one task; the lines drawn, by rule."""
-    lines = {
-        cell.rule: mean_curve(curves[record["id"]] for record in cell.results if record["id"] in curves)
-        for cell in of_task
-    }
+    """Validation accuracy (or perplexity) over epochs of one task; the lines drawn, by rule."""
+    cells = list(of_task)
+    lines = {cell.rule: mean_curve(validation(cell, curves)) for cell in cells}
     lines = {rule: line for rule, line in lines.items() if not line.empty}
     for rule, line in lines.items():
         color, dash, _ = style[rule]
         front = 3 if rule in REFERENCES else 4
         axes.plot(line.index, line.to_numpy(), color=color, linestyle=dash, linewidth=1.7, zorder=front)
-    axes.set_axisbelow(True)
-    axes.grid(axis="y", color=FAINT, linewidth=0.6)
+    look.grid(axes, "y")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
-    axes.set_title("validation accuracy (%), mean of seeds", loc="left", fontsize=9.5)
-    if lines:
+    metric = next((cell.metric for cell in cells if cell.results), METRICS["accuracy"])
+    axes.set_title(f"validation {metric.label}, mean of seeds", loc="left", fontsize=9.5)
+    if lines and metric.name == "accuracy":
         axes.set_ylim(*window(lines.values()))
     return lines
 
 
-def mean_curve(curves: Iterable[pd.DataFrame]) -> pd.Series:
-    """Mean validation accuracy by epoch, up to the last epoch that every seed reached.
+def validation(cell: Cell, curves: Mapping[str, pd.DataFrame]) -> list[pd.Series]:
+    """The validation values by epoch of every seed with a curve."""
+    own = [curves[record["id"]] for record in cell.results if record["id"] in curves]
+    return [cell.metric.validation(curve).set_axis(curve["epoch"]) for curve in own]
+
+
+def mean_curve(columns: Sequence[pd.Series]) -> pd.Series:
+    """Mean by epoch, up to the last epoch that every seed reached.
 
     Beyond it the mean would be over the seeds that did not diverge, and would rise by their leaving.
     """
-    columns = [curve.set_index("epoch")["validation_accuracy"].astype(float) for curve in curves]
     if not columns:
         return pd.Series(dtype=float)
     return pd.concat(columns, axis=1, join="inner").dropna().mean(axis=1)
@@ -195,11 +173,6 @@ def spread(values: Sequence[float], *, gap: float, high: float) -> list[float]:
     return [min(height, high - gap * above) for above, height in enumerate(reversed(moved))][::-1]
 
 
-def _clipped(label: str) -> str:
-    # A long class name would take the room of the data; its colour and the table still tell which it is.
-    return label if len(label) <= LONGEST else label[: LONGEST - 1] + "…"
-
-
 def _height_in_points(axes: Axes) -> float:
     return float(axes.get_window_extent().height / axes.figure.dpi * 72)
 
@@ -207,4 +180,4 @@ def _height_in_points(axes: Axes) -> float:
 def _say_status(axes: Axes, place: int, status: str) -> None:
     across = axes.get_yaxis_transform()
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-    axes.text(0.02, place, status, transform=across, va="center", color="#666666", style="italic", bbox=box)
+    axes.text(0.02, place, status, transform=across, va="center", color=SOFT, style="italic", bbox=box)

@@ -1,0 +1,112 @@
+"""`grape-bench compare`: is one set of runs, or one rule, better than another?"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from grape_bench.cli.choices import comparing
+from grape_bench.cli.sweep import executing, mirror_of, request_of, sweep
+from grape_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from grape_bench.plan.expand import Plan
+    from grape_bench.score.compare import Comparison
+    from grape_bench.score.pairing import Side
+    from grape_bench.track.record import Record
+
+TRACKING_URI = "sqlite:///mlflow.db"
+REFERENCES = ("bp", "head-only")
+
+
+@click.command("compare")
+@click.argument("compared", nargs=-1, required=True, metavar="A B | RULE...")
+@click.option("--against", multiple=True, metavar="RULE", help="Compare rules with this one; may be repeated.")
+@click.option("--suite", help="The suite on which to compare rules; what is missing is run first.")
+@click.option("--fail-if-worse", is_flag=True, help="Exit code 1 where A is resolved to be below B, or lost runs.")
+@click.option("--tracking-uri", default=TRACKING_URI, show_default=True, metavar="URI", help="MLflow store, or none.")
+@comparing
+@executing
+def command(
+    compared: tuple[str, ...], against: tuple[str, ...], suite: str | None, fail_if_worse: bool, **given: Any
+) -> None:
+    """Compare two sets of runs, or rules on a suite, paired by task and seed.
+
+    A and B are folders of runs, mlflow:SUITE@VERSION, or names of recorded tables; WHERE#RULE chooses one rule of a
+    set. Without it, the only rule of A is compared with that of B, or every rule that both have with itself:
+
+      grape-bench compare runs/quickstart#grape runs/quickstart#dfa
+
+    With --suite the RULEs are compared with those of --against, and jobs that are not done yet are run:
+
+      grape-bench compare my.py:MyRule --against dfa --suite quickstart
+    """
+    if suite:
+        show(_on_suite(suite, compared, against, given), fail_if_worse)
+        return
+    if against or len(compared) != 2:
+        hint = "grape-bench compare A B, or grape-bench compare RULE --against RULE --suite SUITE"
+        raise UserError("two sets of runs, or rules and a suite, are needed", where="compare", hint=hint)
+    from grape_bench.score.pairing import compare_sides
+
+    first, second = (_side(reference, given["tracking_uri"]) for reference in compared)
+    show(compare_sides(first, second), fail_if_worse)
+
+
+def show(comparisons: list[Comparison], fail_if_worse: bool) -> None:
+    """Print them; end with exit code 1 where that was asked for and one is worse."""
+    from rich.console import Console
+
+    from grape_bench.report.comparison import render
+
+    Console().print(render(comparisons))
+    worse = [comparison for comparison in comparisons if comparison.worse]
+    if fail_if_worse and worse:
+        for comparison in worse:
+            click.echo(f"worse: {comparison.first} than {comparison.second}", err=True)
+        sys.exit(1)
+
+
+def _side(reference: str, tracking_uri: str) -> Side:
+    from grape_bench.score.pairing import Side
+    from grape_bench.track.references import open_runs
+
+    where, _, rule = reference.partition("#")
+    return Side(where, open_runs(where, tracking_uri).records, rule)
+
+
+def _on_suite(suite: str, rules: tuple[str, ...], against: tuple[str, ...], given: dict[str, Any]) -> list[Comparison]:
+    """The rules compared on the suite, after what is missing was run."""
+    from grape_bench.cli.failures import failures
+    from grape_bench.plan.choices import Choices
+    from grape_bench.plan.expand import make_plan
+    from grape_bench.score.pairing import compare_rules
+
+    if not against:
+        raise UserError("no rule to compare with", where="compare --suite", hint="--against dfa")
+    wanted = tuple(dict.fromkeys((*rules, *against, *REFERENCES)))
+    plan = make_plan(suite, Choices(wanted, wanted, given["seeds"], given["settings"], given["untuned"]))
+    if plan.track.note:
+        click.echo(plan.track.note)
+    records = _records(plan, given)
+    for line in failures(records, given["out"] / plan.suite.name):
+        click.echo(line, err=True)
+    return compare_rules(records, rules, against)
+
+
+def _records(plan: Plan, given: dict[str, Any]) -> list[Record]:
+    """The records of the plan's jobs: recorded ones, those that are done, and for the rest those of a run now."""
+    from grape_bench.track.references import recorded_jobs
+
+    known = {} if given["fresh"] else recorded_jobs(plan.suite.name)
+    found = {job.id: known[job.id] for job in plan.jobs if job.id in known}
+    missing = [job for job in plan.jobs if job.id not in found]
+    if found:
+        click.echo(f"{len(found)} of {len(plan.jobs)} jobs are recorded and not run again")
+    if missing:
+        request = request_of(replace(plan, jobs=missing), given["out"] / plan.suite.name, given)
+        found |= {record["id"]: record for record in sweep(request, mirror_of(given["tracking_uri"]))}
+    return [found[job.id] for job in plan.jobs]

@@ -1,0 +1,88 @@
+"""Comparisons for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from grape_bench.report.columns import ABSENT, labels, number
+from grape_bench.score.cell import Cell
+from grape_bench.score.compare import Comparison, OnTask, Overall
+from grape_bench.score.interval import mean
+
+CAPTION = (
+    "A - B: mean over common seeds with its 95 % interval. p: paired t-test on a task, paired sign-flip test over all "
+    "(task, seed); Holm-adjusted. Costs are A ÷ B."
+)
+STYLES = {"above": "green", "below": "red", "no result": "red", "not resolved": ""}
+
+
+def render(comparisons: Sequence[Comparison]) -> RenderableType:
+    """A table per comparison, what it says in words, and a caption."""
+    parts: list[RenderableType] = []
+    for comparison in comparisons:
+        names = labels((comparison.first, comparison.second))
+        heading = f"A = {names[comparison.first]}   B = {names[comparison.second]}"
+        parts += [Text(heading, style="bold"), _table(comparison)]
+        parts += [_overall(comparison.overall)] if comparison.overall else []
+        parts += [*_remarks(comparison), ""]
+    return Group(*parts, Text(CAPTION, style="dim"))
+
+
+def _table(comparison: Comparison) -> Table:
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    shown.add_column("task", overflow="fold")
+    for name in ("A", "B", "A - B", "n", "p", "step", "mem"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    shown.add_column("A is", overflow="fold")
+    for task in comparison.tasks:
+        shown.add_row(*_row(task), Text(task.verdict, style=STYLES[task.verdict]))
+    return shown
+
+
+def _overall(overall: Overall) -> Text:
+    value, low, high = overall.difference
+    between = f"{value:+.3f}" if math.isnan(low) else f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+    text = Text(f"all tasks, in {overall.unit}: A - B = {between}, p {_p(overall.p)}, {overall.pairs} pairs: A is ")
+    return text.append(overall.verdict, style=STYLES[overall.verdict])
+
+
+def _row(task: OnTask) -> list[str]:
+    centre, half, n = task.difference
+    between = f"{centre:+.2f}" if math.isnan(half) else f"{centre:+.2f} [{centre - half:+.2f}, {centre + half:+.2f}]"
+    return [
+        task.first.task,
+        _value(task.first),
+        _value(task.second),
+        between if n else ABSENT,
+        str(n),
+        _p(task.p),
+        number(task.step),
+        number(task.memory),
+    ]
+
+
+def _value(cell: Cell) -> str:
+    return number(cell.metric.value(mean(cell.scores.values()))) if cell.scores else cell.status
+
+
+def _p(p: float) -> str:
+    if math.isnan(p):
+        return ABSENT
+    return "<.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
+
+
+def _remarks(comparison: Comparison) -> list[Text]:
+    """What did not finish, and what the verdicts of the runs say."""
+    names = labels((comparison.first, comparison.second))
+    remarks = []
+    for task in comparison.tasks:
+        for name, cell in ((comparison.first, task.first), (comparison.second, task.second)):
+            if cell.status:
+                remarks.append(Text(f"! {cell.task}, {names[name]}: {cell.status}", style="yellow"))
+    return remarks

@@ -1,0 +1,70 @@
+"""What all pictures have in common: type, lines, names, and how they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from grape_bench.report.atomic import written
+from grape_bench.report.columns import labels
+
+INK, FAINT, SOFT = "#222222", "#d9d9d9", "#666666"
+LONGEST = 18  # characters of a name
+LOOK: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+    "font.size": 9.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": SOFT,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "svg.fonttype": "path",  # a viewer's fonts would move the labels
+    "svg.hashsalt": "grape-bench",  # equal input, equal file
+    "pdf.fonttype": 42,  # text stays text
+}
+# Without a date two drawings of the same records are the same file.
+_METADATA: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+
+
+def render(make: Callable[[], Figure], path: Path) -> None:
+    """Write the figure that `make` returns to `path` (SVG, PDF or PNG by its ending), on white.
+
+    Raises UserError when the file cannot be written.
+    """
+    with mpl.rc_context(LOOK):
+        figure = make()
+        with written(path) as draft:
+            figure.savefig(draft, dpi=200, metadata=_METADATA.get(path.suffix))
+
+
+def canvas(width: float, height: float) -> Figure:
+    """An empty figure, in inches, whose parts make room for each other."""
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.1, wspace=0.04, hspace=0.06)
+    return Figure(figsize=(width, height), layout=layout, facecolor="white")
+
+
+def names(rules: Iterable[str]) -> dict[str, str]:
+    """The name of each rule as a picture shows it."""
+    # A long class name would take the room of the data; its colour and the table still tell which it is.
+    short = labels(rules)
+    return {rule: x if len(x) <= LONGEST else x[: LONGEST - 1] + "…" for rule, x in short.items()}
+
+
+def heading(axes: Axes, text: str) -> None:
+    """The title of a panel."""
+    axes.set_title(text, loc="left", fontweight="bold", fontsize=11)
+
+
+def grid(axes: Axes, axis: Any = "both") -> None:
+    """Faint lines behind the data."""
+    axes.grid(axis=axis, color=FAINT, linewidth=0.6)

@@ -1,0 +1,77 @@
+"""Who beats whom: the mean rank of each rule, and the probability that a run of one beats a run of another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from grape_bench.report.figures import look
+from grape_bench.report.figures.look import INK
+from grape_bench.report.palette import BLUE, ORANGE, styles
+from grape_bench.score.ranking import ranks
+from grape_bench.score.results import Results
+
+# Orange to blue through white: told apart by all, and 0.5 is the lightest also in grey.
+DIVERGING = LinearSegmentedColormap.from_list("better", [ORANGE, "#ffffff", BLUE])
+
+
+def draw(results: Results, path: Path) -> None:
+    """Left: ranks per task and their mean. Right: the matrix."""
+    look.render(lambda: _figure(results), path)
+
+
+def by_mean(results: Results) -> pd.DataFrame:
+    """Ranks by task, the best rule by mean rank first; rules without a result on some task last."""
+    table = ranks(results.grid)
+    order = table.mean(axis=1, skipna=False).sort_values(kind="stable", na_position="last").index
+    return table.loc[order]
+
+
+def _figure(results: Results) -> Figure:
+    size = len(results.rules)
+    figure = look.canvas(10.0, 0.36 * size + 1.9)
+    left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
+    table = by_mean(results)
+    draw_ranks(left, table, results)
+    draw_better(right, results.better.loc[table.index, table.index], results)
+    return figure
+
+
+def draw_ranks(axes: Axes, table: pd.DataFrame, results: Results) -> None:
+    """A line per rule: small dots for tasks, a large one for the mean."""
+    style, names = styles(results.rules), look.names(results.rules)
+    for place, rule in enumerate(table.index.astype(str)):
+        (color, _, marker), row = style[rule], table.loc[rule]
+        axes.plot(row.to_numpy(), [place + 0.26] * len(row), "o", color=color, markersize=2.8)
+        if row.notna().all():
+            axes.plot(row.mean(), place, marker, color=color, markersize=7)
+    axes.set_yticks(range(len(table)), [names[rule] for rule in table.index.astype(str)])
+    axes.set_ylim(len(table) - 0.4, -0.6)
+    axes.set_xlim(0.6, len(table) + 0.4)
+    axes.set_xticks(range(1, len(table) + 1))
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("rank by mean test score: tasks, and their mean")
+    look.heading(axes, "rank")
+    look.grid(axes, "x")
+
+
+def draw_better(axes: Axes, matrix: pd.DataFrame, results: Results) -> None:
+    """The row's rule against the column's, in percent of paired runs."""
+    names = look.names(results.rules)
+    labels = [names[rule] for rule in matrix.index.astype(str)]
+    values = matrix.to_numpy(float)
+    axes.imshow(values, cmap=DIVERGING, vmin=-0.6, vmax=1.6, aspect="auto")  # light enough for ink
+    for (i, j), value in np.ndenumerate(values):
+        if not np.isnan(value):
+            axes.text(j, i, f"{100 * value:.0f}", ha="center", va="center", fontsize=8.5, color=INK)
+    axes.set_xticks(range(len(labels)), labels, rotation=35, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.tick_params(length=0, labelcolor=INK)
+    axes.spines[:].set_visible(False)
+    look.heading(axes, "runs of the row that beat the column (%)")

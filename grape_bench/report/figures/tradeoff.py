@@ -1,0 +1,113 @@
+"""What a rule's result costs: test score against step time and against FLOPs, with the Pareto front."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from grape_bench.report.figures import look
+from grape_bench.report.figures.look import INK, SOFT
+from grape_bench.report.palette import styles
+from grape_bench.score.metric import METRICS
+from grape_bench.score.results import Results
+
+COSTS = {"step_ratio": "time of a training step ÷ BP's", "flops_ratio": "FLOPs of a training step ÷ BP's"}
+Point = tuple[float, float]
+Box = tuple[float, float, float, float]  # left, bottom, right, top
+SIDES = tuple((x, y) for x in (1, -1) for y in (1, -1, 2, -2, 3, -3))  # of a point, the best first
+
+
+def available(results: Results) -> list[str]:
+    """The columns of the table that this picture can be drawn against."""
+    return [name for name in COSTS if name in results.table]
+
+
+def draw(results: Results, path: Path) -> None:
+    """A row per task, a column per cost: each rule's mean with its 95 % interval."""
+    look.render(lambda: _figure(results), path)
+
+
+def _figure(results: Results) -> Figure:
+    costs = available(results)
+    figure = look.canvas(1.2 + 4.4 * len(costs), 3.1 * len(results.tasks))
+    axes = figure.subplots(len(results.tasks), len(costs), squeeze=False, sharey="row")
+    for task, row in zip(results.tasks, axes, strict=True):
+        for panel, cost in zip(row, costs, strict=True):
+            _draw_panel(panel, results, task, cost)
+        look.heading(row[0], task)
+        row[0].set_ylabel(f"test {results.metric(task).label}")
+    return figure
+
+
+def _draw_panel(axes: Axes, results: Results, task: str, cost: str) -> None:
+    metric, style, names = results.metric(task), styles(results.rules), look.names(results.rules)
+    table = results.table[results.table["task"] == task].dropna(subset=[cost, metric.name])
+    better = 1 if metric is METRICS["accuracy"] else -1
+    points = list(zip(table[cost], better * table[metric.name], strict=True))
+    front = pareto(points)
+    if len(front) > 1:
+        axes.plot([x for x, _ in front], [better * y for _, y in front], color=SOFT, linewidth=1, zorder=1)
+    for row in table.to_dict("records"):
+        color, _, marker = style[row["rule"]]
+        half = row[f"{metric.name}_ci"]
+        axes.errorbar(
+            row[cost],
+            row[metric.name],
+            yerr=None if pd.isna(half) else half,
+            fmt=marker,
+            color=color,
+            markersize=6.5,
+            elinewidth=1.4,
+        )
+    axes.axvline(1, color=SOFT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
+    axes.set_xlabel(COSTS[cost])
+    axes.margins(x=0.2, y=0.14)
+    look.grid(axes)
+    _name_points(axes, [(x, better * y) for x, y in points], [names[rule] for rule in table["rule"]])
+
+
+def _name_points(axes: Axes, points: Sequence[Point], texts: Sequence[str]) -> None:
+    """Write each name beside its point, on the side where it covers least of the others."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    places = [((x - left) / (right - left), (y - low) / (high - low)) for x, y in points]
+    taken: list[Box] = [(x - 0.015, y - 0.025, x + 0.015, y + 0.025) for x, y in places]
+    for point, place, text in zip(points, places, texts, strict=True):
+        boxes = {side: _label_box(place, side, len(text)) for side in SIDES}
+        side = min(SIDES, key=lambda side: sum(_overlap(boxes[side], other) for other in taken))
+        taken.append(boxes[side])
+        axes.annotate(
+            text,
+            point,
+            xytext=(6 * side[0], 7 * side[1]),
+            textcoords="offset points",
+            ha="left" if side[0] > 0 else "right",
+            va="center",
+            fontsize=8.5,
+            color=INK,
+        )
+
+
+def _label_box(place: Point, side: tuple[int, int], characters: int) -> Box:
+    """Where a name would stand, in widths and heights of the panel."""
+    x, y = place[0] + 0.025 * side[0], place[1] + 0.045 * side[1]
+    width = 0.02 * characters
+    return (x, y - 0.03, x + width, y + 0.03) if side[0] > 0 else (x - width, y - 0.03, x, y + 0.03)
+
+
+def _overlap(one: Box, other: Box) -> float:
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    return max(width, 0) * max(height, 0)
+
+
+def pareto(points: Iterable[Point]) -> Sequence[Point]:
+    """Of (cost, score) those that no other beats in one and equals in the other, by rising cost."""
+    front: list[Point] = []
+    for cost, score in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not front or score > front[-1][1]:
+            front.append((cost, score))
+    return front

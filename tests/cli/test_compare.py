@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from grape_bench.cli.main import cli
+from grape_bench.track.mirror import Sweep
+from grape_bench.track.mlflow import MlflowStore
+from tests.report.runs import on_disk
+from tests.score.records import make, suite
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["compare", *arguments])
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> str:
+    return str(on_disk(tmp_path / "runs", suite(5)))
+
+
+def test_two_rules_of_one_folder_on_one_screen(runs: str) -> None:
+    result = call(f"{runs}#grape", f"{runs}#head-only")
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert lines[0] == "A = grape   B = head-only"
+    assert max(map(len, lines)) <= 80 and len(lines) < 24
+    assert "digits-vit" in result.output and "all tasks, in norm acc: A - B = +0." in result.output
+    assert result.output.count("above") == 3
+
+
+def test_worse_fails_only_when_asked(runs: str) -> None:
+    worse = (f"{runs}#head-only", f"{runs}#bp")
+    assert call(*worse).exit_code == 0
+    failing = call(*worse, "--fail-if-worse")
+    assert failing.exit_code == 1 and "worse: head-only than bp" in failing.stderr
+    assert call(*reversed(worse), "--fail-if-worse").exit_code == 0
+
+
+def test_a_recorded_table_by_name(runs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    on_disk(tmp_path / "results" / "mine" / "runs", suite(3))
+    result = call(f"{runs}#fa", "mine#fa")
+    assert result.exit_code == 0 and f"A = fa ({runs})" in result.output.replace("\n", "")
+
+
+def test_unknown_sets_and_rules_are_user_errors(runs: str) -> None:
+    missing = call("nowhere", runs)
+    assert missing.exit_code == 2 and "unknown set of runs 'nowhere'" in missing.stderr
+    assert "a folder of runs, mlflow:EXPERIMENT" in missing.stderr
+    rule = call(f"{runs}#grap", runs)
+    assert rule.exit_code == 2 and "did you mean 'grape'" in rule.stderr
+
+
+def test_an_mlflow_experiment(tmp_path: Path, runs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    records = [make(rule, s, 80.0 + s, started=STARTED, ended=ENDED) for rule in ("dfa", "fa") for s in range(2)]
+    for record in records:
+        record["environment"]["git"] = {"commit": "abc", "dirty": False}
+    folder = on_disk(tmp_path / "logged", records)
+    store = MlflowStore(uri, Sweep("quickstart", "1.0", "f" * 32, folder))
+    for record in records:
+        store.add(record)
+    result = call(f"{runs}#dfa", "mlflow:quickstart@1.0#dfa", "--tracking-uri", uri)
+    assert result.exit_code == 0, result.output + result.stderr
+    assert "digits-mlp" in result.output and " 2 " in result.output
+    unknown = call(runs, "mlflow:quikstart@1.0", "--tracking-uri", uri)
+    assert unknown.exit_code == 2 and "did you mean 'quickstart@1.0'" in unknown.stderr
+
+
+STARTED, ENDED = "2026-01-01T00:00:00.000+00:00", "2026-01-01T00:01:00.000+00:00"

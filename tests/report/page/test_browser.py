@@ -1,0 +1,157 @@
+"""The page in a real browser: Chromium of the operating system, without a window."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grape_bench.report import page
+from grape_bench.score.results import results
+from tests.report.curves import curves
+from tests.report.runs import diagnostics, with_flops
+from tests.score.records import failed, make, suite
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = [pytest.mark.system, pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+LONG = "a/file.py:AVeryLongNameOfARuleOfMyOwn"
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    records = [*with_flops(suite(5)), make(LONG, 0, 91.0), failed("usf", 0, "oom")]
+    measured = {r["id"]: diagnostics(0.5) for r in records if r["rule"] in ("dfa", "grape")}
+    path = tmp_path_factory.mktemp("page") / "index.html"
+    path.write_text(page.render(results(records, curves(records), measured)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser: Any, file: Path) -> Iterator[Any]:
+    """Opens the page offline, and fails when it wrote an error to the console or asked for another file."""
+    contexts, troubles = [], []
+
+    def open_page(width: int = 1280, scheme: str = "light", **more: Any) -> Any:
+        viewport = {"width": width, "height": 900}
+        context = browser.new_context(viewport=viewport, color_scheme=scheme, offline=True, **more)
+        contexts.append(context)
+        tab = context.new_page()
+        tab.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+        tab.on("pageerror", lambda error: troubles.append(str(error)))
+        tab.on(
+            "request",
+            lambda request: None if request.url.startswith(("file:", "data:")) else troubles.append(request.url),
+        )
+        tab.goto(file.as_uri())
+        return tab
+
+    yield open_page
+    assert troubles == []
+    for context in contexts:
+        context.close()
+
+
+def rules_of(tab: Any) -> list[str]:
+    return tab.locator("#results tbody tr:visible th").all_inner_texts()
+
+
+def test_every_plot_is_drawn(opened: Any) -> None:
+    tab = opened()
+    plots = tab.locator(".plot:visible")
+    assert plots.count() == 2 + 2 + 2 + 1  # ends, curves and cost of two tasks, one profile
+    for i in range(plots.count()):
+        assert plots.nth(i).locator(".trace, .points path, .js-line").count() >= 7, i
+        assert plots.nth(i).get_attribute("aria-label")
+    assert tab.locator(".matrix").count() == 1 + 4  # who beats whom; alignment of two rules on two tasks
+
+
+def test_sorting(opened: Any) -> None:
+    tab = opened()
+    unsorted = rules_of(tab)
+    header = tab.locator("#results thead th", has_text="Credit")
+    header.get_by_role("button").click()
+    values = tab.locator("#results tbody tr").evaluate_all(
+        "(rows, i) => rows.map(row => row.cells[i].dataset.value)", header.evaluate("th => th.cellIndex")
+    )
+    numbers = [float(value) for value in values if value]
+    assert header.get_attribute("aria-sort") == "descending" and numbers == sorted(numbers, reverse=True)
+    assert values[-1] == "" and len(numbers) < len(values)  # the rule without a result is last
+    header.get_by_role("button").press("Enter")
+    assert header.get_attribute("aria-sort") == "ascending" and rules_of(tab) != unsorted
+    header.get_by_role("button").press("Enter")
+    assert header.get_attribute("aria-sort") == "none" and rules_of(tab) == unsorted
+
+
+def test_filtering(opened: Any) -> None:
+    tab = opened()
+    tab.get_by_label("Find a rule").fill("ANCHOR")
+    assert set(rules_of(tab)) == {"dfa+anchor", "grape+anchor"}
+    assert tab.locator("#shown").inner_text() == "4 of 16 rows shown"
+    tab.locator("#task").select_option("digits-vit")
+    assert len(rules_of(tab)) == 2 and tab.locator("[data-chart=ends] .plot:visible").count() == 1
+    tab.get_by_role("button", name="Show all").click()
+    tab.get_by_role("button", name="fa", exact=True).press("Space")
+    assert "fa" not in rules_of(tab) and len(rules_of(tab)) == 14
+    lines = tab.locator("[data-chart=curves] .plot").first.locator(".js-line")
+    assert lines.count() == 7  # of the task's eight rules with a result
+    while tab.locator(".chip[aria-pressed=true]").count():
+        tab.locator(".chip[aria-pressed=true]").first.click()
+    assert tab.locator(".plot:visible").count() == 0 and tab.locator(".empty:visible").count() == 7
+
+
+def test_axes_of_curves_and_cost(opened: Any) -> None:
+    tab = opened()
+    tab.locator("#axis").select_option("seconds")
+    tab.locator("#cost").select_option("flops_ratio")
+    titles = tab.locator(".plot .xtitle").all_text_contents()
+    assert titles.count("seconds of training") == 2 and titles.count("FLOPs of a step ÷ BP's") == 2
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_is_wider_than_the_screen_and_no_serious_finding(opened: Any, scheme: str, width: int) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
+    tab = opened(width, scheme)
+    tab.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    found = axe.Axe().run(tab).response["violations"]
+    assert [
+        (v["id"], v["impact"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")
+    ] == []
+
+
+def test_dark_by_system_and_by_button(opened: Any) -> None:
+    tab = opened(scheme="dark")
+    color = "getComputedStyle(document.body).backgroundColor"
+    dark = tab.evaluate(color)
+    tab.get_by_role("button", name="Dark").click()
+    light = tab.evaluate(color)
+    assert dark != light and light == opened().evaluate(color)
+
+
+def test_a_keyboard_reaches_everything(opened: Any) -> None:
+    tab = opened()
+    reached = set()
+    for _ in range(120):
+        tab.keyboard.press("Tab")
+        reached.add(tab.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
+    assert {"theme", "task", "find", "all", "Rule", "Credit", "axis", "cost", "Numbers: digits-vit"} <= reached
+
+
+def test_a_finger_scrolls_over_charts(opened: Any) -> None:
+    tab = opened(360, has_touch=True, is_mobile=True)
+    assert tab.locator(".plot").first.evaluate("plot => plot.layout.dragmode") is False

@@ -1,0 +1,49 @@
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from grape_bench.report import latex
+from grape_bench.score.table import score
+from tests.score.records import failed, make, suite
+
+AWKWARD = '50%_a&b#{x}~^\\é"<|>'
+
+
+def test_bold_where_resolved_n_interval_and_hardware() -> None:
+    text = latex.render(score(suite(5, ("digits-mlp",))), "quickstart 1.0")
+    assert r"bp & \textbf{97" in text and text.count(r"\textbf") == 1
+    assert r"\label{tab:quickstart-1-0}" in text
+    caption = re.search(r"\\caption{(.*)}\n", text).group(1)  # type: ignore[union-attr]
+    assert r"mean $\pm$ 95 \% Student-t interval over n seeds" in caption and "Hardware: cpu-x" in caption
+    assert "(5)" in text
+
+
+def test_nothing_is_bold_where_nothing_is_resolved() -> None:
+    assert r"\textbf" not in latex.render(score([make("bp"), make("fa")]), "t")
+
+
+def test_special_characters() -> None:
+    assert latex.escape("50 % ± 3 ÷ a_b†–") == r"50 \% $\pm$ 3 $\div$ a\_b$^\dagger$--"
+    assert latex.escape("é中") == "??"
+
+
+@pytest.mark.system
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_it_compiles(tmp_path: Path) -> None:
+    assert "Overfull" not in compiled(tmp_path, score(suite(3)))
+    records = [*suite(3), make(f"my.py:{AWKWARD}", task="digits-mlp"), failed("usf", 0, "oom")]
+    assert "Missing character" not in compiled(tmp_path, score(records))
+
+
+def compiled(folder: Path, table: pd.DataFrame) -> str:
+    (folder / "table.tex").write_text(latex.render(table, "quickstart 1.0"))
+    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}\end{document}"
+    (folder / "document.tex").write_text(document)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "document.tex"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    return done.stdout

@@ -1,0 +1,82 @@
+import math
+from typing import Any
+
+import pytest
+
+from grape_bench.errors import UserError
+from grape_bench.score.compare import Comparison
+from grape_bench.score.pairing import Side, compare_rules, compare_sides
+from tests.score.records import failed, make
+
+
+def rule(name: str, values: list[float], task: str = "a", **changes: Any) -> list[dict[str, Any]]:
+    return [make(name, seed, value, task=task, **changes) for seed, value in enumerate(values)]
+
+
+def one(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> Comparison:
+    (found,) = compare_sides(Side("x", first), Side("y", second))
+    return found
+
+
+def test_a_worked_example() -> None:
+    # Differences 1, 2, 3: mean 2, s = 1, t(0.975, 2) = 4.302653, p = 0.0741799 (one test: Holm changes nothing).
+    (task,) = one(rule("grape", [91, 92, 93]), rule("dfa", [90, 90, 90])).tasks
+    assert task.difference == (2.0, pytest.approx(4.302653 / math.sqrt(3), rel=1e-6), 3)
+    assert task.p == pytest.approx(0.0741799, rel=1e-5) and task.verdict == "not resolved"
+    assert task.step == 1.0 and task.memory == 1.0  # both 1.2 times BP, 1,000 bytes
+
+
+def test_over_tasks_in_norm_acc() -> None:
+    # BP 90 and 50 with chance 10: 80 and 40 points are 1. Differences 8 and 4 points are 0.1 each.
+    bp = rule("bp", [90, 90]) + rule("bp", [50, 50], "b")
+    own = rule("x", [78, 78]) + rule("x", [34, 34], "b") + bp
+    other = rule("y", [70, 70]) + rule("y", [30, 30], "b")
+    (found,) = compare_sides(Side("1", own, "x"), Side("2", other))
+    assert found.overall is not None and found.overall.unit == "norm acc"
+    assert found.overall.difference == pytest.approx((0.1, 0.1, 0.1))
+    assert found.overall.p == 2 / 16 and found.overall.pairs == 4
+
+
+def test_without_bp_it_is_in_points() -> None:
+    found = one(rule("x", [78, 79]) + rule("x", [34, 33], "b"), rule("y", [70, 70]) + rule("y", [30, 30], "b"))
+    assert found.overall is not None and found.overall.unit == "score"
+    assert found.overall.difference.value == pytest.approx((8.5 + 3.5) / 2)
+
+
+def test_holm_over_all_tasks_of_all_comparisons() -> None:
+    records = rule("x", [91, 92, 93]) + rule("dfa", [90, 90, 90]) + rule("fa", [80, 80.5, 81])
+    alone = compare_rules(records, ["x"], ["fa"])[0].tasks[0].p
+    both = compare_rules(records, ["x"], ["dfa", "fa"])
+    assert both[1].tasks[0].p == pytest.approx(2 * alone)
+
+
+def test_rules_that_both_sets_have_are_compared_with_themselves() -> None:
+    first, second = (rule("fa", [80 + x, 81]) + rule("dfa", [70, 71 + x]) for x in (0, 1))
+    found = compare_sides(Side("old", first), Side("new", second))
+    assert [(c.first, c.second) for c in found] == [("fa (old)", "fa (new)"), ("dfa (old)", "dfa (new)")]
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    with pytest.raises(UserError, match="no rule is in both"):
+        compare_sides(Side("x", rule("fa", [1]) + rule("bp", [1])), Side("y", rule("dfa", [1])))
+    with pytest.raises(UserError, match="unknown rule 'gr'"):
+        compare_sides(Side("x", rule("grape", [1]), "gr"), Side("y", rule("dfa", [1])))
+    with pytest.raises(UserError, match="unequal budgets"):
+        compare_sides(Side("x", rule("fa", [1], epochs=3)), Side("y", rule("dfa", [1])))
+    with pytest.raises(UserError, match="no task in common"):
+        compare_sides(Side("x", rule("fa", [1])), Side("y", rule("fa", [1], "b")))
+
+
+def test_costs_need_one_hardware_class() -> None:
+    (task,) = one(rule("x", [80, 81]), rule("y", [80, 80], hardware="gpu-y")).tasks
+    assert math.isnan(task.step) and math.isnan(task.memory) and task.difference.n == 2
+
+
+def test_worse() -> None:
+    good, bad = rule("x", [90, 91, 92.1]), rule("y", [80, 81, 82])
+    assert one(bad, good).worse and not one(good, bad).worse
+    assert not one(good, [r | {"rule": "y"} for r in good]).worse
+    broken = [good[0], good[1], good[2] | {"status": "diverged"}]
+    # Divergence makes the difference so uncertain that it is not resolved: it is worse all the same.
+    assert one(broken, bad).tasks[0].verdict == "not resolved" and one(broken, bad).worse
+    assert one([failed("x", s, "crashed", task="a") for s in range(3)], bad).worse
