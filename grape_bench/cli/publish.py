@@ -1,0 +1,31 @@
+"""`grape-bench publish`: pack a rule's runs so that others can check them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command("publish")
+@click.argument("runs", type=click.Path(path_type=Path))
+@click.option("--rule", required=True, metavar="R", help="The rule to publish, as in the table.")
+@click.option("--rule-version", default="1.0", show_default=True, metavar="V", help="The rule's own version.")
+@click.option("--paper", default="", metavar="TEXT", help="Where the rule is described.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
+@click.option("--replace", is_flag=True, help="Replace what is published there.")
+def command(runs: Path, rule: str, rule_version: str, paper: str, output: Path, replace: bool) -> None:
+    """Pack one rule of RUNS, with bp, head-only and dfa beside it, into OUTPUT/SUITE/RULE, and verify that.
+
+    Exit code 0: everything checks out; 1: it is packed, but a check failed.
+    """
+    from grape_bench.cli.verify import show
+    from grape_bench.publish.pack import About, pack
+    from grape_bench.publish.verify import verify
+
+    folder = pack(runs, rule, output, About(rule_version, paper), replace=replace)
+    click.echo(f"published to {folder}")
+    verification = verify(folder)
+    show(verification)
+    sys.exit(0 if verification.ok else 1)

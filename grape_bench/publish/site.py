@@ -1,0 +1,94 @@
+"""The leaderboard: a static site over all suites from their published results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grape_bench.errors import UserError
+from grape_bench.publish.index import INDEX
+from grape_bench.publish.verification import badge_of
+from grape_bench.publish.verify import verify
+from grape_bench.report import page, readme
+from grape_bench.report.atomic import write_text
+from grape_bench.report.columns import labels
+from grape_bench.report.templates import page_template
+from grape_bench.score.results import Results, results
+from grape_bench.track.record import read_records
+from grape_bench.track.runs import Runs, read_jobs, runs_folder
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One publication: its rule, version, paper and badge."""
+
+    rule: str
+    version: str
+    paper: str
+    badge: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Board:
+    """One suite: its publications, and the results of all of them together."""
+
+    suite: str
+    entries: Sequence[Entry]
+    results: Results
+
+
+def build(root: Path, output: Path) -> list[Board]:
+    """Write `<output>/index.html` and a page per suite from `root` (results/SUITE/RULE, or results/SUITE/runs).
+
+    Raises UserError where there is nothing published, or where publications of a suite cannot be compared.
+    """
+    boards = [board for folder in sorted(root.glob("*/")) if (board := _board(folder))]
+    if not boards:
+        raise UserError("nothing is published here", where=str(root), hint="grape-bench publish RUNS --rule R")
+    for board in boards:
+        write_text(output / board.suite / "index.html", page.render(board.results, board.entries))
+    overview = page_template("site.html.j2").render(
+        boards=boards,
+        names=lambda board: labels(board.results.rules),
+        interval=readme.interval_text,
+        style=page.style(),
+    )
+    write_text(output / "index.html", overview)
+    return boards
+
+
+def _board(folder: Path) -> Board | None:
+    publications = sorted(path.parent for path in folder.glob(f"*/{INDEX}"))
+    plain = [runs_folder(folder)] if any(runs_folder(folder).glob("*/record.json")) else []
+    entries = [_entry(path) for path in publications]
+    owners = {entry.rule: entry.folder for entry in entries}
+    runs = _merged([*publications, *plain], owners)
+    if not runs.records:
+        return None
+    return Board(folder.name, entries, results(runs.records, runs.curves, runs.diagnostics))
+
+
+def _entry(folder: Path) -> Entry:
+    verification = verify(folder)
+    card = verification.submission.card
+    return Entry(card.name, card.version, card.paper, badge_of(verification), folder)
+
+
+def _merged(folders: Sequence[Path], owners: dict[str, Path]) -> Runs:
+    """The runs of every (task, rule) from one folder: the rule's own publication, else that with the newest run."""
+    from grape_bench.publish.submission import rule_name
+
+    found: dict[tuple[str, str], dict[Path, list[dict[str, Any]]]] = {}
+    for folder in folders:
+        for record in read_records(runs_folder(folder)):
+            found.setdefault((record["task"], record["rule"]), {}).setdefault(folder, []).append(record)
+    jobs: list[Path] = []
+    for (_, rule), by_folder in found.items():
+        newest = max(by_folder, key=lambda folder: max(str(r.get("ended")) for r in by_folder[folder]))
+        owner = owners.get(rule_name(rule))
+        chosen = owner if owner in by_folder else newest
+        jobs += [runs_folder(chosen) / record["name"] for record in by_folder[chosen]]
+    return read_jobs(jobs)

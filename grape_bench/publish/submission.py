@@ -1,0 +1,82 @@
+"""A published folder as it was read: data only, nothing of it is executed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grape_bench.errors import UserError
+from grape_bench.publish.card import CARD, Card, read_card
+from grape_bench.publish.index import read_index
+from grape_bench.track.record import CURVE, RECORD
+
+RUNS, SUITE, TABLE, SOURCE = "runs", "suite.toml", "table.csv", "source.py"
+REFERENCES = ("bp", "head-only", "dfa")
+Rows = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """`records` and `curves` by the names of their folders; a record that cannot be read is None."""
+
+    folder: Path
+    index: dict[str, Any]
+    card: Card
+    suite: dict[str, Any]
+    records: dict[str, dict[str, Any] | None]
+    curves: dict[str, Rows]
+
+    @property
+    def readable(self) -> dict[str, dict[str, Any]]:
+        """The records that are JSON objects."""
+        return {name: record for name, record in self.records.items() if record is not None}
+
+    @property
+    def own(self) -> dict[str, dict[str, Any]]:
+        """Those of the published rule."""
+        return {name: r for name, r in self.readable.items() if rule_name(str(r.get("rule"))) == self.card.name}
+
+
+def rule_name(rule: str) -> str:
+    """What a rule is published as: `path/my.py:MyRule+anchor` as `MyRule+anchor`."""
+    from grape_bench.plan.job import rule_label
+
+    return rule_label(rule)
+
+
+def read_submission(folder: Path) -> Submission:
+    """The publication in `folder`; raises UserError where it lacks its index, card or suite."""
+    index = read_index(folder)
+    card = read_card(_text(folder / CARD), str(folder / CARD))
+    try:
+        suite = tomllib.loads(_text(folder / SUITE))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"TOML: {error}", where=str(folder / SUITE)) from error
+    jobs = sorted(path for path in (folder / RUNS).glob("*/") if path.is_dir())
+    records = {job.name: _record(job / RECORD) for job in jobs}
+    curves = {job.name: _rows(job / CURVE) for job in jobs if (job / CURVE).is_file()}
+    return Submission(folder, index, card, suite, records, curves)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot be read: {error}", where=str(path)) from error
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _rows(path: Path) -> Rows:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

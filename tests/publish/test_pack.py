@@ -1,0 +1,38 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from grape_bench.errors import UserError
+from grape_bench.publish.card import Card, read_card
+from grape_bench.publish.pack import About, pack
+from tests.publish.test_verify import RECORDED
+
+
+def test_a_card_is_read_as_it_was_written() -> None:
+    space = {"lr": {"log": [1e-4, 0.1]}, "strange key": {"choice": ["a", True, 'quo"te']}}
+    card = Card(name="x+anchor", version="1", source="0" * 16, weight_transport=True, bp_fraction=0.5, space=space)
+    assert read_card(card.to_toml(), "here") == card
+    with pytest.raises(UserError, match="here: not a rule card"):
+        read_card(card.to_toml().replace("weight_transport", "weights"), "here")
+
+
+def test_equal_runs_have_equal_content(tmp_path: Path) -> None:
+    folders = [pack(RECORDED, "grape", tmp_path / name, About()) for name in "ab"]
+    first, second = (json.loads((folder / "index.json").read_text()) for folder in folders)
+    assert first == second and folders[0] == tmp_path / "a" / "vision-small" / "grape"
+
+
+def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
+    folder = pack(RECORDED, "grape", tmp_path, About())
+    with pytest.raises(UserError, match="exists already"):
+        pack(RECORDED, "grape", tmp_path, About())
+    pack(RECORDED, "grape", tmp_path, About(version="2.0"), replace=True)
+    assert 'version = "2.0"' in (folder / "rule.toml").read_text()
+    assert [path.name for path in folder.parent.iterdir()] == ["grape"]
+
+
+def test_a_rule_without_runs(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="unknown rule 'grap'; did you mean 'grape'"):
+        pack(RECORDED, "grap", tmp_path, About())
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,213 @@
+"""Whatever is changed in a published folder is found, and said by name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grape_bench.errors import UserError
+from grape_bench.publish.index import INDEX, write_index
+from grape_bench.publish.pack import About, pack
+from grape_bench.publish.verify import verify
+
+RECORDED = Path(__file__).parents[2] / "results" / "vision-small" / "runs"
+JOB = "cifar10-cnn.grape.s1"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pack(RECORDED, "grape", tmp_path_factory.mktemp("results"), About(paper='A "quoted" paper'))
+
+
+@pytest.fixture
+def folder(published: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(published, tmp_path / "grape"))
+
+
+def failing(folder: Path) -> list[str]:
+    return [outcome.name for outcome in verify(folder).outcomes if not outcome.ok]
+
+
+def job(folder: Path, name: str = JOB) -> Path:
+    (found,) = (folder / "runs").glob(f"{name}.*")
+    return found
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], None], name: str = JOB) -> None:
+    path = job(folder, name) / "record.json"
+    record = json.loads(path.read_text())
+    change(record)
+    path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_what_was_published_checks_out(folder: Path) -> None:
+    verification = verify(folder)
+    assert [(o.name, o.problems) for o in verification.outcomes if not o.ok] == []
+    assert verification.badge == "recomputed"
+    assert verification.submission.card.paper == 'A "quoted" paper'
+    rules = {record["rule"] for record in verification.submission.readable.values()}
+    assert rules == {"grape", "bp", "head-only", "dfa"}
+
+
+# Changed without a new index: the hashes tell, before anything else.
+
+
+def test_a_changed_file(folder: Path) -> None:
+    replace(folder / "table.csv", "0.502503", "0.902503")
+    assert failing(folder) == ["files", "table"]
+
+
+def test_a_missing_file(folder: Path) -> None:
+    (job(folder) / "curve.csv").unlink()
+    assert failing(folder) == ["files", "curves"]
+
+
+def test_an_added_file_and_a_link(folder: Path) -> None:
+    (folder / "conftest.py").write_text("raise SystemExit")
+    assert failing(folder) == ["files"]
+    (folder / "conftest.py").unlink()
+    (folder / "link").symlink_to("/etc/hostname")
+    assert failing(folder) == ["files"]
+
+
+# By someone who writes the index anew: what the files say must still agree with itself.
+
+
+def better_table(folder: Path) -> None:
+    replace(folder / "table.csv", "0.502503", "0.902503")
+
+
+def better_validation(folder: Path) -> None:
+    edit(folder, lambda record: record["result"].update(validation=99.0))
+
+
+def longer_training(folder: Path) -> None:
+    edit(folder, lambda record: record["job"].update(epochs=40))
+
+
+def another_seed(folder: Path) -> None:
+    edit(folder, lambda record: (record.update(seed=7), record["job"].update(seed=7)))
+
+
+def a_run_left_out(folder: Path) -> None:
+    shutil.rmtree(job(folder))
+
+
+def a_run_twice(folder: Path) -> None:
+    shutil.copytree(job(folder), folder / "runs" / "copy")
+
+
+def uncommitted_changes(folder: Path) -> None:
+    edit(folder, lambda record: record["environment"]["git"].update(dirty=True))
+
+
+def another_suite_version(folder: Path) -> None:
+    replace(folder / "suite.toml", 'version = "1.0"', 'version = "2.0"')
+
+
+def another_task(folder: Path) -> None:
+    replace(folder / "suite.toml", "epochs = 4", "epochs = 8")
+
+
+def chosen_on_the_test_split(folder: Path) -> None:
+    replace(folder / "rule.toml", '"validation"', '"test"')
+
+
+def accuracy_on_test_while_training(folder: Path) -> None:
+    replace(job(folder) / "curve.csv", "train_loss", "train_loss_and_test")
+
+
+def a_trial_of_the_search(folder: Path) -> None:
+    edit(folder, lambda record: record["job"].update(trials=20))
+
+
+def another_rule(folder: Path) -> None:
+    text = (folder / "rule.toml").read_text()
+    source = text.partition('source = "')[2][:16]
+    replace(folder / "rule.toml", source, "0123456789abcdef")
+
+
+def not_a_number(folder: Path) -> None:
+    edit(folder, lambda record: record["result"].update(test=float("nan")))
+
+
+def an_old_schema(folder: Path) -> None:
+    edit(folder, lambda record: record.update(schema=0))
+
+
+def half_a_record(folder: Path) -> None:
+    (job(folder) / "record.json").write_text('{"schema": 1, ')
+
+
+def a_failure_hidden(folder: Path) -> None:
+    edit(folder, lambda record: record.update(status="crashed", result=None))
+
+
+def a_curve_cut_short(folder: Path) -> None:
+    path = job(folder) / "curve.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+
+
+FORGERIES = [
+    (better_table, "table"),
+    (better_validation, "curves"),
+    (longer_training, "identity"),
+    (another_seed, "identity"),
+    (a_run_left_out, "budgets"),
+    (a_run_twice, "identity"),
+    (uncommitted_changes, "environment"),
+    (another_suite_version, "suite"),
+    (another_task, "suite"),
+    (chosen_on_the_test_split, "selection"),
+    (accuracy_on_test_while_training, "selection"),
+    (a_trial_of_the_search, "selection"),
+    (another_rule, "source"),
+    (not_a_number, "records"),
+    (an_old_schema, "records"),
+    (half_a_record, "records"),
+    (a_failure_hidden, "table"),
+    (a_curve_cut_short, "curves"),
+]
+
+
+@pytest.mark.parametrize(("forge", "check"), FORGERIES, ids=[forge.__name__ for forge, _ in FORGERIES])
+def test_a_forgery_with_a_new_index(folder: Path, forge: Callable[[Path], None], check: str) -> None:
+    forge(folder)
+    write_index(folder)
+    found = failing(folder)
+    assert check in found and "files" not in found
+    assert verify(folder).badge == "reported"
+
+
+def test_verifying_executes_nothing(folder: Path) -> None:
+    trap = folder / "source.py"
+    trap.write_text("raise SystemExit('executed')")
+    write_index(folder)
+    assert failing(folder) == ["source"]  # its hash, not its content
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/etc/passwd"])
+def test_an_index_that_leads_out_of_its_folder(folder: Path, name: str) -> None:
+    index = json.loads((folder / INDEX).read_text())
+    index["files"][name] = "0" * 64
+    (folder / INDEX).write_text(json.dumps(index))
+    with pytest.raises(UserError, match="leads out of the folder"):
+        verify(folder)
+
+
+@pytest.mark.parametrize("missing", [INDEX, "rule.toml", "suite.toml"])
+def test_what_is_no_publication_is_a_user_error(folder: Path, missing: str) -> None:
+    (folder / missing).unlink()
+    with pytest.raises(UserError):
+        verify(folder)
