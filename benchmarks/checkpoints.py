@@ -1,0 +1,66 @@
+"""What a checkpoint costs: `python -m benchmarks.checkpoints` writes the table of docs/harness.md."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from grape_bench.plan.job import Job
+from grape_bench.train.loop import Trainer
+from grape_bench.train.place import Place
+from grape_bench.train.setup import build_model, load_data, make_trainer, pick_device
+
+MODELS: dict[str, tuple[str, dict[str, Any], int]] = {
+    "mlp 256-256": ("mlp", {"hidden": [256, 256]}, 8),
+    "resnet18": ("timm:resnet18", {}, 32),
+    "vit_base_patch16_224": ("timm:vit_base_patch16_224", {"img_size": 32, "patch_size": 4}, 32),
+}
+ROUNDS = 7
+
+
+def trainer(model: str, args: dict[str, Any], size: int) -> Trainer:
+    """A training under GrAPE after its first step, so that Adam's moments are there."""
+    values: dict[str, Any] = dict(suite="", version="", task="", rule_settings={}, rule_source="", seed=0)
+    values |= dict(model=model, model_args=args, dataset="digits", dataset_args={} if size == 8 else {"resize": size})
+    job = Job(
+        **values, rule="grape", epochs=1, batch_size=8, optimizer={"name": "adamw", "lr": 1e-3}, schedule="constant"
+    )
+    data = load_data(job, pick_device())
+    made = make_trainer(job, build_model(job, data, pick_device()), data, job.rule, job.rule_settings)
+    made.network.begin_epoch(made.steps_per_epoch)
+    made.epoch_order = made.order.get_state()
+    made.step(*next(iter(data.train.batches(8, generator=made.order))))
+    return made
+
+
+def main() -> None:
+    """Print the table."""
+    torch.set_num_threads(1)
+    print("| model | parameters | file | written in | read in |\n|---|---|---|---|---|")
+    for name, (model, args, size) in MODELS.items():
+        made = trainer(model, args, size)
+        with tempfile.TemporaryDirectory() as folder:
+            place = Place(Path(folder))
+            written, read = [], []
+            for step in range(ROUNDS):
+                start = time.perf_counter()
+                place.write(made.state_dict(), step)
+                written.append(time.perf_counter() - start)
+                start = time.perf_counter()
+                state = place.read()
+                assert state is not None
+                made.load_state_dict(state)
+                read.append(time.perf_counter() - start)
+            megabytes = place.files()[0].stat().st_size / 1e6
+        millions = sum(p.numel() for p in made.network.model.parameters()) / 1e6
+        times = f"{1000 * median(written):.0f} ms | {1000 * median(read):.0f} ms"
+        print(f"| {name} | {millions:.1f} M | {megabytes:.0f} MB | {times} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""What `run` and `tune` make of the options that say how jobs are run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grape_bench.cli.sweep import request_of
+from grape_bench.errors import UserError
+from grape_bench.execute.sweep import Request
+from grape_bench.plan.expand import make_plan
+from grape_bench.train.period import Period
+
+GIVEN: dict[str, Any] = {
+    "slots": None,
+    "executor": "local",
+    "shard": None,
+    "cluster": None,
+    "array_parallelism": None,
+    "time_limit": None,
+    "memory_limit": None,
+    "checkpoint_every": "60s",
+    "retry": "crashed,oom,timeout",
+    "fresh": False,
+}
+
+
+def request(**given: Any) -> Request:
+    return request_of(make_plan("quickstart"), Path("runs/quickstart"), {**GIVEN, **given})
+
+
+def test_limits_and_periods_reach_the_executor() -> None:
+    options = request(memory_limit="1.5GiB", checkpoint_every="2epochs", time_limit=3.0).options
+    assert (options.memory_limit, options.time_limit_s) == (3 * 2**29, 3)
+    assert options.checkpoint_every == Period(epochs=2)
+    assert request().options.memory_limit is None
+
+
+@pytest.mark.parametrize(
+    ("text", "statuses"), [("none", ()), ("oom", ("oom",)), ("timeout,crashed", ("timeout", "crashed"))]
+)
+def test_the_failures_to_try_again(text: str, statuses: tuple[str, ...]) -> None:
+    assert request(retry=text).retry == statuses
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "message"),
+    [
+        ("retry", "crashd", r"--retry: unknown status 'crashd'; did you mean 'crashed'\?\n  allowed: crashed, none"),
+        ("retry", "finished", "--retry: unknown status 'finished'"),
+        ("retry", "", "--retry: unknown status ''"),
+        ("memory_limit", "2", "--memory-limit: '2' is not an amount of memory\n  allowed: such as 800MB"),
+        ("checkpoint_every", "60", "--checkpoint-every: '60' is not a period\n  allowed: 60s, 5min"),
+    ],
+)
+def test_what_is_not_understood_is_told(option: str, text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        request(**{option: text})
