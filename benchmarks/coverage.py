@@ -1,9 +1,10 @@
 """Examine the engine on every architecture of the sweep and write docs/coverage.md.
 
-python -m benchmarks.coverage [PART OF A NAME]
+python -m benchmarks.coverage [PART OF A NAME | i/n]
 """
 
 import gc
+import re
 import sys
 import time
 import warnings
@@ -13,14 +14,15 @@ import timm
 import torch
 import transformers
 
-from tests.network.architectures import ARCHITECTURES
+from tests.network.architectures import ARCHITECTURES, Architecture
 from tests.network.coverage import EVERY_RULE, Findings, examine
 
 PAGE = Path(__file__).parents[1] / "docs" / "coverage.md"
 HEAD = """# Coverage
 
-One model per timm family and tiny transformers of every kind, examined with torch {torch}, timm {timm} and transformers
-{transformers}. {held} of {total} hold everything; the others are named below. For each:
+One model per timm family and tiny transformers of every kind, examined with
+{versions}.
+{held} of {total} hold everything; the others are named below. For each:
 
 - **blocks** are found; **below**: the share of the weight matrices that they take out of backpropagation's reach.
 - **oracle**: with BP's gradients injected at the cuts, every parameter's gradient is BP's (largest relative error; in
@@ -33,24 +35,46 @@ One model per timm family and tiny transformers of every kind, examined with tor
 - **tangent**: forward-mode derivatives equal finite differences in float64 (relative error), at blocks' outputs that
   are moved away from the zeros that a ReLU leaves, so that the step meets hardly any kink.
 
-Made by `python -m benchmarks.coverage`; `tox -e sweep` holds it.
+Parameters that are zero throughout (a head that starts at zero) are drawn anew first: 0 = 0 would say nothing.
+
+Made by `python -m benchmarks.coverage`, which also takes a part of a name, or `1/4` for every fourth architecture, and
+then keeps the other rows; `tox -e sweep` holds it.
 """
+TABLE = (
+    "| architecture | blocks | below | oracle | layers | oracle | FA, B = W | tangent | all held |\n"
+    "|---|---|---|---|---|---|---|---|---|\n"
+)
+VERSIONS = ", ".join(
+    f"{module.__name__} {module.__version__.partition('+')[0]}" for module in (torch, timm, transformers)
+)
+
+
+ROW = re.compile(r"^\| ((?:timm|transformers) \S+) \|.*$", re.MULTILINE)
+REASON = re.compile(r"^- ((?:timm|transformers) \S+): (.*)$", re.MULTILINE)
 
 
 def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity_error()
-    found = []
-    for architecture in ARCHITECTURES:
-        if sys.argv[1:] and sys.argv[1] not in architecture.name:
-            continue
+    rows, reasons = {}, {}
+    for architecture in chosen(sys.argv[1] if sys.argv[1:] else ""):
         start = time.perf_counter()
-        found.append(examine(architecture))
+        findings = examine(architecture)
+        rows[findings.name] = row(findings)
+        reasons[findings.name] = "; ".join(findings.failures)
         gc.collect()
-        print(row(found[-1]), f"{time.perf_counter() - start:.1f} s", *found[-1].failures, flush=True)
-    if not sys.argv[1:]:
-        PAGE.write_text(page(found))
+        seconds = time.perf_counter() - start
+        print(rows[findings.name], f"{seconds:.1f} s", reasons[findings.name], flush=True)
+    write(rows, reasons)
+
+
+def chosen(part: str) -> list[Architecture]:
+    """All, those with `part` in their names, or every n-th from the i-th on for "i/n"."""
+    if re.fullmatch(r"\d+/\d+", part):
+        i, n = map(int, part.split("/"))
+        return ARCHITECTURES[i - 1 :: n]
+    return [architecture for architecture in ARCHITECTURES if part in architecture.name]
 
 
 def row(findings: Findings) -> str:
@@ -60,25 +84,18 @@ def row(findings: Findings) -> str:
     return f"| {findings.name} | {cuts} | {layers} | {findings.feedback:.0e} | {findings.tangent:.0e} | {kept} |"
 
 
-def page(found: list[Findings]) -> str:
-    failed = [findings for findings in found if findings.failures]
-    head = HEAD.format(
-        torch=torch.__version__.partition("+")[0],
-        timm=timm.__version__,
-        transformers=transformers.__version__,
-        rules=" ".join(EVERY_RULE),
-        held=len(found) - len(failed),
-        total=len(found),
-    )
-    reasons = "\n".join(f"- {findings.name}: {'; '.join(findings.failures)}" for findings in failed)
-    table = (
-        "| architecture | blocks | below | oracle | layers | oracle | FA, B = W | tangent | all held |\n"
-        "|---|---|---|---|---|---|---|---|---|\n"
-    )
-    return (
-        f"{head}\n## What did not hold\n\n{reasons or 'Nothing.'}\n\n## All\n\n{table}"
-        + "\n".join(map(row, found))
-        + "\n"
+def write(rows: dict[str, str], reasons: dict[str, str]) -> None:
+    """The page, with its old rows for what was not examined now, if they were made with the same packages."""
+    old = PAGE.read_text() if PAGE.exists() else ""
+    if VERSIONS in old.replace("\n", " "):
+        rows = {match[1]: match[0] for match in ROW.finditer(old)} | rows
+        reasons = {match[1]: match[2] for match in REASON.finditer(old)} | reasons
+    names = [architecture.name for architecture in ARCHITECTURES if architecture.name in rows]
+    failed = [name for name in names if reasons.get(name)]
+    head = HEAD.format(versions=VERSIONS, held=len(names) - len(failed), total=len(names), rules=" ".join(EVERY_RULE))
+    named = "\n".join(f"- {name}: {reasons[name]}" for name in failed) or "Nothing."
+    PAGE.write_text(
+        f"{head}\n## What did not hold\n\n{named}\n\n## All\n\n{TABLE}" + "\n".join(rows[n] for n in names) + "\n"
     )
 
 

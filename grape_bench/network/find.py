@@ -39,7 +39,8 @@ def find_blocks(model: nn.Module, trace: Trace, globs: Sequence[str] = (), granu
         chosen = _repeated(calls, clean)
         if len(chosen) < 2 or _below(model, trace, chosen) < ENOUGH:
             weighty = [call for call in calls if _has_weights(call.module)]
-            chosen = joint_cuts(weighty, trace.streams, graph) or chosen
+            joint = joint_cuts(weighty, trace.streams, graph)
+            chosen = joint if len(joint) > len(chosen) else chosen
     if granularity == "layer":
         chosen = _with_layers(chosen, calls)
     leaks = graph.leaks([call.node for call in chosen])

@@ -1,4 +1,4 @@
-"""Cuts that are clean together, though none is alone: modules that hand on several activations side by side."""
+"""Cuts that are clean together, though none is alone: where activations go on side by side."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Kind = type[nn.Module]
 def joint_cuts(calls: list[Call], streams: list[Call], graph: FlowGraph) -> list[Call]:
     """Cuts at all activations of the kinds that are repeated among siblings, as far as they are clean together.
 
-    First the kinds with several activations, then those below them; of both, those of which there are more.
-    Empty where none has several.
+    First the kinds with several activations, then those below them; of both, those of which there are more. Where none
+    has several, all modules of one container (cells that read the two before them). Empty where nothing fits.
     """
     siblings = Counter((call.name.rpartition(".")[0], call.kind) for call in calls)
     of_kind: dict[Kind, list[Call]] = defaultdict(list)
@@ -32,7 +32,15 @@ def joint_cuts(calls: list[Call], streams: list[Call], graph: FlowGraph) -> list
         if fits and not nested and _apart([*chosen, *groups[kind]], graph):
             chosen += groups[kind]
     position = {call.name: index for index, call in enumerate(calls)}
+    if not chosen:
+        chosen = _of_one_container(calls, {container for (container, _), count in siblings.items() if count > 1}, graph)
     return sorted(chosen, key=lambda call: (position[call.name], call.index))
+
+
+def _of_one_container(calls: list[Call], containers: set[str], graph: FlowGraph) -> list[Call]:
+    """The largest of those that are apart."""
+    held = [[call for call in calls if call.name.rpartition(".")[0] == container] for container in sorted(containers)]
+    return max((own for own in held if _apart(own, graph)), key=len, default=[])
 
 
 def with_streams(calls: list[Call], streams: list[Call], graph: FlowGraph) -> list[Call]:

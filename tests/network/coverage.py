@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 import grape_bench as gb
 from grape_bench.network.attach import as_batch
@@ -17,8 +18,8 @@ from tests.network.architectures import Architecture
 
 EVERY_RULE = [*RULES, "dfa+anchor"]
 ROUNDING = 1e-5  # relative, of gradients that are equal but for the order of sums
-TANGENT = 1e-3
-STEPS = 1e-6, 1e-8, 1e-4  # of the central difference: small for kinks and steep models, larger for float32 in norms
+TANGENT = 1e-5
+STEPS = 1e-6, 1e-8, 1e-4  # of the central difference: small for kinks and steep models, large for flat ones
 
 
 @dataclass
@@ -115,11 +116,23 @@ class Shifted(Pass):
         return logits
 
 
+class Float64(TorchFunctionMode):
+    """Models that round to float32 in norms and softmaxes do not: a difference would be of these roundings."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        def wide(value):
+            return torch.float64 if value is torch.float32 else value
+
+        if func is torch.Tensor.float:
+            func = torch.Tensor.double
+        return func(*map(wide, args), **{key: wide(value) for key, value in (kwargs or {}).items()})
+
+
 def examine(architecture: Architecture) -> Findings:
     """Blocks and layers, FA with B = W, a step of every rule, tangents; the first check that fails ends it."""
     torch.manual_seed(0)
     findings = Findings(architecture.name)
-    subject = Subject(architecture.make(), architecture.batch())
+    subject = Subject(_awake(architecture.make()), architecture.batch())
     for check in (_blocks, _layers, _transported, _rules, _tangents):
         try:
             check(findings, subject)
@@ -129,6 +142,15 @@ def examine(architecture: Architecture) -> Findings:
         if findings.failures:
             break
     return findings
+
+
+def _awake(model):
+    """No parameter zero throughout: a head or a branch that starts at zero would make every comparison 0 = 0."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.02)
+    return model
 
 
 def _loss(output: Any) -> torch.Tensor:
@@ -185,6 +207,8 @@ def _injected(subject, net) -> float:
 def _injection_error(subject, net):
     exact = Recorded()
     expected = subject.gradients(lambda batch: net.run(exact, batch))
+    if not all(signal.any() for signal in exact.signals.values()):
+        return float("nan")  # 0 = 0 would say nothing
     injected = CutPass(lambda block, error: exact.signals[block.name])
     return _worst(subject.gradients(lambda batch: net.run(injected, batch)), expected)
 
@@ -240,14 +264,13 @@ def _tangents(findings, subject):
     subject.model.eval()
     net = subject.attach("bp")
     dual = Apart({})
-    net.run(dual, subject.batch)
-    errors = []
-    for step in STEPS:
-        errors.append(_difference_error(net, subject.batch, dual, step))
-        if errors[-1] < TANGENT:
-            break
-    findings.tangent = min(errors)
-    findings.require(findings.tangent < TANGENT, f"tangent: relative error {findings.tangent:.1e}")
+    with Float64():
+        net.run(dual, subject.batch)
+        for step in STEPS:
+            findings.tangent = _difference_error(net, subject.batch, dual, step)
+            if findings.tangent < TANGENT:
+                return
+    findings.failures.append(f"tangent: relative error {findings.tangent:.1e}")
 
 
 @torch.no_grad()
@@ -258,4 +281,4 @@ def _difference_error(net, batch, dual, step):
         net.run(shifted, batch)
         moved.append(shifted.logits)
     difference = (moved[0] - moved[1]) / (2 * step)
-    return float((dual.tangent - difference).norm() / difference.norm().clamp(min=1e-9))
+    return float((dual.tangent - difference).norm() / difference.norm())

@@ -100,6 +100,23 @@ def test_streams_side_by_side_are_cut_together(options):
     assert names == [name for i in range(3) for name in (f"blocks.{i}", f"blocks.{i}[2]")]
 
 
+def test_cells_that_read_the_two_before_them_are_cut_together():
+    class Cells(nn.Module):
+        def __init__(self):
+            super().__init__()
+            cells = (nn.Sequential(nn.Linear(4, 4), nn.Tanh()) for _ in range(4))
+            self.cells, self.head = nn.ModuleList(cells), nn.Linear(4, 3)
+
+        def forward(self, x):
+            before = x
+            for cell in self.cells:
+                x, before = cell(x + before), x
+            return self.head(x + before)
+
+    names = [block.name for block in blocks_of(nn.Sequential(Cells()), torch.randn(2, 4))]
+    assert names == [f"0.cells.{i}" for i in range(4)]
+
+
 @pytest.mark.parametrize("rule", ["fa", "dfa", "grape"])
 def test_rules_train_streams_side_by_side(rule):
     model, x = Streams(), torch.randn(2, 4)
