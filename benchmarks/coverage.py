@@ -57,16 +57,12 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity_error()
-    rows, reasons = {}, {}
     for architecture in chosen(sys.argv[1] if sys.argv[1:] else ""):
         start = time.perf_counter()
         findings = examine(architecture)
-        rows[findings.name] = row(findings)
-        reasons[findings.name] = "; ".join(findings.failures)
+        write(findings)
         gc.collect()
-        seconds = time.perf_counter() - start
-        print(rows[findings.name], f"{seconds:.1f} s", reasons[findings.name], flush=True)
-    write(rows, reasons)
+        print(row(findings), f"{time.perf_counter() - start:.1f} s", *findings.failures, flush=True)
 
 
 def chosen(part: str) -> list[Architecture]:
@@ -84,12 +80,13 @@ def row(findings: Findings) -> str:
     return f"| {findings.name} | {cuts} | {layers} | {findings.feedback:.0e} | {findings.tangent:.0e} | {kept} |"
 
 
-def write(rows: dict[str, str], reasons: dict[str, str]) -> None:
-    """The page, with its old rows for what was not examined now, if they were made with the same packages."""
+def write(findings: Findings) -> None:
+    """The page with a new row; the old ones stay if they were made with the same packages."""
     old = PAGE.read_text() if PAGE.exists() else ""
-    if VERSIONS in old.replace("\n", " "):
-        rows = {match[1]: match[0] for match in ROW.finditer(old)} | rows
-        reasons = {match[1]: match[2] for match in REASON.finditer(old)} | reasons
+    if VERSIONS not in old:
+        old = ""
+    rows = {match[1]: match[0] for match in ROW.finditer(old)} | {findings.name: row(findings)}
+    reasons = {match[1]: match[2] for match in REASON.finditer(old)} | {findings.name: "; ".join(findings.failures)}
     names = [architecture.name for architecture in ARCHITECTURES if architecture.name in rows]
     failed = [name for name in names if reasons.get(name)]
     head = HEAD.format(versions=VERSIONS, held=len(names) - len(failed), total=len(names), rules=" ".join(EVERY_RULE))

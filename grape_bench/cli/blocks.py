@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from torch import Tensor, nn
 
-    from grape_bench.network.network import Network
+    from grape_bench.network.network import Credit, Network
+
+MEANINGS: dict[Credit, str] = {
+    "rule": "the gradient is that of {rule}",
+    "exact": "the gradient is backpropagation's",
+    "frozen": "there is none",
+}
 
 
 @click.command("blocks")
@@ -17,15 +26,17 @@ if TYPE_CHECKING:
 @click.option("--model-arg", "model_args", multiple=True, metavar="KEY=VALUE", help="May be repeated; VALUE is TOML.")
 @click.option("--rule", default="dfa", show_default=True, help="Whose report is shown.")
 @click.option("--shape", default="3,32,32", show_default=True, help="Of a sample.")
+@click.option("--tokens", type=click.IntRange(min=1), help="A sample is so many token ids, for text models of hf:.")
 @click.option("--classes", default=10, show_default=True)
-@click.option("--blocks", "globs", multiple=True, metavar="GLOB", help="Names of the modules to cut at.")
+@click.option("--blocks", "globs", multiple=True, metavar="GLOB", help="Modules to cut at, as 'layers.*'.")
 @click.option("--granularity", default="block", show_default=True, help="block or layer.")
-@click.option("--parameters", is_flag=True, help="List every parameter, not only how many get what.")
+@click.option("--parameters", is_flag=True, help="List every parameter by its whole name.")
 def command(
     model: str,
     model_args: tuple[str, ...],
     rule: str,
     shape: str,
+    tokens: int | None,
     classes: int,
     globs: tuple[str, ...],
     granularity: str,
@@ -40,22 +51,28 @@ def command(
     from grape_bench.network.attach import attach
     from grape_bench.rules.make import make_rule
 
-    subject = make_subject(model, model_args, shape, classes, batch_size=2)
+    subject = make_subject(model, model_args, str(tokens or shape), classes, batch_size=2)
     built = models.build(model, shape=subject.shape, classes=classes, args=subject.model_args)
-    inputs, _ = subject.batch(torch.device("cpu"))
-    network = attach(built, make_rule(rule), inputs, blocks=globs, granularity=granularity)
+    example = token_ids(built, tokens) if tokens else subject.batch(torch.device("cpu"))[0]
+    network = attach(built, make_rule(rule), example, blocks=globs, granularity=granularity)
     console = Console()
     console.print(table(network))
     report = network.report()
-    for credit, meaning in (
-        ("rule", f"get what {rule} sends"),
-        ("exact", "get their true gradient"),
-        ("frozen", "get none"),
-    ):
-        named = [name for name, given in report.items() if given == credit]
-        console.print(f"{len(named):5} parameters {meaning}", highlight=False)
-        if parameters:
-            console.print(*(f"        {name}" for name in named), sep="\n", highlight=False)
+    console.print(credits(report, whole_names=parameters))
+    for credit, count in Counter(report.values()).items():
+        console.print(f"{count:5} × {credit}: {MEANINGS[credit].format(rule=rule)}", highlight=False)
+
+
+def token_ids(model: nn.Module, count: int) -> dict[str, Tensor]:
+    """A sample for a model of transformers: one, as many have no token to pad a second with."""
+    import torch
+
+    from grape_bench.errors import UserError
+
+    vocabulary = getattr(getattr(model, "config", None), "vocab_size", None)
+    if vocabulary is None:
+        raise UserError(f"{type(model).__name__} has no vocabulary", where="--tokens", hint="--shape for other samples")
+    return {"input_ids": torch.arange(count).remainder(vocabulary)[None]}
 
 
 def table(network: Network) -> Table:
@@ -70,4 +87,21 @@ def table(network: Network) -> Table:
     for block in network.blocks:
         kept = feedback.get(block.name)
         out.add_row(block.name, " × ".join(map(str, block.shape)), f"{block.size:,}", str(kept or ""))
+    return out
+
+
+def credits(report: dict[str, Credit], whole_names: bool) -> Table:
+    """What the parameters get; those whose names differ in numbers alone share a row."""
+    from rich import box
+    from rich.table import Table
+
+    rows: Counter[tuple[str, Credit]] = Counter()
+    for name, credit in report.items():
+        rows[name if whole_names else re.sub(r"\d+", "*", name), credit] += 1
+    out = Table(box=box.SIMPLE_HEAD)
+    out.add_column("parameters", overflow="fold")
+    out.add_column("count", justify="right")
+    out.add_column("gradient")
+    for (name, credit), count in rows.items():
+        out.add_row(name, str(count), credit)
     return out

@@ -11,7 +11,24 @@ def test_it_shows_the_cuts_and_what_parameters_get():
     result = blocks("mlp", "--shape", "12", "--model-arg", "hidden=[8, 6]", "--parameters")
     assert result.exit_code == 0, result.output
     assert "hidden.1" in result.output and "dense 10 × 6" in result.output
-    assert "4 parameters get what dfa sends" in result.output and "head.weight" in result.output
+    assert "4 × rule: the gradient is that of dfa" in result.output and "frozen" not in result.output
+    assert all(name in result.output for name in ("hidden.1.0.weight", "head.weight"))
+
+
+def test_parameters_that_differ_in_numbers_share_a_row():
+    rows = [line.split() for line in blocks("timm:resnet18", "--rule", "head-only").output.splitlines()]
+    assert ["layer*.*.conv*.weight", "16", "frozen"] in rows and ["fc.weight", "1", "exact"] in rows
+    assert ["layer1.0", "64", "×", "8", "×", "8", "4,096"] in rows
+
+
+def test_text_models_take_token_ids():
+    sizes = "n_layer=2", "n_head=2", "n_embd=16", "vocab_size=50"
+    arguments = [argument for size in sizes for argument in ("--model-arg", size)]
+    result = blocks("hf:gpt2", "--tokens", "12", *arguments)
+    assert result.exit_code == 0, result.output
+    assert "transformer.h.1   12 × 16       192" in result.output and "10 × 16" in result.output
+    refused = blocks("mlp", "--tokens", "12")
+    assert refused.exit_code == 2 and "MLP has no vocabulary" in refused.output
 
 
 def test_finer_cuts_and_cuts_by_name():

@@ -1,6 +1,7 @@
 """Everything the engine promises, examined on one architecture."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -51,15 +52,23 @@ class Subject:
     def attach(self, rule, **options):
         return gb.attach(self.model, rule, self.example, **options)
 
+    @torch.no_grad()
     def logits(self):
         with preserved(self.model):
-            return scored_output(self.model(*self.batch[0], **self.batch[1])).detach()
+            return scored_output(self.model(*self.batch[0], **self.batch[1]))
+
+    @cached_property
+    def exact(self):
+        """BP's gradients, without a rule."""
+        return self.gradients()
 
     def gradients(self, run=None):
-        """Those of one loss, of which every logit of every sample is a part."""
+        """Those of one loss, of which every logit of every sample is a part; `seen` are its logits."""
         self.model.zero_grad()
         with preserved(self.model):
-            _loss(self.model(*self.batch[0], **self.batch[1]) if run is None else run(self.batch)).backward()
+            output = self.model(*self.batch[0], **self.batch[1]) if run is None else run(self.batch)
+            self.seen = scored_output(output).detach()
+            _loss(output).backward()
         found = {name: p.grad.clone() for name, p in self.model.named_parameters() if p.grad is not None}
         self.model.zero_grad()
         return found
@@ -214,7 +223,7 @@ def _injection_error(subject, net):
 
 
 def _transported(findings, subject):
-    expected = subject.gradients()
+    expected = subject.exact
     net = subject.attach(Transported())
     findings.feedback = _worst(subject.gradients(), expected)
     net.detach()
@@ -223,17 +232,16 @@ def _transported(findings, subject):
 
 def _rules(findings, subject):
     """Every rule leaves the logits as they are, and gives every parameter what it reports."""
-    before, exact = subject.logits(), subject.gradients()
+    before, exact = subject.logits(), subject.exact
     for rule in EVERY_RULE:
         net = subject.attach(rule)
-        net.begin_epoch(batches=1)
-        findings.require(torch.equal(subject.logits(), before), f"{rule}: the logits changed")
         net.begin_epoch(batches=2)  # of which an anchor may be one
         for _ in range(2 if rule.endswith("+anchor") else 1):
             frozen = {name for name, credit in net.report().items() if credit == "frozen"}
             trained = exact.keys() - (frozen if rule == "head-only" else set())
             for failure in _misreported(net.report(), subject.gradients(), exact, trained):
                 findings.failures.append(f"{rule}: {failure}")
+            findings.require(torch.equal(subject.seen, before), f"{rule}: the logits changed")
         net.detach()
         findings.require(torch.equal(subject.logits(), before), f"{rule}: the logits are others after detach")
 
