@@ -59,8 +59,8 @@ class Subject:
 
     @cached_property
     def exact(self):
-        """BP's gradients, without a rule."""
-        return self.gradients()
+        """BP's gradients and logits, without a rule."""
+        return self.gradients(), self.seen
 
     def gradients(self, run=None):
         """Those of one loss, of which every logit of every sample is a part; `seen` are its logits."""
@@ -223,7 +223,7 @@ def _injection_error(subject, net):
 
 
 def _transported(findings, subject):
-    expected = subject.exact
+    expected, _ = subject.exact
     net = subject.attach(Transported())
     findings.feedback = _worst(subject.gradients(), expected)
     net.detach()
@@ -232,7 +232,7 @@ def _transported(findings, subject):
 
 def _rules(findings, subject):
     """Every rule leaves the logits as they are, and gives every parameter what it reports."""
-    before, exact = subject.logits(), subject.exact
+    before, (exact, trained_on) = subject.logits(), subject.exact
     for rule in EVERY_RULE:
         net = subject.attach(rule)
         net.begin_epoch(batches=2)  # of which an anchor may be one
@@ -241,7 +241,7 @@ def _rules(findings, subject):
             trained = exact.keys() - (frozen if rule == "head-only" else set())
             for failure in _misreported(net.report(), subject.gradients(), exact, trained):
                 findings.failures.append(f"{rule}: {failure}")
-            findings.require(torch.equal(subject.seen, before), f"{rule}: the logits changed")
+            findings.require(torch.equal(subject.seen, trained_on), f"{rule}: the logits changed")
         net.detach()
         findings.require(torch.equal(subject.logits(), before), f"{rule}: the logits are others after detach")
 
