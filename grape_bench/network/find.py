@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
@@ -86,8 +87,9 @@ def _below(model: nn.Module, trace: Trace, chosen: list[Call]) -> float:
 def _named(calls: list[Call], globs: Sequence[str]) -> list[Call]:
     for glob in globs:
         if not any(_matches(call.name, glob) for call in calls):
-            names = ", ".join(call.name for call in calls)
-            raise UserError(f"no module that is called once in a forward matches {glob!r}", allowed=names)
+            patterns = dict.fromkeys(re.sub(r"(?<![^.])\d+(?![^.])", "*", call.name) for call in calls)
+            allowed = ", ".join(patterns)
+            raise UserError(f"no module that is called once in a forward matches {glob!r}", allowed=allowed)
     return [call for call in calls if any(_matches(call.name, glob) for glob in globs)]
 
 

@@ -51,8 +51,9 @@ def test_globs_override_the_search():
     model = BY_NAME["vit"].model()
     for glob, names in (("blocks.[02]", ["blocks.0", "blocks.2"]), ("blocks.*", ["blocks.0", "blocks.1", "blocks.2"])):
         assert [block.name for block in blocks_of(model, torch.randn(2, 3, 32, 32), globs=[glob])] == names
-    with pytest.raises(UserError, match=r"matches 'block\.\*'"):
+    with pytest.raises(UserError, match=r"matches 'block\.\*'") as unknown:
         blocks_of(model, torch.randn(2, 3, 32, 32), globs=["block.*"])
+    assert "blocks.*.mlp.fc1" in unknown.value.allowed and "blocks.*, blocks, " in unknown.value.allowed
 
 
 def test_a_cut_that_the_outputs_gradient_goes_around_is_refused_and_the_clean_ones_are_named():
