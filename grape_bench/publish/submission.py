@@ -12,7 +12,8 @@ from typing import Any
 from grape_bench.errors import UserError
 from grape_bench.publish.card import CARD, Card, read_card
 from grape_bench.publish.index import read_index
-from grape_bench.track.record import CURVE, RECORD
+from grape_bench.track.migrate import STEPS, migrated
+from grape_bench.track.record import CURVE, RECORD, SCHEMA
 
 RUNS, SUITE, TABLE, SOURCE = "runs", "suite.toml", "table.csv", "source.py"
 REFERENCES = ("bp", "head-only", "dfa")
@@ -74,7 +75,12 @@ def _record(path: Path) -> dict[str, Any] | None:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) else None
+    if not isinstance(record, dict):
+        return None
+    try:
+        return {**migrated(record, SCHEMA), "schema": record["schema"]} if record["schema"] in STEPS else record
+    except (KeyError, TypeError):
+        return record  # which the check of records will not pass
 
 
 def _rows(path: Path) -> Rows:

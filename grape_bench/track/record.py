@@ -10,8 +10,9 @@ from typing import Any
 
 from grape_bench.errors import UserError
 from grape_bench.track.files import write_json
+from grape_bench.track.migrate import migrated
 
-SCHEMA = 1
+SCHEMA = 2  # raised with a step in `migrate` when what a record says changes its place or meaning
 RECORD, CURVE, STDERR, MANIFEST = "record.json", "curve.csv", "stderr.txt", "manifest.json"
 STATUSES = ("finished", "diverged", "crashed", "oom", "timeout")
 # What a job measures; null where it ended before it could.
@@ -59,15 +60,19 @@ def write_record(folder: Path, record: Record) -> None:
 
 
 def read_record(path: Path) -> Record:
-    """The record in the file `path`; raises UserError where it is not one of this version."""
+    """The record in the file `path`, one of an older schema as of this one.
+
+    Raises UserError where it is not a record, or of a schema that is not known here.
+    """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"cannot be read: {error}", where=str(path), hint="delete it and run again") from error
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+    if not isinstance(record, dict) or record.get("schema") not in range(1, SCHEMA + 1):
         found = record.get("schema") if isinstance(record, dict) else None
-        raise UserError(f"a record of schema {found}, not {SCHEMA}", where=str(path), hint="delete it and run again")
-    return record
+        hint = "delete it and run again, or use the version that wrote it"
+        raise UserError(f"a record of schema {found}; this version reads 1 to {SCHEMA}", where=str(path), hint=hint)
+    return migrated(record, SCHEMA)
 
 
 def read_records(folder: Path) -> list[Record]:

@@ -1,0 +1,26 @@
+"""Records of older versions as this version writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Record = dict[str, Any]
+
+
+def _from_1(record: Record) -> Record:
+    """Schema 2 says with null that there are no FLOPs in a profile, and no share of BP that the rule declares."""
+    profile = {"flops": None, **record["profile"]} if record.get("profile") else None
+    credit = {"declared_bp_fraction": None, **record["credit"]} if record.get("credit") else None
+    return {**record, "profile": profile, "credit": credit}
+
+
+# From each schema to the next.
+STEPS: dict[int, Callable[[Record], Record]] = {1: _from_1}
+
+
+def migrated(record: Record, schema: int) -> Record:
+    """`record`, of a schema up to `schema`, as one of `schema`; the file it came from is left as it is."""
+    while record["schema"] < schema:
+        record = {**STEPS[record["schema"]](record), "schema": record["schema"] + 1}
+    return record

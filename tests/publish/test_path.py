@@ -1,0 +1,107 @@
+"""The whole path of a rule: its file, a comparison, a publication, and the check of that by somebody else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from grape_bench.cli.main import cli
+from grape_bench.publish.verify import verify
+
+SUITE = """\
+name = "small"
+version = "1.0"
+rules = ["bp", "dfa", "head-only"]
+seeds = 2
+[[task]]
+name = "digits-mlp"
+model = "mlp"
+model_args = { hidden = [16] }
+dataset = "digits"
+epochs = 2
+batch_size = 128
+optimizer = { name = "sgd", lr = 0.1 }
+"""
+RULE = """\
+import grape_bench as gb
+
+
+class Halved(gb.DirectFeedback):
+    def signal(self, block, error):
+        return self.project(error / 2, block)
+"""
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, list(arguments), catch_exceptions=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    # Whoever runs the tests may have uncommitted changes.
+    clean = {"commit": "a" * 40, "dirty": False}
+    monkeypatch.setattr("grape_bench.execute.sweep.git_state", lambda: clean)
+    (tmp_path / "small.toml").write_text(SUITE)
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "mine.py").write_text(RULE)
+    return tmp_path
+
+
+def compare(*more: str) -> Result:
+    return call(
+        "compare", "rules/mine.py:Halved", "--against", "dfa", "--suite", "small.toml", "--tracking-uri", "none", *more
+    )
+
+
+@pytest.mark.slow
+def test_from_a_rule_to_a_verified_publication(folder: Path) -> None:
+    first = compare()
+    assert first.exit_code == 0 and "8 jobs to run" in first.output and "A = Halved   B = dfa" in first.output
+    again = compare("--fail-if-worse")
+    assert "nothing to run" in again.output and again.exit_code in (0, 1)
+
+    published = call("publish", "runs/small", "--rule", "Halved", "--paper", "none yet")
+    assert published.exit_code == 0, published.output
+    where = folder / "results" / "small" / "Halved"
+    assert (where / "source.py").read_text() == RULE
+    # The author's own files are not needed any more.
+    (folder / "rules" / "mine.py").unlink()
+    checked = call("verify", str(where))
+    assert checked.exit_code == 0 and checked.output.count("ok ") == 10 and "recomputed" in checked.output
+    verified = call("verify", str(where), "--rerun", "1", "--tolerance", "0.5", "--seed", "0", "--keep")
+    assert verified.exit_code == 0, verified.output
+    assert "run again" in verified.output and ": verified" in verified.output
+    site = call("leaderboard", "results", "-o", "site")
+    assert "Halved verified" in site.output, site.output
+    assert "badge verified" in (folder / "site" / "small" / "index.html").read_text()
+
+    made_up_accuracy(where)
+    assert verify(where).badge == "recomputed"  # no curve has the test split: only running it again tells
+    caught = call("verify", str(where), "--rerun", "2")
+    assert caught.exit_code == 1 and "FAILED  run again" in caught.output and ": reported" in caught.output
+    assert (
+        "Halved recomputed" in call("leaderboard", "results", "-o", "site").output
+    )  # the kept rerun was of other content
+
+
+def made_up_accuracy(where: Path) -> None:
+    """A test accuracy 20 points higher, with a table and an index that agree."""
+    from grape_bench.publish.index import write_index
+    from grape_bench.report import csv
+    from grape_bench.score.table import score
+
+    records: list[dict[str, Any]] = []
+    for path in sorted(where.glob("runs/*/record.json")):
+        record = json.loads(path.read_text())
+        if "Halved" in record["rule"]:
+            record["result"]["test"] += 20
+            path.write_text(json.dumps(record, indent=1) + "\n")
+        records.append(record)
+    csv.write(score(records), where / "table.csv")
+    write_index(where)

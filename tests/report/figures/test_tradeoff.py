@@ -1,0 +1,36 @@
+import pytest
+from matplotlib.figure import Figure
+
+from grape_bench.report.figures import tradeoff
+from grape_bench.score.results import results
+from tests.report.runs import with_flops
+from tests.score.records import make, suite
+
+
+def test_pareto_front_by_hand() -> None:
+    # (1, 50) is beaten by (1, 60); (3, 60) costs more for as much; (2, 55) less for more cost.
+    points = [(3.0, 60.0), (1.0, 50.0), (2.0, 55.0), (1.0, 60.0), (4.0, 70.0)]
+    assert tradeoff.pareto(points) == [(1.0, 60.0), (4.0, 70.0)]
+    assert tradeoff.pareto([]) == []
+
+
+def test_it_is_drawn_against_what_was_measured() -> None:
+    assert tradeoff.available(results(suite(2))) == ["step_ratio"]
+    assert tradeoff.available(results(with_flops(suite(2)))) == ["step_ratio", "flops_ratio"]
+    assert tradeoff.available(results([make("bp"), make("fa", profile=None)])) == []
+
+
+def test_names_do_not_cover_one_another() -> None:
+    axes = Figure(figsize=(5, 3)).subplots()
+    points = [(1.0, 90.0), (1.01, 90.2), (1.02, 90.1), (2.0, 50.0)]
+    axes.plot(*zip(*points, strict=True), "o")
+    tradeoff._name_points(axes, points, ["first", "second", "third", "fourth"])
+    axes.figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_perplexity_is_better_below() -> None:
+    metric = {"name": "perplexity", "unit": "", "chance": 100.0}
+    table = results([make("bp", 0, 20.0, metric=metric), make("fa", 0, 40.0, metric=metric)]).table
+    assert list(table["perplexity"]) == pytest.approx([20, 40])

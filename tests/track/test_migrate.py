@@ -1,0 +1,28 @@
+import json
+from pathlib import Path
+
+from grape_bench.track.migrate import STEPS, migrated
+from grape_bench.track.record import SCHEMA, read_record
+
+RECORDED = Path(__file__).parents[2] / "results" / "vision-small" / "runs"
+
+
+def test_a_record_of_schema_1_is_read_as_one_of_today() -> None:
+    (path,) = RECORDED.glob("mnist-cnn.dfa.s0.*/record.json")
+    before = path.read_bytes()
+    old = json.loads(before)
+    record = read_record(path)
+    assert old["schema"] == 1 and "flops" not in old["profile"] and "declared_bp_fraction" not in old["credit"]
+    assert record["schema"] == SCHEMA
+    assert record["profile"]["flops"] is None and record["credit"]["declared_bp_fraction"] is None
+    assert record["profile"]["step_ratio"] == old["profile"]["step_ratio"] and record["result"] == old["result"]
+    assert path.read_bytes() == before
+
+
+def test_what_was_not_measured_stays_so() -> None:
+    record = migrated({"schema": 1, "profile": None, "credit": None}, SCHEMA)
+    assert record == {"schema": SCHEMA, "profile": None, "credit": None}
+
+
+def test_there_is_a_step_from_every_schema() -> None:
+    assert sorted(STEPS) == list(range(1, SCHEMA))
