@@ -25,6 +25,9 @@ def command(tracking_uri: str, host: str, port: int) -> None:
         raise UserError("no MLflow store here", where=str(database), hint=hint)
     click.echo(f"MLflow on http://{host}:{port} (experiments grape_bench/SUITE@VERSION)")
     sys.stdout.flush()
-    arguments = ["ui", "--backend-store-uri", tracking_uri, "--host", host, "--port", str(port)]
+    arguments = ["ui", "--backend-store-uri", tracking_uri, "--host", host, "--port", str(port), "--workers", "1"]
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # Else it starts eight more processes for jobs of language models, which outlive it by a while.
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     # The server takes this process's place, so that Ctrl-C and signals reach it and nothing is left running.
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", *arguments])

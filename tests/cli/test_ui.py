@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -35,12 +37,15 @@ def test_it_serves_the_records(tmp_path: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "grape_bench", "ui", "--tracking-uri", uri, "--port", str(port)]
-    server = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, text=True, start_new_session=True)
     try:
         assert "MLflow" in answer(f"http://127.0.0.1:{port}/", server)
+        os.killpg(server.pid, signal.SIGINT)  # what Ctrl-C does
+        server.wait(120)
     finally:
-        server.send_signal(signal.SIGINT)
-        assert server.wait(60) is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
 
 
 def answer(url: str, server: subprocess.Popen[str]) -> str:
