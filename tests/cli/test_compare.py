@@ -52,6 +52,7 @@ def test_unknown_sets_and_rules_are_user_errors(runs: str) -> None:
     assert rule.exit_code == 2 and "did you mean 'grape'" in rule.stderr
 
 
+@pytest.mark.slow
 def test_an_mlflow_experiment(tmp_path: Path, runs: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     uri = f"sqlite:///{tmp_path}/mlflow.db"

@@ -26,10 +26,14 @@ def names(path: Path) -> set[str]:
 
 def test_a_folder_of_runs_becomes_a_report(tmp_path: Path) -> None:
     runs = on_disk(tmp_path / "runs", suite(3, ("digits-mlp",)))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.md").write_text("What was *learned*.")
     result = CliRunner().invoke(command, [str(runs), "-o", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     assert "digits-mlp" in result.output and "head-only" in result.output
-    assert names(tmp_path / "out") == FILES | pictures("results", "tradeoff", "profile", "ranks")
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert page.startswith("# quickstart 1.0\n\nWhat was *learned*.\n\n![")
+    assert names(tmp_path / "out") == {"notes.md"} | FILES | pictures("results", "tradeoff", "profile", "ranks")
     assert set(pd.read_csv(tmp_path / "out" / "table.csv")["rule"]) == set(RULES)
 
 
@@ -50,18 +54,11 @@ def test_alignment_is_drawn_where_it_was_measured(tmp_path: Path) -> None:
 
 
 def test_a_report_is_the_same_every_time(tmp_path: Path) -> None:
-    scored = results(records := suite(2), curves(records))
+    scored = results(records := suite(2, ("t",)), curves(records))
     for name in ("a", "b"):
         folder.write(scored, tmp_path / name)
     for file in (tmp_path / "a").iterdir():
         assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes(), file.name
-
-
-def test_notes_come_first(tmp_path: Path) -> None:
-    (tmp_path / "notes.md").write_text("What was *learned*.")
-    folder.write(results(suite(2, ("t",))), tmp_path)
-    assert (tmp_path / "README.md").read_text().startswith("# quickstart 1.0\n\nWhat was *learned*.\n\n![")
-    assert (tmp_path / "notes.md").exists()
 
 
 @pytest.mark.parametrize("name", ["empty", "missing"])

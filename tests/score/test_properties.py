@@ -13,7 +13,7 @@ from tests.score.records import make
 
 RULES = ("bp", "head-only", "dfa", "x", "y")
 accuracies = st.floats(10, 100).map(lambda x: round(x, 2))
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite
