@@ -12,6 +12,7 @@ from grape_bench.track.files import write_json
 
 INDEX, VERIFICATION = "index.json", "verification.json"
 SCHEMA = 1
+LINK = "a link"  # in the place of a hash
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -19,7 +20,7 @@ def contents(folder: Path) -> dict[str, str]:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() or path.is_symlink()]
     names = {path.relative_to(folder).as_posix(): path for path in files}
     return {
-        name: "a link" if path.is_symlink() else sha256(path.read_bytes()).hexdigest()
+        name: LINK if path.is_symlink() else sha256(path.read_bytes()).hexdigest()
         for name, path in names.items()
         if name not in (INDEX, VERIFICATION)
     }

@@ -6,6 +6,7 @@ import csv
 import json
 import tomllib
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from grape_bench.track.record import CURVE, RECORD, SCHEMA
 
 RUNS, SUITE, TABLE, SOURCE = "runs", "suite.toml", "table.csv", "source.py"
 REFERENCES = ("bp", "head-only", "dfa")
+LARGEST = 64 * 2**20  # bytes of a file
 Rows = list[dict[str, str]]
 
 
@@ -52,19 +54,24 @@ def rule_name(rule: str) -> str:
 def read_submission(folder: Path) -> Submission:
     """The publication in `folder`; raises UserError where it lacks its index, card or suite."""
     index = read_index(folder)
-    card = read_card(_text(folder / CARD), str(folder / CARD))
+    card = read_card(read_text(folder / CARD), str(folder / CARD))
     try:
-        suite = tomllib.loads(_text(folder / SUITE))
+        suite = tomllib.loads(read_text(folder / SUITE))
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"TOML: {error}", where=str(folder / SUITE)) from error
-    jobs = sorted(path for path in (folder / RUNS).glob("*/") if path.is_dir())
+    jobs = sorted(path for path in (folder / RUNS).glob("*") if path.is_dir() and not path.is_symlink())
     records = {job.name: _record(job / RECORD) for job in jobs}
-    curves = {job.name: _rows(job / CURVE) for job in jobs if (job / CURVE).is_file()}
+    curves = {job.name: _rows(job / CURVE) for job in jobs if (job / CURVE).exists()}
     return Submission(folder, index, card, suite, records, curves)
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a file of the publication; a link may lead to anything, and is not followed."""
     try:
+        if path.is_symlink() or not path.is_file():
+            raise OSError("not a file")
+        if path.stat().st_size > LARGEST:
+            raise OSError(f"over {LARGEST // 2**20} MiB")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot be read: {error}", where=str(path)) from error
@@ -72,8 +79,8 @@ def _text(path: Path) -> str:
 
 def _record(path: Path) -> dict[str, Any] | None:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = json.loads(read_text(path))
+    except (UserError, ValueError):
         return None
     if not isinstance(record, dict):
         return None
@@ -84,5 +91,7 @@ def _record(path: Path) -> dict[str, Any] | None:
 
 
 def _rows(path: Path) -> Rows:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    try:
+        return list(csv.DictReader(StringIO(read_text(path), newline="")))
+    except (UserError, csv.Error):
+        return []  # as if there were none, which the check of curves does not pass

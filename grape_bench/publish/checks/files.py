@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from grape_bench.publish.index import SCHEMA, content_id, contents
+from grape_bench.publish.index import LINK, SCHEMA, content_id, contents
 from grape_bench.publish.submission import Submission
 
 
@@ -14,6 +14,7 @@ def problems(submission: Submission) -> Iterator[str]:
     found = contents(submission.folder)
     if index["schema"] != SCHEMA:
         yield f"index of schema {index['schema']}, not {SCHEMA}"
+    yield from (f"{name} is a link" for name, digest in found.items() if digest == LINK)
     for name, digest in index["files"].items():
         if name not in found:
             yield f"{name} is missing"

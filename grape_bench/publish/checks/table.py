@@ -8,7 +8,7 @@ from io import StringIO
 import pandas as pd
 
 from grape_bench.errors import UserError
-from grape_bench.publish.submission import TABLE, Submission
+from grape_bench.publish.submission import TABLE, Submission, read_text
 from grape_bench.report import csv
 from grape_bench.score.table import score
 
@@ -21,9 +21,9 @@ def problems(submission: Submission) -> Iterator[str]:
         yield f"the records cannot be scored: {error}"
         return
     try:
-        published = (submission.folder / TABLE).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        yield f"{TABLE} cannot be read: {error}"
+        published = read_text(submission.folder / TABLE)
+    except UserError as error:
+        yield f"{TABLE} {error.what}"
         return
     if published != computed:
         yield from _differences(published, computed)
