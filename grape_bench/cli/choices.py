@@ -24,6 +24,7 @@ _CHANGES = (
         metavar="KEY=VALUE",
         help="Change the suite: task.epochs=5, digits-mlp.optimizer.lr=1e-3, rule.dfa.lr=1e-4.",
     ),
+    click.option("--nproc", type=click.IntRange(min=1), metavar="N", help="Train each job in N processes together."),
     click.option(
         "--out",
         type=click.Path(path_type=Path),
@@ -39,17 +40,17 @@ _RESULTS = (
 
 
 def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give `command` the parameters suite, rules, only, settings, out, seeds and untuned."""
+    """Give `command` the parameters suite, rules, only, settings, nproc, out, seeds and untuned."""
     return _give(command, (*_JOBS, *_CHANGES, *_RESULTS))
 
 
 def searching(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give `command` the parameters suite, rules, only, settings and out."""
+    """Give `command` the parameters suite, rules, only, settings, nproc and out."""
     return _give(command, (*_JOBS, *_CHANGES))
 
 
 def comparing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give `command` the parameters settings, out, seeds and untuned."""
+    """Give `command` the parameters settings, nproc, out, seeds and untuned."""
     return _give(command, (*_CHANGES, *_RESULTS))
 
 
@@ -57,7 +58,9 @@ def choices_of(given: dict[str, Any]) -> Choices:
     """What was chosen, of the values of these parameters."""
     from grape_bench.plan.choices import Choices
 
-    return Choices(given["rules"], given["only"], given.get("seeds"), given["settings"], given.get("untuned", False))
+    nproc = (f"task.nproc={given['nproc']}",) if given["nproc"] else ()
+    settings = (*given["settings"], *nproc)
+    return Choices(given["rules"], given["only"], given.get("seeds"), settings, given.get("untuned", False))
 
 
 def _give(command: Callable[..., Any], options: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -22,9 +22,14 @@ class ArraySplit:
     labels: Tensor
     index: Tensor
     prepare: Preparation
+    process: tuple[int, int] = (0, 1)  # whose part of each batch is given: its number, and of how many
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def part(self, index: int, count: int) -> ArraySplit:
+        """See `Split.part`."""
+        return replace(self, process=(index, count))
 
     def batch_count(self, batch_size: int) -> int:
         """How many batches a shuffled pass has."""
@@ -39,6 +44,7 @@ class ArraySplit:
         return self._run(shuffled(len(self), batch_size, generator, self.prepare.augment != "none").after(skip))
 
     def _run(self, order: Pass) -> Iterator[tuple[Tensor, Tensor]]:
+        order = order.part(*self.process)
         if len(order.positions) == 0:  # which torch would split into one batch of none
             return
         device = self.index.device

@@ -24,6 +24,11 @@ class Pass:
         draws = None if self.draws is None else self.draws[:, first:]
         return Pass(self.positions[first:], draws, self.batch_size)
 
+    def part(self, index: int, count: int) -> Pass:
+        """What process `index` of `count` has of it: every `count`-th sample, and so its part of each batch."""
+        draws = None if self.draws is None else self.draws[:, index::count]
+        return Pass(self.positions[index::count], draws, max(1, self.batch_size // count))
+
     def batched_draws(self, device: torch.device) -> list[Tensor | None]:
         """Per batch, the randomness of its augmentation, moved to `device` at once."""
         if self.draws is None:

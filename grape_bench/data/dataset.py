@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ class Split(Protocol):
     def batch_count(self, batch_size: int) -> int:
         """How many batches a shuffled pass has."""
 
+    def part(self, index: int, count: int) -> Split:
+        """What process `index` of `count` is given: its part of each batch. Length and number of batches stay."""
+
 
 @dataclass(frozen=True)
 class DataSet:
@@ -42,3 +45,8 @@ class DataSet:
     validation: Split
     test: Split
     description: dict[str, Any]
+
+    def part(self, index: int, count: int) -> DataSet:
+        """The same for process `index` of `count`: every batch holds its part of the joint one."""
+        splits = {name: getattr(self, name).part(index, count) for name in ("train", "validation", "test")}
+        return replace(self, **splits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -46,9 +46,14 @@ class StreamSplit:
     labels: Tensor
     index: Tensor
     prepare: Preparation
+    process: tuple[int, int] = (0, 1)  # whose part of each batch is given: its number, and of how many
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def part(self, index: int, count: int) -> StreamSplit:
+        """See `Split.part`."""
+        return replace(self, process=(index, count))
 
     def batch_count(self, batch_size: int) -> int:
         """How many batches a shuffled pass has."""
@@ -63,6 +68,7 @@ class StreamSplit:
         return self._run(shuffled(len(self), batch_size, generator, self.prepare.augment != "none").after(skip))
 
     def _run(self, order: Pass) -> Iterator[tuple[Tensor, Tensor]]:
+        order = order.part(*self.process)
         if len(order.positions) == 0:  # which torch would split into one batch of none
             return
         device = self.prepare.mean.device

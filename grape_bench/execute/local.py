@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from grape_bench.errors import UserError
 from grape_bench.execute.executor import Options, ReportsEnds
 from grape_bench.execute.gpus import gpu_of_slot
 from grape_bench.execute.memory_size import in_units
@@ -45,6 +46,7 @@ class Local:
     def __init__(self, options: Options, jobs: Sequence[Job]) -> None:
         self.options = options
         self._preload = preload(jobs, options.trainer)
+        self._processes = max(job.nproc for job in jobs)  # of a job, at most
         self._gpus = 0
         self._running: dict[str, _Running] = {}
 
@@ -63,10 +65,13 @@ class Local:
     def check(self, jobs: Sequence[Job]) -> None:
         """As in Executor."""
         self._gpus = preflight(self._pool, jobs, self.options.trainer)
+        if 0 < self._gpus < self._processes:
+            what = f"{self._processes} processes for a job, and {self._gpus} GPUs"
+            raise UserError(what, where="--nproc", hint="a process needs a GPU of its own")
 
     def slots(self) -> int:
         """As in Executor."""
-        return self.options.slots or self._gpus or core_count()
+        return self.options.slots or max(1, (self._gpus or core_count()) // self._processes)
 
     def hold(self, descriptor: int) -> None:
         """As in Executor."""
@@ -105,11 +110,17 @@ class Local:
             "job": job.id,
             "trainer": self.options.trainer,
             "checkpoint_every": str(self.options.checkpoint_every),
-            "threads": max(1, core_count() // self.slots()),
-            "gpu": gpu_of_slot(slot, self._gpus, os.environ),
+            "threads": max(1, core_count() // self.slots() // job.nproc),
+            "gpu": self._gpu(slot, job.nproc),
         }
         self._running[job.id] = _Running(job, slot, now(), kernel_oom_kills(), time.monotonic())
         self._pool.start(job.id, "grape_bench.execute.local:work", arguments)
+
+    def _gpu(self, slot: int, processes: int) -> str | None:
+        """The devices of a slot, one per process of its job."""
+        first = slot * self._processes
+        names = [gpu_of_slot(first + index, self._gpus, os.environ) for index in range(processes)]
+        return ",".join(filter(None, names)) or None
 
     def _record(self, ended: _Running, code: int, folder: Path) -> Record:
         """The record that the worker wrote, or one written here for a worker that could not."""

@@ -43,6 +43,7 @@ class Ray:
 
     def __init__(self, options: Options, jobs: Sequence[Job]) -> None:
         self.options = options
+        self._processes = max(job.nproc for job in jobs)  # of a job, at most
         self._tasks: dict[Any, _Task] = {}  # by Ray's reference to its result
 
     def __enter__(self) -> Ray:
@@ -58,7 +59,7 @@ class Ray:
         except ConnectionError as error:
             hint = "ray start --head, or leave ray.address out for a cluster on this machine alone"
             raise UserError(f"no Ray cluster: {error}", where="ray.address", hint=hint) from error
-        self._remote = ray.remote(max_retries=0, **self._needs())(run_command)
+        self._remote = ray.remote(max_retries=0)(run_command)
         return self
 
     def __exit__(
@@ -73,8 +74,8 @@ class Ray:
     def check(self, jobs: Sequence[Job]) -> None:
         """As in Executor; on this machine, which has the cluster's files."""
         if self.slots() == 0:
-            cluster = self.options.cluster
-            what = f"no node has {cluster.cpus} CPUs and {cluster.gpus:g} GPUs for a job, and the memory it asks for"
+            needs = self._needs(self._processes)
+            what = f"no node has {needs['num_cpus']} CPUs and {needs['num_gpus']:g} GPUs for a job, and its memory"
             raise UserError(what, where="--executor ray", hint="ray status shows what there is")
         check_apart(jobs, self.options.trainer)
 
@@ -107,7 +108,8 @@ class Ray:
         for name in (RECORD, STDERR):  # the latter shows that the job has begun
             (place / name).unlink(missing_ok=True)
         command = worker_command(task.job, folder, self.options)
-        self._tasks[self._remote.remote([*command, "--end-with-parent"], time_limit_s(self.options))] = task
+        remote = self._remote.options(**self._needs(task.job.nproc))
+        self._tasks[remote.remote([*command, "--end-with-parent"], time_limit_s(self.options))] = task
 
     def _running(self, folder: Path, display: ReportsEnds) -> list[Job]:
         for task in self._tasks.values():
@@ -144,15 +146,16 @@ class Ray:
                 _, left = self._ray.wait(left, num_returns=len(left), timeout=_GRACE_S)
         self._tasks.clear()
 
-    def _needs(self) -> dict[str, Any]:
-        """What a task asks Ray for."""
+    def _needs(self, processes: int) -> dict[str, Any]:
+        """What a task of so many processes asks Ray for."""
         cluster = self.options.cluster
-        memory = {"memory": int(cluster.memory_gb * 2**30)} if cluster.memory_gb else {}
-        return {"num_cpus": cluster.cpus, "num_gpus": cluster.gpus, "resources": cluster.ray.resources, **memory}
+        needs = {"num_cpus": cluster.cpus * processes, "num_gpus": cluster.gpus * processes}
+        memory = {"memory": int(cluster.memory_gb * processes * 2**30)} if cluster.memory_gb else {}
+        return {**needs, **memory, "resources": cluster.ray.resources}
 
     def _fits(self, resources: dict[str, float]) -> int:
         """How many jobs a node with these resources can have at once."""
-        needs = self._needs()
+        needs = self._needs(self._processes)
         wanted = {"CPU": needs["num_cpus"], "GPU": needs["num_gpus"], "memory": needs.get("memory", 0)}
         wanted |= needs["resources"]
         return min(int(resources.get(name, 0) / amount) for name, amount in wanted.items() if amount)

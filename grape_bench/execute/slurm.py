@@ -52,6 +52,7 @@ class Slurm:
     def __init__(self, options: Options, jobs: Sequence[Job]) -> None:
         self.options = options
         self._most = options.cluster.slurm.array_parallelism or len(jobs)
+        self._processes = max(job.nproc for job in jobs)  # of a job, at most
         self._name = ""
         self._tickets: dict[str, Ticket] = {}  # of the jobs that are not over, by job id
 
@@ -150,9 +151,9 @@ class Slurm:
         return {
             "job_name": self._name,
             "time": math.ceil(limit / 60) if limit else None,  # None: the partition's own
-            "cpus_per_task": cluster.cpus,
-            "gpus_per_node": int(cluster.gpus) or None,
-            "mem": f"{math.ceil(cluster.memory_gb * 1024)}MB" if cluster.memory_gb else None,
+            "cpus_per_task": cluster.cpus * self._processes,
+            "gpus_per_node": int(cluster.gpus) * self._processes or None,
+            "mem": f"{math.ceil(cluster.memory_gb * 1024 * self._processes)}MB" if cluster.memory_gb else None,
             "partition": slurm.partition,
             "account": slurm.account,
             "qos": slurm.qos,

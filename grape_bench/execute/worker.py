@@ -21,6 +21,7 @@ from typing import Any
 
 from grape_bench.errors import UserError
 from grape_bench.execute.executor import CHECKPOINT_EVERY, TRAINER
+from grape_bench.execute.launch import launch
 from grape_bench.execute.manifest import Manifest, read_manifest
 from grape_bench.execute.process_tree import die_with_parent
 from grape_bench.execute.resume import DONE
@@ -42,16 +43,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--checkpoint-every", default=str(CHECKPOINT_EVERY), help="such as 60s, 2epochs, never")
     parser.add_argument("--trainer", default=TRAINER, help="module that runs a job")
     parser.add_argument("--end-with-parent", action="store_true", help="never outlive the process that started this")
+    parser.add_argument("--of-several", action="store_true", help="this is one of the job's processes")
     given = parser.parse_args(arguments)
     if given.end_with_parent:
         die_with_parent()
     manifest = read_manifest(given.manifest)
     job = manifest.job(given.job_id)
     folder = given.manifest.parent / job.name
-    _prepare(folder)
-    _redirect(folder / STDERR)
+    if not given.of_several:
+        _prepare(folder)
+        _redirect(folder / STDERR)
+        if job.nproc > 1:
+            launch(job.nproc, given.threads, sys.argv[1:] if arguments is None else arguments)
     started = now()
     outcome = _outcome(lambda: _train(job, folder, manifest, given))
+    done = outcome["status"] in DONE
+    if given.of_several and not _to_write(done, folder):
+        return 0 if done else 1
     record = make_record(
         job.to_dict(),
         identity=(job.id, job.name),
@@ -61,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     write_record(folder, record)
     (folder / PROGRESS).unlink(missing_ok=True)
-    if record["status"] not in DONE:
+    if not done:
         return 1
     tidy(folder)
     return 0
@@ -73,6 +81,19 @@ def tidy(folder: Path) -> None:
     for pattern in (PROGRESS, f".{PROGRESS}", f".{RECORD}.*"):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
+
+
+def _is_first() -> bool:
+    """Whether this is the first of the job's several processes, as `torchrun` has numbered them."""
+    return os.environ["RANK"] == "0"
+
+
+def _to_write(done: bool, folder: Path) -> bool:
+    """Whether the record is this process's to write, of several.
+
+    It is the first one's; of those that fail, the one's with the cause, not theirs that have lost it.
+    """
+    return _is_first() if done else not (folder / RECORD).exists()
 
 
 def _prepare(folder: Path) -> None:
@@ -104,7 +125,8 @@ def _train(job: Job, folder: Path, manifest: Manifest, given: argparse.Namespace
     stamp["hardware"] = {**stamp["hardware"], "threads": None}
     place = Place(folder, json.dumps(stamp, sort_keys=True))
     checkpoints = Checkpoints(place, Period.parse(given.checkpoint_every))
-    measured: dict[str, Any] = trainer.run(job, _epoch_writer(job, folder), checkpoints)
+    on_epoch = _epoch_writer(job, folder) if not given.of_several or _is_first() else _ignore
+    measured: dict[str, Any] = trainer.run(job, on_epoch, checkpoints)
     return measured
 
 
@@ -131,6 +153,10 @@ def _epoch_writer(job: Job, folder: Path) -> Callable[[dict[str, Any]], None]:
         draft.replace(folder / PROGRESS)
 
     return write
+
+
+def _ignore(row: dict[str, Any]) -> None:
+    """The first process writes it down."""
 
 
 def _outcome(train: Callable[[], dict[str, Any]]) -> dict[str, Any]:

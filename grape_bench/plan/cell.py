@@ -38,6 +38,7 @@ def make_job(suite: Suite, task: Task, rule: str, seed: int, found: Settings = N
         precision=task.precision,
         compile=task.compile,
         deterministic=task.deterministic,
+        nproc=task.nproc,
         **more,
     )
 

@@ -15,7 +15,7 @@ from grape_bench.rules.names import ANCHOR, split_anchor
 # every record of an older version is then run again.
 IDENTITY_VERSION = 1
 # Fields that came later, with the value that older jobs had: it is left out, so that their ids still hold.
-_ADDED: dict[str, Any] = {"compile": False, "deterministic": False, "trials": 1, "trial": None}
+_ADDED: dict[str, Any] = {"compile": False, "deterministic": False, "nproc": 1, "trials": 1, "trial": None}
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Job:
     precision: str = "fp32"
     compile: bool = False  # by torch.compile
     deterministic: bool = False  # of operations that have two ways only the one that repeats itself
+    nproc: int = 1  # processes that train it together, each with its part of every batch
     trials: int = 1  # of the search that found this rule's settings; 1: the suite says them itself
     trial: int | None = None  # the number of a trial of a search; such a job never reads the test split
     profile: bool = field(default=False, compare=False)  # measure step time against BP in this job
@@ -57,10 +58,10 @@ class Job:
     def definition(self) -> str:
         """16 hex digits for what settings are tuned to: the task, its budget, the suite's settings of the rule.
 
-        Of a job without tuned settings; neither its seed nor the rule's source counts.
+        Of a job without tuned settings; its seed, the rule's source and the number of processes, whose joint batch is
+        the same, do not count.
         """
-        content = self._content()
-        del content["seed"], content["rule_source"]
+        content = {key: value for key, value in self._content().items() if key not in ("seed", "rule_source", "nproc")}
         return digest(canonical(content))
 
     def _content(self) -> dict[str, Any]:

@@ -53,7 +53,14 @@ class Task(Part):
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     compile: bool = False
     deterministic: bool = False
+    nproc: Count = 1
     rule: dict[str, Settings] = {}
+
+    @model_validator(mode="after")
+    def _batches_in_equal_parts(self) -> Task:
+        if self.batch_size % self.nproc:
+            raise ValueError(f"batch_size {self.batch_size} cannot be shared out evenly among {self.nproc} processes")
+        return self
 
 
 class Axis(Part):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from grape_bench.data.dataset import Split
 from grape_bench.errors import UserError
 from grape_bench.network.trace import scored_output
+from grape_bench.train import data_parallel
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,10 @@ def logits_of(output: object, classes: int) -> Tensor:
 
 @torch.no_grad()
 def evaluate(model: nn.Module, split: Split, classes: int, batch_size: int) -> Score:
-    """Score `model` in evaluation mode on all of `split`; its mode is put back."""
+    """Score `model` in evaluation mode on all of `split`, shared out among the processes; its mode is put back."""
     training = model.training
     model.eval()
+    data_parallel.share_statistics(model)
     loss: Tensor | float = 0.0  # summed where it is computed, so that no batch waits for the one before
     correct: Tensor | float = 0.0
     for inputs, labels in split.batches(batch_size):
@@ -42,4 +44,5 @@ def evaluate(model: nn.Module, split: Split, classes: int, batch_size: int) -> S
         loss = loss + F.cross_entropy(logits, labels, reduction="sum").double()
         correct = correct + (logits.argmax(1) == labels).sum()
     model.train(training)
-    return Score(float(loss) / len(split), 100 * float(correct) / len(split))
+    sums = data_parallel.total([float(loss), float(correct)], next(model.parameters()).device)
+    return Score(sums[0] / len(split), 100 * sums[1] / len(split))

@@ -13,6 +13,7 @@ from grape_bench.errors import UserError
 from grape_bench.network.network import Network
 from grape_bench.plan.job import Job
 from grape_bench.streams import STREAMS, stream_seed
+from grape_bench.train import data_parallel
 from grape_bench.train.checkpoint import Checkpoints
 from grape_bench.train.compile import CompileTime
 from grape_bench.train.evaluate import logits_of
@@ -22,16 +23,23 @@ from grape_bench.train.observer import Observer
 from grape_bench.train.precision import set_arithmetic
 from grape_bench.train.profile import step_ratio
 from grape_bench.train.random_state import seed_everything
-from grape_bench.train.setup import EXAMPLE, build_model, load_data, make_trainer, pick_device
+from grape_bench.train.setup import EXAMPLE, build_model, load_data, make_trainer, pick_device, process_seed
 from grape_bench.train.spent import Spent
 
 
 def run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | None = None) -> dict[str, Any]:
     """Train and test `job` in this process, from its last checkpoint on; the measured part of its record.
 
+    Where the job has several processes this is one of them, and waits for the others.
+
     `on_epoch` gets a row of curve.csv after each epoch, those before the checkpoint included. A loss that is not finite
     is a result (status "diverged"); user errors and crashes are raised.
     """
+    with data_parallel.joined(job.nproc):
+        return _run(job, on_epoch, checkpoints)
+
+
+def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | None) -> dict[str, Any]:
     spent = Spent()
     set_arithmetic(job.precision, deterministic=job.deterministic)
     device = pick_device()
@@ -42,7 +50,7 @@ def run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | No
     compiling = CompileTime()
     trainer.observers += [memory, spent, *([compiling] if job.compile else []), _Curve(on_epoch)]
     trainer.observers += [checkpoints] if checkpoints else []
-    seed_everything(stream_seed(job.seed, "dropout"))
+    seed_everything(process_seed(job, "dropout"))
     if checkpoints:
         checkpoints.resume(trainer)
     reason = ""
@@ -55,7 +63,7 @@ def run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | No
     checkpoint_s = checkpoints.seconds if checkpoints else 0.0
     evaluate_s = spent.total() - spent.setup - compiling.seconds - trainer.clock.seconds - checkpoint_s
     started = spent.total()
-    profile = step_ratio(job, data) if job.profile and not reason else None
+    profile = step_ratio(job, data) if job.profile and job.nproc == 1 and not reason else None
     return {
         "status": "diverged" if reason else "finished",
         "reason": reason,

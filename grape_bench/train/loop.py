@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from grape_bench.data.dataset import DataSet, Split
 from grape_bench.network.network import Network
+from grape_bench.train import data_parallel
 from grape_bench.train.clock import Clock
 from grape_bench.train.evaluate import Score, evaluate, logits_of
 from grape_bench.train.observer import Observer
@@ -85,6 +86,7 @@ class Trainer:
         with self.precision.forward():
             loss = self.loss_of(self.network.model(inputs), labels)
         self.precision.backward(loss)
+        data_parallel.average_gradients(self.network.model.parameters())
         self.precision.step(self.optimizer)
         self.schedule.step()
         return loss.detach()
@@ -145,7 +147,7 @@ class Trainer:
                 observer.step_begins(self, inputs, labels)
             self.losses.append(self.step(inputs, labels))
             self.position.steps += 1
-            self.position.samples += len(labels)
+            self.position.samples += len(labels) * data_parallel.size()
             for observer in self.observers:
                 observer.step_done(self)
 
@@ -170,7 +172,7 @@ class Trainer:
 
 
 def _finite_mean(losses: list[Tensor], epoch: int) -> float:
-    values = torch.stack(losses).double()
+    values = data_parallel.mean(torch.stack(losses).double())
     bad = (~values.isfinite()).nonzero()
     if len(bad):
         step = int(bad[0])

@@ -12,10 +12,12 @@ from torch import nn
 from grape_bench import data as data_sources
 from grape_bench import models
 from grape_bench.data.dataset import DataSet
+from grape_bench.errors import UserError
 from grape_bench.network.attach import attach
 from grape_bench.plan.job import Job
 from grape_bench.rules.make import make_rule
 from grape_bench.streams import stream_seed
+from grape_bench.train import data_parallel
 from grape_bench.train.clock import Clock
 from grape_bench.train.loop import Trainer
 from grape_bench.train.optimize import make_optimizer, make_schedule
@@ -26,13 +28,14 @@ EXAMPLE = 4  # samples of the forward that finds the blocks
 
 
 def pick_device() -> torch.device:
-    """The first visible GPU, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """This process's GPU (the first visible one, where it trains alone), else the CPU."""
+    return data_parallel.local_device()
 
 
 def load_data(job: Job, device: torch.device) -> DataSet:
-    """The job's data set on `device`; the last one is kept, as checks of one task come in a row."""
-    return _load(job.dataset, json.dumps(job.dataset_args, sort_keys=True), str(device))
+    """This process's part of the job's data set on `device`; the last set is kept, as a task's checks come in a row."""
+    data = _load(job.dataset, json.dumps(job.dataset_args, sort_keys=True), str(device))
+    return data.part(data_parallel.rank(), data_parallel.size())
 
 
 @lru_cache(maxsize=1)
@@ -46,11 +49,19 @@ def build_model(job: Job, data: DataSet, device: torch.device) -> nn.Module:
     return models.build(job.model, shape=data.shape, classes=data.classes, args=job.model_args).to(device)
 
 
+def process_seed(job: Job, stream: str) -> int:
+    """The seed of a stream that is to differ between the processes of one training."""
+    return stream_seed(job.seed, stream) + data_parallel.rank()
+
+
 def make_trainer(job: Job, model: nn.Module, data: DataSet, rule: str, settings: dict[str, Any]) -> Trainer:
     """`model` with `rule` attached, its arithmetic, its optimizer and its streams."""
     example, _ = next(iter(data.validation.batches(EXAMPLE)))
     precision = Precision(job.precision, example.device)
     network = attach(model, make_rule(rule, **settings), example, seed=job.seed)
+    _check_batches(job, data)
+    for place in {"cpu", str(network.device)}:  # other directions in each process: their mean tells more
+        network.generator("perturbation", place).manual_seed(process_seed(job, "perturbation"))
     if job.compile:
         model.compile()
     optimizer = make_optimizer(model.parameters(), job.optimizer)
@@ -58,3 +69,11 @@ def make_trainer(job: Job, model: nn.Module, data: DataSet, rule: str, settings:
     order = torch.Generator().manual_seed(stream_seed(job.seed, "order"))
     schedule = make_schedule(optimizer, job.schedule, steps)
     return Trainer(network, data, optimizer, schedule, job.batch_size, order, Clock(network.device), precision)
+
+
+def _check_batches(job: Job, data: DataSet) -> None:
+    """Every process must have equally much of a batch: the mean of their gradients is then the joint batch's."""
+    joint = min(job.batch_size, len(data.train))
+    if joint % job.nproc:
+        what = f"batches of {joint} samples cannot be shared out evenly among {job.nproc} processes"
+        raise UserError(what, where=f"task {job.task!r}", hint=f"--set {job.task}.batch_size={job.nproc * 16}")

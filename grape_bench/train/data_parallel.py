@@ -1,0 +1,91 @@
+"""One training in several processes, each with its part of every batch.
+
+Averaged by hand, not by DistributedDataParallel: rules leave some gradients out, and not always the same ones, which
+that takes for an error. Without a group of processes everything here does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def rank() -> int:
+    """The number of this process, from 0; the first one writes the record."""
+    return dist.get_rank() if _joined() else 0
+
+
+def size() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if _joined() else 1
+
+
+def local_device() -> torch.device:
+    """This process's GPU, else the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ["LOCAL_RANK"]) if _joined() else torch.cuda.current_device())
+
+
+@contextmanager
+def joined(processes: int) -> Iterator[None]:
+    """Meet the others that `torchrun` has started, until the end of the block; nothing for one process."""
+    if processes == 1:
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """The mean of every gradient over the processes, in a message per type of number."""
+    if not _joined():
+        return
+    kinds: dict[torch.dtype, list[Tensor]] = {}
+    for parameter in parameters:
+        if parameter.grad is not None:
+            kinds.setdefault(parameter.grad.dtype, []).append(parameter.grad)
+    for gradients in kinds.values():
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(flat)
+        flat /= size()
+        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+
+def mean(values: Tensor) -> Tensor:
+    """The mean of `values` over the processes."""
+    if _joined():
+        dist.all_reduce(values)
+        values /= size()
+    return values
+
+
+def total(values: list[float], device: torch.device) -> list[float]:
+    """The sums of `values` over the processes."""
+    if not _joined():
+        return values
+    sums = torch.tensor(values, dtype=torch.float64, device=device)
+    dist.all_reduce(sums)
+    return sums.tolist()
+
+
+def share_statistics(model: nn.Module) -> None:
+    """Give every process the first one's buffers: each has gathered BatchNorm's statistics from its own samples."""
+    if _joined():
+        for buffer in model.buffers():
+            dist.broadcast(buffer, 0)
+
+
+def _joined() -> bool:
+    return dist.is_available() and dist.is_initialized()

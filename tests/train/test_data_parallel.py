@@ -1,0 +1,89 @@
+"""Two processes on parts of each batch against one process on the whole of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+
+from grape_bench.errors import UserError
+from grape_bench.execute.manifest import Manifest
+from grape_bench.plan.job import Job
+from grape_bench.train import data_parallel
+from grape_bench.train import job as training
+from grape_bench.train.setup import build_model, load_data, make_trainer, pick_device
+from tests.track.mlflow_server import free_port
+from tests.train.jobs import job
+
+RULES = (
+    "bp",
+    "fa",
+    "dfa",
+    "dfa+anchor",
+    "head-only",
+)  # their feedback is fixed: the gradients are those of one process
+
+
+def spec(rule: str, **changes: Any) -> Job:
+    augmented = {"augment": "flip-crop"}
+    return job(rule, optimizer={"name": "sgd", "lr": 0.1, "momentum": 0.9}, dataset_args=augmented, **changes)
+
+
+def trained(this: Job) -> dict[str, Any]:
+    data = load_data(this, pick_device())
+    trainer = make_trainer(this, build_model(this, data, pick_device()), data, this.rule, this.rule_settings)
+    trainer.train(this.epochs)
+    rows = [{key: value for key, value in row.items() if key != "seconds"} for row in trainer.rows]
+    return {"weights": trainer.network.model.state_dict(), "rows": rows}
+
+
+def _process(rank: int, port: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": 2, "RANK": rank, "LOCAL_RANK": rank}
+    os.environ.update({name: str(value) for name, value in place.items()}, GLOO_SOCKET_IFNAME="lo")
+    with data_parallel.joined(2):
+        found = {rule: trained(spec(rule, nproc=2)) for rule in (*RULES, "grape")}
+    torch.save(found, f"{folder}/{rank}.pt")
+
+
+def test_two_processes_train_like_one_on_the_joint_batch(tmp_path: Path) -> None:
+    mp.spawn(_process, (free_port(), str(tmp_path)), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    for rule in (*RULES, "grape"):
+        assert first[rule]["rows"] == second[rule]["rows"]
+        for name, weight in first[rule]["weights"].items():
+            assert torch.equal(weight, second[rule]["weights"][name]), (rule, name)
+    for rule in RULES:
+        alone = trained(spec(rule))
+        for name, weight in alone["weights"].items():
+            torch.testing.assert_close(first[rule]["weights"][name], weight, rtol=1e-3, atol=1e-5, msg=f"{rule} {name}")
+        for row, expected in zip(first[rule]["rows"], alone["rows"], strict=True):
+            assert row == pytest.approx(expected, rel=1e-4), rule
+    assert first["grape"]["rows"][-1]["train_loss"] < first["grape"]["rows"][0]["train_loss"]
+
+
+def test_a_worker_becomes_several_and_leaves_one_record(tmp_path: Path) -> None:
+    pair = replace(spec("dfa"), nproc=2, profile=True)
+    Manifest("test", "1", {"commit": "unknown", "dirty": None}, [pair]).write(tmp_path)
+    command = [sys.executable, "-m", "grape_bench.execute.worker", str(tmp_path / "manifest.json"), pair.id]
+    subprocess.run([*command, "--threads=1"], check=True)
+    record = json.loads((tmp_path / pair.name / "record.json").read_text())
+    alone = training.run(spec("dfa"), lambda row: None)
+    assert (record["status"], record["job"]["nproc"], record["profile"]) == ("finished", 2, None)
+    assert record["result"] == pytest.approx(alone["result"], rel=1e-4)
+    assert record["time"]["samples"] == alone["time"]["samples"]
+    assert [row["epoch"] for row in csv.DictReader((tmp_path / pair.name / "curve.csv").open())] == ["1", "2"]
+
+
+def test_batches_that_cannot_be_shared_out_evenly_are_refused() -> None:
+    with pytest.raises(UserError, match="batches of 64 samples cannot be shared out evenly among 3 processes"):
+        trained(spec("bp", nproc=3))
