@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from grape_bench.execute import slurm_queue
 from grape_bench.execute.sweep import Request, run_sweep
 from grape_bench.plan.cluster import Cluster
 from grape_bench.plan.job import Job
-from grape_bench.track.record import read_records
+from grape_bench.track.record import Record, read_records
 from tests.execute.slurm_cluster import ABSENT, slurm
 from tests.execute.sweeps import Watch, request
 from tests.execute.test_sweep import gone
@@ -32,13 +33,9 @@ pytestmark = [
 
 @pytest.fixture(scope="module", autouse=True)
 def _slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with slurm(tmp_path_factory.mktemp("slurm")):
+    with slurm(tmp_path_factory.mktemp("slurm")), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
         yield
-
-
-@pytest.fixture(autouse=True)
-def _path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
 
 
 def on_slurm(folder: Path, acts: list[dict[str, object]], **cluster: object) -> Request:
@@ -62,37 +59,26 @@ class Cancelling(Watch):
             slurm_queue.cancel([ticket["id"]])
 
 
-def test_every_way_to_end_is_a_typed_record_and_costs_that_job_alone(tmp_path: Path) -> None:
-    late = {"act": "hang", "pids": str(tmp_path / "late")}
-    cancelled = {"act": "hang", "pids": str(tmp_path / "cancelled"), "cancel": True}
+@dataclasses.dataclass
+class Ends:
+    """A sweep that goes on beside the tests: its time limit is Slurm's shortest, a minute."""
+
+    asked: Request
+    watch: Cancelling
+    late: Path  # the process ids of the job that exceeds its limit
+    records: Future[list[Record]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ends(_slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ends]:
+    folder = tmp_path_factory.mktemp("ends")
+    late = {"act": "hang", "pids": str(folder / "late")}
+    cancelled = {"act": "hang", "pids": str(folder / "cancelled"), "cancel": True}
     acts = [late, cancelled, {"act": "vanish"}, {"act": "segfault"}, {"act": "oom"}, {"act": "finish"}]
-    asked = on_slurm(tmp_path, acts, minutes=1, slurm={"partition": "small", "array_parallelism": 3})
+    asked = on_slurm(folder, acts, minutes=1, slurm={"partition": "small", "array_parallelism": 3})
     watch = Cancelling(asked.folder)
-    records = run_sweep(asked, watch, None)
-
-    names = ["late", "cancelled", "vanish", "segfault", "oom", "finish"]
-    found = dict(zip(names, records, strict=True))
-    assert {name: (record["status"], record["reason"]) for name, record in found.items()} == {
-        "late": ("timeout", "Slurm: TIMEOUT"),
-        "cancelled": ("crashed", "Slurm: CANCELLED"),
-        "vanish": ("crashed", "Slurm: FAILED, exit code 137 (128 + SIGKILL)"),
-        "segfault": ("crashed", "Slurm: FAILED, exit code 139 (128 + SIGSEGV)"),
-        "oom": ("oom", "MemoryError: no room"),
-        "finish": ("finished", ""),
-    }
-    assert sorted(watch.names) == sorted(job.name for job in asked.plan.jobs)
-    assert read_records(asked.folder) == records
-    about = found["vanish"]["environment"]["slurm"]
-    assert about["state"] == "FAILED" and "_" in about["job"]
-    assert all(Path(about[name]).is_file() for name in ("stdout", "stderr"))
-    assert all(gone(int(pid)) for pid in (tmp_path / "late").read_text().split())
-
-    watch = Watch()
-    later = dataclasses.replace(asked, options=dataclasses.replace(asked.options, cluster=Cluster()))
-    acts_again = [job for job in later.plan.jobs if job.model_args["act"] in ("vanish", "finish")]
-    later = dataclasses.replace(later, plan=dataclasses.replace(later.plan, jobs=acts_again))
-    run_sweep(later, watch, None)
-    assert [job.model_args["act"] for job in watch.pending] == ["vanish"], "the same command runs what failed"
+    with ThreadPoolExecutor() as pool:
+        yield Ends(asked, watch, folder / "late", pool.submit(run_sweep, asked, watch, None))
 
 
 SWEEP = """\
@@ -149,3 +135,28 @@ def test_jobs_outlive_a_killed_scheduler_and_are_not_run_twice_and_an_interrupt_
     assert all(gone(pid) for pid in pids)
     assert (tmp_path / "pids").read_text().split() == [str(pid) for pid in pids], "the second run adopted it"
     assert {record["status"] for record in read_records(runs)} == {"finished"}
+
+
+def test_every_way_to_end_is_a_typed_record_and_costs_that_job_alone(ends: Ends) -> None:
+    names = ["late", "cancelled", "vanish", "segfault", "oom", "finish"]
+    records = ends.records.result()
+    found = dict(zip(names, records, strict=True))
+    assert {name: (record["status"], record["reason"]) for name, record in found.items()} == {
+        "late": ("timeout", "Slurm: TIMEOUT"),
+        "cancelled": ("crashed", "Slurm: CANCELLED"),
+        "vanish": ("crashed", "Slurm: FAILED, exit code 137 (128 + SIGKILL)"),
+        "segfault": ("crashed", "Slurm: FAILED, exit code 139 (128 + SIGSEGV)"),
+        "oom": ("oom", "MemoryError: no room"),
+        "finish": ("finished", ""),
+    }
+    assert sorted(ends.watch.names) == sorted(job.name for job in ends.asked.plan.jobs)
+    assert read_records(ends.asked.folder) == records
+    about = found["vanish"]["environment"]["slurm"]
+    assert about["state"] == "FAILED" and "_" in about["job"]
+    assert all(Path(about[name]).is_file() for name in ("stdout", "stderr"))
+    assert all(gone(int(pid)) for pid in ends.late.read_text().split())
+
+    again = [job for job in ends.asked.plan.jobs if job.model_args["act"] in ("vanish", "finish")]
+    watch = Watch()
+    run_sweep(dataclasses.replace(ends.asked, plan=dataclasses.replace(ends.asked.plan, jobs=again)), watch, None)
+    assert [job.model_args["act"] for job in watch.pending] == ["vanish"], "the same command runs what failed"
