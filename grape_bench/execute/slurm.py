@@ -5,12 +5,15 @@ Slurm keeps the jobs when this process dies: the next run finds them by their na
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,7 +22,6 @@ from grape_bench.errors import UserError
 from grape_bench.execute import slurm_queue
 from grape_bench.execute.command import time_limit_s, worker_command
 from grape_bench.execute.executor import Options, ReportsEnds
-from grape_bench.execute.manifest import read_manifest
 from grape_bench.execute.outcome import write_outcome
 from grape_bench.execute.preflight import check_apart
 from grape_bench.execute.progress import read_progress
@@ -27,11 +29,12 @@ from grape_bench.execute.resume import own_record
 from grape_bench.execute.slurm_queue import VANISHED, State
 from grape_bench.plan.job import Job
 from grape_bench.track.files import write_json
-from grape_bench.track.record import MANIFEST, RECORD, Record, now
+from grape_bench.track.record import RECORD, Record, now
 
 FOLDER, TICKET = "slurm", "slurm.json"
 _ARRAY = 1000  # tasks; Slurm's own default limit is 1001
 _PATIENCE_S = 900.0  # with a Slurm that does not answer
+_GRACE_S = 60.0  # for jobs that were cancelled
 _SHARED_FILES_S = 20.0  # until a node's record is seen here
 
 
@@ -90,7 +93,8 @@ class Slurm:
 
     def run(self, jobs: Sequence[Job], folder: Path, display: ReportsEnds) -> None:
         """As in Executor."""
-        self._name = f"grape-bench-{read_manifest(folder / MANIFEST).sweep[:12]}"
+        # By the folder: there they are found again, also by a run that begins everything anew.
+        self._name = f"grape-bench-{sha256(str(folder.absolute()).encode()).hexdigest()[:12]}"
         waiting = {job.id: job for job in jobs}
         self._adopt(waiting, folder)
         self._submit([job for job in jobs if job.id not in self._tickets], folder)
@@ -118,7 +122,7 @@ class Slurm:
                 ticket = Ticket(**json.loads(path.read_text(encoding="utf-8")))
                 if ticket.id in alive:
                     self._tickets[job.id] = ticket
-        slurm_queue.cancel(alive - {ticket.id for ticket in self._tickets.values()})
+        self._cancel(alive - {ticket.id for ticket in self._tickets.values()})
 
     def _submit(self, jobs: Sequence[Job], folder: Path) -> None:
         previous = None
@@ -127,15 +131,26 @@ class Slurm:
             for job in part:
                 (folder / job.name).mkdir(exist_ok=True)
                 (folder / job.name / RECORD).unlink(missing_ok=True)
-            executor = self._executor(folder, previous)
-            with executor.batch():
-                # The process becomes the worker: Slurm's word on how it ended is then about the worker itself.
-                handles = [executor.submit(os.execv, *_program(self.options, job, folder)) for job in part]
+            handles = self._array(part, folder, previous)
             for job, handle in zip(part, handles, strict=True):
                 ticket = Ticket(handle.job_id, str(handle.paths.stdout), str(handle.paths.stderr), now())
                 self._tickets[job.id] = ticket
                 write_json(folder / job.name / TICKET, asdict(ticket))
             previous = handles[0].job_id.partition("_")[0]
+
+    def _array(self, jobs: Sequence[Job], folder: Path, previous: str | None) -> list[Any]:
+        """submitit's handles of `jobs`, submitted together; raises UserError where sbatch refuses."""
+        import submitit
+
+        executor = self._executor(folder, previous)
+        try:
+            with redirect_stderr(io.StringIO()), executor.batch():
+                # The process becomes the worker: Slurm's word on how it ended is then about the worker itself.
+                return [executor.submit(os.execv, *_program(self.options, job, folder)) for job in jobs]
+        except submitit.core.utils.FailedJobError as error:
+            lines = str(error).strip().splitlines() or ["no reason was given"]
+            hint = "--cluster FILE, with a partition and an account that you may use"
+            raise UserError(lines[-1].removeprefix("sbatch: error: "), where="sbatch", hint=hint) from error
 
     def _executor(self, folder: Path, previous: str | None) -> Any:
         """submitit's; an array begins when the `previous` one has ended, so that a limit on jobs at once holds."""
@@ -194,18 +209,19 @@ class Slurm:
 
     def _end_all(self) -> None:
         """After an interruption: no job goes on, nor waits in the queue, when the command has ended."""
-        wanted = {ticket.id for ticket in self._tickets.values()}
-        slurm_queue.cancel(wanted)
-        give_up = time.monotonic() + 60
-        while time.monotonic() < give_up and not _over(wanted, slurm_queue.states(self._name)):
-            time.sleep(0.5)
+        self._cancel({ticket.id for ticket in self._tickets.values()})
         self._tickets.clear()
+
+    def _cancel(self, jobs: set[str]) -> None:
+        """End these jobs, and wait until they are gone."""
+        slurm_queue.cancel(jobs)
+        give_up = time.monotonic() + _GRACE_S
+        while jobs and time.monotonic() < give_up:
+            known = slurm_queue.states(self._name)
+            jobs = {job for job in jobs if not known.get(job, VANISHED).over}
+            time.sleep(0.5)
 
 
 def _program(options: Options, job: Job, folder: Path) -> tuple[str, list[str]]:
     command = worker_command(job, folder, options)
     return command[0], command
-
-
-def _over(wanted: Iterable[str], known: dict[str, State]) -> bool:
-    return all(known.get(key, VANISHED).over for key in wanted)

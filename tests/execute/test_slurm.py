@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from grape_bench.errors import UserError
 from grape_bench.execute import slurm_queue
 from grape_bench.execute.sweep import Request, run_sweep
 from grape_bench.plan.cluster import Cluster
@@ -79,6 +80,11 @@ def ends(_slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[End
     watch = Cancelling(asked.folder)
     with ThreadPoolExecutor() as pool:
         yield Ends(asked, watch, folder / "late", pool.submit(run_sweep, asked, watch, None))
+
+
+def test_what_sbatch_refuses_is_the_users_to_mend(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"sbatch: .*Invalid partition"):
+        run_sweep(on_slurm(tmp_path, [{"act": "finish"}], slurm={"partition": "large"}), Watch(), None)
 
 
 SWEEP = """\
