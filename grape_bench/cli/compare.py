@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from grape_bench.cli.choices import comparing
+from grape_bench.cli.choices import choices_of, comparing
 from grape_bench.cli.sweep import executing, mirror_of, request_of, sweep
 from grape_bench.errors import UserError
 
@@ -81,14 +81,13 @@ def _side(reference: str, tracking_uri: str) -> Side:
 def _on_suite(suite: str, rules: tuple[str, ...], against: tuple[str, ...], given: dict[str, Any]) -> list[Comparison]:
     """The rules compared on the suite, after what is missing was run."""
     from grape_bench.cli.failures import failures
-    from grape_bench.plan.choices import Choices
     from grape_bench.plan.expand import make_plan
     from grape_bench.score.pairing import compare_rules
 
     if not against:
         raise UserError("no rule to compare with", where="compare --suite", hint="--against dfa")
     wanted = tuple(dict.fromkeys((*rules, *against, *REFERENCES)))
-    plan = make_plan(suite, Choices(wanted, wanted, given["seeds"], given["settings"], given["untuned"]))
+    plan = make_plan(suite, choices_of({**given, "rules": wanted, "only": wanted}))
     if plan.track.note:
         click.echo(plan.track.note)
     records = _records(plan, given)

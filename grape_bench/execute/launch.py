@@ -14,7 +14,7 @@ import grape_bench
 def launch(processes: int, threads: int, arguments: Sequence[str]) -> NoReturn:
     """Become `torchrun`, which starts the worker with `arguments` so many times on this machine.
 
-    All of them print where this process does, and none outlives it.
+    None of them outlives it.
     """
     here = "127.0.0.1"
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--local-addr={here}"]

@@ -14,8 +14,7 @@ from typing import Any
 from grape_bench.errors import UserError
 from grape_bench.execute.executor import Options, ReportsEnds
 from grape_bench.execute.gpus import gpu_of_slot
-from grape_bench.execute.memory_size import in_units
-from grape_bench.execute.outcome import crashed, kernel_oom_kills, late, write_outcome
+from grape_bench.execute.outcome import crashed, kernel_oom_kills, late, too_large, write_outcome
 from grape_bench.execute.pool import Pool
 from grape_bench.execute.preflight import preflight
 from grape_bench.execute.preload import preload
@@ -144,7 +143,7 @@ class Local:
             return late(seconds)
         process = self._pool.process(key)
         if memory and process and (held := held_bytes(process, memory)) > memory:
-            return {"status": "oom", "reason": f"held {in_units(held)}, more than the limit of {in_units(memory)}"}
+            return too_large(held, memory)
         return None
 
 

@@ -48,5 +48,9 @@ def read_manifest(path: Path) -> Manifest:
         content = json.loads(path.read_text(encoding="utf-8"))
         jobs = [Job.from_dict(entry["job"]) for entry in content["jobs"]]
         return Manifest(content["suite"], content["version"], content["git"], jobs, content["sweep"])
+    except FileNotFoundError as error:
+        raise UserError(
+            "no runs here: there is no such file", where=str(path), hint="a folder such as runs/SUITE"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"not a manifest: {error}", where=str(path)) from error

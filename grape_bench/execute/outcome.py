@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from grape_bench.execute.memory_size import in_units
 from grape_bench.plan.job import Job
 from grape_bench.track.environment import core_count, environment, git_state
 from grape_bench.track.record import Record, make_record, write_record
@@ -34,6 +35,11 @@ def write_outcome(
 def late(seconds: float) -> dict[str, str]:
     """The outcome of a job that was ended for having run that long."""
     return {"status": "timeout", "reason": f"still running after {seconds:g} s"}
+
+
+def too_large(held: int, limit: int) -> dict[str, str]:
+    """The outcome of a job that was ended for holding so many bytes."""
+    return {"status": "oom", "reason": f"held {in_units(held)}, more than the limit of {in_units(limit)}"}
 
 
 def crashed(code: int, oom_kills: int | None = None) -> dict[str, str]:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
-import signal
-import subprocess
-import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from grape_bench.errors import UserError
-from grape_bench.execute.command import time_limit_s, worker_command
+from grape_bench.execute.command import run_command, time_limit_s, worker_command
 from grape_bench.execute.executor import Options, ReportsEnds
-from grape_bench.execute.outcome import crashed, late, write_outcome
+from grape_bench.execute.outcome import crashed, write_outcome
 from grape_bench.execute.preflight import check_apart
 from grape_bench.execute.progress import read_progress
 from grape_bench.execute.resume import own_record
@@ -109,7 +104,8 @@ class Ray:
             (place / name).unlink(missing_ok=True)
         command = worker_command(task.job, folder, self.options)
         remote = self._remote.options(**self._needs(task.job.nproc))
-        self._tasks[remote.remote([*command, "--end-with-parent"], time_limit_s(self.options))] = task
+        limits = time_limit_s(self.options), self.options.memory_limit
+        self._tasks[remote.remote([*command, "--end-with-parent"], *limits)] = task
 
     def _running(self, folder: Path, display: ReportsEnds) -> list[Job]:
         for task in self._tasks.values():
@@ -122,7 +118,7 @@ class Ray:
         """The record of a task that is over; None where it has to begin again on another node."""
         errors = self._ray.exceptions
         try:
-            code, timed_out = self._ray.get(reference)
+            code, stopped = self._ray.get(reference)
         except errors.OutOfMemoryError as error:
             outcome = {"status": "oom", "reason": f"Ray: {_first_line(error)}"}
         except errors.RayError as error:
@@ -132,8 +128,7 @@ class Ray:
                 return None
             outcome = {"status": "crashed", "reason": f"Ray: {_first_line(error)}"}
         else:
-            limit = time_limit_s(self.options) if timed_out else None
-            outcome = late(limit) if limit else crashed(code)
+            outcome = stopped or crashed(code)
         return own_record(task.job, folder) or write_outcome(task.job, folder, outcome, started=task.since)
 
     def _end_all(self) -> None:
@@ -159,24 +154,6 @@ class Ray:
         wanted = {"CPU": needs["num_cpus"], "GPU": needs["num_gpus"], "memory": needs.get("memory", 0)}
         wanted |= needs["resources"]
         return min(int(resources.get(name, 0) / amount) for name, amount in wanted.items() if amount)
-
-
-def run_command(command: list[str], limit_s: float | None) -> tuple[int, bool]:
-    """On a node: the exit code of `command` (minus a signal's number), and whether it was ended for being late.
-
-    Nothing that it has started is left behind, however this ends.
-    """
-    process = subprocess.Popen(command, start_new_session=True)
-    end = time.monotonic() + (math.inf if limit_s is None else limit_s)
-    try:
-        while time.monotonic() < end:
-            with suppress(subprocess.TimeoutExpired):
-                return process.wait(_TICK_S), False  # not for ever: Ray's cancelling does not wake a system call
-        return -signal.SIGKILL, True
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def _first_line(error: Exception) -> str:

@@ -168,7 +168,7 @@ class Slurm:
             "time": math.ceil(limit / 60) if limit else None,  # None: the partition's own
             "cpus_per_task": cluster.cpus * self._processes,
             "gpus_per_node": int(cluster.gpus) * self._processes or None,
-            "mem": f"{math.ceil(cluster.memory_gb * 1024 * self._processes)}MB" if cluster.memory_gb else None,
+            "mem": self._memory(),
             "partition": slurm.partition,
             "account": slurm.account,
             "qos": slurm.qos,
@@ -180,6 +180,14 @@ class Slurm:
             "use_srun": False,
             "wckey": None,
         }
+
+    def _memory(self) -> str | None:
+        """Of a job with all its processes: as the command line says, else as the cluster's settings do."""
+        cluster = self.options.cluster
+        if self.options.memory_limit is None and cluster.memory_gb is None:
+            return None
+        wanted = self.options.memory_limit or (cluster.memory_gb or 0) * 2**30 * self._processes
+        return f"{math.ceil(wanted / 2**20)}MB"
 
     def _states(self) -> dict[str, State]:
         """What Slurm says; a controller that restarts is waited for."""

@@ -31,7 +31,7 @@ from grape_bench.track.record import CURVE, RECORD, STDERR, make_record, now, wr
 from grape_bench.train.period import Period
 from grape_bench.train.place import Place
 
-PROGRESS = "progress.json"
+PROGRESS, LAUNCH = "progress.json", "torchrun.txt"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,11 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     manifest = read_manifest(given.manifest)
     job = manifest.job(given.job_id)
     folder = given.manifest.parent / job.name
-    if not given.of_several:
+    if given.of_several:
+        _redirect(folder / STDERR, os.O_APPEND)
+    else:
         _prepare(folder)
-        _redirect(folder / STDERR)
-        if job.nproc > 1:
-            launch(job.nproc, given.threads, sys.argv[1:] if arguments is None else arguments)
+        _redirect(folder / STDERR, os.O_TRUNC)
+    if job.nproc > 1 and not given.of_several:
+        _redirect(folder / LAUNCH, os.O_TRUNC)  # its own words would stand in the way of the job's
+        launch(job.nproc, given.threads, sys.argv[1:] if arguments is None else arguments)
     started = now()
     outcome = _outcome(lambda: _train(job, folder, manifest, given))
     done = outcome["status"] in DONE
@@ -103,11 +106,11 @@ def _prepare(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _redirect(path: Path) -> None:
+def _redirect(path: Path, how: int) -> None:
     """Send everything that this process and its libraries print, from C too, to `path`."""
     sys.stdout.flush()
     sys.stderr.flush()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)

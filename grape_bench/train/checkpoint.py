@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from grape_bench.train import data_parallel
 from grape_bench.train.observer import Observer
 from grape_bench.train.period import Period
 from grape_bench.train.place import Place
@@ -20,7 +21,8 @@ class Checkpoints(Observer):
     """Writes the trainer's state every `period`; the last of its observers, so that theirs is up to date.
 
     Where the period is one of time, the next one is put off until writing has cost at most `most_share` of the time.
-    A disk that refuses costs the checkpoint, not the training.
+    A disk that refuses costs the checkpoint, not the training. Of several processes, which agree on the end of an
+    epoch, the first one writes: what all have, and what each has of its own.
     """
 
     def __init__(self, place: Place, period: Period, most_share: float = MOST_SHARE) -> None:
@@ -32,7 +34,7 @@ class Checkpoints(Observer):
         """Put `trainer` where the last checkpoint was; whether there was one."""
         state = self.place.read()
         if state is not None:
-            trainer.load_state_dict(state)
+            trainer.load_state_dict(_with_own(state, state["own"][data_parallel.rank()]))
         return state is not None
 
     def training_begins(self, trainer: Trainer) -> None:
@@ -42,13 +44,14 @@ class Checkpoints(Observer):
 
     def step_done(self, trainer: Trainer) -> None:
         """A checkpoint where it is time for one."""
-        if time.perf_counter() >= self._next:
+        if data_parallel.size() == 1 and time.perf_counter() >= self._next:
             self._write(trainer)
 
     def epoch_ends(self, trainer: Trainer) -> None:
         """A checkpoint where it is time for one."""
         epochs = self.period.epochs
-        if (epochs and trainer.position.epochs % epochs == 0) or time.perf_counter() >= self._next:
+        due = bool(epochs and trainer.position.epochs % epochs == 0) or time.perf_counter() >= self._next
+        if data_parallel.agreed(due):
             self._write(trainer)
 
     def state(self) -> dict[str, Any]:
@@ -62,11 +65,24 @@ class Checkpoints(Observer):
     def _write(self, trainer: Trainer) -> None:
         with trainer.clock.paused():
             start = time.perf_counter()
+            state = trainer.state_dict()
+            state["own"] = data_parallel.gathered(_own(state))
             try:
-                self.place.write(trainer.state_dict(), trainer.total_steps)
+                if data_parallel.rank() == 0:
+                    self.place.write(state, trainer.total_steps)
             except OSError as error:
                 print(f"no checkpoint could be written: {error}", file=sys.stderr)
             cost = time.perf_counter() - start
             self.seconds += cost
         if self.period.seconds is not None:
             self._next = start + max(self.period.seconds, cost / self.most_share)
+
+
+def _own(state: dict[str, Any]) -> dict[str, Any]:
+    """What differs between the processes of one training."""
+    return {"random": state["random"], "losses": state["losses"], "streams": state["network"]["streams"]}
+
+
+def _with_own(state: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    network = {**state["network"], "streams": own["streams"]}
+    return {**state, "network": network, "random": own["random"], "losses": own["losses"]}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -29,7 +30,7 @@ def local_device() -> torch.device:
     """This process's GPU, else the CPU."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    return torch.device("cuda", int(os.environ["LOCAL_RANK"]) if _joined() else torch.cuda.current_device())
+    return torch.device("cuda", int(os.environ["LOCAL_RANK"])) if _joined() else torch.device("cuda")
 
 
 @contextmanager
@@ -41,10 +42,9 @@ def joined(processes: int) -> Iterator[None]:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
+    yield
+    # Not after an error: the others would fail for want of this one before it has said why.
+    dist.destroy_process_group()
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
@@ -78,6 +78,23 @@ def total(values: list[float], device: torch.device) -> list[float]:
     sums = torch.tensor(values, dtype=torch.float64, device=device)
     dist.all_reduce(sums)
     return sums.tolist()
+
+
+def agreed(decision: bool) -> bool:
+    """What the first process has decided."""
+    if not _joined():
+        return decision
+    said: list[bool] = [decision]
+    dist.broadcast_object_list(said, 0)
+    return said[0]
+
+
+def gathered(value: Any) -> list[Any]:
+    """Every process's `value`."""
+    values = [value] * size()
+    if _joined():
+        dist.all_gather_object(values, value)
+    return values
 
 
 def share_statistics(model: nn.Module) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.execute.ray import run_command
 from grape_bench.execute.sweep import Request, run_sweep
 from grape_bench.plan.cluster import Cluster
 from grape_bench.plan.job import Job
@@ -90,12 +88,3 @@ def test_every_job_has_its_record_when_a_node_is_killed(cluster: Any, tmp_path: 
     assert watch.begun == 5
     assert len(count.read_text().splitlines()) == 4, "the killed node's jobs have ended once, elsewhere"
     assert read_records(asked.folder) == records
-
-
-def test_a_late_command_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
-    script = "import subprocess, sys, time; p = subprocess.Popen(['sleep', '600']); print(p.pid, flush=True); p.wait()"
-    pid = tmp_path / "pid"
-    shell = ["sh", "-c", f'{sys.executable} -c "$0" > {pid}', script]
-    assert run_command(shell, 2.0) == (-9, True)
-    assert gone(int(pid.read_text()))
-    assert run_command(["sh", "-c", "exit 3"], None) == (3, False)

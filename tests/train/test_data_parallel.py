@@ -20,7 +20,11 @@ from grape_bench.execute.manifest import Manifest
 from grape_bench.plan.job import Job
 from grape_bench.train import data_parallel
 from grape_bench.train import job as training
-from grape_bench.train.setup import build_model, load_data, make_trainer, pick_device
+from grape_bench.train.checkpoint import Checkpoints
+from grape_bench.train.period import Period
+from grape_bench.train.place import Place
+from grape_bench.train.random_state import seed_everything
+from grape_bench.train.setup import build_model, load_data, make_trainer, pick_device, process_seed
 from tests.track.mlflow_server import free_port
 from tests.train.jobs import job
 
@@ -46,12 +50,30 @@ def trained(this: Job) -> dict[str, Any]:
     return {"weights": trainer.network.model.state_dict(), "rows": rows}
 
 
+def with_dropout(epochs: int, folder: Path | None) -> dict[str, Any]:
+    """GrAPE on a small ViT, up to the end of an epoch, from the checkpoint in `folder`; dropout differs by process."""
+    this = job("grape", model="timm:test_vit", model_args={"proj_drop_rate": 0.1}, dataset_args={"resize": 16}, nproc=2)
+    data = load_data(this, pick_device())
+    trainer = make_trainer(this, build_model(this, data, pick_device()), data, this.rule, this.rule_settings)
+    seed_everything(process_seed(this, "dropout"))
+    if folder:
+        checkpoints = Checkpoints(Place(folder), Period(epochs=1))
+        trainer.observers.append(checkpoints)
+        assert checkpoints.resume(trainer) == (epochs == 2)
+    trainer.train(epochs)
+    return {"weights": trainer.network.model.state_dict(), "random": torch.get_rng_state()}
+
+
 def _process(rank: int, port: int, folder: str) -> None:
     torch.set_num_threads(1)
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": 2, "RANK": rank, "LOCAL_RANK": rank}
     os.environ.update({name: str(value) for name, value in place.items()}, GLOO_SOCKET_IFNAME="lo")
     with data_parallel.joined(2):
         found = {rule: trained(spec(rule, nproc=2)) for rule in (*RULES, "grape")}
+        found["in one go"] = with_dropout(2, None)
+        with_dropout(1, Path(folder))
+        data_parallel.agreed(True)  # waits for the first process, which has written the checkpoint
+        found["resumed"] = with_dropout(2, Path(folder))
     torch.save(found, f"{folder}/{rank}.pt")
 
 
@@ -69,6 +91,11 @@ def test_two_processes_train_like_one_on_the_joint_batch(tmp_path: Path) -> None
         for row, expected in zip(first[rule]["rows"], alone["rows"], strict=True):
             assert row == pytest.approx(expected, rel=1e-4), rule
     assert first["grape"]["rows"][-1]["train_loss"] < first["grape"]["rows"][0]["train_loss"]
+    for found in (first, second):
+        assert torch.equal(found["in one go"]["random"], found["resumed"]["random"])
+        for name, weight in found["in one go"]["weights"].items():
+            assert torch.equal(weight, found["resumed"]["weights"][name]), name
+    assert not torch.equal(first["resumed"]["random"], second["resumed"]["random"])
 
 
 def test_a_worker_becomes_several_and_leaves_one_record(tmp_path: Path) -> None:
