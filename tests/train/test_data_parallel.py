@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,22 +65,33 @@ def with_dropout(epochs: int, folder: Path | None) -> dict[str, Any]:
     return {"weights": trainer.network.model.state_dict(), "random": torch.get_rng_state()}
 
 
-def _process(rank: int, port: int, folder: str) -> None:
+def every_rule(folder: Path) -> dict[str, Any]:
+    return {rule: trained(spec(rule, nproc=2)) for rule in (*RULES, "grape")}
+
+
+def interrupted(folder: Path) -> dict[str, Any]:
+    found = {"in one go": with_dropout(2, None)}
+    with_dropout(1, folder)
+    data_parallel.agreed(True)  # waits for the first process, which has written the checkpoint
+    return {**found, "resumed": with_dropout(2, folder)}
+
+
+def _process(rank: int, port: int, folder: Path, what: Callable[[Path], dict[str, Any]]) -> None:
     torch.set_num_threads(1)
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": 2, "RANK": rank, "LOCAL_RANK": rank}
     os.environ.update({name: str(value) for name, value in place.items()}, GLOO_SOCKET_IFNAME="lo")
     with data_parallel.joined(2):
-        found = {rule: trained(spec(rule, nproc=2)) for rule in (*RULES, "grape")}
-        found["in one go"] = with_dropout(2, None)
-        with_dropout(1, Path(folder))
-        data_parallel.agreed(True)  # waits for the first process, which has written the checkpoint
-        found["resumed"] = with_dropout(2, Path(folder))
-    torch.save(found, f"{folder}/{rank}.pt")
+        found = what(folder)
+    torch.save(found, folder / f"{rank}.pt")
+
+
+def in_two_processes(folder: Path, what: Callable[[Path], dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    mp.spawn(_process, (free_port(), folder, what), nprocs=2)
+    return torch.load(folder / "0.pt"), torch.load(folder / "1.pt")
 
 
 def test_two_processes_train_like_one_on_the_joint_batch(tmp_path: Path) -> None:
-    mp.spawn(_process, (free_port(), str(tmp_path)), nprocs=2)
-    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    first, second = in_two_processes(tmp_path, every_rule)
     for rule in (*RULES, "grape"):
         assert first[rule]["rows"] == second[rule]["rows"]
         for name, weight in first[rule]["weights"].items():
@@ -91,6 +103,11 @@ def test_two_processes_train_like_one_on_the_joint_batch(tmp_path: Path) -> None
         for row, expected in zip(first[rule]["rows"], alone["rows"], strict=True):
             assert row == pytest.approx(expected, rel=1e-4), rule
     assert first["grape"]["rows"][-1]["train_loss"] < first["grape"]["rows"][0]["train_loss"]
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_from_their_checkpoint_to_the_bit(tmp_path: Path) -> None:
+    first, second = in_two_processes(tmp_path, interrupted)
     for found in (first, second):
         assert torch.equal(found["in one go"]["random"], found["resumed"]["random"])
         for name, weight in found["in one go"]["weights"].items():
