@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from grape_bench.publish.pack import About, pack
+from grape_bench.publish.site import build
 from grape_bench.report import page
 from grape_bench.score.results import results
+from tests.publish.test_verify import RECORDED
 from tests.report.curves import curves
 from tests.report.runs import diagnostics, with_flops
 from tests.score.records import failed, make, suite
@@ -132,6 +135,20 @@ def test_nothing_is_wider_than_the_screen_and_no_serious_finding(opened: Any, sc
     assert [
         (v["id"], v["impact"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")
     ] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_leaderboard_too(opened: Any, scheme: str, tmp_path: Path) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
+    pack(RECORDED, "grape", tmp_path / "results", About(paper="A paper with a rather long title, by many, 2026"))
+    build(tmp_path / "results", tmp_path / "site")
+    tab = opened(360, scheme)
+    tab.goto((tmp_path / "site" / "index.html").as_uri())
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    found = axe.Axe().run(tab).response["violations"]
+    assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")] == []
+    tab.get_by_role("link", name="vision-small").click()
+    assert tab.locator(".badge.recomputed").count() == 1 and tab.locator(".plot:visible").count() == 7
 
 
 def test_dark_by_system_and_by_button(opened: Any) -> None:
