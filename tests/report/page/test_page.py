@@ -29,6 +29,8 @@ def test_names_cannot_break_out_of_their_place() -> None:
     text = page.render(results(records, curves(records)))
     assert "<b>" not in text.replace(page._asset("vendor/plotly-basic.min.js"), "")
     assert [rule["name"] for rule in embedded(text)["rules"]][-1] == "</script><b>"
+    inside = text.partition('id="data">')[2].partition("</script>")[0]
+    assert not set("<>&") & set(inside)  # nothing that HTML could take for its own
 
 
 def test_the_data_of_the_charts_are_those_of_the_table() -> None:
