@@ -1,4 +1,4 @@
-"""What a checkpoint costs: `python -m benchmarks.checkpoints` writes the table of docs/harness.md."""
+"""What a checkpoint costs, by the size of the model: `python -m benchmarks.checkpoints` prints a table."""
 
 from __future__ import annotations
 
