@@ -57,6 +57,8 @@ def pack(runs: Path, rule: str, output: Path, about: About, *, replace: bool = F
 
 
 def _of(rule: str, records: Sequence[Record], runs: Path) -> list[Record]:
+    if not records:
+        raise UserError("no records here", where=str(runs), hint="a folder of one suite's runs: runs/quickstart")
     own = [record for record in records if rule in (record["rule"], rule_name(record["rule"]))]
     if not own:
         raise unknown("rule", rule, {rule_name(r["rule"]) for r in records}, where=str(runs))

@@ -35,4 +35,6 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
 def test_a_rule_without_runs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown rule 'grap'; did you mean 'grape'"):
         pack(RECORDED, "grap", tmp_path, About())
+    with pytest.raises(UserError, match="no records here"):
+        pack(tmp_path / "nowhere", "grape", tmp_path, About())
     assert not list(tmp_path.iterdir())
