@@ -187,6 +187,16 @@ def test_a_forgery_with_a_new_index(folder: Path, forge: Callable[[Path], None],
     assert verify(folder).badge == "reported"
 
 
+def test_an_installed_version_stands_for_a_commit(folder: Path) -> None:
+    installed = {"commit": "unknown", "dirty": None}
+    edit(folder, lambda record: record["environment"].update(git=installed))
+    write_index(folder)
+    assert failing(folder) == []
+    edit(folder, lambda record: record["environment"]["packages"].pop("grape-bench"))
+    write_index(folder)
+    assert failing(folder) == ["environment"]
+
+
 def test_verifying_executes_nothing(folder: Path) -> None:
     trap = folder / "source.py"
     trap.write_text("raise SystemExit('executed')")

@@ -1,4 +1,4 @@
-"""Every run was made from a commit, without uncommitted changes."""
+"""Every run was made from a commit without uncommitted changes, or from an installed version."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ def problems(submission: Submission) -> Iterator[str]:
     for name, record in submission.readable.items():
         environment = record.get("environment") or {}
         git = environment.get("git") or {}
-        if not re.fullmatch(r"[0-9a-f]{40}", str(git.get("commit"))):
+        packages = environment.get("packages") or {}
+        # An installed package knows no commit (git_state says unknown and null): its version stands for the source.
+        installed = git == {"commit": "unknown", "dirty": None} and "grape-bench" in packages
+        if not installed and not re.fullmatch(r"[0-9a-f]{40}", str(git.get("commit"))):
             yield f"{name}: of no known commit"
-        if git.get("dirty") is not False:
+        if not installed and git.get("dirty") is not False:
             yield f"{name}: made with uncommitted changes"
-        if "torch" not in (environment.get("packages") or {}):
+        if "torch" not in packages:
             yield f"{name}: the version of torch is not recorded"
         if not (environment.get("hardware") or {}).get("class"):
             yield f"{name}: the hardware is not recorded"
