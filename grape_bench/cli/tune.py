@@ -47,12 +47,16 @@ def command(**given: Any) -> None:
     plan = make_tuning_plan(given["suite"], choices_of(given))
     request = request_of(plan, given["out"] / plan.suite.name / "tuning", given)
     records = sweep(request, mirror_of(given["tracking_uri"]))
+    for line in failures([record for record in records if record["status"] != "diverged"], request.folder):
+        click.echo(line, err=True)
+    if given["shard"]:
+        parts = request.folder.parent / "tuning.shard-*"
+        click.echo(f"once all parts are done: grape-bench merge {parts}, then this command without --shard")
+        sys.exit(0 if complete(records) else 1)
     searches = {job.rule: [record for record in records if record["rule"] == job.rule] for job in plan.jobs}
     whole = {rule: trials for rule, trials in searches.items() if complete(trials)}
     if whole:
         _write(plan.suite, list(whole.values()), given["target"] / plan.suite.name)
-    for line in failures([record for record in records if record["status"] != "diverged"], request.folder):
-        click.echo(line, err=True)
     for rule in searches.keys() - whole.keys():
         click.echo(f"{rule}: no settings written, as not every trial has a result", err=True)
     sys.exit(0 if whole.keys() == searches.keys() else 1)

@@ -23,9 +23,14 @@ def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_tune_then_run(tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(SUITE + TUNING)
+    part = call(tmp_path, "tune", "small.toml", "--shard", "1/3")
+    assert "2 jobs to run" in part.stdout and "merge runs/small/tuning.shard-*" in part.stdout
+    assert not (tmp_path / "baselines").exists(), "a part of the trials chooses nothing"
+    assert call(tmp_path, "merge", "runs/small/tuning.shard-1-of-3").returncode == 0
+
     tuned = call(tmp_path, "tune", "small.toml")
     assert tuned.returncode == 0, tuned.stdout + tuned.stderr
-    assert "6 jobs to run" in tuned.stdout and "k = 3" in tuned.stdout and tuned.stderr == ""
+    assert "4 jobs to run (2 done before)" in tuned.stdout and "k = 3" in tuned.stdout and tuned.stderr == ""
     records = [json.loads(path.read_text()) for path in tmp_path.glob("runs/small/tuning/*/record.json")]
     assert len(records) == 6 and not any("test" in record["result"] for record in records)
 
