@@ -32,7 +32,8 @@ class Registry(Generic[T]):
         return iter(sorted({*self._targets, *self._objects, *self._entry_points()}))
 
     def __contains__(self, name: str) -> bool:
-        return name in set(self)
+        # Other distributions' names last: finding them reads the metadata of every one that is installed.
+        return name in self._targets or name in self._objects or name in self._entry_points()
 
     def register(self, name: str, value: T) -> None:
         """Make `value` known as `name`; raises UserError when another value has that name."""

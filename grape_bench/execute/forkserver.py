@@ -9,6 +9,7 @@ the socket closes and so do all children.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import selectors
@@ -30,6 +31,9 @@ def main(descriptor: int, preload: Sequence[str]) -> None:
     channel = socket.socket(fileno=descriptor)
     for module in preload:
         import_module(module)
+    # A child that collects garbage would look at all that was imported, and copy every page of it.
+    gc.collect()
+    gc.freeze()
     Server(channel).serve()
 
 

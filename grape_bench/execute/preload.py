@@ -18,7 +18,8 @@ _OTHER_DATA = "grape_bench.data.named"
 
 def preload(jobs: Sequence[Job], trainer: str) -> list[str]:
     """Names of modules, each once, none of a user's."""
-    modules = dict.fromkeys(["torch", trainer, "grape_bench.rules.make", "grape_bench.network.tangents"])
+    # numpy.ma: numpy.unique imports it at its first call.
+    modules = dict.fromkeys(["torch", "numpy.ma", trainer, "grape_bench.rules.make", "grape_bench.network.tangents"])
     for job in jobs:
         source = job.model.partition(":")[0]
         if source in _MODELS:

@@ -83,3 +83,10 @@ def test_resize_and_channels(load_on_cpu: Callable[..., DataSet]) -> None:
 def test_mistakes_are_told(load_on_cpu: Callable[..., DataSet], args: dict, said: str) -> None:
     with pytest.raises(UserError, match=said):
         load_on_cpu("digits", **args)
+
+
+def test_without_resizing_pil_would_say_the_same(load_on_cpu: Callable[..., DataSet]) -> None:
+    for channels in (1, 3):
+        plain, resized = (load_on_cpu("digits", channels=channels, **more) for more in ({}, {"resize": 8}))
+        assert plain.shape == resized.shape == (channels, 8, 8)
+        assert all(map(torch.equal, whole(plain.test), whole(resized.test)))
