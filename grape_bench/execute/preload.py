@@ -13,13 +13,20 @@ _MODELS = {
     "torchvision": "grape_bench.models.torchvision",
 }
 _DATA = {"digits": "grape_bench.data.digits", "mnist1d": "grape_bench.data.mnist1d", "hf": "grape_bench.data.hub"}
+_EVERY_JOB = (
+    "torch",
+    "numpy.ma",  # numpy.unique imports it at its first call
+    "grape_bench.execute.local",
+    "grape_bench.execute.worker",
+    "grape_bench.rules.make",
+    "grape_bench.network.tangents",
+)
 _OTHER_DATA = "grape_bench.data.named"
 
 
 def preload(jobs: Sequence[Job], trainer: str) -> list[str]:
     """Names of modules, each once, none of a user's."""
-    # numpy.ma: numpy.unique imports it at its first call.
-    modules = dict.fromkeys(["torch", "numpy.ma", trainer, "grape_bench.rules.make", "grape_bench.network.tangents"])
+    modules = dict.fromkeys([*_EVERY_JOB, trainer])
     for job in jobs:
         source = job.model.partition(":")[0]
         if source in _MODELS:
