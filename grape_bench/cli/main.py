@@ -11,7 +11,7 @@ from grape_bench.errors import UserError
 
 # Each is a module of this package with a click command called `command`; only the one that runs is imported.
 COMMANDS = (
-    *("run", "plan", "tune", "list", "report", "compare", "ui"),
+    *("run", "plan", "tune", "list", "report", "show", "compare", "ui"),
     *("publish", "verify", "leaderboard"),
     *("merge", "sync", "data"),
     *("new", "check", "blocks", "profile"),

@@ -60,9 +60,9 @@ class Diagnostics(Observer):
         self._sums = {name: RunningSum(**sums) for name, sums in state["sums"].items()}
 
     def result(self) -> dict[str, Any]:
-        """For the record: what it cost, and the summary."""
+        """For the record: how many moments, whether it failed, the summary, and the rows of diagnostics.csv."""
         taken = len({row["step"] for row in self.rows})
-        return {"moments": taken, "seconds": self.seconds, "failed": self.failed, **summary(self.rows)}
+        return {"moments": taken, "failed": self.failed, **summary(self.rows), "rows": self.rows}
 
     def _done(self, trainer: Trainer) -> int:
         return trainer.position.epochs * trainer.steps_per_epoch + trainer.position.steps

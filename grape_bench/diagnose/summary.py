@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from grape_bench.diagnose.metric import HIDDEN, NETWORK
@@ -51,8 +51,3 @@ def _number(value: float | None) -> float | None:
 def _mean(values: Iterable[float | None]) -> float | None:
     present = [value for value in values if value is not None and math.isfinite(value)]
     return sum(present) / len(present) if present else None
-
-
-def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Every column of `rows`, in the order in which they come up."""
-    return list(dict.fromkeys(name for row in rows for name in row))

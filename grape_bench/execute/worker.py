@@ -27,7 +27,8 @@ from grape_bench.execute.process_tree import die_with_parent
 from grape_bench.execute.resume import DONE
 from grape_bench.plan.job import Job
 from grape_bench.track.environment import core_count, environment
-from grape_bench.track.record import CURVE, RECORD, STDERR, make_record, now, write_record
+from grape_bench.track.files import write_table
+from grape_bench.track.record import CURVE, DIAGNOSTICS, RECORD, STDERR, make_record, now, write_record
 from grape_bench.train.period import Period
 from grape_bench.train.place import Place
 
@@ -63,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     done = outcome["status"] in DONE
     if given.of_several and not _to_write(done, folder):
         return 0 if done else 1
+    rows = (outcome.get("diagnostics") or {}).pop("rows", [])
+    if rows:
+        write_table(folder / DIAGNOSTICS, rows)
     record = make_record(
         job.to_dict(),
         identity=(job.id, job.name),
@@ -102,7 +106,7 @@ def _to_write(done: bool, folder: Path) -> bool:
 def _prepare(folder: Path) -> None:
     """An empty folder: nothing of an earlier attempt may be taken for this one's."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (RECORD, CURVE, PROGRESS):
+    for name in (RECORD, CURVE, DIAGNOSTICS, PROGRESS):
         (folder / name).unlink(missing_ok=True)
 
 

@@ -59,6 +59,7 @@ def expand(suite: Suite, only: tuple[str, ...] = (), track: Track = UNTUNED) -> 
                 track.found(task.name, rule),
                 trials=track.trials,
                 profile=seed == 0 and rule != "bp",
+                probes=suite.probes,
             )
             for seed in range(suite.seeds)
             for task in suite.tasks

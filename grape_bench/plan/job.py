@@ -17,6 +17,9 @@ IDENTITY_VERSION = 1
 # Fields that came later, with the value that older jobs had: it is left out, so that their ids still hold.
 _ADDED: dict[str, Any] = {"compile": False, "deterministic": False, "nproc": 1, "trials": 1, "trial": None}
 
+MEASURING = ("profile", "probes")
+"""Fields of a job that say what is measured beside it."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -44,13 +47,14 @@ class Job:
     trials: int = 1  # of the search that found this rule's settings; 1: the suite says them itself
     trial: int | None = None  # the number of a trial of a search; such a job never reads the test split
     profile: bool = field(default=False, compare=False)  # measure step time against BP in this job
+    probes: int | None = field(default=None, compare=False)  # moments of diagnostics; None: as many as cost little
 
     @property
     def id(self) -> str:
         """16 hex digits: equal for two jobs that must give the same result, wherever and however they run.
 
         A rule from a file counts by its class name and the file's content, not by the file's path. `profile`
-        does not count: it measures the job and does not change it.
+        and `probes` do not count: they measure the job and do not change it.
         """
         return digest(f"{IDENTITY_VERSION}:{canonical(self._content())}")
 
@@ -66,7 +70,7 @@ class Job:
 
     def _content(self) -> dict[str, Any]:
         """All that can change the result."""
-        content = {key: value for key, value in self.to_dict().items() if key != "profile"}
+        content = {key: value for key, value in self.to_dict().items() if key not in MEASURING}
         content["rule"] = rule_label(self.rule)
         return {key: value for key, value in content.items() if key not in _ADDED or value != _ADDED[key]}
 

@@ -116,6 +116,7 @@ class Suite(Part):
     version: Version
     rules: Annotated[list[str], Field(min_length=1)]
     seeds: Annotated[int, Field(ge=1, le=TUNING_SEED)]
+    probes: Annotated[int, Field(ge=0)] | None = None
     tasks: Annotated[list[Task], Field(alias="task", min_length=1)]
     rule: dict[str, Settings] = {}
     tuning: Tuning | None = None

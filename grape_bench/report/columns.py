@@ -38,7 +38,7 @@ def columns(table: pd.DataFrame) -> list[Column]:
         Column("step_ratio", "step ÷ BP", lambda row: number(row["step_ratio"])),
         Column("memory_ratio", "memory ÷ BP", lambda row: number(row["memory_ratio"])),
         Column("bp_fraction", "BP fraction", lambda row: number(row["bp_fraction"], digits=3)),
-        Column("verdict", "verdict", lambda row: row["verdict"]),
+        Column("verdict", "verdict", lambda row: row["verdict"] or ABSENT),
     ]
     every = [column for column in every if column.needs in table]
     if "perplexity" in table and table["accuracy"].isna().all():

@@ -13,6 +13,7 @@ from grape_bench.score.cell import Cell, Record, cells
 from grape_bench.score.interval import interval
 from grape_bench.score.metric import METRICS
 from grape_bench.score.paired import means
+from grape_bench.score.verdict import judge
 
 DRAFT_BELOW = 5
 ALWAYS = ("task", "rule", "n", "draft", "accuracy", "accuracy_ci")
@@ -35,6 +36,7 @@ def score(records: Iterable[Record]) -> pd.DataFrame:
     - step_ratio (median of the profiled jobs), memory_ratio (mean peak ÷ BP's mean peak of the task; BP's own
       is 1), flops_ratio (counted), bp_fraction (mean), trials (of the
       search that found the settings; 1: the suite's own), hardware (class);
+    - verdict: whether it trained its hidden layers (see `verdict`), empty where that cannot be told;
     - p_best (of the difference from the best of the task, paired and Holm-adjusted) and best: whether the rule is
       to be printed bold (see `best`).
 
@@ -85,6 +87,7 @@ def _row(cell: Cell, grid: Mapping[tuple[str, str], Cell], notes: list[str]) -> 
     row["bp_fraction"] = cell.bp_fraction
     row["trials"] = cell.trials
     row["hardware"] = "; ".join(cell.hardware)
+    row["verdict"] = judge(cell, head_only).word
     return row
 
 

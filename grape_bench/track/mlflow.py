@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from grape_bench.errors import UserError, unknown
 from grape_bench.track.mirror import Sweep
-from grape_bench.track.record import CURVE, RECORD, Record
-from grape_bench.track.runs import DIAGNOSTICS, Runs, read_jobs
-from grape_bench.track.values import curve_values, metric_values, parameter_values, tag_values
+from grape_bench.track.record import CURVE, DIAGNOSTICS, RECORD, Record
+from grape_bench.track.runs import Runs, read_jobs
+from grape_bench.track.values import curve_values, diagnostics_values, metric_values, parameter_values, tag_values
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -106,7 +106,8 @@ class MlflowStore:
         """Parameters, and metrics at the step = samples seen at which they were measured."""
         from mlflow.entities import Metric, Param, RunTag
 
-        values = [*curve_values(folder / "curve.csv"), *metric_values(record)]
+        tables = [*curve_values(folder / CURVE), *diagnostics_values(folder / DIAGNOSTICS)]
+        values = [*tables, *metric_values(record)]
         left_out = sorted({value.name for value in values if not value.finite})
         end = _ms(record["ended"])
         metrics = [Metric(value.name, value.value, end, value.step) for value in values if value.finite]

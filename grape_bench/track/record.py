@@ -14,9 +14,10 @@ from grape_bench.track.migrate import migrated
 
 SCHEMA = 2  # raised with a step in `migrate` when what a record says changes its place or meaning
 RECORD, CURVE, STDERR, MANIFEST = "record.json", "curve.csv", "stderr.txt", "manifest.json"
+DIAGNOSTICS = "diagnostics.csv"
 STATUSES = ("finished", "diverged", "crashed", "oom", "timeout")
 # What a job measures; null where it ended before it could.
-MEASURED = ("metric", "result", "time", "memory", "profile", "credit", "network", "data", "seeds")
+MEASURED = ("metric", "result", "time", "memory", "profile", "credit", "diagnostics", "network", "data", "seeds")
 
 Record = dict[str, Any]
 

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grape_bench.errors import UserError
-from grape_bench.track.record import CURVE, RECORD, Record, read_record, read_records
+from grape_bench.track.record import CURVE, DIAGNOSTICS, RECORD, Record, read_record, read_records
 
 if TYPE_CHECKING:
     import pandas as pd
-
-DIAGNOSTICS = "diagnostics.csv"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 from grape_bench.track.record import Record
 
 # Of a record, what is a measurement; the rest is description.
-_GROUPS = ("result", "time", "memory", "profile", "credit")
+_GROUPS = ("result", "time", "memory", "profile", "credit", "diagnostics")
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,20 @@ def curve_values(path: Path) -> list[Value]:
         for row in rows
         for name, text in row.items()
         if name != "samples" and text
+    ]
+
+
+def diagnostics_values(path: Path) -> list[Value]:
+    """Every number of a diagnostics.csv, such as `diagnostics.signal_cos.blocks.0`; none where there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [
+        Value(f"diagnostics.{name}.{row['block'].strip('()')}", float(text), int(row["samples"]))
+        for row in rows
+        for name, text in row.items()
+        if name not in ("step", "samples", "block") and text
     ]
 
 

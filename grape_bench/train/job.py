@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from grape_bench.diagnose.observer import Diagnostics
 from grape_bench.errors import UserError
 from grape_bench.network.network import Network
 from grape_bench.plan.job import Job
@@ -48,7 +49,8 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
     memory = PeakMemory(device)
     trainer = make_trainer(job, model, data, job.rule, job.rule_settings)
     compiling = CompileTime()
-    trainer.observers += [memory, spent, *([compiling] if job.compile else []), _Curve(on_epoch)]
+    diagnostics = _diagnostics(job, memory)
+    trainer.observers += [memory, spent, *diagnostics, *([compiling] if job.compile else []), _Curve(on_epoch)]
     trainer.observers += [checkpoints] if checkpoints else []
     seed_everything(process_seed(job, "dropout"))
     if checkpoints:
@@ -61,7 +63,9 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
     peak = memory.measure()
     result = None if reason else _result(trainer, job)
     checkpoint_s = checkpoints.seconds if checkpoints else 0.0
-    evaluate_s = spent.total() - spent.setup - compiling.seconds - trainer.clock.seconds - checkpoint_s
+    diagnose_s = sum(observer.seconds for observer in diagnostics)
+    aside = compiling.seconds + checkpoint_s + diagnose_s
+    evaluate_s = spent.total() - spent.setup - trainer.clock.seconds - aside
     started = spent.total()
     profile = step_ratio(job, data) if job.profile and job.nproc == 1 and not reason else None
     return {
@@ -75,6 +79,7 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
             "train_s": trainer.clock.seconds,
             "evaluate_s": evaluate_s,
             "checkpoint_s": checkpoint_s,
+            "diagnose_s": diagnose_s,
             "profile_s": spent.total() - started,
             "total_s": spent.total(),
             "resumed": spent.resumed,
@@ -84,10 +89,18 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
         "memory": peak,
         "profile": profile,
         "credit": _credit(trainer.network, trainer.steps_per_epoch, job.epochs),
+        "diagnostics": diagnostics[0].result() if diagnostics else None,
         "network": _description(trainer.network),
         "data": data.description,
         "seeds": {"seed": job.seed, **{stream: stream_seed(job.seed, stream) for stream in STREAMS}},
     }
+
+
+def _diagnostics(job: Job, memory: PeakMemory) -> list[Diagnostics]:
+    """At most one; none in a trial of a search, in a job of several processes, and where they are turned off."""
+    if job.trial is not None or job.nproc > 1 or job.probes == 0:
+        return []
+    return [Diagnostics(job.epochs, job.probes, memory)]
 
 
 def gpu_count() -> int:

@@ -113,7 +113,7 @@ def test_a_failing_metric_ends_the_diagnostics_and_not_the_training(monkeypatch,
     monkeypatch.setattr(Diagnostics, "_values", fail)
     diagnostics = Diagnostics(2, count=4)
     train(job("dfa"), diagnostics)
-    assert diagnostics.result() == {"moments": 0, "seconds": diagnostics.seconds, "failed": diagnostics.failed}
+    assert diagnostics.result() == {"moments": 0, "failed": diagnostics.failed, "rows": []}
     assert diagnostics.failed == "RuntimeError: no such operator" and "Traceback" in capsys.readouterr().err
 
 

@@ -1,0 +1,78 @@
+"""`grape-bench show`: one run on a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from grape_bench.score.verdict import Verdict
+    from grape_bench.track.record import Record
+
+
+@click.command("show")
+@click.argument("run")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where a run that is named is looked for.",
+)
+def command(run: str, out: Path) -> None:
+    """Show RUN: settings, outcome, curve, alignment by block, the verdict and why.
+
+    RUN is a run's folder, its record.json, or the beginning of its name or id.
+    """
+    from rich.console import Console
+
+    from grape_bench.report.run import render
+    from grape_bench.track.record import read_record
+
+    path = find(run, out)
+    record = read_record(path)
+    Console(highlight=False).print(render(record, _verdict(record, path), path.parent))
+
+
+def find(run: str, out: Path) -> Path:
+    """The record.json that `run` means; raises UserError where there is none, or more than one."""
+    import json
+
+    from grape_bench.errors import UserError, unknown
+    from grape_bench.track.record import RECORD
+
+    given = Path(run)
+    if given.is_file():
+        return given
+    if (given / RECORD).is_file():
+        return given / RECORD
+    every = sorted(out.glob(f"*/*/{RECORD}")) + sorted(out.glob(f"*/{RECORD}"))
+    found = [path for path in every if path.parent.name.startswith(run)]
+    if not found:
+        found = [path for path in every if str(json.loads(path.read_text(encoding="utf-8")).get("id")).startswith(run)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(path.parent.name for path in found[:8]) + (" ..." if len(found) > 8 else "")
+        raise UserError(
+            f"{len(found)} runs are called so", where=run, allowed=names, hint=f"grape-bench show {found[0]}"
+        )
+    if not every:
+        raise UserError(
+            "no such run, and no runs here at all", where=str(out), hint="grape-bench show FOLDER, or --out"
+        )
+    raise unknown("run", run, [path.parent.name for path in every][:20], where=str(out))
+
+
+def _verdict(record: Record, path: Path) -> Verdict:
+    """Against head-only's run with the same task and seed, where there is one beside it."""
+    from grape_bench.score.cell import Cell
+    from grape_bench.score.verdict import judge
+    from grape_bench.track.record import read_records
+
+    beside = read_records(path.parent.parent)
+    control = [r for r in beside if (r["task"], r["rule"], r["seed"]) == (record["task"], "head-only", record["seed"])]
+    own = Cell(record["task"], record["rule"], (record,))
+    return judge(own, Cell(record["task"], "head-only", tuple(control)) if control else None)
