@@ -19,7 +19,7 @@ from grape_bench.score.verdict import TRAINED, Verdict
 from grape_bench.track.record import CURVE, DIAGNOSTICS
 
 NAMED = {
-    "signal_cos": "cosine of the signal at the block's output and the true dL/dh, from 0 to 1, over training and at its end",
+    "signal_cos": "cosine of the signal at the output and the true dL/dh, over training (0 to 1), and at its end",
     "null": "that of random direct feedback",
     "B·J": "cosine of the feedback B and the Jacobian J",
     "B·W": "cosine of the feedback B and the weights W",
