@@ -70,10 +70,12 @@ def _above(cell: Cell, head_only: Cell | None) -> tuple[bool | None, str]:
     if not seeds:
         return None, "no head-only run with the same task and seed to compare with"
     differences = [own[seed] - other[seed] for seed in seeds]
+    errors = [_sampling_error(cell, own[seed], other[seed]) for seed in seeds]
     if len(seeds) >= FEW:
         found = interval(differences)
-        return found.mean > found.half_width, f"{found.mean:+.2f} ± {found.half_width:.2f} to head-only{_over(seeds)}"
-    errors = [_sampling_error(cell, own[seed], other[seed]) for seed in seeds]
+        # Seeds that agree do not make more of the test samples that all of them share.
+        width = max(found.half_width, math.hypot(*errors) / len(errors))
+        return found.mean > width, f"{found.mean:+.2f} ± {width:.2f} to head-only{_over(seeds)}"
     resolved = all(difference > error for difference, error in zip(differences, errors, strict=True))
     said = ", ".join(f"{a:+.2f} ± {b:.2f}" for a, b in zip(differences, errors, strict=True))
     return resolved, f"{said} to head-only{_over(seeds)}, the error that of the test samples"

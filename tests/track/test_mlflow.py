@@ -48,6 +48,8 @@ def test_a_record_becomes_one_run_below_its_cell_below_the_sweep(
     assert job.data.tags["hw.class"] == "cpu:testx2"
     assert job.data.params["optimizer.lr"] == "0.001"
     assert job.data.metrics["result.test"] == 91.0
+    assert job.data.metrics["diagnostics.signal_cos.b.0"] == 0.5
+    assert job.data.metrics["diagnostics.descent.hidden"] == 0.75
     assert [(m.step, m.value) for m in client.get_metric_history(job.info.run_id, "seconds")] == [
         (128, 0.5),
         (256, 1.0),

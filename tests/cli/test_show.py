@@ -1,0 +1,78 @@
+"""`grape-bench show`: a run on a page of 80 columns."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from grape_bench.cli.main import cli
+from grape_bench.report.sparkline import sparkline
+from grape_bench.track.files import write_json, write_table
+from tests.score.records import make
+from tests.score.test_verdict import SOUND
+
+
+@pytest.fixture
+def runs(tmp_path):
+    folder = tmp_path / "runs" / "quickstart"
+    for rule, test in (("dfa", 90.0), ("head-only", 60.0)):
+        found = {**SOUND, "descent": 0.75, "update_descent": 0.5, "zoutendijk": 12.0}
+        record = make(rule, 0, test, diagnostics=found, data={"sizes": {"test": 1000}}, profile=None)
+        record["time"] = {"train_s": 12.0, "steps": 400, "diagnose_s": 0.4}
+        job = folder / record["name"]
+        job.mkdir(parents=True)
+        write_json(job / "record.json", record)
+        write_table(job / "curve.csv", [{"epoch": e, "samples": e, "train_loss": 2.0 / e} for e in (1, 2, 3)])
+        rows = [
+            {"step": step, "samples": step, "block": block, "signal_cos": 0.1 * step / 200, "growth": 1.5}
+            for step in (0, 200, 400)
+            for block in ("hidden.0", "(hidden)", "(network)")
+        ]
+        write_table(job / "diagnostics.csv", rows)
+    return tmp_path / "runs"
+
+
+def show(*arguments):
+    return CliRunner().invoke(cli, ["show", *map(str, arguments)])
+
+
+def test_settings_outcome_curve_blocks_verdict_and_why(runs):
+    result = show("digits-mlp.dfa", "--out", runs)
+    assert result.exit_code == 0, result.output
+    for part in ("digits-mlp  dfa  seed 0", "lr = 0.001", "test 90.00", "train loss", "█▂▁", "2 → 0.6667", "▁▁▂ 0.20"):
+        assert part in result.output, part
+    assert "verdict  trained" in result.output and "+30.00 ± 3.56 to head-only (seed 0)" in result.output
+    assert "diagnostics 0.4 s" in result.output and "75 % of the probe batches" in result.output
+    assert max(map(len, result.output.splitlines())) <= 80
+
+
+def test_a_run_is_found_by_folder_file_name_and_id(runs):
+    folder = next((runs / "quickstart").glob("*.dfa.*"))
+    identity = json.loads((folder / "record.json").read_text())["id"]
+    expected = show(folder).output
+    assert "verdict" in expected
+    assert show(folder / "record.json").output == show(identity[:6], "--out", runs).output == expected
+
+
+def test_a_run_that_is_not_there_or_not_one(runs, tmp_path):
+    none = show("digits-mlp.dfq", "--out", runs)
+    assert none.exit_code == 2 and "did you mean 'digits-mlp.dfa" in none.output
+    both = show("digits-mlp", "--out", runs)
+    assert both.exit_code == 2 and "2 runs are called so" in both.output and "grape-bench show" in both.output
+    empty = show("x", "--out", tmp_path / "elsewhere")
+    assert empty.exit_code == 2 and "no runs here" in empty.output
+
+
+def test_a_record_alone_is_enough(runs):
+    folder = next((runs / "quickstart").glob("*.dfa.*"))
+    for name in ("curve.csv", "diagnostics.csv"):
+        (folder / name).unlink()
+    assert "verdict  trained" in show(folder).output
+
+
+def test_sparklines():
+    assert sparkline([0, 1, 2, 3]) == "▁▃▆█" and sparkline([0.0, 0.5, 1.0], low=0, high=2) == "▁▃▅"
+    assert sparkline([float("nan"), 1.0, 1.0]) == "·▅▅" and sparkline([]) == ""
+    assert len(sparkline(list(range(100)), width=10)) == 10 and sparkline([-5.0, 9.0], low=0, high=1) == "▁█"

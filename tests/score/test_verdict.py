@@ -1,0 +1,126 @@
+"""Verdicts by hand, and on the recorded runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from grape_bench.score.cell import cells
+from grape_bench.score.table import score
+from grape_bench.score.verdict import EXPLODING, NOT_ABOVE, NOT_MEASURABLE, TRAINED, judge
+from grape_bench.track.record import read_record
+from tests.score.records import failed, make
+
+TASK = "digits-mlp"
+SOUND = {"growth": 3.0, "growth_block": "b.1", "gain": 0.1, "gain_block": "b.0", "moments": 2, "failed": ""}
+
+
+def cell(rule, *tests, **changes):
+    diagnostics = {**SOUND, **changes.pop("diagnostics", {})}
+    rows = [make(rule, seed, test, diagnostics=diagnostics, **changes) for seed, test in enumerate(tests)]
+    return cells(rows)[TASK, rule]
+
+
+HEAD = cell("head-only", 70, 72, 71)
+
+
+def word(*tests, head=HEAD, **changes):
+    return judge(cell("dfa", *tests, **changes), head).word
+
+
+def test_a_rule_that_clearly_beats_head_only_is_trained():
+    verdict = judge(cell("dfa", 90, 91, 92), HEAD)
+    assert verdict.word == TRAINED
+    # 20, 19, 21: mean 20, s = 1, t = 4.303, so half-width 2.48
+    assert verdict.reasons[0] == "+20.00 ± 2.48 to head-only (3 seeds, paired)"
+
+
+def test_not_by_a_hair():
+    hair = (70.5, 72.6, 71.3)
+    assert word(*hair, data={"sizes": {"test": 1000}}) == NOT_ABOVE, "0.5, 0.6, 0.3: the seeds agree, on 1000 samples"
+    assert word(*hair, data={"sizes": {"test": 1_000_000}}) == TRAINED
+    assert word(60, 61, 62) == NOT_ABOVE
+    assert word(71, 80, 71.5) == NOT_ABOVE, "1, 8, 0.5: the mean is above, but not resolved"
+
+
+def test_one_seed_is_judged_by_the_error_of_the_test_samples():
+    """72 and 70 % of 100 samples differ by 2 with an error of 12.6; of 100,000 by 2 with 0.4."""
+    head = cell("head-only", 70)
+    assert word(72, head=head, data={"sizes": {"test": 100}}) == NOT_ABOVE
+    assert word(72, head=head, data={"sizes": {"test": 100_000}}) == TRAINED
+    said = judge(cell("dfa", 72, data={"sizes": {"test": 100}}), head).reasons[0]
+    assert said.startswith("+2.00 ± 12.57 to head-only (seed 0)")
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({"growth": 50.1}, EXPLODING),
+        ({"growth": 50.0}, TRAINED),
+        ({"growth": None}, EXPLODING),
+        ({"gain": 0.99e-7}, NOT_MEASURABLE),
+        ({"gain": 1e-7}, TRAINED),
+        ({"gain": None}, NOT_MEASURABLE),
+        ({"growth": 100.0, "gain": 0.0}, EXPLODING),
+    ],
+)
+def test_the_thresholds(found, expected):
+    assert word(90, 91, 92, diagnostics=found) == expected
+
+
+def test_below_head_only_comes_first_and_the_rest_is_told_too():
+    verdict = judge(cell("dfa", 60, 61, 62, diagnostics={"growth": 4000.0, "gain": 1e-9}), HEAD)
+    assert verdict.word == NOT_ABOVE and len(verdict.reasons) == 3
+    assert "grow at most 4e+03-fold from block to block (at b.1); the limit is 50 in 3 of 3 runs" in verdict.reasons[1]
+
+
+def test_a_finding_counts_when_most_runs_have_it():
+    def mixed(*growths):
+        rows = [make("dfa", i, 90.0 + i, diagnostics={**SOUND, "growth": growth}) for i, growth in enumerate(growths)]
+        return judge(cells(rows)[TASK, "dfa"], HEAD)
+
+    assert mixed(60, 3, 3).word == TRAINED and "in 1 of 3 runs" in mixed(60, 3, 3).reasons[1]
+    assert mixed(60, 60, 3).word == EXPLODING
+
+
+def test_what_cannot_be_told_is_empty():
+    assert judge(HEAD, HEAD).word == ""
+    assert word(90, 91, 92, head=None) == ""
+    assert judge(cells([make("dfa", 0, 90.0)])[TASK, "dfa"], HEAD).word == "", "no diagnostics"
+    assert judge(cells([failed("dfa", 0, "oom")])[TASK, "dfa"], HEAD).word == ""
+    assert word(60, 61, 62, head=None, diagnostics={"growth": 51.0}) == EXPLODING, "this needs no other run"
+
+
+def test_a_diverged_run_is_not_trained():
+    rows = [make("dfa", seed, 0.0, status="diverged", result=None, diagnostics=SOUND) for seed in range(3)]
+    assert judge(cells(rows)[TASK, "dfa"], HEAD).word == NOT_ABOVE
+
+
+def test_the_table_has_the_verdict():
+    rows = [make(r, s, a + s, diagnostics=SOUND) for r, a in (("bp", 95), ("head-only", 70)) for s in range(3)]
+    assert score(rows)["verdict"].tolist() == [TRAINED, ""]
+    without = [{**row, "diagnostics": None} for row in rows]
+    assert "verdict" not in score(without)
+
+
+RESULTS = Path(__file__).parents[2] / "results"
+DIAGNOSED = [path for path in sorted(RESULTS.glob("*/runs/*/record.json")) if '"growth"' in path.read_text()]
+
+
+def test_no_recorded_run_of_backpropagation_is_walked_back():
+    """The calibration: BP's verdict in every table that was published with diagnostics."""
+    found = {}
+    for suite in {path.parent.parent for path in DIAGNOSED}:
+        every = cells(read_record(path) for path in DIAGNOSED if path.parent.parent == suite)
+        for (task, rule), of_rule in every.items():
+            if rule == "bp":
+                found[suite.parent.name, task] = judge(of_rule, every.get((task, "head-only"))).word
+    assert found and set(found.values()) == {TRAINED}, found
+
+
+def test_the_audits_failure_is_found_where_it_was_recorded():
+    every = cells(read_record(path) for path in DIAGNOSED if path.parent.parent.parent.name == "walk-back")
+    verdicts = {key: judge(cell, every.get((key[0], "head-only"))).word for key, cell in every.items()}
+    assert verdicts["vit", "dfa"] in (NOT_ABOVE, EXPLODING, NOT_MEASURABLE)
+    assert verdicts["vit", "bp"] == verdicts["cnn", "bp"] == verdicts["cnn", "grape+anchor"] == TRAINED
