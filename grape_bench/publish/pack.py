@@ -19,8 +19,8 @@ from grape_bench.registry import is_file_reference, split_file_reference
 from grape_bench.report import csv
 from grape_bench.rules.names import split_anchor
 from grape_bench.score.table import score
-from grape_bench.track.record import CURVE, RECORD, Record, read_records
-from grape_bench.track.runs import DIAGNOSTICS, runs_folder
+from grape_bench.track.record import CURVE, DIAGNOSTICS, RECORD, Record, read_records
+from grape_bench.track.runs import runs_folder
 
 
 @dataclass(frozen=True)
