@@ -56,7 +56,7 @@ def test_whatever_changes_the_result_changes_the_id(change: dict[str, object]) -
 
 def test_order_of_settings_and_measuring_step_time_do_not_count() -> None:
     assert replace(JOB, optimizer={"lr": 1e-3, "name": "adamw"}).id == JOB.id
-    assert replace(JOB, profile=True).id == JOB.id
+    assert replace(JOB, profile=True).id == replace(JOB, probes=3).id == JOB.id
 
 
 def test_a_rule_from_a_file_counts_by_its_class_and_content_wherever_the_file_lies() -> None:

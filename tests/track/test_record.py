@@ -41,7 +41,8 @@ def test_writing_that_fails_half_way_leaves_the_old_record(tmp_path: Path, monke
     with pytest.raises(OSError, match="No space left"):
         write_record(folder, record(status="diverged"))
     assert read_record(folder / "record.json") == written
-    assert sorted(path.name for path in folder.iterdir()) == ["curve.csv", "record.json", "stderr.txt"]
+    left = sorted(path.name for path in folder.iterdir())
+    assert left == ["curve.csv", "diagnostics.csv", "record.json", "stderr.txt"]
 
 
 def test_with_a_manifest_only_its_jobs_count(tmp_path: Path) -> None:
