@@ -57,7 +57,7 @@ def test_a_record_becomes_one_run_below_its_cell_below_the_sweep(
     assert [m.step for m in client.get_metric_history(job.info.run_id, "train_loss")] == [128]
     assert job.data.tags["grape.not_finite"] == "train_loss"
     files = {file.path for file in client.list_artifacts(job.info.run_id)}
-    assert files == {"record.json", "curve.csv", "stderr.txt"}
+    assert files == {"record.json", "curve.csv", "diagnostics.csv", "stderr.txt"}
 
 
 def test_a_job_that_is_run_again_replaces_its_run(tmp_path: Path) -> None:
