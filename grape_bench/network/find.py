@@ -32,15 +32,15 @@ def find_blocks(model: nn.Module, trace: Trace, globs: Sequence[str] = (), granu
     if granularity not in ("block", "layer"):
         raise UserError(f"unknown granularity {granularity!r}", allowed="block, layer")
     graph = flow_graph(trace.output, trace.entries)
-    calls = [call for call in trace.calls if call.name and call.node in graph.below and call.node is not trace.output]
+    calls, streams = (_places(made, trace, graph) for made in (trace.calls, trace.streams))
     clean = _clean_nodes(calls, trace, graph)
     if globs:
-        chosen = with_streams(_named(calls, globs), trace.streams, graph)
+        chosen = with_streams(_named(calls, globs), streams, graph)
     else:
         chosen = _repeated(calls, clean)
         if len(chosen) < 2 or _below(model, trace, chosen) < ENOUGH:
             weighty = [call for call in calls if _has_weights(call.module)]
-            joint = joint_cuts(weighty, trace.streams, graph)
+            joint = joint_cuts(weighty, streams, graph)
             chosen = joint if len(joint) > len(chosen) else chosen
     if granularity == "layer":
         chosen = _with_layers(chosen, calls)
@@ -49,6 +49,12 @@ def find_blocks(model: nn.Module, trace: Trace, globs: Sequence[str] = (), granu
         around = [call.label for call in chosen if call.node in leaks]
         raise _uncut(model, around, [call.name for call in calls if call.node in clean and _has_weights(call.module)])
     return [Block(call.label, call.module, call.shape[1:], call.index) for call in chosen]
+
+
+def _places(calls: list[Call], trace: Trace, graph: FlowGraph) -> list[Call]:
+    """Those between the input and the output at which a cut could be: of activations that have the samples first."""
+    inside = [call for call in calls if call.name and call.node in graph.below and call.node is not trace.output]
+    return [call for call in inside if call.shape[:1] == (trace.samples,)]
 
 
 def _uncut(model: nn.Module, around: list[str], clean: list[str]) -> UserError:
@@ -89,7 +95,9 @@ def _named(calls: list[Call], globs: Sequence[str]) -> list[Call]:
         if not any(_matches(call.name, glob) for call in calls):
             patterns = dict.fromkeys(re.sub(r"(?<![^.])\d+(?![^.])", "*", call.name) for call in calls)
             allowed = ", ".join(patterns)
-            raise UserError(f"no module that is called once in a forward matches {glob!r}", allowed=allowed)
+            raise UserError(
+                f"no module that is called once, with samples first in its output, matches {glob!r}", allowed=allowed
+            )
     return [call for call in calls if any(_matches(call.name, glob) for glob in globs)]
 
 

@@ -56,8 +56,8 @@ class Trace:
 
     `calls` has the first activation of each module's output, `streams` the further ones. `head` is the module whose
     output is the network's output itself, "" when that is the network alone; `weights` are those of its linear maps;
-    `sequences` says that the input is token ids (or has a mask of tokens), whose number may differ from batch to
-    batch.
+    `samples` is the size of the batch; `sequences` says that the input is token ids (or has a mask of tokens), whose
+    number may differ from batch to batch.
     """
 
     calls: list[Call]
@@ -67,6 +67,7 @@ class Trace:
     entries: set[Node]
     head: str
     weights: Weights
+    samples: int
     sequences: bool
 
 
@@ -112,8 +113,10 @@ def trace(model: nn.Module, batch: Batch) -> Trace:
     heads = [name for name, activation in outputs if activation() is logits and seen[name] == 1]
     once, further = ([call for call in made if seen[call.name] == 1] for made in (calls, streams))
     head = heads[0] if heads else ""
+    samples = next((tensor.shape[0] for tensor in tensors([args, kwargs]) if tensor.dim()), 1)
     sequences = any(tensor.dim() == 2 and not tensor.is_floating_point() for tensor in tensors([args, kwargs]))
-    return Trace(once, further, logits.grad_fn, tuple(logits.shape), taint.entries, head, taint.weights(), sequences)
+    shape, entries, weights = tuple(logits.shape), taint.entries, taint.weights()
+    return Trace(once, further, logits.grad_fn, shape, entries, head, weights, samples, sequences)
 
 
 def scored_output(output: Any) -> Tensor | None:

@@ -20,7 +20,7 @@ from tests.network.architectures import Architecture
 EVERY_RULE = [*RULES, "dfa+anchor"]
 ROUNDING = 1e-5  # relative, of gradients that are equal but for the order of sums
 TANGENT = 1e-5
-STEPS = 1e-6, 1e-8, 1e-4  # of the central difference: small for kinks and steep models, large for flat ones
+STEPS = 1e-6, 1e-8, 1e-9, 1e-4  # of the central difference: small for kinks and steep models, large for flat ones
 
 
 @dataclass
@@ -216,8 +216,8 @@ def _injected(subject, net) -> float:
 def _injection_error(subject, net):
     exact = Recorded()
     expected = subject.gradients(lambda batch: net.run(exact, batch))
-    if not all(signal.any() for signal in exact.signals.values()):
-        return float("nan")  # 0 = 0 would say nothing
+    if 2 * sum(bool(signal.any()) for signal in exact.signals.values()) < len(net.blocks):
+        return float("nan")  # 0 = 0 would say nothing; some are, where stochastic depth drops a branch
     injected = CutPass(lambda block, error: exact.signals[block.name])
     return _worst(subject.gradients(lambda batch: net.run(injected, batch)), expected)
 
@@ -274,11 +274,9 @@ def _tangents(findings, subject):
     dual = Apart({})
     with Float64():
         net.run(dual, subject.batch)
-        for step in STEPS:
-            findings.tangent = _difference_error(net, subject.batch, dual, step)
-            if findings.tangent < TANGENT:
-                return
-    findings.failures.append(f"tangent: relative error {findings.tangent:.1e}")
+        errors = (_difference_error(net, subject.batch, dual, step) for step in STEPS)
+        findings.tangent = next((error for error in errors if error < TANGENT), float("inf"))
+    findings.require(findings.tangent < TANGENT, "tangent: no finite difference is near it")
 
 
 @torch.no_grad()

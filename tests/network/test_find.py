@@ -157,6 +157,27 @@ def test_an_output_without_a_tensor_is_refused():
         gb.attach(Words(), "dfa", torch.randn(2, 3))
 
 
+def test_an_activation_without_the_samples_first_is_no_block():
+    class Turned(nn.Module):
+        """Tokens first within: (T, N, C)."""
+
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.ModuleList(nn.Linear(4, 4) for _ in range(2))
+            self.outer, self.head = nn.ModuleList(nn.Linear(12, 12) for _ in range(2)), nn.Linear(12, 2)
+
+        def forward(self, x):
+            x = x.transpose(0, 1)
+            for layer in self.inner:
+                x = layer(x)
+            x = x.transpose(0, 1).flatten(1)
+            for layer in self.outer:
+                x = layer(x)
+            return self.head(x)
+
+    assert [block.name for block in blocks_of(Turned(), torch.randn(2, 3, 4))] == ["outer.0", "outer.1"]
+
+
 def test_parametrized_layers_are_layers():
     parametrized = torch.nn.utils.parametrizations.weight_norm
     model = nn.Sequential(
