@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.coverage import REASON
+from benchmarks.coverage import REASON, ROW
 from tests.network.architectures import ARCHITECTURES, Architecture
 from tests.network.coverage import examine
 from tests.network.problems import tanh_mlp
@@ -30,6 +30,10 @@ def test_the_sweep_is_wide_and_its_failures_are_few():
     assert sum(name.startswith("timm") for name in names) >= 80
     assert sum(name.startswith("transformers") for name in names) >= 25
     assert len(NAMED) <= 0.03 * len(names)
+
+
+def test_the_page_has_a_row_for_every_architecture():
+    assert {match[1] for match in ROW.finditer(PAGE)} == {architecture.name for architecture in ARCHITECTURES}
 
 
 def examined(make):
