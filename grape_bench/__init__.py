@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from grape_bench.rules.backward import BackwardFeedback
     from grape_bench.rules.base import LearningRule
     from grape_bench.rules.direct import DirectFeedback
+    from grape_bench.rules.forward_gradient import ForwardGradient
+    from grape_bench.rules.local_loss import LocalLoss
     from grape_bench.rules.make import make_rule, register_rule
 
 __all__ = [
@@ -21,7 +23,9 @@ __all__ = [
     "BackwardFeedback",
     "Block",
     "DirectFeedback",
+    "ForwardGradient",
     "LearningRule",
+    "LocalLoss",
     "Network",
     "UserError",
     "attach",
@@ -34,7 +38,9 @@ _HOME = {
     "BackwardFeedback": "rules.backward",
     "Block": "network.block",
     "DirectFeedback": "rules.direct",
+    "ForwardGradient": "rules.forward_gradient",
     "LearningRule": "rules.base",
+    "LocalLoss": "rules.local_loss",
     "Network": "network.network",
     "UserError": "errors",
     "attach": "network.attach",

@@ -30,7 +30,7 @@ class Recording:
             # Before the network's own hook, which hands a constant on.
             block.module.register_forward_hook(self._at_block, prepend=True)
         for module in {module: None for module, _ in network.weights}:
-            module.register_forward_hook(self._at_linear)
+            module.register_forward_hook(self._at_linear, prepend=True)  # the rule is to see the same scores
 
     def downstream(self, block: str) -> list[str]:
         """The linear maps that were called after `block`, in that order."""

@@ -48,6 +48,10 @@ class CutPass(Pass):
         joined: Tensor = _Join.apply(self, logits, *tokens)
         return joined
 
+    def receive(self, error: Tensor) -> None:
+        """The error has arrived, before any signal is asked for; what all signals need of it is computed here."""
+        self.error = error
+
     def again(self) -> Pass:
         """Cut at the same places, with no signal."""
         return HeadPass()
@@ -85,5 +89,5 @@ class _Join(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
-        ctx.owner.error = error
+        ctx.owner.receive(error)
         return None, error, *[error.new_zeros(())] * ctx.tokens

@@ -39,7 +39,8 @@ class Network:
     `loss.backward()` leaves the rule's update direction in `.grad`. Under `no_grad` nothing happens.
 
     `output_shape` is that of the error per sample: the logits', or for a vocabulary larger than the width
-    that of the features before the unembedding; `sequences` says that the number of tokens may change.
+    that of the features before the unembedding, unless the rule is `at_scores`; `sequences` says that the number of
+    tokens may change.
     `weights` are the linear maps' parameters as (module, name), a tied one once for each of its places;
     `derived_weights` those that are computed from parameters.
     `segments` has, for each block's name and for `HEAD`, the names of the parameters between it and the cuts below.
@@ -53,7 +54,7 @@ class Network:
         self.backward_passes = self.hidden_block_passes = 0
         self._head = model.get_submodule(traced.head)
         width = _unembedding_width(self._head, traced.output_shape)
-        self._before_head = width is not None
+        self._scores_shape, self._before_head = traced.output_shape[1:], width is not None
         self.sequences = traced.sequences
         self.output_shape = (*traced.output_shape[1:-1], width) if width else traced.output_shape[1:]
         names = {block.name for block in blocks}
@@ -93,6 +94,8 @@ class Network:
     def use(self, rule: LearningRule) -> None:
         """Hook `rule` in; when its set-up fails the model is left as it was."""
         self.rule = rule
+        if rule.at_scores:
+            self._before_head, self.output_shape = False, self._scores_shape
         torch.compiler.reset()  # what was compiled before would go on without the hooks
         self._handles = [
             self.model.register_forward_pre_hook(self._open, with_kwargs=True),

@@ -32,6 +32,11 @@ class Anchored(LearningRule):
         self._step = -1
         self._anchors: set[int] | None = None
 
+    @property
+    def at_scores(self) -> bool:
+        """As the rule's."""
+        return self.rule.at_scores
+
     def setup(self, network: Network) -> None:
         """As the rule's own."""
         self.rule.setup(network)

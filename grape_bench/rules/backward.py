@@ -37,11 +37,9 @@ class BackwardFeedback(LearningRule):
     def draw(self, weight: Tensor, generator: torch.Generator) -> Tensor:
         """Feedback shaped like `weight`: Gaussian with the weight's standard deviation, on the CPU.
 
-        At unit or fan-in scale the signal explodes through a transformer. A weight that starts at zero gets
-        1/sqrt(fan-in).
+        At unit or fan-in scale the signal explodes through a transformer.
         """
-        scale = weight.detach().float().std(correction=0).item() or 1 / math.sqrt(weight[0].numel())
-        return torch.randn(weight.shape, generator=generator).mul_(scale)
+        return torch.randn(weight.shape, generator=generator).mul_(scale_of(weight))
 
     def matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
         """What stands for `weight` on the way back, given what was drawn for it."""
@@ -76,14 +74,21 @@ class BackwardFeedback(LearningRule):
 
         def matrix_of_derived(weight: Tensor) -> Tensor | None:
             place = network.places.next()
-            if place is None:
-                return None
-            feedback = place[0]._buffers.get(f"{PREFIX}{_derived(place[1])}_feedback")
-            if feedback is not None and place not in computed:
+            feedback = _feedback_at(place)
+            if place is not None and feedback is not None and place not in computed:
                 computed[place] = self._matrix(weight, feedback)
-            return computed.get(place)
+            return None if place is None else computed.get(place)
 
         return FeedbackPass(matrices, matrix_of_derived)
+
+    def feedback_of(self, network: Network, weight: Tensor) -> tuple[Tensor, Tensor] | None:
+        """The parameter that `weight` is, or is a view of, and its feedback; a derived weight is met in a forward."""
+        parameter = weight if weight._base is None else weight._base
+        for module, name in network.weights:
+            if getattr(module, name) is parameter:
+                return parameter, module.get_buffer(f"{PREFIX}{name}_feedback")
+        feedback = _feedback_at(network.places.next())
+        return None if feedback is None else (weight, feedback)
 
     def _matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
         """What stands for `weight`, laid out in memory as it is."""
@@ -93,13 +98,13 @@ class BackwardFeedback(LearningRule):
         return weight.new_empty_strided(weight.size(), weight.stride()).copy_(matrix)
 
     def kept_feedback(self, network: Network) -> dict[str, Kept]:
-        """A number per weight, whatever the size of the network."""
-        names = {module: name for name, module in network.model.named_modules()}
+        """What is kept of each weight, whatever the size of the network."""
         kept = {}
-        for module, name in network.weights:
-            buffer = module._buffers.get(f"{PREFIX}{name}_feedback")
-            if buffer is not None:
-                kept[f"{names[module]}.{name}"] = Kept("a number per weight", tuple(buffer.shape), buffer.numel())
+        for name, buffer in network.model.named_buffers():
+            if PREFIX in name and name.endswith("_feedback"):
+                weight = name.replace(PREFIX, "").removesuffix("_feedback")
+                kind = "per weight" if buffer.dim() else "one number"
+                kept[weight] = Kept(kind, tuple(buffer.shape), buffer.numel())
         return kept
 
     def credit(self, network: Network) -> dict[str, Credit]:
@@ -107,8 +112,17 @@ class BackwardFeedback(LearningRule):
         return network.credit("rule", "after the last linear map")
 
 
+def _feedback_at(place: Place | None) -> Tensor | None:
+    return None if place is None else place[0]._buffers.get(f"{PREFIX}{_derived(place[1])}_feedback")
+
+
 def _derived(index: int) -> str:
     return f"derived{index}"
+
+
+def scale_of(weight: Tensor) -> float:
+    """The standard deviation of a weight; 1/sqrt(fan-in) for one that starts at zero."""
+    return weight.detach().float().std(correction=0).item() or 1 / math.sqrt(weight[0].numel())
 
 
 class FeedbackPass(Pass):
@@ -150,13 +164,13 @@ class _Substitute(OperatorMode):
             return call.apply(call.input, weight, call.bias)
         if torch.is_autocast_enabled(weight.device.type):  # it would cast W to a copy that is not recognised
             dtype = torch.get_autocast_dtype(weight.device.type)
-            matrix = _same_view(matrix, weight, parameter).to(dtype)
+            matrix = same_view(matrix, weight, parameter).to(dtype)
             parameter = weight = weight.to(dtype)
         with _saved_as(matrix, parameter):
             return call.apply(call.input, weight, call.bias)
 
 
-def _same_view(matrix: Tensor, view: Tensor, weight: Tensor) -> Tensor:
+def same_view(matrix: Tensor, view: Tensor, weight: Tensor) -> Tensor:
     """What `view` (a transpose, a chunk) is of `weight`, of `matrix`, which has the weight's strides."""
     return matrix.as_strided(view.size(), view.stride(), view.storage_offset() - weight.storage_offset())
 
@@ -173,7 +187,7 @@ def _saved_as(matrix: Tensor, weight: Tensor) -> saved_tensors_hooks:
     def pack(saved: Tensor) -> tuple[Any, bool]:
         held = outer_pack(saved)
         if saved.untyped_storage().data_ptr() == storage:
-            return _same_view(matrix, saved, weight), True
+            return same_view(matrix, saved, weight), True
         return held, False
 
     def unpack(packed: tuple[Any, bool]) -> Tensor:

@@ -32,6 +32,11 @@ class LearningRule:
         """Passes through hidden blocks ÷ backpropagation's, in `epochs` epochs of `batches` training steps."""
         return 1.0
 
+    @property
+    def at_scores(self) -> bool:
+        """Whether the error is needed at the scores, even where they are those of a large vocabulary."""
+        return False
+
     def setup(self, network: Network) -> None:
         """Once, when attached: draw the feedback."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, get_args
 
 from torch import Tensor
 
@@ -12,6 +12,7 @@ from grape_bench.network.passes import Pass
 from grape_bench.rules.allocate import FeedbackKind, allocate, check_kind
 from grape_bench.rules.base import LearningRule
 from grape_bench.rules.feedback import FeedbackMap, Kept
+from grape_bench.rules.pull_back import PullBack, through_layernorm
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Credit, Network
@@ -23,14 +24,18 @@ class DirectFeedback(LearningRule):
 
     Each block has a random B_l (n_out x features), rows of norm one, from the feedback stream. `feedback` says how
     it is kept: `"auto"` chooses by size (see `Chooser.choose`). Raises UserError where a kind does not suit a block.
+    `pull_back="layernorm"` sends each signal through the backward of a LayerNorm of the block's output.
     """
 
     weight_transport: ClassVar[bool] = False
-    feedback: FeedbackKind = "auto"  # for rules whose __init__ does not call this one
+    feedback: FeedbackKind = "auto"  # defaults for rules whose __init__ does not call this one
+    pull_back: PullBack = "none"
 
-    def __init__(self, feedback: FeedbackKind = "auto") -> None:
+    def __init__(self, feedback: FeedbackKind = "auto", pull_back: PullBack = "none") -> None:
         check_kind(feedback)
-        self.feedback = feedback
+        if pull_back not in get_args(PullBack):
+            raise ValueError(f"pull_back = {pull_back!r} is not one of {', '.join(get_args(PullBack))}")
+        self.feedback, self.pull_back = feedback, pull_back
 
     def bp_fraction(self, batches: int, epochs: int) -> float:
         """No block waits for another's result."""
@@ -54,7 +59,11 @@ class DirectFeedback(LearningRule):
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """A pass cut at every block."""
-        return CutPass(self.signal)
+        return CutPass(self._sent)
+
+    def _sent(self, block: Block, error: Tensor) -> Tensor:
+        signal = self.signal(block, error)
+        return signal if self.pull_back == "none" else through_layernorm(signal, block.output)
 
     def credit(self, network: Network) -> dict[str, Credit]:
         """The rule's below the last cut, exact above."""

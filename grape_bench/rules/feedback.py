@@ -69,10 +69,7 @@ class Seeded:
     def back(self, rows: Tensor) -> Tensor:
         """The columns of the product, some at a time."""
         rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
-        signals = rows.new_empty(len(rows), self.features)
-        for start, drawn in self.chunks(rows):
-            torch.matmul(rows, drawn, out=signals[:, start : start + drawn.shape[1]])
-        return signals
+        return torch.cat([rows @ drawn for _, drawn in self.chunks(rows)], dim=1)
 
     def chunks(self, like: Tensor) -> Iterator[tuple[int, Tensor]]:
         """(first column, those columns of B) from the left to the right, on the device and of the type of `like`."""
@@ -100,7 +97,7 @@ class Kept:
     numbers: int
 
     def __str__(self) -> str:
-        return f"{self.kind} {' × '.join(map(str, self.shape))}"
+        return f"{self.kind} {' × '.join(map(str, self.shape))}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -116,6 +113,14 @@ class FeedbackMap:
     def project(self, error: Tensor, shape: torch.Size) -> Tensor:
         """B_l^T e for a block's output of `shape`."""
         return self.layout.spread(self.matrix.back(self.layout.rows(error)), shape)
+
+    def scores(self, output: Tensor, shape: torch.Size) -> Tensor:
+        """B_l h_l, shaped like an error of `shape`: the transpose of `project`."""
+        with torch.enable_grad():
+            error = output.new_zeros(shape, requires_grad=True)
+            signal = self.project(error, output.shape)
+            (scores,) = torch.autograd.grad(signal, error, output.to(signal.dtype), create_graph=True)
+        return scores
 
     @property
     def kept(self) -> Kept:

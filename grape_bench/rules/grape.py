@@ -15,6 +15,7 @@ from grape_bench.rules.allocate import FeedbackKind
 from grape_bench.rules.direct import DirectFeedback
 from grape_bench.rules.feedback import FEEDBACK
 from grape_bench.rules.jacobian import Estimate, Estimator, Sampling, estimate_jacobians
+from grape_bench.rules.pull_back import PullBack
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Network
@@ -53,6 +54,7 @@ class GrAPE(DirectFeedback):
         cosine: Cosine = "columns",
         update: Update = "cosine",
         feedback: FeedbackKind = "auto",
+        pull_back: PullBack = "none",
     ) -> None:
         if feedback in ("slice", "seeded"):
             raise ValueError(f"feedback = {feedback!r} cannot follow the Jacobians: blocks share it or nothing is kept")
@@ -69,7 +71,7 @@ class GrAPE(DirectFeedback):
             estimator,
         )
         self.feedback_lr, self.normalize, self.cosine, self.update = feedback_lr, normalize, cosine, update
-        super().__init__(feedback)
+        super().__init__(feedback, pull_back)
         self._forwards = 0
 
     def setup(self, network: Network) -> None:

@@ -68,7 +68,8 @@ def test_the_network_tells_how_its_feedback_is_kept():
 
     assert kept("dfa") == ["dense 4 × 7", "dense 4 × 5"]
     assert kept("grape+anchor", feedback="low-rank") == ["dense, rank 2 4 × 7", "dense, rank 2 4 × 5"]
-    assert kept("fa")[0] == "a number per weight 7 × 6"
+    assert kept("fa")[0] == "per weight 7 × 6"
+    assert kept("usf")[0] == "one number"
     assert kept("bp") == kept("head-only") == []
 
 

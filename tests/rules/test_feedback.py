@@ -78,7 +78,7 @@ def test_seeded_feedback_is_drawn_in_chunks_which_fit_together():
     assert abs(whole.mean().item()) < 5 / math.sqrt(250 * whole.numel())
     assert not torch.equal(whole[:, :100], whole[:, 100:200])
     rows = torch.randn(3, len(whole))
-    torch.testing.assert_close(matrix.back(rows), rows @ whole)
+    torch.testing.assert_close(matrix.back(rows), rows @ whole, rtol=1e-4, atol=1e-4)
 
 
 def test_the_bits_behind_a_seed_never_change():

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 import grape_bench as gb
 from grape_bench.rules.feedback import FEEDBACK, SEED
@@ -52,6 +53,111 @@ def test_fa(problem):
         assert B.shape == module.weight.shape and not torch.equal(B, module.weight)
 
 
+def weights_feedback(model):
+    """FA's buffers, one a linear layer."""
+    return [module.get_buffer("grape_bench_weight_feedback") for module in model if isinstance(module, nn.Linear)]
+
+
+def descend(model, x, labels, lr=0.1, decay=0.0):
+    """One step of SGD; decay is the share of each weight that it loses."""
+    model.zero_grad()
+    F.cross_entropy(model(x), labels).backward()
+    torch.optim.SGD(model.parameters(), lr=lr, weight_decay=decay / lr).step()
+    model.zero_grad()
+
+
+def test_usf_takes_the_signs_of_the_weights_as_they_are(problem):
+    model, x, labels, layers = problem
+    net = gb.attach(model, "usf", x)
+    scales = [W.std(correction=0) for W, _ in layers]
+    descend(model, x, labels, lr=1.0)
+    feedback = [s.float().double() * W.sign() for s, (W, _) in zip(scales, layers, strict=True)]
+    check(model, x, labels, layers, reference.fa_signal(feedback))
+    assert [kept.numbers for kept in net.feedback().values()] == [1, 1, 1]
+
+
+def test_frsf_keeps_its_magnitudes(problem):
+    model, x, labels, layers = problem
+    gb.attach(model, "frsf", x)
+    magnitudes = [M.clone() for M in weights_feedback(model)]
+    descend(model, x, labels, lr=1.0)
+    feedback = [M.abs() * W.sign() for M, (W, _) in zip(magnitudes, layers, strict=True)]
+    check(model, x, labels, layers, reference.fa_signal(feedback))
+
+
+def test_brsf_draws_its_magnitudes_anew_in_each_step(problem):
+    model, x, labels, layers = problem
+    net = gb.attach(model, "brsf", x, seed=3)
+    scales = [W.std(correction=0) for W, _ in layers]
+    generator = torch.Generator().manual_seed(net.generator("feedback").initial_seed())
+    for _ in range(2):
+        drawn = [torch.randn(W.shape, generator=generator).double() for W, _ in layers]
+        feedback = [s.float() * M.abs() * W.sign() for s, M, (W, _) in zip(scales, drawn, layers, strict=True)]
+        model.zero_grad()
+        check(model, x, labels, layers, reference.fa_signal(feedback))
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_kp_gives_the_feedback_the_updates_and_the_decay_of_the_weights(problem, decay):
+    """With x the layers' inputs: W' = (1 - decay) W - lr delta x^T and B' = (1 - decay) B - lr delta x^T."""
+    model, x, labels, layers = problem
+    gb.attach(model, gb.make_rule("kp", decay=decay), x)
+    feedback = [B[0].clone() for B in weights_feedback(model)]
+    for _ in range(3):
+        gradients = reference.gradients(layers, x, labels, reference.fa_signal(feedback))
+        model(x)  # evaluations and accumulated batches are no updates
+        descend(model, x, labels, lr=0.5, decay=decay)
+        feedback = [(1 - decay) * B - 0.5 * dW for B, (dW, _) in zip(feedback, gradients, strict=True)]
+    check(model, x, labels, layers, reference.fa_signal(feedback))
+
+
+def test_wm_mirrors_the_weights_on_noise(problem):
+    model, x, labels, layers = problem
+    net = gb.attach(model, gb.make_rule("wm", rate=0.3), x, seed=3)
+    feedback = [B.clone() for B in weights_feedback(model)]
+    generator = torch.Generator().manual_seed(net.generator("perturbation").initial_seed())
+    for l, (W, _) in enumerate(layers):
+        noise = torch.randn(4, W.shape[1], generator=generator, dtype=torch.float64)
+        feedback[l] = 0.7 * feedback[l] + 0.3 * sum(torch.outer(W @ n, n) for n in noise) / 4
+    check(model, x, labels, layers, reference.fa_signal(feedback))
+
+
+def test_wm_finds_the_weights_of_convolutions_and_of_attention():
+    """At borders, strides, groups, transposed kernels, in the projections of one matrix, and if it is computed."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.maps = nn.ModuleList(
+                [
+                    nn.Conv2d(2, 4, 3, padding=1, stride=2),
+                    weight_norm(nn.Conv2d(4, 4, 3, padding=1, groups=2)),
+                    nn.ReLU(),
+                ]
+            )
+            self.up = nn.ConvTranspose2d(4, 6, 2, stride=2)
+            self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
+            self.head = nn.Linear(6, 3)
+
+        def forward(self, x):
+            for module in self.maps:
+                x = module(x)
+            tokens = self.up(x).flatten(2).transpose(1, 2)
+            return self.head(self.attention(tokens, tokens, tokens)[0].mean(1))
+
+    model = Net()
+    x = torch.randn(64, 2, 5, 5)
+    gb.attach(model, gb.make_rule("wm", rate=0.02), x, blocks=["maps.1"])
+    for _ in range(150):
+        model(x)
+    for module in model.modules():
+        for name, B in module._buffers.items():
+            name = name.removeprefix("grape_bench_").removesuffix("_feedback")
+            W = module.weight if name == "derived0" else module.get_parameter(name)
+            assert F.cosine_similarity(B.flatten(), W.flatten(), dim=0) > 0.95, module
+            assert ((B * W).sum() / (W * W).sum()).item() == pytest.approx(1, abs=0.1), module
+
+
 def test_dfa(problem):
     model, x, labels, layers = problem
     net = gb.attach(model, "dfa", x)
@@ -80,6 +186,68 @@ def test_dfa_with_feedback_from_a_seed(problem):
     net = gb.attach(model, gb.make_rule("dfa", feedback="seeded"), x)
     feedback = [reference.seeded_feedback(block.load(SEED).item(), 3, block.size) for block in net.blocks]
     check(model, x, labels, layers, reference.dfa_signal(feedback))
+
+
+def test_drtp_sends_the_target_whatever_the_network_makes_of_the_sample(problem):
+    model, x, labels, layers = problem
+    feedback = direct_feedback(gb.attach(model, "drtp", x))
+
+    def signal(l, error, delta):
+        target = (error < 0).double()  # softmax - one-hot
+        return -feedback[l].T @ target
+
+    check(model, x, labels, layers, signal)
+
+
+def test_local_errors_of_fixed_random_classifiers(problem):
+    model, x, labels, layers = problem
+    feedback = direct_feedback(gb.attach(model, "local", x))
+    gradients = [(torch.zeros_like(W), torch.zeros_like(b)) for W, b in layers]
+    for sample, label in zip(x, labels, strict=True):
+        below = sample
+        for l, h in enumerate(reference.forward(layers, sample)):
+            B = feedback[l] if l < 2 else None
+            if B is None:
+                delta = reference.output_error(h.clone(), int(label))
+            else:
+                delta = B.T @ reference.output_error(B @ h, int(label)) * (1 - h**2)
+            gradients[l][0].add_(torch.outer(delta, below) / len(x))
+            gradients[l][1].add_(delta / len(x))
+            below = h
+    F.cross_entropy(model(x), labels).backward()
+    for layer, (dW, db) in zip((model[0], model[2], model[4]), gradients, strict=True):
+        torch.testing.assert_close(layer.weight.grad, dW, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(layer.bias.grad, db, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("perturbations", [1, 3])
+def test_fg_goes_along_the_directions_of_its_forwards(problem, perturbations):
+    model, x, labels, layers = problem
+    net = gb.attach(model, gb.make_rule("fg", perturbations=perturbations), x, seed=3)
+    generator = torch.Generator().manual_seed(net.generator("perturbation").initial_seed())
+    draws = [
+        [torch.randn(4, n, generator=generator, dtype=torch.float64) for n in SIZES[1:-1]] for _ in range(perturbations)
+    ]
+    hidden = [reference.forward(layers, sample) for sample in x]
+    errors = [reference.output_error(h[-1].clone(), int(y)) for h, y in zip(hidden, labels, strict=True)]
+
+    def signal(l, error, delta):
+        n = next(n for n in range(4) if torch.equal(errors[n], error))
+        total = torch.zeros(SIZES[l + 1], dtype=torch.float64)
+        for p in draws:
+            d = sum(reference.jacobian_vector(layers, hidden[n], k, p[k][n]) for k in range(2))
+            total += (error @ d) * p[l][n] / perturbations
+        return total
+
+    check(model, x, labels, layers, signal)
+
+
+def test_the_mean_forward_gradient_is_the_gradient(problem):
+    model, x, labels, layers = problem
+    gb.attach(model, gb.make_rule("fg", perturbations=4000), x)
+    F.cross_entropy(model(x), labels).backward()
+    expected = reference.gradients(layers, x, labels, reference.bp_signal(layers))[0][0]
+    assert (model[0].weight.grad - expected).norm() / expected.norm() < 0.1
 
 
 @pytest.mark.parametrize("normalize", ["output", "unit"])
