@@ -27,8 +27,9 @@ def read_target(scores: Tensor, error: Tensor) -> Target:
 
     Under cross-entropy the error is s (softmax(scores) - one-hot target), s being 1/N times any scale of the
     loss: it is negative at the target alone, and s is its size ÷ that of softmax - one-hot, here over the whole
-    batch, so that one sample that fits perfectly does not matter. The target is exact, with label smoothing too;
-    with other losses it is the class that is the most too low, in the scale of the loss.
+    batch, so that one sample that fits perfectly does not matter. With label smoothing the target is right until
+    its probability is the smoothed one; with other losses it is the class that is the most too low, in the scale
+    of the loss.
     """
     error = error.float()
     lowest, index = error.min(-1, keepdim=True)
