@@ -88,7 +88,7 @@ class GrAPE(DirectFeedback):
             if self._forwards % self.refresh == 0:
                 forward = self.align(network, batch)
             self._forwards += 1
-        return CutPass(self.signal, forward)
+        return CutPass(self._sent, forward)
 
     def align(self, network: Network, batch: Batch) -> Forward | None:
         """One step of every B_l towards its J^_l; the forward that showed it, if it was one of the whole batch."""

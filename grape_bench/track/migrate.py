@@ -9,10 +9,10 @@ Record = dict[str, Any]
 
 
 def _from_1(record: Record) -> Record:
-    """Schema 2 says with null that there are no FLOPs in a profile, and no share of BP that the rule declares."""
+    """Schema 2 says with null what there was not: a profile's FLOPs, the declared share of BP, diagnostics."""
     profile = {"flops": None, **record["profile"]} if record.get("profile") else None
     credit = {"declared_bp_fraction": None, **record["credit"]} if record.get("credit") else None
-    return {**record, "profile": profile, "credit": credit}
+    return {"diagnostics": None, **record, "profile": profile, "credit": credit}
 
 
 # From each schema to the next.

@@ -55,7 +55,7 @@ def test_every_command_has_help() -> None:
     [
         (["run", "quikstart"], "unknown suite 'quikstart'; did you mean 'quickstart'?"),
         (["run", "quickstart", "--executor", "lokal"], "unknown executor 'lokal'; did you mean 'local'?"),
-        (["run", "quickstart", "--rule", "graep"], "unknown rule 'graep'; did you mean 'grape'?"),
+        (["run", "quickstart", "--rule", "graep"], "unknown rule 'graep'; did you mean 'grape'"),
         (["run", "quickstart", "--rule", "gone.py:Rule"], "no file 'gone.py'"),
         (["run", "quickstart", "--seeds", "-3"], "seeds: must be at least 1, not -3"),
         (["run", "quickstart", "--seeds", "three"], "'three' is not a valid integer"),
@@ -88,7 +88,7 @@ def test_an_output_folder_that_is_a_file(tmp_path: Path, monkeypatch: pytest.Mon
 def test_plan_lists_what_is_to_do(tmp_path: Path) -> None:
     result = call("plan", str(write_suite(tmp_path)), "--out", str(tmp_path / "runs"))
     assert result.exit_code == 0
-    assert "12 jobs: 0 done, 12 to do" in result.output
+    assert "12 jobs: 0 done, 12 missing" in result.output
     assert not (tmp_path / "runs").exists()
 
 

@@ -21,6 +21,7 @@ def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "grape_bench", *arguments], cwd=folder, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_tune_then_run(tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(SUITE + TUNING)
     part = call(tmp_path, "tune", "small.toml", "--shard", "1/3")

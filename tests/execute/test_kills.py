@@ -82,7 +82,7 @@ def measured(content: bytes) -> Mapping[str, Any]:
     return {key: record[key] for key in ("id", "status", "result", "credit", "network", "seeds", "job")}
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_ten_kills_of_the_scheduler_and_the_same_command_give_each_record_once(tmp_path: Path) -> None:
     undisturbed = Sweep(tmp_path / "undisturbed", SUITE)
     undisturbed.start().communicate()
@@ -115,7 +115,7 @@ def test_ten_kills_of_the_scheduler_and_the_same_command_give_each_record_once(t
     print(f"seed {seed}: {len(seen)} records before the last run, {resumed} resumptions from a checkpoint")
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_signals_at_random_moments_end_in_order(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path / "stopped", SUITE, "--checkpoint-every=0s")
     moments = random.Random(seed := random.randrange(10**6))

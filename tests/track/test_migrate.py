@@ -21,7 +21,7 @@ def test_a_record_of_schema_1_is_read_as_one_of_today() -> None:
 
 def test_what_was_not_measured_stays_so() -> None:
     record = migrated({"schema": 1, "profile": None, "credit": None}, SCHEMA)
-    assert record == {"schema": SCHEMA, "profile": None, "credit": None}
+    assert record == {"schema": SCHEMA, "profile": None, "credit": None, "diagnostics": None}
 
 
 def test_there_is_a_step_from_every_schema() -> None:
