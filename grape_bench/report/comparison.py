@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -78,11 +78,23 @@ def _p(p: float) -> str:
 
 
 def _remarks(comparison: Comparison) -> list[Text]:
-    """What did not finish, and what the verdicts of the runs say."""
+    """What did not finish, and which of the two have trained their hidden layers."""
     names = labels((comparison.first, comparison.second))
-    remarks = []
+    remarks = [*_judged(comparison)]
     for task in comparison.tasks:
         for name, cell in ((comparison.first, task.first), (comparison.second, task.second)):
             if cell.status:
                 remarks.append(Text(f"! {cell.task}, {names[name]}: {cell.status}", style="yellow"))
     return remarks
+
+
+def _judged(comparison: Comparison) -> Iterator[Text]:
+    """Each side's verdicts, with the tasks on which they hold."""
+    for index, name in enumerate("AB"):
+        tasks: dict[str, list[str]] = {}
+        for task in comparison.tasks:
+            if task.judged[index]:
+                tasks.setdefault(task.judged[index], []).append(task.first.task)
+        if tasks:
+            words = "; ".join(f"{word} ({', '.join(where)})" for word, where in tasks.items())
+            yield Text(f"{name}: {words}", style="" if set(tasks) == {"trained"} else "yellow")

@@ -13,9 +13,18 @@ from grape_bench.score.cell import Cell
 from grape_bench.score.interval import Interval, interval, mean
 from grape_bench.score.paired import differences
 from grape_bench.score.significance import LEVEL, holm, paired_t, sign_flip
+from grape_bench.score.verdict import judge
 
 SEED = 0
 ByTask = Mapping[str, Cell]
+
+
+@dataclass(frozen=True)
+class References:
+    """The cells by task that others are measured by."""
+
+    bp: ByTask
+    head_only: ByTask
 
 
 @dataclass(frozen=True)
@@ -23,7 +32,8 @@ class OnTask:
     """One task: `difference` is first - second in score over the seeds in common, `p` Holm-adjusted.
 
     The score is accuracy in percent, or minus the logarithm of perplexity. Cost ratios are first ÷ second, NaN unless
-    both were measured on one hardware class.
+    both were measured on one hardware class. `judged` says of each whether it has trained its hidden layers (see
+    `verdict.judge`), "" where that cannot be told.
     """
 
     first: Cell
@@ -32,6 +42,7 @@ class OnTask:
     p: float
     step: float
     memory: float
+    judged: tuple[str, str]
 
     @property
     def verdict(self) -> str:
@@ -76,11 +87,11 @@ class Comparison:
         return lost or diverged or (self.overall is not None and self.overall.verdict == "below")
 
 
-def compare(first: tuple[str, ByTask], second: tuple[str, ByTask], bp: ByTask) -> Comparison:
+def compare(first: tuple[str, ByTask], second: tuple[str, ByTask], references: References) -> Comparison:
     """The tasks that both have, in the order of the first; p-values are not yet corrected for other comparisons."""
     shared = [task for task in first[1] if task in second[1]]
-    tasks = tuple(_on_task(first[1][task], second[1][task]) for task in shared)
-    return Comparison(first[0], second[0], tasks, _overall(tasks, bp) if len(tasks) > 1 else None)
+    tasks = tuple(_on_task(first[1][task], second[1][task], references.head_only.get(task)) for task in shared)
+    return Comparison(first[0], second[0], tasks, _overall(tasks, references.bp) if len(tasks) > 1 else None)
 
 
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
@@ -97,7 +108,7 @@ def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
     ]
 
 
-def _on_task(first: Cell, second: Cell) -> OnTask:
+def _on_task(first: Cell, second: Cell, head_only: Cell | None) -> OnTask:
     pairs = differences(first, second)
     one_class = len({*first.hardware, *second.hardware}) == 1
     one_kind = len(first.memory_kinds | second.memory_kinds) == 1
@@ -108,6 +119,7 @@ def _on_task(first: Cell, second: Cell) -> OnTask:
         p=paired_t(pairs),
         step=_step(first) / _step(second) if one_class else math.nan,
         memory=first.peak_bytes / second.peak_bytes if one_class and one_kind else math.nan,
+        judged=(judge(first, head_only).word, judge(second, head_only).word),
     )
 
 

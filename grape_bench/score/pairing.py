@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from grape_bench.errors import UserError, unknown
 from grape_bench.score import budget
 from grape_bench.score.cell import Cell, Record, cells
-from grape_bench.score.compare import ByTask, Comparison, compare, corrected
+from grape_bench.score.compare import Comparison, References, compare, corrected
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,10 @@ def compare_sides(first: Side, second: Side) -> list[Comparison]:
     for rule, against in _matches(first, second):
         names = (rule, against) if rule != against else (f"{rule} ({first.name})", f"{rule} ({second.name})")
         named.append(((names[0], own[rule]), (names[1], other[against])))
-    bp = {**other.get("bp", {}), **own.get("bp", {})}
-    _check([cell for pair in named for _, by_task in pair for cell in by_task.values()], bp)
-    made = [compare(one, two, bp) for one, two in named]
+    bp, head_only = ({**other.get(rule, {}), **own.get(rule, {})} for rule in ("bp", "head-only"))
+    references = References(bp, head_only)
+    _check([cell for pair in named for _, by_task in pair for cell in by_task.values()], references)
+    made = [compare(one, two, references) for one, two in named]
     if not any(comparison.tasks for comparison in made):
         raise UserError("the two sets have no task in common", where=f"{first.name}, {second.name}")
     return corrected(made)
@@ -50,14 +51,14 @@ def compare_sides(first: Side, second: Side) -> list[Comparison]:
 def compare_rules(records: Sequence[Record], rules: Iterable[str], against: Iterable[str]) -> list[Comparison]:
     """Each of `rules` with each of `against`, all among `records`."""
     by_rule = Side("", records).rules
-    bp = by_rule.get("bp", {})
-    _check([cell for by_task in by_rule.values() for cell in by_task.values()], bp)
+    references = References(by_rule.get("bp", {}), by_rule.get("head-only", {}))
+    _check([cell for by_task in by_rule.values() for cell in by_task.values()], references)
     pairs = [(rule, other) for rule in rules for other in against if rule != other]
-    return corrected([compare((rule, by_rule[rule]), (other, by_rule[other]), bp) for rule, other in pairs])
+    return corrected([compare((rule, by_rule[rule]), (other, by_rule[other]), references) for rule, other in pairs])
 
 
-def _check(used: list[Cell], bp: ByTask) -> None:
-    distinct = {id(cell): cell for cell in [*used, *bp.values()]}
+def _check(used: list[Cell], references: References) -> None:
+    distinct = {id(cell): cell for cell in [*used, *references.bp.values(), *references.head_only.values()]}
     budget.check(distinct.values())
 
 

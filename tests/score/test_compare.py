@@ -2,8 +2,10 @@ import math
 from typing import Any
 
 import pytest
+from rich.console import Console, RenderableType
 
 from grape_bench.errors import UserError
+from grape_bench.report.comparison import render
 from grape_bench.score.compare import Comparison
 from grape_bench.score.pairing import Side, compare_rules, compare_sides
 from tests.score.records import failed, make
@@ -80,3 +82,17 @@ def test_worse() -> None:
     # Divergence makes the difference so uncertain that it is not resolved: it is worse all the same.
     assert one(broken, bad).tasks[0].verdict == "not resolved" and one(broken, bad).worse
     assert one([failed("x", s, "crashed", task="a") for s in range(3)], bad).worse
+
+
+def test_it_says_who_has_not_trained_its_hidden_layers() -> None:
+    records = [*rule("x", [70, 71, 72]), *rule("y", [90, 91, 92]), *rule("head-only", [80, 80, 80])]
+    (found,) = compare_rules(records, ["x"], ["y"])
+    assert found.tasks[0].judged[0] == "not above head-only" != found.tasks[0].judged[1]
+    assert "A: not above head-only (a)" in printed(render([found]))
+
+
+def printed(shown: RenderableType) -> str:
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(shown)
+    return capture.get()
