@@ -116,7 +116,7 @@ def check_mirror(uri: str, records: dict[str, dict[str, Any]]) -> None:
         (point,) = client.get_metric_history(job["info"]["run_id"], "train_loss")
         assert (point.step, point.value) == (record["time"]["samples"], pytest.approx(record["result"]["train_loss"]))
         files = {file.path for file in client.list_artifacts(job["info"]["run_id"])}
-        assert files == {"record.json", "curve.csv", "stderr.txt"}
+        assert files == {"record.json", "curve.csv", "diagnostics.csv", "stderr.txt"}
     best = max(record["result"]["validation"] for record in records.values())
     assert [run["info"]["run_name"] for run in found(uri, f"metrics.`result.validation` >= {best - 1e-6}")] == [
         name for name, record in records.items() if record["result"]["validation"] == best
