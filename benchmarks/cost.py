@@ -48,7 +48,7 @@ PARTS = {
         {},
     ),
     "vgg11": Part(
-        "vgg11", Subject("timm:vgg11", batch_size=64), RULES, {"fa": 1.03, "dfa": 0.72, "grape": 1.15}, {}, seconds=240
+        "vgg11", Subject("timm:vgg11", batch_size=64), RULES, {"fa": 1.03, "dfa": 0.72, "grape": 1.15}, {}, seconds=90
     ),
     "resnet18": Part(
         "resnet18", Subject("timm:resnet18", batch_size=64), RULES, {"fa": 1.03, "dfa": 0.92, "grape": 1.15}, {}
@@ -60,7 +60,7 @@ PARTS = {
         ("bp checkpoint", "dfa", "dfa lean", "grape lean"),
         {"dfa lean": 1.30, "grape lean": 1.30},
         {"dfa lean": 0.25, "grape lean": 0.25},
-        seconds=270,
+        seconds=150,
     ),
 }
 

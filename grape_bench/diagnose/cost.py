@@ -15,7 +15,7 @@ from grape_bench.network.attach import attach
 from grape_bench.train.memory import PeakMemory
 from grape_bench.train.turns import Ratio, in_turns, ratio, sums
 
-PERIODS = 5  # of the rule that takes the longest to repeat itself
+PERIODS = 2  # of the rule that takes the longest to repeat itself
 STEPS_OF_MEMORY = 3  # enough for the optimizer's and the rule's state, and one refresh
 
 
@@ -38,7 +38,7 @@ class Cost:
 def profile(subject: Subject, rules: Sequence[str], *, most: int = 400, budget_s: float = 20) -> list[Cost]:
     """The costs of "bp" and of `rules`; times from steps taken in turns in this process, memory in one process each.
 
-    A rule's time is compared with BP's over a period of the rule at a time, at least five of them.
+    A rule's time is compared with BP's over a period of the rule at a time, at least two of them.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     names = ["bp", *(rule for rule in rules if rule != "bp")]
