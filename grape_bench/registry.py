@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import sys
@@ -106,7 +107,7 @@ def load_file(path: Path) -> Any:
     name = f"grape_bench_user_{source.stem}_{sha256(str(source).encode() + source.read_bytes()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, source)
+    spec = importlib.util.spec_from_file_location(name, source, loader=_UncachedLoader(name, str(source)))
     if spec is None or spec.loader is None:
         raise UserError("not a Python file", where=str(path))
     module = importlib.util.module_from_spec(spec)
@@ -117,6 +118,13 @@ def load_file(path: Path) -> Any:
         del sys.modules[name]
         raise UserError(f"importing it raised {type(error).__name__}: {error}", where=str(path)) from error
     return module
+
+
+class _UncachedLoader(importlib.machinery.SourceFileLoader):
+    """Leaves no `__pycache__` beside the user's file (a publication may hold no other file), and reads none."""
+
+    def path_stats(self, path: Any) -> Any:
+        raise OSError("no byte code is kept")
 
 
 def _same_definition(old: Any, new: Any) -> bool:

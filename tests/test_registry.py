@@ -4,7 +4,7 @@ from subprocess import run
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.registry import Registry
+from grape_bench.registry import Registry, load_file
 
 
 def test_a_name_is_imported_when_it_is_asked_for():
@@ -27,6 +27,13 @@ def test_a_source_hash_follows_the_file(tmp_path):
     before = registry.source_hash(f"{path}:x")
     path.write_text("x = 2\n")
     assert registry.source_hash(f"{path}:x") != before and registry.get(f"{path}:x") == 2
+
+
+def test_a_file_is_imported_without_leaving_byte_code(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    (tmp_path / "mine.py").write_text("value = 1\n")
+    assert load_file(tmp_path / "mine.py").value == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.py"]
 
 
 def test_importing_the_package_and_naming_a_rule_imports_no_torch():
