@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from grape_bench.diagnose.subject import Subject
 
 MEBI = 2**20
+PARALLEL = (
+    "Left: shares of the time. Right: how many times as fast as BP on one device, if time were FLOPs: independent "
+    "blocks side by side, and a pipeline of 2, 4, 8 devices with 8 micro-batches (a model: docs/diagnostics.md)."
+)
 CAPTION = (
     "All ÷ BP's: time and memory of a step, FLOPs, of them tangents, and the path of those that must wait for each "
     "other. Attach: ÷ one forward."
@@ -60,7 +64,9 @@ def command(
     torch.set_num_threads(threads)
     subject = make_subject(model, model_args, shape, classes, batch_size)
     costs = profile(subject, list(rules or ("fa", "dfa", "dfa lean", "grape", "head-only")), budget_s=seconds)
-    Console().print(table(costs))
+    console = Console()
+    console.print(table(costs))
+    console.print(parallel(costs))
     click.echo(f"{model}, batch {batch_size}: BP takes {1000 * costs[0].step_s:.1f} ms a step here,")
     click.echo(f"{costs[0].flops.total / 1e9:.2f} GFLOP and {costs[0].memory / MEBI:.0f} MiB above the weights.")
     if csv_file:
@@ -87,6 +93,8 @@ def make_subject(model: str, model_args: tuple[str, ...], shape: str, classes: i
 
 def rows(costs: list[Cost]) -> list[dict[str, float | str]]:
     """One row a rule, all ratios to the first one's, which is BP's."""
+    from grape_bench.diagnose.pipeline import pipelines
+
     bp = costs[0]
     return [
         {
@@ -104,9 +112,24 @@ def rows(costs: list[Cost]) -> list[dict[str, float | str]]:
             "tangents": cost.flops.tangents / bp.flops.total,
             "critical": cost.flops.critical / bp.flops.total,
             "attach": cost.attach,
+            **{f"{name}_share": share for name, share in _shares(cost).items()},
+            "layer_parallel": bp.flops.total / cost.flops.critical,
+            # A lean step's second forward is not in the model.
+            **{
+                f"pipeline_{found.devices}": bp.flops.total / found.time
+                for found in (pipelines(cost.flops) if cost.split else [])
+            },
         }
         for cost in costs
     ]
+
+
+def _shares(cost: Cost) -> dict[str, float]:
+    """Of a step's time, by phase; none of lean steps."""
+    from dataclasses import asdict
+
+    seconds = asdict(cost.split) if cost.split else {}
+    return {name: value / sum(seconds.values()) for name, value in seconds.items() if name != "data"}
 
 
 def table(costs: list[Cost]) -> Table:
@@ -120,6 +143,22 @@ def table(costs: list[Cost]) -> Table:
     for row in rows(costs):
         numbers = [f"{row[key]:.2f}" for key in ("memory", "flops", "tangents", "critical", "attach")]
         out.add_row(str(row["rule"]), f"{row['time']:.2f} ({row['time_low']:.2f}-{row['time_high']:.2f})", *numbers)
+    return out
+
+
+def parallel(costs: list[Cost]) -> Table:
+    """Where the time goes, and what could be gained by blocks that do not wait for each other."""
+    from rich import box
+    from rich.table import Table
+
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=PARALLEL, caption_justify="left")
+    shares = [f"{name}_share" for name in ("forward", "tangents", "credit", "update")]
+    gains = ["layer_parallel", *(f"pipeline_{devices}" for devices in (2, 4, 8))]
+    for name in ("rule", "forward", "tangents", "credit", "update", "blocks", "2", "4", "8"):
+        out.add_column(name, justify="left" if name == "rule" else "right", no_wrap=True)
+    for row in rows(costs):
+        time = [f"{100 * float(row[share]):.0f} %" if share in row else "–" for share in shares]
+        out.add_row(str(row["rule"]), *time, *(f"{row[gain]:.2f}" if gain in row else "–" for gain in gains))
     return out
 
 

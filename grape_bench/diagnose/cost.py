@@ -6,10 +6,12 @@ import multiprocessing
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import torch
 
 from grape_bench.diagnose.flops import StepFlops, step_flops
+from grape_bench.diagnose.split import TimeSplit, time_split
 from grape_bench.diagnose.subject import Subject
 from grape_bench.network.attach import attach
 from grape_bench.train.memory import PeakMemory
@@ -22,7 +24,7 @@ STEPS_OF_MEMORY = 3  # enough for the optimizer's and the rule's state, and one 
 @dataclass(frozen=True)
 class Cost:
     """One rule's row: `time` and `step_s` (seconds) of a step, from `rounds` of them, `memory` in bytes above the
-    weights, `attach` as a multiple of a forward's time, `blocks` the number of cuts.
+    weights, `attach` as a multiple of a forward's time, `blocks` the number of cuts. Lean steps have no `split`.
     """
 
     rule: str
@@ -31,6 +33,7 @@ class Cost:
     rounds: int
     memory: int
     flops: StepFlops
+    split: TimeSplit | None
     attach: float
     blocks: int
 
@@ -42,9 +45,9 @@ def profile(subject: Subject, rules: Sequence[str], *, most: int = 400, budget_s
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     names = ["bp", *(rule for rule in rules if rule != "bp")]
-    steppers = {name: subject.stepper(name, device) for name in names}
-    periods = {name: network.rule.period if network.rule else 1 for name, (network, _) in steppers.items()}
-    work = {name: step for name, (_, step) in steppers.items()}
+    steps = {name: subject.steps(name, device) for name in names}
+    periods = {name: own.network.rule.period if own.network.rule else 1 for name, own in steps.items()}
+    work = {name: own.take for name, own in steps.items()}
     seconds = in_turns(work, device, most, budget_s, least=PERIODS * max(periods.values()))
     inputs, labels = subject.batch(device)
     return [
@@ -54,9 +57,10 @@ def profile(subject: Subject, rules: Sequence[str], *, most: int = 400, budget_s
             step_s=statistics.median(sums(seconds[name], period)) / period,
             rounds=len(seconds[name]),
             memory=peak_memory(subject, name),
-            flops=step_flops(steppers[name][0], ((inputs,), {}), subject.loss_of(labels), subject.forwards(name)),
+            flops=step_flops(steps[name].network, ((inputs,), {}), subject.loss_of(labels), subject.forwards(name)),
+            split=None if steps[name].lean else time_split(steps[name], repeat((inputs, labels)), device),
             attach=_attach_in_forwards(subject, name, device),
-            blocks=len(steppers[name][0].blocks),
+            blocks=len(steps[name].network.blocks),
         )
         for name, period in periods.items()
     ]
@@ -71,10 +75,10 @@ def peak_memory(subject: Subject, rule: str) -> int:
 def _measure_memory(subject: Subject, rule: str, threads: int) -> int:
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network, step = subject.stepper(rule, device)
+    steps = subject.steps(rule, device)
     memory = PeakMemory(device)
-    for _ in range(max(STEPS_OF_MEMORY, network.rule.period if network.rule else 1)):
-        step()
+    for _ in range(max(STEPS_OF_MEMORY, steps.network.rule.period if steps.network.rule else 1)):
+        steps.take()
     return int(memory.measure()["peak_bytes"])
 
 

@@ -56,8 +56,8 @@ class Subject:
         """Cross-entropy of what the model returns."""
         return lambda output: F.cross_entropy(logits_of(output, self.classes), labels)
 
-    def stepper(self, rule: str, device: torch.device) -> tuple[Network, Callable[[], None]]:
-        """The network, and a function that takes one training step.
+    def steps(self, rule: str, device: torch.device) -> Steps:
+        """Training steps on one batch.
 
         `RULE lean` trains block by block, `RULE checkpoint` with the model's own activation checkpointing. Raises
         UserError for a model that has none, or for another word.
@@ -67,18 +67,40 @@ class Subject:
         if mode == CHECKPOINT:
             checkpoint(network.model)
         inputs, labels = self.batch(device)
-        loss_of = self.loss_of(labels)
-        optimizer = torch.optim.SGD(network.model.parameters(), lr=1e-3)
+        return Steps(network, torch.optim.SGD(network.model.parameters(), lr=1e-3), self, inputs, labels, mode == LEAN)
 
-        def step() -> None:
-            optimizer.zero_grad(set_to_none=True)
-            loss_of(network.model(inputs)).backward()
-            optimizer.step()
 
-        def lean() -> None:
-            lean_step(network, ((inputs,), {}), loss_of, optimizer)
+@dataclass(frozen=True)
+class Steps:
+    """A network and what trains it on the batch `inputs`, `labels` of its subject."""
 
-        return network, lean if mode == LEAN else step
+    network: Network
+    optimizer: torch.optim.Optimizer
+    subject: Subject
+    inputs: Tensor
+    labels: Tensor
+    lean: bool
+
+    def take(self) -> None:
+        """One training step."""
+        if self.lean:
+            lean_step(self.network, ((self.inputs,), {}), self.subject.loss_of(self.labels), self.optimizer)
+        else:
+            self.credit(self.forward(self.inputs, self.labels))
+            self.update()
+
+    def forward(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """The loss, of gradients emptied; not of lean steps, which have no phases."""
+        self.optimizer.zero_grad(set_to_none=True)
+        return self.subject.loss_of(labels)(self.network.model(inputs))
+
+    def credit(self, loss: Tensor) -> None:
+        """Its gradients, as the rule gives them."""
+        loss.backward()
+
+    def update(self) -> None:
+        """SGD's step."""
+        self.optimizer.step()
 
 
 def mode_of(rule: str) -> tuple[str, str]:

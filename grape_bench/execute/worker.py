@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import faulthandler
+import gc
 import json
 import os
 import sys
@@ -126,6 +127,7 @@ def _train(job: Job, folder: Path, manifest: Manifest, given: argparse.Namespace
     trainer = import_module(given.trainer)
     from grape_bench.train.checkpoint import Checkpoints
 
+    gc.freeze()  # the libraries stay: to go through all of theirs again and again costs more than a small net's epoch
     # What may change a result in the last digits; on another machine or release a job begins anew. Of the threads
     # there may be others, when the sweep goes on with other slots.
     stamp = {"job": job.id, **environment(given.threads, manifest.git)}

@@ -45,8 +45,8 @@ def expand(suite: Suite, only: tuple[str, ...] = (), track: Track = UNTUNED) -> 
     """The jobs of `suite` with the settings of `track`; with `only`, of these rules alone.
 
     Seeds are outermost, so that a sweep that stops early holds complete comparisons of fewer seeds. Within a
-    task BP comes first: the others are read against it. The first seed of every other rule is the one in
-    which step time is measured against BP.
+    task BP comes first: the others are read against it. The first seed of every rule is the one in which the cost of
+    a step is measured.
     """
     rules = chosen_rules(suite, only)
     return unique(
@@ -58,7 +58,7 @@ def expand(suite: Suite, only: tuple[str, ...] = (), track: Track = UNTUNED) -> 
                 seed,
                 track.found(task.name, rule),
                 trials=track.trials,
-                profile=seed == 0 and rule != "bp",
+                profile=seed == 0,
                 probes=suite.probes,
             )
             for seed in range(suite.seeds)

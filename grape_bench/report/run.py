@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from grape_bench.report import cost
 from grape_bench.report.sparkline import sparkline
 from grape_bench.score.cell import Record
 from grape_bench.score.verdict import TRAINED, Verdict
@@ -49,6 +50,9 @@ def render(record: Record, verdict: Verdict, folder: Path | None) -> RenderableT
         Text("outcome", style="bold"),
         _pairs(_outcome(record)),
     ]
+    if record.get("profile"):
+        peak = (record.get("memory") or {}).get("peak_bytes")
+        parts += ["", Text("cost", style="bold"), _pairs(cost.lines(record["profile"], peak))]
     curve = _read(folder, CURVE)
     if curve is not None:
         parts += ["", Text("curve", style="bold"), _curve(curve)]

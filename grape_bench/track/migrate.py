@@ -15,8 +15,14 @@ def _from_1(record: Record) -> Record:
     return {"diagnostics": None, **record, "profile": profile, "credit": credit}
 
 
+def _from_2(record: Record) -> Record:
+    """Schema 3 has in a profile where time and memory go, what could run side by side, and energy."""
+    unknown = dict.fromkeys(("split", "holders", "speedup", "pipeline", "energy"))
+    return {**record, "profile": {**unknown, **record["profile"]} if record.get("profile") else None}
+
+
 # From each schema to the next.
-STEPS: dict[int, Callable[[Record], Record]] = {1: _from_1}
+STEPS: dict[int, Callable[[Record], Record]] = {1: _from_1, 2: _from_2}
 
 
 def migrated(record: Record, schema: int) -> Record:

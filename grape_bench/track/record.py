@@ -12,7 +12,7 @@ from grape_bench.errors import UserError
 from grape_bench.track.files import write_json
 from grape_bench.track.migrate import migrated
 
-SCHEMA = 2  # raised with a step in `migrate` when what a record says changes its place or meaning
+SCHEMA = 3  # raised with a step in `migrate` when what a record says changes its place or meaning
 RECORD, CURVE, STDERR, MANIFEST = "record.json", "curve.csv", "stderr.txt", "manifest.json"
 DIAGNOSTICS = "diagnostics.csv"
 STATUSES = ("finished", "diverged", "crashed", "oom", "timeout")

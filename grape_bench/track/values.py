@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,14 +59,17 @@ def diagnostics_values(path: Path) -> list[Value]:
 
 
 def metric_values(record: Record) -> list[Value]:
-    """The numbers of a record, such as `result.test`, at its last step."""
+    """The numbers of a record, such as `result.test` and `profile.pipeline.4.bubble`, at its last step."""
     step = int((record.get("time") or {}).get("samples", 0))
-    values = []
-    for group in _GROUPS:
-        for key, value in (record.get(group) or {}).items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                values.append(Value(f"{group}.{key}", float(value), step))
-    return values
+    return [Value(name, value, step) for group in _GROUPS for name, value in _numbers(group, record.get(group))]
+
+
+def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _numbers(f"{name}.{key}", inner)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield name, float(value)
 
 
 def parameter_values(job: Mapping[str, Any]) -> dict[str, str]:

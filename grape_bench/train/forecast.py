@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from grape_bench.diagnose import split
 from grape_bench.plan.job import Job
 from grape_bench.train.clock import Clock
 from grape_bench.train.loop import Trainer
@@ -45,7 +46,9 @@ def _forecast(job: Job) -> dict[str, float]:
     period = trainer.network.rule.period if trainer.network.rule else 1
     return {
         "job": setup + steps * step + (job.epochs * len(data.validation) + len(data.test)) * per_sample,
-        "profile": 2 * setup + max(BUDGET_S, (WARM_UP + LEAST) * 2 * period * step),
+        "profile": 2 * setup
+        + max(BUDGET_S, (WARM_UP + LEAST) * 2 * period * step)
+        + max(split.BUDGET_S, (split.WARM_UP + split.LEAST) * period * step),
     }
 
 

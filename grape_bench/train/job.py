@@ -22,7 +22,7 @@ from grape_bench.train.loop import LossNotFiniteError, Row, Trainer
 from grape_bench.train.memory import PeakMemory
 from grape_bench.train.observer import Observer
 from grape_bench.train.precision import set_arithmetic
-from grape_bench.train.profile import step_ratio
+from grape_bench.train.profile import profile
 from grape_bench.train.random_state import seed_everything
 from grape_bench.train.setup import EXAMPLE, build_model, load_data, make_trainer, pick_device, process_seed
 from grape_bench.train.spent import Spent
@@ -67,7 +67,7 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
     aside = compiling.seconds + checkpoint_s + diagnose_s
     evaluate_s = spent.total() - spent.setup - trainer.clock.seconds - aside
     started = spent.total()
-    profile = step_ratio(job, data) if job.profile and job.nproc == 1 and not reason else None
+    cost = profile(job, data) if job.profile and job.nproc == 1 and not reason else None
     return {
         "status": "diverged" if reason else "finished",
         "reason": reason,
@@ -87,7 +87,7 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
             "samples": int(trainer.rows[-1]["samples"]) if trainer.rows else 0,
         },
         "memory": peak,
-        "profile": profile,
+        "profile": cost,
         "credit": _credit(trainer.network, trainer.steps_per_epoch, job.epochs),
         "diagnostics": diagnostics[0].result() if diagnostics else None,
         "network": _description(trainer.network),

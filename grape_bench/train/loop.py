@@ -82,14 +82,26 @@ class Trainer:
 
     def step(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """Forward, backward, update; the detached loss, which stays on the device, so that no step waits for it."""
+        loss = self.forward(inputs, labels)
+        self.credit(loss)
+        self.update()
+        return loss.detach()
+
+    def forward(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """The loss, of gradients emptied."""
         self.optimizer.zero_grad(set_to_none=True)
         with self.precision.forward():
-            loss = self.loss_of(self.network.model(inputs), labels)
+            return self.loss_of(self.network.model(inputs), labels)
+
+    def credit(self, loss: Tensor) -> None:
+        """Its gradients, as the rule gives them."""
         self.precision.backward(loss)
         data_parallel.average_gradients(self.network.model.parameters())
+
+    def update(self) -> None:
+        """The optimizer's step, and the schedule's."""
         self.precision.step(self.optimizer)
         self.schedule.step()
-        return loss.detach()
 
     def evaluate(self, split: Split) -> Score:
         """Loss and accuracy on `split`, in the arithmetic of the training."""

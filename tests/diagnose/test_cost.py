@@ -16,6 +16,7 @@ def test_a_profile_has_a_row_per_rule_beside_bp(monkeypatch):
     assert bp.time.median == 1 and dfa.time.median > 0 and dfa.blocks == 4
     assert dfa.flops.total < bp.flops.total and dfa.flops.critical < bp.flops.critical
     assert lean.attach > 0
+    assert lean.split is None and dfa.split is not None and dfa.split.credit > 0
 
 
 @pytest.mark.slow
@@ -27,10 +28,10 @@ def test_lean_training_needs_a_fraction_of_the_memory():
 
 def test_checkpointing_is_the_models_own():
     vit = Subject("timm:test_vit", {"img_size": 32}, batch_size=2)
-    network, step = vit.stepper("bp checkpoint", torch.device("cpu"))
-    assert network.model.grad_checkpointing
-    step()
+    steps = vit.steps("bp checkpoint", torch.device("cpu"))
+    assert steps.network.model.grad_checkpointing
+    steps.take()
     with pytest.raises(UserError, match="no activation checkpointing"):
-        SMALL.stepper("bp checkpoint", torch.device("cpu"))
+        SMALL.steps("bp checkpoint", torch.device("cpu"))
     with pytest.raises(UserError, match="unknown mode 'fat'"):
-        SMALL.stepper("dfa fat", torch.device("cpu"))
+        SMALL.steps("dfa fat", torch.device("cpu"))

@@ -65,3 +65,22 @@ def test_counting_leaves_no_gradients_and_no_statistics():
     net.detach()
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("rule", ["bp", "fa", "dfa", "grape", "head-only"])
+def test_the_segments_make_up_the_step(rule):
+    flops = flops_of(rule)
+    assert len(flops.segments) == 3 and flops.segments[-1].name == ""
+    assert sum(segment.forward for segment in flops.segments) == flops.forward
+    assert sum(segment.credit for segment in flops.segments) == flops.credit
+    assert flops.independent == (rule in ("dfa", "grape", "head-only"))
+
+
+def test_a_network_that_overwrites_its_activations_is_counted_too():
+    x = torch.randn(8, 16)
+    layers = [torch.nn.Sequential(torch.nn.ReLU(inplace=True), torch.nn.Linear(16, 16)) for _ in range(3)]
+    model = torch.nn.Sequential(torch.nn.Linear(16, 16), *layers, torch.nn.ReLU(inplace=True), torch.nn.Linear(16, 4))
+    for rule in ("bp", "dfa"):
+        net = gb.attach(model, rule, x)
+        assert step_flops(net, ((x,), {}), loss_of).total > 0
+        net.detach()

@@ -25,7 +25,7 @@ def test_seeds_are_outermost_and_bp_comes_first_in_a_task(tmp_path: Path) -> Non
 
 def test_step_time_is_measured_in_the_first_seed_of_all_but_bp(tmp_path: Path) -> None:
     jobs = jobs_of(write_suite(tmp_path))
-    assert all(job.profile == (job.seed == 0 and job.rule != "bp") for job in jobs)
+    assert all(job.profile == (job.seed == 0) for job in jobs)
 
 
 def test_settings_anchored_above_plain_and_task_above_suite(tmp_path: Path) -> None:

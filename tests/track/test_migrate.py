@@ -15,6 +15,7 @@ def test_a_record_of_schema_1_is_read_as_one_of_today() -> None:
     assert old["schema"] == 1 and "flops" not in old["profile"] and "declared_bp_fraction" not in old["credit"]
     assert record["schema"] == SCHEMA
     assert record["profile"]["flops"] is None and record["credit"]["declared_bp_fraction"] is None
+    assert record["profile"]["split"] is None and record["profile"]["pipeline"] is None
     assert record["profile"]["step_ratio"] == old["profile"]["step_ratio"] and record["result"] == old["result"]
     assert path.read_bytes() == before
 

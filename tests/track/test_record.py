@@ -17,7 +17,7 @@ def test_a_record_holds_its_job_and_what_was_measured(tmp_path: Path) -> None:
     written = on_disk(tmp_path, record())
     assert read_records(tmp_path) == [written]
     assert written["job"]["optimizer"] == {"name": "adamw", "lr": 1e-3}
-    assert (written["schema"], written["task"], written["rule"], written["seed"]) == (2, "first", "dfa", 0)
+    assert (written["schema"], written["task"], written["rule"], written["seed"]) == (3, "first", "dfa", 0)
 
 
 def test_what_a_dead_job_could_not_measure_is_null() -> None:
@@ -55,7 +55,7 @@ def test_with_a_manifest_only_its_jobs_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "cannot be read"), ('{"schema": 99}', "schema 99; this version reads 1 to 2")]
+    ("text", "message"), [("{", "cannot be read"), ('{"schema": 99}', "schema 99; this version reads 1 to 3")]
 )
 def test_a_file_that_is_no_record_is_told(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "record.json"

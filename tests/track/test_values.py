@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grape_bench.track.values import tag_values
+from grape_bench.track.values import metric_values, tag_values
 from tests.track.records import record
 
 
@@ -14,3 +14,10 @@ def test_a_trial_has_its_number_and_a_failure_its_reason() -> None:
     tags = tag_values(trial)
     assert (tags["grape.trial"], tags["grape.reason"]) == ("0", "no room")
     assert tags.keys() - plain.keys() == {"grape.trial", "grape.reason"}
+
+
+def test_numbers_inside_a_measurement_have_its_place_as_their_name() -> None:
+    profile = {"step_ratio": 1.1, "pipeline": {"micro_batches": 8, "4": {"bubble": 0.01}}, "energy": None}
+    found = {value.name: value.value for value in metric_values(record(profile=profile))}
+    assert found["profile.step_ratio"] == 1.1 and found["profile.pipeline.4.bubble"] == 0.01
+    assert "profile.energy" not in found

@@ -90,6 +90,17 @@ def test_a_record_says_what_was_measured():
     assert found["network"]["parameters"] == {"rule": 4, "exact": 2, "frozen": 0}
     profile = found["profile"]
     assert 0 < profile["low"] <= profile["step_ratio"] <= profile["high"] and profile["rounds"] >= 5
+    assert all(profile["split"][phase] > 0 for phase in ("data", "forward", "credit", "update"))
+    assert profile["holders"]["gradients"] == profile["holders"]["weights"] > profile["holders"]["feedback"] > 0
+    assert profile["speedup"] == profile["flops"]["bp"] / profile["flops"]["critical"] > 1
+    assert profile["pipeline"]["2"]["speedup"] > profile["pipeline"]["2"]["bp_speedup"]
+    assert (profile["energy"] is None) == (not torch.cuda.is_available())
+
+
+def test_backpropagation_is_profiled_beside_itself():
+    profile = training.run(job("bp", profile=True, epochs=1), nothing)["profile"]
+    assert profile["step_ratio"] == profile["speedup"] == 1
+    assert profile["pipeline"]["2"]["speedup"] == profile["pipeline"]["2"]["bp_speedup"]
 
 
 def test_measuring_step_time_does_not_change_the_result():

@@ -1,0 +1,35 @@
+from grape_bench.report.cost import lines
+
+PROFILE = {
+    "step_ratio": 1.04,
+    "low": 1.0,
+    "high": 1.1,
+    "split": {"data": 0.001, "forward": 0.004, "tangents": 0.001, "credit": 0.003, "update": 0.001},
+    "holders": {"weights": 2**20, "feedback": 2**19, "gradients": 2**20, "optimizer": 2**21, "activations": 2**22},
+    "flops": {"total": 3e9, "bp": 3e9, "critical": 1.5e9},
+    "speedup": 2.0,
+    "pipeline": {
+        "micro_batches": 8,
+        "4": {"speedup": 3.9, "bubble": 0.01, "bp_speedup": 2.9, "bp_bubble": 0.27},
+    },
+    "energy": {"step_j": 2.0, "bp_step_j": 4.0},
+}
+
+
+def test_every_part_has_a_line() -> None:
+    found = lines(PROFILE, 2**23)
+    assert found["step"] == (
+        "1.04 of BP's (1.00 to 1.10), 10 ms: forward 40 %, tangents 10 %, credit 30 %, update 10 %, data 10 %"
+    )
+    assert found["peak"] == (
+        "8 MiB above the 1 of the weights: activations 4, gradients 1, optimizer 2, feedback 0.5, the rest 0.5"
+    )
+    assert found["FLOPs"].startswith("3 G, 1.00 of BP's; on the longest chain of dependent blocks 0.50")
+    assert "4 devices: 3.90 times, waiting 1 % (BP 2.90, 27 %)" in found["pipeline"]
+    assert found["energy"] == "2 J a step, 0.50 of BP's"
+
+
+def test_what_an_older_record_does_not_have_is_left_out() -> None:
+    unknown = dict.fromkeys(("split", "holders", "flops", "speedup", "pipeline", "energy"))
+    assert lines(PROFILE | unknown, 2**23) == {"step": "1.04 of BP's (1.00 to 1.10)"}
+    assert "pipeline" not in lines(PROFILE | {"pipeline": {"micro_batches": 8}}, None)
