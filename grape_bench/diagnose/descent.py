@@ -9,7 +9,7 @@ from torch import Tensor
 
 from grape_bench.diagnose.gradient import compare, grouped, parameter_groups
 from grape_bench.diagnose.metric import HIDDEN, NETWORK, Values
-from grape_bench.diagnose.reading import Reading
+from grape_bench.diagnose.reading import Flat, Reading, flat
 from grape_bench.network.network import Network
 from grape_bench.network.trace import Batch
 
@@ -28,17 +28,17 @@ class Descent:
         self.groups = {name: groups[name] for name in (HIDDEN, NETWORK)}
         self.parameters = dict(network.model.named_parameters())
         self.optimizer = optimizer
-        self._step: dict[str, Tensor] | None = None
+        self._step: Flat | None = None
         self._raw: dict[str, list[bool]] = {name: [] for name in self.groups}
         self._update: dict[str, list[bool]] = {name: [] for name in self.groups}
 
     def see(self, batch: Batch, own: Reading, true: Reading) -> None:
         """Add a batch."""
         if self._step is None:
-            self._step = self.update(own.gradients)
-        for group, compared in grouped(compare(own.gradients, true.gradients), self.groups).items():
+            self._step = flat(self.update(own.gradients))
+        for group, compared in grouped(compare(own.flat, true.flat), self.groups).items():
             self._raw[group].append(compared.product > 0)
-        for group, compared in grouped(compare(self._step, true.gradients), self.groups).items():
+        for group, compared in grouped(compare(self._step, true.flat), self.groups).items():
             self._update[group].append(compared.product < 0)
 
     def values(self) -> Values:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from grape_bench.diagnose.comparison import Comparison
 from grape_bench.diagnose.metric import HIDDEN, NETWORK, Values
-from grape_bench.diagnose.reading import Reading
+from grape_bench.diagnose.reading import Flat, Reading, flat
 from grape_bench.network.network import HEAD, Network
 from grape_bench.network.trace import Batch
 
@@ -34,7 +35,7 @@ class Gradients:
     def values(self) -> Values:
         """By block, and for all of them."""
         found: Values = {}
-        for group, compared in grouped(compare(self._own, self._true), self.groups).items():
+        for group, compared in grouped(compare(flat(self._own), flat(self._true)), self.groups).items():
             norm = Comparison(own=compared.reference, reference=float(self._batches**2)).ratio
             found[group] = {
                 "gradient_cos": compared.cosine,
@@ -51,9 +52,19 @@ def parameter_groups(network: Network) -> dict[str, list[str]]:
     return {**blocks, HIDDEN: hidden, NETWORK: sorted({*hidden, *network.segments[HEAD]})}
 
 
-def compare(own: dict[str, Tensor], reference: dict[str, Tensor]) -> dict[str, Comparison]:
+def compare(own: Flat, reference: Flat) -> dict[str, Comparison]:
     """By parameter; what is absent is zero."""
-    return {name: Comparison.of(own.get(name), reference.get(name)) for name in {**own, **reference}}
+    names = list({**own, **reference})
+    pairs = {
+        (name, part): (x[name], y[name])
+        for name in names
+        for part, (x, y) in enumerate(((own, reference), (own, own), (reference, reference)))
+        if name in x and name in y
+    }
+    # One transfer for all of them: on a GPU each would wait for the device.
+    products = torch.stack([torch.dot(x, y) for x, y in pairs.values()]).tolist() if pairs else []
+    found = dict(zip(pairs, products, strict=True))
+    return {name: Comparison(*(found.get((name, part), 0.0) for part in range(3))) for name in names}
 
 
 def grouped(compared: dict[str, Comparison], groups: dict[str, list[str]]) -> dict[str, Comparison]:

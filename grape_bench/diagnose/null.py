@@ -13,7 +13,7 @@ from grape_bench.network.preserve import apart
 from grape_bench.network.trace import Batch
 from grape_bench.rules.dfa import DFA
 
-DRAWS = 8
+DRAWS = 4
 
 
 class Null:

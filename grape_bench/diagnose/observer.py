@@ -70,13 +70,14 @@ class Diagnostics(Observer):
     def _take(self, trainer: Trainer) -> None:
         if self.failed or any(row["step"] == self._done(trainer) for row in self.rows):
             return
-        with trainer.clock.paused(), self.memory.aside() if self.memory else nullcontext():
+        with trainer.clock.paused():
             start = time.perf_counter()
-            try:
-                self._note(trainer, self._values(trainer))
-            except Exception as error:
-                traceback.print_exc()
-                self.failed = f"{type(error).__name__}: {error}".strip()
+            with self.memory.aside() if self.memory else nullcontext():
+                try:
+                    self._note(trainer, self._values(trainer))
+                except Exception as error:
+                    traceback.print_exc()
+                    self.failed = f"{type(error).__name__}: {error}".strip()
             self.seconds += time.perf_counter() - start
 
     def _values(self, trainer: Trainer) -> Values:

@@ -26,7 +26,7 @@ from grape_bench.network.passes import Pass
 from grape_bench.network.preserve import apart
 from grape_bench.network.trace import Batch
 
-BATCHES, BATCH_SIZE = 4, 16
+BATCHES, BATCH_SIZE = 3, 16
 LINEAR_BATCHES, LINEAR_BATCH_SIZE = 8, 64
 
 

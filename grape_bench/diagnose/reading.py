@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -20,6 +21,9 @@ from grape_bench.rules.base import LearningRule
 Loss = Callable[[Any], Tensor]
 """From what the model returns to the loss."""
 
+Flat = dict[str, Tensor]
+"""By parameter: its numbers in float64, as one vector."""
+
 MASK_SEED = 0
 
 
@@ -34,6 +38,11 @@ class Reading:
     signals: dict[str, Tensor] = field(default_factory=dict)
     sizes: dict[str, float] = field(default_factory=dict)
     error: Tensor | None = None
+
+    @cached_property
+    def flat(self) -> Flat:
+        """The gradients, to be compared."""
+        return flat(self.gradients)
 
 
 class Watched(Pass):
@@ -106,6 +115,11 @@ def read(network: Network, pass_: Pass, batch: Batch, loss_of: Loss) -> Reading:
     gradients = torch.autograd.grad(loss_of(output), list(parameters.values()), allow_unused=True)
     watched.reading.gradients = {name: g for name, g in zip(parameters, gradients, strict=True) if g is not None}
     return watched.reading
+
+
+def flat(tensors: dict[str, Tensor]) -> Flat:
+    """By parameter, as `compare` takes them."""
+    return {name: tensor.detach().flatten().double() for name, tensor in tensors.items()}
 
 
 def _size(activation: Tensor) -> float:

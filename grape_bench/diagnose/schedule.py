@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-STEPS_PER_MOMENT, MOST = 350, 20
-"""A moment costs 2 to 15 training steps, the fewer the larger the network: so the cost stays below 5 %."""
+STEPS_PER_MOMENT, MOST = 500, 20
+"""A moment costs 2 to 12 training steps, the fewer the larger the network (`python -m benchmarks.diagnostics`)."""
 
 
 def moments(steps: int, count: int | None = None) -> list[int]:

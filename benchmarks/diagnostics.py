@@ -1,0 +1,71 @@
+"""What diagnostics cost at their default schedule: their time ÷ that of training.
+
+Writes its table into docs/diagnostics.md.
+
+python -m benchmarks.diagnostics            about three minutes on one CPU thread
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from grape_bench.plan.expand import make_plan
+from grape_bench.plan.job import Job
+from grape_bench.track.environment import hardware
+from grape_bench.train import job as training
+
+PAGE = Path(__file__).parents[1] / "docs" / "diagnostics.md"
+BEGIN, END = "<!-- python -m benchmarks.diagnostics -->", "<!-- end -->"
+RULES = ("bp", "fa", "dfa", "grape")
+CNN = """\
+name = "cnn"
+version = "1.0"
+rules = ["bp", "fa", "dfa", "grape"]
+seeds = 1
+[[task]]
+name = "digits-cnn"
+model = "cnn"
+dataset = "digits"
+dataset_args = { resize = 32, channels = 3 }
+epochs = 12
+batch_size = 64
+optimizer = { name = "adamw", lr = 1e-3 }
+"""
+
+
+def jobs() -> list[Job]:
+    """Quickstart's, which are as short as a job gets, and a CNN's on images of 32 pixels."""
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(CNN)
+        file.flush()
+        found = [*make_plan("quickstart").jobs, *make_plan(file.name).jobs]
+    return [replace(job, profile=False) for job in found if job.seed == 0 and job.rule in RULES]
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    gc.freeze()  # as a worker does
+    rows = []
+    for job in jobs():
+        found = training.run(job, lambda row: None)
+        time, moments = found["time"], found["diagnostics"]["moments"]
+        share = 100 * time["diagnose_s"] / time["train_s"]
+        rows.append(
+            f"| {job.task} | {job.rule} | {time['steps']} | {moments} | {time['train_s']:.1f} s "
+            f"| {time['diagnose_s']:.2f} s | {share:.1f} % |"
+        )
+        print(rows[-1], flush=True)
+    head = "| task | rule | steps | moments | training | diagnostics | share |\n|---|---|---|---|---|---|---|\n"
+    where = f"{hardware(1)['class']}, one thread, torch {torch.__version__.partition('+')[0]}."
+    text = f"{BEGIN}\n{head}" + "\n".join(rows) + f"\n\n{where}\n{END}"
+    PAGE.write_text(re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: text, PAGE.read_text(), flags=re.DOTALL))
+
+
+if __name__ == "__main__":
+    main()
