@@ -128,6 +128,18 @@ def test_a_worker_becomes_several_and_leaves_one_record(tmp_path: Path) -> None:
     assert [row["epoch"] for row in csv.DictReader((tmp_path / pair.name / "curve.csv").open())] == ["1", "2"]
 
 
+@pytest.mark.slow
+def test_the_record_has_the_reason_of_the_process_that_failed_first(tmp_path: Path) -> None:
+    pair = replace(spec("dfa"), nproc=2)
+    Manifest("test", "1", {"commit": "unknown", "dirty": None}, [pair]).write(tmp_path)
+    command = [sys.executable, "-m", "grape_bench.execute.worker", str(tmp_path / "manifest.json"), pair.id]
+    place = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    failed = subprocess.run([*command, "--threads=1", "--trainer=tests.train.failing_rank"], env=place, check=False)
+    record = json.loads((tmp_path / pair.name / "record.json").read_text())
+    assert failed.returncode != 0 and record["status"] == "crashed"
+    assert record["reason"] == "ValueError: the second one's own reason"
+
+
 def test_batches_that_cannot_be_shared_out_evenly_are_refused() -> None:
     with pytest.raises(UserError, match="batches of 64 samples cannot be shared out evenly among 3 processes"):
         trained(spec("bp", nproc=3))
