@@ -1,9 +1,10 @@
 """The guarantee behind GrAPE, measured: `python -m benchmarks.theory [-o FOLDER]`.
 
 E[cos_F(J_l, J^_l)] >= sqrt(2 / (pi n_l)) ||J_l||_2 / ||J_l||_F for one perturbation of one sample (Caillon et al., ICLR
-2026), per block of an MLP, a CNN, a ViT and a decoder; how the cosine grows with the number of perturbations; bias and
-variance of the estimators over a batch. Writes theory.csv, estimators.csv and theory.svg, and exits with 1 where the
-bound is violated. Everything is against exact Jacobians from reverse mode.
+2026), per block of an MLP, a CNN, a ViT and a decoder; how the cosine grows with the number of perturbations; how the
+estimate of the mean Jacobian concentrates with the batch; bias and variance of the estimators over a batch. Writes
+theory.csv, concentration.csv, estimators.csv and theory.svg, and exits with 1 where the bound is violated.
+Everything is against exact Jacobians from reverse mode.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 
 import grape_bench as gb
-from grape_bench.contract.cases import CASES
+from grape_bench.contract.cases import CASES, SAMPLES, Case
 from grape_bench.diagnose.reading import forward
 from grape_bench.network.attach import as_batch
 from grape_bench.network.network import Network
@@ -30,6 +31,7 @@ from grape_bench.rules.jacobian import Sampling, estimate_jacobians
 from grape_bench.rules.layout import Dense
 
 DRAWS, AVERAGED, REPEATS = 1024, (1, 4, 16, 64), 60
+BATCHES = (3, 12, 48, 192)
 SAMPLINGS = {
     "split": Sampling(estimator="split"),
     "joint": Sampling(estimator="joint"),
@@ -68,10 +70,10 @@ def bound(J: Tensor) -> float:
 
 def cosines(kind: str, network: Network, batch: Batch) -> list[dict[str, object]]:
     """Measured mean cosines of estimates from 1, 4, ... perturbations of one sample."""
-    one = tuple(map_tensors(lambda tensor: tensor[:1], part) for part in batch)
+    one = first(batch, 1)
     many = tuple(map_tensors(lambda tensor: tensor[:1].expand(DRAWS, *tensor.shape[1:]), part) for part in batch)
     rows: list[dict[str, object]] = []
-    for name, J in exact(network, one).items():  # type: ignore[arg-type]
+    for name, J in exact(network, one).items():
         layout = {name: Dense(J.shape[1])}
         estimate = estimate_jacobians(network, many, layout, Sampling(estimator="joint"))[name]  # type: ignore[arg-type]
         for count in AVERAGED:
@@ -94,6 +96,45 @@ def cosines(kind: str, network: Network, batch: Batch) -> list[dict[str, object]
     return rows
 
 
+def concentration(kind: str, network: Network, samples: Batch) -> list[dict[str, object]]:
+    """Root mean square error of J^ ÷ ||J|| over batches of several sizes, one perturbation for each sample.
+
+    One block at a time, so that nothing but the batch is averaged over. It falls with the square root of the batch:
+    `scaled`, the error times that root, stays what it is (but for how much the samples' Jacobians differ).
+    """
+    rows: list[dict[str, object]] = []
+    for size in BATCHES:
+        batch = first(samples, size)
+        for name, J in exact(network, batch).items():
+            layout = {name: Dense(J.shape[1])}
+            draws = [
+                estimate_jacobians(network, batch, layout, Sampling(estimator="joint"))[name].matrix
+                for _ in range(REPEATS)
+            ]
+            found = torch.stack(draws)
+            error = ((found - J).square().sum((1, 2)).mean() / J.square().sum()).sqrt().item()
+            cosine = ((found * J).sum((1, 2)) / found.flatten(1).norm(dim=1) / J.norm()).mean().item()
+            scaled = error * math.sqrt(size)
+            rows.append(
+                {"model": kind, "block": name, "batch": size, "error": error, "scaled": scaled, "cosine": cosine}
+            )
+    return rows
+
+
+def first(batch: Batch, size: int) -> Batch:
+    """Its first samples."""
+    args, kwargs = batch
+    return map_tensors(lambda tensor: tensor[:size], args), map_tensors(lambda tensor: tensor[:size], kwargs)
+
+
+def samples(case: Case) -> Batch:
+    """As many as the largest batch has."""
+    batches = [as_batch(case.inputs(index)) for index in range(1, 1 + math.ceil(max(BATCHES) / SAMPLES))]
+    if not case.shape:
+        return (), {"input_ids": torch.cat([kwargs["input_ids"] for _, kwargs in batches])}
+    return (torch.cat([args[0] for args, _ in batches]),), {}
+
+
 def estimators(kind: str, network: Network, batch: Batch) -> list[dict[str, object]]:
     """Bias and variance of each estimator of the mean Jacobian over a batch, relative to its norm.
 
@@ -105,8 +146,7 @@ def estimators(kind: str, network: Network, batch: Batch) -> list[dict[str, obje
     for label, sampling in SAMPLINGS.items():
         target = truth
         if sampling.fraction < 1:
-            half = tuple(map_tensors(lambda tensor: tensor[: len(tensor) // 2], part) for part in batch)
-            target = exact(network, half)  # type: ignore[arg-type]
+            target = exact(network, first(batch, SAMPLES // 2))
         draws = [estimate_jacobians(network, batch, layouts, sampling) for _ in range(REPEATS)]
         for name, J in target.items():
             # With few samples a block may get none in a pass of `split`.
@@ -165,11 +205,18 @@ def main() -> int:
     every = networks()
     table = pd.DataFrame([row for kind, (net, batch) in every.items() for row in cosines(kind, net, batch)])
     quality = pd.DataFrame([row for kind, (net, batch) in every.items() for row in estimators(kind, net, batch)])
+    spread = pd.DataFrame(
+        [row for case in CASES for row in concentration(case.name, every[case.name][0], samples(case))]
+    )
+    spread.to_csv(output / "concentration.csv", index=False, float_format="%.4g")
     table.to_csv(output / "theory.csv", index=False, float_format="%.4g")
     quality.to_csv(output / "estimators.csv", index=False, float_format="%.4g")
     draw(table, output / "theory.svg")
     wide = table.pivot(index=["model", "block", "n_l", "bound"], columns="perturbations", values="cosine")
     print(wide.reset_index().to_string(index=False, float_format="{:.3f}".format))
+    print(
+        spread.pivot(index=["model", "block"], columns="batch", values="error").to_string(float_format="{:.2f}".format)
+    )
     print(quality.to_string(index=False, float_format="{:.2f}".format))
     bad = violated(table)
     if len(bad):
