@@ -51,7 +51,7 @@ version = "1.0"
 rules = ["bp"]
 seeds = 1
 [[task]]
-name = "task"
+name = "digits"
 dataset = "digits"
 batch_size = 64
 optimizer = { name = "adamw", lr = 1e-3 }

@@ -27,7 +27,7 @@ from grape_bench.network.preserve import apart
 from grape_bench.network.trace import Batch
 
 BATCHES, BATCH_SIZE = 3, 16
-LINEAR_BATCHES, LINEAR_BATCH_SIZE = 8, 64
+LINEAR_BATCHES, LINEAR_BATCH_SIZE = 4, 128
 
 
 @dataclass(frozen=True)

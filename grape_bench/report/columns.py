@@ -53,7 +53,12 @@ def measured(row: Row, name: str) -> str:
     if pd.isna(row[name]):  # the task has another metric
         return ABSENT
     spread: str = "" if pd.isna(row[f"{name}_ci"]) else f" ± {row[f'{name}_ci']:.2f}"
-    return f"{row[name]:.2f}{spread} ({row['n']}){DRAFT_MARK if row['draft'] else ''}"
+    return f"{row[name]:.2f}{spread} {measured_on(row)}"
+
+
+def measured_on(row: Row) -> str:
+    """`(5)`, or `(3)†` for a draft: the number of seeds."""
+    return f"({row['n']}){DRAFT_MARK if row['draft'] else ''}"
 
 
 def number(value: float, digits: int = 2) -> str:

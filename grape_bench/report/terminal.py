@@ -8,8 +8,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from grape_bench.report.columns import Column, Row, caption, columns, footnotes
+from grape_bench.report.columns import Column, Row, caption, columns, footnotes, measured_on
 from grape_bench.score.metric import METRICS
+
+# Width of what may go over several lines: "grape+anchor", "activations".
+LEAST = {"rule": 12, "verdict": 11}
 
 
 def render(table: pd.DataFrame) -> RenderableType:
@@ -25,25 +28,37 @@ def render(table: pd.DataFrame) -> RenderableType:
 
 
 def _one_task(table: pd.DataFrame, task: str) -> Table:
-    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    chosen = columns(table)
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     rows = table[table["task"] == task].to_dict("records")
+    alike = len({(row["n"], row["draft"]) for row in rows}) == 1 and rows[0]["n"] > 0
+    seeds = measured_on(rows[0])
+    chosen = columns(table)
     for column in chosen:
-        left = column.needs in ("rule", "verdict")
-        # Words of a heading go below each other: "gap closed" as wide as its numbers.
-        heading = column.heading if column.needs in METRICS else column.heading.replace(" ", "\n", 1)
+        # A long name gives way, but not within a word of ours; a number never.
+        least = LEAST.get(column.needs)
         shown.add_column(
-            heading,
-            justify="left" if left else "right",
+            _heading(column, f" {seeds}" if alike else " (n)"),
+            justify="left" if least else "right",
             vertical="top",
             overflow="fold",
-            no_wrap=column.needs not in ("rule", "verdict"),  # a long name gives way, a number never
+            no_wrap=least is None,
+            min_width=least,
         )
     for row in rows:
-        shown.add_row(*(_cell(row, column) for column in chosen))
+        shown.add_row(*(_cell(row, column, f" {seeds}" if alike else "") for column in chosen))
     return shown
 
 
-def _cell(row: Row, column: Column) -> Text:
+def _heading(column: Column, seeds: str) -> str:
+    """Its words below each other, so that "gap closed" is as wide as its numbers."""
+    if column.needs in METRICS:
+        return column.heading.replace(" (n)", seeds)
+    return column.heading.replace("fraction", "fract.").replace(" ", "\n", 1)
+
+
+def _cell(row: Row, column: Column, seeds: str) -> Text:
     style = "bold" if row["best"] and column.needs in METRICS else ""
-    return Text(column.text(row).replace(", ", "\n"), style=style)
+    text = column.text(row)
+    if column.needs in METRICS:
+        text = text.removesuffix(seeds)  # which the heading says for all
+    return Text(text.replace(", ", "\n"), style=style)

@@ -29,7 +29,8 @@ class PeakMemory(Observer):
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.earlier = 0
-        self._reset()
+        gc.collect()
+        self._count_anew()
         self.baseline = self._now()
 
     def measure(self) -> dict[str, Any]:
@@ -51,7 +52,7 @@ class PeakMemory(Observer):
             if self.device.type != "cuda":
                 _give_back()
             self.baseline += max(0, self._now() - before)
-            self._reset()
+            self._count_anew()
 
     def _now(self) -> int:
         return torch.cuda.memory_allocated(self.device) if self.device.type == "cuda" else _resident("VmRSS")
@@ -63,10 +64,10 @@ class PeakMemory(Observer):
     def load_state(self, state: dict[str, Any]) -> None:
         """That peak, and a new one from here on: reading a checkpoint is no part of training."""
         self.earlier = state["peak_bytes"]
-        self._reset()
-
-    def _reset(self) -> None:
         gc.collect()
+        self._count_anew()
+
+    def _count_anew(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         else:

@@ -16,7 +16,8 @@ def printed(table: pd.DataFrame, width: int = 80) -> list[str]:
 
 def test_one_table_per_task_with_every_rule() -> None:
     lines = printed(score(suite(3)))
-    rules = [line.split()[0] for line in lines if "†" in line and "±" in line and "draft" not in line]
+    assert sum("accuracy (3)†" in line for line in lines) == 2, "what holds for all rules is said once"
+    rules = [line.split()[0] for line in lines if " ± " in line and "Test accuracy" not in line]
     assert rules == [*RULES, *RULES]
     assert "digits-mlp" in lines and "digits-vit" in lines
 
@@ -27,8 +28,18 @@ def test_numbers_stay_whole_in_80_columns_beside_long_names() -> None:
     lines = printed(score([*records, *suite(5, ("digits-mlp",)), failed("usf", 0, "crashed"), failed("usf", 1, "oom")]))
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
-    assert "90.00 ± 7.54 (10)" in text and "fraction" in text and "…" not in text
+    assert "90.00 ± 7.54 (10)" in text and "BP fraction" in text and "…" not in text
     assert "crashed 1/2" in text and "oom 1/2" in text
+
+
+def test_no_word_of_ours_is_broken_in_80_columns() -> None:
+    table = score(suite(3))
+    # The widest that there are: a rule of ours, a number of three figures, a verdict of two words.
+    table["gap_closed"], table["accuracy_ci"], table["verdict"] = -11.55, 31.65, "activations exploding"
+    text = "\n".join(printed(table))
+    assert max(map(len, text.splitlines())) <= 80
+    for word in ("grape+anchor", "head-only", "activations", "exploding", "verdict", "credit", "memory"):
+        assert word in text, word
 
 
 def test_nothing_to_show_is_said() -> None:
