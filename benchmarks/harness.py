@@ -15,6 +15,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
@@ -173,10 +174,10 @@ def in_turns(model: str) -> Turns:
             nonlocal last
             turns.before_s, last = time.perf_counter() - last, time.perf_counter()
 
-        training._Curve.epoch_ends = epoch_ends
-        training._Curve.training_begins = training_begins
         manifest = Manifest("minute", "1.0", git_state(), [job]).write(folder)
-        code = run_worker([str(manifest), job.id, "--threads", "1"])
+        hooks = {"epoch_ends": epoch_ends, "training_begins": training_begins}
+        with patch.multiple(training._Curve, **hooks):
+            code = run_worker([str(manifest), job.id, "--threads", "1"])
         turns.after_s = time.perf_counter() - last
         assert code == 0, (folder / job.name / "stderr.txt").read_text()
     return turns
