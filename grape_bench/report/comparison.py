@@ -35,11 +35,11 @@ def render(comparisons: Sequence[Comparison]) -> RenderableType:
 
 
 def _table(comparison: Comparison) -> Table:
-    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     shown.add_column("task", overflow="fold")
     for name in ("A", "B", "A - B", "n", "p", "step", "mem"):
         shown.add_column(name, justify="right", no_wrap=True)
-    shown.add_column("A is", overflow="fold")
+    shown.add_column("A is", width=len("resolved"))  # "not resolved" goes over two lines, a name of a task should not
     for task in comparison.tasks:
         shown.add_row(*_row(task), Text(task.verdict, style=STYLES[task.verdict]))
     return shown
