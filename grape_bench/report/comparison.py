@@ -39,7 +39,9 @@ def _table(comparison: Comparison) -> Table:
     shown.add_column("task", overflow="fold")
     for name in ("A", "B", "A - B", "n", "p", "step", "mem"):
         shown.add_column(name, justify="right", no_wrap=True)
-    shown.add_column("A is", width=len("resolved"))  # "not resolved" goes over two lines, a name of a task should not
+    shown.add_column(
+        "A is", max_width=len("resolved")
+    )  # "not resolved" goes over two lines, a name of a task should not
     for task in comparison.tasks:
         shown.add_row(*_row(task), Text(task.verdict, style=STYLES[task.verdict]))
     return shown

@@ -24,7 +24,7 @@ from grape_bench.train.loop import Trainer
 from grape_bench.train.setup import build_model, make_trainer
 from grape_bench.train.turns import in_turns, ratio
 
-ROUNDS, BUDGET_S = 40, 1.5
+ROUNDS, BUDGET_S = 40, 4.0
 Batch = tuple[Tensor, Tensor]
 
 
