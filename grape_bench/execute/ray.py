@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ class Ray:
         except ConnectionError as error:
             hint = "ray start --head, or leave ray.address out for a cluster on this machine alone"
             raise UserError(f"no Ray cluster: {error}", where="ray.address", hint=hint) from error
-        self._remote = ray.remote(max_retries=0)(run_command)
+        self._remote = ray.remote(max_retries=0)(_run)
         return self
 
     def __exit__(
@@ -154,6 +155,15 @@ class Ray:
         wanted = {"CPU": needs["num_cpus"], "GPU": needs["num_gpus"], "memory": needs.get("memory", 0)}
         wanted |= needs["resources"]
         return min(int(resources.get(name, 0) / amount) for name, amount in wanted.items() if amount)
+
+
+def _run(command: list[str], seconds: float | None, memory: int | None) -> tuple[int, dict[str, str] | None]:
+    """As `run_command`, in a process that hears Ray's interrupts, also where the cluster was started to ignore them.
+
+    A shell starts what it puts in the background so.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    return run_command(command, seconds, memory)
 
 
 def _first_line(error: Exception) -> str:

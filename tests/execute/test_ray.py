@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,13 @@ def cluster() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-        two_nodes = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 1})
-        two_nodes.add_node(num_cpus=2, num_gpus=1)
+        # As a shell starts it in the background: what ignores interrupts passes that on to all that it starts.
+        heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            two_nodes = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 1})
+            two_nodes.add_node(num_cpus=2, num_gpus=1)
+        finally:
+            signal.signal(signal.SIGINT, heard)
         yield two_nodes
         two_nodes.shutdown()
 
