@@ -10,14 +10,13 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from benchmarks import page
 from grape_bench.cli.profile import rows
 from grape_bench.diagnose.cost import profile
 from grape_bench.diagnose.subject import Subject
 from grape_bench.track.environment import environment, git_state
 
-ROOT = Path(__file__).parents[1]
-RAW, PAGE = ROOT / "benchmarks" / "measured", ROOT / "docs" / "speed.md"
-BEGIN, END = "<!-- made by python -m benchmarks.cost -->", "<!-- end -->"
+RAW = Path(__file__).parent / "measured"
 MEBI = 2**20
 
 
@@ -75,8 +74,7 @@ def main() -> None:
             print(section(part, table), flush=True)
     found = {name: RAW / f"cost-{name}.csv" for name in PARTS}
     sections = [section(PARTS[name], pd.read_csv(file)) for name, file in found.items() if file.is_file()]
-    head, _, rest = PAGE.read_text().partition(BEGIN)
-    PAGE.write_text(f"{head}{BEGIN}\n\n" + "\n".join(sections) + END + rest.partition(END)[2])
+    page.write("speed.md", "cost", "\n" + "\n".join(sections))
 
 
 def measured(part: Part) -> pd.DataFrame:

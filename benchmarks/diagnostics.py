@@ -8,20 +8,17 @@ python -m benchmarks.diagnostics            about three minutes on one CPU threa
 from __future__ import annotations
 
 import gc
-import re
 import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
+from benchmarks import page
 from grape_bench.plan.expand import make_plan
 from grape_bench.plan.job import Job
 from grape_bench.track.environment import hardware
 from grape_bench.train import job as training
 
-PAGE = Path(__file__).parents[1] / "docs" / "diagnostics.md"
-BEGIN, END = "<!-- python -m benchmarks.diagnostics -->", "<!-- end -->"
 RULES = ("bp", "fa", "dfa", "grape")
 CNN = """\
 name = "cnn"
@@ -63,8 +60,7 @@ def main() -> None:
         print(rows[-1], flush=True)
     head = "| task | rule | steps | moments | training | diagnostics | share |\n|---|---|---|---|---|---|---|\n"
     where = f"{hardware(1)['class']}, one thread, torch {torch.__version__.partition('+')[0]}."
-    text = f"{BEGIN}\n{head}" + "\n".join(rows) + f"\n\n{where}\n{END}"
-    PAGE.write_text(re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: text, PAGE.read_text(), flags=re.DOTALL))
+    page.write("diagnostics.md", "diagnostics", head + "\n".join(rows) + f"\n\n{where}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from unittest.mock import patch
 import torch
 import torch.nn.functional as F
 
+from benchmarks import page
 from grape_bench.execute.manifest import Manifest
 from grape_bench.execute.worker import main as run_worker
 from grape_bench.plan.expand import make_plan
@@ -30,8 +30,6 @@ from grape_bench.track.environment import git_state, hardware
 from grape_bench.train import job as training
 from grape_bench.train.setup import build_model, load_data, pick_device
 
-PAGE = Path(__file__).parents[1] / "docs" / "harness.md"
-BEGIN, END = "<!-- python -m benchmarks.harness -->", "<!-- end -->"
 JOBS = 200
 TRIVIAL = f"""\
 name = "trivial"
@@ -220,9 +218,8 @@ def main() -> None:
         rows += [*beside(name, turns)]
         os.write(out, ("\n".join(rows[-2:]) + "\n").encode())
     table = "\n".join(["| what | measured | limit |", "|---|---|---|", *rows])
-    text = f"{BEGIN}\n{table}\n\n{hardware(1)['class']}, torch {torch.__version__.partition('+')[0]}.\n{END}"
-    page = PAGE.read_text()
-    PAGE.write_text(re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: text, page, flags=re.DOTALL))
+    where = f"{hardware(1)['class']}, torch {torch.__version__.partition('+')[0]}."
+    page.write("harness.md", "harness", f"{table}\n\n{where}")
 
 
 if __name__ == "__main__":

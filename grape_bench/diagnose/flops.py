@@ -13,9 +13,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from grape_bench.network.block import Block
 from grape_bench.network.cut import CutPass, Signal
 from grape_bench.network.lean import LeanPass, output_error
-from grape_bench.network.network import HEAD, Network
+from grape_bench.network.network import Network
 from grape_bench.network.passes import HeadPass, Pass
 from grape_bench.network.preserve import preserved
+from grape_bench.network.reach import HEAD
 from grape_bench.network.trace import Batch
 
 Loss = Callable[[Any], Tensor]

@@ -8,7 +8,8 @@ from torch import Tensor
 from grape_bench.diagnose.comparison import Comparison
 from grape_bench.diagnose.metric import HIDDEN, NETWORK, Values
 from grape_bench.diagnose.reading import Flat, Reading, flat
-from grape_bench.network.network import HEAD, Network
+from grape_bench.network.network import Network
+from grape_bench.network.reach import HEAD
 from grape_bench.network.trace import Batch
 
 

@@ -63,9 +63,10 @@ class _Saved:
 
 def _alive(saved: Iterable[_Saved], known: Iterable[Tensor]) -> int:
     """Bytes behind the saved tensors, each memory once, and that of `known` tensors not at all."""
-    storages = {storage.data_ptr(): storage.nbytes() for one in saved if (storage := one.tensor.untyped_storage())}
+    storages = [one.tensor.untyped_storage() for one in saved]
     elsewhere = {tensor.untyped_storage().data_ptr() for tensor in known}
-    return sum(size for place, size in storages.items() if place not in elsewhere)
+    sizes = {storage.data_ptr(): storage.nbytes() for storage in storages}
+    return sum(size for place, size in sizes.items() if place not in elsewhere)
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from itertools import accumulate, pairwise
 
 from grape_bench.diagnose.flops import Segment, StepFlops
@@ -115,27 +116,20 @@ class _Run:
             for device in range(len(self.stages))
             for back in (False, True)
         ]
-        missing = {task: len(self._before(task)) for task in tasks}
-        after: dict[_Task, list[_Task]] = {task: [] for task in tasks}
-        for task in tasks:
-            for earlier in self._before(task):
-                after[earlier].append(task)
+        order = TopologicalSorter({task: self._before(task) for task in tasks})
+        order.prepare()
         ready: list[list[_Task]] = [[] for _ in self.stages]
-        for task in (task for task, count in missing.items() if not count):
-            heapq.heappush(ready[task.device], task)
         ends, busy = [0.0] * STEPS, [False] * len(self.stages)
         running: list[tuple[float, _Task]] = []
         now = 0.0
-        while True:
+        while order.is_active():
+            for task in order.get_ready():
+                heapq.heappush(ready[task.device], task)
             for device, waiting in enumerate(ready):
                 if waiting and not busy[device]:
                     task, busy[device] = heapq.heappop(waiting), True
                     heapq.heappush(running, (now + self.stages[device][task.back], task))
-            if not running:
-                return ends
             now, task = heapq.heappop(running)
             busy[task.device], ends[task.step] = False, now
-            for later in after[task]:
-                missing[later] -= 1
-                if not missing[later]:
-                    heapq.heappush(ready[later.device], later)
+            order.done(task)
+        return ends

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +13,8 @@ from torch import Tensor, nn
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block, load_tensors, remove_stored, tensors_of
 from grape_bench.network.derived import Place, Places
-from grape_bench.network.graph import Node, parameters_reached
 from grape_bench.network.passes import Pass
+from grape_bench.network.reach import Credit, Exact, Reach
 from grape_bench.network.recompute import backward_at_work, refuse_reentrant
 from grape_bench.network.trace import Batch, Trace, scored_output
 from grape_bench.network.trees import activations, replace
@@ -25,11 +23,6 @@ from grape_bench.streams import stream_seed
 if TYPE_CHECKING:
     from grape_bench.rules.base import LearningRule
     from grape_bench.rules.feedback import Kept
-
-Credit = Literal["rule", "exact", "frozen"]
-
-HEAD = ""
-"""In `Network.segments`, the name of what lies above the last block."""
 
 
 class Network:
@@ -57,22 +50,8 @@ class Network:
         self._scores_shape, self._before_head = traced.output_shape[1:], width is not None
         self.sequences = traced.sequences
         self.output_shape = (*traced.output_shape[1:-1], width) if width else traced.output_shape[1:]
-        names = {block.name for block in blocks}
-        cuts = {call.node for call in (*traced.calls, *traced.streams) if call.label in names}
-        name_of = {id(parameter): name for name, parameter in model.named_parameters()}
-
-        def reached(tops: Iterable[Node], **limits: Any) -> set[str]:
-            return {name_of[leaf] for leaf in parameters_reached(tops, **limits) if leaf in name_of}
-
-        self._reached = reached([traced.output])
-        self._reached_by_head = reached([traced.output], stop=cuts)
-        self._reached_below = reached(cuts)
-        gates = traced.weights.gates
-        self._reached_exactly = reached([traced.output], stop=gates) - reached(gates)
-        cut_at = {call.label: call.node for call in (*traced.calls, *traced.streams) if call.label in names}
-        tops = {HEAD: traced.output, **cut_at}
-        self.segments = {name: reached([top], stop=cuts - {top}) for name, top in tops.items()}
-        self._shared = [name for name, times in Counter(chain(*self.segments.values())).items() if times > 1]
+        self._reach = Reach(model, traced, blocks)
+        self.segments = self._reach.segments
         self.weights = [
             (module, name)
             for module in model.modules()
@@ -224,23 +203,16 @@ class Network:
             self.generator(stream, device).set_state(position)
         self.backward_passes, self.hidden_block_passes = state["backward_passes"], state["hidden_block_passes"]
 
-    def credit(
-        self, hidden: Credit, exact: Literal["above the cuts", "after the last linear map"]
-    ) -> dict[str, Credit]:
+    def credit(self, hidden: Credit, exact: Exact) -> dict[str, Credit]:
         """Name of each parameter that the loss depends on -> "exact" for those at the output, else `hidden`.
 
         A parameter in both places (tied embeddings) is the rule's where the hidden part of its gradient is not exact.
         """
-        tied = self._reached_by_head & self._reached_below
-        top = self._reached_exactly if exact == "after the last linear map" else self._reached_by_head - tied
-        if hidden == "exact":
-            return dict.fromkeys(self._reached, hidden)
-        partial: dict[str, Credit] = dict.fromkeys(tied, "rule")
-        return dict.fromkeys(self._reached, hidden) | partial | dict.fromkeys(top, "exact")
+        return self._reach.credit(hidden, exact)
 
     def shared_parameters(self) -> list[Tensor]:
         """Those that get gradients from several blocks, or from a block and the head."""
-        return [self.model.get_parameter(name) for name in self._shared]
+        return [self.model.get_parameter(name) for name in self._reach.shared]
 
     # The hooks, in the order in which a forward meets them. A compiler would only see what they did the first time.
 

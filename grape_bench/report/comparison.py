@@ -39,9 +39,8 @@ def _table(comparison: Comparison) -> Table:
     shown.add_column("task", overflow="fold")
     for name in ("A", "B", "A - B", "n", "p", "step", "mem"):
         shown.add_column(name, justify="right", no_wrap=True)
-    shown.add_column(
-        "A is", max_width=len("resolved")
-    )  # "not resolved" goes over two lines, a name of a task should not
+    # "not resolved" goes over two lines, so that a task's name does not.
+    shown.add_column("A is", max_width=len("resolved"))
     for task in comparison.tasks:
         shown.add_row(*_row(task), Text(task.verdict, style=STYLES[task.verdict]))
     return shown

@@ -62,30 +62,19 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
         reason = str(error)
     peak = memory.measure()
     result = None if reason else _result(trainer, job)
-    checkpoint_s = checkpoints.seconds if checkpoints else 0.0
-    diagnose_s = sum(observer.seconds for observer in diagnostics)
-    aside = compiling.seconds + checkpoint_s + diagnose_s
-    evaluate_s = spent.total() - spent.setup - trainer.clock.seconds - aside
-    started = spent.total()
+    aside = {
+        "compile_s": compiling.seconds,
+        "checkpoint_s": checkpoints.seconds if checkpoints else 0.0,
+        "diagnose_s": sum(observer.seconds for observer in diagnostics),
+    }
+    trained = spent.total()
     cost = profile(job, data) if job.profile and job.nproc == 1 and not reason else None
     return {
         "status": "diverged" if reason else "finished",
         "reason": reason,
         "metric": {"name": "accuracy", "unit": "percent", "chance": 100 / data.classes},
         "result": result,
-        "time": {
-            "setup_s": spent.setup,
-            "compile_s": compiling.seconds,
-            "train_s": trainer.clock.seconds,
-            "evaluate_s": evaluate_s,
-            "checkpoint_s": checkpoint_s,
-            "diagnose_s": diagnose_s,
-            "profile_s": spent.total() - started,
-            "total_s": spent.total(),
-            "resumed": spent.resumed,
-            "steps": trainer.steps_per_epoch * len(trainer.rows),
-            "samples": int(trainer.rows[-1]["samples"]) if trainer.rows else 0,
-        },
+        "time": _time(trainer, spent, aside, trained),
         "memory": peak,
         "profile": cost,
         "credit": _credit(trainer.network, trainer.steps_per_epoch, job.epochs),
@@ -93,6 +82,22 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
         "network": _description(trainer.network),
         "data": data.description,
         "seeds": {"seed": job.seed, **{stream: stream_seed(job.seed, stream) for stream in STREAMS}},
+    }
+
+
+def _time(trainer: Trainer, spent: Spent, aside: dict[str, float], trained: float) -> dict[str, float]:
+    """Where the seconds went: `aside` is what the clock did not count, `trained` when the profile began."""
+    train_s = trainer.clock.seconds
+    return {
+        "setup_s": spent.setup,
+        "train_s": train_s,
+        "evaluate_s": trained - spent.setup - train_s - sum(aside.values()),
+        **aside,
+        "profile_s": spent.total() - trained,
+        "total_s": spent.total(),
+        "resumed": spent.resumed,
+        "steps": trainer.steps_per_epoch * len(trainer.rows),
+        "samples": int(trainer.rows[-1]["samples"]) if trainer.rows else 0,
     }
 
 

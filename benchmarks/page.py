@@ -1,0 +1,17 @@
+"""The part of a page of the docs that a benchmark writes."""
+
+import re
+from pathlib import Path
+
+DOCS = Path(__file__).parents[1] / "docs"
+END = "<!-- end -->"
+
+
+def write(name: str, benchmark: str, text: str) -> None:
+    """Put `text` between the marks of `python -m benchmarks.BENCHMARK` in docs/`name`; ValueError without them."""
+    page, begin = DOCS / name, f"<!-- python -m benchmarks.{benchmark} -->"
+    old = page.read_text(encoding="utf-8")
+    if begin not in old:
+        raise ValueError(f"{page} has no {begin}")
+    part = re.compile(f"{re.escape(begin)}.*?{re.escape(END)}", re.DOTALL)
+    page.write_text(part.sub(lambda _: f"{begin}\n{text}\n{END}", old), encoding="utf-8")

@@ -1,0 +1,53 @@
+"""Which parameters lie where: seen from the network's output, and from the cuts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any, Literal
+
+from torch import nn
+
+from grape_bench.network.block import Block
+from grape_bench.network.graph import Node, parameters_reached
+from grape_bench.network.trace import Trace
+
+Credit = Literal["rule", "exact", "frozen"]
+Exact = Literal["above the cuts", "after the last linear map"]
+
+HEAD = ""
+"""In `Reach.segments`, the name of what lies above the last block."""
+
+
+class Reach:
+    """Names of parameters, by the places of the traced graph from which they are reached.
+
+    `segments` has, for each block's name and for `HEAD`, those between it and the cuts below; `shared` are in several.
+    """
+
+    def __init__(self, model: nn.Module, traced: Trace, blocks: Sequence[Block]) -> None:
+        names = {block.name for block in blocks}
+        cut_at = {call.label: call.node for call in (*traced.calls, *traced.streams) if call.label in names}
+        cuts, gates = set(cut_at.values()), traced.weights.gates
+        name_of = {id(parameter): name for name, parameter in model.named_parameters()}
+
+        def reached(tops: Iterable[Node], **limits: Any) -> set[str]:
+            return {name_of[leaf] for leaf in parameters_reached(tops, **limits) if leaf in name_of}
+
+        self.all = reached([traced.output])
+        self.by_head = reached([traced.output], stop=cuts)
+        self.below = reached(cuts)
+        self.exactly = reached([traced.output], stop=gates) - reached(gates)
+        tops = {HEAD: traced.output, **cut_at}
+        self.segments = {name: reached([top], stop=cuts - {top}) for name, top in tops.items()}
+        self.shared = [name for name, times in Counter(chain(*self.segments.values())).items() if times > 1]
+
+    def credit(self, hidden: Credit, exact: Exact) -> dict[str, Credit]:
+        """As `Network.credit`."""
+        tied = self.by_head & self.below
+        top = self.exactly if exact == "after the last linear map" else self.by_head - tied
+        if hidden == "exact":
+            return dict.fromkeys(self.all, hidden)
+        partial: dict[str, Credit] = dict.fromkeys(tied, "rule")
+        return dict.fromkeys(self.all, hidden) | partial | dict.fromkeys(top, "exact")
