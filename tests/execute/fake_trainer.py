@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from grape_bench.errors import UserError
+from grape_bench.execute.process_tree import held_bytes
 from grape_bench.plan.job import Job
+
+HOG_LIMIT = 600 * 2**20
 
 MEASURED: dict[str, Any] = {
     "status": "finished",
@@ -68,11 +71,12 @@ def cuda_out_of_memory(job: Job) -> dict[str, Any]:
 
 
 def hog(job: Job) -> dict[str, Any]:
-    """Takes a gigabyte, slowly enough to be seen."""
+    """Takes a little more than it may, however late that is seen, and waits for its end."""
     held = []
-    for _ in range(64):
+    while held_bytes(os.getpid(), HOG_LIMIT) <= HOG_LIMIT:
         held.append(bytearray(os.urandom(1024)) * 2**14)  # 16 MiB
         time.sleep(0.02)
+    time.sleep(600)
     return MEASURED
 
 
@@ -83,7 +87,7 @@ def hog_in_cgroup(job: Job) -> dict[str, Any]:
 
 def hog_elsewhere(job: Job) -> dict[str, Any]:
     """The same in a process that it starts."""
-    code = "import time; held = bytearray(b'grape' * (1 << 27)); time.sleep(600)"
+    code = "import time; held = bytearray(b'grape') * (1 << 27); time.sleep(600)"
     subprocess.run([sys.executable, "-c", code], start_new_session=True)
     return MEASURED
 

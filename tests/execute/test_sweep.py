@@ -16,6 +16,7 @@ from grape_bench.execute.resume import FAILED, split
 from grape_bench.execute.sweep import run_sweep
 from grape_bench.plan.job import Job
 from grape_bench.track.record import read_records
+from tests.execute.fake_trainer import HOG_LIMIT
 from tests.execute.sweeps import Watch, request
 
 
@@ -54,7 +55,7 @@ def test_every_way_to_end_is_a_typed_record_and_costs_that_job_alone(tmp_path: P
     pids.mkdir()
     watch = Watch()
     acts = [{"act": act, "pids": str(pids / act)} for act in WAYS]
-    asked = request(tmp_path, acts, time_limit_s=6, memory_limit=600 * 2**20, slots=4)
+    asked = request(tmp_path, acts, time_limit_s=6, memory_limit=HOG_LIMIT, slots=4)
     records = run_sweep(asked, watch, None)
 
     by_act = {record["job"]["model_args"]["act"]: record for record in records}
