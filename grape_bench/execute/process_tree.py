@@ -28,9 +28,11 @@ def adopt_orphans() -> None:
 def children(process: int) -> list[int]:
     """The living children of `process`; none where it is gone."""
     found: list[int] = []
-    for path in Path(f"/proc/{process}/task").glob("*/children"):
-        with suppress(OSError):
-            found += map(int, path.read_text().split())
+    threads = Path(f"/proc/{process}/task")
+    with suppress(OSError):  # it may go while it is looked at, and so may each of its threads
+        for thread in os.listdir(threads):
+            with suppress(OSError):
+                found += map(int, (threads / thread / "children").read_text().split())
     return found
 
 
