@@ -30,9 +30,9 @@ def children(process: int) -> list[int]:
     found: list[int] = []
     threads = Path(f"/proc/{process}/task")
     with suppress(OSError):  # it may go while it is looked at, and so may each of its threads
-        for thread in os.listdir(threads):
+        for thread in threads.iterdir():
             with suppress(OSError):
-                found += map(int, (threads / thread / "children").read_text().split())
+                found += map(int, (thread / "children").read_text().split())
     return found
 
 
