@@ -26,11 +26,14 @@ from grape_bench.execute.process_tree import adopt_orphans, children, die_with_p
 
 
 def main(descriptor: int, preload: Sequence[str]) -> None:
-    """Import `preload`, then serve the socket `descriptor` until its other end closes."""
+    """Import the modules of `preload` and call its "module:function"s, then serve the socket until it closes."""
     adopt_orphans()
     channel = socket.socket(fileno=descriptor)
-    for module in preload:
-        import_module(module)
+    for name in preload:
+        module, _, function = name.partition(":")
+        found = import_module(module)
+        if function:
+            getattr(found, function)()
     # A child that collects garbage would look at all that was imported, and copy every page of it.
     gc.collect()
     gc.freeze()

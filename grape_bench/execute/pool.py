@@ -24,7 +24,7 @@ _BOOT = (
 
 
 class Pool:
-    """Child processes with the modules `preload` already imported."""
+    """Child processes with the modules `preload` already imported, and its functions already called."""
 
     def __init__(self, preload: Sequence[str]) -> None:
         self._channel, theirs = socket.socketpair()

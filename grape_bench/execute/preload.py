@@ -1,4 +1,4 @@
-"""What the fork server imports, so that the jobs need not: only what these jobs will use."""
+"""What the fork server imports and finds out, so that the jobs need not: only what these jobs will use."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ _EVERY_JOB = (
     "grape_bench.execute.worker",
     "grape_bench.rules.make",
     "grape_bench.network.tangents",
+    "grape_bench.track.environment:software",  # a twentieth of a small job's time
 )
 _OTHER_DATA = "grape_bench.data.named"
 
 
 def preload(jobs: Sequence[Job], trainer: str) -> list[str]:
-    """Names of modules, each once, none of a user's."""
+    """Names of modules, and of functions that remember what they found; each once, none of a user's."""
     modules = dict.fromkeys([*_EVERY_JOB, trainer])
     for job in jobs:
         source = job.model.partition(":")[0]

@@ -27,13 +27,13 @@ PACKAGES = (
 
 def environment(threads: int, git: dict[str, Any]) -> dict[str, Any]:
     """Python, packages, source and hardware of this process; `git` is what `git_state` found."""
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": packages(),
-        "git": git,
-        "hardware": hardware(threads),
-    }
+    return {**software(), "git": git, "hardware": hardware(threads)}
+
+
+@cache
+def software() -> dict[str, Any]:
+    """Python, the operating system, and `packages`."""
+    return {"python": platform.python_version(), "platform": platform.platform(), "packages": packages()}
 
 
 @cache

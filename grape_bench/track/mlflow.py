@@ -18,6 +18,7 @@ from grape_bench.track.values import curve_values, diagnostics_values, metric_va
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import RunInfo
 
 PARENT = "mlflow.parentRunId"
 PREFIX = "grape_bench/"
@@ -30,7 +31,7 @@ class MlflowStore:
 
     def __init__(self, uri: str, sweep: Sweep) -> None:
         self.client = _client(uri)
-        self.sweep = sweep
+        self.uri, self.sweep = uri, sweep
         self.experiment_name = f"{PREFIX}{sweep.suite}@{sweep.version}"
         self.experiment = self._experiment(uri, self.experiment_name)
         self._jobs: dict[str, tuple[str, str]] = {}  # job id -> (run, when the mirrored record ended)
@@ -49,13 +50,13 @@ class MlflowStore:
             return False
         if known:
             self.client.delete_run(known[0])
-        run_id = self._create(record["name"], tag_values(record), self._cell(record), _ms(record["started"]))
+        run = self._create(record["name"], tag_values(record), self._cell(record), _ms(record["started"]))
         folder = self.sweep.folder / record["name"]
-        self._log(run_id, record, folder)
+        self._log(run.run_id, record, folder)
         if folder.is_dir():
-            self.client.log_artifacts(run_id, str(folder))
-        self.client.set_terminated(run_id, _STATUS.get(record["status"], "FAILED"), _ms(record["ended"]))
-        self._jobs[record["id"]] = (run_id, record["ended"])
+            self._copy(folder, run)
+        self.client.set_terminated(run.run_id, _STATUS.get(record["status"], "FAILED"), _ms(record["ended"]))
+        self._jobs[record["id"]] = (run.run_id, record["ended"])
         return True
 
     def close(self, complete: bool) -> None:
@@ -87,20 +88,26 @@ class MlflowStore:
         if found:
             self.client.update_run(found[0].info.run_id, status="RUNNING")
             return str(found[0].info.run_id)
-        return self._create(f"{self.sweep.suite} {self.sweep.id[:8]}", {"grape.level": "sweep"}, None, None)
+        return self._create(f"{self.sweep.suite} {self.sweep.id[:8]}", {"grape.level": "sweep"}, None, None).run_id
 
     def _cell(self, record: Record) -> str:
         key = (record["task"], record["rule"])
         if key not in self._cells:
             tags = {"grape.level": "cell", "grape.task": key[0], "grape.rule": key[1]}
-            self._cells[key] = self._create(" ".join(key), tags, self._root, None)
+            self._cells[key] = self._create(" ".join(key), tags, self._root, None).run_id
         return self._cells[key]
 
-    def _create(self, name: str, tags: dict[str, str], parent: str | None, start: int | None) -> str:
+    def _create(self, name: str, tags: dict[str, str], parent: str | None, start: int | None) -> RunInfo:
         tags = {**tags, "grape.sweep": self.sweep.id, "grape.folder": str(self.sweep.folder)}
         if parent:
             tags[PARENT] = parent
-        return str(self.client.create_run(self.experiment, start, tags, name).info.run_id)
+        return self.client.create_run(self.experiment, start, tags, name).info
+
+    def _copy(self, folder: Path, run: RunInfo) -> None:
+        """The files of `folder` as the run's artifacts; the client's method would read the whole run back for this."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        get_artifact_repository(run.artifact_uri, tracking_uri=self.uri).log_artifacts(str(folder))
 
     def _log(self, run_id: str, record: Record, folder: Path) -> None:
         """Parameters, and metrics at the step = samples seen at which they were measured."""

@@ -47,7 +47,7 @@ class Trainer:
     network: Network
     data: DataSet
     optimizer: torch.optim.Optimizer
-    schedule: LambdaLR
+    schedule: LambdaLR | None  # none: a constant rate
     batch_size: int
     order: torch.Generator
     clock: Clock
@@ -101,7 +101,8 @@ class Trainer:
     def update(self) -> None:
         """The optimizer's step, and the schedule's."""
         self.precision.step(self.optimizer)
-        self.schedule.step()
+        if self.schedule:
+            self.schedule.step()
 
     def evaluate(self, split: Split) -> Score:
         """Loss and accuracy on `split`, in the arithmetic of the training."""
@@ -117,7 +118,7 @@ class Trainer:
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
+            "schedule": self.schedule.state_dict() if self.schedule else {},
             "precision": self.precision.state_dict(),
             # A pass is drawn whole when its epoch begins; in mid-epoch it is drawn again and its first steps skipped.
             "order": self.epoch_order if self.position.steps else self.order.get_state(),
@@ -133,7 +134,8 @@ class Trainer:
         """Go on from what `state_dict` returned in another process; an observer that was not there begins anew."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
+        if self.schedule:
+            self.schedule.load_state_dict(state["schedule"])
         self.precision.load_state_dict(state["precision"])
         self.order.set_state(state["order"])
         self.epoch_order = state["order"]

@@ -33,10 +33,10 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: dict[str, Any])
         raise UserError(f"optimizer {name!r} refuses its settings: {error}") from error
 
 
-def make_schedule(optimizer: torch.optim.Optimizer, name: str, steps: int) -> LambdaLR:
-    """`"constant"`, or `"cosine"` from the full rate to zero over `steps`."""
+def make_schedule(optimizer: torch.optim.Optimizer, name: str, steps: int) -> LambdaLR | None:
+    """`"cosine"` from the full rate to zero over `steps`; none for `"constant"`."""
     if name not in SCHEDULES:
         raise unknown("schedule", name, SCHEDULES)
     if name == "constant":
-        return LambdaLR(optimizer, lambda step: 1.0)
+        return None
     return LambdaLR(optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps)))
