@@ -31,6 +31,7 @@ batch_size = 32
 optimizer = { name = "adamw", lr = 1e-3 }
 schedule = "cosine"
 """
+FILES = {"record.json", "curve.csv", "diagnostics.csv", "stderr.txt"}  # of a job that is done
 TOKEN = "GRAPE_BENCH_TEST_TOKEN"  # in the environment of a run and so of all that it starts
 
 
@@ -68,6 +69,9 @@ class Sweep:
     def records(self) -> dict[str, bytes]:
         return {path.parent.name: path.read_bytes() for path in self.folder.glob("runs/*/*/record.json")}
 
+    def diagnostics(self, job: str) -> bytes:
+        return (self.folder / "runs" / "sixty" / job / "diagnostics.csv").read_bytes()
+
 
 def catches(process: int, number: int) -> bool:
     """Whether a process has a handler for a signal; before that it has not begun with anything."""
@@ -79,7 +83,7 @@ def catches(process: int, number: int) -> bool:
 def measured(content: bytes) -> Mapping[str, Any]:
     """What two runs of one job must have in common."""
     record = json.loads(content)
-    return {key: record[key] for key in ("id", "status", "result", "credit", "network", "seeds", "job")}
+    return {key: record[key] for key in ("id", "status", "result", "credit", "diagnostics", "network", "seeds", "job")}
 
 
 @pytest.mark.endurance
@@ -110,7 +114,8 @@ def test_ten_kills_of_the_scheduler_and_the_same_command_give_each_record_once(t
     assert found.keys() == expected.keys()
     for name, content in found.items():
         assert measured(content) == measured(expected[name]), (name, seed)
-    assert {path.name for path in sweep.folder.glob("runs/*/*/*")} == {"record.json", "curve.csv", "stderr.txt"}
+        assert sweep.diagnostics(name) == undisturbed.diagnostics(name), (name, seed)
+    assert {path.name for path in sweep.folder.glob("runs/*/*/*")} == FILES
     resumed = sum(json.loads(content)["time"]["resumed"] for content in found.values())
     print(f"seed {seed}: {len(seen)} records before the last run, {resumed} resumptions from a checkpoint")
 
