@@ -1,0 +1,27 @@
+"""What the documentation points to is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_named_files_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    named = re.findall(r"`((?:tests|benchmarks|suites|grape_bench)/[\w./-]+\.\w+)`", text)
+    assert [link for link in links if link and not (page.parent / link).exists()] == []
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_named_environments_and_modules_exist(page: Path) -> None:
+    text, tox = page.read_text(encoding="utf-8"), (ROOT / "tox.ini").read_text(encoding="utf-8")
+    assert [name for name in re.findall(r"`tox -e ([\w-]+)`", text) if f"[testenv:{name}]" not in tox] == []
+    modules = re.findall(r"python -m ((?:benchmarks|grape_bench)[\w.]*)", text)
+    places = {name: ROOT.joinpath(*name.split(".")) for name in modules}
+    assert [name for name, path in places.items() if not (path.with_suffix(".py").exists() or path.is_dir())] == []
