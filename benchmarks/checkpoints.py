@@ -1,4 +1,7 @@
-"""What a checkpoint costs, by the size of the model: `python -m benchmarks.checkpoints` prints a table."""
+"""What a checkpoint costs, by the size of the model. Writes its table into docs/harness.md.
+
+python -m benchmarks.checkpoints        under a minute, on an idle machine
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from typing import Any
 
 import torch
 
+from benchmarks import page
 from grape_bench.plan.job import Job
+from grape_bench.track.environment import hardware
 from grape_bench.train.loop import Trainer
 from grape_bench.train.place import Place
 from grape_bench.train.setup import build_model, load_data, make_trainer, pick_device
@@ -39,9 +44,10 @@ def trainer(model: str, args: dict[str, Any], size: int) -> Trainer:
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure every model."""
     torch.set_num_threads(1)
-    print("| model | parameters | file | written in | read in |\n|---|---|---|---|---|")
+    rows = ["| model | parameters | file | written in | read in |", "|---|---|---|---|---|"]
+    print("\n".join(rows))
     for name, (model, args, size) in MODELS.items():
         made = trainer(model, args, size)
         with tempfile.TemporaryDirectory() as folder:
@@ -59,7 +65,10 @@ def main() -> None:
             megabytes = place.files()[0].stat().st_size / 1e6
         millions = sum(p.numel() for p in made.network.model.parameters()) / 1e6
         times = f"{1000 * median(written):.0f} ms | {1000 * median(read):.0f} ms"
-        print(f"| {name} | {millions:.1f} M | {megabytes:.0f} MB | {times} |", flush=True)
+        rows.append(f"| {name} | {millions:.1f} M | {megabytes:.0f} MB | {times} |")
+        print(rows[-1], flush=True)
+    where = f"{hardware(1)['class']}, torch {torch.__version__.partition('+')[0]}."
+    page.write("harness.md", "checkpoints", "\n".join(rows) + f"\n\n{where}")
 
 
 if __name__ == "__main__":
