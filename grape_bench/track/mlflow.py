@@ -39,7 +39,9 @@ class MlflowStore:
         for run in self._existing():
             tags = run.data.tags
             if "grape.job_id" in tags:
-                self._jobs[tags["grape.job_id"]] = (run.info.run_id, tags["grape.ended"])
+                # The status is set last: a run without it was cut short, and will be replaced.
+                whole = run.info.status != "RUNNING"
+                self._jobs[tags["grape.job_id"]] = (run.info.run_id, tags["grape.ended"] if whole else "")
             elif "grape.rule" in tags:
                 self._cells[tags["grape.task"], tags["grape.rule"]] = run.info.run_id
 

@@ -74,6 +74,26 @@ def test_a_job_that_is_run_again_replaces_its_run(tmp_path: Path) -> None:
     assert [(run.info.status, run.data.tags["grape.status"]) for run in runs] == [("FINISHED", "finished")]
 
 
+def test_a_copy_that_was_cut_short_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    sweep = Sweep("small", "1.0", "abc", tmp_path / "runs")
+    written = on_disk(sweep.folder, record())
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_batch", killed)
+        assert "killed" in mirror(uri, sweep, written).warning
+    assert mirror(uri, sweep, written).warning == ""
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("grape_bench/small@1.0")
+    (run,) = client.search_runs([experiment.experiment_id], "tags.`grape.level` = 'job'")
+    assert (run.info.status, run.data.metrics["result.test"]) == ("FINISHED", 91.0)
+
+
+def killed(*_: object) -> None:
+    raise OSError("killed")
+
+
 def test_a_store_that_fails_is_one_line_of_warning(tmp_path: Path) -> None:
     sweep = Sweep("small", "1.0", "abc", tmp_path)
     failed = mirror("http://127.0.0.1:9", sweep, record())
