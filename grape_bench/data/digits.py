@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,15 +36,21 @@ def load(*, args: dict[str, Any], device: torch.device) -> DataSet:
     `sklearn.datasets.load_digits`. Raises UserError for unknown arguments.
     """
     options = parse("digits", args, without=TABLE_ONLY)
+    grey, labels, key = read()
+    pixels = _pixels(grey, options)
+    train, test = stratified_cut(labels, TEST)
+    decoded = {part: Decoded.of(pixels[rows], labels[rows]) for part, rows in (("train", train), ("test", test))}
+    parts = {part: arrays.labels for part, arrays in decoded.items()}
+    return from_arrays(Contents("digits", pixels.shape[1:], CLASSES, parts, key), decoded, options, device)
+
+
+@cache
+def read() -> tuple[NDArray[np.uint8], NDArray[np.int64], str]:
+    """Images (1797, 8, 8), labels (1797,) and the file's SHA-256; read once in a process and its forks."""
     path = _file()
     table = np.loadtxt(path, delimiter=",", dtype=np.int64)
     images, labels = table[:, :-1].reshape(-1, SIDE, SIDE), table[:, -1]
-    pixels = _pixels((SCALE * images).astype(np.uint8), options)
-    train, test = stratified_cut(labels, TEST)
-    decoded = {part: Decoded.of(pixels[rows], labels[rows]) for part, rows in (("train", train), ("test", test))}
-    key = sha256(path.read_bytes()).hexdigest()
-    parts = {part: arrays.labels for part, arrays in decoded.items()}
-    return from_arrays(Contents("digits", pixels.shape[1:], CLASSES, parts, key), decoded, options, device)
+    return (SCALE * images).astype(np.uint8), labels, sha256(path.read_bytes()).hexdigest()
 
 
 def _pixels(grey: NDArray[np.uint8], options: ImageOptions) -> NDArray[np.uint8]:

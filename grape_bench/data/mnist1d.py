@@ -6,6 +6,7 @@ constants are the paper's; the random numbers are ours, so that single samples a
 
 from __future__ import annotations
 
+from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +69,9 @@ def load(*, args: dict[str, Any], device: torch.device) -> DataSet:
     return assemble(Contents("mnist1d", (LENGTH,), CLASSES, part_labels, key), options, statistics, split_of)
 
 
+@cache
 def generate() -> tuple[Signals, Indices]:
-    """All signals (5000, 40) and labels (5000,), in a fixed random order."""
+    """All signals (5000, 40) and labels (5000,), in a fixed random order; drawn once in a process and its forks."""
     random = np.random.RandomState(SEED)
     labels = random.permutation(np.arange(SAMPLES, dtype=np.int64) % CLASSES)
     shapes = TEMPLATES - TEMPLATES.mean(1, keepdims=True)

@@ -22,6 +22,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
+from grape_bench.errors import UserError
 from grape_bench.execute.process_tree import adopt_orphans, children, die_with_parent, end
 
 
@@ -33,7 +34,8 @@ def main(descriptor: int, preload: Sequence[str]) -> None:
         module, _, function = name.partition(":")
         found = import_module(module)
         if function:
-            getattr(found, function)()
+            with suppress(UserError):  # the check before the run will tell the user
+                getattr(found, function)()
     # A child that collects garbage would look at all that was imported, and copy every page of it.
     gc.collect()
     gc.freeze()

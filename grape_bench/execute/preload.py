@@ -12,7 +12,12 @@ _MODELS = {
     "hf": "grape_bench.models.hugging_face",
     "torchvision": "grape_bench.models.torchvision",
 }
-_DATA = {"digits": "grape_bench.data.digits", "mnist1d": "grape_bench.data.mnist1d", "hf": "grape_bench.data.hub"}
+# Sets without a file in the cache of decoded images are made here once.
+_DATA = {
+    "digits": "grape_bench.data.digits:read",
+    "mnist1d": "grape_bench.data.mnist1d:generate",
+    "hf": "grape_bench.data.hub",
+}
 _EVERY_JOB = (
     "torch",
     "numpy.ma",  # numpy.unique imports it at its first call
