@@ -15,7 +15,6 @@ import torch
 
 from benchmarks import page
 from grape_bench.plan.job import Job
-from grape_bench.track.environment import hardware
 from grape_bench.train.loop import Trainer
 from grape_bench.train.place import Place
 from grape_bench.train.setup import build_model, load_data, make_trainer, pick_device
@@ -67,8 +66,7 @@ def main() -> None:
         times = f"{1000 * median(written):.0f} ms | {1000 * median(read):.0f} ms"
         rows.append(f"| {name} | {millions:.1f} M | {megabytes:.0f} MB | {times} |")
         print(rows[-1], flush=True)
-    where = f"{hardware(1)['class']}, torch {torch.__version__.partition('+')[0]}."
-    page.write("harness.md", "checkpoints", "\n".join(rows) + f"\n\n{where}")
+    page.write("harness.md", "checkpoints", "\n".join(rows) + f"\n\n{page.machine()}.")
 
 
 if __name__ == "__main__":

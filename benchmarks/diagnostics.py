@@ -16,7 +16,6 @@ import torch
 from benchmarks import page
 from grape_bench.plan.expand import make_plan
 from grape_bench.plan.job import Job
-from grape_bench.track.environment import hardware
 from grape_bench.train import job as training
 
 RULES = ("bp", "fa", "dfa", "grape")
@@ -59,8 +58,7 @@ def main() -> None:
         )
         print(rows[-1], flush=True)
     head = "| task | rule | steps | moments | training | diagnostics | share |\n|---|---|---|---|---|---|---|\n"
-    where = f"{hardware(1)['class']}, one thread, torch {torch.__version__.partition('+')[0]}."
-    page.write("diagnostics.md", "diagnostics", head + "\n".join(rows) + f"\n\n{where}")
+    page.write("diagnostics.md", "diagnostics", head + "\n".join(rows) + f"\n\n{page.machine()}, one thread.")
 
 
 if __name__ == "__main__":

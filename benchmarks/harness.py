@@ -26,7 +26,7 @@ from grape_bench.execute.worker import main as run_worker
 from grape_bench.plan.expand import make_plan
 from grape_bench.plan.job import Job
 from grape_bench.streams import stream_seed
-from grape_bench.track.environment import git_state, hardware
+from grape_bench.track.environment import git_state
 from grape_bench.train import job as training
 from grape_bench.train.setup import build_model, load_data, pick_device
 
@@ -218,8 +218,7 @@ def main() -> None:
         rows += [*beside(name, turns)]
         os.write(out, ("\n".join(rows[-2:]) + "\n").encode())
     table = "\n".join(["| what | measured | limit |", "|---|---|---|", *rows])
-    where = f"{hardware(1)['class']}, torch {torch.__version__.partition('+')[0]}."
-    page.write("harness.md", "harness", f"{table}\n\n{where}")
+    page.write("harness.md", "harness", f"{table}\n\n{page.machine()}.")
 
 
 if __name__ == "__main__":

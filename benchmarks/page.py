@@ -3,8 +3,17 @@
 import re
 from pathlib import Path
 
+import torch
+
+from grape_bench.track.environment import hardware
+
 DOCS = Path(__file__).parents[1] / "docs"
 END = "<!-- end -->"
+
+
+def machine() -> str:
+    """What a table was measured on."""
+    return f"{hardware(1)['class']}, torch {torch.__version__.partition('+')[0]}"
 
 
 def write(name: str, benchmark: str, text: str) -> None:
