@@ -32,10 +32,10 @@ _OTHER_DATA = "grape_bench.data.named"
 
 def preload(jobs: Sequence[Job], trainer: str) -> list[str]:
     """Names of modules, and of functions that remember what they found; each once, none of a user's."""
-    modules = dict.fromkeys([*_EVERY_JOB, trainer])
+    names = dict.fromkeys([*_EVERY_JOB, trainer])
     for job in jobs:
         source = job.model.partition(":")[0]
         if source in _MODELS:
-            modules[_MODELS[source]] = None
-        modules[_DATA.get(job.dataset.partition(":")[0], _OTHER_DATA)] = None
-    return list(modules)
+            names[_MODELS[source]] = None
+        names[_DATA.get(job.dataset.partition(":")[0], _OTHER_DATA)] = None
+    return list(names)
