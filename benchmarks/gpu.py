@@ -1,19 +1,25 @@
-"""Step times of layer-parallel training on one GPU, beside backpropagation measured with the same tools.
+"""Step times of layer-parallel training on one GPU, next to backpropagation measured with the same tools.
 
-python -m benchmarks.gpu --out results/gpu                           (under 8 minutes, no network)
+python -m benchmarks.gpu --out results/gpu                           (under 4 minutes, no network)
 python -m benchmarks.gpu --out smoke --device cpu --smoke            (toy sizes, no streams and no graphs)
 
-Writes gpu.md (the tables), table.csv (the same) and times.csv (every round). Before anything is timed, training on
-streams and with graphs is compared with ordinary training. Exit code 1: they differ; 2: there is no GPU.
+Writes gpu.md (the tables), table.csv (the same) and times.csv (every round), again after each model. Every model runs
+in processes of its own, so that an error costs its own row only. Each variant is first compared with ordinary
+training; one that trains differently is reported, not timed. Exit code 1: a variant failed; 2: there is no GPU.
 """
 
 import argparse
 import csv
+import multiprocessing
+import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +38,15 @@ from grape_bench.train.turns import Ratio, in_turns, ratio
 
 STEPS = 8  # timed at once: GrAPE's period, so that its refresh is counted in full
 CHECKED = 12  # steps of training compared: three to warm up, a capture, eight replays with one refresh
-TOLERANCE = 1e-2  # of the way that the weights went
-VARIANTS = [
-    ("bp", "eager"),
-    ("bp", "graph"),
-    *((rule, tool) for rule in ("dfa", "grape") for tool in ("eager", "streams", "streams + graph")),
-]
+TOLERANCE = 1e-2  # of the distance that the weights moved
+LIMIT_S = 180  # for one process
 Variant = tuple[str, str]
+BP: Variant = ("bp", "eager")
+EAGER: list[Variant] = [BP, ("dfa", "eager"), ("grape", "eager")]
+STREAMS: list[Variant] = [("dfa", "streams"), ("grape", "streams")]
+GRAPHS: list[Variant] = [("bp", "graph"), ("dfa", "streams + graph"), ("grape", "streams + graph")]
+VARIANTS = [*EAGER, *STREAMS, *GRAPHS]
+GROUPS = [[*EAGER, *STREAMS], [BP, *GRAPHS]]  # measured in one process each; a failed capture may spoil its process
 
 
 @dataclass(frozen=True)
@@ -130,69 +138,199 @@ def stepper(case: Case, variant: Variant, device: torch.device) -> Stepper:
     return Stepper(network, lambda: captured(inputs, targets))
 
 
-def problem(case: Case, variant: Variant, device: torch.device) -> str:
-    """How a variant's weights differ from those of ordinary training; "" where they hardly do."""
-    ordinary, own = stepper(case, (variant[0], "eager"), device), stepper(case, variant, device)
-    start = ordinary.weights().clone()
+@dataclass(frozen=True)
+class Check:
+    """How far a variant's weights end from ordinary training's, as a share of the distance that those moved.
+
+    `noise` is the same between two runs of ordinary training: a GPU's operations may not repeat themselves.
+    """
+
+    difference: float
+    noise: float
+
+    @property
+    def problem(self) -> str:
+        """What is wrong; "" where nothing is."""
+        if self.difference <= TOLERANCE:
+            return ""
+        return f"weights off by {self.difference:.2g} of their way (ordinary runs among themselves: {self.noise:.2g})"
+
+
+def check(case: Case, variant: Variant, device: torch.device) -> Check:
+    """`variant` against ordinary training with the same rule, in full fp32 and with cuDNN's repeatable algorithms."""
+    with _repeatable():
+        ends = []
+        for tool in ("eager", "eager", variant[1]):
+            own = stepper(case, (variant[0], tool), device)
+            start = own.weights().clone()
+            own.steps(CHECKED)
+            ends.append(own.weights())
+    way = (ends[0] - start).norm()
+    noise, difference = (((end - ends[0]).norm() / way).item() for end in ends[1:])
+    return Check(difference, noise)
+
+
+@contextmanager
+def _repeatable() -> Iterator[None]:
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.allow_tf32
+    cudnn.deterministic, cudnn.allow_tf32 = True, False
     try:
-        for one in (ordinary, own):
-            one.steps(CHECKED)
-    except gb.UserError as error:
-        return str(error)
-    way = (ordinary.weights() - start).norm()
-    difference = ((own.weights() - ordinary.weights()).norm() / way).item()
-    if difference <= TOLERANCE:
-        return ""
-    return f"the weights are off by {difference:.2g} of the way that they went in {CHECKED} steps"
+        yield
+    finally:
+        cudnn.deterministic, cudnn.allow_tf32 = before
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: seconds per step in each round; joules per step where they could be measured."""
+    """One line of a table: seconds per step in each round; joules per step where they could be measured.
+
+    A row with a `problem` has no times.
+    """
 
     case: str
     variant: Variant
-    blocks: int
-    seconds: list[float]
-    to_eager: Ratio
-    to_graph: Ratio | None
-    joules: float | None
+    blocks: int = 0
+    seconds: list[float] = field(default_factory=list)
+    to_eager: Ratio | None = None
+    to_graph: Ratio | None = None
+    joules: float | None = None
+    check: Check | None = None
+    problem: str = ""
 
 
-def measure(case: Case, variants: list[Variant], device: torch.device, budget_s: float) -> list[Row]:
-    steppers = {variant: stepper(case, variant, device) for variant in variants}
+def measure(
+    case: Case, variants: list[Variant], device: torch.device, budget_s: float, send: Callable[[Row], None]
+) -> None:
+    """Check each of `variants` and time those that train as they should, in turns; `send` gets each row."""
+    checks: dict[Variant, Check] = {}
+    steppers: dict[Variant, Stepper] = {}
+    for variant in variants:
+        try:
+            checks[variant] = check(case, variant, device)
+            if checks[variant].problem:
+                send(Row(case.name, variant, check=checks[variant], problem=checks[variant].problem))
+                continue
+            steppers[variant] = stepper(case, variant, device)
+            steppers[variant].steps(CHECKED)  # captures, before anything is timed
+        except Exception as error:
+            traceback.print_exc()
+            steppers.pop(variant, None)
+            send(Row(case.name, variant, problem=f"{type(error).__name__}: {error}"))
     work = {" ".join(variant): lambda own=own: own.steps(STEPS) for variant, own in steppers.items()}
     times = in_turns(work, device, 30, budget_s)
-    seconds = {variant: [t / STEPS for t in times[" ".join(variant)]] for variant in variants}
+    seconds = {variant: [t / STEPS for t in times[" ".join(variant)]] for variant in steppers}
+    eager, graph = seconds[BP], seconds.get(("bp", "graph"))
     with EnergyMeter(device) as meter:
-        joules = {variant: meter.per_step(own.steps, STEPS) for variant, own in steppers.items()}
-    eager, graph = seconds["bp", "eager"], seconds.get(("bp", "graph"))
-    return [
-        Row(
-            case.name,
-            variant,
-            len(own.network.blocks),
-            seconds[variant],
-            ratio(seconds[variant], eager),
-            ratio(seconds[variant], graph) if graph else None,
-            joules[variant],
-        )
-        for variant, own in steppers.items()
-    ]
+        for variant, own in steppers.items():
+            row = Row(
+                case.name,
+                variant,
+                len(own.network.blocks),
+                seconds[variant],
+                ratio(seconds[variant], eager),
+                ratio(seconds[variant], graph) if graph else None,
+                meter.per_step(own.steps, STEPS),
+                checks[variant],
+            )
+            send(row)
 
 
-COLUMNS = ["model", "blocks", "rule", "how", "step ms", "quartiles ms", "÷ BP eager", "÷ BP graph", "J per step"]
+def apart(limit_s: float, do: Callable[..., None], *arguments: Any) -> tuple[list[Any], str]:
+    """Run `do(*arguments, send)` in a forked process: what it sent, and what ended it early ("" for nothing).
+
+    CUDA errors are sticky and may be fatal; they end that process alone. This process must not have used CUDA.
+    """
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(sender, do, arguments))
+    process.start()
+    sender.close()
+    sent, problem, end = [], "", time.monotonic() + limit_s
+    while not problem:
+        if not receiver.poll(max(0.0, end - time.monotonic())):
+            problem = f"took over {limit_s:g} s"
+            break
+        try:
+            kind, value = receiver.recv()
+        except EOFError:
+            break
+        if kind == "sent":
+            sent.append(value)
+        else:
+            problem = value
+    process.join(10 if not problem else 1)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    elif process.exitcode and not problem:
+        problem = f"its process ended with exit code {process.exitcode}"
+    return sent, problem
+
+
+def _work(sender: Connection, do: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    try:
+        do(*arguments, lambda value: sender.send(("sent", value)))
+    except Exception as error:
+        traceback.print_exc()
+        sender.send(("error", f"{type(error).__name__}: {error}"))
+        sys.stderr.flush()
+        os._exit(1)  # no CUDA clean-up, which may hang after an error
+
+
+def rows_of(case: Case, groups: list[list[Variant]], device: torch.device, budget_s: float) -> Iterator[Row]:
+    """The rows of one model, a process per group; what a process that died left open is measured alone."""
+    seen: set[Variant] = set()
+    for group in groups:
+        rows, problem = apart(LIMIT_S, measure, case, group, device, budget_s)
+        yield from (row for row in rows if row.variant not in seen)
+        seen |= {row.variant for row in rows}
+        for variant in [v for v in group if v not in seen]:
+            alone = list(dict.fromkeys([BP, variant]))
+            rows, last = apart(LIMIT_S, measure, case, alone, device, budget_s / 4)
+            found = [row for row in rows if row.variant == variant]
+            seen.add(variant)
+            yield from found or [Row(case.name, variant, problem=last or problem)]
+
+
+COLUMNS = [
+    "model",
+    "blocks",
+    "rule",
+    "how",
+    "step ms",
+    "quartiles ms",
+    "÷ BP eager",
+    "÷ BP graph",
+    "J per step",
+    "weights off by",
+    "eager off by",
+    "problem",
+]
 
 
 def cells(row: Row) -> list[str]:
-    low, median, high = statistics.quantiles([1000 * t for t in row.seconds], n=4)
-
     def shown(ratio: Ratio | None) -> str:
         return f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else ""
 
+    times = ["", ""]
+    if row.seconds:
+        low, median, high = statistics.quantiles([1000 * t for t in row.seconds], n=4)
+        times = [f"{median:.3f}", f"{low:.3f} to {high:.3f}"]
     energy = f"{row.joules:.3g}" if row.joules is not None else ""
-    times = [f"{median:.3f}", f"{low:.3f} to {high:.3f}"]
-    return [row.case, str(row.blocks), *row.variant, *times, shown(row.to_eager), shown(row.to_graph), energy]
+    checked = [f"{row.check.difference:.1e}", f"{row.check.noise:.1e}"] if row.check else ["", ""]
+    problem = " ".join(row.problem.replace("|", "/").split())[:300]
+    return [
+        row.case,
+        str(row.blocks or ""),
+        *row.variant,
+        *times,
+        shown(row.to_eager),
+        shown(row.to_graph),
+        energy,
+        *checked,
+        problem,
+    ]
 
 
 def markdown(rows: list[Row]) -> str:
@@ -200,68 +338,66 @@ def markdown(rows: list[Row]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def environment(device: torch.device) -> str:
+def environment(device: torch.device, send: Callable[[str], None]) -> None:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    cudnn = torch.backends.cudnn.version() if device.type == "cuda" else None
     python = sys.version.partition(" ")[0]
-    return f"{name} · torch {torch.__version__} · CUDA {torch.version.cuda} · timm {timm.__version__} · Python {python}"
+    versions = f"torch {torch.__version__} · CUDA {torch.version.cuda} · cuDNN {cudnn} · timm {timm.__version__}"
+    send(f"{name} · {versions} · Python {python}")
 
 
 class Run:
-    """One run of the script; its files are written anew after each table."""
+    """One run of the script; its files are written again after each model."""
 
     def __init__(self, device: torch.device, folder: Path, budget_s: float) -> None:
         self.device, self.folder, self.budget_s = device, folder, budget_s
-        self.variants = VARIANTS if device.type == "cuda" else [v for v in VARIANTS if v[1] == "eager"]
-        self.problems: list[str] = []
+        self.groups = GROUPS if device.type == "cuda" else [EAGER]
         self.rows: list[Row] = []
-        self.start, self.page = time.perf_counter(), ""
-        self.add(f"{environment(device)}. {STEPS} steps a round, all variants in turns, medians with quartiles.")
-
-    def add(self, text: str) -> None:
-        self.page += f"{text}\n\n"
-        print(text, end="\n\n", flush=True)
+        self.titles: dict[str, str] = {}
+        self.start = time.perf_counter()
+        found, problem = apart(LIMIT_S, environment, device)
+        self.head = (
+            f"{found[0] if found else problem}. {STEPS} steps a round, variants in turns, medians with quartiles."
+        )
 
     def table(self, title: str, cases: list[Case]) -> None:
-        """Check every variant, then time those that train as they should."""
-        rows = []
+        """Measure `cases`; each model's rows are on disk before the next one starts."""
         for case in cases:
-            right = []
-            for variant in self.variants:
-                wrong = problem(case, variant, self.device) if variant[1] != "eager" else ""
-                if wrong:
-                    self.problems.append(f"{case.name}, {' '.join(variant)}: {wrong}")
-                else:
-                    right.append(variant)
-            rows += measure(case, right, self.device, self.budget_s)
-        self.rows += rows
-        self.add(f"## {title}\n\n{markdown(rows)}")
-        self.write()
+            self.titles[case.name] = title
+            for row in rows_of(case, self.groups, self.device, self.budget_s):
+                self.rows.append(row)
+                print("  ".join(filter(None, cells(row))), flush=True)
+                self.write()
 
     def end(self) -> int:
         """The exit code."""
-        if self.problems:
-            self.add("## Failed checks, not timed\n\n" + "\n".join(f"- {problem}" for problem in self.problems))
-        elif self.device.type == "cuda":
-            self.add(
-                f"Checked before: every variant's weights are where {CHECKED} ordinary steps take them, "
-                f"within {TOLERANCE:g} of the way."
-            )
-        else:
-            self.add("Streams and graphs need CUDA and were left out.")
-        self.add(f"Made in {time.perf_counter() - self.start:.0f} s by `python -m benchmarks.gpu`.")
         self.write()
-        return 1 if self.problems else 0
+        return 1 if any(row.problem for row in self.rows) else 0
+
+    def page(self) -> str:
+        """The tables and what was checked."""
+        parts = [self.head]
+        for title in dict.fromkeys(self.titles.values()):
+            parts.append(f"## {title}\n\n{markdown([row for row in self.rows if self.titles[row.case] == title])}")
+        if self.device.type != "cuda":
+            parts.append("Streams and graphs need CUDA and were left out.")
+        parts.append(
+            f"Checked before timing: weights after {CHECKED} steps against ordinary steps, within {TOLERANCE:g} of the "
+            "distance they moved. A row with a problem was not timed."
+        )
+        parts.append(f"Made in {time.perf_counter() - self.start:.0f} s by `python -m benchmarks.gpu`.")
+        return "\n\n".join(parts) + "\n"
 
     def write(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "gpu.md").write_text(self.page)
+        (self.folder / "gpu.md").write_text(self.page(), encoding="utf-8")
         raw = [[row.case, *row.variant, n, f"{t:.9f}"] for row in self.rows for n, t in enumerate(row.seconds)]
         write_csv(self.folder / "times.csv", ["model", "rule", "how", "round", "seconds per step"], raw)
         write_csv(self.folder / "table.csv", COLUMNS, map(cells, self.rows))
 
 
 def write_csv(path: Path, head: list[str], lines: Iterable[list[Any]]) -> None:
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([head, *lines])
 
 
@@ -270,15 +406,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for gpu.md, table.csv and times.csv")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--smoke", action="store_true", help="toy sizes, to see that the script runs")
-    parser.add_argument("--budget", type=float, default=30, help="seconds of timing per model")
+    parser.add_argument("--budget", type=float, default=8, help="seconds of timing per model and process")
     chosen = parser.parse_args(arguments)
     device = torch.device(chosen.device)
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # a check that does not start CUDA in this process
     if device.type == "cuda" and not torch.cuda.is_available():
         print("no CUDA device here; --device cpu --smoke shows that the script runs", file=sys.stderr)
         return 2
     run = Run(device, chosen.out, 1 if chosen.smoke else chosen.budget)
     run.table("Small transformer", transformers(chosen.smoke))
     run.table("Image models", image_models(chosen.smoke))
+    print(f"\n{run.page()}", flush=True)
     return run.end()
 
 

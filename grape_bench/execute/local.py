@@ -23,7 +23,7 @@ from grape_bench.execute.progress import read_progress
 from grape_bench.execute.resume import own_record
 from grape_bench.execute.worker import PROGRESS
 from grape_bench.plan.job import Job
-from grape_bench.track.environment import core_count
+from grape_bench.track.environment import GPU_JOBS, core_count
 from grape_bench.track.record import MANIFEST, RECORD, Record, now
 
 _TICK_S = 0.2
@@ -111,6 +111,7 @@ class Local:
             "checkpoint_every": str(self.options.checkpoint_every),
             "threads": max(1, core_count() // self.slots() // job.nproc),
             "gpu": self._gpu(slot, job.nproc),
+            "gpu_jobs": -(-self.slots() * self._processes // self._gpus) if self._gpus else 1,
         }
         self._running[job.id] = _Running(job, slot, now(), kernel_oom_kills(), time.monotonic())
         self._pool.start(job.id, "grape_bench.execute.local:work", arguments)
@@ -153,5 +154,6 @@ def work(arguments: dict[str, Any]) -> int:
 
     if arguments["gpu"] is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = arguments["gpu"]
+        os.environ[GPU_JOBS] = str(arguments["gpu_jobs"])
     given = [f"--{name.replace('_', '-')}={arguments[name]}" for name in ("trainer", "threads", "checkpoint_every")]
     return worker.main([arguments["manifest"], arguments["job"], *given])

@@ -33,6 +33,15 @@ from grape_bench.track.record import CURVE, DIAGNOSTICS, RECORD, STDERR, make_re
 from grape_bench.train.period import Period
 from grape_bench.train.place import Place
 
+# What torch's CPU allocator, a CUDA context that does not fit, cuBLAS and cuDNN say when memory runs out. A GPU that
+# several jobs share gives the last three first.
+_NO_MEMORY = (
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_NOT_INITIALIZED",
+)
 PROGRESS, LAUNCH = "progress.json", "torchrun.txt"
 
 
@@ -182,9 +191,9 @@ def _outcome(train: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """Python's, CUDA's (a class of torch's, told by its name: torch may not be loaded) or torch's on the CPU."""
-    names = {cls.__name__ for cls in type(error).__mro__}
-    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(error)
+    """Whether memory ran out: Python's, torch's on the CPU, or a GPU's in one of the ways that CUDA reports it."""
+    names = {cls.__name__ for cls in type(error).__mro__}  # by name: torch may not be loaded
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or any(text in str(error) for text in _NO_MEMORY)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -121,19 +122,22 @@ class CapturedStep:
         return loss
 
     def _capture(self, pass_: Pass) -> Recording:
-        network, graph = self.network, cuda.CUDAGraph()
+        network, graph, pool = self.network, cuda.CUDAGraph(), cuda.graph_pool_handle()
         for generator in network.generators(network.device):
             graph.register_generator_state(generator)
         before = _counts(network)
+        caller = cuda.current_stream(network.device)
         try:
-            # Other threads, as a data loader's that pins memory, may go on with what a capture forbids.
-            with cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+            # "thread_local": other threads, such as a data loader's that pins memory, may keep using CUDA.
+            with cuda.graph(graph, pool=pool, stream=self._stream, capture_error_mode="thread_local"):
                 loss = self._take(pass_)
             passes = tuple(now - then for now, then in zip(_counts(network), before, strict=True))
         except RuntimeError as error:
+            cuda.set_stream(caller)
+            _stop_allocating(network.device, pool)
             self.optimizer.zero_grad(set_to_none=True)
             raise UserError(
-                f"this step cannot be captured: {str(error).splitlines()[0]}",
+                f"this step cannot be captured: {str(_first_cause(error)).splitlines()[0]}",
                 allowed="no wait for the GPU (.item(), shapes from data), no loss of an earlier step kept alive",
                 hint="parallel_backward(network, batch, loss_of), which runs the same step uncaptured",
             ) from error
@@ -141,6 +145,24 @@ class CapturedStep:
             network.backward_passes, network.hidden_block_passes = before
         gradients = [(p, p.grad) for group in self.optimizer.param_groups for p in group["params"]]
         return Recording(graph, loss, gradients, passes)
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """The error that broke the capture; CUDA raises a second one, without a reason, when the capture is closed."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
+
+
+def _stop_allocating(device: torch.device, pool: Any) -> None:
+    """Tell the allocator that the failed capture into `pool` is over, or every later capture in the process fails.
+
+    PyTorch 2.11 reaches its own call only after the capture has been closed without an error.
+    """
+    try:
+        torch._C._cuda_endAllocateToPool(cuda.current_device() if device.index is None else device.index, pool)
+    except RuntimeError as error:  # newer versions have ended it themselves
+        warnings.warn(f"the failed capture's memory pool was already closed: {error}", stacklevel=2)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +14,7 @@ from grape_bench.network.block import Block
 from grape_bench.network.cut import CutPass, Signal
 from grape_bench.network.passes import Forward, Pass
 from grape_bench.network.preserve import preserved
+from grape_bench.network.tangents import same_dropout
 from grape_bench.network.trace import Batch
 
 if TYPE_CHECKING:
@@ -39,12 +40,15 @@ def lean_step(
             f"{network.rule!r} cannot train block by block",
             allowed="rules of direct feedback: dfa, grape, your own DirectFeedback",
         )
+    dual = rule_pass.forward is not None
     with preserved(network.model):
         forward = rule_pass.forward or _forward(network, batch)
         error = forward.error(loss_of)
     optimizer.zero_grad(set_to_none=True)
     update = _Update(network, optimizer)
-    loss = loss_of(network.run(LeanPass(rule_pass.signal, error, update), batch))
+    # GrAPE's forward on dual numbers gave the error, so this forward needs the same dropout masks.
+    with same_dropout(network.device) if dual else nullcontext():
+        loss = loss_of(network.run(LeanPass(rule_pass.signal, error, update), batch))
     loss.backward()
     update.last()
     return loss.detach()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from grape_bench.network.network import Network
 
 BRANCHES = 8
-"""Streams; more blocks than that take turns. Each costs cuBLAS a workspace (32 MiB on an H100)."""
+"""Streams; more blocks than that take turns. cuBLAS keeps a workspace (32 MiB on an H100) per stream and thread."""
 
 
 def parallel_backward(network: Network, batch: Batch, loss_of: Callable[[Any], Tensor]) -> Tensor:
@@ -58,11 +58,14 @@ def backward_of(network: Network, pass_: Pass, batch: Batch, loss_of: Callable[[
         return loss.detach()
     blocks = len(network.blocks)
     parallel = ParallelPass(pass_, side_streams(network.device, min(BRANCHES, blocks)), blocks)
-    loss = loss_of(network.run(parallel, batch))
-    # What one block's backward reads may have been allocated on another's stream. Retained, it is freed when all
-    # streams have been joined; else that stream could write over it while it is still being read.
-    loss.backward(retain_graph=True)
-    parallel.join_streams()
+    try:
+        loss = loss_of(network.run(parallel, batch))
+        # One block's backward may read memory that another block's stream allocated. The retained graph keeps that
+        # memory until all streams are joined; freed earlier, the other stream could write over it.
+        loss.backward(retain_graph=True)
+    finally:
+        # After an error too: a caller that catches it must not free or reuse memory that a stream still reads.
+        parallel.join_streams()
     return loss.detach()
 
 

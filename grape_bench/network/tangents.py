@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from grape_bench.errors import UserError
+from grape_bench.network import recurrent
 from grape_bench.network.block import Block
 from grape_bench.network.operators import LinearMap, OperatorMode
 from grape_bench.network.passes import Pass
@@ -25,6 +26,17 @@ with warnings.catch_warnings(), forward_ad.dual_level():
 
 Perturb = Callable[[Block, Tensor], Tensor | None]
 """(block, its output) -> the direction in which the output is moved, shaped like it; None: it is not."""
+
+
+@contextmanager
+def same_dropout(device: torch.device) -> Iterator[None]:
+    """Let attention draw its dropout as the tangent pass does, for a forward that must have the same masks.
+
+    The tangent pass needs the math back-end. On CUDA the fused back-ends draw other masks from the same seed; on a CPU
+    attention with dropout runs on the math back-end anyway.
+    """
+    with sdpa_kernel(SDPBackend.MATH) if device.type == "cuda" else nullcontext():
+        yield
 
 
 class TangentPass(Pass):
@@ -74,14 +86,22 @@ class TangentPass(Pass):
 
 
 _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+_CELLS = {"lstm_cell": "lstm", "gru_cell": "gru"}
 
 
 class _TwoProducts(OperatorMode):
     """Linear maps of dual numbers as two products; native forward AD adds one with a zero weight tangent."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if getattr(func, "__name__", "") in _RECURRENT:
-            # Those of oneDNN and cuDNN have no forward derivative, PyTorch's own has.
+        name = getattr(func, "__name__", "")
+        if name in _CELLS and _fused(args[0]):
+            with self:
+                return recurrent.step(_CELLS[name], *args, **(kwargs or {}))
+        if name in recurrent.CELLS and _fused(args[0]) and recurrent.takes(args):
+            with self:
+                return recurrent.layers(name, args)
+        if name in _RECURRENT:
+            # The kernels of oneDNN and cuDNN have no forward derivative; PyTorch's own have one on the CPU.
             with torch.backends.mkldnn.flags(enabled=False), _without_cudnn():
                 return func(*args, **(kwargs or {}))
         return super().__torch_function__(func, types, args, kwargs)
@@ -95,6 +115,11 @@ class _TwoProducts(OperatorMode):
         if tangent is None:
             return output
         return forward_ad.make_dual(output, call.apply(tangent, call.weight, None))
+
+
+def _fused(x: Any) -> bool:
+    """Whether PyTorch computes a recurrent layer of `x` with a fused kernel, which has no forward derivative."""
+    return isinstance(x, Tensor) and x.is_cuda
 
 
 @contextmanager

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
 from grape_bench.network.block import Block
-from grape_bench.network.cut import CutPass
+from grape_bench.network.cut import CutPass, Signal
 from grape_bench.network.passes import Pass
 from grape_bench.network.preserve import preserved
-from grape_bench.network.tangents import TangentPass
+from grape_bench.network.tangents import TangentPass, same_dropout
 from grape_bench.rules.base import LearningRule
 
 if TYPE_CHECKING:
@@ -50,11 +52,25 @@ class ForwardGradient(LearningRule):
         def signal(block: Block, error: Tensor) -> Tensor:
             return torch.stack([draw.along(block, error) for draw in draws]).mean(0)
 
-        return CutPass(signal)
+        return _SameMasks(network.device, signal)
 
     def credit(self, network: Network) -> dict[str, Credit]:
         """The rule's below the last cut, exact above."""
         return network.credit("rule", "above the cuts")
+
+
+class _SameMasks(CutPass):
+    """A cut pass whose forward draws the dropout masks of the tangent pass: d and e must be of one sub-network."""
+
+    def __init__(self, device: torch.device, signal: Signal) -> None:
+        super().__init__(signal)
+        self.device = device
+
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """On a GPU, attention runs on the math back-end."""
+        with super().around(), same_dropout(self.device):
+            yield
 
 
 class _Draw:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from functools import cache
@@ -12,7 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import grape_bench
+from grape_bench.errors import UserError
 
+COMMIT = "GRAPE_BENCH_COMMIT"
+"""Names the commit of a copy of the source that has no git folder."""
+GPU_JOBS = "GRAPE_BENCH_GPU_JOBS"
+"""How many jobs share this job's GPU; the local executor sets it."""
 PACKAGES = (
     "grape-bench",
     "torch",
@@ -52,8 +58,15 @@ def git_state() -> dict[str, Any]:
     """Commit of the checkout that this package is imported from, and whether files in it were changed.
 
     `{"commit": "unknown", "dirty": None}` for an installed package: a repository that merely surrounds the
-    virtual environment says nothing about this code.
+    virtual environment says nothing about this code. Whoever copies a clean checkout without its `.git` to another
+    machine names its commit in GRAPE_BENCH_COMMIT.
     """
+    if named := os.environ.get(COMMIT):
+        if not re.fullmatch("[0-9a-f]{40}", named):
+            raise UserError(
+                f"{named!r} is not a commit", where=COMMIT, allowed="the 40 hex digits of git rev-parse HEAD"
+            )
+        return {"commit": named, "dirty": False}
     root = Path(grape_bench.__file__).resolve().parent.parent
     nothing = {"commit": "unknown", "dirty": None}
     top = _git(root, "rev-parse", "--show-toplevel")
@@ -76,12 +89,33 @@ def hardware(threads: int) -> dict[str, Any]:
     """The machine; speed and memory are compared only between jobs of one `class`."""
     cpu, cores, gpu = cpu_name(), core_count(), gpu_name()
     return {
-        "class": f"cuda:{gpu}" if gpu else f"cpu:{cpu}x{cores}",
+        "class": _gpu_class(gpu, cpu) if gpu else f"cpu:{cpu}x{cores}",
         "cpu": cpu,
         "cores": cores,
         "gpu": gpu,
         "threads": threads,
     }
+
+
+def _gpu_class(gpu: str, cpu: str) -> str:
+    """A GPU with what changes its speed: driver, CUDA, cuDNN, the CPU that launches, and how many jobs share it."""
+    import torch
+
+    cudnn = torch.backends.cudnn.version()
+    stack = f"driver {driver_version()}, CUDA {torch.version.cuda}, cuDNN {cudnn}, {cpu}"
+    jobs = int(os.environ.get(GPU_JOBS, "1"))
+    return f"cuda:{gpu} ({stack})" + (f", {jobs} jobs at once" if jobs > 1 else "")
+
+
+@cache
+def driver_version() -> str:
+    """NVIDIA's driver as its kernel module names it, such as 580.159.04; "unknown" where it does not say."""
+    try:
+        text = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8")
+    except OSError:
+        return "unknown"
+    found = re.search(r"\b\d+\.\d+(\.\d+)?\b", text)
+    return found.group() if found else "unknown"
 
 
 @cache

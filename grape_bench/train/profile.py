@@ -25,14 +25,15 @@ from grape_bench.train.setup import build_model, make_trainer
 from grape_bench.train.turns import in_turns, ratio
 
 ROUNDS, BUDGET_S = 40, 4.0
+GPU_STEPS = 8
 Batch = tuple[Tensor, Tensor]
 
 
 def profile(job: Job, data: DataSet) -> dict[str, Any]:
     """The median over rounds of the rule's step time ÷ BP's as `step_ratio`, with the quartiles as `low` and `high`.
 
-    A round times the same batches under BP and under the rule; it is as long as the rule's period, so that what
-    a rule does now and then is counted in full. Then for the rule alone: `split`, seconds of a step by phase;
+    A round times the same batches under BP and under the rule. It covers whole periods of the rule, so that what a
+    rule does only at some steps is counted in full. Then for the rule alone: `split`, seconds of a step by phase;
     `holders`, bytes by what holds them; `flops`, also BP's; `speedup`, of a step over BP's if independent blocks ran
     side by side and time were FLOPs; `pipeline`, the same on so many devices in a row; `energy`, joules of a step and
     of BP's.
@@ -46,9 +47,9 @@ def profile(job: Job, data: DataSet) -> dict[str, Any]:
 
     bp = fresh("bp", {})
     own = fresh(job.rule, job.rule_settings) if job.rule != "bp" else bp
-    period = own.network.rule.period if own.network.rule else 1
+    steps = steps_per_round(own.network.rule.period if own.network.rule else 1, device)
     batches = endless(data, job.batch_size)
-    chosen = [next(batches) for _ in range(period)]
+    chosen = [next(batches) for _ in range(steps)]
     trainers = {"bp": bp, job.rule: own}
     work = {name: partial(_steps, trainer, chosen) for name, trainer in trainers.items()}
     seconds = in_turns(work, device, ROUNDS, BUDGET_S)
@@ -58,7 +59,7 @@ def profile(job: Job, data: DataSet) -> dict[str, Any]:
         "step_ratio": measured.median,
         "low": measured.low,
         "high": measured.high,
-        "bp_step_s": statistics.median(seconds["bp"]) / period,
+        "bp_step_s": statistics.median(seconds["bp"]) / steps,
         "rounds": len(seconds["bp"]),
         "split": asdict(time_split(own, batches, device)),
         "holders": asdict(holders(own, *chosen[0])),
@@ -70,6 +71,15 @@ def profile(job: Job, data: DataSet) -> dict[str, Any]:
         "pipeline": _pipeline(counted, reference),
         "energy": _energy(own, bp, chosen),
     }
+
+
+def steps_per_round(period: int, device: torch.device) -> int:
+    """Steps timed without a synchronization between them: whole periods, and on a GPU at least eight steps.
+
+    Training synchronizes once per epoch, so the CPU runs ahead of the GPU. A round of one step would forbid that, and
+    BP's own step time would depend on the period of the rule beside it.
+    """
+    return period if device.type == "cpu" else period * -(-GPU_STEPS // period)
 
 
 def _steps(trainer: Trainer, batches: list[Batch]) -> None:

@@ -11,6 +11,7 @@ def fake_cuda(monkeypatch):
     for module in (parallel, captured):
         monkeypatch.setattr(module, "cuda", fake)
         monkeypatch.setattr(module, "require_cuda", lambda network, what: None)
+    monkeypatch.setattr(captured, "_stop_allocating", lambda device, pool: None)
     parallel.side_streams.cache_clear()
     yield fake
     parallel.side_streams.cache_clear()

@@ -91,6 +91,9 @@ class FakeCuda(SimpleNamespace):
         self.main = self.now = Stream()
         super().__init__(Stream=Stream, CUDAGraph=Graph)
 
+    def graph_pool_handle(self):
+        return 0, 0
+
     def current_stream(self, device=None):
         return self.now
 
@@ -110,7 +113,7 @@ class FakeCuda(SimpleNamespace):
         yield
 
     @contextmanager
-    def graph(self, graph, stream, capture_error_mode) -> Iterator[None]:
+    def graph(self, graph, pool, stream, capture_error_mode) -> Iterator[None]:
         recorder = Recorder(graph)
         with self.stream(stream), torch.random.fork_rng(devices=[]), recorder:
             yield

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import grape_bench as gb
-from grape_bench.network.captured import WARM_UP, CapturedStep
+from grape_bench.network.captured import WARM_UP, CapturedStep, _first_cause
 from tests.network.problems import tanh_mlp
 
 PAGE = Path(__file__).parents[2] / "docs" / "speed.md"
@@ -145,6 +145,17 @@ def test_a_step_that_waits_for_the_gpu_is_refused(fake_cuda):
         for inputs, targets in batches(5):
             step(inputs, targets)
     assert "parallel_backward" in str(refused.value)
+    assert fake_cuda.now is fake_cuda.main
+
+
+def test_the_message_names_the_first_error_of_a_broken_capture():
+    try:
+        try:
+            raise RuntimeError("a wait for the GPU")
+        except RuntimeError:
+            raise RuntimeError("operation failed due to a previous error during capture")  # noqa: B904
+    except RuntimeError as error:
+        assert str(_first_cause(error)) == "a wait for the GPU"
 
 
 def test_loading_the_optimizers_state_captures_anew(fake_cuda):
@@ -222,7 +233,7 @@ def test_the_code_in_the_docs_runs_as_printed(fake_cuda):
 
 def test_the_stand_in_takes_what_cuda_takes():
     """Names and arguments, which exist without a GPU too."""
-    inspect.signature(torch.cuda.graph).bind("graph", stream="stream", capture_error_mode="thread_local")
+    inspect.signature(torch.cuda.graph).bind("graph", pool=(0, 0), stream="stream", capture_error_mode="thread_local")
     for function in (torch.cuda.current_stream, torch.cuda.set_stream, torch.cuda.stream, torch.cuda.device):
         inspect.signature(function).bind("its one argument")
     assert {"register_generator_state", "replay"} <= set(dir(torch.cuda.CUDAGraph))

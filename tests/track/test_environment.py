@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from grape_bench.errors import UserError
 from grape_bench.track import environment as room
 from grape_bench.track.environment import environment, git_state
 
@@ -17,6 +18,23 @@ def test_versions_hardware_and_threads() -> None:
     assert found["hardware"]["threads"] == 3
     assert found["hardware"]["class"].startswith(("cpu:", "cuda:"))
     assert found["git"] == {"commit": "0f", "dirty": False}
+
+
+def test_the_caller_names_the_commit_of_a_copy_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(room.COMMIT, "0f" * 20)
+    assert git_state() == {"commit": "0f" * 20, "dirty": False}
+    monkeypatch.setenv(room.COMMIT, "main")
+    with pytest.raises(UserError, match="'main' is not a commit"):
+        git_state()
+
+
+def test_a_shared_gpu_is_a_class_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "gpu_name", lambda: "NVIDIA Test")
+    alone = environment(1, {})["hardware"]["class"]
+    monkeypatch.setenv(room.GPU_JOBS, "8")
+    shared = environment(1, {})["hardware"]["class"]
+    assert alone.startswith("cuda:NVIDIA Test (driver ")
+    assert shared == f"{alone}, 8 jobs at once"
 
 
 def test_git_only_where_the_package_is_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

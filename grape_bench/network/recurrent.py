@@ -1,0 +1,86 @@
+"""LSTM and GRU written out as linear maps, sigmoid and tanh, each of which has a forward derivative.
+
+PyTorch computes both with fused kernels on CUDA (cuDNN's or its own), and those have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+State = tuple[Tensor, ...]
+Cell = Callable[[Tensor, State, list[Any]], State]
+
+
+def lstm_cell(x: Tensor, state: State, weights: list[Any]) -> State:
+    """(h, c) after one step: `x` (N, inputs), `weights` W_ih, W_hh, b_ih, b_hh with gates i, f, g, o."""
+    h, c = state
+    w_ih, w_hh, b_ih, b_hh = weights
+    i, f, g, o = (F.linear(x, w_ih, b_ih) + F.linear(h, w_hh, b_hh)).chunk(4, -1)
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
+
+
+def gru_cell(x: Tensor, state: State, weights: list[Any]) -> State:
+    """(h,) after one step: `x` (N, inputs), `weights` W_ih, W_hh, b_ih, b_hh with gates r, z, n."""
+    (h,) = state
+    w_ih, w_hh, b_ih, b_hh = weights
+    x_r, x_z, x_n = F.linear(x, w_ih, b_ih).chunk(3, -1)
+    h_r, h_z, h_n = F.linear(h, w_hh, b_hh).chunk(3, -1)
+    z, n = (x_z + h_z).sigmoid(), (x_n + (x_r + h_r).sigmoid() * h_n).tanh()
+    return ((1 - z) * n + z * h,)
+
+
+CELLS: dict[str, Cell] = {"lstm": lstm_cell, "gru": gru_cell}
+
+
+def step(name: str, x: Tensor, state: Any, *weights: Tensor | None) -> Any:
+    """What `torch.lstm_cell` or `torch.gru_cell` returns; `name` is "lstm" or "gru"."""
+    given = [*weights, *[None] * (4 - len(weights))]
+    if name == "lstm":
+        return lstm_cell(x, tuple(state), given)
+    return gru_cell(x, (state,), given)[0]
+
+
+def takes(args: tuple[Any, ...]) -> bool:
+    """Whether `layers` can stand for a call of `torch.lstm` or `torch.gru`: no packed sequence, no projections."""
+    if len(args) != 9 or not isinstance(args[2], (list, tuple)):
+        return False
+    _, _, weights, biased, layer_count, _, _, bidirectional, _ = args
+    return len(weights) == layer_count * (2 if bidirectional else 1) * (4 if biased else 2)
+
+
+def layers(name: str, args: tuple[Any, ...]) -> tuple[Tensor, ...]:
+    """What `torch.lstm` (output, h_n, c_n) or `torch.gru` (output, h_n) returns for `args` that `takes` accepts."""
+    x, initial, weights, biased, layer_count, dropout, training, bidirectional, batch_first = args
+    starts = tuple(initial) if name == "lstm" else (initial,)
+    per, directions = (4 if biased else 2), (2 if bidirectional else 1)
+    x = x.transpose(0, 1) if batch_first else x  # (T, N, inputs)
+    ends: list[State] = []
+    for layer in range(layer_count):
+        outputs = []
+        for direction in range(directions):
+            index = layer * directions + direction
+            own = [*weights[index * per : (index + 1) * per], *[None] * (4 - per)]
+            state = tuple(start[index] for start in starts)
+            output, state = _direction(CELLS[name], x, state, own, reverse=direction == 1)
+            outputs.append(output)
+            ends.append(state)
+        x = torch.cat(outputs, -1)
+        if dropout and training and layer + 1 < layer_count:
+            x = F.dropout(x, dropout)
+    finals = tuple(torch.stack(parts) for parts in zip(*ends, strict=True))
+    return (x.transpose(0, 1) if batch_first else x, *finals)
+
+
+def _direction(cell: Cell, x: Tensor, state: State, weights: list[Any], *, reverse: bool) -> tuple[Tensor, State]:
+    """All steps of one layer in one direction: outputs (T, N, hidden) in the order of `x`, and the last state."""
+    outputs: list[Tensor] = []
+    for x_t in reversed(x.unbind()) if reverse else x.unbind():
+        state = cell(x_t, state, weights)
+        outputs.append(state[0])
+    return torch.stack(outputs[::-1] if reverse else outputs), state
