@@ -7,7 +7,7 @@ python -m benchmarks.gpu_all --out OUT --dry-run          the same steps on a CP
 Each part is a process of its own with a time limit, and a part that fails does not stop the others. OUT gets a file of
 output per part, summary.txt, the tables of `benchmarks.gpu`, cost.csv, rounds.csv and jobs.tar.gz (the records).
 Needs Python 3.11 or later, torch, timm, transformers, pandas, pyarrow, scikit-learn, scipy, rich, click and pydantic;
-no network, no mlflow, no datasets. DATA holds mnist/ and cifar10-first-15000/ as `grape-bench data prepare` writes them.
+no network, no mlflow, no datasets. DATA holds mnist/ (from `grape-bench data prepare mnist`) and cifar10-first-15000/.
 """
 
 import argparse
@@ -37,12 +37,12 @@ def parts(out: Path, dry: bool) -> list[Part]:
     """All parts in order: what may break the card's state comes after what only measures."""
     python = [sys.executable, "-m"]
     tests = ["tests/network/test_gpu.py", "tests/train/test_gpu.py"]
-    gpu = ["benchmarks.gpu", "--out", str(out), *(["--device", "cpu", "--smoke"] if dry else ["--budget", "6"])]
+    gpu = ["benchmarks.gpu", "--out", str(out), *(["--device", "cpu", "--smoke"] if dry else ["--budget", "3"])]
     own = ["benchmarks.gpu_all", "--out", str(out), *(["--dry-run"] if dry else [])]
     return [
         Part("about", 30, [*python, *own, "--part", "about"]),
         Part("tests", 120, [*python, "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", "-n", "4", *tests]),
-        Part("layer-parallel", 180, [*python, *gpu]),
+        Part("layer-parallel", 220, [*python, *gpu]),
         Part("rounds", 40, [*python, *own, "--part", "rounds"]),
         Part("cost", 90, [*python, *own, "--part", "cost"]),
         Part("jobs-timed", 240, run_suite(out, dry, "--seeds", "1", "--slots", "1")),

@@ -11,6 +11,7 @@ import pytest
 
 from grape_bench.errors import UserError
 from grape_bench.execute.manifest import Manifest, read_manifest
+from grape_bench.execute.worker import _outcome
 from tests.execute.sweeps import TRAINER, request
 
 
