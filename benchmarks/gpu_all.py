@@ -34,19 +34,19 @@ class Part:
 
 
 def parts(out: Path, dry: bool) -> list[Part]:
-    """All parts in order: what may break the card's state comes after what only measures."""
+    """All parts, the tables first: whoever has less time on a card stops early."""
     python = [sys.executable, "-m"]
     tests = ["tests/network/test_gpu.py", "tests/train/test_gpu.py"]
     gpu = ["benchmarks.gpu", "--out", str(out), *(["--device", "cpu", "--smoke"] if dry else ["--budget", "3"])]
     own = ["benchmarks.gpu_all", "--out", str(out), *(["--dry-run"] if dry else [])]
     return [
         Part("about", 30, [*python, *own, "--part", "about"]),
-        Part("tests", 120, [*python, "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", "-n", "4", *tests]),
         Part("layer-parallel", 220, [*python, *gpu]),
+        Part("jobs-timed", 240, run_suite(out, dry, "--seeds", "1", "--slots", "1")),
+        Part("jobs", 120, run_suite(out, dry, "--slots", "8")),
+        Part("tests", 90, [*python, "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", "-n", "4", *tests]),
         Part("rounds", 40, [*python, *own, "--part", "rounds"]),
         Part("cost", 90, [*python, *own, "--part", "cost"]),
-        Part("jobs-timed", 240, run_suite(out, dry, "--seeds", "1", "--slots", "1")),
-        Part("jobs", 180, run_suite(out, dry, "--slots", "8")),
     ]
 
 

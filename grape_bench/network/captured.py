@@ -135,6 +135,7 @@ class CapturedStep:
         except RuntimeError as error:
             cuda.set_stream(caller)
             _stop_allocating(network.device, pool)
+            _stop_capturing([*network.generators(network.device), cuda.default_generators[cuda.current_device()]])
             self.optimizer.zero_grad(set_to_none=True)
             raise UserError(
                 f"this step cannot be captured: {str(_first_cause(error)).splitlines()[0]}",
@@ -152,6 +153,15 @@ def _first_cause(error: BaseException) -> BaseException:
     while error.__context__ is not None:
         error = error.__context__
     return error
+
+
+def _stop_capturing(generators: list[torch.Generator]) -> None:
+    """Give `generators` a copy of their state that does not count as being captured.
+
+    A capture that fails leaves them in it, and the next random number on the GPU then raises an error.
+    """
+    for generator in generators:
+        generator.graphsafe_set_state(generator.clone_state())
 
 
 def _stop_allocating(device: torch.device, pool: Any) -> None:

@@ -89,7 +89,10 @@ class FakeCuda(SimpleNamespace):
 
     def __init__(self):
         self.main = self.now = Stream()
-        super().__init__(Stream=Stream, CUDAGraph=Graph)
+        super().__init__(Stream=Stream, CUDAGraph=Graph, default_generators=[torch.default_generator])
+
+    def current_device(self):
+        return 0
 
     def graph_pool_handle(self):
         return 0, 0

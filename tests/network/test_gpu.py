@@ -13,6 +13,7 @@ from grape_bench.network.parallel import parallel_backward
 from grape_bench.network.preserve import preserved
 from grape_bench.network.tangents import TangentPass, same_dropout
 from grape_bench.rules.grape import GrAPE
+from grape_bench.rules.make import make_rule
 from grape_bench.rules.names import RULES
 from tests.gpu import CUDA, ON_A_GPU
 from tests.network.problems import BY_NAME, tanh_mlp
@@ -72,6 +73,9 @@ def trained(device, rule, name, steps=STEPS):
     torch.manual_seed(0)
     problem = BY_NAME[name]
     model, batch = without_dropout(problem.model()).train().to(device), on(device, problem.batch())
+    if not isinstance(batch, dict):
+        batch = batch.double()
+    model.double()  # in fp32 a net with BatchNorm and four samples doubles a rounding error at every step
     start = torch.cat([p.detach().flatten().cpu() for p in model.parameters()])
     gb.attach(model, rule, batch).begin_epoch(steps)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
@@ -88,9 +92,11 @@ def trained(device, rule, name, steps=STEPS):
 def test_nine_steps_end_where_the_cpu_ends(rule, name, directions_from_the_cpu):
     if rule in ("fg", "wm", "brsf"):
         pytest.skip("draws other numbers on each device")
-    start, expected = trained(torch.device("cpu"), rule, name)
-    _, found = trained(CUDA, rule, name)
-    assert (found - expected).norm() / (expected - start).norm() < 2e-3
+    # "joint": on a CPU one generator draws the turns of "split" and the directions, on a GPU there are two.
+    settings = {"estimator": "joint"} if rule.startswith("grape") else {}
+    start, expected = trained(torch.device("cpu"), make_rule(rule, **settings), name)
+    _, found = trained(CUDA, make_rule(rule, **settings), name)
+    assert (found - expected).norm() / (expected - start).norm() < 1e-6
 
 
 @pytest.mark.parametrize("name", MODELS)
