@@ -10,6 +10,7 @@ from pathlib import Path
 from grape_bench.errors import UserError
 from grape_bench.plan.expand import Plan
 from grape_bench.plan.job import Job
+from grape_bench.plan.numerics import changed
 from grape_bench.plan.suite import Suite
 from grape_bench.publish.submission import SOURCE, SUITE, Submission
 from grape_bench.registry import is_file_reference
@@ -35,11 +36,19 @@ class Rerun:
 
 
 def draw(submission: Submission, count: int, seed: int) -> list[Job]:
-    """`count` jobs of the published rule that finished, at random; a rule from a file is taken from the folder."""
+    """`count` jobs of the published rule that finished, at random; a rule from a file is taken from the folder.
+
+    Raises UserError where none finished, or where this version would give other numbers.
+    """
     finished = {name: record for name, record in submission.own.items() if record["status"] == "finished"}
     if not finished:
         raise UserError("no finished run to repeat", where=str(submission.folder))
     names = random.Random(seed).sample(sorted(finished), min(count, len(finished)))
+    for name in names:
+        if parts := changed(finished[name]["job"]):
+            listed = ", ".join(f"{part} {made} (now {now})" for part, (made, now) in parts.items())
+            hint = "verify without --rerun, or run again with the version that made it"
+            raise UserError(f"made with other numerics than this version's: {listed}", where=name, hint=hint)
     return [_local(Job.from_dict(finished[name]["job"]), submission.folder) for name in names]
 
 
