@@ -105,6 +105,6 @@ def _changes(suite: Suite, tuned: Mapping[str, Tuned]) -> list[str]:
             raised |= dict.fromkeys(name for name, integer in now.items() if integer != one.numerics.get(name, 1))
     found = {
         "edited since it was tuned": list(map(rule_label, edited)),
-        "other numerics since the search": list(raised),
+        "numerics raised since the search": list(raised),
     }
     return [f"{what}: {', '.join(names)}" for what, names in found.items() if names]

@@ -1,4 +1,4 @@
-"""Whether the rows of a table were made by one version of the engine."""
+"""Which version of the engine made the rows of a table: one for all, or a mix that is refused."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from grape_bench.score.cell import Record
 
 
 def check(records: Iterable[Record]) -> None:
-    """Raise UserError where one part (a rule, a model, a data set, the trainer, the cuts) has two integers."""
+    """Raise UserError if one part (a rule, a model, a data set, the trainer, the cuts) has two integers."""
     if found := mixed(records):
         raise UserError(
             f"results of two versions of the engine cannot share a table: {'; '.join(found)}",
-            hint="run the suite again: only the jobs with older numerics are repeated",
+            hint="run the suite again; it repeats only the jobs with older numerics",
         )
 
 
 def mixed(records: Iterable[Record]) -> list[str]:
-    """A sentence for each part that appears with two integers, and the rules of which runs have which."""
+    """One phrase per part that appears with two integers, with the rules whose runs were made with each."""
     made: dict[str, dict[int, dict[str, None]]] = {}
     for record in records:
         for name, integer in parts(record["job"]).items():
@@ -31,10 +31,10 @@ def mixed(records: Iterable[Record]) -> list[str]:
     ]
 
 
-def older(records: Iterable[Record]) -> str:
-    """One line on the parts whose integer is not this version's; empty where all are."""
+def outdated(records: Iterable[Record]) -> str:
+    """One line that lists the parts whose integer differs from this version's; empty if none does."""
     found: dict[str, tuple[int, int]] = {}
     for record in records:
         found.update(changed(record["job"]))
     listed = ", ".join(f"{name} {made} (now {now})" for name, (made, now) in sorted(found.items()))
-    return f"made with other numerics than this version's: {listed}" if found else ""
+    return f"made with different numerics than this version has: {listed}" if found else ""

@@ -50,7 +50,7 @@ def score(records: Iterable[Record]) -> pd.DataFrame:
     grid = cells(every)
     budget.check(grid.values())
     numerics.check(every)
-    notes = [line] if (line := numerics.older(every)) else []
+    notes = [line] if (line := numerics.outdated(every)) else []
     rows = [_row(cell, grid, notes) for cell in grid.values()]
     for task in dict.fromkeys(task for task, _ in grid):
         standing = best.of_task([cell for cell in grid.values() if cell.task == task])
