@@ -15,6 +15,7 @@ from torch import Tensor, nn
 import grape_bench as gb
 from grape_bench import models
 from grape_bench.models.cifar_resnet import CifarResNet
+from grape_bench.models.names import MODELS
 from grape_bench.plan.job import Job
 from grape_bench.plan.numerics import numerics_of
 from grape_bench.rules.make import make_rule
@@ -56,11 +57,12 @@ class Family:
 
     model: str
     build: Callable[[], nn.Module]
+    shape: tuple[int, ...] = SHAPE
 
 
-def ours(model: str, **args: Any) -> Family:
+def ours(model: str, shape: tuple[int, ...] = SHAPE, **args: Any) -> Family:
     """A built-in model with its own initialization."""
-    return Family(model, lambda: models.build(model, shape=SHAPE, classes=CLASSES, args=args))
+    return Family(model, lambda: models.build(model, shape=shape, classes=CLASSES, args=args), shape)
 
 
 def library(model: str, **args: Any) -> Family:
@@ -93,7 +95,14 @@ FAMILIES = {
         layer_scale_init_value=1.0,
     ),
 }
+DEFAULTS = {f"default {name}": ours(name, (3, 16, 16)) for name in MODELS if MODELS.builtin(name)}
+"""The built-in models as they are without `model_args`."""
 RULE_NAMES = [*(rule for rule in RULES if RULES.builtin(rule)), "dfa+anchor", "grape+anchor"]
+
+
+def network_of(family: str) -> Family:
+    """One of `FAMILIES` or `DEFAULTS`."""
+    return {**FAMILIES, **DEFAULTS}[family]
 
 
 def five_steps(rule: str, family: str) -> Numbers:
@@ -111,9 +120,9 @@ def five_steps(rule: str, family: str) -> Numbers:
 
 def _five_steps(rule: str, family: str) -> Numbers:
     torch.manual_seed(0)
-    model = FAMILIES[family].build().double().train()
+    model = network_of(family).build().double().train()
     before = _copied(model)
-    batches = list(_batches())
+    batches = list(_batches(network_of(family).shape))
     network = gb.attach(model, make_rule(rule), batches[0][0], seed=0)
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
     network.begin_epoch(batches=STEPS)
@@ -142,7 +151,7 @@ def training(spec: Job) -> Numbers:
 
 
 def _five(rule: str, family: str) -> Case:
-    return Case(rule, FAMILIES[family].model, None, lambda: five_steps(rule, family))
+    return Case(rule, network_of(family).model, None, lambda: five_steps(rule, family))
 
 
 def _trained(spec: Job) -> Case:
@@ -154,6 +163,7 @@ AUGMENTED: dict[str, Any] = {"model": "cnn", "model_args": {"channels": [4, 8]}}
 AUGMENTED |= {"dataset_args": {"augment": "flip-crop"}}
 CASES: dict[str, Case] = {
     **{f"{rule} {family}": _five(rule, family) for family in FAMILIES for rule in RULE_NAMES},
+    **{f"bp {family}": _five("bp", family) for family in DEFAULTS},
     "trainer digits": _trained(job("bp", **SGD)),
     "trainer digits augmented": _trained(job("bp", **SGD, **AUGMENTED)),
     "trainer mnist1d": _trained(job("bp", **SGD, dataset="mnist1d")),
@@ -196,16 +206,12 @@ def _copied(model: nn.Module) -> dict[str, Tensor]:
     return {name: parameter.detach().double().clone() for name, parameter in model.named_parameters()}
 
 
-def _batches() -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(shape: tuple[int, ...]) -> Iterator[tuple[Tensor, Tensor]]:
     generator = torch.Generator().manual_seed(1)
     for _ in range(STEPS):
         labels = torch.randint(CLASSES, (SAMPLES,), generator=generator)
         yield (
-            torch.randn(
-                SAMPLES,
-                *SHAPE,
-                generator=generator,
-            ),
+            torch.randn(SAMPLES, *shape, generator=generator),
             labels,
         )
 

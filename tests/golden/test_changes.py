@@ -95,3 +95,12 @@ def test_one_anchor_is_dropped(rule: str, family: str, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Anchored, "begin_epoch", begin_epoch)
     assert noticed(rule, family)
+
+
+@pytest.mark.parametrize("family", ["mlp", "default mlp"])
+def test_a_models_widths_are_doubled(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from grape_bench.models import mlp
+
+    original = mlp.require_widths
+    monkeypatch.setattr(mlp, "require_widths", lambda *given: [2 * width for width in original(*given)])
+    assert noticed("bp", family)
