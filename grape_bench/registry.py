@@ -7,7 +7,8 @@ import importlib.machinery
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -17,28 +18,48 @@ from grape_bench.errors import UserError, unknown
 T = TypeVar("T")
 
 
-class Registry(Generic[T]):
-    """A table of names; the value is imported only when it is asked for.
+@dataclass(frozen=True)
+class Builtin:
+    """A value that ships with the package: where it is, and what job ids know about its code.
 
-    `builtin` maps a name to `"package.module:attribute"`, so that listing names imports nothing.
+    `numerics` is raised by whoever changes the numbers that the code gives; every result made with it is then planned
+    again. The other fields matter for rules only:
+
+    - `source` is the hash that ids hold in place of a hash of the file. It is frozen, so that a new comment in the file
+      changes no id.
+    - `uses` names other parts of the engine whose `numerics` count too.
+    - `defaults` holds the settings whose default has changed, with the new value. Every new job states them.
+    """
+
+    target: str  # "package.module:attribute"
+    numerics: int = 1
+    source: str = ""
+    uses: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Registry(Generic[T]):
+    """A table of names. A value is imported only when it is requested.
+
+    `builtin` maps a name to a `Builtin`, or to its target alone, so that listing names imports nothing.
     `group` is the entry-point group in which other distributions register theirs.
     """
 
-    def __init__(self, kind: str, builtin: dict[str, str], group: str = "") -> None:
+    def __init__(self, kind: str, builtin: Mapping[str, Builtin | str], group: str = "") -> None:
         self.kind, self.group = kind, group
-        self._targets: dict[str, str] = dict(builtin)
+        self._builtin = {name: Builtin(one) if isinstance(one, str) else one for name, one in builtin.items()}
         self._objects: dict[str, T] = {}
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted({*self._targets, *self._objects, *self._entry_points()}))
+        return iter(sorted({*self._builtin, *self._objects, *self._entry_points()}))
 
     def __contains__(self, name: str) -> bool:
-        # Other distributions' names last: finding them reads the metadata of every one that is installed.
-        return name in self._targets or name in self._objects or name in self._entry_points()
+        # Entry points come last, because finding them reads the metadata of every installed distribution.
+        return name in self._builtin or name in self._objects or name in self._entry_points()
 
     def register(self, name: str, value: T) -> None:
-        """Make `value` known as `name`; raises UserError when another value has that name."""
-        taken = name in self._targets or self._objects.get(name, value) is not value
+        """Make `value` known as `name`. Raises UserError if another value has that name."""
+        taken = name in self._builtin or self._objects.get(name, value) is not value
         if taken and not _same_definition(self._objects.get(name), value):
             raise UserError(f"{self.kind} {name!r} is already registered", hint="another name")
         self._objects[name] = value
@@ -49,26 +70,48 @@ class Registry(Generic[T]):
             return self._objects[name]
         if is_file_reference(name):
             return self._load_file(name)
-        target = self._targets.get(name) or self._entry_points().get(name)
-        if target is None:
-            raise unknown(self.kind, name, self)
-        module, _, attribute = target.partition(":")
+        module, _, attribute = self._target(name).partition(":")
         value: T = getattr(importlib.import_module(module), attribute)
         return value
 
     def source_hash(self, name: str) -> str:
-        """SHA-256 of the file that defines `name`, found without importing it (first 16 hex digits)."""
+        """16 hex digits that stand for the code of `name`, found without importing it.
+
+        A built-in value has the frozen `Builtin.source`. Any other has the start of the SHA-256 of its file.
+        """
+        builtin = self.builtin(name)
+        if builtin and builtin.source:
+            return builtin.source
         if is_file_reference(name):
             path = split_file_reference(name)[0]
         elif name in self._objects:
             path = Path(sys.modules[self._objects[name].__module__].__file__ or "")
         else:
-            target = self._targets.get(name) or self._entry_points().get(name)
-            if target is None:
-                raise unknown(self.kind, name, self)
-            spec = importlib.util.find_spec(target.partition(":")[0])
+            spec = importlib.util.find_spec(self._target(name).partition(":")[0])
             path = Path(spec.origin if spec and spec.origin else "")
         return sha256(path.read_bytes()).hexdigest()[:16]
+
+    def builtin(self, name: str) -> Builtin | None:
+        """The entry of `name` if it ships with the package, else None."""
+        return self._builtin.get(name)
+
+    def numerics(self, name: str) -> int:
+        """The integer that `name` declares for its numbers; 1 for a value that does not ship with the package."""
+        builtin = self.builtin(name)
+        return builtin.numerics if builtin else 1
+
+    def defaults(self, name: str) -> dict[str, Any]:
+        """The settings of `name` whose default has changed, with the new value."""
+        builtin = self.builtin(name)
+        return dict(builtin.defaults) if builtin else {}
+
+    def _target(self, name: str) -> str:
+        """`"package.module:attribute"` of a built-in value or an entry point. Raises UserError for other names."""
+        builtin = self.builtin(name)
+        target = builtin.target if builtin else self._entry_points().get(name)
+        if target is None:
+            raise unknown(self.kind, name, self)
+        return target
 
     def _entry_points(self) -> dict[str, str]:
         if not self.group:
@@ -93,7 +136,7 @@ def is_file_reference(name: str) -> bool:
 
 
 def split_file_reference(reference: str) -> tuple[Path, str]:
-    """`path/to/file.py:Name` as (existing path, name); raises UserError where there is no such file."""
+    """`path/to/file.py:Name` as (existing path, name). Raises UserError if there is no such file."""
     file, _, attribute = reference.rpartition(":")
     path = Path(file)
     if not path.is_file():
@@ -102,7 +145,7 @@ def split_file_reference(reference: str) -> tuple[Path, str]:
 
 
 def load_file(path: Path) -> Any:
-    """Import a user's Python file as a module of its own, once per content."""
+    """Import a user's Python file as its own module, once per content."""
     source = path.resolve()
     name = f"grape_bench_user_{source.stem}_{sha256(str(source).encode() + source.read_bytes()).hexdigest()[:8]}"
     if name in sys.modules:
@@ -121,12 +164,12 @@ def load_file(path: Path) -> Any:
 
 
 class _UncachedLoader(importlib.machinery.SourceFileLoader):
-    """Leaves no `__pycache__` beside the user's file (a publication may hold no other file), and reads none."""
+    """Writes no `__pycache__` next to the user's file and reads none: a publication may hold no other file."""
 
     def path_stats(self, path: Any) -> Any:
-        raise OSError("no byte code is kept")
+        raise OSError("byte code is not cached")
 
 
 def _same_definition(old: Any, new: Any) -> bool:
-    """Whether a file that was imported anew registers its own class again."""
+    """Whether a file that was imported a second time registers its own class again."""
     return old is not None and getattr(old, "__qualname__", 0) == getattr(new, "__qualname__", 1)

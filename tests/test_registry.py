@@ -4,7 +4,7 @@ from subprocess import run
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.registry import Registry, load_file
+from grape_bench.registry import Builtin, Registry, load_file
 
 
 def test_a_name_is_imported_when_it_is_asked_for():
@@ -27,6 +27,36 @@ def test_a_source_hash_follows_the_file(tmp_path):
     before = registry.source_hash(f"{path}:x")
     path.write_text("x = 2\n")
     assert registry.source_hash(f"{path}:x") != before and registry.get(f"{path}:x") == 2
+
+
+def test_a_frozen_source_does_not_follow_the_file():
+    registry = Registry("thing", {"path": Builtin("pathlib:Path", source="0" * 16, numerics=2)})
+    assert registry.source_hash("path") == "0" * 16 and registry.numerics("path") == 2
+    assert registry.get("path") is __import__("pathlib").Path
+    assert registry.numerics("mine.py:x") == 1 and registry.defaults("mine.py:x") == {}
+
+
+def test_the_sources_of_the_rules_are_those_of_the_ids_out_there():
+    """A source that changes makes every recorded run of its rule run again. A new rule adds to the list."""
+    from grape_bench.rules.names import RULES
+
+    sources = {rule: RULES.source_hash(rule) for rule in sorted(RULES) if RULES.builtin(rule)}
+    assert sources == {
+        "bp": "ad1effa079d6564d",
+        "brsf": "e8f55856354c242f",
+        "dfa": "7a6975e7e5fa2c00",
+        "drtp": "9f0cd175a1102ade",
+        "fa": "30548f8061a8a02a",
+        "fg": "9506dc18b6362730",
+        "frsf": "7f86971afe06b827",
+        "grape": "31a9522b3a82917f",
+        "grape+refit": "f589f4bb1a1953b9",
+        "head-only": "0e32efad8f58020a",
+        "kp": "3eb32719074c85f8",
+        "local": "26279d8d22869b57",
+        "usf": "b2498e3b2e78fde9",
+        "wm": "3b8e87c4098ade0d",
+    }
 
 
 def test_a_file_is_imported_without_leaving_byte_code(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from grape_bench.errors import UserError, unknown
-from grape_bench.registry import Registry
+from grape_bench.registry import Builtin, Registry
 
 if TYPE_CHECKING:
     from grape_bench.data.dataset import DataSet
@@ -14,23 +14,29 @@ if TYPE_CHECKING:
 DATASETS: Registry[Callable[..., DataSet]] = Registry(
     "data set",
     {
-        "digits": "grape_bench.data.digits:load",
-        "mnist1d": "grape_bench.data.mnist1d:load",
-        "mnist": "grape_bench.data.named:mnist",
-        "fashion_mnist": "grape_bench.data.named:fashion_mnist",
-        "cifar10": "grape_bench.data.named:cifar10",
-        "cifar100": "grape_bench.data.named:cifar100",
+        "digits": Builtin("grape_bench.data.digits:load"),
+        "mnist1d": Builtin("grape_bench.data.mnist1d:load"),
+        "mnist": Builtin("grape_bench.data.named:mnist"),
+        "fashion_mnist": Builtin("grape_bench.data.named:fashion_mnist"),
+        "cifar10": Builtin("grape_bench.data.named:cifar10"),
+        "cifar100": Builtin("grape_bench.data.named:cifar100"),
     },
     group="grape_bench.data",
 )
-"""Data sets with a name of their own: called as `load(args=..., device=...)`."""
+"""Data sets with a name of their own: called as `load(args=..., device=...)`.
+
+Raise `numerics` of each data set whose numbers change (a split, a normalization): exactly its jobs then run again.
+"""
 
 SOURCES: Registry[Callable[..., DataSet]] = Registry(
     "data source",
-    {"parquet": "grape_bench.data.folder:load", "hf": "grape_bench.data.hub:load"},
+    {"parquet": Builtin("grape_bench.data.folder:load"), "hf": Builtin("grape_bench.data.hub:load")},
     group="grape_bench.data_sources",
 )
-"""Where other data sets come from, written `source:name`: called as `load(name, args=..., device=...)`."""
+"""Where other data sets come from, written `source:name`: called as `load(name, args=..., device=...)`.
+
+A source has one `numerics` for all its data sets.
+"""
 
 EXAMPLES = {"parquet": "parquet:path/to/folder", "hf": "hf:owner/name"}
 

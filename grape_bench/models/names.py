@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from grape_bench.errors import UserError, unknown
-from grape_bench.registry import Registry, is_file_reference, split_file_reference
+from grape_bench.registry import Builtin, Registry, is_file_reference, split_file_reference
 
 if TYPE_CHECKING:
     from torch import nn
@@ -14,26 +14,32 @@ if TYPE_CHECKING:
 MODELS: Registry[Callable[..., nn.Module]] = Registry(
     "model",
     {
-        "mlp": "grape_bench.models.mlp:MLP",
-        "cnn": "grape_bench.models.cnn:CNN",
-        "lenet": "grape_bench.models.lenet:LeNet",
-        "resnet20": "grape_bench.models.cifar_resnet:resnet20",
-        "resnet56": "grape_bench.models.cifar_resnet:resnet56",
+        "mlp": Builtin("grape_bench.models.mlp:MLP"),
+        "cnn": Builtin("grape_bench.models.cnn:CNN"),
+        "lenet": Builtin("grape_bench.models.lenet:LeNet"),
+        "resnet20": Builtin("grape_bench.models.cifar_resnet:resnet20"),
+        "resnet56": Builtin("grape_bench.models.cifar_resnet:resnet56"),
     },
     group="grape_bench.models",
 )
-"""Networks with a name of their own: called as `factory(shape=..., classes=..., **args)`."""
+"""Networks with a name of their own: called as `factory(shape=..., classes=..., **args)`.
+
+Raise `numerics` of each model whose numbers change (a width, an initialization): exactly its jobs then run again.
+"""
 
 SOURCES: Registry[Callable[..., nn.Module]] = Registry(
     "model source",
     {
-        "timm": "grape_bench.models.timm:build",
-        "hf": "grape_bench.models.hugging_face:build",
-        "torchvision": "grape_bench.models.torchvision:build",
+        "timm": Builtin("grape_bench.models.timm:build"),
+        "hf": Builtin("grape_bench.models.hugging_face:build"),
+        "torchvision": Builtin("grape_bench.models.torchvision:build"),
     },
     group="grape_bench.model_sources",
 )
-"""Libraries of networks, written `source:name`: called as `build(name, shape=..., classes=..., args=...)`."""
+"""Libraries of networks, written `source:name`: called as `build(name, shape=..., classes=..., args=...)`.
+
+A source has one `numerics` for all its models. Raise it when our code, not the library, gives other numbers.
+"""
 
 
 def split_source(model_id: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from grape_bench.plan.complain import complain
 from grape_bench.plan.job import Job, rule_label
+from grape_bench.plan.numerics import numerics_of
 from grape_bench.plan.suite import OPTIMIZER_OVERRIDES, Optimizer, Settings, Suite, Task
 from grape_bench.rules.names import RULES, split_anchor
 
@@ -17,7 +18,8 @@ NOTHING: Settings = {}
 
 def make_job(suite: Suite, task: Task, rule: str, seed: int, found: Settings = NOTHING, **more: Any) -> Job:
     """The job of one seed; `found` by a search comes on top of the suite's settings, `more` are fields of the job."""
-    settings = {**rule_settings(suite, task, rule), **found}
+    base, _ = split_anchor(rule)
+    settings = {**RULES.defaults(base), **rule_settings(suite, task, rule), **found}
     overrides = {key: settings.pop(key) for key in OPTIMIZER_OVERRIDES if key in settings}
     return Job(
         suite=suite.name,
@@ -25,7 +27,7 @@ def make_job(suite: Suite, task: Task, rule: str, seed: int, found: Settings = N
         task=task.name,
         rule=rule,
         rule_settings=settings,
-        rule_source=RULES.source_hash(split_anchor(rule)[0]),
+        rule_source=RULES.source_hash(base),
         seed=seed,
         model=task.model,
         model_args=dict(task.model_args),
@@ -39,6 +41,7 @@ def make_job(suite: Suite, task: Task, rule: str, seed: int, found: Settings = N
         compile=task.compile,
         deterministic=task.deterministic,
         nproc=task.nproc,
+        numerics=numerics_of(rule, task.model, task.dataset),
         **more,
     )
 

@@ -15,7 +15,14 @@ from grape_bench.rules.names import ANCHOR, split_anchor
 # every record of an older version is then run again.
 IDENTITY_VERSION = 1
 # Fields that came later, with the value that older jobs had: it is left out, so that their ids still hold.
-_ADDED: dict[str, Any] = {"compile": False, "deterministic": False, "nproc": 1, "trials": 1, "trial": None}
+_ADDED: dict[str, Any] = {
+    "compile": False,
+    "deterministic": False,
+    "nproc": 1,
+    "trials": 1,
+    "trial": None,
+    "numerics": {},  # with the parts whose integer is 1 left out
+}
 
 MEASURING = ("profile", "probes")
 """Fields of a job that say what is measured beside it."""
@@ -30,7 +37,7 @@ class Job:
     task: str
     rule: str  # as the user writes it: "grape+anchor", "path/my.py:MyRule"
     rule_settings: dict[str, Any]  # constructor arguments of the rule
-    rule_source: str  # hash of the file that defines the rule
+    rule_source: str  # hash of the file that defines the rule; frozen for a built-in one, whose `numerics` counts
     seed: int
     model: str
     model_args: dict[str, Any]
@@ -46,6 +53,7 @@ class Job:
     nproc: int = 1  # processes that train it together, each with its part of every batch
     trials: int = 1  # of the search that found this rule's settings; 1: the suite says them itself
     trial: int | None = None  # the number of a trial of a search; such a job never reads the test split
+    numerics: dict[str, int] = field(default_factory=dict)  # of each part, see `plan/numerics.py`; absent means 1
     profile: bool = field(default=False, compare=False)  # measure step time against BP in this job
     probes: int | None = field(default=None, compare=False)  # moments of diagnostics; None: as many as cost little
 
@@ -62,16 +70,18 @@ class Job:
     def definition(self) -> str:
         """16 hex digits for what settings are tuned to: the task, its budget, the suite's settings of the rule.
 
-        Of a job without tuned settings; its seed, the rule's source and the number of processes, whose joint batch is
-        the same, do not count.
+        Of a job without tuned settings; its seed, the rule's source, the integers of `numerics` and the number of
+        processes, whose joint batch is the same, do not count.
         """
-        content = {key: value for key, value in self._content().items() if key not in ("seed", "rule_source", "nproc")}
+        ignored = ("seed", "rule_source", "numerics", "nproc")
+        content = {key: value for key, value in self._content().items() if key not in ignored}
         return digest(canonical(content))
 
     def _content(self) -> dict[str, Any]:
         """All that can change the result."""
         content = {key: value for key, value in self.to_dict().items() if key not in MEASURING}
         content["rule"] = rule_label(self.rule)
+        content["numerics"] = {part: integer for part, integer in self.numerics.items() if integer != 1}
         return {key: value for key, value in content.items() if key not in _ADDED or value != _ADDED[key]}
 
     @property

@@ -10,6 +10,7 @@ from pathlib import Path
 from grape_bench.plan.cell import NOTHING, make_job
 from grape_bench.plan.choices import Choices
 from grape_bench.plan.job import rule_label
+from grape_bench.plan.numerics import parts
 from grape_bench.plan.suite import Settings, Suite
 from grape_bench.plan.tuned import Tuned, find_tuned
 from grape_bench.plan.tuning import space_of
@@ -51,7 +52,10 @@ def find_track(suite: Suite, rules: list[str], reference: str, choices: Choices)
     tuned = {rule: pair[0] for rule, pair in found.items() if pair}
     settings = {(task.name, rule): tuned[rule].tasks[task.name].settings for task in suite.tasks for rule in rules}
     folders = {pair[1].parent for pair in found.values() if pair}
-    return Track(suite.tuning.trials, settings, _tuned_note(suite.tuning.trials, tuned, folders))
+    where = ", ".join(sorted(map(str, folders)))
+    note = f"settings: tuned, for each rule the best of {suite.tuning.trials} trials on validation ({where})"
+    lines = [note, *_changes(suite, tuned)]
+    return Track(suite.tuning.trials, settings, "\n  ".join(lines))
 
 
 def _unfit(suite: Suite, rule: str, found: tuple[Tuned, Path] | None) -> str:
@@ -88,9 +92,19 @@ def _untuned_note(missing: Mapping[str, str], rules: list[str], reference: str, 
     )
 
 
-def _tuned_note(trials: int, tuned: Mapping[str, Tuned], folders: set[Path]) -> str:
-    where = ", ".join(sorted(map(str, folders)))
-    note = f"settings: tuned, for each rule the best of {trials} trials on validation ({where})"
-    changed = [rule for rule, one in tuned.items() if one.rule_source != RULES.source_hash(split_anchor(rule)[0])]
-    # Trials of a rule that was edited since can have missed its best settings; they cannot have favoured it.
-    return f"{note}\n  edited since it was tuned: {', '.join(map(rule_label, changed))}" if changed else note
+def _changes(suite: Suite, tuned: Mapping[str, Tuned]) -> list[str]:
+    """What has changed since the search, one line per kind of change.
+
+    Trials of a rule that has changed can have missed its best settings. They cannot have favored it.
+    """
+    edited = [rule for rule, one in tuned.items() if one.rule_source != RULES.source_hash(split_anchor(rule)[0])]
+    raised: dict[str, None] = {}
+    for rule, one in tuned.items():
+        for task in suite.tasks:
+            now = parts(make_job(suite, task, rule, 0).to_dict())
+            raised |= dict.fromkeys(name for name, integer in now.items() if integer != one.numerics.get(name, 1))
+    found = {
+        "edited since it was tuned": list(map(rule_label, edited)),
+        "numerics raised since the search": list(raised),
+    }
+    return [f"{what}: {', '.join(names)}" for what, names in found.items() if names]

@@ -44,6 +44,7 @@ class Tuned(_Part):
     version: str
     rule: str
     rule_source: str  # hash of the file that defined the rule
+    numerics: dict[str, int] = {}  # of the parts that made the trials, by name; absent means 1
     trials: int
     space: Space
     sampler: str

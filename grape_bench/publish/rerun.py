@@ -14,6 +14,7 @@ from grape_bench.plan.suite import Suite
 from grape_bench.publish.submission import SOURCE, SUITE, Submission
 from grape_bench.registry import is_file_reference
 from grape_bench.rules.names import ANCHOR, split_anchor
+from grape_bench.score.numerics import outdated
 from grape_bench.track.record import Record
 
 Sweep = Callable[[Plan], Sequence[Record]]
@@ -35,11 +36,18 @@ class Rerun:
 
 
 def draw(submission: Submission, count: int, seed: int) -> list[Job]:
-    """`count` jobs of the published rule that finished, at random; a rule from a file is taken from the folder."""
+    """`count` jobs of the published rule that finished, at random; a rule from a file is taken from the folder.
+
+    Raises UserError if none finished, or if this version would give other numbers.
+    """
     finished = {name: record for name, record in submission.own.items() if record["status"] == "finished"}
     if not finished:
         raise UserError("no finished run to repeat", where=str(submission.folder))
     names = random.Random(seed).sample(sorted(finished), min(count, len(finished)))
+    for name in names:
+        if reason := outdated([finished[name]]):
+            hint = "verify without --rerun, or use the version that made these runs"
+            raise UserError(reason, where=name, hint=hint)
     return [_local(Job.from_dict(finished[name]["job"]), submission.folder) for name in names]
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from grape_bench.plan.cell import make_job
 from grape_bench.plan.job import rule_label
+from grape_bench.plan.numerics import parts
 from grape_bench.plan.suite import Suite, Task
 from grape_bench.plan.tuned import Choice, Trial, Tuned, tuned_file
 from grape_bench.plan.tuning import SAMPLER, points, space_of, tuning_of
@@ -28,6 +29,7 @@ def chosen(suite: Suite, trials: Sequence[Record]) -> Tuned:
         version=suite.version,
         rule=rule_label(first["rule"]),
         rule_source=first["job"]["rule_source"],
+        numerics={name: integer for record in trials for name, integer in parts(record["job"]).items()},
         trials=tuning_of(suite).trials,
         space=space_of(suite, first["rule"]),
         sampler=SAMPLER,

@@ -4,33 +4,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grape_bench.registry import Registry
+from grape_bench.registry import Builtin, Registry
 
 if TYPE_CHECKING:
     from grape_bench.rules.base import LearningRule
 
 ANCHOR = "+anchor"
+ANCHOR_NUMERICS = 1
+"""Raise it when the code of the anchors (`rules/anchored.py`) gives other numbers: all rules with anchors run again."""
+
+CUTS = ("cuts",)
+"""`uses` of a rule that cuts the network, so that `network.NUMERICS` counts for it.
+
+A rule that does not ship with the package counts them too, because planning does not import it to find out.
+"""
 
 RULES: Registry[type[LearningRule]] = Registry(
     "rule",
     {
-        "bp": "grape_bench.rules.bp:BP",
-        "fa": "grape_bench.rules.fa:FA",
-        "usf": "grape_bench.rules.usf:USF",
-        "brsf": "grape_bench.rules.brsf:BrSF",
-        "frsf": "grape_bench.rules.frsf:FrSF",
-        "kp": "grape_bench.rules.kp:KP",
-        "wm": "grape_bench.rules.wm:WM",
-        "dfa": "grape_bench.rules.dfa:DFA",
-        "drtp": "grape_bench.rules.drtp:DRTP",
-        "grape": "grape_bench.rules.grape:GrAPE",
-        "grape+refit": "grape_bench.rules.refit:GrAPERefit",
-        "fg": "grape_bench.rules.fg:FG",
-        "local": "grape_bench.rules.local:Local",
-        "head-only": "grape_bench.rules.head_only:HeadOnly",
+        "bp": Builtin("grape_bench.rules.bp:BP", source="ad1effa079d6564d"),
+        "fa": Builtin("grape_bench.rules.fa:FA", source="30548f8061a8a02a"),
+        "usf": Builtin("grape_bench.rules.usf:USF", source="b2498e3b2e78fde9"),
+        "brsf": Builtin("grape_bench.rules.brsf:BrSF", source="e8f55856354c242f"),
+        "frsf": Builtin("grape_bench.rules.frsf:FrSF", source="7f86971afe06b827"),
+        "kp": Builtin("grape_bench.rules.kp:KP", source="3eb32719074c85f8"),
+        "wm": Builtin("grape_bench.rules.wm:WM", source="3b8e87c4098ade0d"),
+        "dfa": Builtin("grape_bench.rules.dfa:DFA", source="7a6975e7e5fa2c00", uses=CUTS),
+        "drtp": Builtin("grape_bench.rules.drtp:DRTP", source="9f0cd175a1102ade", uses=CUTS),
+        "grape": Builtin("grape_bench.rules.grape:GrAPE", source="31a9522b3a82917f", uses=CUTS),
+        "grape+refit": Builtin("grape_bench.rules.refit:GrAPERefit", source="f589f4bb1a1953b9", uses=CUTS),
+        "fg": Builtin("grape_bench.rules.fg:FG", source="9506dc18b6362730", uses=CUTS),
+        "local": Builtin("grape_bench.rules.local:Local", source="26279d8d22869b57", uses=CUTS),
+        "head-only": Builtin("grape_bench.rules.head_only:HeadOnly", source="0e32efad8f58020a", uses=CUTS),
     },
     group="grape_bench.rules",
 )
+"""The rules. Raise `numerics` of each rule whose numbers change, also when a base class of theirs has changed.
+
+`source` never changes: ids held it before there was `numerics`. A changed default of a setting raises no integer. It
+goes into `defaults`, as in `defaults={"refresh": 4}`.
+"""
 
 
 def split_anchor(name: str) -> tuple[str, bool]:

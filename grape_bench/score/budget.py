@@ -66,7 +66,7 @@ def _check_cell(cell: Cell) -> None:
 
 
 def _without_seed(job: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in job.items() if key not in ("seed", "profile", "probes")}
+    return {key: value for key, value in job.items() if key not in ("seed", "numerics", "profile", "probes")}
 
 
 def _check_budget(task: str, records: Sequence[Record]) -> None:

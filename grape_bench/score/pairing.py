@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from grape_bench.errors import UserError, unknown
-from grape_bench.score import budget
+from grape_bench.score import budget, numerics
 from grape_bench.score.cell import Cell, Record, cells
 from grape_bench.score.compare import Comparison, References, compare, corrected
 
@@ -60,6 +60,7 @@ def compare_rules(records: Sequence[Record], rules: Iterable[str], against: Iter
 def _check(used: list[Cell], references: References) -> None:
     distinct = {id(cell): cell for cell in [*used, *references.bp.values(), *references.head_only.values()]}
     budget.check(distinct.values())
+    numerics.check([record for cell in distinct.values() for record in cell.records])
 
 
 def _matches(first: Side, second: Side) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from grape_bench.score import best, budget, formulas, hardware
+from grape_bench.score import best, budget, formulas, hardware, numerics
 from grape_bench.score.cell import Cell, Record, cells
 from grape_bench.score.interval import interval
 from grape_bench.score.metric import METRICS
@@ -44,11 +44,13 @@ def score(records: Iterable[Record]) -> pd.DataFrame:
     same process (time) or on the same task (memory), yet they change with the hardware: where a rule was not
     measured on BP's hardware class alone they are NaN. `attrs["notes"]` tells which, and why.
 
-    Raises UserError for records that must not stand side by side (see `budget.check`).
+    Raises UserError for records that must not stand side by side (see `budget.check` and `numerics.check`).
     """
-    grid = cells(records)
+    every = list(records)
+    grid = cells(every)
     budget.check(grid.values())
-    notes: list[str] = []
+    numerics.check(every)
+    notes = [line] if (line := numerics.outdated(every)) else []
     rows = [_row(cell, grid, notes) for cell in grid.values()]
     for task in dict.fromkeys(task for task, _ in grid):
         standing = best.of_task([cell for cell in grid.values() if cell.task == task])

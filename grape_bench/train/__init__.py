@@ -1,1 +1,5 @@
 """One training run: setup, loop, clock, memory, evaluation."""
+
+NUMERICS = 1
+"""Part of every job's id ("trainer"). Raise it when the same rule, model and data give other numbers: another order of
+batches, schedule, precision, or evaluation. Every job is then planned again."""

@@ -48,6 +48,7 @@ def test_the_id_of_a_known_job_never_changes_by_accident() -> None:
         {"deterministic": True},
         {"trials": 8},
         {"trial": 0},
+        {"numerics": {"trainer": 2}},
     ],
 )
 def test_whatever_changes_the_result_changes_the_id(change: dict[str, object]) -> None:
@@ -57,6 +58,13 @@ def test_whatever_changes_the_result_changes_the_id(change: dict[str, object]) -
 def test_order_of_settings_and_measuring_step_time_do_not_count() -> None:
     assert replace(JOB, optimizer={"lr": 1e-3, "name": "adamw"}).id == JOB.id
     assert replace(JOB, profile=True).id == replace(JOB, probes=3).id == JOB.id
+
+
+def test_an_integer_of_1_is_as_none() -> None:
+    assert replace(JOB, numerics={"rule": 1, "cuts": 1}).id == JOB.id
+    raised = replace(JOB, numerics={"rule": 1, "cuts": 2})
+    assert raised.id == replace(JOB, numerics={"cuts": 2}).id != JOB.id
+    assert raised.definition == JOB.definition
 
 
 def test_a_rule_from_a_file_counts_by_its_class_and_content_wherever_the_file_lies() -> None:

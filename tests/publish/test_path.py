@@ -73,7 +73,7 @@ def test_from_a_rule_to_a_verified_publication(folder: Path) -> None:
     # The author's own files are not needed any more.
     (folder / "rules" / "mine.py").unlink()
     checked = call("verify", str(where))
-    assert checked.exit_code == 0 and checked.output.count("ok ") == 10 and "recomputed" in checked.output
+    assert checked.exit_code == 0 and checked.output.count("ok ") == 11 and "recomputed" in checked.output
     verified = call("verify", str(where), "--rerun", "1", "--tolerance", "0.5", "--seed", "0", "--keep")
     assert verified.exit_code == 0, verified.output
     assert "run again" in verified.output and ": verified" in verified.output

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from grape_bench import network
 from grape_bench.errors import UserError
+from grape_bench.plan.job import Job
 from grape_bench.publish.index import INDEX, write_index
 from grape_bench.publish.pack import About, pack
+from grape_bench.publish.rerun import draw
 from grape_bench.publish.verify import verify
 
 RECORDED = Path(__file__).parents[2] / "results" / "vision-small" / "runs"
@@ -185,6 +188,32 @@ def test_a_forgery_with_a_new_index(folder: Path, forge: Callable[[Path], None],
     found = failing(folder)
     assert check in found and "files" not in found
     assert verify(folder).badge == "reported"
+
+
+def with_cuts_of_another_version(record: dict[str, Any]) -> None:
+    """A record that is right by itself: its id and name are those of its job."""
+    record["job"]["numerics"] = {**record["job"].get("numerics", {}), "cuts": 2}
+    made = Job.from_dict(record["job"])
+    record.update(id=made.id, name=made.name)
+
+
+def test_a_part_in_two_versions_is_named(folder: Path) -> None:
+    edit(folder, with_cuts_of_another_version)
+    moved = job(folder)
+    moved.rename(moved.with_name(json.loads((moved / "record.json").read_text())["name"]))
+    write_index(folder)
+    assert failing(folder) == ["numerics", "table"]
+    problems = {outcome.name: outcome.problems for outcome in verify(folder).outcomes}
+    assert problems["numerics"] == ("cuts has numerics 1 (dfa, grape, head-only) and 2 (grape)",)
+
+
+def test_what_an_older_version_made_checks_out_but_is_not_run_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "NUMERICS", 2)
+    assert failing(folder) == []
+    with pytest.raises(UserError, match=r"different numerics than this version has: cuts 1 \(now 2\)"):
+        draw(verify(folder).submission, 1, 0)
 
 
 def test_an_installed_version_stands_for_a_commit(folder: Path) -> None:

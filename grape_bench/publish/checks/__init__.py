@@ -8,7 +8,19 @@ from importlib import import_module
 
 from grape_bench.publish.submission import Submission
 
-NAMES = ("files", "records", "identity", "suite", "budgets", "selection", "source", "environment", "curves", "table")
+NAMES = (
+    "files",
+    "records",
+    "identity",
+    "suite",
+    "numerics",
+    "budgets",
+    "selection",
+    "source",
+    "environment",
+    "curves",
+    "table",
+)
 Check = Callable[[Submission], Iterator[str]]
 
 

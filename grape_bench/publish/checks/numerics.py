@@ -1,0 +1,16 @@
+"""No part of the engine appears in two versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from grape_bench.publish.submission import Submission
+from grape_bench.score.numerics import mixed
+
+
+def problems(submission: Submission) -> Iterator[str]:
+    """A rule, model, data set, trainer or cuts with two `numerics` integers."""
+    try:
+        yield from mixed(submission.readable.values())
+    except (KeyError, TypeError, AttributeError) as error:
+        yield f"records that cannot be compared: {error!r}"

@@ -1,0 +1,36 @@
+"""Today's code gives the stored numbers, for each rule on each family of models."""
+
+from __future__ import annotations
+
+import os
+import sys
+from subprocess import run
+
+import pytest
+
+from grape_bench.rules.names import RULES
+from tests.golden import stored
+from tests.golden.runs import CASES, FAMILIES
+
+STORED = stored.read()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_run_gives_the_stored_numbers(name: str) -> None:
+    case = CASES[name]
+    found = stored.problems(STORED.get(name), case.made_with(), case.run())
+    assert not found, "\n".join(found)
+
+
+def test_every_rule_is_stored_on_every_family_and_nothing_else_is() -> None:
+    assert STORED.keys() == CASES.keys()
+    assert {f"{rule} {family}" for rule in RULES if RULES.builtin(rule) for family in FAMILIES} <= STORED.keys()
+
+
+def test_another_cpu_passes() -> None:
+    """One without vector instructions: it draws other last digits, and adds up in another order."""
+    old = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
+    chosen = [f"{__file__}::test_a_run_gives_the_stored_numbers", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    command = [sys.executable, "-m", "pytest", *chosen]
+    done = run(command, env={**os.environ, **old}, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:]

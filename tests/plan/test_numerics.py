@@ -1,0 +1,130 @@
+"""A raised integer plans exactly the jobs again whose numbers it stands for."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grape_bench import network, train
+from grape_bench.data.names import DATASETS
+from grape_bench.execute.resume import split
+from grape_bench.models.names import MODELS, SOURCES
+from grape_bench.plan.expand import make_plan
+from grape_bench.plan.job import Job
+from grape_bench.plan.numerics import changed, numerics_of, parts
+from grape_bench.registry import Registry
+from grape_bench.rules import names as rules
+from grape_bench.rules.names import RULES
+
+ROOT = Path(__file__).parents[2]
+CUTTING = {"dfa", "dfa+anchor", "grape", "grape+anchor", "head-only"}
+
+
+@pytest.fixture
+def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which every job of quickstart is done."""
+    monkeypatch.chdir(ROOT)
+    return Path(shutil.copytree(ROOT / "results" / "quickstart" / "runs", tmp_path / "quickstart"))
+
+
+def pending(folder: Path) -> list[Job]:
+    return split(make_plan("quickstart").jobs, folder)[1]
+
+
+def of(jobs: Iterable[Job]) -> set[tuple[str, str]]:
+    return {(job.task, job.rule) for job in jobs}
+
+
+def raise_integer(monkeypatch: pytest.MonkeyPatch, registry: Registry[Any], name: str) -> None:
+    builtin = registry.builtin(name)
+    assert builtin
+    monkeypatch.setitem(registry._builtin, name, replace(builtin, numerics=2))
+
+
+def test_doubled_widths_of_the_mlp_plan_its_jobs_again(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pending(done) == []
+    raise_integer(monkeypatch, MODELS, "mlp")
+    again = pending(done)
+    assert len(again) == 21 and {job.task for job in again} == {"digits-mlp"}
+    assert of(again) == {("digits-mlp", rule) for rule in (*CUTTING, "bp", "fa")}
+
+
+def test_a_rule_its_anchored_form_and_a_library_of_models(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raise_integer(monkeypatch, RULES, "grape")
+    assert {rule for _, rule in of(pending(done))} == {"grape", "grape+anchor"}
+    raise_integer(monkeypatch, SOURCES, "timm")
+    found = of(pending(done))
+    assert {rule for task, rule in found if task == "digits-vit"} == {*CUTTING, "bp", "fa"}
+    assert {rule for task, rule in found if task == "digits-mlp"} == {"grape", "grape+anchor"}
+
+
+def test_the_cuts_do_not_count_for_bp_and_the_fa_family(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "NUMERICS", 2)
+    assert {rule for _, rule in of(pending(done))} == CUTTING
+    without = {rule for rule in RULES if "cuts" not in numerics_of(rule, "mlp", "digits")}
+    assert without == {"bp", "fa", "usf", "brsf", "frsf", "kp", "wm"}
+    assert numerics_of("my.py:MyRule", "mlp", "digits")["cuts"] == 2
+
+
+def test_the_anchors_count_for_rules_with_anchors(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grape_bench.plan.numerics.ANCHOR_NUMERICS", 2)
+    assert {rule for _, rule in of(pending(done))} == {"dfa+anchor", "grape+anchor"}
+
+
+def test_the_trainer_and_the_data_set_count_for_all(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "NUMERICS", 2)
+    assert len(pending(done)) == 42
+    monkeypatch.undo()
+    monkeypatch.chdir(ROOT)
+    raise_integer(monkeypatch, DATASETS, "digits")
+    assert len(pending(done)) == 42
+
+
+def test_tuned_settings_stay_in_use_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    before = make_plan("quickstart")
+    raise_integer(monkeypatch, MODELS, "mlp")
+    after = make_plan("quickstart")
+    assert after.track.settings == before.track.settings and after.track.trials == 8
+    assert "numerics" not in before.track.note
+    assert after.track.note.endswith("\n  numerics raised since the search: model mlp")
+
+
+def test_a_changed_default_goes_into_the_id_as_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    builtin = RULES.builtin("dfa")
+    assert builtin
+    monkeypatch.setitem(RULES._builtin, "dfa", replace(builtin, defaults={"feedback": "dense"}))
+    again = split(make_plan("vision-small").jobs, ROOT / "results" / "vision-small" / "runs")[1]
+    assert {job.rule for job in again} == {"dfa", "dfa+anchor"}
+    assert all(job.rule_settings == {"feedback": "dense"} for job in again)
+
+
+def test_a_declared_default_is_that_of_the_class() -> None:
+    import inspect
+
+    for rule in RULES:
+        for setting, value in RULES.defaults(rule).items():
+            assert inspect.signature(RULES.get(rule)).parameters[setting].default == value
+
+
+def test_a_record_says_all_integers_and_an_old_one_counts_as_1() -> None:
+    job = make_plan("vision-small").jobs[-1].to_dict()
+    assert job["numerics"] == numerics_of(job["rule"], job["model"], job["dataset"])
+    old = {key: value for key, value in job.items() if key != "numerics"}
+    assert parts(old) == parts(job) and changed(old) == {}
+    assert Job.from_dict(old).id == Job.from_dict(job).id
+
+
+def test_parts_go_by_the_name_that_all_jobs_share() -> None:
+    job = {"rule": "a/my.py:Mine+anchor", "model": "timm:resnet18", "dataset": "hf:owner/name"}
+    assert set(parts(job)) == {"rule Mine", "model source timm", "data source hf", "trainer", "cuts", "anchors"}
+    job = {"rule": "fa", "model": "net.py:build", "dataset": "digits", "numerics": {"dataset": 3}}
+    assert parts(job) == {"rule fa": 1, "model net.py:build": 1, "data set digits": 3, "trainer": 1}
+    assert changed(job) == {"data set digits": (3, 1)}
+    assert rules.ANCHOR_NUMERICS == 1

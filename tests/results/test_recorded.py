@@ -1,0 +1,47 @@
+"""The recorded results keep their ids and their numbers, whatever is rebuilt around them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from grape_bench.plan.expand import make_plan
+from grape_bench.plan.job import Job
+from grape_bench.report import csv
+from grape_bench.score.table import score
+from grape_bench.track.runs import read_runs
+
+ROOT = Path(__file__).parents[2]
+RECORDED = sorted(manifest.parents[1] for manifest in (ROOT / "results").glob("*/runs/manifest.json"))
+IDS = [folder.name for folder in RECORDED]
+
+each = pytest.mark.parametrize("folder", RECORDED, ids=IDS)
+
+
+def test_these_are_all() -> None:
+    assert {"quickstart", "vision-small", "walk-back"} <= set(IDS)
+    assert sum(len(list(folder.glob("runs/*/record.json"))) for folder in RECORDED) >= 108
+
+
+@each
+def test_a_record_has_the_id_of_its_job_and_lies_in_a_folder_of_its_name(folder: Path) -> None:
+    for path in folder.glob("runs/*/record.json"):
+        record = json.loads(path.read_text())
+        job = Job.from_dict(record["job"])
+        assert (job.id, job.name) == (record["id"], record["name"]) and path.parent.name == job.name
+
+
+@each
+def test_planning_the_recorded_suite_finds_every_job_done(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also the frozen `source` of each rule is tested here, and that all integers are those of the records."""
+    monkeypatch.chdir(ROOT)  # where tuned settings are looked for
+    manifest = json.loads((folder / "runs" / "manifest.json").read_text())
+    planned = {job.id for job in make_plan(str(folder / "runs" / "suite.toml")).jobs}
+    assert planned == {job["id"] for job in manifest["jobs"]}
+
+
+@each
+def test_every_number_of_the_table_comes_out_again(folder: Path) -> None:
+    assert csv.text(score(read_runs(folder).records)) == (folder / "table.csv").read_text()
