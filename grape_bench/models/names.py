@@ -1,4 +1,4 @@
-"""The model ids, known without importing torch."""
+"""The model ids. Checking them does not import torch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MODELS: Registry[Callable[..., nn.Module]] = Registry(
     },
     group="grape_bench.models",
 )
-"""Networks with a name of their own: called as `factory(shape=..., classes=..., **args)`."""
+"""Networks with a name. Each is called as `factory(shape=..., classes=..., **args)`."""
 
 SOURCES: Registry[Callable[..., nn.Module]] = Registry(
     "model source",
@@ -33,19 +33,19 @@ SOURCES: Registry[Callable[..., nn.Module]] = Registry(
     },
     group="grape_bench.model_sources",
 )
-"""Libraries of networks, written `source:name`: called as `build(name, shape=..., classes=..., args=...)`."""
+"""Libraries of networks, written `source:name`. Each is called as `build(name, shape=..., classes=..., args=...)`."""
 
 
 def split_source(model_id: str) -> tuple[str, str]:
-    """`"timm:resnet18"` as `("timm", "resnet18")`, `"mlp"` as `("", "mlp")`."""
+    """Split `"timm:resnet18"` into `("timm", "resnet18")` and `"mlp"` into `("", "mlp")`."""
     source, colon, name = model_id.partition(":")
     return (source, name) if colon else ("", model_id)
 
 
 def check_name(model_id: str) -> None:
-    """Raise UserError where `model_id` cannot name a model; does not import torch.
+    """Raise UserError if `model_id` cannot name a model. Does not import torch.
 
-    The names inside a library are checked when the model is built.
+    Names inside a library are checked when the model is built.
     """
     if is_file_reference(model_id):
         split_file_reference(model_id)
