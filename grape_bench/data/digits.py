@@ -65,7 +65,10 @@ def _pixels(gray: NDArray[np.uint8], options: ImageOptions) -> NDArray[np.uint8]
 def _file() -> Path:
     """Find scikit-learn's table without importing scikit-learn, which would add a second to every job."""
     package = importlib.util.find_spec("sklearn")
-    path = Path(package.origin if package and package.origin else "").parent / "datasets" / "data" / "digits.csv.gz"
+    if package is None or package.origin is None:
+        raise UserError("scikit-learn is not installed", where="digits", hint="pip install scikit-learn")
+    path = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
     if not path.is_file():
-        raise UserError(f"scikit-learn has no {path}", where="digits", hint="pip install scikit-learn")
+        hint = "pip install --force-reinstall scikit-learn"
+        raise UserError(f"scikit-learn has no {path}", where="digits", hint=hint)
     return path

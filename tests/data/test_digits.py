@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from grape_bench.data import DataSet, Split
+from grape_bench.data.digits import read
 from grape_bench.errors import UserError
 
 load_digits = pytest.importorskip("sklearn.datasets").load_digits
@@ -94,3 +95,12 @@ def test_pil_gives_the_same_pixels_without_resizing(load_on_cpu: Callable[..., D
         plain, resized = (load_on_cpu("digits", channels=channels, **more) for more in ({}, {"resize": 8}))
         assert plain.shape == resized.shape == (channels, 8, 8)
         assert all(map(torch.equal, whole(plain.test), whole(resized.test)))
+
+
+def test_a_missing_scikit_learn_is_reported(
+    load_on_cpu: Callable[..., DataSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read.cache_clear()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="scikit-learn is not installed"):
+        load_on_cpu("digits")
