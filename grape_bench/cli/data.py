@@ -21,7 +21,7 @@ def command() -> None:
 def prepare(names: tuple[str, ...], to: Path | None) -> None:
     """Write the data sets NAMES (such as cifar10) to $GRAPE_BENCH_DATA/NAME/SPLIT.parquet, from the hub."""
     from grape_bench.data.named import VARIABLE
-    from grape_bench.data.prepare import prepare as fetch
+    from grape_bench.data.named import prepare as fetch
 
     root = to or (Path(os.environ[VARIABLE]).expanduser() if os.environ.get(VARIABLE) else None)
     if root is None:

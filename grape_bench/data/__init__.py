@@ -1,4 +1,4 @@
-"""Where data sets come from: one file per source, normalised batches on one device."""
+"""Data sets: one file per source, normalized batches on one device."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["DataSet", "Split", "load"]
 
 
 def load(dataset_id: str, *, args: dict[str, Any], device: torch.device) -> DataSet:
-    """The data set called `dataset_id`, its batches on `device`.
+    """Load the data set called `dataset_id`. Its batches are on `device`.
 
-    Raises UserError for an unknown id or argument, and for files that are missing or cannot be read.
+    Raises UserError for an unknown id or argument, and for missing or unreadable files.
     """
     check_name(dataset_id)
     source, name = split_source(dataset_id)

@@ -1,35 +1,44 @@
-"""Decoded images, kept once per machine: a memory-mapped array and a side file with its checksum."""
+"""Decoded images, kept once per machine: a memory-mapped array and a side file with its checksum.
+
+Why not `joblib.Memory`: it keys on the arguments (gigabytes of images, or a digest that we compute anyway), does not
+verify what it reads back, and would be one more import at the start of every job.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import tempfile
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grape_bench.data.partition import Indices
-from grape_bench.data.statistics import Sums, image_sums
 from grape_bench.errors import UserError
 
 VERSION = 1
 WHOLE = 256 * 2**20
 EDGE = 2**20
+SETTLED = 2.0
+"""Seconds after which a second change of a file is sure to change its modification time too."""
+
+Sums = NDArray[np.int64]
+"""(N, C, 2): for each image and channel, the sum of its values and the sum of their squares."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """One split: images (N, C, H, W), labels (N,) and the images' sums (N, C, 2)."""
+    """One split after decoding: images (N, C, H, W), labels (N,) and the images' sums (N, C, 2)."""
 
     images: NDArray[np.uint8]
     labels: Indices
@@ -37,24 +46,109 @@ class Decoded:
 
     @classmethod
     def of(cls, images: NDArray[np.uint8], labels: Indices) -> Decoded:
-        """With the sums taken."""
+        """Compute the sums of `images`."""
         return cls(images, labels.astype(np.int64), image_sums(images))
 
-    def checksum(self) -> int:
-        """CRC-32 of all three."""
-        check = 0
-        for array in (self.images, self.labels, self.sums):
-            check = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, check)
-        return check
+    def checksum(self, of_images: int | None = None) -> int:
+        """Return the CRC-32 of all three arrays. `of_images` is that of the images, if it is known."""
+        check = _crc(self.images) if of_images is None else of_images
+        return _crc(self.sums, _crc(self.labels, check))
+
+
+def image_sums(images: NDArray[np.uint8]) -> Sums:
+    """Compute the sums of `images` (N, C, H, W)."""
+    # An image of one channel and 2 pixels, [3 5], gives [[8 34]] (3 + 5 and 9 + 25). uint32 holds a square;
+    # int64 holds the sum of any image. Pieces of 2**18 values stay in the processor's cache.
+    flat = images.reshape(*images.shape[:2], -1)
+    sums = np.empty((*flat.shape[:2], 2), dtype=np.int64)
+    step = max(1, 2**18 // max(1, flat[0].size))
+    for start in range(0, len(flat), step):
+        piece = flat[start : start + step].astype(np.uint32)
+        sums[start : start + step, :, 0] = piece.sum(2, dtype=np.int64)
+        sums[start : start + step, :, 1] = (piece * piece).sum(2, dtype=np.int64)
+    return sums
 
 
 def folder() -> Path:
-    """`$GRAPE_BENCH_CACHE`, or `~/.cache/grape_bench`."""
+    """Return `$GRAPE_BENCH_CACHE`, or `~/.cache/grape_bench`."""
     return Path(os.environ.get("GRAPE_BENCH_CACHE") or Path.home() / ".cache" / "grape_bench")
 
 
 def file_key(path: Path) -> str:
-    """SHA-256 of a file; of its size, first and last MiB (where Parquet has its index) above 256 MiB."""
+    """Return the SHA-256 of a file. Above 256 MiB, hash its size and its first and last MiB (Parquet's index).
+
+    The result is remembered until the file changes.
+    """
+    return _remembered("sha256", path, lambda: _hash(path))
+
+
+def cached(key: str, decode: Callable[[], Decoded]) -> Decoded:
+    """Return what is stored under `key`, or call `decode` and store the result. The images are memory-mapped.
+
+    Several processes may call this at once. Each writes its own files and moves them into place, and all write the
+    same content. Raises UserError if the cache cannot be written.
+    """
+    stem = folder() / "images" / _name(f"{VERSION} {key}")
+    stored = _read(stem)
+    if stored is not None:
+        return stored
+    decoded = decode()
+    try:
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        _replace(stem.with_suffix(".npy"), lambda file: np.save(file, decoded.images))
+        side: dict[str, Any] = {"labels": decoded.labels, "sums": decoded.sums, "checksum": decoded.checksum()}
+        _replace(stem.with_suffix(".npz"), lambda file: np.savez(file, **side))
+    except OSError as error:
+        hint = "export GRAPE_BENCH_CACHE=/a/folder/you/can/write"
+        raise UserError(f"cannot write the cache: {error}", where=str(stem.parent), hint=hint) from error
+    return Decoded(_mapped(stem), decoded.labels, decoded.sums)
+
+
+def _read(stem: Path) -> Decoded | None:
+    """Return what is stored under `stem`, or None if there is nothing or the checksum does not match."""
+    array, side_file = stem.with_suffix(".npy"), stem.with_suffix(".npz")
+    if not array.is_file() or not side_file.is_file():
+        return None
+    try:
+        with np.load(side_file) as side:
+            stored = Decoded(_mapped(stem), side["labels"], side["sums"])
+            of_images = int(_remembered("crc32", array, lambda: str(_crc(stored.images))))
+            if stored.checksum(of_images) == int(side["checksum"]):
+                return stored
+        reason = "wrong checksum"
+    except (OSError, ValueError, EOFError, KeyError, zlib.error, BadZipFile) as error:
+        reason = str(error)
+    log.warning("%s is damaged (%s): decoding again", array, reason)
+    return None
+
+
+def _mapped(stem: Path) -> NDArray[np.uint8]:
+    # Copy-on-write: torch wants writable arrays, and processes still share the pages.
+    images: NDArray[np.uint8] = np.load(stem.with_suffix(".npy"), mmap_mode="c")
+    return images
+
+
+def _remembered(kind: str, path: Path, compute: Callable[[], str]) -> str:
+    """Return the digest of a file, computed once per change of its size, times or inode."""
+    path = path.absolute()
+    status = path.stat()
+    stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
+    note = folder() / "digests" / _name(f"{VERSION} {kind} {path} {stamp}")
+    try:
+        return note.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        digest = compute()
+    # Like git's index: a file that was written just now may change again without a new modification time.
+    if time.time() - status.st_mtime > SETTLED:
+        try:
+            note.parent.mkdir(parents=True, exist_ok=True)
+            _replace(note, lambda file: file.write(digest.encode("ascii")))
+        except OSError as error:
+            log.debug("cannot remember the digest of %s: %s", path, error)
+    return digest
+
+
+def _hash(path: Path) -> str:
     size = path.stat().st_size
     with path.open("rb") as file:
         if size <= WHOLE:
@@ -65,60 +159,23 @@ def file_key(path: Path) -> str:
     return digest.hexdigest()
 
 
-def cached(key: str, decode: Callable[[], Decoded]) -> Decoded:
-    """What is kept under `key`, or what `decode` makes, kept from now on; the images are memory-mapped.
-
-    Safe when several processes come at once: each writes files of its own and moves them into place, and
-    all write the same. Raises UserError where the cache cannot be written.
-    """
-    stem = folder() / "images" / sha256(f"{VERSION} {key}".encode()).hexdigest()[:32]
-    kept = _read(stem)
-    if kept is not None:
-        return kept
-    decoded = decode()
-    try:
-        stem.parent.mkdir(parents=True, exist_ok=True)
-        _replace(stem.with_suffix(".npy"), lambda file: np.save(file, decoded.images))
-        _replace(stem.with_suffix(".npz"), lambda file: _save_side(file, decoded))
-    except OSError as error:
-        hint = "export GRAPE_BENCH_CACHE=/a/folder/you/can/write"
-        raise UserError(f"the cache cannot be written: {error}", where=str(stem.parent), hint=hint) from error
-    return Decoded(_mapped(stem), decoded.labels, decoded.sums)
+def _crc(array: NDArray[Any], start: int = 0) -> int:
+    return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, start)
 
 
-def _read(stem: Path) -> Decoded | None:
-    """What lies under `stem`; None where there is nothing, or where it does not match its checksum."""
-    if not stem.with_suffix(".npz").is_file() or not stem.with_suffix(".npy").is_file():
-        return None
-    try:
-        with np.load(stem.with_suffix(".npz")) as side:
-            kept = Decoded(_mapped(stem), side["labels"], side["sums"])
-            if kept.checksum() == int(side["checksum"]):
-                return kept
-        reason = "wrong checksum"
-    except (OSError, ValueError, EOFError, KeyError, zlib.error, BadZipFile) as error:
-        reason = str(error)
-    log.warning("%s is damaged (%s): decoding anew", stem.with_suffix(".npy"), reason)
-    return None
-
-
-def _mapped(stem: Path) -> NDArray[np.uint8]:
-    # Copy-on-write: torch wants arrays that could be written, and the pages stay shared between processes.
-    images: NDArray[np.uint8] = np.load(stem.with_suffix(".npy"), mmap_mode="c")
-    return images
-
-
-def _save_side(file: IO[bytes], decoded: Decoded) -> None:
-    np.savez(file, labels=decoded.labels, sums=decoded.sums, checksum=decoded.checksum())
+def _name(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:32]
 
 
 def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a file in one step: readers see the old content or the new one, also after a power failure."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".tmp", delete=False) as file:
         temporary = Path(file.name)
         try:
             write(file)
             file.flush()
-            temporary.chmod(0o644)  # temporary files are private; a shared cache is not
+            os.fsync(file.fileno())
+            temporary.chmod(0o644)  # temporary files are private, but the cache is shared
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)

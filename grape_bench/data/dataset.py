@@ -1,4 +1,4 @@
-"""What a data set is to the rest of the project."""
+"""The data set interface that the rest of the project uses."""
 
 from __future__ import annotations
 
@@ -12,31 +12,34 @@ if TYPE_CHECKING:
 
 
 class Split(Protocol):
-    """Training, validation or test samples."""
+    """The training, validation or test samples of a data set."""
 
     def __len__(self) -> int:
-        """How many samples."""
+        """Return the number of samples."""
 
     def batches(
         self, batch_size: int, *, generator: torch.Generator | None = None, skip: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs (N, *shape) float32, normalised, and labels (N,) int64, on the data set's device.
+        """Yield normalized inputs (N, *shape) float32 and labels (N,) int64 on the data set's device.
 
-        With a generator: in random order and augmented, both drawn from it when this is called; an
-        incomplete last batch is left out unless it is the only one. Without: all, in order, as they are.
-        The first `skip` batches are left out and not even read; the others are what they would be without.
+        With a generator, samples are shuffled and augmented. Both draws happen when this method is called.
+        An incomplete last batch is dropped unless it is the only one. Without a generator, every sample comes
+        once, in order, without augmentation. The first `skip` batches are skipped without reading them.
         """
 
     def batch_count(self, batch_size: int) -> int:
-        """How many batches a shuffled pass has."""
+        """Return the number of batches in a shuffled epoch."""
 
-    def part(self, index: int, count: int) -> Split:
-        """What process `index` of `count` is given: its part of each batch. Length and number of batches stay."""
+    def for_process(self, index: int, count: int) -> Split:
+        """Return the view of process `index` out of `count`: its share of every batch.
+
+        The length and the number of batches do not change.
+        """
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """Labelled samples of `shape` (C, H, W) or (features,); `description` is for the record."""
+    """Labeled samples of shape (C, H, W) or (features,). `description` goes into the job's record."""
 
     name: str
     shape: tuple[int, ...]
@@ -46,7 +49,11 @@ class DataSet:
     test: Split
     description: dict[str, Any]
 
-    def part(self, index: int, count: int) -> DataSet:
-        """The same for process `index` of `count`: every batch holds its part of the joint one."""
-        splits = {name: getattr(self, name).part(index, count) for name in ("train", "validation", "test")}
-        return replace(self, **splits)
+    def for_process(self, index: int, count: int) -> DataSet:
+        """Return the data set as process `index` out of `count` sees it: its share of every batch."""
+        return replace(
+            self,
+            train=self.train.for_process(index, count),
+            validation=self.validation.for_process(index, count),
+            test=self.test.for_process(index, count),
+        )

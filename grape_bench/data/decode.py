@@ -13,15 +13,15 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from grape_bench.errors import UserError
 
-GREY = ("1", "L", "LA")
+GRAY = ("1", "L", "LA")
 DEEP = ("I", "F")
 
 
 @dataclass(frozen=True)
 class ImageForm:
-    """How every image of a set is decoded: `mode` L or RGB, squares of side `resize` where given.
+    """The form to which every image of a set is decoded: `mode` L or RGB, and squares of side `resize` if given.
 
-    Without `convert`, colour in a set taken for grey is an error, never lost in silence.
+    Without `convert`, a color image in a grayscale set is an error. Color is never dropped silently.
     """
 
     mode: str
@@ -35,16 +35,16 @@ class ImageForm:
 
 
 def native_form(first: Image.Image, *, channels: int | None, resize: int | None, where: str) -> ImageForm:
-    """The form of a set whose first image is `first`; raises UserError for images of more than 8 bits."""
+    """Return the form of a set whose first image is `first`. Raises UserError for images of more than 8 bits."""
     if first.mode.startswith(DEEP):
         raise UserError(f"images of more than 8 bits (mode {first.mode})", where=where, allowed="8-bit images")
     if channels is not None:
         return ImageForm("L" if channels == 1 else "RGB", resize, convert=True)
-    return ImageForm("L" if first.mode in GREY else "RGB", resize, convert=False)
+    return ImageForm("L" if first.mode in GRAY else "RGB", resize, convert=False)
 
 
 def open_image(cell: Any, *, where: str) -> Image.Image:
-    """The image in a table's cell: its bytes, or a struct of bytes and path. Raises UserError."""
+    """Open the image in a table cell, which holds bytes or a struct of bytes and path. Raises UserError."""
     data = cell.get("bytes") if isinstance(cell, dict) else cell
     if data is None and isinstance(cell, dict) and cell.get("path") and Path(cell["path"]).is_file():
         data = Path(cell["path"]).read_bytes()
@@ -57,10 +57,10 @@ def open_image(cell: Any, *, where: str) -> Image.Image:
 
 
 def to_array(image: Image.Image, form: ImageForm, *, where: str) -> NDArray[np.uint8]:
-    """`image` as (H, W) or (H, W, 3) in `form`; raises UserError for damaged images and lost colour."""
-    if form.mode == "L" and image.mode not in GREY and not form.convert:
-        hint = "dataset_args = { channels = 3 }, or 1 to turn all into grey"
-        raise UserError(f"a colour image (mode {image.mode}) in a set of grey ones", where=where, hint=hint)
+    """Decode `image` to (H, W) or (H, W, 3) in `form`. Raises UserError for damaged images and dropped color."""
+    if form.mode == "L" and image.mode not in GRAY and not form.convert:
+        hint = "dataset_args = { channels = 3 }, or 1 to convert all images to grayscale"
+        raise UserError(f"a color image (mode {image.mode}) in a grayscale data set", where=where, hint=hint)
     try:
         if image.mode != form.mode:
             image = image.convert(form.mode)
@@ -72,24 +72,24 @@ def to_array(image: Image.Image, form: ImageForm, *, where: str) -> NDArray[np.u
 
 
 def stack(cells: list[Any], form: ImageForm, *, where: str, first_row: int = 0) -> NDArray[np.uint8]:
-    """Cells -> (N, C, H, W); raises UserError where their sizes differ."""
+    """Decode table cells to (N, C, H, W). Raises UserError if the sizes differ."""
     images: list[NDArray[np.uint8]] = []
     for row, cell in enumerate(cells, start=first_row):
-        place = f"{where}, row {row}"
-        image = to_array(open_image(cell, where=place), form, where=place)
+        cell_where = f"{where}, row {row}"
+        image = to_array(open_image(cell, where=cell_where), form, where=cell_where)
         if images and image.shape != images[0].shape:
-            raise different_sizes(images[0].shape, image.shape, where=place)
+            raise different_sizes(images[0].shape, image.shape, where=cell_where)
         images.append(image)
     return join(images)
 
 
 def join(images: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Images (H, W) or (H, W, 3) of one size -> (N, C, H, W)."""
+    """Join images (H, W) or (H, W, 3) of one size to (N, C, H, W)."""
     array = np.stack(images)
     return np.ascontiguousarray(array.transpose(0, 3, 1, 2)) if array.ndim == 4 else array[:, None]
 
 
 def different_sizes(first: tuple[int, ...], other: tuple[int, ...], *, where: str) -> UserError:
-    """The error for a set whose images are not all of one size."""
+    """Return the error for a data set whose images have several sizes."""
     sizes = f"{first[0]}x{first[1]} and {other[0]}x{other[1]}"
     return UserError(f"images of several sizes: {sizes}", where=where, hint="dataset_args = { resize = 64 }")

@@ -1,4 +1,4 @@
-"""The 8x8 digits that come with scikit-learn: needs no download."""
+"""The 8x8 digits that scikit-learn ships. They need no download."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from grape_bench.data.assemble import Contents
 from grape_bench.data.cache import Decoded
 from grape_bench.data.decode import ImageForm, join, to_array
-from grape_bench.data.in_memory import from_arrays
+from grape_bench.data.images import from_arrays
 from grape_bench.data.options import TABLE_ONLY, ImageOptions, parse
-from grape_bench.data.partition import stratified_cut
+from grape_bench.data.partition import Contents, stratified_cut
 from grape_bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,46 +25,50 @@ if TYPE_CHECKING:
     from grape_bench.data.dataset import DataSet
 
 SIDE, CLASSES, TEST = 8, 10, 0.2
-SCALE = 15  # grey levels are 0 to 16: stretched to 0 to 240
+SCALE = 15  # stretches the gray levels from 0..16 to 0..240
 
 
 def load(*, args: dict[str, Any], device: torch.device) -> DataSet:
-    """1,797 images of (1, 8, 8), ten classes; a fixed fifth of every class is the test split.
+    """Load 1,797 images of shape (1, 8, 8) in ten classes. A fixed fifth of every class is the test split.
 
     Source: Alpaydin and Kaynak 1998, UCI "Optical Recognition of Handwritten Digits", as in
     `sklearn.datasets.load_digits`. Raises UserError for unknown arguments.
     """
     options = parse("digits", args, without=TABLE_ONLY)
-    grey, labels, key = read()
-    pixels = _pixels(grey, options)
+    gray, labels, key = read()
+    pixels = _pixels(gray, options)
     train, test = stratified_cut(labels, TEST)
-    decoded = {part: Decoded.of(pixels[rows], labels[rows]) for part, rows in (("train", train), ("test", test))}
-    parts = {part: arrays.labels for part, arrays in decoded.items()}
-    return from_arrays(Contents("digits", pixels.shape[1:], CLASSES, parts, key), decoded, options, device)
+    decoded = {split: Decoded.of(pixels[rows], labels[rows]) for split, rows in (("train", train), ("test", test))}
+    split_labels = {split: arrays.labels for split, arrays in decoded.items()}
+    contents = Contents("digits", pixels.shape[1:], CLASSES, split_labels, key)
+    return from_arrays(contents, decoded, options, device)
 
 
 @cache
 def read() -> tuple[NDArray[np.uint8], NDArray[np.int64], str]:
-    """Images (1797, 8, 8), labels (1797,) and the file's SHA-256; read once in a process and its forks."""
+    """Read images (1797, 8, 8), labels (1797,) and the file's SHA-256, once per process and its forks."""
     path = _file()
     table = np.loadtxt(path, delimiter=",", dtype=np.int64)
     images, labels = table[:, :-1].reshape(-1, SIDE, SIDE), table[:, -1]
     return (SCALE * images).astype(np.uint8), labels, sha256(path.read_bytes()).hexdigest()
 
 
-def _pixels(grey: NDArray[np.uint8], options: ImageOptions) -> NDArray[np.uint8]:
-    """Images (N, 8, 8) as (N, C, H, W); what needs no resizing goes without PIL, which takes half a second."""
-    colours = options.channels or 1
+def _pixels(gray: NDArray[np.uint8], options: ImageOptions) -> NDArray[np.uint8]:
+    """Turn images (N, 8, 8) into (N, C, H, W). PIL takes half a second, so only resizing uses it."""
+    channels = options.channels or 1
     if options.resize is None:
-        return grey[:, None].repeat(colours, 1)
-    form = ImageForm("RGB" if colours == 3 else "L", options.resize, convert=True)
-    return join([to_array(Image.fromarray(image), form, where="digits") for image in grey])
+        return gray[:, None].repeat(channels, 1)
+    form = ImageForm("RGB" if channels == 3 else "L", options.resize, convert=True)
+    return join([to_array(Image.fromarray(image), form, where="digits") for image in gray])
 
 
 def _file() -> Path:
-    """scikit-learn's table, read without importing it, which would take a second of every job."""
+    """Find scikit-learn's table without importing scikit-learn, which would add a second to every job."""
     package = importlib.util.find_spec("sklearn")
-    path = Path(package.origin if package and package.origin else "").parent / "datasets" / "data" / "digits.csv.gz"
+    if package is None or package.origin is None:
+        raise UserError("scikit-learn is not installed", where="digits", hint="pip install scikit-learn")
+    path = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
     if not path.is_file():
-        raise UserError(f"scikit-learn has no {path}", where="digits", hint="pip install scikit-learn")
+        hint = "pip install --force-reinstall scikit-learn"
+        raise UserError(f"scikit-learn has no {path}", where="digits", hint=hint)
     return path

@@ -1,13 +1,20 @@
-"""Data sets of the Hugging Face hub, or anything else that `datasets.load_dataset` reads."""
+"""Data sets from the Hugging Face Hub, or anything else that `datasets.load_dataset` reads."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
+from grape_bench.data.cache import file_key
 from grape_bench.data.images import image_set
 from grape_bench.data.options import parse
-from grape_bench.data.tables import HubTable, ImageTable
+from grape_bench.data.tables import CHUNK, ImageTable
 from grape_bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,21 +25,21 @@ if TYPE_CHECKING:
 
 
 def load(name: str, *, args: dict[str, Any], device: torch.device) -> DataSet:
-    """`datasets.load_dataset(name)`, or `NAME:CONFIGURATION`; raises UserError where it cannot be had."""
+    """Load `datasets.load_dataset(name)`, or `NAME:CONFIGURATION`. Raises UserError if it cannot be loaded."""
     dataset_id = f"hf:{name}"
     options = parse(dataset_id, args)
     return image_set(dataset_id, tables(name, where=dataset_id), options, device)
 
 
 def tables(name: str, *, where: str) -> dict[str, ImageTable]:
-    """All splits of a data set of the hub, or of a folder in one of the forms that `datasets` knows."""
+    """Return all splits of a data set on the Hub, or of a local folder in a format that `datasets` knows."""
     local = Path(name.partition(":")[0]).is_dir()
     splits = load_splits(name, where=where)
     return {split: HubTable(splits[split], f"{where}, {split} split", local) for split in splits}
 
 
 def load_splits(name: str, *, where: str) -> datasets.DatasetDict:
-    """What `datasets.load_dataset` gives for `NAME` or `NAME:CONFIGURATION`; UserError where it cannot be had."""
+    """Call `datasets.load_dataset` for `NAME` or `NAME:CONFIGURATION`. Raises UserError if it fails."""
     import datasets
 
     path, _, configuration = name.partition(":")
@@ -42,5 +49,45 @@ def load_splits(name: str, *, where: str) -> datasets.DatasetDict:
         raise UserError(
             f"`datasets` could not load it: {str(error).strip() or type(error).__name__}",
             where=where,
-            hint="a machine with a network first (the download is kept in $HF_HOME), or parquet:FOLDER",
+            hint="load it once on a machine with a network (the download stays in $HF_HOME), or use parquet:FOLDER",
         ) from error
+
+
+@dataclass(frozen=True)
+class HubTable:
+    """One split of a `datasets.DatasetDict`, `local` if it was read from a folder. See `ImageTable`."""
+
+    dataset: Any
+    where: str
+    local: bool = False
+
+    @cached_property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self.dataset)
+
+    @cached_property
+    def key(self) -> str:
+        """A digest of the Arrow files that `datasets` wrote, or the fingerprint of a data set without files.
+
+        The Arrow files of a local folder may hold only the paths of the images. `datasets` then gives the Arrow
+        file another name when an image changes, so their names count too.
+        """
+        files = [Path(entry["filename"]) for entry in self.dataset.cache_files]
+        content = " ".join(map(file_key, files)) if files else self.dataset._fingerprint
+        if self.local:
+            content += " ".join(map(str, files))
+        return sha256(content.encode()).hexdigest()
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns, with the features in the metadata."""
+        return self.dataset.features.arrow_schema
+
+    def chunks(self, columns: list[str], size: int = CHUNK) -> Iterator[Any]:
+        """Yield Arrow tables with encoded images."""
+        yield from self.dataset.select_columns(columns).with_format("arrow").iter(batch_size=size)
+
+    def random_access(self) -> Any:
+        """Return the data set itself."""
+        return self.dataset

@@ -1,30 +1,141 @@
-"""From a source's tables to a DataSet: kept in memory where it is small, streamed where it is not."""
+"""From a source's tables to a DataSet: in memory if the images are small enough, streamed otherwise."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from grape_bench.data.selection import select
+import numpy as np
+import PIL
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
 
-if TYPE_CHECKING:
-    import torch
+from grape_bench.data.batches import ArraySplit, StreamSplit, Transform
+from grape_bench.data.cache import Decoded, Sums, cached, image_sums
+from grape_bench.data.dataset import DataSet
+from grape_bench.data.decode import ImageForm, different_sizes, stack
+from grape_bench.data.options import ImageOptions
+from grape_bench.data.partition import Contents, Indices, assemble
+from grape_bench.data.tables import ImageTable, Selection, read_labels, select
 
-    from grape_bench.data.dataset import DataSet
-    from grape_bench.data.options import ImageOptions
-    from grape_bench.data.tables import ImageTable
+STATISTICS_SAMPLE = 4096
+"""Streamed sets are normalized by this many training images, the first ones of the fixed permutation."""
 
 
 def image_set(name: str, tables: dict[str, ImageTable], options: ImageOptions, device: torch.device) -> DataSet:
-    """The DataSet of a source's splits; raises UserError for what is missing or cannot be read.
+    """Return the data set of a source's splits. Raises UserError if something is missing or unreadable.
 
     Sets up to `options.memory_limit` are decoded once per machine and kept on the device.
     """
     selection = select(name, tables, options)
-    if selection.bytes <= options.memory_limit * 2**30:
-        from grape_bench.data.in_memory import in_memory
+    if selection.bytes > options.memory_limit * 2**30:
+        return _streamed(name, selection, options, device)
+    decoded = {split: _cached(table, selection) for split, table in selection.tables.items()}
+    labels = {split: arrays.labels for split, arrays in decoded.items()}
+    contents = Contents(name, selection.shape, selection.class_count(labels["train"]), labels, selection.key)
+    return from_arrays(contents, decoded, options, device)
 
-        return in_memory(name, selection, options, device)
-    # `datasets` takes half a second to import: only where it is needed.
-    from grape_bench.data.streamed import streamed
 
-    return streamed(name, selection, options, device)
+def from_arrays(
+    contents: Contents, decoded: dict[str, Decoded], options: ImageOptions, device: torch.device
+) -> DataSet:
+    """Return the data set of decoded images. Each source split is one array on `device`."""
+    images = {split: torch.from_numpy(arrays.images).to(device) for split, arrays in decoded.items()}
+    labels = {split: torch.from_numpy(arrays.labels).to(device) for split, arrays in decoded.items()}
+    pixels = contents.shape[1] * contents.shape[2]
+
+    def fit_transform(rows: Indices) -> Transform:
+        return normalization(decoded["train"].sums[rows], pixels, options.augment, device)
+
+    def make_split(split: str, rows: Indices, transform: Transform) -> ArraySplit:
+        index = torch.from_numpy(rows).to(device)
+        return ArraySplit(samples=images[split], labels=labels[split], index=index, transform=transform)
+
+    return assemble(contents, options, fit_transform, make_split)
+
+
+def normalization(sums: Sums, pixels: int, augment: str, device: torch.device) -> Transform:
+    """Return the normalization per channel, given the sums of the training images of `pixels` values each."""
+    # Two gray images of 2 pixels, [0 4] and [4 8]: sums [[4 16]] and [[12 80]] over 2 * 2 values,
+    #   mean = 16 / 4 = 4, mean square = 96 / 4 = 24,
+    #   std = sqrt(24 - 4**2) = 2.83. Integer sums make this exact and independent of the order.
+    mean, mean_square = sums.sum(0).T.astype(np.float64) / (len(sums) * pixels)
+    std = np.sqrt(np.maximum(mean_square - mean**2, 0.0))
+    std[std == 0.0] = 1.0  # a constant channel becomes zero
+
+    def per_channel(values: NDArray[np.float64]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=device)[:, None, None]
+
+    return Transform(per_channel(mean), per_channel(std), augment)
+
+
+def _cached(table: ImageTable, selection: Selection) -> Decoded:
+    form = [asdict(selection.columns), asdict(selection.form), PIL.__version__]
+    arrays = cached(json.dumps([table.key, *form]), lambda: _decode(table, selection))
+    if arrays.images.shape[1:] != selection.shape:
+        raise different_sizes(selection.shape[1:], arrays.images.shape[2:], where=table.where)
+    return arrays
+
+
+def _decode(table: ImageTable, selection: Selection) -> Decoded:
+    column, row = selection.columns.image, 0
+    images = np.empty((table.rows, *selection.shape), dtype=np.uint8)
+    for chunk in table.chunks([column]):
+        decoded = stack(chunk.column(column).to_pylist(), selection.form, where=table.where, first_row=row)
+        if decoded.shape[1:] != selection.shape:
+            where = f"{table.where}, row {row}"
+            raise different_sizes(selection.shape[1:], decoded.shape[2:], where=where)
+        images[row : row + len(decoded)] = decoded
+        row += len(decoded)
+    return Decoded.of(images, read_labels(table, selection.columns.label))
+
+
+def _streamed(name: str, selection: Selection, options: ImageOptions, device: torch.device) -> DataSet:
+    labels = {split: read_labels(table, selection.columns.label) for split, table in selection.tables.items()}
+    images = {split: EncodedImages.of(table, selection) for split, table in selection.tables.items()}
+    pixels = selection.shape[1] * selection.shape[2]
+
+    def fit_transform(rows: Indices) -> Transform:
+        sample = images["train"].__getitems__(rows[:STATISTICS_SAMPLE].tolist())
+        return normalization(image_sums(sample.numpy()), pixels, options.augment, device)
+
+    def make_split(split: str, rows: Indices, transform: Transform) -> StreamSplit:
+        every = torch.from_numpy(labels[split])
+        return StreamSplit(images=images[split], labels=every, index=torch.from_numpy(rows), transform=transform)
+
+    classes = selection.class_count(labels["train"])
+    contents = Contents(name, selection.shape, classes, labels, selection.key)
+    return assemble(contents, options, fit_transform, make_split)
+
+
+@dataclass(frozen=True)
+class EncodedImages(Dataset[Tensor]):
+    """Rows of a `datasets.Dataset` whose `column` holds images. Each access decodes them to `shape` (C, H, W)."""
+
+    rows: Any
+    column: str
+    form: ImageForm
+    shape: tuple[int, int, int]
+    where: str
+
+    @classmethod
+    def of(cls, table: ImageTable, selection: Selection) -> EncodedImages:
+        """Return the images of one split."""
+        import datasets  # takes half a second to import, and only streaming needs it
+
+        column = selection.columns.image
+        rows = table.random_access().select_columns([column]).cast_column(column, datasets.Image(decode=False))
+        return cls(rows, column, selection.form, selection.shape, table.where)
+
+    def __getitem__(self, row: int) -> Tensor:
+        return self.__getitems__([row])[0]
+
+    def __getitems__(self, rows: list[int]) -> Tensor:
+        """Decode rows to (N, C, H, W) uint8. Raises UserError if an image has another size."""
+        images = stack(self.rows[rows][self.column], self.form, where=self.where)
+        if images.shape[1:] != self.shape:
+            raise different_sizes(self.shape[1:], images.shape[2:], where=self.where)
+        return torch.from_numpy(images)

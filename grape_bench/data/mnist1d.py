@@ -1,7 +1,7 @@
-"""MNIST-1D: ten one-dimensional digits, drawn by a program.
+"""MNIST-1D: ten one-dimensional digits that a program generates.
 
-Source: Greydanus and Kobak, "Scaling down deep learning with MNIST-1D", ICML 2024. The recipe and its
-constants are the paper's; the random numbers are ours, so that single samples are not the paper's.
+Source: Greydanus and Kobak, "Scaling down deep learning with MNIST-1D", ICML 2024. The recipe and its constants
+come from the paper. The random numbers are ours, so single samples differ from the paper's.
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from grape_bench.data.array_split import ArraySplit
-from grape_bench.data.assemble import Contents, assemble
-from grape_bench.data.batches import Preparation
+from grape_bench.data.batches import ArraySplit, Transform
 from grape_bench.data.options import TABLE_ONLY, parse
-from grape_bench.data.partition import Indices
+from grape_bench.data.partition import Contents, Indices, assemble
 
 if TYPE_CHECKING:
     from grape_bench.data.dataset import DataSet
@@ -46,37 +44,38 @@ TEMPLATES = np.array(
 
 
 def load(*, args: dict[str, Any], device: torch.device) -> DataSet:
-    """4,000 training and 1,000 test signals of (40,), ten classes. Arguments: `limit`, `validation`."""
+    """Load 4,000 training and 1,000 test signals of shape (40,) in ten classes. Arguments: `limit`, `validation`."""
     options = parse("mnist1d", args, without=(*TABLE_ONLY, "augment", "resize", "channels"))
     signals, labels = generate()
     cut = SAMPLES - TEST_SAMPLES
-    parts = {"train": slice(0, cut), "test": slice(cut, SAMPLES)}
+    rows_of = {"train": slice(0, cut), "test": slice(cut, SAMPLES)}
     samples = torch.from_numpy(signals.astype(np.float32)).to(device)
     targets = torch.from_numpy(labels).to(device)
 
-    def statistics(rows: Indices) -> Preparation:
+    def fit_transform(rows: Indices) -> Transform:
         values = (signals[rows].mean(), signals[rows].std())
         mean, std = (torch.tensor(value, dtype=torch.float32, device=device) for value in values)
-        return Preparation(mean, std, "none")
+        return Transform(mean, std, "none")
 
-    def split_of(part: str, rows: Indices, prepare: Preparation) -> ArraySplit:
-        index = torch.from_numpy(rows).to(device)
-        return ArraySplit(samples[parts[part]], targets[parts[part]], index, prepare)
+    def make_split(split: str, rows: Indices, transform: Transform) -> ArraySplit:
+        every, index = rows_of[split], torch.from_numpy(rows).to(device)
+        return ArraySplit(samples=samples[every], labels=targets[every], index=index, transform=transform)
 
-    # Rounded: the last bits of a float differ between processors.
+    # Rounded, because the last bits of a float differ between processors.
     key = sha256(np.round(signals, 4).tobytes()).hexdigest()
-    part_labels = {part: labels[rows] for part, rows in parts.items()}
-    return assemble(Contents("mnist1d", (LENGTH,), CLASSES, part_labels, key), options, statistics, split_of)
+    split_labels = {split: labels[rows] for split, rows in rows_of.items()}
+    contents = Contents("mnist1d", (LENGTH,), CLASSES, split_labels, key)
+    return assemble(contents, options, fit_transform, make_split)
 
 
 @cache
 def generate() -> tuple[Signals, Indices]:
-    """All signals (5000, 40) and labels (5000,), in a fixed random order; drawn once in a process and its forks."""
+    """Generate signals (5000, 40) and labels (5000,) in a fixed random order, once per process and its forks."""
     random = np.random.RandomState(SEED)
     labels = random.permutation(np.arange(SAMPLES, dtype=np.int64) % CLASSES)
     shapes = TEMPLATES - TEMPLATES.mean(1, keepdims=True)
     shapes = shapes / shapes.std(1, keepdims=True)
-    shapes = (shapes - shapes[:, :1]) / 6.0 + 1e-8  # starts at 0; not exactly, which would mean padding
+    shapes = (shapes - shapes[:, :1]) / 6.0 + 1e-8  # starts near 0, but not at 0, which would mean padding
     padding = random.randint(PADDING[0], PADDING[1] + 1, SAMPLES)
     signals = np.stack([_dilate(shapes[y], zeros) for y, zeros in zip(labels, padding, strict=True)])
     signals *= 1 + SCALE * (random.rand(SAMPLES, 1) - 0.5)

@@ -1,17 +1,19 @@
-"""The well-known small image sets: from `$GRAPE_BENCH_DATA/<name>`, else from the hub."""
+"""The well-known small image sets: from `$GRAPE_BENCH_DATA/<name>` if it exists, else from the Hub."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grape_bench.data import folder, hub
+from grape_bench.data import hub, parquet
 from grape_bench.data.images import image_set
+from grape_bench.data.names import DATASETS
 from grape_bench.data.options import parse
 from grape_bench.data.tables import ImageTable
-from grape_bench.errors import UserError
+from grape_bench.errors import UserError, unknown
 
 if TYPE_CHECKING:
     import torch
@@ -28,26 +30,54 @@ HUB = {
 
 
 def load(name: str, *, args: dict[str, Any], device: torch.device) -> DataSet:
-    """The data set `name`, one of HUB; raises UserError where neither the folder nor the hub has it."""
+    """Load the data set `name`, a key of HUB. Raises UserError if neither the folder nor the Hub has it."""
     options = parse(name, args)
     return image_set(name, tables(name), options, device)
 
 
 def tables(name: str) -> dict[str, ImageTable]:
-    """The splits of `name`; the error tells where it was looked for."""
+    """Return the splits of `name`. The error message says where they were looked for."""
     root = os.environ.get(VARIABLE)
-    place = Path(root).expanduser() / name if root else None
-    if place is not None and place.is_dir():
-        return folder.tables(place, where=name)
+    folder = Path(root).expanduser() / name if root else None
+    if folder is not None and folder.is_dir():
+        return parquet.tables(folder, where=name)
     try:
         return hub.tables(HUB[name], where=name)
     except UserError as error:
-        looked = f"no folder {place.absolute()}" if place else f"${VARIABLE} is not set"
+        missing = f"no folder {folder.absolute()}" if folder else f"${VARIABLE} is not set"
         raise UserError(
-            f"{looked}, and {HUB[name]} of the hub could not be loaded ({error.what})",
+            f"{missing}, and {HUB[name]} could not be loaded from the Hub ({error.what})",
             where=name,
             hint=f"export {VARIABLE}=DIR, where DIR/{name} holds train.parquet and test.parquet",
         ) from error
+
+
+def prepare(name: str, root: Path) -> tuple[Path, dict[str, int]]:
+    """Download `name` into `root/name/SPLIT.parquet`, for machines without a network.
+
+    Writes all splits or none. Returns the folder and the rows of each split. Raises UserError if the data set
+    does not come from the Hub, cannot be loaded, or cannot be written.
+    """
+    if name not in HUB:
+        if name in DATASETS:
+            raise UserError(f"{name!r} needs no download: the program makes it")
+        raise unknown("data set of the Hub", name, HUB)
+    folder = root / name
+    if folder.exists():
+        raise UserError("already exists", where=str(folder), hint="delete it first to download it again")
+    splits = hub.load_splits(HUB[name], where=name)
+    draft = root / f".{name}.{os.getpid()}"
+    try:
+        draft.mkdir(parents=True)
+        for split, table in splits.items():
+            table.to_parquet(draft / f"{split}.parquet")
+        draft.rename(folder)
+    except OSError as error:
+        hint = "another folder, with --to DIR"
+        raise UserError(f"cannot be written: {error}", where=str(folder), hint=hint) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return folder, {split: len(table) for split, table in splits.items()}
 
 
 mnist = partial(load, "mnist")

@@ -1,4 +1,4 @@
-"""The data set ids, known without importing torch."""
+"""The data set ids. Checking them does not import torch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Raise `numerics` of each data set whose numbers change (a split, a normalization
 
 SOURCES: Registry[Callable[..., DataSet]] = Registry(
     "data source",
-    {"parquet": Builtin("grape_bench.data.folder:load"), "hf": Builtin("grape_bench.data.hub:load")},
+    {"parquet": Builtin("grape_bench.data.parquet:load"), "hf": Builtin("grape_bench.data.hub:load")},
     group="grape_bench.data_sources",
 )
 """Where other data sets come from, written `source:name`: called as `load(name, args=..., device=...)`.
@@ -42,13 +42,13 @@ EXAMPLES = {"parquet": "parquet:path/to/folder", "hf": "hf:owner/name"}
 
 
 def split_source(dataset_id: str) -> tuple[str, str]:
-    """`"parquet:a/b"` as `("parquet", "a/b")`, `"digits"` as `("", "digits")`."""
+    """Split `"parquet:a/b"` into `("parquet", "a/b")` and `"digits"` into `("", "digits")`."""
     source, colon, name = dataset_id.partition(":")
     return (source, name) if colon else ("", dataset_id)
 
 
 def check_name(dataset_id: str) -> None:
-    """Raise UserError where `dataset_id` cannot name a data set; imports no torch, looks at no file."""
+    """Raise UserError if `dataset_id` cannot name a data set. Imports no torch and reads no file."""
     source, name = split_source(dataset_id)
     if not source:
         if name not in DATASETS:

@@ -1,74 +1,64 @@
-"""The arguments of the data sets (`dataset_args` of a suite), checked without importing torch."""
+"""The arguments of data sets (`dataset_args` in a suite), checked without importing torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from grape_bench.errors import UserError, unknown
+from pydantic import AfterValidator, BaseModel, Field
+
+from grape_bench.arguments import STRICT, parse_arguments
+from grape_bench.errors import unknown
 
 VALIDATION = 0.1
-AUGMENTS = ("none", "flip-crop")
 TABLE_ONLY = ("image_column", "label_column", "test_split", "memory_limit")
 
 
-@dataclass(frozen=True)
-class ImageOptions:
-    """What a user may ask of a set of images."""
+def _gray_or_color(channels: int) -> int:
+    if channels not in (1, 3):
+        raise ValueError("channels must be 1 or 3")
+    return channels
 
-    limit: int | None = None
-    """Only the first so many training samples of a fixed permutation; validation and test stay the same."""
-    validation: float | None = None
-    """The fraction of the training split set aside for validation (0.1), where there is no such split."""
-    augment: str = "none"
-    resize: int | None = None
-    """Shorter side scaled to so many pixels (bilinear, anti-aliased), then the central square."""
-    channels: int | None = None
-    image_column: str | None = None
-    label_column: str | None = None
-    test_split: str = "test"
-    """Which split of the source is the test split: `validation` where the test labels are hidden."""
-    memory_limit: float = 2.0
-    """GiB of decoded images up to which they are kept in memory; larger sets are streamed."""
+
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(min_length=1)]
+Fraction = Annotated[float, Field(ge=1e-9, lt=1.0, allow_inf_nan=False)]
+Gibibytes = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Channels = Annotated[int, AfterValidator(_gray_or_color)]  # Literal[1, 3] would accept true
+
+
+class ImageOptions(BaseModel):
+    """The options of an image data set. Each description is what an error message lists as allowed."""
+
+    model_config = STRICT
+
+    limit: Count | None = Field(None, description="a number of samples, 1 or more")
+    """Train on only the first `limit` samples of a fixed permutation. Validation and test do not change."""
+
+    validation: Fraction | None = Field(None, description="a fraction of the training split between 0 and 1")
+    """Fraction of the training split to cut for validation (0.1) if the source has no validation split."""
+
+    augment: Literal["none", "flip-crop"] = Field("none", description="none, flip-crop")
+
+    resize: Count | None = Field(None, description="a number of pixels, 1 or more")
+    """Scale the shorter side to this many pixels (bilinear, antialiased), then crop the central square."""
+
+    channels: Channels | None = Field(None, description="1 or 3")
+
+    image_column: Name | None = Field(None, description="the name of a column")
+
+    label_column: Name | None = Field(None, description="the name of a column")
+
+    test_split: Name = Field("test", description="the name of a split")
+    """Which split of the source is the test split: `validation` if the test labels are hidden."""
+
+    memory_limit: Gibibytes = Field(2.0, description="GiB, 0 or more")
+    """Keep decoded images in memory up to this many GiB. Larger sets are streamed."""
 
 
 def parse(dataset_id: str, args: dict[str, Any], *, without: tuple[str, ...] = ()) -> ImageOptions:
-    """`args` as ImageOptions; raises UserError for an unknown one (or one of `without`) and bad values."""
+    """Check `args` of a data set that takes every option except `without`. Raises UserError."""
     where = f"dataset_args of {dataset_id!r}"
-    names = [field.name for field in fields(ImageOptions) if field.name not in without]
-    for name, value in args.items():
-        if name not in names:
-            raise unknown("argument", name, names, where=where)
-        good, allowed = CHECKS[name]
-        if not good(value):
-            raise UserError(f"{name} = {value!r}", where=where, allowed=allowed)
-    return ImageOptions(**args)
-
-
-def _whole(value: object) -> bool:
-    return type(value) is int and value > 0
-
-
-def _number(value: object, low: float, high: float) -> bool:
-    return type(value) in (int, float) and low <= value < high  # type: ignore[operator]
-
-
-def _text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "limit": (_whole, "a number of samples, 1 or more"),
-    "validation": (
-        lambda value: _number(value, 1e-9, 1.0),
-        "a fraction of the training split between 0 and 1",
-    ),
-    "augment": (lambda value: value in AUGMENTS, ", ".join(AUGMENTS)),
-    "resize": (_whole, "a number of pixels, 1 or more"),
-    "channels": (lambda value: _whole(value) and value in (1, 3), "1 or 3"),
-    "image_column": (_text, "the name of a column"),
-    "label_column": (_text, "the name of a column"),
-    "test_split": (_text, "the name of a split"),
-    "memory_limit": (lambda value: _number(value, 0.0, float("inf")), "GiB, 0 or more"),
-}
+    for name in args:
+        if name in without:
+            raise unknown("argument", name, ImageOptions.model_fields.keys() - set(without), where=where)
+    return parse_arguments(ImageOptions, args, where=where)

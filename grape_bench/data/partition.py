@@ -1,24 +1,84 @@
-"""Fixed cuts of a labelled set: the same in every run, whatever its seed."""
+"""From a source's labeled splits to a DataSet: the validation cut, the limit, and the description.
+
+The cuts are fixed: they are the same in every run and do not depend on its seed.
+"""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from grape_bench.data.batches import PADDING, Transform
+from grape_bench.data.dataset import DataSet, Split
 from grape_bench.data.options import VALIDATION, ImageOptions
 from grape_bench.errors import UserError
 
 Indices = NDArray[np.int64]
 
 SPLIT_SEED = 0
-"""Of numpy's RandomState, whose numbers never change between versions."""
+"""Seed of numpy's RandomState, whose numbers never change between versions."""
+
+NOT_IN_FINGERPRINT = {"augment", "memory_limit"}
+"""Options that do not change which samples are in which split."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a source holds: the labels of `train`, `test` and perhaps `validation`. `key` identifies its bytes."""
+
+    name: str
+    shape: tuple[int, ...]
+    classes: int
+    labels: dict[str, Indices]
+    key: str
+
+
+def assemble(
+    contents: Contents,
+    options: ImageOptions,
+    fit_transform: Callable[[Indices], Transform],
+    make_split: Callable[[str, Indices, Transform], Split],
+) -> DataSet:
+    """Return the data set whose splits are `make_split(source split, rows, transform)`.
+
+    `fit_transform` computes the normalization from the rows of the training samples. It never sees validation
+    or test samples. Raises UserError for labels out of range and for images too small to augment.
+    """
+    name, shape = contents.name, contents.shape
+    for split, labels in contents.labels.items():
+        check_labels(labels, contents.classes, where=f"{name}, {split} split")
+    if options.augment != "none" and min(shape[1:]) <= PADDING:
+        raise UserError(f"images of {shape[1]}x{shape[2]} are too small for augment", where=name)
+    has_validation = "validation" in contents.labels
+    index, cut = train_and_validation(contents.labels["train"], has_validation=has_validation, options=options)
+    transform = fit_transform(index)
+    plain = transform.without_augmentation()
+
+    def whole(split: str) -> Split:
+        return make_split(split, np.arange(len(contents.labels[split])), plain)
+
+    train = make_split("train", index, transform)
+    validation = whole("validation") if has_validation else make_split("train", cut, plain)
+    test = whole("test")
+    sizes = {"train": len(train), "validation": len(validation), "test": len(test)}
+    description = _description(contents, options, sizes) | _normalization(transform)
+    return DataSet(name, shape, contents.classes, train, validation, test, description)
 
 
 def stratified_cut(labels: Indices, fraction: float) -> tuple[Indices, Indices]:
-    """Positions (kept, cut) of `labels` (N,), `fraction` of every class cut; both in a fixed random order.
+    """Return positions (kept, cut) of `labels` (N,), with `fraction` of every class cut, both in a fixed random order.
 
-    Raises UserError where the fraction leaves one of the two empty.
+    Raises UserError if either would be empty.
     """
+    # labels [0 0 1 1], fraction 0.5, order [2 3 1 0]:
+    #   class 0 is at [1 0] in this order, so position 1 is cut; class 1 is at [2 3], so position 2 is cut;
+    #   both results keep the order: kept [3 0], cut [2 1].
     order = np.random.RandomState(SPLIT_SEED).permutation(len(labels)).astype(np.int64)
     is_cut = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
@@ -27,7 +87,8 @@ def stratified_cut(labels: Indices, fraction: float) -> tuple[Indices, Indices]:
     kept, cut = order[~is_cut[order]], order[is_cut[order]]
     if not len(kept) or not len(cut):
         raise UserError(
-            f"a fraction of {fraction} of {len(labels)} samples leaves {len(kept)} and {len(cut)}",
+            f"a fraction of {fraction} of {len(labels)} samples leaves {len(kept)} for training and {len(cut)} "
+            "for validation",
             where="validation",
             hint="another fraction, as in dataset_args = { validation = 0.5 }",
         )
@@ -35,13 +96,13 @@ def stratified_cut(labels: Indices, fraction: float) -> tuple[Indices, Indices]:
 
 
 def train_and_validation(labels: Indices, *, has_validation: bool, options: ImageOptions) -> tuple[Indices, Indices]:
-    """Positions of the training and the validation samples in the source's training split.
+    """Return positions of the training samples and of the validation samples in the source's training split.
 
-    Nothing is cut (validation is empty) where the source has a validation split. `limit` comes after the cut.
+    The validation positions are empty if the source has a validation split. `limit` applies after the cut.
     """
     if has_validation:
         if options.validation is not None:
-            hint = "leave `validation` out of dataset_args"
+            hint = "remove `validation` from dataset_args"
             raise UserError("the source has a validation split of its own", where="validation", hint=hint)
         train = np.random.RandomState(SPLIT_SEED).permutation(len(labels)).astype(np.int64)
         validation = np.zeros(0, dtype=np.int64)
@@ -51,12 +112,31 @@ def train_and_validation(labels: Indices, *, has_validation: bool, options: Imag
 
 
 def check_labels(labels: Indices, classes: int, *, where: str) -> None:
-    """Raise UserError where a label is not in 0..classes-1."""
+    """Raise UserError if a label is not in 0..classes-1."""
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(wrong):
         raise UserError(
             f"label {labels[wrong[0]]} in row {wrong[0]}; {len(wrong)} of {len(labels)} labels are out of range",
             where=where,
             allowed=f"0 to {classes - 1}",
-            hint='where the test labels are hidden: dataset_args = { test_split = "validation" }',
+            hint='if the test labels are hidden: dataset_args = { test_split = "validation" }',
         )
+
+
+def _description(contents: Contents, options: ImageOptions, sizes: dict[str, int]) -> dict[str, Any]:
+    relevant = options.model_dump(exclude=NOT_IN_FINGERPRINT)
+    identity = json.dumps([contents.key, relevant, SPLIT_SEED, list(contents.shape)], sort_keys=True)
+    return {
+        "name": contents.name,
+        "sizes": sizes,
+        "shape": list(contents.shape),
+        "classes": contents.classes,
+        "augment": options.augment,
+        "fingerprint": sha256(identity.encode()).hexdigest(),
+    }
+
+
+def _normalization(transform: Transform) -> dict[str, Any]:
+    """Mean and standard deviation of the training samples, per channel (gray levels 0 to 255 for images)."""
+    values = {"mean": transform.mean, "std": transform.std}
+    return {name: [round(number, 4) for number in value.flatten().tolist()] for name, value in values.items()}

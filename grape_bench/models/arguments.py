@@ -1,66 +1,86 @@
-"""Checks of what a user hands to a model, and the errors that say it."""
+"""Checks of the arguments that a user gives a model, and the error messages that model sources share."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal, get_origin
 
+from pydantic import Field
+from pydantic.fields import FieldInfo
+
+from grape_bench.arguments import check_value
 from grape_bench.errors import UserError, unknown
 
 GIVEN = ("shape", "classes")
 
+Widths = Annotated[
+    Sequence[Annotated[int, Field(ge=1)]],
+    Field(min_length=1, description="a list of one or more positive integers"),
+]
+"""The widths of hidden layers."""
+
 
 def check_arguments(model_id: str, factory: Callable[..., object], args: dict[str, Any]) -> None:
-    """Raise UserError where `factory` does not take `args`, or needs one that is not there."""
+    """Raise UserError unless `factory` accepts `args`: no unknown name, none missing, and no bad value.
+
+    Values are checked if the annotation is a Literal or has a pydantic Field. Any other annotation of a user's
+    factory is documentation, as everywhere in Python.
+    """
+    # def factory(shape, classes, width: Annotated[int, Field(ge=1)], slope: float = 0.1)
+    #   {"widht": 8}: unknown argument 'widht'; {}: missing 'width'; {"width": "8"}: width = '8';
+    #   {"width": 8, "slope": "steep"} passes, and the factory itself has to cope with it.
     where = f"model_args of {model_id!r}"
-    parameters = inspect.signature(factory).parameters
+    parameters = _signature(factory).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     named = [name for name, parameter in parameters.items() if parameter.kind is not parameter.VAR_KEYWORD]
     for name in args:
         if name in GIVEN or (name not in named and not takes_any):
             raise unknown("argument", name, [key for key in named if key not in GIVEN], where=where)
     try:
-        inspect.signature(factory).bind(shape=(), classes=0, **args)
+        _signature(factory).bind(shape=(), classes=0, **args)
     except TypeError as error:
         hint = "def factory(shape, classes): a factory is called as factory(shape=..., classes=..., **args)"
         raise UserError(str(error), where=where, hint=hint) from error
+    for name, value in args.items():
+        if name in parameters and _is_checked(parameters[name].annotation):
+            check_value(name, value, parameters[name].annotation, where=where)
+
+
+def _signature(factory: Callable[..., object]) -> inspect.Signature:
+    try:
+        return inspect.signature(factory, eval_str=True)
+    except Exception:  # annotations of a user's file may name what only a type checker imports
+        return inspect.signature(factory)
+
+
+def _is_checked(annotation: Any) -> bool:
+    has_field = any(isinstance(one, FieldInfo) for one in getattr(annotation, "__metadata__", ()))
+    return has_field or get_origin(annotation) is Literal
 
 
 def require_image(model_id: str, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """`shape` as (C, H, W); raises UserError for samples that are not images."""
+    """Return `shape` as (C, H, W). Raises UserError for samples that are not images."""
     if len(shape) != 3:
         raise UserError(f"needs images, not samples of shape {shape}", where=model_id, hint='model = "mlp"')
     return shape[0], shape[1], shape[2]
 
 
-def require_widths(model_id: str, name: str, widths: Sequence[int]) -> list[int]:
-    """`widths` as a list of positive whole numbers, one or more; raises UserError otherwise."""
-    is_list = isinstance(widths, (list, tuple)) and len(widths) > 0
-    if is_list and all(type(width) is int and width > 0 for width in widths):
-        return list(widths)
-    raise UserError(
-        f"{name} = {widths!r}",
-        where=f"model_args of {model_id!r}",
-        allowed="a list of one or more positive whole numbers",
-    )
-
-
 def unknown_in_library(kind: str, name: str, known: Iterable[str], *, where: str, hint: str) -> UserError:
-    """Like `errors.unknown`, for a library with too many names to print them all."""
+    """Return the error for an unknown name in a library that has too many names to list."""
     return UserError(unknown(kind, name, known).what, where=where, hint=hint)
 
 
 def bad_arguments(model_id: str, error: Exception) -> UserError:
-    """What a library's constructor said of the user's arguments, as a UserError."""
-    return UserError(f"the model does not take them: {error}", where=f"model_args of {model_id!r}")
+    """Turn the exception of a library's constructor into a UserError about the user's arguments."""
+    return UserError(f"the model does not accept these arguments: {error}", where=f"model_args of {model_id!r}")
 
 
 def unreachable(model_id: str, error: Exception) -> UserError:
-    """The error for weights or a configuration that could not be fetched."""
+    """Return the error for weights or a configuration that could not be downloaded."""
     return UserError(
-        f"could not fetch it: {str(error).splitlines()[0]}",
+        f"could not download it: {str(error).splitlines()[0]}",
         where=model_id,
-        hint="a machine with a network first (the download is kept in $HF_HOME), a local folder as hub id, "
-        "or model_args without `pretrained`",
+        hint="load it once on a machine with a network (the download stays in $HF_HOME), use a local folder as hub "
+        "id, or remove `pretrained` from model_args",
     )

@@ -1,8 +1,8 @@
 """The residual networks of He et al. for 32x32 images.
 
 Source: He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2:
-6n + 2 layers, three stages of n blocks with 16, 32 and 64 channels, shortcuts of option A (every second
-position, missing channels are zeros: no parameters), global average pool, He initialisation.
+6n + 2 layers, three stages of n blocks with 16, 32 and 64 channels, global average pool, He initialization.
+The shortcuts are option A: every second position, zeros for the missing channels, no parameters.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(c_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, c_in, H, W) -> (N, c_out, H/s, W/s)."""
+        """Map (N, c_in, H, W) to (N, c_out, H/s, W/s)."""
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         if self.missing:
             x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.missing))
@@ -55,16 +55,16 @@ class CifarResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> logits (N, classes)."""
+        """Map (N, C, H, W) to logits (N, classes)."""
         logits: Tensor = self.head(self.stages(self.stem(x)).mean((2, 3)))
         return logits
 
 
 def resnet20(shape: tuple[int, ...], classes: int) -> CifarResNet:
-    """ResNet-20 for CIFAR: three blocks a stage, 0.27 M parameters."""
+    """ResNet-20 for CIFAR: three blocks per stage, 0.27 M parameters."""
     return CifarResNet(shape, classes, blocks_per_stage=3)
 
 
 def resnet56(shape: tuple[int, ...], classes: int) -> CifarResNet:
-    """ResNet-56 for CIFAR: nine blocks a stage, 0.85 M parameters."""
+    """ResNet-56 for CIFAR: nine blocks per stage, 0.85 M parameters."""
     return CifarResNet(shape, classes, blocks_per_stage=9)

@@ -1,4 +1,4 @@
-"""Models of transformers, unmodified: an architecture with random weights, a hub id or a local folder."""
+"""Models of transformers, unmodified: a model type with random weights, a hub id or a local folder."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from transformers.models.auto.modeling_auto import (
 from grape_bench.errors import UserError, unknown
 from grape_bench.models.arguments import bad_arguments, unknown_in_library, unreachable
 
-# What a configuration's constructor takes beside the fields that it lists.
+# What the constructor of a configuration accepts in addition to the fields that it lists.
 COMMON = {"num_labels", "attn_implementation", "dtype"}
 
 
 def build(name: str, *, shape: tuple[int, ...], classes: int, args: dict[str, Any]) -> nn.Module:
-    """The classifier of `name`, a model type (`vit`), a hub id (`google/vit-base-patch16-224`) or a folder.
+    """Build a classifier from `name`: a model type (`vit`), a hub id (`google/vit-base-patch16-224`) or a folder.
 
-    Images (C, H, W) give an image classifier, token sequences (length,) a sequence classifier; its output
-    has the logits (N, classes) as `.logits`. `args` are fields of the configuration and win; `pretrained`
-    (hub ids and folders) loads the weights too. Raises UserError for unknown names and fields, and when
-    the hub cannot be reached.
+    Images (C, H, W) get an image classifier, and token sequences (length,) get a sequence classifier. The logits
+    (N, classes) are the output's `.logits`. `args` are fields of the configuration and win. `pretrained` loads the
+    weights too (hub ids and folders only). Raises UserError for unknown names and fields, and if the Hub cannot be
+    reached.
     """
     model_id = f"hf:{name}"
     fields = {key: value for key, value in args.items() if key != "pretrained"}
@@ -41,7 +41,7 @@ def build(name: str, *, shape: tuple[int, ...], classes: int, args: dict[str, An
             config = AutoConfig.from_pretrained(name, **settings)
         auto = AutoModelForImageClassification if len(shape) == 3 else AutoModelForSequenceClassification
         if args.get("pretrained", False):
-            # The head may have other classes than the hub's: it is then drawn anew.
+            # If the number of classes differs from the hub's, the head gets random weights.
             model: nn.Module = auto.from_pretrained(name, config=config, ignore_mismatched_sizes=True)
         else:
             model = auto.from_config(config)
@@ -49,7 +49,7 @@ def build(name: str, *, shape: tuple[int, ...], classes: int, args: dict[str, An
         raise
     except OSError as error:
         raise unreachable(model_id, error) from error
-    except Exception as error:  # configurations raise their own kinds, and models whatever a wrong size leads to
+    except Exception as error:  # configurations raise their own types, and models raise anything for a wrong size
         raise bad_arguments(model_id, error) from error
     return model.train()
 
@@ -57,20 +57,20 @@ def build(name: str, *, shape: tuple[int, ...], classes: int, args: dict[str, An
 def _check_model_type(model_id: str, name: str, *, image: bool, pretrained: bool) -> None:
     kind, classifiers = ("image", IMAGE_CLASSIFIERS) if image else ("sequence", SEQUENCE_CLASSIFIERS)
     if name not in CONFIG_MAPPING_NAMES:
-        hint = "a model type of transformers, as in hf:vit, or a hub id, as in hf:google/vit-base-patch16-224"
+        hint = "a model type of transformers, such as hf:vit, or a hub id, such as hf:google/vit-base-patch16-224"
         raise unknown_in_library("model type", name, classifiers, where=model_id, hint=hint)
     if name not in classifiers:
         allowed = ", ".join(sorted(classifiers))
         raise UserError(f"transformers has no {kind} classifier of this type", where=model_id, allowed=allowed)
     if pretrained:
-        hint = "a hub id, as in hf:microsoft/resnet-18"
+        hint = "a hub id, such as hf:microsoft/resnet-18"
         raise UserError("a model type has no pretrained weights", where=model_id, hint=hint)
 
 
 def _settings(
     model_id: str, default: Any, shape: tuple[int, ...], classes: int, fields: dict[str, Any]
 ) -> dict[str, Any]:
-    """The fields to set: those that fit the data, then the user's (a configuration takes any name)."""
+    """Return the fields to set: those that fit the data, then the user's. A configuration would accept any name."""
     known = {*default.to_dict(), *getattr(default, "attribute_map", {}), *COMMON}
     for key in fields:
         if key not in known:

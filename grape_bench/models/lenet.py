@@ -11,10 +11,10 @@ SMALLEST_IMAGE = 12
 
 
 class LeNet(nn.Module):
-    """LeNet-5 (LeCun et al. 1998) with ReLU and max pooling, as it is used today.
+    """LeNet-5 (LeCun et al. 1998) in its modern form, with ReLU and max pooling.
 
-    Two 5x5 convolutions (6 and 16 channels) in `features`, layers of 120 and 84 units in `hidden`, a linear
-    `head`. Images below 32x32 are padded by 2 in the first convolution, as MNIST was in the paper.
+    `features` has two 5x5 convolutions (6 and 16 channels), `hidden` has layers of 120 and 84 units, and `head` is
+    linear. The first convolution pads images below 32x32 by 2, as the paper padded MNIST.
     Raises UserError for images below 12x12.
     """
 
@@ -41,6 +41,6 @@ class LeNet(nn.Module):
         self.head = nn.Linear(84, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> logits (N, classes)."""
+        """Map (N, C, H, W) to logits (N, classes)."""
         logits: Tensor = self.head(self.hidden(self.features(x).flatten(1)))
         return logits

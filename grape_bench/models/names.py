@@ -1,4 +1,4 @@
-"""The model ids, known without importing torch."""
+"""The model ids. Checking them does not import torch."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ A source has one `numerics` for all its models. Raise it when our code, not the 
 
 
 def split_source(model_id: str) -> tuple[str, str]:
-    """`"timm:resnet18"` as `("timm", "resnet18")`, `"mlp"` as `("", "mlp")`."""
+    """Split `"timm:resnet18"` into `("timm", "resnet18")` and `"mlp"` into `("", "mlp")`."""
     source, colon, name = model_id.partition(":")
     return (source, name) if colon else ("", model_id)
 
 
 def check_name(model_id: str) -> None:
-    """Raise UserError where `model_id` cannot name a model; does not import torch.
+    """Raise UserError if `model_id` cannot name a model. Does not import torch.
 
-    The names inside a library are checked when the model is built.
+    Names inside a library are checked when the model is built.
     """
     if is_file_reference(model_id):
         split_file_reference(model_id)

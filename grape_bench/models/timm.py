@@ -13,21 +13,22 @@ from grape_bench.models.arguments import bad_arguments, require_image, unknown_i
 
 
 def build(name: str, *, shape: tuple[int, ...], classes: int, args: dict[str, Any]) -> nn.Module:
-    """`timm.create_model(name)` for images of `shape` (C, H, W); `args` are its keyword arguments and win.
+    """Call `timm.create_model(name)` for images of `shape` (C, H, W). `args` are its keyword arguments and win.
 
-    The image size is given where the architecture takes one. Raises UserError for an unknown name,
-    arguments that the model does not take, and weights (`pretrained = true`) that cannot be fetched.
+    The image size is passed if the architecture accepts one. Raises UserError for an unknown name, arguments that
+    the model does not accept, and weights (`pretrained = true`) that cannot be downloaded.
     """
     model_id = f"timm:{name}"
     channels, height, width = require_image(model_id, shape)
-    if not timm.is_model(name.partition(".")[0]) and "/" not in name:  # not its tag; a hub id is left to timm
+    architecture = name.partition(".")[0]  # the rest is a tag of pretrained weights
+    if not timm.is_model(architecture) and "/" not in name:  # timm itself resolves hub ids
         hint = "one of timm.list_models()"
         raise unknown_in_library("timm model", name, timm.list_models(), where=model_id, hint=hint)
     settings = {"num_classes": classes, "in_chans": channels, **args}
     size = height if height == width else (height, width)
     if "img_size" in settings:
         return _create(name, settings)
-    # timm does not say which architectures take an image size: those that do not refuse it at once.
+    # timm does not say which architectures accept an image size. The others reject it at once.
     state = torch.get_rng_state()
     try:
         return _create(name, {**settings, "img_size": size})

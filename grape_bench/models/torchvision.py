@@ -13,10 +13,10 @@ from grape_bench.models.arguments import bad_arguments, require_image, unknown_i
 
 
 def build(name: str, *, shape: tuple[int, ...], classes: int, args: dict[str, Any]) -> nn.Module:
-    """`torchvision.models.get_model(name, weights=None)` for images of `shape` (C, H, W); `args` win.
+    """Call `torchvision.models.get_model(name, weights=None)` for images of `shape` (C, H, W). `args` win.
 
-    Vision transformers are given the image size. Raises UserError for an unknown name, arguments that the
-    model does not take, and images without three channels, which these networks need.
+    Vision transformers get the image size. Raises UserError for an unknown name, arguments that the model does not
+    accept, and images without three channels.
     """
     model_id = f"torchvision:{name}"
     channels, height, width = require_image(model_id, shape)
@@ -26,7 +26,7 @@ def build(name: str, *, shape: tuple[int, ...], classes: int, args: dict[str, An
         raise unknown_in_library("torchvision model", name, known, where=model_id, hint=hint)
     if channels != 3:
         hint = "dataset_args = { channels = 3 }"
-        raise UserError(f"takes images of 3 channels, not {channels}", where=model_id, hint=hint)
+        raise UserError(f"needs images of 3 channels, not {channels}", where=model_id, hint=hint)
     settings: dict[str, Any] = {"weights": None, "num_classes": classes}
     if name.startswith("vit_"):
         settings["image_size"] = height

@@ -35,7 +35,7 @@ def pick_device() -> torch.device:
 def load_data(job: Job, device: torch.device) -> DataSet:
     """This process's part of the job's data set on `device`; the last set is kept, as a task's checks come in a row."""
     data = _load(job.dataset, json.dumps(job.dataset_args, sort_keys=True), str(device))
-    return data.part(data_parallel.rank(), data_parallel.size())
+    return data.for_process(data_parallel.rank(), data_parallel.size())
 
 
 @lru_cache(maxsize=1)

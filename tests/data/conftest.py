@@ -1,8 +1,8 @@
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pytest
 import torch
 
@@ -14,7 +14,10 @@ def own_caches(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     """No test reads or leaves anything in the caches of the person who runs it."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("GRAPE_BENCH_CACHE", str(folder))
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder / "hugging_face")
+    # `datasets` reads the variable when it is imported. A machine without `datasets` runs most of these tests too.
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(folder / "hugging_face"))
+    if "datasets" in sys.modules:
+        monkeypatch.setattr(sys.modules["datasets"].config, "HF_DATASETS_CACHE", folder / "hugging_face")
     return folder
 
 

@@ -22,7 +22,7 @@ def random_images(count: int, size: tuple[int, ...], seed: int = 0) -> list[np.n
 def write_split(
     folder: Path, split: str, images: list[np.ndarray], labels: list[int], names: tuple[str, str] = ("image", "label")
 ) -> None:
-    """A `SPLIT.parquet` as `datasets` writes it, without its metadata."""
+    """Write `SPLIT.parquet` as `datasets` does, without its metadata."""
     folder.mkdir(parents=True, exist_ok=True)
     cells = [{"bytes": png(image), "path": None} for image in images]
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -31,7 +31,7 @@ def write_split(
 
 
 def write_folder(folder: Path, size: tuple[int, ...] = (8, 8, 3), train: int = 40, test: int = 10) -> Path:
-    """Three classes; every split has images of its own."""
+    """Write a train and a test split of three classes with different images."""
     for seed, (split, count) in enumerate({"train": train, "test": test}.items()):
         write_split(folder, split, random_images(count, size, seed), [row % 3 for row in range(count)])
     return folder

@@ -1,13 +1,15 @@
 import logging
 import multiprocessing
+import os
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from grape_bench.data import DataSet, in_memory
-from grape_bench.data.cache import Decoded, cached, file_key
+from grape_bench.data import DataSet, cache, images
+from grape_bench.data.cache import Decoded, cached, file_key, image_sums
 from grape_bench.errors import UserError
 from tests.data.sources import write_folder
 
@@ -21,7 +23,7 @@ def must_not_decode() -> Decoded:
     raise AssertionError("decoded although it was cached")
 
 
-def test_the_second_time_nothing_is_decoded() -> None:
+def test_the_second_call_decodes_nothing() -> None:
     cached("key", decoded)
     again = cached("key", must_not_decode)
     assert isinstance(again.images, np.memmap)
@@ -31,6 +33,7 @@ def test_the_second_time_nothing_is_decoded() -> None:
 
 
 def test_sums_are_those_of_the_pixels() -> None:
+    assert image_sums(np.array([[[[3, 5]]]], dtype=np.uint8)).tolist() == [[[8, 34]]]
     pixels = decoded().images.astype(np.int64)
     assert np.array_equal(decoded().sums[..., 0], pixels.sum((2, 3)))
     assert np.array_equal(decoded().sums[..., 1], (pixels**2).sum((2, 3)))
@@ -38,7 +41,7 @@ def test_sums_are_those_of_the_pixels() -> None:
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
 @pytest.mark.parametrize("damage", ["flip", "cut"])
-def test_a_damaged_file_is_made_anew(
+def test_a_damaged_file_is_decoded_again(
     own_caches: Path, caplog: pytest.LogCaptureFixture, suffix: str, damage: str
 ) -> None:
     cached("key", decoded)
@@ -48,7 +51,7 @@ def test_a_damaged_file_is_made_anew(
     path.write_bytes(data if damage == "flip" else data[: len(data) // 2])
     with caplog.at_level(logging.WARNING):
         again = cached("key", decoded)
-    assert "decoding anew" in caplog.text
+    assert "decoding again" in caplog.text
     assert np.array_equal(again.images, decoded().images)
     cached("key", must_not_decode)
 
@@ -76,8 +79,8 @@ def test_a_folder_is_decoded_once_and_again_when_a_file_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load_on_cpu: Callable[..., DataSet]
 ) -> None:
     seen = []
-    stack = in_memory.stack
-    monkeypatch.setattr(in_memory, "stack", lambda cells, *a, **k: seen.append(len(cells)) or stack(cells, *a, **k))
+    stack = images.stack
+    monkeypatch.setattr(images, "stack", lambda cells, *a, **k: seen.append(len(cells)) or stack(cells, *a, **k))
     write_folder(tmp_path)
     for _ in range(2):
         load_on_cpu(f"parquet:{tmp_path}", limit=5)
@@ -98,7 +101,59 @@ def test_the_key_of_a_large_file_is_its_size_and_edges(tmp_path: Path, monkeypat
     assert len(keys) == 4
 
 
-def test_a_cache_that_cannot_be_written_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def old(path: Path, content: bytes) -> Path:
+    """A file written long ago. The digest of one that was written just now is not remembered."""
+    path.write_bytes(content)
+    os.utime(path, (1, 1))
+    return path
+
+
+def must_not_hash(path: Path) -> str:
+    raise AssertionError("hashed although nothing changed")
+
+
+def test_a_file_is_hashed_once_per_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = old(tmp_path / "file", b"abcd")
+    first = file_key(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "_hash", must_not_hash)
+        assert file_key(path) == first
+    assert file_key(old(path, b"abcX")) != first, "same size, same modification time"
+    path.unlink()
+    assert file_key(old(path, b"abcd")) == first
+
+
+def test_a_file_that_was_written_just_now_is_hashed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"abcd")
+    file_key(path)
+    monkeypatch.setattr(cache, "_hash", must_not_hash)
+    with pytest.raises(AssertionError):
+        file_key(path)
+
+
+def test_the_images_are_verified_once_per_change(own_caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cached("key", decoded)
+    (array,) = own_caches.glob("images/*.npy")
+    os.utime(array, (1, 1))
+    verified = []
+    crc = cache._crc
+    monkeypatch.setattr(cache, "_crc", lambda values, start=0: verified.append(values.ndim) or crc(values, start))
+    for _ in range(3):
+        cached("key", must_not_decode)
+    assert verified.count(4) == 1, "the images have four axes"
+    whole = array.read_bytes()
+    old(array, whole[:-1] + bytes([whole[-1] ^ 255]))
+    assert np.array_equal(cached("key", decoded).images, decoded().images)
+
+
+def test_a_file_is_hashed_where_the_cache_is_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAPE_BENCH_CACHE", str(old(tmp_path / "not_a_folder", b"")))
+    path = old(tmp_path / "file", b"abcd")
+    assert file_key(path) == file_key(path) == sha256(b"abcd").hexdigest()
+
+
+def test_a_cache_that_cannot_be_written_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GRAPE_BENCH_CACHE", str(tmp_path / "file"))
     with pytest.raises(UserError, match="export GRAPE_BENCH_CACHE"):

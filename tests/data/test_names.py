@@ -17,6 +17,6 @@ def test_names_and_sources_are_known(dataset_id: str) -> None:
         ("hf:", "a source without a name"),
     ],
 )
-def test_a_wrong_id_is_told(dataset_id: str, said: str) -> None:
+def test_a_wrong_id_is_refused(dataset_id: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         check_name(dataset_id)

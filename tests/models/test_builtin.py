@@ -12,7 +12,7 @@ def parameters(model: nn.Module) -> int:
 
 @pytest.mark.parametrize("model_id", ["mlp", "cnn", "lenet", "resnet20", "resnet56"])
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
-def test_every_network_takes_mnist_and_cifar(model_id: str, shape: tuple[int, ...]) -> None:
+def test_every_network_accepts_mnist_and_cifar(model_id: str, shape: tuple[int, ...]) -> None:
     model = build(model_id, shape=shape, classes=7, args={})
     assert model(torch.randn(3, *shape)).shape == (3, 7)
     assert model.training
@@ -35,7 +35,7 @@ def test_the_hidden_layers_of_an_mlp_are_siblings_of_one_class() -> None:
     assert parameters(model) == (40 * 8 + 8) + (8 * 6 + 6) + (6 * 10 + 10)
 
 
-def test_the_maps_of_the_cnn_shrink_as_long_as_there_is_room() -> None:
+def test_the_maps_of_the_cnn_shrink_while_there_is_room() -> None:
     sides = []
     model = build("cnn", shape=(1, 8, 8), classes=2, args={"channels": [4, 4, 4, 4]})
     for block in dict(model.named_modules())["blocks"].children():
@@ -71,14 +71,17 @@ def test_the_shortcut_of_a_wider_block_is_every_second_pixel_and_zeros() -> None
     ("model_id", "shape", "args", "said"),
     [
         ("mlp", (4,), {"hiden": [3]}, "did you mean 'hidden'"),
-        ("mlp", (4,), {"hidden": [3.5]}, "positive whole numbers"),
-        ("mlp", (4,), {"hidden": 3}, "positive whole numbers"),
+        ("mlp", (4,), {"hidden": [3.5]}, "positive integers"),
+        ("mlp", (4,), {"hidden": 3}, "positive integers"),
+        ("mlp", (4,), {"hidden": []}, "positive integers"),
+        ("mlp", (4,), {"hidden": [True]}, "positive integers"),
+        ("cnn", (1, 8, 8), {"channels": [0]}, r"channels = \[0\]"),
         ("mlp", (4,), {"activation": "rellu"}, "did you mean 'relu'"),
         ("mlp", (4,), {"classes": 3}, "unknown argument 'classes'"),
         ("cnn", (4,), {}, "needs images"),
         ("lenet", (1, 8, 8), {}, "too small"),
     ],
 )
-def test_bad_arguments_are_told(model_id: str, shape: tuple[int, ...], args: dict, said: str) -> None:
+def test_bad_arguments_are_refused(model_id: str, shape: tuple[int, ...], args: dict, said: str) -> None:
     with pytest.raises(UserError, match=said):
         build(model_id, shape=shape, classes=2, args=args)

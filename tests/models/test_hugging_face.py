@@ -53,15 +53,15 @@ def test_a_folder_gives_its_configuration_and_with_pretrained_its_weights(tmp_pa
         ("vit", (3, 32, 32), {"pretrained": True}, "no pretrained weights"),
     ],
 )
-def test_mistakes_are_told(name: str, shape: tuple[int, ...], args: dict, said: str) -> None:
+def test_mistakes_are_refused(name: str, shape: tuple[int, ...], args: dict, said: str) -> None:
     with pytest.raises(UserError, match=said):
         build(f"hf:{name}", shape=shape, classes=10, args=args)
 
 
-def test_a_hub_that_cannot_be_reached_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_that_cannot_be_reached_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_network(*args: object, **settings: object) -> None:
         raise OSError("We couldn't connect to the hub\nand more")
 
     monkeypatch.setattr(AutoConfig, "from_pretrained", no_network)
-    with pytest.raises(UserError, match="could not fetch it: We couldn't connect to the hub\n"):
+    with pytest.raises(UserError, match="could not download it: We couldn't connect to the hub\n"):
         build("hf:owner/model", shape=(3, 32, 32), classes=10, args={})

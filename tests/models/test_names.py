@@ -21,7 +21,7 @@ def test_names_and_sources_are_known(model_id: str) -> None:
         ("missing.py:factory", "no file 'missing.py'"),
     ],
 )
-def test_a_wrong_id_is_told(model_id: str, said: str) -> None:
+def test_a_wrong_id_is_refused(model_id: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         check_name(model_id)
 

@@ -39,15 +39,15 @@ def test_a_seed_gives_timms_weights_even_where_no_image_size_is_taken() -> None:
         ("resnet10t", (40,), {}, "needs images"),
     ],
 )
-def test_mistakes_are_told(name: str, shape: tuple[int, ...], args: dict, said: str) -> None:
+def test_mistakes_are_refused(name: str, shape: tuple[int, ...], args: dict, said: str) -> None:
     with pytest.raises(UserError, match=said):
         build(f"timm:{name}", shape=shape, classes=10, args=args)
 
 
-def test_weights_that_cannot_be_fetched_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_cannot_be_downloaded_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_network(*args: object, **settings: object) -> nn.Module:
         raise ConnectionError("no route to host")
 
     monkeypatch.setattr(timm, "create_model", no_network)
-    with pytest.raises(UserError, match="could not fetch it: no route to host"):
+    with pytest.raises(UserError, match="could not download it: no route to host"):
         build("timm:resnet10t", shape=(3, 32, 32), classes=10, args={"pretrained": True})

@@ -26,6 +26,6 @@ def test_a_vision_transformer_is_given_the_image_size() -> None:
         ("resnet18", (3, 32, 32), {"weights": "DEFAULT"}, "num_classes"),
     ],
 )
-def test_mistakes_are_told(name: str, shape: tuple[int, ...], args: dict, said: str) -> None:
+def test_mistakes_are_refused(name: str, shape: tuple[int, ...], args: dict, said: str) -> None:
     with pytest.raises(UserError, match=said):
         build(f"torchvision:{name}", shape=shape, classes=10, args=args)

@@ -1,4 +1,4 @@
-"""A named set fetched once is the set that the hub has."""
+"""Where a named data set is looked for, and how it is downloaded once."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ import pytest
 import torch
 
 from grape_bench.data import DataSet
-from grape_bench.data.prepare import prepare
+from grape_bench.data.named import prepare
 from grape_bench.errors import UserError
 from tests.data.sources import write_folder
+
+datasets = pytest.importorskip("datasets")
 
 Load = Callable[..., DataSet]
 
 
-def test_what_was_prepared_is_what_the_hub_has(
+def test_a_prepared_set_equals_the_one_on_the_hub(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load_on_cpu: Load
 ) -> None:
-    # `datasets` reads a folder of that name in the place of the hub's set; a real hub is in tests/cli/test_offline.py.
+    # `datasets` prefers a folder of that name to the Hub. tests/cli/test_offline.py has a server.
     write_folder(tmp_path / "ylecun" / "mnist")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GRAPE_BENCH_DATA", raising=False)
@@ -33,7 +35,7 @@ def test_what_was_prepared_is_what_the_hub_has(
     assert prepared.description["sizes"] == direct.description["sizes"]
     for (a, b), (c, d) in zip(direct.train.batches(10), prepared.train.batches(10), strict=True):
         assert torch.equal(a, c) and torch.equal(b, d)
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="already exists"):
         prepare("mnist", tmp_path / "data")
 
 
@@ -48,8 +50,26 @@ def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("minst", "unknown data set of the hub 'minst'; did you mean 'mnist'"), ("digits", "needs no")],
+    [("minst", "unknown data set of the Hub 'minst'; did you mean 'mnist'"), ("digits", "needs no download")],
 )
-def test_names_that_the_hub_has_not(tmp_path: Path, name: str, message: str) -> None:
+def test_a_name_that_is_not_on_the_hub_is_refused(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         prepare(name, tmp_path)
+
+
+def test_the_error_for_a_missing_set_says_where_it_was_looked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, load_on_cpu: Load
+) -> None:
+    def no_network(*args: str | None) -> None:
+        raise ConnectionError("Couldn't reach the Hub")
+
+    monkeypatch.setattr(datasets, "load_dataset", no_network)
+    monkeypatch.delenv("GRAPE_BENCH_DATA", raising=False)
+    with pytest.raises(UserError, match=r"\$GRAPE_BENCH_DATA is not set[\s\S]*ylecun/mnist[\s\S]*export"):
+        load_on_cpu("mnist")
+    monkeypatch.setenv("GRAPE_BENCH_DATA", str(tmp_path))
+    with pytest.raises(UserError, match=f"no folder {tmp_path}/mnist"):
+        load_on_cpu("mnist")
+    (tmp_path / "mnist").mkdir()
+    with pytest.raises(UserError, match=f"no {tmp_path}/mnist/train.parquet"):
+        load_on_cpu("mnist")
