@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 import grape_bench as gb
+from grape_bench.attachment import as_batch
 from grape_bench.contract.cases import CASES, SAMPLES, Case
 from grape_bench.diagnose.reading import forward
-from grape_bench.network.attach import as_batch
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
 from grape_bench.network.trace import Batch

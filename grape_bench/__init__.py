@@ -6,13 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from grape_bench.attachment import attach
     from grape_bench.errors import UserError
-    from grape_bench.network.attach import attach
     from grape_bench.network.block import Block
     from grape_bench.network.network import Network
+    from grape_bench.network.rule import LearningRule
     from grape_bench.rules.anchored import Anchored
     from grape_bench.rules.backward import BackwardFeedback
-    from grape_bench.rules.base import LearningRule
     from grape_bench.rules.direct import DirectFeedback
     from grape_bench.rules.forward_gradient import ForwardGradient
     from grape_bench.rules.local_loss import LocalLoss
@@ -39,11 +39,11 @@ _HOME = {
     "Block": "network.block",
     "DirectFeedback": "rules.direct",
     "ForwardGradient": "rules.forward_gradient",
-    "LearningRule": "rules.base",
+    "LearningRule": "network.rule",
     "LocalLoss": "rules.local_loss",
     "Network": "network.network",
     "UserError": "errors",
-    "attach": "network.attach",
+    "attach": "attachment",
     "make_rule": "rules.make",
     "register_rule": "rules.make",
 }

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from grape_bench.diagnose.gradient import compare, grouped, parameter_groups
-from grape_bench.diagnose.metric import HIDDEN, NETWORK, Values
-from grape_bench.diagnose.reading import Flat, Reading, flat
+from grape_bench.diagnose.reading import HIDDEN, NETWORK, Flat, Reading, Values, flat
 from grape_bench.network.network import Network
 from grape_bench.network.trace import Batch
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from grape_bench.diagnose.metric import Values
-from grape_bench.diagnose.reading import Reading, forward
+from grape_bench.diagnose.reading import Reading, Values, forward
 from grape_bench.network.block import Block
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
+from grape_bench.network.rule import LearningRule
 from grape_bench.network.trace import Batch
 from grape_bench.rules.anchored import Anchored
-from grape_bench.rules.base import LearningRule
 from grape_bench.rules.direct import DirectFeedback
 
 EXACT_OUTPUTS = 16

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from grape_bench.diagnose.comparison import Comparison
-from grape_bench.diagnose.metric import HIDDEN, NETWORK, Values
-from grape_bench.diagnose.reading import Flat, Reading, flat
+from grape_bench.diagnose.reading import HIDDEN, NETWORK, Flat, Reading, Values, flat
 from grape_bench.network.network import Network
 from grape_bench.network.reach import HEAD
 from grape_bench.network.trace import Batch

@@ -6,8 +6,7 @@ import math
 from collections import defaultdict
 from itertools import pairwise
 
-from grape_bench.diagnose.metric import Values
-from grape_bench.diagnose.reading import Reading
+from grape_bench.diagnose.reading import Reading, Values
 from grape_bench.network.network import Network
 from grape_bench.network.trace import Batch
 

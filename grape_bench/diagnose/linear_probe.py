@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from grape_bench.diagnose.metric import Values
-from grape_bench.diagnose.reading import Watched
+from grape_bench.diagnose.reading import Values, Watched
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
 

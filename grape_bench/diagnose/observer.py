@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 import time
 import traceback
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor
 
-from grape_bench.diagnose.metric import HIDDEN, NETWORK, Values
+from grape_bench.cost.memory import PeakMemory
 from grape_bench.diagnose.probe import Probe, merged
-from grape_bench.diagnose.schedule import moments
-from grape_bench.diagnose.summary import Row, summary
-from grape_bench.diagnose.zoutendijk import RunningSum
-from grape_bench.train.loop import Trainer
-from grape_bench.train.memory import PeakMemory
-from grape_bench.train.observer import Observer
+from grape_bench.diagnose.reading import HIDDEN, NETWORK, Values
+from grape_bench.train.loop import Observer, Trainer
 
 
 class Diagnostics(Observer):
@@ -96,3 +94,89 @@ class Diagnostics(Observer):
         for block, found in values.items():
             known = {name: value for name, value in found.items() if not math.isnan(value)}
             self.rows.append({**place, "block": block, **known})
+
+
+STEPS_PER_MOMENT, MOST = 500, 20
+"""A moment costs 2 to 12 training steps, the fewer the larger the network (`python -m benchmarks.diagnostics`)."""
+
+
+def moments(steps: int, count: int | None = None) -> list[int]:
+    """`count` numbers of steps done, equally spaced from 0 to `steps`; the last is always the end.
+
+    Without a count, one for every `STEPS_PER_MOMENT` steps, at least one and at most `MOST`.
+    """
+    chosen = max(1, min(MOST, steps // STEPS_PER_MOMENT)) if count is None else count
+    if chosen < 2:
+        return [steps] * chosen
+    return sorted({round(index * steps / (chosen - 1)) for index in range(chosen)})
+
+
+Row = dict[str, Any]
+"""One line of diagnostics.csv: step, samples, block, and a column for each metric that has a value there."""
+
+
+def summary(rows: Sequence[Row]) -> dict[str, Any]:
+    """The end of training, by its worst block where a verdict asks for that; `descent` is over all moments.
+
+    Values that nothing was measured for are None.
+    """
+    if not rows:
+        return {}
+    last = [row for row in rows if row["step"] == rows[-1]["step"]]
+    blocks = [row for row in last if row["block"] not in (HIDDEN, NETWORK)]
+    growth = max(blocks, key=lambda row: _or(row.get("growth"), -math.inf))
+    gain = min(blocks, key=lambda row: _or(row.get("gain"), math.inf))
+    hidden = next(row for row in last if row["block"] == HIDDEN)
+    network = next(row for row in last if row["block"] == NETWORK)
+    return {
+        "growth": _number(growth.get("growth")),
+        "growth_block": growth["block"],
+        "gain": _number(gain.get("gain")),
+        "gain_block": gain["block"],
+        **{name: _mean(row.get(name) for row in blocks) for name in ("signal_cos", "null_cos", "feedback_cos")},
+        "weight_cos": _number(network.get("weight_cos")),
+        "gradient_cos": _number(hidden.get("gradient_cos")),
+        "descent": _mean(row.get("descent") for row in rows if row["block"] == HIDDEN),
+        "update_descent": _mean(row.get("update_descent") for row in rows if row["block"] == HIDDEN),
+        "zoutendijk": _number(network.get("zoutendijk")),
+        "probe_accuracy": _number(blocks[-1].get("probe_accuracy")),
+    }
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None or math.isnan(value) else value
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    present = [value for value in values if value is not None and math.isfinite(value)]
+    return sum(present) / len(present) if present else None
+
+
+@dataclass
+class RunningSum:
+    """Over the steps k, the sum of cos^2(direction, gradient) · ||gradient||^2, which for a smooth loss and suitable
+    step lengths is bounded (Nocedal and Wright 2006, theorem 3.2): where the cosine stays above zero the gradient must
+    vanish, and where it does not the sum says nothing.
+
+    Between the moments at which it is measured the term is taken to run straight.
+    """
+
+    total: float = 0.0
+    step: int = 0
+    term: float = math.nan
+
+    def add(self, step: int, cosine: float, norm: float) -> float:
+        """The sum up to `step`; a NaN cosine (a zero direction) adds nothing."""
+        term = 0.0 if math.isnan(cosine) else (cosine * norm) ** 2
+        before = term if math.isnan(self.term) else self.term
+        self.total += (step - self.step) * (before + term) / 2
+        self.step, self.term = step, term
+        return self.total
+
+    def state(self) -> dict[str, float]:
+        """To go on from in another process."""
+        return asdict(self)

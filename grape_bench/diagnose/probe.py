@@ -11,19 +11,16 @@ import torch
 from torch import Tensor
 
 from grape_bench.data.dataset import Split
-from grape_bench.diagnose.alignment import Alignment
+from grape_bench.diagnose.alignment import Alignment, Null
 from grape_bench.diagnose.descent import Descent
 from grape_bench.diagnose.feedback import FeedbackAlignment
 from grape_bench.diagnose.gradient import Gradients
 from grape_bench.diagnose.growth import Growth
 from grape_bench.diagnose.linear_probe import linear_probe
-from grape_bench.diagnose.metric import Metric, Values
-from grape_bench.diagnose.null import Null
-from grape_bench.diagnose.reading import read, rule_pass
+from grape_bench.diagnose.reading import Metric, Values, apart, read, rule_pass
 from grape_bench.diagnose.weights import WeightAlignment
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
-from grape_bench.network.preserve import apart
 from grape_bench.network.trace import Batch
 
 BATCHES, BATCH_SIZE = 3, 16

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from grape_bench.diagnose.comparison import Comparison
 from grape_bench.diagnose.gradient import grouped, parameter_groups
-from grape_bench.diagnose.metric import HIDDEN, Values
-from grape_bench.diagnose.reading import Reading
+from grape_bench.diagnose.reading import HIDDEN, Reading, Values
 from grape_bench.network.block import PREFIX
 from grape_bench.network.network import Network
+from grape_bench.network.rule import LearningRule
 from grape_bench.network.trace import Batch
 from grape_bench.rules.anchored import Anchored
 from grape_bench.rules.backward import BackwardFeedback
-from grape_bench.rules.base import LearningRule
 
 
 class WeightAlignment:

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block
-from grape_bench.network.cut import CutPass, Signal
-from grape_bench.network.passes import Forward, Pass
+from grape_bench.network.passes import CutPass, Forward, Pass, Signal
 from grape_bench.network.preserve import preserved
 from grape_bench.network.trace import Batch
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block, load_tensors, remove_stored, tensors_of
-from grape_bench.network.derived import Place, Places
+from grape_bench.network.operators import Place, Places
 from grape_bench.network.passes import Pass
 from grape_bench.network.reach import Credit, Exact, Reach
 from grape_bench.network.recompute import backward_at_work, refuse_reentrant
@@ -21,8 +21,7 @@ from grape_bench.network.trees import activations, replace
 from grape_bench.streams import stream_seed
 
 if TYPE_CHECKING:
-    from grape_bench.rules.base import LearningRule
-    from grape_bench.rules.feedback import Kept
+    from grape_bench.network.rule import Kept, LearningRule
 
 
 class Network:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from grape_bench.network.passes import Pass
-from grape_bench.rules.base import LearningRule
+from grape_bench.network.rule import LearningRule
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Credit, Network
+    from grape_bench.network.rule import Kept
     from grape_bench.network.trace import Batch
-    from grape_bench.rules.feedback import Kept
 
 
 class Anchored(LearningRule):

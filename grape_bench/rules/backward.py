@@ -15,12 +15,11 @@ from grape_bench.network.block import PREFIX
 from grape_bench.network.operators import LinearMap, OperatorMode
 from grape_bench.network.passes import Pass
 from grape_bench.network.recompute import refuse_reentrant
-from grape_bench.rules.base import LearningRule
-from grape_bench.rules.feedback import Kept
+from grape_bench.network.rule import Kept, LearningRule
 
 if TYPE_CHECKING:
-    from grape_bench.network.derived import Place
     from grape_bench.network.network import Credit, Network
+    from grape_bench.network.operators import Place
     from grape_bench.network.trace import Batch
 
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, get_args
 from torch import Tensor
 
 from grape_bench.network.block import Block
-from grape_bench.network.cut import CutPass
-from grape_bench.network.passes import Pass
+from grape_bench.network.passes import CutPass, Pass
+from grape_bench.network.rule import Kept, LearningRule
 from grape_bench.rules.allocate import FeedbackKind, allocate, check_kind
-from grape_bench.rules.base import LearningRule
-from grape_bench.rules.feedback import FeedbackMap, Kept
+from grape_bench.rules.feedback import FeedbackMap
 from grape_bench.rules.pull_back import PullBack, through_layernorm
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from grape_bench.network.block import PREFIX, Block
+from grape_bench.network.rule import Kept
 from grape_bench.rules.layout import Layout
 
 FEEDBACK, SEED = "feedback", "feedback_seed"
@@ -86,18 +87,6 @@ def random_signs(seed: tuple[int, ...], count: int) -> Tensor:
     words = np.random.SFC64(seed).random_raw(-(-count // 64)).astype("<u8")
     bits = np.unpackbits(words.view(np.uint8), count=count)
     return torch.from_numpy(bits.view(np.int8)).mul_(2).sub_(1)
-
-
-@dataclass(frozen=True)
-class Kept:
-    """How some feedback is kept: in words, the shape of B, and the numbers in memory for it."""
-
-    kind: str
-    shape: tuple[int, ...]
-    numbers: int
-
-    def __str__(self) -> str:
-        return f"{self.kind} {' × '.join(map(str, self.shape))}".rstrip()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from grape_bench.network.block import Block
-from grape_bench.rules.base import LearningRule
+from grape_bench.network.rule import LearningRule
 from grape_bench.rules.target import Target, TargetPass
 
 if TYPE_CHECKING:

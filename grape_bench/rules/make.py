@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from grape_bench.errors import UserError, unknown
+from grape_bench.network.rule import LearningRule
 from grape_bench.rules.anchored import Anchored
-from grape_bench.rules.base import LearningRule
 from grape_bench.rules.names import RULES, split_anchor
 
 R = TypeVar("R", bound=type[LearningRule])

@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from grape_bench.network.block import Block
-from grape_bench.network.cut import CutPass, Signal
-from grape_bench.network.passes import Pass
+from grape_bench.network.passes import CutPass, Pass, Signal
 from grape_bench.network.preserve import preserved
 from grape_bench.rules.feedback import FEEDBACK
 from grape_bench.rules.grape import GrAPE, normalized

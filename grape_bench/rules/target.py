@@ -11,7 +11,7 @@ from torch import Tensor
 
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block
-from grape_bench.network.cut import CutPass
+from grape_bench.network.passes import CutPass
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from grape_bench.train import data_parallel
-from grape_bench.train.observer import Observer
-from grape_bench.train.period import Period
-from grape_bench.train.place import Place
+from grape_bench.train.checkpoint_files import CheckpointFolder, Period
+from grape_bench.train.loop import Observer
 
 if TYPE_CHECKING:
     from grape_bench.train.loop import Trainer
@@ -25,7 +24,7 @@ class Checkpoints(Observer):
     epoch, the first one writes: what all have, and what each has of its own.
     """
 
-    def __init__(self, place: Place, period: Period, most_share: float = MOST_SHARE) -> None:
+    def __init__(self, place: CheckpointFolder, period: Period, most_share: float = MOST_SHARE) -> None:
         self.place, self.period, self.most_share = place, period, most_share
         self.seconds = 0.0
         self._next = float("inf")

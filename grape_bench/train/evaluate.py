@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from grape_bench.data.dataset import Split
-from grape_bench.errors import UserError
-from grape_bench.network.trace import scored_output
+from grape_bench.network.trace import logits_of
 from grape_bench.train import data_parallel
 
 
@@ -20,15 +19,6 @@ class Score:
 
     loss: float
     accuracy: float
-
-
-def logits_of(output: object, classes: int) -> Tensor:
-    """The (N, classes) logits in what a model returned; raises UserError when there are none."""
-    logits = scored_output(output)
-    if logits is None or logits.dim() != 2 or logits.shape[1] != classes:
-        found = "no tensor" if logits is None else f"a tensor of shape {tuple(logits.shape)}"
-        raise UserError(f"the model's output cannot be scored: {found}", allowed=f"logits of shape (N, {classes})")
-    return logits
 
 
 @torch.no_grad()

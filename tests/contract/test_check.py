@@ -10,8 +10,7 @@ import grape_bench as gb
 from grape_bench.contract.cases import CASES
 from grape_bench.contract.check import check_rule
 from grape_bench.contract.report import WIDTH, Result
-from grape_bench.network.cut import CutPass
-from grape_bench.network.passes import Pass
+from grape_bench.network.passes import CutPass, Pass
 from grape_bench.rules.names import RULES
 
 MLP, CNN, VIT, DECODER = CASES

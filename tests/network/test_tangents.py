@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from grape_bench.attachment import as_batch
 from grape_bench.errors import UserError
-from grape_bench.network.attach import as_batch
 from grape_bench.network.find import find_blocks
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass

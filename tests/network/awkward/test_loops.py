@@ -7,7 +7,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import grape_bench as gb
 from grape_bench import UserError
-from grape_bench.network.attach import attached, unwrapped
+from grape_bench.attachment import attached, unwrapped
 from tests.network.awkward.comparison import RULES, X, assert_same, attach, expected_of, gradients, vit
 from tests.network.problems import BY_NAME, loss_of, tanh_mlp
 

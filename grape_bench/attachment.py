@@ -1,0 +1,68 @@
+"""Attach a learning rule to an unmodified model, and take it off again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+from torch._dynamo import OptimizedModule
+from torch.nn.parallel import DistributedDataParallel
+
+from grape_bench.errors import UserError
+from grape_bench.network.find import find_blocks
+from grape_bench.network.network import Network
+from grape_bench.network.rule import LearningRule
+from grape_bench.network.trace import Batch, trace
+from grape_bench.rules.make import make_rule
+
+
+def attach(
+    model: nn.Module,
+    rule: str | LearningRule,
+    example: Any,
+    *,
+    seed: int = 0,
+    blocks: Sequence[str] = (),
+    granularity: str = "block",
+) -> Network:
+    """Let `rule` fill the gradients of `model`, whose code, parameters and outputs stay as they are.
+
+    `example` is a small batch as the model takes it: a tensor, a tuple of positional or a dict of keyword
+    arguments; one forward on it finds the blocks. A compiled or data-parallel `model` may be given as well as the
+    one inside it. `blocks` (patterns of module names) overrides the search;
+    `granularity="layer"` cuts inside the blocks too. `seed` feeds the rule's own random streams.
+    Raises UserError for an unknown rule, a model that cannot be cut, or one that has a rule already.
+    """
+    model = unwrapped(model)
+    if attached(model) is not None:
+        raise UserError(f"{type(model).__name__} has a learning rule already", hint="net.detach() first")
+    chosen = make_rule(rule) if isinstance(rule, str) else rule
+    traced = trace(model, as_batch(example))
+    network = Network(model, traced, find_blocks(model, traced, blocks, granularity), seed)
+    network.use(chosen)
+    return network
+
+
+def attached(model: nn.Module) -> Network | None:
+    """The network that `attach` made of `model`, if its rule is still on it."""
+    owners = (getattr(hook, "__self__", None) for hook in unwrapped(model)._forward_pre_hooks.values())
+    return next((owner for owner in owners if isinstance(owner, Network)), None)
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The user's own module inside `torch.compile` and `DistributedDataParallel`, which call it with its hooks."""
+    while True:
+        if isinstance(model, OptimizedModule):
+            model = model._orig_mod
+        elif isinstance(model, DistributedDataParallel):
+            model = model.module
+        else:
+            return model
+
+
+def as_batch(example: Any) -> Batch:
+    """A batch as positional and keyword arguments: a dict is keywords, a tuple or list positions."""
+    if isinstance(example, dict) or hasattr(example, "keys"):
+        return (), dict(example)
+    return (tuple(example), {}) if isinstance(example, (tuple, list)) else ((example,), {})
