@@ -39,9 +39,7 @@ def attach(
         raise UserError(f"{type(model).__name__} has a learning rule already", hint="net.detach() first")
     chosen = make_rule(rule) if isinstance(rule, str) else rule
     traced = trace(model, as_batch(example))
-    network = Network(model, traced, find_blocks(model, traced, blocks, granularity), seed)
-    network.use(chosen)
-    return network
+    return Network(model, chosen, traced, find_blocks(model, traced, blocks, granularity), seed)
 
 
 def attached(model: nn.Module) -> Network | None:

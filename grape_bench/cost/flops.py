@@ -68,8 +68,6 @@ def step_flops(network: Network, batch: Batch, loss_of: Loss, forwards: int = 1)
     `forwards` is 2 for steps that compute every activation twice, to hold few of them.
     """
     rule = network.rule
-    if rule is None:
-        raise RuntimeError("no rule is attached")
     with preserved(network.model):
         opened = [_counted(lambda: rule.open_pass(network, batch)) for _ in range(rule.period)]
         tangents = sum(flops for _, flops in opened) / rule.period

@@ -55,7 +55,7 @@ def profile(subject: Subject, rules: Sequence[str], *, most: int = 400, budget_s
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     names = ["bp", *(rule for rule in rules if rule != "bp")]
     steps = {name: subject.steps(name, device) for name in names}
-    periods = {name: own.network.rule.period if own.network.rule else 1 for name, own in steps.items()}
+    periods = {name: own.network.rule.period for name, own in steps.items()}
     work = {name: own.take for name, own in steps.items()}
     seconds = in_turns(work, device, most, budget_s, least=PERIODS * max(periods.values()))
     inputs, labels = subject.batch(device)
@@ -86,7 +86,7 @@ def _measure_memory(subject: Subject, rule: str, threads: int) -> int:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     steps = subject.steps(rule, device)
     memory = PeakMemory(device)
-    for _ in range(max(STEPS_OF_MEMORY, steps.network.rule.period if steps.network.rule else 1)):
+    for _ in range(max(STEPS_OF_MEMORY, steps.network.rule.period)):
         steps.take()
     return int(memory.measure()["peak_bytes"])
 
@@ -98,7 +98,7 @@ def _attach_in_forwards(subject: Subject, rule: str, device: torch.device) -> fl
     network.detach()
 
     def attach_again() -> None:
-        attach(network.model, network.rule or "bp", inputs).detach()
+        attach(network.model, network.rule, inputs).detach()
 
     work = {"forward": lambda: network.model(inputs), "attach": attach_again}
     seconds = in_turns(work, device, most=5, budget_s=10)

@@ -74,7 +74,7 @@ def time_split(step: Step, batches: Batches, device: torch.device, budget_s: flo
 def _round(step: Step, batches: Batches, device: torch.device) -> dict[str, float]:
     """Seconds per step of one period."""
     rule = step.network.rule
-    period = rule.period if rule else 1
+    period = rule.period
     clocks = {field.name: Clock(device) for field in fields(TimeSplit)}
     with _timed_opening(rule, clocks["tangents"]):
         for _ in range(period):
@@ -91,11 +91,8 @@ def _round(step: Step, batches: Batches, device: torch.device) -> dict[str, floa
 
 
 @contextmanager
-def _timed_opening(rule: LearningRule | None, clock: Clock) -> Iterator[None]:
+def _timed_opening(rule: LearningRule, clock: Clock) -> Iterator[None]:
     """Let `clock` run while `rule` opens a pass."""
-    if rule is None:
-        yield
-        return
     open_pass = rule.open_pass
 
     def timed(*arguments: Any) -> Pass:

@@ -76,7 +76,7 @@ class Null:
             return
         with apart(self.network):
             for draw in range(self.draws):
-                self.network.reseed(-1 - draw)  # no run's seed
+                self.network.streams.reseed(-1 - draw)  # no run's seed
                 dfa = DFA()
                 dfa.setup(self.network)
                 for block in self.network.blocks:

@@ -153,22 +153,18 @@ def apart(network: Network) -> Iterator[LearningRule]:
 
     The rule itself, its feedback and its random streams, the counts of passes, the model's buffers and every global
     random generator are then what they were; gradients too, where the passes take theirs by `torch.autograd.grad`.
-    Compiled models run uncompiled. Raises RuntimeError where no rule is attached.
+    Compiled models run uncompiled.
     """
-    rule = network.rule
-    if rule is None:
-        raise RuntimeError("no rule is attached")
-    counts = network.backward_passes, network.hidden_block_passes
-    seed, streams, python, numpy = network.seed, network._generators, random.getstate(), np.random.get_state()
+    counts, streams = network.counts, network.streams
+    python, numpy = random.getstate(), np.random.get_state()
     stored = [(module, name, module._buffers[name]) for module in network.model.modules() for name in _stored(module)]
     values = [None if buffer is None else buffer.clone() for _, _, buffer in stored]
-    network._generators = copy.deepcopy(streams)
+    network.counts, network.streams = copy.copy(counts), copy.deepcopy(streams)
     try:
         with preserved(network.model), torch.enable_grad(), torch.compiler.set_stance("force_eager"):
-            yield _copied(rule, network)
+            yield _copied(network.rule, network)
     finally:
-        network.seed, network._generators = seed, streams
-        network.backward_passes, network.hidden_block_passes = counts
+        network.counts, network.streams = counts, streams
         random.setstate(python)
         np.random.set_state(numpy)
         _put_back(network.model, stored, values)

@@ -43,7 +43,7 @@ def _forecast(job: Job) -> dict[str, float]:
         trainer.evaluate(data.validation)
     per_sample = clock.seconds / len(data.validation)
     steps = job.epochs * trainer.steps_per_epoch
-    period = trainer.network.rule.period if trainer.network.rule else 1
+    period = trainer.network.rule.period
     return {
         "job": setup + steps * step + (job.epochs * len(data.validation) + len(data.test)) * per_sample,
         "profile": 2 * setup
@@ -54,7 +54,7 @@ def _forecast(job: Job) -> dict[str, float]:
 
 def _step_seconds(trainer: Trainer, batches: Iterator[tuple[Tensor, Tensor]]) -> float:
     """The mean over whole periods of the rule."""
-    period = trainer.network.rule.period if trainer.network.rule else 1
+    period = trainer.network.rule.period
     clock, steps = Clock(trainer.clock.device), 0
     while clock.seconds < ENOUGH_S or (steps % period and clock.seconds < MOST_S):
         with clock.running():

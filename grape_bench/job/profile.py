@@ -45,7 +45,7 @@ def profile(job: Job, data: DataSet) -> dict[str, Any]:
 
     bp = fresh("bp", {})
     own = fresh(job.rule, job.rule_settings) if job.rule != "bp" else bp
-    period = own.network.rule.period if own.network.rule else 1
+    period = own.network.rule.period
     batches = endless(data, job.batch_size)
     chosen = [next(batches) for _ in range(period)]
     trainers = {"bp": bp, job.rule: own}

@@ -166,7 +166,7 @@ def _result(trainer: Trainer, job: Job) -> dict[str, float]:
 def _credit(network: Network, batches: int, epochs: int) -> dict[str, Any]:
     return {
         "bp_fraction": network.bp_fraction,
-        "declared_bp_fraction": network.rule.bp_fraction(batches, epochs) if network.rule else None,
+        "declared_bp_fraction": network.rule.bp_fraction(batches, epochs),
         "backward_passes": network.backward_passes,
         "hidden_block_passes": network.hidden_block_passes,
     }

@@ -31,15 +31,15 @@ def find_blocks(model: nn.Module, trace: Trace, globs: Sequence[str] = (), granu
     if granularity not in ("block", "layer"):
         raise UserError(f"unknown granularity {granularity!r}", allowed="block, layer")
     graph = flow_graph(trace.output, trace.entries)
-    calls, streams = (_places(made, trace, graph) for made in (trace.calls, trace.streams))
+    calls, further = (_places(made, trace, graph) for made in (trace.calls, trace.further))
     clean = _clean_nodes(calls, trace, graph)
     if globs:
-        chosen = with_streams(_named(calls, globs), streams, graph)
+        chosen = with_further(_named(calls, globs), further, graph)
     else:
         chosen = _repeated(calls, clean)
         if len(chosen) < 2 or _below(model, trace, chosen) < ENOUGH:
             weighty = [call for call in calls if _has_weights(call.module)]
-            joint = joint_cuts(weighty, streams, graph)
+            joint = joint_cuts(weighty, further, graph)
             chosen = joint if len(joint) > len(chosen) else chosen
     if granularity == "layer":
         chosen = _with_layers(chosen, calls)
@@ -72,7 +72,7 @@ def _uncut(model: nn.Module, around: list[str], clean: list[str]) -> UserError:
         problem,
         allowed=f"modules that everything before flows through: {_listed(clean) or 'it has none'}",
         hint="blocks=['layers.*'] names modules by patterns (--blocks 'layers.*' on the command line); "
-        "name those of all streams, so that they are cut together",
+        "name those of all further, so that they are cut together",
     )
 
 
@@ -215,7 +215,7 @@ def _has_weights(module: nn.Module) -> bool:
     return not isinstance(module, nn.Embedding) and any(p.dim() > 1 for p in module.parameters())
 
 
-def joint_cuts(calls: list[Call], streams: list[Call], graph: FlowGraph) -> list[Call]:
+def joint_cuts(calls: list[Call], further: list[Call], graph: FlowGraph) -> list[Call]:
     """Cuts at all activations of the kinds that are repeated among siblings, as far as they are clean together.
 
     First the kinds with several activations, then those below them; of both, those of which there are more. Where none
@@ -225,7 +225,7 @@ def joint_cuts(calls: list[Call], streams: list[Call], graph: FlowGraph) -> list
     of_kind: dict[Kind, list[Call]] = defaultdict(list)
     for call in calls:
         of_kind[call.kind].append(call)
-    groups = {kind: with_streams(of_kind[kind], streams, graph) for (_, kind), count in siblings.items() if count > 1}
+    groups = {kind: with_further(of_kind[kind], further, graph) for (_, kind), count in siblings.items() if count > 1}
     several = [kind for kind in groups if len(groups[kind]) > len(of_kind[kind])]
     chosen: list[Call] = []
     for kind in sorted(groups, key=lambda kind: (kind not in several, -len(of_kind[kind]))):
@@ -246,17 +246,17 @@ def _of_one_container(calls: list[Call], containers: set[str], graph: FlowGraph)
     return max((own for own in held if _apart(own, graph)), key=len, default=[])
 
 
-def with_streams(calls: list[Call], streams: list[Call], graph: FlowGraph) -> list[Call]:
+def with_further(calls: list[Call], further: list[Call], graph: FlowGraph) -> list[Call]:
     """`calls` with the further activations of their modules, as far as the network goes on with them.
 
     It does not where an activation leads to the output through the module's others alone.
     """
     out: list[Call] = []
     for call in calls:
-        further = [made for made in streams if made.name == call.name and made.node in graph.below]
-        own = {made.node: made for made in (call, *further)}
+        beside = [made for made in further if made.name == call.name and made.node in graph.below]
+        own = {made.node: made for made in (call, *beside)}
         used = (node for node in own if node in reach(graph.order[:1], graph.below, own.keys() - {node}))
-        out += [own[node] for node in used] if further else [call]
+        out += [own[node] for node in used] if beside else [call]
     return out
 
 

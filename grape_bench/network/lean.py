@@ -30,8 +30,6 @@ def lean_step(
     that of an ordinary step. `loss_of` takes what the model returns. Raises UserError for a rule that
     needs one block's result for another's.
     """
-    if network.rule is None:
-        raise RuntimeError("no rule is attached")
     rule_pass = network.rule.open_pass(network, batch)
     if not isinstance(rule_pass, CutPass):
         raise UserError(

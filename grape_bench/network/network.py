@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block, load_tensors, remove_stored, tensors_of
 from grape_bench.network.operators import Place, Places
-from grape_bench.network.passes import Pass
+from grape_bench.network.passes import Pass, PassCounts
 from grape_bench.network.reach import Credit, Exact, Reach
 from grape_bench.network.recompute import backward_at_work, refuse_reentrant
+from grape_bench.network.streams import RandomStreams
 from grape_bench.network.trace import Batch, Trace, scored_output
 from grape_bench.network.trees import activations, replace
-from grape_bench.streams import stream_seed
 
 if TYPE_CHECKING:
     from grape_bench.network.rule import Kept, LearningRule
@@ -36,17 +36,15 @@ class Network:
     `weights` are the linear maps' parameters as (module, name), a tied one once for each of its places;
     `derived_weights` those that are computed from parameters.
     `segments` has, for each block's name and for `HEAD`, the names of the parameters between it and the cuts below.
-    `backward_passes` and `hidden_block_passes` count what
-    autograd really did: how often it started at the output, and how often it went on into a hidden block.
+    `streams` holds the rule's random streams, `counts` what autograd really did.
     """
 
-    def __init__(self, model: nn.Module, traced: Trace, blocks: list[Block], seed: int = 0) -> None:
-        self.model, self.blocks, self.seed = model, blocks, seed
-        self.rule: LearningRule | None = None
-        self.backward_passes = self.hidden_block_passes = 0
+    def __init__(self, model: nn.Module, rule: LearningRule, traced: Trace, blocks: list[Block], seed: int = 0) -> None:
+        """Hook `rule` into `model`. If the rule's set-up fails, the model is left as it was."""
+        self.model, self.rule, self.blocks = model, rule, blocks
+        self.streams, self.counts = RandomStreams(seed), PassCounts()
         self._head = model.get_submodule(traced.head)
-        width = _unembedding_width(self._head, traced.output_shape)
-        self._scores_shape, self._before_head = traced.output_shape[1:], width is not None
+        width = None if rule.at_scores else _unembedding_width(self._head, traced.output_shape)
         self.sequences = traced.sequences
         self.output_shape = (*traced.output_shape[1:-1], width) if width else traced.output_shape[1:]
         self._reach = Reach(model, traced, blocks)
@@ -60,36 +58,33 @@ class Network:
         self._derived: dict[Place, Tensor] | None = traced.weights.derived
         self._watched = dict.fromkeys(module for module, _ in traced.weights.derived)
         self.places = Places()
-        self._generators: dict[tuple[str, str], torch.Generator] = {}
         self._by_module: dict[nn.Module, list[Block]] = {block.module: [] for block in blocks}
         for block in blocks:
             self._by_module[block.module].append(block)
-        self._handles: list[Any] = []
         self._pass: Pass | None = None
         self._context: AbstractContextManager[object] | None = None
         self._returning: tuple[int | None, Pass] = (None, Pass())  # the backward at work, and how to repeat its pass
 
-    def use(self, rule: LearningRule) -> None:
-        """Hook `rule` in; when its set-up fails the model is left as it was."""
-        self.rule = rule
-        if rule.at_scores:
-            self._before_head, self.output_shape = False, self._scores_shape
-        torch.compiler.reset()  # what was compiled before would go on without the hooks
-        self._handles = [
-            self.model.register_forward_pre_hook(self._open, with_kwargs=True),
-            *(module.register_forward_hook(self._at_blocks) for module in self._by_module),
-            self._head.register_forward_pre_hook(self._at_features)
-            if self._before_head
-            else self._head.register_forward_hook(self._at_output),
-            self.model.register_forward_hook(self._close, always_call=True),
-            *(handle for module in self._watched for handle in self.places.watch(module)),
-        ]
+        torch.compiler.reset()  # code compiled before would run without the hooks
+        self._handles = self._hooked(before_head=width is not None)
         try:
             rule.setup(self)
             self._derived = None
         except BaseException:
             self.detach()
             raise
+
+    def _hooked(self, *, before_head: bool) -> list[Any]:
+        """Register the hooks; with `before_head`, the error is read at the head's input."""
+        return [
+            self.model.register_forward_pre_hook(self._open, with_kwargs=True),
+            *(module.register_forward_hook(self._at_blocks) for module in self._by_module),
+            self._head.register_forward_pre_hook(self._at_features)
+            if before_head
+            else self._head.register_forward_hook(self._at_output),
+            self.model.register_forward_hook(self._close, always_call=True),
+            *(handle for module in self._watched for handle in self.places.watch(module)),
+        ]
 
     def detach(self) -> None:
         """Take the rule off: no hook and no buffer of it is left on the model."""
@@ -100,8 +95,6 @@ class Network:
 
     def report(self) -> dict[str, Credit]:
         """What each parameter gets: the rule's gradient, the exact one, or none (it is not trained)."""
-        if self.rule is None:
-            raise RuntimeError("no rule is attached")
         trained = self.rule.credit(self)
         return {
             name: trained[name] if parameter.requires_grad and name in trained else "frozen"
@@ -110,12 +103,11 @@ class Network:
 
     def feedback(self) -> dict[str, Kept]:
         """Name of a block (in the FA family, of a weight) -> how the rule keeps its feedback, if it has any."""
-        return self.rule.kept_feedback(self) if self.rule is not None else {}
+        return self.rule.kept_feedback(self)
 
     def begin_epoch(self, batches: int) -> None:
         """Tell the rule that an epoch of `batches` training steps begins (anchored rules need it)."""
-        if self.rule is not None:
-            self.rule.begin_epoch(self, batches)
+        self.rule.begin_epoch(self, batches)
 
     def run(self, pass_: Pass, batch: Batch) -> Any:
         """Forward `batch` in a pass of the caller's choice, the rule set aside; returns the model's output."""
@@ -143,6 +135,24 @@ class Network:
         return self._derived
 
     @property
+    def backward_passes(self) -> int:
+        """How often autograd started at the output."""
+        return self.counts.backward
+
+    @backward_passes.setter
+    def backward_passes(self, count: int) -> None:
+        self.counts.backward = count
+
+    @property
+    def hidden_block_passes(self) -> int:
+        """How often autograd went on into a hidden block."""
+        return self.counts.hidden
+
+    @hidden_block_passes.setter
+    def hidden_block_passes(self, count: int) -> None:
+        self.counts.hidden = count
+
+    @property
     def bp_fraction(self) -> float:
         """Autograd passes through hidden blocks ÷ those that backpropagation would have made; NaN before any."""
         possible = self.backward_passes * len(self.blocks)
@@ -159,19 +169,12 @@ class Network:
         return next(self.model.parameters()).dtype
 
     def generator(self, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
-        """The random generator of one of the rule's streams on `device`; it goes on where it was."""
-        key = stream, str(device)
-        if key not in self._generators:
-            self._generators[key] = torch.Generator(device).manual_seed(stream_seed(self.seed, stream))
-        return self._generators[key]
+        """The generator of one of the rule's random streams on `device`; it continues from its last draw."""
+        return self.streams.generator(stream, device)
 
     def generators(self, device: torch.device) -> list[torch.Generator]:
-        """Those of the streams drawn from so far that are on `device`."""
-        return [generator for generator in self._generators.values() if generator.device == device]
-
-    def reseed(self, seed: int) -> None:
-        """Begin the rule's random streams anew, from `seed`."""
-        self.seed, self._generators = seed, {}
+        """The generators on `device` that the rule has used so far."""
+        return self.streams.on(device)
 
     def state_dict(self) -> dict[str, Any]:
         """All that training moves, so that it goes on from here to the bit: the model's tensors with the feedback,
@@ -180,27 +183,21 @@ class Network:
         The tensors are those in use, not copies. Made of tensors and plain data: `torch.save` takes it, and
         `torch.load(weights_only=True)`.
         """
-        if self.rule is None:
-            raise RuntimeError("no rule is attached")
         return {
             "model": tensors_of(self.model),
             "rule": self.rule.state(),
-            "seed": self.seed,
-            "streams": [(*key, generator.get_state()) for key, generator in self._generators.items()],
-            "backward_passes": self.backward_passes,
-            "hidden_block_passes": self.hidden_block_passes,
+            "seed": self.streams.seed,
+            "streams": self.streams.positions(),
+            "backward_passes": self.counts.backward,
+            "hidden_block_passes": self.counts.hidden,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned, of the same model with the same rule; raises KeyError for another."""
-        if self.rule is None:
-            raise RuntimeError("no rule is attached")
         load_tensors(self.model, state["model"])
         self.rule.load_state(state["rule"])
-        self.reseed(state["seed"])
-        for stream, device, position in state["streams"]:
-            self.generator(stream, device).set_state(position)
-        self.backward_passes, self.hidden_block_passes = state["backward_passes"], state["hidden_block_passes"]
+        self.streams.restore(state["seed"], state["streams"])
+        self.counts = PassCounts(state["backward_passes"], state["hidden_block_passes"])
 
     def credit(self, hidden: Credit, exact: Exact) -> dict[str, Credit]:
         """Name of each parameter that the loss depends on -> "exact" for those at the output, else `hidden`.
@@ -217,7 +214,7 @@ class Network:
 
     @torch.compiler.disable
     def _open(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if self._pass is not None or self.rule is None or not torch.is_grad_enabled():
+        if self._pass is not None or not torch.is_grad_enabled():
             return
         if module is not self.model:
             raise UserError(
@@ -293,10 +290,10 @@ class Network:
             context.__exit__(None, None, None)
 
     def _count_hidden(self, _: Tensor) -> None:
-        self.hidden_block_passes += 1
+        self.counts.hidden += 1
 
     def _begin_backward(self, again: Pass, _: Tensor) -> None:
-        self.backward_passes += 1
+        self.counts.backward += 1
         self._returning = backward_at_work(), again
 
 

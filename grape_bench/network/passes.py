@@ -37,6 +37,17 @@ class Pass:
         return Pass()
 
 
+@dataclass
+class PassCounts:
+    """What autograd really did: `backward` starts at the output, and `hidden` visits to a hidden block.
+
+    Example with 4 blocks and 10 steps: BP gives backward = 10 and hidden = 40, DFA gives 10 and 0.
+    """
+
+    backward: int = 0
+    hidden: int = 0
+
+
 @dataclass(frozen=True)
 class Forward:
     """A forward without a graph: what the model returned, and the leaf that stands in it for the network's output."""

@@ -28,7 +28,7 @@ class Reach:
 
     def __init__(self, model: nn.Module, traced: Trace, blocks: Sequence[Block]) -> None:
         names = {block.name for block in blocks}
-        cut_at = {call.label: call.node for call in (*traced.calls, *traced.streams) if call.label in names}
+        cut_at = {call.label: call.node for call in (*traced.calls, *traced.further) if call.label in names}
         cuts, gates = set(cut_at.values()), traced.weights.gates
         name_of = {id(parameter): name for name, parameter in model.named_parameters()}
 

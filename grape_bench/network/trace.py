@@ -53,14 +53,14 @@ class Call:
 class Trace:
     """The calls in the order in which they ended, the output's node, and the nodes at which the input enters.
 
-    `calls` has the first activation of each module's output, `streams` the further ones. `head` is the module whose
+    `calls` has the first activation of each module's output, `further` the further ones. `head` is the module whose
     output is the network's output itself, "" when that is the network alone; `weights` are those of its linear maps;
     `samples` is the size of the batch; `sequences` says that the input is token ids (or has a mask of tokens), whose
     number may differ from batch to batch.
     """
 
     calls: list[Call]
-    streams: list[Call]
+    further: list[Call]
     output: Node
     output_shape: tuple[int, ...]
     entries: set[Node]
@@ -84,14 +84,14 @@ def trace(model: nn.Module, batch: Batch) -> Trace:
             node = activation.grad_fn
             if node is not None:
                 made = Call(name, module, node, tuple(activation.shape), index)
-                (streams if index else calls).append(made)
+                (further if index else calls).append(made)
             if index == 0 and node is not None:
                 outputs.append((name, ref(activation)))
             elif index == 0:
                 refuse_reentrant(f"module {name!r}")
 
     calls: list[Call] = []
-    streams: list[Call] = []
+    further: list[Call] = []
     places = Places()
     handles = [handle for module in names for handle in places.watch(module)]
     handles += [module.register_forward_hook(note) for module in names]
@@ -110,7 +110,7 @@ def trace(model: nn.Module, batch: Batch) -> Trace:
             allowed="a floating-point tensor, a tuple that starts with one, or a ModelOutput with .logits",
         )
     heads = [name for name, activation in outputs if activation() is logits and seen[name] == 1]
-    once, further = ([call for call in made if seen[call.name] == 1] for made in (calls, streams))
+    once, further = ([call for call in made if seen[call.name] == 1] for made in (calls, further))
     head = heads[0] if heads else ""
     samples = next((tensor.shape[0] for tensor in tensors([args, kwargs]) if tensor.dim()), 1)
     sequences = any(tensor.dim() == 2 and not tensor.is_floating_point() for tensor in tensors([args, kwargs]))

@@ -32,7 +32,7 @@ def everything(trainer):
     network = trainer.network
     return {
         **trainer.network.model.state_dict(),
-        **{f"stream {name}": generator.get_state() for name, generator in network._generators.items()},
+        **{f"stream {name}": generator.get_state() for name, generator in network.streams._generators.items()},
         **{f"state {i}.{key}": v for i, s in trainer.optimizer.state_dict()["state"].items() for key, v in s.items()},
         "torch": torch.get_rng_state(),
         "order": trainer.order.get_state(),
