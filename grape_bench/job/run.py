@@ -1,4 +1,13 @@
-"""One job, from its description to what was measured."""
+"""One job in one process: data + model + rule -> training -> diagnostics -> cost -> the measured part of its record.
+
+Read `_run` from top to bottom: it is the training script. Every executor reaches it through the worker,
+`python -m grape_bench.execute.worker MANIFEST JOB_ID`. In Python, one epoch of a job without any files:
+
+    job = Job(suite="me", version="1", task="digits", rule="grape", rule_settings={}, rule_source="", seed=0,
+              model="mlp", model_args={"hidden": [64, 64]}, dataset="digits", dataset_args={}, epochs=1, batch_size=64,
+              optimizer={"name": "adamw", "lr": 1e-3}, schedule="constant")
+    measured = run(job, on_epoch=print)
+"""
 
 from __future__ import annotations
 
@@ -8,8 +17,8 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from typing_extensions import override
 
-from grape_bench.cost.memory import PeakMemory
 from grape_bench.diagnose.observer import Diagnostics
 from grape_bench.errors import UserError
 from grape_bench.job.profile import profile
@@ -27,29 +36,40 @@ from grape_bench.train.random_state import seed_everything
 
 
 def run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | None = None) -> dict[str, Any]:
-    """Train and test `job` in this process, from its last checkpoint on; the measured part of its record.
+    """Train and test `job` in this process, from its last checkpoint if there is one.
 
-    Where the job has several processes this is one of them, and waits for the others.
-
-    `on_epoch` gets a row of curve.csv after each epoch, those before the checkpoint included. A loss that is not finite
-    is a result (status "diverged"); user errors and crashes are raised.
+    Returns the measured part of the record. `on_epoch` gets one row of curve.csv per epoch, including the epochs before
+    a resume. A loss that is not finite is a result (status "diverged"). User errors and crashes are raised.
+    A job with several processes calls this once in each of them.
     """
     with data_parallel.joined(job.nproc):
         return _run(job, on_epoch, checkpoints)
 
 
 def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | None) -> dict[str, Any]:
+    # Set-up: arithmetic, device, data, model. Weights come from the "init" stream, so every rule starts from the same.
     spent = Spent()
     set_arithmetic(job.precision, deterministic=job.deterministic)
     device = pick_device()
     data = load_data(job, device)
     model = build_model(job, data, device)
+
+    # The rule. Memory is measured from here on: the weights are the baseline, feedback and gradients come on top.
     memory = TrainingMemory(device)
     trainer = make_trainer(job, model, data, job.rule, job.rule_settings)
+
+    # Observers follow the training without changing it. Checkpoints are last, so they see the others' final state.
     compiling = CompileTime()
-    diagnostics = _diagnostics(job, memory)
-    trainer.observers += [memory, spent, *diagnostics, *([compiling] if job.compile else []), _Curve(on_epoch)]
+    # No diagnostics in a tuning trial, in a job of several processes, or where the suite turns them off.
+    diagnosed = job.trial is None and job.nproc == 1 and job.probes != 0
+    diagnostics = Diagnostics(job.epochs, job.probes, memory) if diagnosed else None
+    trainer.observers += [memory, spent]
+    trainer.observers += [diagnostics] if diagnostics else []
+    trainer.observers += [compiling] if job.compile else []
+    trainer.observers += [_Curve(on_epoch)]
     trainer.observers += [checkpoints] if checkpoints else []
+
+    # Train. Dropout draws from a stream of its own, seeded after all set-up that may have used the global generators.
     seed_everything(process_seed(job, "dropout"))
     if checkpoints:
         checkpoints.resume(trainer)
@@ -58,12 +78,14 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
         trainer.train(job.epochs)
     except LossNotFiniteError as error:
         reason = str(error)
+
+    # Test, once. Then the profile: the same model again beside BP, so it comes after everything that is timed.
     peak = memory.measure()
     result = None if reason else _result(trainer, job)
     aside = {
         "compile_s": compiling.seconds,
         "checkpoint_s": checkpoints.seconds if checkpoints else 0.0,
-        "diagnose_s": sum(observer.seconds for observer in diagnostics),
+        "diagnose_s": diagnostics.seconds if diagnostics else 0.0,
     }
     trained = spent.total()
     cost = profile(job, data) if job.profile and job.nproc == 1 and not reason else None
@@ -76,15 +98,29 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
         "memory": peak,
         "profile": cost,
         "credit": _credit(trainer.network, trainer.steps_per_epoch, job.epochs),
-        "diagnostics": diagnostics[0].result() if diagnostics else None,
+        "diagnostics": diagnostics.result() if diagnostics else None,
         "network": _description(trainer.network),
         "data": data.description,
         "seeds": {"seed": job.seed, **{stream: stream_seed(job.seed, stream) for stream in STREAMS}},
     }
 
 
+def _result(trainer: Trainer, job: Job) -> dict[str, float]:
+    """Final scores. Only this function reads the test split: once, after the last step, never in a tuning trial."""
+    last = trainer.rows[-1]
+    result = {
+        "validation": last["validation_accuracy"],
+        "validation_loss": last["validation_loss"],
+        "train_loss": last["train_loss"],
+    }
+    if job.trial is not None:
+        return result
+    test = trainer.evaluate(trainer.data.test)
+    return {"test": test.accuracy, "test_loss": test.loss, **result}
+
+
 def _time(trainer: Trainer, spent: Spent, aside: dict[str, float], trained: float) -> dict[str, float]:
-    """Where the seconds went: `aside` is what the clock did not count, `trained` when the profile began."""
+    """Where the seconds went. `aside` is what the training clock left out; the profile began at `trained` seconds."""
     train_s = trainer.clock.seconds
     return {
         "setup_s": spent.setup,
@@ -99,20 +135,47 @@ def _time(trainer: Trainer, spent: Spent, aside: dict[str, float], trained: floa
     }
 
 
-def _diagnostics(job: Job, memory: PeakMemory) -> list[Diagnostics]:
-    """At most one; none in a trial of a search, in a job of several processes, and where they are turned off."""
-    if job.trial is not None or job.nproc > 1 or job.probes == 0:
-        return []
-    return [Diagnostics(job.epochs, job.probes, memory)]
+def _credit(network: Network, batches: int, epochs: int) -> dict[str, Any]:
+    """How much of backpropagation the rule used: measured, declared, and the counts behind the measurement."""
+    return {
+        "bp_fraction": network.bp_fraction,
+        "declared_bp_fraction": network.rule.bp_fraction(batches, epochs),
+        "backward_passes": network.backward_passes,
+        "hidden_block_passes": network.hidden_block_passes,
+    }
 
 
-def gpu_count() -> int:
-    """The GPUs that this process sees, as CUDA_VISIBLE_DEVICES lets it."""
-    return torch.cuda.device_count()
+def _description(network: Network) -> dict[str, Any]:
+    """The blocks with their feedback, and how many parameters get which kind of gradient."""
+    counts = Counter(network.report().values())
+    feedback = {name: asdict(kept) for name, kept in network.feedback().items()}
+    return {
+        "blocks": [
+            {"name": block.name, "shape": list(block.shape), "feedback": feedback.get(block.name)}
+            for block in network.blocks
+        ],
+        "parameters": {credit: counts[credit] for credit in ("rule", "exact", "frozen")},
+    }
+
+
+class _Curve(Observer):
+    """Passes each epoch's row to `on_epoch`; after a resume, first the rows of the earlier processes."""
+
+    def __init__(self, on_epoch: Callable[[Row], None]) -> None:
+        self.on_epoch = on_epoch
+
+    @override
+    def training_begins(self, trainer: Trainer) -> None:
+        for row in trainer.rows:
+            self.on_epoch(row)
+
+    @override
+    def epoch_ends(self, trainer: Trainer) -> None:
+        self.on_epoch(trainer.rows[-1])
 
 
 def check(job: Job) -> None:
-    """Raise UserError for what can be known before training: sources, settings, blocks, output."""
+    """Raise UserError for what is known before training: sources, settings, blocks, the model's output."""
     set_arithmetic(job.precision, deterministic=job.deterministic)
     device = pick_device()
     data = load_data(job, device)
@@ -133,52 +196,6 @@ def check(job: Job) -> None:
     make_trainer(job, model, data, job.rule, job.rule_settings)
 
 
-class _Curve(Observer):
-    """Hands each epoch's row on; after an interruption those before it, too."""
-
-    def __init__(self, on_epoch: Callable[[Row], None]) -> None:
-        self.on_epoch = on_epoch
-
-    def training_begins(self, trainer: Trainer) -> None:
-        """The rows of the processes before."""
-        for row in trainer.rows:
-            self.on_epoch(row)
-
-    def epoch_ends(self, trainer: Trainer) -> None:
-        """The row that was just added."""
-        self.on_epoch(trainer.rows[-1])
-
-
-def _result(trainer: Trainer, job: Job) -> dict[str, float]:
-    """The only place where the test split is read: once, after the last step, and not in a trial of a search."""
-    last = trainer.rows[-1]
-    result = {
-        "validation": last["validation_accuracy"],
-        "validation_loss": last["validation_loss"],
-        "train_loss": last["train_loss"],
-    }
-    if job.trial is not None:
-        return result
-    test = trainer.evaluate(trainer.data.test)
-    return {"test": test.accuracy, "test_loss": test.loss, **result}
-
-
-def _credit(network: Network, batches: int, epochs: int) -> dict[str, Any]:
-    return {
-        "bp_fraction": network.bp_fraction,
-        "declared_bp_fraction": network.rule.bp_fraction(batches, epochs),
-        "backward_passes": network.backward_passes,
-        "hidden_block_passes": network.hidden_block_passes,
-    }
-
-
-def _description(network: Network) -> dict[str, Any]:
-    counts = Counter(network.report().values())
-    feedback = {name: asdict(kept) for name, kept in network.feedback().items()}
-    return {
-        "blocks": [
-            {"name": block.name, "shape": list(block.shape), "feedback": feedback.get(block.name)}
-            for block in network.blocks
-        ],
-        "parameters": {credit: counts[credit] for credit in ("rule", "exact", "frozen")},
-    }
+def gpu_count() -> int:
+    """The number of GPUs that this process sees (CUDA_VISIBLE_DEVICES limits them)."""
+    return torch.cuda.device_count()
