@@ -9,11 +9,10 @@ from torch.overrides import TorchFunctionMode
 
 import grape_bench as gb
 from benchmarks.architectures import Architecture
-from grape_bench.attachment import as_batch
 from grape_bench.network.passes import CutPass, Pass
 from grape_bench.network.preserve import preserved
 from grape_bench.network.tangents import TangentPass
-from grape_bench.network.trace import scored_output
+from grape_bench.network.trace import as_batch, scored_output
 from grape_bench.rules.names import RULES
 
 EVERY_RULE = [*RULES, "dfa+anchor"]

@@ -13,7 +13,7 @@ from grape_bench.errors import UserError
 from grape_bench.network.find import find_blocks
 from grape_bench.network.network import Network
 from grape_bench.network.rule import LearningRule
-from grape_bench.network.trace import Batch, trace
+from grape_bench.network.trace import as_batch, trace
 from grape_bench.rules.make import make_rule
 
 
@@ -57,10 +57,3 @@ def unwrapped(model: nn.Module) -> nn.Module:
             model = model.module
         else:
             return model
-
-
-def as_batch(example: Any) -> Batch:
-    """A batch as positional and keyword arguments: a dict is keywords, a tuple or list positions."""
-    if isinstance(example, dict) or hasattr(example, "keys"):
-        return (), dict(example)
-    return (tuple(example), {}) if isinstance(example, (tuple, list)) else ((example,), {})

@@ -7,7 +7,8 @@ from torch import nn
 
 import grape_bench as gb
 from grape_bench import UserError
-from grape_bench.attachment import as_batch, attached
+from grape_bench.attachment import attached
+from grape_bench.network.trace import as_batch
 from tests.network.problems import BY_NAME, PROBLEMS, Problem, loss_of, tanh_mlp
 
 RULES = ["bp", "fa", "dfa", "grape", "head-only"]

@@ -118,6 +118,13 @@ def trace(model: nn.Module, batch: Batch) -> Trace:
     return Trace(once, further, logits.grad_fn, shape, entries, head, weights, samples, sequences)
 
 
+def as_batch(example: Any) -> Batch:
+    """A batch as positional and keyword arguments: a dict is keywords, a tuple or list positions."""
+    if isinstance(example, dict) or hasattr(example, "keys"):
+        return (), dict(example)
+    return (tuple(example), {}) if isinstance(example, (tuple, list)) else ((example,), {})
+
+
 def scored_output(output: Any) -> Tensor | None:
     """The logits in what a model returns: its `.logits` where it has them, else the first float tensor."""
     logits = output.get("logits") if isinstance(output, dict) else getattr(output, "logits", None)

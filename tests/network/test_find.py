@@ -6,9 +6,8 @@ from torch import nn
 
 import grape_bench as gb
 from grape_bench import UserError
-from grape_bench.attachment import as_batch
 from grape_bench.network.find import find_blocks
-from grape_bench.network.trace import trace
+from grape_bench.network.trace import as_batch, trace
 from tests.network.problems import BY_NAME, PROBLEMS, Problem, loss_of, tanh_mlp
 
 

@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from grape_bench.attachment import as_batch
 from grape_bench.errors import UserError
 from grape_bench.network.find import find_blocks
 from grape_bench.network.network import Network
@@ -9,7 +8,7 @@ from grape_bench.network.passes import Pass
 from grape_bench.network.preserve import preserved
 from grape_bench.network.rule import LearningRule
 from grape_bench.network.tangents import TangentPass
-from grape_bench.network.trace import scored_output, trace
+from grape_bench.network.trace import as_batch, scored_output, trace
 from grape_bench.rules.make import make_rule
 from tests.network.problems import BY_NAME, tanh_mlp
 
