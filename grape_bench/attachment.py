@@ -1,4 +1,4 @@
-"""Attach a learning rule to an unmodified model, and take it off again."""
+"""Attach a learning rule to an unmodified model."""
 
 from __future__ import annotations
 
@@ -26,30 +26,29 @@ def attach(
     blocks: Sequence[str] = (),
     granularity: str = "block",
 ) -> Network:
-    """Let `rule` fill the gradients of `model`, whose code, parameters and outputs stay as they are.
+    """Let `rule` fill the gradients of `model`. The model's code, parameters and outputs do not change.
 
-    `example` is a small batch as the model takes it: a tensor, a tuple of positional or a dict of keyword
-    arguments; one forward on it finds the blocks. A compiled or data-parallel `model` may be given as well as the
-    one inside it. `blocks` (patterns of module names) overrides the search;
-    `granularity="layer"` cuts inside the blocks too. `seed` feeds the rule's own random streams.
-    Raises UserError for an unknown rule, a model that cannot be cut, or one that has a rule already.
+    `example` is a small batch: a tensor, a tuple of positional arguments or a dict of keyword arguments. One forward
+    on it finds the blocks. `model` may be compiled or data-parallel. `blocks` (patterns of module names) overrides the
+    search, and `granularity="layer"` also cuts inside the blocks. `seed` seeds the rule's random streams.
+    Raises UserError for an unknown rule, a model that cannot be cut, or a model that already has a rule.
     """
     model = unwrapped(model)
     if attached(model) is not None:
-        raise UserError(f"{type(model).__name__} has a learning rule already", hint="net.detach() first")
+        raise UserError(f"{type(model).__name__} already has a learning rule", hint="net.detach() first")
     chosen = make_rule(rule) if isinstance(rule, str) else rule
     traced = trace(model, as_batch(example))
     return Network(model, chosen, traced, find_blocks(model, traced, blocks, granularity), seed)
 
 
 def attached(model: nn.Module) -> Network | None:
-    """The network that `attach` made of `model`, if its rule is still on it."""
+    """The network that `attach` made of `model`, or None if its rule has been detached."""
     owners = (getattr(hook, "__self__", None) for hook in unwrapped(model)._forward_pre_hooks.values())
     return next((owner for owner in owners if isinstance(owner, Network)), None)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The user's own module inside `torch.compile` and `DistributedDataParallel`, which call it with its hooks."""
+    """The user's own module inside `torch.compile` and `DistributedDataParallel`, both of which run its hooks."""
     while True:
         if isinstance(model, OptimizedModule):
             model = model._orig_mod

@@ -145,7 +145,7 @@ def test_every_occurrence_of_a_block_output_is_cut():
 def test_attaching_twice_is_refused_and_a_failed_setup_leaves_no_hook():
     model = tanh_mlp()
     gb.attach(model, "bp", torch.randn(4, 6))
-    with pytest.raises(UserError, match="has a learning rule already"):
+    with pytest.raises(UserError, match="already has a learning rule"):
         gb.attach(model, "dfa", torch.randn(4, 6))
 
     class Broken(gb.DirectFeedback):

@@ -1,4 +1,4 @@
-"""A clock that waits for the device, and stands still outside training."""
+"""A clock that synchronizes with the device and can be paused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 
 class Clock:
-    """Adds up the seconds spent inside `running()`, less those inside `paused()`."""
+    """Sums the seconds inside `running()`, without those inside `paused()`."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -19,7 +19,7 @@ class Clock:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Count the time until the end of the block, in which the device has finished its work."""
+        """Count the time of the block, until the device has finished its work."""
         self._start()
         try:
             yield
@@ -28,7 +28,7 @@ class Clock:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Do not count the time until the end of the block, wherever it is."""
+        """Do not count the time of the block. May be nested in `running()` or stand alone."""
         was_running = self._since is not None
         if was_running:
             self._stop()

@@ -1,4 +1,4 @@
-"""Floating-point operations of one training step: where they go, and which of them must wait for each other."""
+"""Floating-point operations of one training step: where they go, and which depend on each other."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Loss = Callable[[Any], Tensor]
 
 @dataclass(frozen=True)
 class Segment:
-    """What lies between two cuts: FLOPs of its forward, and of its own backward (weight gradients included).
+    """The part between two cuts: FLOPs of its forward, and of its own backward with weight gradients.
 
-    `name` is that of the block at whose output it ends, `HEAD` for the one at the network's output.
+    `name` is the block at whose output it ends, or `HEAD` for the part that ends at the network's output.
     """
 
     name: str
@@ -35,10 +35,10 @@ class Segment:
 
 @dataclass(frozen=True)
 class StepFlops:
-    """FLOPs of a step, the optimizer left out: a mean over the rule's period.
+    """FLOPs of a step without the optimizer, averaged over the rule's period.
 
-    `forward` makes the output, `credit` is the backward (weight gradients included), `tangents` what a rule
-    computes before the forward. `independent` says that no segment's backward waits for another's.
+    `credit` is the backward with weight gradients, `tangents` what a rule computes before the forward. `independent`
+    means that no segment's backward waits for another's.
     """
 
     forward: float
@@ -49,23 +49,23 @@ class StepFlops:
 
     @property
     def total(self) -> float:
-        """All of them."""
+        """Forward, credit and tangents."""
         return self.forward + self.credit + self.tangents
 
     @property
     def critical(self) -> float:
-        """Those on the longest chain of dependent blocks.
+        """FLOPs on the longest chain of dependent blocks.
 
-        All for BP; tangents, forward and the slowest segment's backward where these are independent.
+        For BP this is everything. With independent blocks it is tangents, forward and the largest segment's backward.
         """
         last = max(segment.credit for segment in self.segments) if self.independent else self.credit
         return self.forward + self.tangents + last
 
 
 def step_flops(network: Network, batch: Batch, loss_of: Loss, forwards: int = 1) -> StepFlops:
-    """Count one training step of the attached rule on `batch`; gradients are left empty.
+    """Count one training step of the attached rule on `batch`. Clears the gradients.
 
-    `forwards` is 2 for steps that compute every activation twice, to hold few of them.
+    `forwards` is 2 for steps that compute every activation twice to save memory (lean, checkpointing).
     """
     rule = network.rule
     with preserved(network.model):
@@ -94,7 +94,7 @@ def _segments(network: Network, pass_: Pass, batch: Batch, loss_of: Loss) -> tup
 def _one_by_one(
     network: Network, kind: type[LeanPass], signal: Signal, batch: Batch, loss_of: Loss
 ) -> tuple[Segment, ...]:
-    """Forward and backward of one segment after the other, each counted apart."""
+    """Forward and backward of one segment after the other, counted separately."""
     error = output_error(network, batch, loss_of)
     found: list[Segment] = []
     at, forward = HEAD, 0.0
@@ -122,7 +122,7 @@ def _one_by_one(
 
 
 class _ChainPass(LeanPass):
-    """Segments whose backward goes on into their input, as in backpropagation."""
+    """Segments whose backward includes the gradient of their input, as in backpropagation."""
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
         """The output from a leaf; a copy, for networks that overwrite it."""

@@ -26,14 +26,16 @@ from grape_bench.network.network import Network
 from grape_bench.network.trace import logits_of
 from grape_bench.rules.make import make_rule
 
-PERIODS = 2  # of the rule that takes the longest to repeat itself
+PERIODS = 2  # of the rule with the longest period
 STEPS_OF_MEMORY = 3  # enough for the optimizer's and the rule's state, and one refresh
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One rule's row: `time` and `step_s` (seconds) of a step, from `rounds` of them, `memory` in bytes above the
-    weights, `attach` as a multiple of a forward's time, `blocks` the number of cuts. Lean steps have no `split`.
+    """One rule's row.
+
+    `time` is a step ÷ BP's and `step_s` its seconds, from `rounds` rounds. `memory` is in bytes above the weights,
+    `attach` in forwards, `blocks` the number of cuts. Lean steps have no `split`.
     """
 
     rule: str
@@ -48,9 +50,9 @@ class Cost:
 
 
 def profile(subject: Subject, rules: Sequence[str], *, most: int = 400, budget_s: float = 20) -> list[Cost]:
-    """The costs of "bp" and of `rules`; times from steps taken in turns in this process, memory in one process each.
+    """The costs of "bp" and of `rules`. Times come from interleaved steps in this process, memory from a fresh process.
 
-    A rule's time is compared with BP's over a period of the rule at a time, at least two of them.
+    A rule's time is compared with BP's over at least two whole periods of the rule.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     names = ["bp", *(rule for rule in rules if rule != "bp")]
@@ -76,7 +78,7 @@ def profile(subject: Subject, rules: Sequence[str], *, most: int = 400, budget_s
 
 
 def peak_memory(subject: Subject, rule: str) -> int:
-    """Peak bytes above the model's own, over a few steps in a fresh process."""
+    """Peak bytes above the model's own memory, over a few steps in a fresh process."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_measure_memory, (subject, rule, torch.get_num_threads()))
 
@@ -92,7 +94,7 @@ def _measure_memory(subject: Subject, rule: str, threads: int) -> int:
 
 
 def _attach_in_forwards(subject: Subject, rule: str, device: torch.device) -> float:
-    """Seconds to attach on the profile's batch ÷ those of a forward with a graph on it."""
+    """Seconds to attach ÷ seconds of a forward with a graph, on the same batch."""
     network = subject.network(rule.partition(" ")[0], device)
     inputs, _ = subject.batch(device)
     network.detach()
@@ -106,7 +108,7 @@ def _attach_in_forwards(subject: Subject, rule: str, device: torch.device) -> fl
 
 
 def rows(costs: list[Cost]) -> list[dict[str, float | str]]:
-    """One row a rule, all ratios to the first one's, which is BP's."""
+    """One row per rule. Ratios are to the first cost, which is BP's."""
     bp = costs[0]
     return [
         {
@@ -126,7 +128,7 @@ def rows(costs: list[Cost]) -> list[dict[str, float | str]]:
             "attach": cost.attach,
             **{f"{name}_share": share for name, share in _shares(cost).items()},
             "layer_parallel": bp.flops.total / cost.flops.critical,
-            # A lean step's second forward is not in the model.
+            # The pipeline model has no second forward, so it does not hold for lean steps.
             **{
                 f"pipeline_{found.devices}": bp.flops.total / found.time
                 for found in (pipelines(cost.flops) if cost.split else [])
@@ -137,18 +139,18 @@ def rows(costs: list[Cost]) -> list[dict[str, float | str]]:
 
 
 def _shares(cost: Cost) -> dict[str, float]:
-    """Of a step's time, by phase; none of lean steps."""
+    """Share of a step's time by phase; empty for lean steps."""
     seconds = asdict(cost.split) if cost.split else {}
     return {name: value / sum(seconds.values()) for name, value in seconds.items() if name != "data"}
 
 
 LEAN, CHECKPOINT = "lean", "checkpoint"
-ENDLESS = 10**6  # batches in an epoch: a profile has no end of one
+ENDLESS = 10**6  # batches per epoch: a profile never reaches the end of one
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model id with its arguments, the shape of a sample, and the batch size; SGD takes the steps."""
+    """What is profiled: a model on random samples of `shape`, trained with SGD."""
 
     model: str
     model_args: dict[str, Any] = field(default_factory=dict)
@@ -157,7 +159,7 @@ class Subject:
     batch_size: int = 64
 
     def network(self, rule: str, device: torch.device) -> Network:
-        """The model with `rule` attached; the same weights for every rule."""
+        """The model with `rule` attached. The weights are the same for every rule."""
         torch.manual_seed(0)
         model = models.build(self.model, shape=self.shape, classes=self.classes, args=self.model_args).to(device)
         network = attach(model.train(), make_rule(rule), torch.randn(4, *self.shape, device=device))
@@ -196,7 +198,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Steps:
-    """A network and what trains it on the batch `inputs`, `labels` of its subject."""
+    """Training steps of a network on one batch."""
 
     network: Network
     optimizer: torch.optim.Optimizer
@@ -214,12 +216,12 @@ class Steps:
             self.update()
 
     def forward(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """The loss, of gradients emptied; not of lean steps, which have no phases."""
+        """The loss, after clearing the gradients. Lean steps have no phases."""
         self.optimizer.zero_grad(set_to_none=True)
         return self.subject.loss_of(labels)(self.network.model(inputs))
 
     def credit(self, loss: Tensor) -> None:
-        """Its gradients, as the rule gives them."""
+        """The backward: the rule fills the gradients."""
         loss.backward()
 
     def update(self) -> None:
@@ -228,7 +230,7 @@ class Steps:
 
 
 def mode_of(rule: str) -> tuple[str, str]:
-    """`"dfa lean"` as the rule's name and how its steps save memory ("" where they do not)."""
+    """`"dfa lean"` -> ("dfa", "lean"); the second part is "" for ordinary steps."""
     name, _, mode = rule.partition(" ")
     if mode not in ("", LEAN, CHECKPOINT):
         raise UserError(f"unknown mode {mode!r} of rule {name!r}", allowed=f"{LEAN}, {CHECKPOINT}")
@@ -236,7 +238,7 @@ def mode_of(rule: str) -> tuple[str, str]:
 
 
 def checkpoint(model: nn.Module) -> None:
-    """Turn on the activation checkpointing that timm and transformers models bring along."""
+    """Turn on a timm or transformers model's own activation checkpointing."""
     if callable(enable := getattr(model, "set_grad_checkpointing", None)):
         enable(True)
     elif callable(enable := getattr(model, "gradient_checkpointing_enable", None)):

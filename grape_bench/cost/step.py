@@ -1,4 +1,4 @@
-"""A training step in its phases, as the loop and a profile take it."""
+"""One training step in its phases: how long each takes, and what holds memory."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from grape_bench.network.rule import LearningRule
 
 
 class Step(Protocol):
-    """`forward`, `credit` and `update` one after the other are a training step."""
+    """A training step is `forward`, `credit` and `update`, in this order."""
 
     @property
     def network(self) -> Network:
-        """What is trained."""
+        """The network that is trained."""
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
-        """What steps its weights."""
+        """The optimizer of its weights."""
 
     def forward(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """The loss, of gradients emptied."""
+        """The loss, after clearing the gradients."""
 
     def credit(self, loss: Tensor) -> None:
-        """Its gradients, as the rule gives them."""
+        """The backward: the rule fills the gradients."""
 
     def update(self) -> None:
         """The optimizer's step."""
@@ -49,8 +49,9 @@ Batches = Iterator[tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class TimeSplit:
-    """Seconds per step: for its batch, forward and loss, what the rule computes before that forward (tangents), the
-    backward, and the optimizer. On a GPU the phases wait for each other here, so their sum may exceed a step.
+    """Seconds per step in each phase. `forward` includes the loss, `tangents` is what the rule computes before it.
+
+    On a GPU the phases are measured one after the other, so their sum may exceed a step.
     """
 
     data: float
@@ -61,7 +62,7 @@ class TimeSplit:
 
 
 def time_split(step: Step, batches: Batches, device: torch.device, budget_s: float = SPLIT_BUDGET_S) -> TimeSplit:
-    """The medians over rounds, each as long as the rule's period; no new round after `budget_s` seconds."""
+    """Medians over rounds, each as long as the rule's period. No new round starts after `budget_s` seconds."""
     started = time.perf_counter()
     rounds: list[dict[str, float]] = []
     while len(rounds) < SPLIT_WARM_UP + SPLIT_LEAST or (
@@ -92,14 +93,14 @@ def _round(step: Step, batches: Batches, device: torch.device) -> dict[str, floa
 
 @contextmanager
 def _timed_opening(rule: LearningRule, clock: Clock) -> Iterator[None]:
-    """Let `clock` run while `rule` opens a pass."""
+    """Run `clock` while `rule` opens a pass."""
     open_pass = rule.open_pass
 
     def timed(*arguments: Any) -> Pass:
         with clock.running():
             return open_pass(*arguments)
 
-    vars(rule)["open_pass"] = timed  # in front of the class's, for this object alone
+    vars(rule)["open_pass"] = timed  # shadows the method, for this object only
     try:
         yield
     finally:
@@ -118,7 +119,7 @@ class Holders:
 
 
 def holders(step: Step, inputs: Tensor, labels: Tensor) -> Holders:
-    """Take one training step, uncompiled, and weigh what it holds."""
+    """Take one training step, uncompiled, and count the bytes that it holds."""
     model = step.network.model
     own = own_buffers(model)
     weights = [*model.parameters(), *own]
@@ -148,14 +149,14 @@ def holders(step: Step, inputs: Tensor, labels: Tensor) -> Holders:
 
 
 class _Saved:
-    """A tensor that autograd keeps, until its graph is gone."""
+    """A tensor that autograd saves; it disappears with its graph."""
 
     def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor.detach()  # with its graph, an output that its own operation saves would never go away
+        self.tensor = tensor.detach()  # not detached, an output that its own operation saves would keep itself alive
 
 
 def _alive(saved: Iterable[_Saved], known: Iterable[Tensor]) -> int:
-    """Bytes behind the saved tensors, each memory once, and that of `known` tensors not at all."""
+    """Bytes of the saved tensors. Each storage counts once, and the storages of `known` tensors do not count."""
     storages = [one.tensor.untyped_storage() for one in saved]
     elsewhere = {tensor.untyped_storage().data_ptr() for tensor in known}
     sizes = {storage.data_ptr(): storage.nbytes() for storage in storages}

@@ -17,17 +17,19 @@ from grape_bench.network.trace import Call, Trace
 Kind = type[nn.Module]
 
 ENOUGH = 0.5
-"""The share of the weights that cuts must take out of backpropagation's reach."""
+"""The cuts must put at least this share of the weights out of backpropagation's reach."""
 
 
 def find_blocks(model: nn.Module, trace: Trace, globs: Sequence[str] = (), granularity: str = "block") -> list[Block]:
     """The blocks of `model`, from the input to the output.
 
-    `globs` (patterns of module names, level by level, as `"layers.*"`) override the search. Granularity `"block"`
-    cuts between the repeated modules; `"layer"` cuts at every linear map inside them too, but not inside attention
-    (Launay et al. 2020). Raises UserError when there is nothing to cut, and for cuts that the output's gradient
-    would go around.
+    `globs` (patterns of module names, level by level, such as `"layers.*"`) override the search. Granularity `"block"`
+    cuts between the repeated modules. `"layer"` also cuts at every linear map inside them, but not inside attention
+    (Launay et al. 2020). Raises UserError if there is nothing to cut, or if the output's gradient would bypass a cut.
     """
+    # Example, a ResNet: stem (N, 64, 8, 8) -> layers.0 .. layers.3, each with a skip connection -> fc (N, 10).
+    #   clean:    stem, layers.0 .. layers.3; not layers.0.conv1, which the skip connection bypasses
+    #   repeated: four siblings of class BasicBlock in `layers` -> the blocks are layers.0, .., layers.3
     if granularity not in ("block", "layer"):
         raise UserError(f"unknown granularity {granularity!r}", allowed="block, layer")
     graph = flow_graph(trace.output, trace.entries)
@@ -51,28 +53,28 @@ def find_blocks(model: nn.Module, trace: Trace, globs: Sequence[str] = (), granu
 
 
 def _places(calls: list[Call], trace: Trace, graph: FlowGraph) -> list[Call]:
-    """Those between the input and the output at which a cut could be: of activations that have the samples first."""
+    """The calls between input and output where a cut is possible: activations with the samples as their first axis."""
     inside = [call for call in calls if call.name and call.node in graph.below and call.node is not trace.output]
     return [call for call in inside if call.shape[:1] == (trace.samples,)]
 
 
 def _uncut(model: nn.Module, around: list[str], clean: list[str]) -> UserError:
-    """The error for cuts that the output's gradient goes `around`, or for a model without good ones."""
+    """The error for cuts that the output's gradient bypasses (`around`), or for a model without good cuts."""
     if around:
         problem = (
-            f"{type(model).__name__} cannot be cut at {_listed(around)}: the output's gradient would reach "
-            "what is below on a way around (a skip connection, a stream beside it)"
+            f"{type(model).__name__} cannot be cut at {_listed(around)}: the output's gradient would bypass it "
+            "(through a skip connection or a parallel branch)"
         )
     else:
         problem = (
-            f"{type(model).__name__} has no repeated modules between which most of it can be cut cleanly: beside the "
-            "others there is a way around (a skip connection, a stream beside them)"
+            f"{type(model).__name__} has no repeated modules that cut off most of its weights: the output's gradient "
+            "bypasses them (through a skip connection or a parallel branch)"
         )
     return UserError(
         problem,
-        allowed=f"modules that everything before flows through: {_listed(clean) or 'it has none'}",
+        allowed=f"modules that all earlier activations flow through: {_listed(clean) or 'there are none'}",
         hint="blocks=['layers.*'] names modules by patterns (--blocks 'layers.*' on the command line); "
-        "name those of all further, so that they are cut together",
+        "name the modules of all parallel branches, so that they are cut together",
     )
 
 
@@ -81,7 +83,7 @@ def _listed(names: list[str], most: int = 8) -> str:
 
 
 def _below(model: nn.Module, trace: Trace, chosen: list[Call]) -> float:
-    """The share of the weight matrices under the head that the chosen cuts take out of backpropagation's reach."""
+    """The share of the weight matrices below the head that the chosen cuts put out of backpropagation's reach."""
     head = {id(p) for p in model.get_submodule(trace.head).parameters()} if trace.head else set()
     weights = {id(p) for p in model.parameters() if p.dim() > 1} - head
     below = parameters_reached([call.node for call in chosen]) & weights
@@ -118,10 +120,10 @@ def _repeated(calls: list[Call], clean_nodes: set[Node]) -> list[Call]:
 
 
 def _clean_nodes(calls: list[Call], trace: Trace, graph: FlowGraph) -> set[Node]:
-    """Nodes clean in the whole graph, or once a second input of the network counts as given.
+    """Nodes that are clean in the whole graph, or clean once a second input of the network counts as given.
 
-    In an encoder-decoder every decoder block reads the encoder's output, so none of them dominates it; but that
-    output is cut itself, and with it given the decoder is a chain of its own.
+    In an encoder-decoder every decoder block reads the encoder's output, so no decoder block dominates it. But that
+    output is itself cut. With it given, the decoder is a chain of its own.
     """
     clean = graph.clean()
     side = _side_inputs([call.node for call in calls if call.node in clean], graph, trace.entries)
@@ -129,7 +131,7 @@ def _clean_nodes(calls: list[Call], trace: Trace, graph: FlowGraph) -> set[Node]
 
 
 def _side_inputs(nodes: list[Node], graph: FlowGraph, entries: set[Node]) -> list[Node]:
-    """The outermost of `nodes` that some input of the network reaches the output without."""
+    """The outermost of `nodes` that at least one input of the network bypasses on its way to the output."""
     roots = {node for node in entries if node in graph.below and not graph.below[node]}
     reached = {node: graph.subtree(node) for node in dict.fromkeys(nodes)}
     partial = [node for node, below in reached.items() if not roots <= below]
@@ -137,10 +139,11 @@ def _side_inputs(nodes: list[Node], graph: FlowGraph, entries: set[Node]) -> lis
 
 
 def _repeated_kinds(clean: list[Call], weighty: list[Call]) -> set[Kind]:
-    """Classes of which a container holds two or more, all clean; those clean wherever they occur, if they suffice.
+    """Classes of which one container holds two or more instances, all clean.
 
-    They suffice when the last of their cuts comes after most of the clean ones; else a class may have unclean
-    instances in other containers (after the point where a network fuses several scales, say).
+    Prefers the classes whose instances are clean everywhere. They are enough if their last cut comes after most clean
+    modules. Otherwise a class may have unclean instances in other containers, for example where a network fuses
+    several scales.
     """
     siblings: dict[tuple[str, Kind], int] = defaultdict(int)
     unclean: dict[tuple[str, Kind], int] = defaultdict(int)
@@ -158,7 +161,7 @@ def _repeated_kinds(clean: list[Call], weighty: list[Call]) -> set[Kind]:
 
 
 def _finest(kinds: set[Kind], clean: list[Call]) -> set[Kind]:
-    """`kinds` without those that hold others of them and have most of their weights in these."""
+    """`kinds` without the classes that contain other `kinds` and have most of their weights inside them."""
     chosen = [call for call in clean if call.kind in kinds]
     outer = set()
     for kind in kinds:
@@ -216,11 +219,15 @@ def _has_weights(module: nn.Module) -> bool:
 
 
 def joint_cuts(calls: list[Call], further: list[Call], graph: FlowGraph) -> list[Call]:
-    """Cuts at all activations of the kinds that are repeated among siblings, as far as they are clean together.
+    """Cuts that are clean together although none is clean alone, where activations run side by side.
 
-    First the kinds with several activations, then those below them; of both, those of which there are more. Where none
-    has several, all modules of one container (cells that read the two before them). Empty where nothing fits.
+    Takes the module classes that repeat among siblings: first the classes whose modules return several activations,
+    then the classes below them, the more frequent first. If no class returns several, takes all modules of one
+    container (cells that read the two cells before them). Returns an empty list if nothing fits.
     """
+    # Example: three modules Pair at layers.0 .. layers.2, each returns (a, b), both (N, 32), and reads both.
+    #   Detach a alone: the gradient still reaches everything below through b. Detach a and b of a layer: it does not.
+    #   Result: the six cuts layers.0, layers.0[1], layers.1, layers.1[1], layers.2, layers.2[1].
     siblings = Counter((call.name.rpartition(".")[0], call.kind) for call in calls)
     of_kind: dict[Kind, list[Call]] = defaultdict(list)
     for call in calls:
@@ -247,9 +254,9 @@ def _of_one_container(calls: list[Call], containers: set[str], graph: FlowGraph)
 
 
 def with_further(calls: list[Call], further: list[Call], graph: FlowGraph) -> list[Call]:
-    """`calls` with the further activations of their modules, as far as the network goes on with them.
+    """`calls`, with the further activations that their modules return, if the network uses them.
 
-    It does not where an activation leads to the output through the module's others alone.
+    An activation counts as used if it reaches the output without passing through the module's other activations.
     """
     out: list[Call] = []
     for call in calls:

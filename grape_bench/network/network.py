@@ -30,13 +30,12 @@ class Network:
     While attached, a training forward (gradients enabled) is one pass of the rule, and an ordinary
     `loss.backward()` leaves the rule's update direction in `.grad`. Under `no_grad` nothing happens.
 
-    `output_shape` is that of the error per sample: the logits', or for a vocabulary larger than the width
-    that of the features before the unembedding, unless the rule is `at_scores`; `sequences` says that the number of
-    tokens may change.
-    `weights` are the linear maps' parameters as (module, name), a tied one once for each of its places;
-    `derived_weights` those that are computed from parameters.
-    `segments` has, for each block's name and for `HEAD`, the names of the parameters between it and the cuts below.
-    `streams` holds the rule's random streams, `counts` what autograd really did.
+    - `output_shape`: the error's shape per sample. It is the logits' shape. If a vocabulary is larger than the width,
+      it is the shape of the features before the unembedding, unless the rule is `at_scores`.
+    - `sequences`: whether the number of tokens may change between batches.
+    - `weights`: the parameters of the linear maps as (module, name); a tied one appears once for each of its modules.
+    - `segments`: each block's name, and `HEAD`, -> names of the parameters between it and the cuts below.
+    - `streams`: the rule's random streams. `counts`: what autograd really did.
     """
 
     def __init__(self, model: nn.Module, rule: LearningRule, traced: Trace, blocks: list[Block], seed: int = 0) -> None:
@@ -63,7 +62,7 @@ class Network:
             self._by_module[block.module].append(block)
         self._pass: Pass | None = None
         self._context: AbstractContextManager[object] | None = None
-        self._returning: tuple[int | None, Pass] = (None, Pass())  # the backward at work, and how to repeat its pass
+        self._returning: tuple[int | None, Pass] = (None, Pass())  # the current backward, and how to repeat its pass
 
         torch.compiler.reset()  # code compiled before would run without the hooks
         self._handles = self._hooked(before_head=width is not None)
@@ -94,7 +93,7 @@ class Network:
         remove_stored(self.model)
 
     def report(self) -> dict[str, Credit]:
-        """What each parameter gets: the rule's gradient, the exact one, or none (it is not trained)."""
+        """What each parameter gets: the rule's gradient, the exact gradient, or none ("frozen")."""
         trained = self.rule.credit(self)
         return {
             name: trained[name] if parameter.requires_grad and name in trained else "frozen"
@@ -102,15 +101,15 @@ class Network:
         }
 
     def feedback(self) -> dict[str, Kept]:
-        """Name of a block (in the FA family, of a weight) -> how the rule keeps its feedback, if it has any."""
+        """Name of a block (in the FA family: of a weight) -> how the rule keeps its feedback, if there is any."""
         return self.rule.kept_feedback(self)
 
     def begin_epoch(self, batches: int) -> None:
-        """Tell the rule that an epoch of `batches` training steps begins (anchored rules need it)."""
+        """Tell the rule that an epoch of `batches` training steps begins. Anchored rules need this."""
         self.rule.begin_epoch(self, batches)
 
     def run(self, pass_: Pass, batch: Batch) -> Any:
-        """Forward `batch` in a pass of the caller's choice, the rule set aside; returns the model's output."""
+        """Forward `batch` in the caller's own pass instead of the rule's. Returns the model's output."""
         args, kwargs = batch
         outer = self._pass
         with self._passing(pass_):
@@ -129,9 +128,9 @@ class Network:
 
     @property
     def derived_weights(self) -> dict[Place, Tensor]:
-        """The weights that modules compute from parameters, as they are when the rule is set up."""
+        """The weights that modules compute from parameters, with their values at set-up."""
         if self._derived is None:
-            raise RuntimeError("derived weights are not kept after the set-up of the first rule: attach anew")
+            raise RuntimeError("derived weights are only available in the rule's `setup`")
         return self._derived
 
     @property
@@ -154,7 +153,7 @@ class Network:
 
     @property
     def bp_fraction(self) -> float:
-        """Autograd passes through hidden blocks ÷ those that backpropagation would have made; NaN before any."""
+        """Autograd passes through hidden blocks ÷ the passes of backpropagation. NaN before the first backward."""
         possible = self.backward_passes * len(self.blocks)
         return self.hidden_block_passes / possible if possible else float("nan")
 
@@ -177,11 +176,11 @@ class Network:
         return self.streams.on(device)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that training moves, so that it goes on from here to the bit: the model's tensors with the feedback,
-        the rule's state, its random streams and the counts.
+        """Everything that training changes, to resume to the bit: the model's tensors with the feedback, the rule's
+        state, its random streams and the counts.
 
-        The tensors are those in use, not copies. Made of tensors and plain data: `torch.save` takes it, and
-        `torch.load(weights_only=True)`.
+        The tensors are the live ones, not copies. Everything else is plain data, so `torch.load(weights_only=True)`
+        can read it.
         """
         return {
             "model": tensors_of(self.model),
@@ -193,7 +192,7 @@ class Network:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned, of the same model with the same rule; raises KeyError for another."""
+        """Resume from a `state_dict` of the same model with the same rule. Raises KeyError for another model."""
         load_tensors(self.model, state["model"])
         self.rule.load_state(state["rule"])
         self.streams.restore(state["seed"], state["streams"])
@@ -202,15 +201,15 @@ class Network:
     def credit(self, hidden: Credit, exact: Exact) -> dict[str, Credit]:
         """Name of each parameter that the loss depends on -> "exact" for those at the output, else `hidden`.
 
-        A parameter in both places (tied embeddings) is the rule's where the hidden part of its gradient is not exact.
+        A parameter in both places (tied embeddings) is the rule's if the hidden part of its gradient is not exact.
         """
         return self._reach.credit(hidden, exact)
 
     def shared_parameters(self) -> list[Tensor]:
-        """Those that get gradients from several blocks, or from a block and the head."""
+        """The parameters that get gradients from several blocks, or from a block and the head."""
         return [self.model.get_parameter(name) for name in self._reach.shared]
 
-    # The hooks, in the order in which a forward meets them. A compiler would only see what they did the first time.
+    # The hooks, in the order of a forward. The compiler is disabled: it would freeze what they did the first time.
 
     @torch.compiler.disable
     def _open(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -234,7 +233,7 @@ class Network:
         return output
 
     def _seen(self, block: Block, activation: Tensor) -> Tensor:
-        """What the network goes on with in place of the block's activation."""
+        """What the model sees instead of the block's activation (N, *shape)."""
         if self._pass is None:
             return self._repeated(block.name).cut(block, activation) if activation.requires_grad else activation
         if not activation.requires_grad:
@@ -245,16 +244,16 @@ class Network:
         return seen
 
     def _repeated(self, block: str = "") -> Pass:
-        """How a forward outside of any pass goes: as the one that is run again for the backward at work."""
+        """The pass of a forward that activation checkpointing repeats within the current backward."""
         backward, pass_ = self._returning
         if backward_at_work() is None:
             raise UserError(
-                f"block {block!r} is run outside of its model, where the learning rule cannot take part",
+                f"block {block!r} is called without its model, so the learning rule cannot take part",
                 hint="call the model that was attached, or a deep copy of it without the rule",
             )
         if backward != backward_at_work():
             raise UserError(
-                "activation checkpointing runs the model again before the error has reached its output",
+                "activation checkpointing repeats the model before the error has reached its output",
                 hint="compute the loss outside of the checkpoint",
             )
         return pass_

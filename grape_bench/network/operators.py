@@ -1,4 +1,4 @@
-"""Intercept the linear maps of any model where the operator meets its weight, not by swapping modules."""
+"""Intercept the linear maps of any model where the operator meets its weight, without swapping modules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LinearMap:
 
 
 class OperatorMode(TorchFunctionMode):
-    """While active, `linear_map` computes every linear map; functional calls and attention projections too."""
+    """While active, `linear_map` computes every linear map, including functional calls and attention projections."""
 
     def linear_map(self, call: LinearMap) -> Tensor:
         """The result of `call`."""
@@ -63,7 +63,7 @@ _LINEAR: dict[Any, Callable[..., LinearMap]] = {
 
 
 def _own_body(func: Any) -> Any:
-    """A Python operator without its hand-over to the active mode, so that what it calls is intercepted."""
+    """A Python operator without its hand-over to the active mode, so that the operators inside it are intercepted."""
     never = dict.fromkeys(("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"), _never)
     return types.FunctionType(
         func.__code__, {**func.__globals__, **never}, func.__name__, func.__defaults__, func.__closure__
@@ -75,29 +75,29 @@ def _never(*_: Any) -> bool:
 
 
 Place = tuple[nn.Module, int]
-"""The module within whose forward a linear map is made, and the number of those before it, of weights that are
-no parameters, in the same call."""
+"""Where a linear map with a derived weight is computed: the module, and how many such maps came before it in the same
+call of that module."""
 
 
 class Places:
-    """Tells linear maps of weights that are no parameters apart by where they are made.
+    """Identifies derived weights (weight norm, weight standardization, parametrizations) by where they are used.
 
-    Such a weight is another tensor in every forward, so it cannot be known by itself. A module that is called twice
-    makes them at the same places.
+    A derived weight is a new tensor in every forward, so its `id` says nothing. Its place does: a module that is
+    called twice uses its derived weights in the same order.
     """
 
     def __init__(self) -> None:
         self._at_work: list[list[Any]] = []
 
     def watch(self, module: nn.Module) -> list[Any]:
-        """The handles of hooks on `module` that keep count."""
+        """Register the hooks on `module` that count; returns their handles."""
         return [
             module.register_forward_pre_hook(self._enter),
             module.register_forward_hook(self._leave, always_call=True),
         ]
 
     def next(self) -> Place | None:
-        """Where a linear map is being made; None outside of the watched modules."""
+        """The place of the current linear map; None outside of the watched modules."""
         if not self._at_work:
             return None
         module, count = self._at_work[-1]

@@ -1,4 +1,4 @@
-"""What happens at each block and at the output during one forward, and in its backward."""
+"""What happens at each block and at the output, in one forward and its backward."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Pass:
         return logits
 
     def again(self) -> Pass:
-        """The pass in which activation checkpointing runs a part of this one again, to save the same tensors.
+        """The pass in which activation checkpointing repeats a part of this one, to save the same tensors.
 
-        Only those are used of it: the graph that gets the gradients is the first one's.
+        Only those tensors are used. Gradients go into the graph of the first pass.
         """
         return Pass()
 
@@ -50,7 +50,7 @@ class PassCounts:
 
 @dataclass(frozen=True)
 class Forward:
-    """A forward without a graph: what the model returned, and the leaf that stands in it for the network's output."""
+    """A forward without a graph: what the model returned, and the leaf that replaces the network's output in it."""
 
     returned: Any
     leaf: Tensor
@@ -80,11 +80,15 @@ Signal = Callable[[Block, Tensor], Tensor]
 class CutPass(Pass):
     """Each block's output is detached downstream and gets its gradient from `signal` instead.
 
-    An ordinary `loss.backward()` drives it: the join hands the error that arrives at the network's output to
-    one scalar token per block, and a token's backward asks for that block's signal when autograd reaches it.
-    Blocks made later come first, so one signal is alive at a time, and each block's graph is independent.
-    `forward` is one that the rule has made of the same batch, if it has; a pass of this kind does not need it.
+    An ordinary `loss.backward()` drives it. The join receives the error at the network's output and gives one scalar
+    token per block a gradient. When autograd reaches a token, its backward asks for that block's signal. Later blocks
+    come first, so one signal is alive at a time, and each block's graph is independent.
+    `forward` is a forward that the rule has already made on the same batch, if any. Only a lean step uses it.
     """
+
+    # Example: an MLP with blocks h1, h2 (N, 256) and logits y (N, 10).
+    #   forward:  t1 = _Cut(h1) (), t2 = _Cut(h2) (); the model sees h1.detach(), h2.detach(); y' = _Join(y, t1, t2)
+    #   backward: e (N, 10) arrives at y'; t2 -> signal(h2, e) (N, 256) runs through block 2; then the same for t1
 
     def __init__(self, signal: Signal, forward: Forward | None = None) -> None:
         self.signal, self.forward = signal, forward
@@ -92,28 +96,28 @@ class CutPass(Pass):
         self._tokens: list[Tensor] = []
 
     def around(self) -> AbstractContextManager[object]:
-        """Nothing; what the rule's own forward holds is let go."""
+        """The plain context. Drops the rule's own forward, which holds memory that this pass does not need."""
         self.forward = None
         return super().around()
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        """The output as a constant; its graph is kept for the signal."""
+        """The output as a constant (N, *shape). A token keeps the output's own graph for the signal."""
         if output.requires_grad:
             self._tokens.append(_Cut.apply(output, block, self))
         return output.detach()
 
     def join(self, logits: Tensor) -> Tensor:
-        """The output itself, whose backward starts that of every block."""
+        """The output itself (N, ..., n_out). Its backward starts the backward of every block."""
         tokens, self._tokens = self._tokens, []
         joined: Tensor = _Join.apply(self, logits, *tokens)
         return joined
 
     def receive(self, error: Tensor) -> None:
-        """The error has arrived, before any signal is asked for; what all signals need of it is computed here."""
+        """The error has arrived. Called before any signal, so a subclass computes here what all signals share."""
         self.error = error
 
     def again(self) -> Pass:
-        """Cut at the same places, with no signal."""
+        """Cuts at the same blocks, without signals."""
         return HeadPass()
 
 

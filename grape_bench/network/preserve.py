@@ -1,4 +1,4 @@
-"""Run a model, or a network with its rule, aside without leaving a trace."""
+"""Run a model without leaving a trace in its buffers or in the random state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every learning rule is asked, in the order of training."""
+"""The contract of a learning rule, in the order in which a training calls it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kept:
-    """How some feedback is kept: in words, the shape of B, and the numbers in memory for it."""
+    """How feedback is kept: `kind` in words, the shape of B, and how many numbers it takes in memory."""
 
     kind: str
     shape: tuple[int, ...]
@@ -26,14 +26,14 @@ class Kept:
 
 
 class LearningRule:
-    """The bare contract. This one is backpropagation: every pass is the model's own.
+    """The bare contract. As it stands it is backpropagation: every pass is the model's own.
 
-    A rule's settings are the arguments of its `__init__`; it keeps tensors in the network's blocks
-    (`block.store`), so that they move, save and copy with the model, and draws from `network.generator`. Counters and
-    the like are plain attributes, which `state` finds.
+    A rule's settings are the arguments of its `__init__`. It keeps tensors in the network's blocks (`block.store`), so
+    that they move, save and copy with the model. It draws from `network.generator`. Counters and other plain attributes
+    are found by `state`.
 
-    `weight_transport` and `bp_fraction` declare what a rule takes from backpropagation; a class inherits what
-    holds for its family, and `grape-bench check` compares both with what it measures.
+    `weight_transport` and `bp_fraction` declare what a rule takes from backpropagation. A class inherits its family's
+    declarations, and `grape-bench check` compares both with measurements.
     """
 
     weight_transport: ClassVar[bool] = True
@@ -41,26 +41,26 @@ class LearningRule:
     feedback held fixed, the signal at some block changes with the weights downstream of it."""
 
     def bp_fraction(self, batches: int, epochs: int) -> float:
-        """Passes through hidden blocks ÷ backpropagation's, in `epochs` epochs of `batches` training steps."""
+        """Autograd passes through hidden blocks ÷ backpropagation's, over `epochs` epochs of `batches` steps each."""
         return 1.0
 
     @property
     def at_scores(self) -> bool:
-        """Whether the error is needed at the scores, even where they are those of a large vocabulary."""
+        """Whether the rule needs the error at the scores (N, ..., n_out), even with a large vocabulary."""
         return False
 
     def setup(self, network: Network) -> None:
-        """Once, when attached: draw the feedback."""
+        """Called once, when attached: draw the feedback."""
 
     def begin_epoch(self, network: Network, batches: int) -> None:
-        """Before the first of an epoch's `batches` training steps."""
+        """Called before the first of an epoch's `batches` training steps."""
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
-        """Before each training forward on `batch`: how this pass and its backward go."""
+        """Called before each training forward on `batch`: what happens at the cuts, forward and backward."""
         return Pass()
 
     def kept_feedback(self, network: Network) -> dict[str, Kept]:
-        """Name of a block (or of a weight, where feedback belongs to weights) -> how its feedback is kept."""
+        """Name of a block (or of a weight, if feedback belongs to weights) -> how its feedback is kept."""
         return {}
 
     @property
@@ -73,15 +73,15 @@ class LearningRule:
         return network.credit("exact", "above the cuts")
 
     def state(self) -> dict[str, Any]:
-        """What the rule keeps beside its tensors, to go on from: every attribute that is plain data.
+        """What a resume needs beside the tensors: every attribute that is plain data.
 
-        Plain are Python's numbers, strings, None, and lists, tuples, sets and dicts of them. What else a rule keeps is
-        either made by `setup` or needs a `state` and `load_state` of its own.
+        Plain data are numbers, strings, None, and lists, tuples, sets and dicts of them. A rule that keeps anything
+        else, and does not make it in `setup`, overrides `state` and `load_state`.
         """
         return {name: copy.deepcopy(value) for name, value in vars(self).items() if _plain(value)}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` returned, after `setup`."""
+        """Resume from what `state` returned; called after `setup`."""
         vars(self).update(copy.deepcopy(state))
 
     def __repr__(self) -> str:
@@ -89,7 +89,7 @@ class LearningRule:
         return f"{type(self).__name__}({settings})"
 
     def settings(self) -> dict[str, Any]:
-        """The public attributes: what the rule was made with."""
+        """The public attributes: the settings that the rule was made with."""
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
 

@@ -20,19 +20,19 @@ from grape_bench.network.passes import Pass
 from grape_bench.network.trees import activations
 
 with warnings.catch_warnings(), forward_ad.dual_level():
-    # PyTorch compiles 26 MB of formulas at the first dual number: here, not within some job's measured training.
+    # PyTorch compiles 26 MB of formulas at the first dual number. Do it here, not within a job's measured training.
     warnings.simplefilter("ignore", FutureWarning)
     forward_ad.make_dual(torch.zeros(()), torch.zeros(()))
 
 Perturb = Callable[[Block, Tensor], Tensor | None]
-"""(block, its output) -> the direction in which the output is moved, shaped like it; None: it is not."""
+"""(block, its output) -> the direction in which the output moves, shaped like it; None: it does not move."""
 
 
 class TangentPass(Pass):
     """One forward on dual numbers, with a direction p_l injected at each block's output.
 
-    Afterwards `logits` is the output (N, ..., n_out), a leaf that a loss may go back to, and `tangent` is sum_l J_l p_l
-    of that shape, zero where nothing reached it. Only what is computed at the moment is held.
+    Afterwards `logits` is the output (N, ..., n_out), a leaf for a loss, and `tangent` is sum_l J_l p_l of the same
+    shape, zero where nothing reached it. No activation outlives its use.
     """
 
     def __init__(self, perturb: Perturb) -> None:
@@ -43,7 +43,7 @@ class TangentPass(Pass):
 
     @contextmanager
     def around(self) -> Iterator[None]:
-        """No graph; dual numbers, which compiled code would lose; the attention back-end with a forward derivative."""
+        """No graph; eager mode (compiled code loses tangents); an attention back-end with a forward derivative."""
         eager = torch.compiler.set_stance("force_eager")
         duals = torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH), unfolded_functions()
         with ExitStack() as stack:
@@ -55,7 +55,7 @@ class TangentPass(Pass):
                 raise UserError(f"the model uses an operator without a forward-mode derivative: {error}") from error
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        """The output with p_l added to the tangent that it carries from the blocks before."""
+        """The output with p_l (N, *shape) added to the tangent that it carries from earlier blocks."""
         direction = self.perturb(block, output)
         if direction is None:
             return output
@@ -64,10 +64,10 @@ class TangentPass(Pass):
         return forward_ad.make_dual(primal, direction if carried is None else carried + direction)
 
     def join(self, logits: Tensor) -> Tensor:
-        """Takes the sum of the J_l p_l off the output; from here on there is a graph."""
+        """Read sum_l J_l p_l off the output. The graph starts here."""
         primal, tangent = forward_ad.unpack_dual(logits)
         if self._moved and tangent is None:
-            raise RuntimeError("the tangent was lost on its way to the output (a compiled or in-place operator?)")
+            raise RuntimeError("the tangent was lost before the output (by a compiled or in-place operator?)")
         self.tangent = torch.zeros_like(primal) if tangent is None else tangent
         torch.set_grad_enabled(True)
         self.logits = primal.detach().requires_grad_()
@@ -78,7 +78,7 @@ _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 
 
 class _TwoProducts(OperatorMode):
-    """Linear maps of dual numbers as two products; native forward AD adds one with a zero weight tangent."""
+    """Linear maps of dual numbers as two products. Native forward AD adds a third, with a zero weight tangent."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__name__", "") in _RECURRENT:
@@ -113,8 +113,8 @@ def _without_cudnn() -> Iterator[None]:
 def unfolded_functions() -> Iterator[None]:
     """While active, a custom function without a `jvp` runs its forward on dual numbers as plain code.
 
-    For passes without a graph, in which its backward has no part: the derivative is that of what the forward computes.
-    Raises NotImplementedError at a function whose forward loses the tangent (a kernel of its own).
+    Only for passes without a graph: the derivative is the derivative of the forward, and the backward has no part.
+    Raises NotImplementedError for a function whose forward loses the tangent (its own kernel).
     """
     own = vars(Function).get("apply")  # a class method here, or inherited from C
 

@@ -27,9 +27,9 @@ Batch = tuple[tuple[Any, ...], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Call:
-    """A module that was called once in the forward: its activation's node and shape, batch included.
+    """A module that was called once in the forward, with its activation's node and shape (N, ...).
 
-    The activation is the floating-point tensor number `index` of its output.
+    The activation is the module's floating-point output number `index`.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Call:
 
     @property
     def label(self) -> str:
-        """The name, and for further activations their number."""
+        """The name, with `[index]` for further activations."""
         return f"{self.name}[{self.index}]" if self.index else self.name
 
 
@@ -53,10 +53,9 @@ class Call:
 class Trace:
     """The calls in the order in which they ended, the output's node, and the nodes at which the input enters.
 
-    `calls` has the first activation of each module's output, `further` the further ones. `head` is the module whose
-    output is the network's output itself, "" when that is the network alone; `weights` are those of its linear maps;
-    `samples` is the size of the batch; `sequences` says that the input is token ids (or has a mask of tokens), whose
-    number may differ from batch to batch.
+    `calls` has the first activation of each module, `further` the other ones. `head` is the module whose output is the
+    network's output, or "" if that is only the network itself. `weights` are the weights of the linear maps, `samples`
+    is N. `sequences` is true for token ids or a token mask: the number of tokens may then change between batches.
     """
 
     calls: list[Call]
@@ -71,7 +70,7 @@ class Trace:
 
 
 def trace(model: nn.Module, batch: Batch) -> Trace:
-    """Run `model` once on `batch`, aside, and record it; raises UserError for an output without a float tensor."""
+    """Record one forward of `model` on `batch`. Raises UserError if the output has no float tensor."""
     args, kwargs = batch
     names = {module: name for name, module in model.named_modules()}
     outputs: list[tuple[str, ref[Tensor]]] = []
@@ -126,7 +125,7 @@ def as_batch(example: Any) -> Batch:
 
 
 def scored_output(output: Any) -> Tensor | None:
-    """The logits in what a model returns: its `.logits` where it has them, else the first float tensor."""
+    """The logits in what a model returns: its `.logits` if it has them, else the first float tensor."""
     logits = output.get("logits") if isinstance(output, dict) else getattr(output, "logits", None)
     return logits if isinstance(logits, Tensor) else first_activation(output)
 
@@ -141,13 +140,13 @@ def logits_of(output: object, classes: int) -> Tensor:
 
 
 def _graph_alone() -> saved_tensors_hooks:
-    """Autograd keeps its nodes but no activations: this graph is read, never run."""
+    """Let autograd keep its nodes but no activations: this graph is read, never run backward."""
     return saved_tensors_hooks(lambda saved: None, lambda saved: saved)
 
 
 @contextmanager
 def _all_trainable(model: nn.Module) -> Iterator[None]:
-    """Let frozen parameters take part, so that the graph is the same whatever is frozen."""
+    """Let frozen parameters require gradients, so that the graph does not depend on what is frozen."""
     frozen = [p for p in model.parameters() if not p.requires_grad and p.is_floating_point()]
     for parameter in frozen:
         parameter.requires_grad_(True)
@@ -160,9 +159,9 @@ def _all_trainable(model: nn.Module) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights of a forward's linear maps: parameters by their `id`, and those computed from parameters by place.
+    """The weights of a forward's linear maps: parameters by `id`, and weights computed from parameters by place.
 
-    `gates` are nodes through which the input gradients of these maps pass, and nothing else does.
+    `gates` are nodes that only the input gradients of these maps pass through.
     """
 
     parameters: set[int]
@@ -171,15 +170,19 @@ class Weights:
 
 
 class InputTaint(OperatorMode):
-    """Follows the input through the forward; `entries` are the nodes made by operations that touched it.
+    """Follows the input through the forward. `entries` are the nodes made by operations that touched it.
 
-    Token ids carry no gradient, so the autograd graph alone cannot tell an embedded input from an embedded
-    position; a walk from any node that depends on the input ends at one of `entries`.
+    Token ids carry no gradient, so the autograd graph alone cannot tell an embedded input from an embedded position.
+    A walk down from any node that depends on the input ends at one of `entries`.
     """
+
+    # Example, a GPT: ids (N, T) are the input, so they are tainted from the start.
+    #   tok = embed(ids) (N, T, C): touched, its node joins `entries`.  pos = table(arange(T)) (T, C): not touched.
+    #   tok + pos depends on the input; pos alone counts as a parameter, so nothing needs to be cut on its side.
 
     def __init__(self, inputs: Iterable[Tensor], parameters: Iterable[Tensor], places: Places) -> None:
         super().__init__()
-        # Weak, so that activations are freed as in any forward; dead ones are told by their reference.
+        # Weak references, so that activations are freed as in any forward. A dead reference marks a reused id.
         self._tainted: dict[int, ref[Tensor]] = {id(tensor): ref(tensor) for tensor in inputs}
         self._parameters = {id(parameter) for parameter in parameters}
         self._places = places
@@ -189,7 +192,7 @@ class InputTaint(OperatorMode):
         self.entries: set[Node] = set()
 
     def weights(self) -> Weights:
-        """Those that do not depend on the input, at the end of the forward."""
+        """The weights that do not depend on the input; called at the end of the forward."""
         derived = {
             place: weight
             for place, weight in self._derived.items()
@@ -201,7 +204,7 @@ class InputTaint(OperatorMode):
         return Weights({key for key in known if isinstance(key, int)}, values, gates)
 
     def linear_map(self, call: LinearMap) -> Tensor:
-        """Notes the weight (the parameter that it is a view of), and gives the input a node of its own."""
+        """Note the weight (or the parameter that it is a view of), and give the input a node of its own."""
         weight = call.weight
         parameter = weight if weight._base is None else weight._base
         input = call.input if call.input.grad_fn is None else call.input.view_as(call.input)
@@ -213,7 +216,7 @@ class InputTaint(OperatorMode):
 
     def _note_other(self, weight: Tensor, gate: Node | None) -> None:
         place = self._places.next()
-        overlapping = 0 in weight.stride()  # no other matrix could be laid out as it is
+        overlapping = 0 in weight.stride()  # no other matrix can have this memory layout
         if place is None or weight.grad_fn is None or overlapping or self._is_tainted(weight):
             self._others.add(place)
         else:

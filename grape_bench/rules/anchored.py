@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Anchored(LearningRule):
     """`rule`, with exact gradients on `batches` random mini-batches of every `every_epochs`-th epoch.
 
-    The trainer says where an epoch begins (`network.begin_epoch`); raises RuntimeError where it did not.
+    The training loop must call `network.begin_epoch`; without it a forward raises RuntimeError.
     """
 
     weight_transport: ClassVar[bool] = True  # on the anchors
@@ -52,7 +52,7 @@ class Anchored(LearningRule):
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """Backpropagation on an anchor, else the rule's own pass."""
         if self._anchors is None:
-            raise RuntimeError("an anchored rule must be told of each epoch: net.begin_epoch(batches=len(loader))")
+            raise RuntimeError("an anchored rule needs net.begin_epoch(batches=len(loader)) at the start of each epoch")
         if not network.model.training:
             return self.rule.open_pass(network, batch)
         self._step += 1
@@ -73,15 +73,15 @@ class Anchored(LearningRule):
         return self.rule.period
 
     def credit(self, network: Network) -> dict[str, Credit]:
-        """As the rule's own; an anchor trains the parameters that the rule leaves frozen, too."""
+        """The rule's own credit; an anchor also trains the parameters that the rule leaves frozen."""
         own = self.rule.credit(network)
         return {name: "rule" if credit == "frozen" else credit for name, credit in own.items()}
 
     def state(self) -> dict[str, Any]:
-        """Its own place among the anchors, and the rule's state."""
+        """Its own progress through the anchors, and the rule's state."""
         return {"anchors": super().state(), "rule": self.rule.state()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """As the base class, for both."""
+        """Resume both."""
         super().load_state(state["anchors"])
         self.rule.load_state(state["rule"])

@@ -50,7 +50,7 @@ class GrAPERefit(GrAPE):
         if not network.model.training:
             return pass_
         if self._before_fit is None:
-            raise RuntimeError("grape+refit must be told of each epoch: net.begin_epoch(batches=len(loader))")
+            raise RuntimeError("grape+refit needs net.begin_epoch(batches=len(loader)) at the start of each epoch")
         due = self._before_fit == 0
         self._before_fit -= 1
         if not due:

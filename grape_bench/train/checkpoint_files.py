@@ -1,4 +1,4 @@
-"""The checkpoints of one job on disk. Without torch until one is read or written: schedulers delete them, too."""
+"""Where a job's checkpoints are and how often they are written. Imports torch only to read or write one."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ KEPT = 2
 
 @dataclass(frozen=True)
 class CheckpointFolder:
-    """Where a job's checkpoints lie; only those with an equal `stamp` are its own."""
+    """The checkpoint files of a job. Files with another `stamp` (other software or hardware) are not read."""
 
     folder: Path
     stamp: str = ""
 
     def files(self) -> list[Path]:
-        """The newest first."""
+        """The checkpoint files, the newest first."""
         return sorted(self.folder.glob("checkpoint-*.pt"), reverse=True)
 
     def write(self, state: dict[str, Any], step: int) -> None:
-        """Write `state` in one step and keep the one before it; raises OSError."""
+        """Write `state` atomically and keep the previous checkpoint. Raises OSError."""
         import torch
 
         path = self.folder / f"checkpoint-{step:09d}.pt"
@@ -43,14 +43,14 @@ class CheckpointFolder:
             old.unlink(missing_ok=True)
 
     def read(self) -> dict[str, Any] | None:
-        """The newest state that can be read and has this stamp; None where there is none."""
+        """The newest readable state with this stamp, or None."""
         import torch
 
         for path in self.files():
             try:
                 content = torch.load(path, map_location="cpu", weights_only=True)
-            except Exception as error:  # a file cut short raises many things
-                print(f"{path.name} cannot be read, an older one is tried: {error}", file=sys.stderr)
+            except Exception as error:  # a truncated file raises many kinds of errors
+                print(f"cannot read {path.name}, trying an older checkpoint: {error}", file=sys.stderr)
                 continue
             if content["stamp"] == self.stamp:
                 state: dict[str, Any] = content["state"]
@@ -59,7 +59,7 @@ class CheckpointFolder:
         return None
 
     def clear(self) -> None:
-        """Delete all of them, drafts of killed processes too."""
+        """Delete all checkpoints, including drafts of killed processes."""
         for path in (*self.files(), *self.folder.glob(".checkpoint-*")):
             path.unlink(missing_ok=True)
 
@@ -70,14 +70,14 @@ _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 @dataclass(frozen=True)
 class Period:
-    """Every so many `seconds`, or every so many `epochs`, or, with neither, never."""
+    """Every `seconds`, or every `epochs`. With neither: never."""
 
     seconds: float | None = None
     epochs: int | None = None
 
     @classmethod
     def parse(cls, text: str, *, where: str = "") -> Period:
-        """The period that `text` means, such as `60s`, `5min`, `1h`, `2epochs`, `never`; raises UserError."""
+        """Parse `60s`, `5min`, `1h`, `2epochs` or `never`. Raises UserError."""
         if text == "never":
             return cls()
         match = _FORM.fullmatch(text)

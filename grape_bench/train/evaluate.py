@@ -23,11 +23,11 @@ class Score:
 
 @torch.no_grad()
 def evaluate(model: nn.Module, split: Split, classes: int, batch_size: int) -> Score:
-    """Score `model` in evaluation mode on all of `split`, shared out among the processes; its mode is put back."""
+    """Score `model` on all of `split`, divided among the processes. Runs in evaluation mode and restores the mode."""
     training = model.training
     model.eval()
     data_parallel.share_statistics(model)
-    loss: Tensor | float = 0.0  # summed where it is computed, so that no batch waits for the one before
+    loss: Tensor | float = 0.0  # summed on the device, so that no batch waits for the previous one
     correct: Tensor | float = 0.0
     for inputs, labels in split.batches(batch_size):
         logits = logits_of(model(inputs), classes).float()

@@ -13,7 +13,7 @@ from grape_bench.train.loop import Observer, Trainer
 
 
 class Spent(Observer):
-    """Counts from its creation; of a process that was killed, the time up to its last checkpoint."""
+    """Wall time since its creation. A killed process counts up to its last checkpoint."""
 
     def __init__(self) -> None:
         self.resumed = 0  # how often
@@ -21,24 +21,24 @@ class Spent(Observer):
         self._start = time.perf_counter()
 
     def total(self) -> float:
-        """Seconds until now."""
+        """Seconds so far, in all processes."""
         return self._earlier + time.perf_counter() - self._start
 
     def training_begins(self, trainer: Trainer) -> None:
-        """What came before was set-up."""
+        """Everything until now was set-up."""
         self.setup += time.perf_counter() - self._start
 
     def state(self) -> dict[str, Any]:
-        """What is to be added to a later process's."""
+        """What a later process adds to its own time."""
         return {"resumed": self.resumed, "setup": self.setup, "total": self.total()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on after another process."""
+        """Continue the count of an earlier process."""
         self.resumed, self.setup, self._earlier = state["resumed"] + 1, state["setup"], state["total"]
 
 
 class CompileTime(Observer):
-    """`seconds` of each process's first step, in which the compiler works; the training's clock is paused for it."""
+    """`seconds` of each process's first step, in which the compiler runs. The training's clock is paused for it."""
 
     def __init__(self) -> None:
         self.seconds = self._since = 0.0
@@ -46,14 +46,14 @@ class CompileTime(Observer):
         self._step: ExitStack | None = None
 
     def step_begins(self, trainer: Trainer, inputs: Tensor, labels: Tensor) -> None:
-        """Stop the clock once."""
+        """Pause the clock for the first step."""
         if not self._began:
             self._began = True
             self._step, self._since = ExitStack(), time.perf_counter()
             self._step.enter_context(trainer.clock.paused())
 
     def step_done(self, trainer: Trainer) -> None:
-        """Let it go on."""
+        """Restart the clock."""
         if self._step is not None:
             self._step.close()  # it has waited for the device
             self._step = None
@@ -64,7 +64,7 @@ class CompileTime(Observer):
         return {"seconds": self.seconds}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Continue the count."""
         self.seconds = state["seconds"]
 
 

@@ -135,7 +135,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_training(tmp_path, capsys,
     assert training.run(job(), lambda row: None, checkpoints)["status"] == "finished"
     assert (
         capsys.readouterr().err.splitlines()
-        == ["no checkpoint could be written: [Errno 28] No space left on device"] * 2
+        == ["could not write a checkpoint: [Errno 28] No space left on device"] * 2
     )
     assert not list(tmp_path.iterdir())
 
