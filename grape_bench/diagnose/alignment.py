@@ -15,11 +15,11 @@ from grape_bench.rules.dfa import DFA
 
 
 class Alignment:
-    """Of the signal that stands for dL/dh at each block's output, against dL/dh itself:
+    """The rule's signal at each block's output against the true dL/dh:
 
-    - `signal_cos`, `signal_ratio`: cosine and norm ratio, all samples as one vector;
-    - `signal_zeros`: samples in which one of the two is exactly zero;
-    - `gain`: norm of dL/dh ÷ that of the error dL/dy_hat. It does not depend on how large the loss is.
+    - `signal_cos`, `signal_ratio`: cosine and norm ratio, with all samples as one vector;
+    - `signal_zeros`: the number of samples in which one of the two is exactly zero;
+    - `gain`: norm of dL/dh ÷ norm of the error dL/dy_hat, which does not depend on the size of the loss.
     """
 
     def __init__(self, network: Network) -> None:
@@ -62,8 +62,8 @@ DRAWS = 4
 class Null:
     """`null_cos`: root mean square, over draws of a random B, of the cosine between B^T e and dL/dh.
 
-    Direct feedback as DFA draws it, whatever the rule, on the first probe batch: how well any signal made of the
-    error may do by chance. It is far from zero where the error has few dimensions.
+    Draws direct feedback like DFA, whatever the rule, on the first probe batch. It says how well a signal made of the
+    error does by chance. It is far from zero if the error has few dimensions.
     """
 
     def __init__(self, network: Network, draws: int = DRAWS) -> None:
@@ -71,7 +71,7 @@ class Null:
         self._cosines: dict[str, list[float]] = defaultdict(list)
 
     def see(self, batch: Batch, own: Reading, true: Reading) -> None:
-        """Draw, and look at the first batch."""
+        """Use the first batch only."""
         if self._cosines or true.error is None:
             return
         with apart(self.network):

@@ -1,4 +1,4 @@
-"""Diagnostics that follow a training and leave it as it is."""
+"""Diagnostics that follow a training without changing it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from grape_bench.train.loop import Observer, Trainer
 
 
 class Diagnostics(Observer):
-    """Takes every metric at `count` moments (see `moments`); `rows` are those of diagnostics.csv.
+    """Computes every metric at `count` moments (see `moments`). `rows` are the rows of diagnostics.csv.
 
-    Clock, peak of `memory`, random generators, rule, optimizer and model are left as they are. A metric that
-    fails ends the diagnostics, not the training: `failed` says how, and stderr has the trace.
+    Clock, peak of `memory`, random generators, rule, optimizer and model do not change. If a metric fails, the
+    diagnostics end and the training continues. `failed` holds the error, and stderr the traceback.
     """
 
     def __init__(self, epochs: int, count: int | None = None, memory: PeakMemory | None = None) -> None:
@@ -34,31 +34,31 @@ class Diagnostics(Observer):
         self._sums = {row: RunningSum() for row in (HIDDEN, NETWORK)}
 
     def training_begins(self, trainer: Trainer) -> None:
-        """Fix the moments."""
+        """Choose the moments."""
         self._steps = moments(self.epochs * trainer.steps_per_epoch, self.count)
 
     def step_begins(self, trainer: Trainer, inputs: Tensor, labels: Tensor) -> None:
-        """The moment before any step."""
+        """The moment before the first step."""
         if self._done(trainer) == 0 and 0 in self._steps:
             self._take(trainer)
 
     def step_done(self, trainer: Trainer) -> None:
-        """Every other moment."""
+        """All later moments."""
         if self._done(trainer) in self._steps:
             self._take(trainer)
 
     def state(self) -> dict[str, Any]:
-        """What has been found."""
+        """The rows and sums so far."""
         sums = {name: running.state() for name, running in self._sums.items()}
         return {"rows": list(self.rows), "seconds": self.seconds, "failed": self.failed, "sums": sums}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Resume from `state`."""
         self.rows, self.seconds, self.failed = list(state["rows"]), state["seconds"], state["failed"]
         self._sums = {name: RunningSum(**sums) for name, sums in state["sums"].items()}
 
     def result(self) -> dict[str, Any]:
-        """For the record: how many moments, whether it failed, the summary, and the rows of diagnostics.csv."""
+        """For the record: the number of moments, the error if any, the summary, and the rows of diagnostics.csv."""
         taken = len({row["step"] for row in self.rows})
         return {"moments": taken, "failed": self.failed, **summary(self.rows), "rows": self.rows}
 
@@ -97,13 +97,13 @@ class Diagnostics(Observer):
 
 
 STEPS_PER_MOMENT, MOST = 500, 20
-"""A moment costs 2 to 12 training steps, the fewer the larger the network (`python -m benchmarks.diagnostics`)."""
+"""One moment costs 2 to 12 training steps, fewer for larger networks (`python -m benchmarks.diagnostics`)."""
 
 
 def moments(steps: int, count: int | None = None) -> list[int]:
-    """`count` numbers of steps done, equally spaced from 0 to `steps`; the last is always the end.
+    """The steps after which to measure: `count` of them, equally spaced from 0 to `steps`, with the end included.
 
-    Without a count, one for every `STEPS_PER_MOMENT` steps, at least one and at most `MOST`.
+    Without a count, one per `STEPS_PER_MOMENT` steps, at least one and at most `MOST`.
     """
     chosen = max(1, min(MOST, steps // STEPS_PER_MOMENT)) if count is None else count
     if chosen < 2:
@@ -112,13 +112,13 @@ def moments(steps: int, count: int | None = None) -> list[int]:
 
 
 Row = dict[str, Any]
-"""One line of diagnostics.csv: step, samples, block, and a column for each metric that has a value there."""
+"""One line of diagnostics.csv: step, samples, block, and a column for each metric with a value."""
 
 
 def summary(rows: Sequence[Row]) -> dict[str, Any]:
-    """The end of training, by its worst block where a verdict asks for that; `descent` is over all moments.
+    """The state at the end of training, by the worst block where a verdict needs it. `descent` is over all moments.
 
-    Values that nothing was measured for are None.
+    A value that was not measured is None.
     """
     if not rows:
         return {}
@@ -158,11 +158,11 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 @dataclass
 class RunningSum:
-    """Over the steps k, the sum of cos^2(direction, gradient) · ||gradient||^2, which for a smooth loss and suitable
-    step lengths is bounded (Nocedal and Wright 2006, theorem 3.2): where the cosine stays above zero the gradient must
-    vanish, and where it does not the sum says nothing.
+    """The sum over steps of cos^2(direction, gradient) · ||gradient||^2.
 
-    Between the moments at which it is measured the term is taken to run straight.
+    It is bounded for a smooth loss and suitable step lengths (Zoutendijk; Nocedal and Wright 2006, theorem 3.2). If the
+    cosine stays above zero, the gradient must vanish. If it does not, the sum says nothing. Between two measured
+    moments the term is interpolated linearly.
     """
 
     total: float = 0.0
@@ -170,7 +170,7 @@ class RunningSum:
     term: float = math.nan
 
     def add(self, step: int, cosine: float, norm: float) -> float:
-        """The sum up to `step`; a NaN cosine (a zero direction) adds nothing."""
+        """The sum up to `step`. A NaN cosine (a zero direction) adds nothing."""
         term = 0.0 if math.isnan(cosine) else (cosine * norm) ** 2
         before = term if math.isnan(self.term) else self.term
         self.total += (step - self.step) * (before + term) / 2
@@ -178,5 +178,5 @@ class RunningSum:
         return self.total
 
     def state(self) -> dict[str, float]:
-        """To go on from in another process."""
+        """The fields, for a resume."""
         return asdict(self)

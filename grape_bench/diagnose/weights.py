@@ -1,4 +1,4 @@
-"""How well the FA family's B agrees with the weights W that it stands for."""
+"""How well the FA family's B matches the weights W that it replaces."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class WeightAlignment:
         self.rule = rule.rule if isinstance(rule, Anchored) else rule
 
     def see(self, batch: Batch, own: Reading, true: Reading) -> None:
-        """The weights are the same for every batch."""
+        """Nothing to add: the weights are the same for every batch."""
 
     def values(self) -> Values:
         """By block, and for the network."""

@@ -1,4 +1,4 @@
-"""What a job is made of, before its first step: device, data, model, trainer."""
+"""The parts of a job before its first step: device, data, model, optimizer, trainer."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ EXAMPLE = 4  # samples of the forward that finds the blocks
 
 
 def pick_device() -> torch.device:
-    """This process's GPU (the first visible one, where it trains alone), else the CPU."""
+    """This process's GPU (the first visible one in a single process), else the CPU."""
     return data_parallel.local_device()
 
 
 def load_data(job: Job, device: torch.device) -> DataSet:
-    """This process's part of the job's data set on `device`; the last set is kept, as a task's checks come in a row."""
+    """This process's part of the job's data set, on `device`. The last set is cached for the next job of the task."""
     data = _load(job.dataset, json.dumps(job.dataset_args, sort_keys=True), str(device))
     return data.part(data_parallel.rank(), data_parallel.size())
 
@@ -46,23 +46,23 @@ def _load(dataset: str, args: str, device: str) -> DataSet:
 
 
 def build_model(job: Job, data: DataSet, device: torch.device) -> nn.Module:
-    """The job's model with weights from the init stream: the same for every rule."""
+    """The job's model. Its weights come from the "init" stream, so they are the same for every rule."""
     seed_everything(stream_seed(job.seed, "init"))
     return models.build(job.model, shape=data.shape, classes=data.classes, args=job.model_args).to(device)
 
 
 def process_seed(job: Job, stream: str) -> int:
-    """The seed of a stream that is to differ between the processes of one training."""
+    """The seed of a stream that must differ between the processes of one training."""
     return stream_seed(job.seed, stream) + data_parallel.rank()
 
 
 def make_trainer(job: Job, model: nn.Module, data: DataSet, rule: str, settings: dict[str, Any]) -> Trainer:
-    """`model` with `rule` attached, its arithmetic, its optimizer and its streams."""
+    """A trainer of `model` with `rule` attached: precision, optimizer, schedule and random streams."""
     example, _ = next(iter(data.validation.batches(EXAMPLE)))
     precision = Precision(job.precision, example.device)
     network = attach(model, make_rule(rule, **settings), example, seed=job.seed)
     _check_batches(job, data)
-    for place in {"cpu", str(network.device)}:  # other directions in each process: their mean tells more
+    for place in {"cpu", str(network.device)}:  # each process draws its own directions; their mean is less noisy
         network.generator("perturbation", place).manual_seed(process_seed(job, "perturbation"))
     if job.compile:
         model.compile()
@@ -74,10 +74,10 @@ def make_trainer(job: Job, model: nn.Module, data: DataSet, rule: str, settings:
 
 
 def _check_batches(job: Job, data: DataSet) -> None:
-    """Every process must have equally much of a batch: the mean of their gradients is then the joint batch's."""
+    """Every process needs an equal share of a batch, so that the mean gradient is that of the whole batch."""
     joint = min(job.batch_size, len(data.train))
     if joint % job.nproc:
-        what = f"batches of {joint} samples cannot be shared out evenly among {job.nproc} processes"
+        what = f"batches of {joint} samples cannot be divided evenly among {job.nproc} processes"
         raise UserError(what, where=f"task {job.task!r}", hint=f"--set {job.task}.batch_size={job.nproc * 16}")
 
 
@@ -103,7 +103,7 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: dict[str, Any])
 
 
 def make_schedule(optimizer: torch.optim.Optimizer, name: str, steps: int) -> LambdaLR | None:
-    """`"cosine"` from the full rate to zero over `steps`; none for `"constant"`."""
+    """`"cosine"`: from the full rate to zero over `steps`. `"constant"`: None."""
     if name not in SCHEDULES:
         raise unknown("schedule", name, SCHEDULES)
     if name == "constant":

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from typing_extensions import override
 
 from grape_bench.network.passes import Pass
 from grape_bench.network.rule import LearningRule
@@ -33,12 +34,12 @@ class Anchored(LearningRule):
         self._anchors: set[int] | None = None
 
     @property
+    @override
     def at_scores(self) -> bool:
-        """As the rule's."""
         return self.rule.at_scores
 
+    @override
     def setup(self, network: Network) -> None:
-        """As the rule's own."""
         self.rule.setup(network)
 
     def begin_epoch(self, network: Network, batches: int) -> None:
@@ -63,13 +64,13 @@ class Anchored(LearningRule):
         anchors = min(self.batches, batches) * math.ceil(epochs / self.every_epochs) / (batches * epochs)
         return anchors + (1 - anchors) * self.rule.bp_fraction(batches, epochs)
 
+    @override
     def kept_feedback(self, network: Network) -> dict[str, Kept]:
-        """The rule's."""
         return self.rule.kept_feedback(network)
 
     @property
     def period(self) -> int:
-        """The rule's; anchors are too rare to be part of it."""
+        """The rule's own period; anchors are too rare to count."""
         return self.rule.period
 
     def credit(self, network: Network) -> dict[str, Credit]:

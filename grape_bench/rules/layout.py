@@ -57,7 +57,7 @@ class Dense:
         return _arranged(rows, shape)
 
     def row_count(self, shape: torch.Size) -> int:
-        """One row a sample."""
+        """One row per sample."""
         return shape[0]
 
 
@@ -72,7 +72,7 @@ class PerToken:
         return output_shape[-1]
 
     def rows(self, error: Tensor) -> Tensor:
-        """One row a token."""
+        """One row per token."""
         return error.reshape(-1, error.shape[-1])
 
     def spread(self, rows: Tensor, shape: torch.Size) -> Tensor:
@@ -80,7 +80,7 @@ class PerToken:
         return _arranged(rows, shape)
 
     def row_count(self, shape: torch.Size) -> int:
-        """One row a token."""
+        """One row per token."""
         return shape[0] * shape[1]
 
 
@@ -113,7 +113,7 @@ class PerChannel:
         return (rows / math.sqrt(positions)).reshape(aligned).expand(shape)
 
     def row_count(self, shape: torch.Size) -> int:
-        """One row a sample."""
+        """One row per sample."""
         return shape[0]
 
 
@@ -159,11 +159,11 @@ class LowRank:
         return self.inner.rows(error).to(sketch.dtype) @ sketch
 
     def spread(self, rows: Tensor, shape: torch.Size) -> Tensor:
-        """As `inner`."""
+        """(R, features) -> `shape`, by `inner`."""
         return self.inner.spread(rows, shape)
 
     def row_count(self, shape: torch.Size) -> int:
-        """As `inner`."""
+        """R, by `inner`."""
         return self.inner.row_count(shape)
 
 

@@ -140,5 +140,5 @@ def test_the_record_has_the_reason_of_the_process_that_failed_first(tmp_path: Pa
 
 
 def test_batches_that_cannot_be_shared_out_evenly_are_refused() -> None:
-    with pytest.raises(UserError, match="batches of 64 samples cannot be shared out evenly among 3 processes"):
+    with pytest.raises(UserError, match="batches of 64 samples cannot be divided evenly among 3 processes"):
         trained(spec("bp", nproc=3))
