@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from benchmarks import page
+from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device
 from grape_bench.plan.job import Job
+from grape_bench.train.checkpoint_files import CheckpointFolder
 from grape_bench.train.loop import Trainer
-from grape_bench.train.place import Place
-from grape_bench.train.setup import build_model, load_data, make_trainer, pick_device
 
 MODELS: dict[str, tuple[str, dict[str, Any], int]] = {
     "mlp 256-256": ("mlp", {"hidden": [256, 256]}, 8),
@@ -50,7 +50,7 @@ def main() -> None:
     for name, (model, args, size) in MODELS.items():
         made = trainer(model, args, size)
         with tempfile.TemporaryDirectory() as folder:
-            place = Place(Path(folder))
+            place = CheckpointFolder(Path(folder))
             written, read = [], []
             for step in range(ROUNDS):
                 start = time.perf_counter()

@@ -11,9 +11,7 @@ import pandas as pd
 import torch
 
 from benchmarks import page
-from grape_bench.cli.profile import rows
-from grape_bench.diagnose.cost import profile
-from grape_bench.diagnose.subject import Subject
+from grape_bench.cost.rules import Subject, profile, rows
 from grape_bench.track.environment import environment, git_state
 
 RAW = Path(__file__).parent / "measured"

@@ -14,8 +14,8 @@ import timm
 import torch
 import transformers
 
-from tests.network.architectures import ARCHITECTURES, Architecture
-from tests.network.coverage import EVERY_RULE, Findings, examine
+from benchmarks.architectures import ARCHITECTURES, Architecture
+from benchmarks.examination import EVERY_RULE, Findings, examine
 
 PAGE = Path(__file__).parents[1] / "docs" / "coverage.md"
 HEAD = """# Coverage

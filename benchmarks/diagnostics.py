@@ -14,9 +14,9 @@ from dataclasses import replace
 import torch
 
 from benchmarks import page
+from grape_bench.job import run as training
 from grape_bench.plan.expand import make_plan
 from grape_bench.plan.job import Job
-from grape_bench.train import job as training
 
 RULES = ("bp", "fa", "dfa", "grape")
 CNN = """\

@@ -18,9 +18,9 @@ from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 import grape_bench as gb
-from grape_bench.network.attach import as_batch
+from grape_bench.cost.memory import PeakMemory
 from grape_bench.network.block import PREFIX
-from grape_bench.train.memory import PeakMemory
+from grape_bench.network.trace import as_batch
 
 PAGE = Path(__file__).parents[1] / "docs" / "feedback.md"
 MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Any]]] = {

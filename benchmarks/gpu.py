@@ -30,11 +30,11 @@ from torch import Tensor, nn
 
 import grape_bench as gb
 from benchmarks.transformer import Transformer
-from grape_bench.network.attach import as_batch
+from grape_bench.cost.energy import EnergyMeter
+from grape_bench.cost.turns import Ratio, in_turns, ratio
 from grape_bench.network.captured import CapturedStep
 from grape_bench.network.parallel import parallel_backward
-from grape_bench.train.energy import EnergyMeter
-from grape_bench.train.turns import Ratio, in_turns, ratio
+from grape_bench.network.trace import as_batch
 
 STEPS = 8  # timed at once: GrAPE's period, so that its refresh is counted in full
 CHECKED = 12  # steps of training compared: three to warm up, a capture, eight replays with one refresh

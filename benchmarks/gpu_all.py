@@ -36,7 +36,7 @@ class Part:
 def parts(out: Path, dry: bool) -> list[Part]:
     """All parts, the tables first: whoever has less time on a card stops early."""
     python = [sys.executable, "-m"]
-    tests = ["tests/network/test_gpu.py", "tests/train/test_gpu.py"]
+    tests = ["tests/network/test_gpu.py", "tests/job/test_gpu.py"]
     gpu = ["benchmarks.gpu", "--out", str(out), *(["--device", "cpu", "--smoke"] if dry else ["--budget", "3"])]
     own = ["benchmarks.gpu_all", "--out", str(out), *(["--dry-run"] if dry else [])]
     return [
@@ -71,8 +71,8 @@ def about() -> None:
     print(f".git {(ROOT / '.git').exists()} /proc/driver/nvidia {Path('/proc/driver/nvidia').exists()}")
     print(f"cores {os.cpu_count()}")
     if torch.cuda.is_available():
+        from grape_bench.cost.energy import EnergyMeter
         from grape_bench.track.environment import hardware
-        from grape_bench.train.energy import EnergyMeter
 
         print(hardware(1), torch.cuda.get_device_properties(0))
         with EnergyMeter(torch.device("cuda")) as meter:
@@ -86,7 +86,7 @@ def rounds(out: Path) -> None:
     from torch import nn
 
     import grape_bench as gb
-    from grape_bench.train.turns import in_turns
+    from grape_bench.cost.turns import in_turns
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     x, y = torch.randn(64, 64, device=device), torch.randint(10, (64,), device=device)
@@ -120,9 +120,9 @@ def rounds(out: Path) -> None:
 def cost(out: Path, dry: bool) -> None:
     """The tables of docs/speed.md on this machine's device; a file after each model."""
     import pandas as pd
+    from grape_bench.diagnose.subject import Subject
 
     from benchmarks.cost import PARTS, measured
-    from grape_bench.diagnose.subject import Subject
 
     found = []
     for name in ["mlp"] if dry else ["mlp", "resnet18", "vit6", "vgg11"]:

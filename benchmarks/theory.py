@@ -22,10 +22,9 @@ from torch import Tensor
 import grape_bench as gb
 from grape_bench.contract.cases import CASES, SAMPLES, Case
 from grape_bench.diagnose.reading import forward
-from grape_bench.network.attach import as_batch
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
-from grape_bench.network.trace import Batch
+from grape_bench.network.trace import Batch, as_batch
 from grape_bench.network.trees import map_tensors
 from grape_bench.rules.jacobian import Sampling, estimate_jacobians
 from grape_bench.rules.layout import Dense

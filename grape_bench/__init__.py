@@ -6,14 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from grape_bench.attachment import attach
     from grape_bench.errors import UserError
-    from grape_bench.network.attach import attach
     from grape_bench.network.block import Block
+    from grape_bench.network.lean import lean_step
     from grape_bench.network.network import Network
+    from grape_bench.network.passes import CutPass, HeadPass, Pass
+    from grape_bench.network.reach import Credit
+    from grape_bench.network.rule import Kept, LearningRule
+    from grape_bench.network.trace import Batch
     from grape_bench.rules.anchored import Anchored
     from grape_bench.rules.backward import BackwardFeedback
-    from grape_bench.rules.base import LearningRule
     from grape_bench.rules.direct import DirectFeedback
+    from grape_bench.rules.feedback import FeedbackMap
     from grape_bench.rules.forward_gradient import ForwardGradient
     from grape_bench.rules.local_loss import LocalLoss
     from grape_bench.rules.make import make_rule, register_rule
@@ -21,14 +26,22 @@ if TYPE_CHECKING:
 __all__ = [
     "Anchored",
     "BackwardFeedback",
+    "Batch",
     "Block",
+    "Credit",
+    "CutPass",
     "DirectFeedback",
+    "FeedbackMap",
     "ForwardGradient",
+    "HeadPass",
+    "Kept",
     "LearningRule",
     "LocalLoss",
     "Network",
+    "Pass",
     "UserError",
     "attach",
+    "lean_step",
     "make_rule",
     "register_rule",
 ]
@@ -36,21 +49,29 @@ __all__ = [
 _HOME = {
     "Anchored": "rules.anchored",
     "BackwardFeedback": "rules.backward",
+    "Batch": "network.trace",
     "Block": "network.block",
+    "Credit": "network.reach",
+    "CutPass": "network.passes",
     "DirectFeedback": "rules.direct",
+    "FeedbackMap": "rules.feedback",
     "ForwardGradient": "rules.forward_gradient",
-    "LearningRule": "rules.base",
+    "HeadPass": "network.passes",
+    "Kept": "network.rule",
+    "LearningRule": "network.rule",
     "LocalLoss": "rules.local_loss",
     "Network": "network.network",
+    "Pass": "network.passes",
     "UserError": "errors",
-    "attach": "network.attach",
+    "attach": "attachment",
+    "lean_step": "network.lean",
     "make_rule": "rules.make",
     "register_rule": "rules.make",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: importing the package imports no torch."""
+    """Import a public name at its first use, so that `import grape_bench` imports no torch."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -47,8 +47,8 @@ def command(
     from rich.console import Console
 
     from grape_bench import models
+    from grape_bench.attachment import attach
     from grape_bench.cli.profile import make_subject
-    from grape_bench.network.attach import attach
     from grape_bench.rules.make import make_rule
 
     subject = make_subject(model, model_args, str(tokens or shape), classes, batch_size=2)

@@ -10,8 +10,7 @@ import click
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from grape_bench.diagnose.cost import Cost
-    from grape_bench.diagnose.subject import Subject
+    from grape_bench.cost.rules import Cost, Subject
 
 MEBI = 2**20
 PARALLEL = (
@@ -59,7 +58,7 @@ def command(
     import torch
     from rich.console import Console
 
-    from grape_bench.diagnose.cost import profile
+    from grape_bench.cost.rules import profile
 
     torch.set_num_threads(threads)
     subject = make_subject(model, model_args, shape, classes, batch_size)
@@ -77,7 +76,7 @@ def make_subject(model: str, model_args: tuple[str, ...], shape: str, classes: i
     """The command line's choices, checked."""
     import tomllib
 
-    from grape_bench.diagnose.subject import Subject
+    from grape_bench.cost.rules import Subject
     from grape_bench.errors import UserError
 
     try:
@@ -91,51 +90,12 @@ def make_subject(model: str, model_args: tuple[str, ...], shape: str, classes: i
     return Subject(model, arguments, extents, classes, batch_size)
 
 
-def rows(costs: list[Cost]) -> list[dict[str, float | str]]:
-    """One row a rule, all ratios to the first one's, which is BP's."""
-    from grape_bench.diagnose.pipeline import pipelines
-
-    bp = costs[0]
-    return [
-        {
-            "rule": cost.rule,
-            "time": cost.time.median,
-            "time_low": cost.time.low,
-            "time_high": cost.time.high,
-            "rounds": cost.rounds,
-            "step_s": cost.step_s,
-            "memory": cost.memory / bp.memory if bp.memory else float("nan"),
-            "memory_bytes": cost.memory,
-            "flops": cost.flops.total / bp.flops.total,
-            "forward": cost.flops.forward / bp.flops.total,
-            "credit": cost.flops.credit / bp.flops.total,
-            "tangents": cost.flops.tangents / bp.flops.total,
-            "critical": cost.flops.critical / bp.flops.total,
-            "attach": cost.attach,
-            **{f"{name}_share": share for name, share in _shares(cost).items()},
-            "layer_parallel": bp.flops.total / cost.flops.critical,
-            # A lean step's second forward is not in the model.
-            **{
-                f"pipeline_{found.devices}": bp.flops.total / found.time
-                for found in (pipelines(cost.flops) if cost.split else [])
-            },
-        }
-        for cost in costs
-    ]
-
-
-def _shares(cost: Cost) -> dict[str, float]:
-    """Of a step's time, by phase; none of lean steps."""
-    from dataclasses import asdict
-
-    seconds = asdict(cost.split) if cost.split else {}
-    return {name: value / sum(seconds.values()) for name, value in seconds.items() if name != "data"}
-
-
 def table(costs: list[Cost]) -> Table:
     """The rows for a terminal of 80 columns."""
     from rich import box
     from rich.table import Table
+
+    from grape_bench.cost.rules import rows
 
     out = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=CAPTION, caption_justify="left")
     for name in ("rule", "time (quartiles)", "memory", "FLOPs", "tangents", "path", "attach"):
@@ -150,6 +110,8 @@ def parallel(costs: list[Cost]) -> Table:
     """Where the time goes, and what could be gained by blocks that do not wait for each other."""
     from rich import box
     from rich.table import Table
+
+    from grape_bench.cost.rules import rows
 
     out = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=PARALLEL, caption_justify="left")
     shares = [f"{name}_share" for name in ("forward", "tangents", "credit", "update")]
@@ -166,6 +128,7 @@ def write_csv(costs: list[Cost], path: Path) -> None:
     """The same numbers, unrounded."""
     import pandas as pd
 
+    from grape_bench.cost.rules import rows
     from grape_bench.report import csv
 
     csv.write(pd.DataFrame(rows(costs)), path)

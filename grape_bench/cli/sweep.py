@@ -82,7 +82,7 @@ def request_of(plan: Plan, folder: Path, given: dict[str, Any]) -> Request:
 def _options(given: dict[str, Any], suite: Cluster) -> Options:
     from grape_bench.execute.executor import Options
     from grape_bench.execute.memory_size import parse_bytes
-    from grape_bench.train.period import Period
+    from grape_bench.train.checkpoint_files import Period
 
     limit = given["memory_limit"]
     return Options(

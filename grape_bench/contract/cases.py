@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from grape_bench.network.attach import as_batch, attach
+from grape_bench.attachment import attach
 from grape_bench.network.network import Network
-from grape_bench.network.trace import scored_output
-from grape_bench.rules.base import LearningRule
+from grape_bench.network.rule import LearningRule
+from grape_bench.network.trace import as_batch, scored_output
 
 MakeRule = Callable[[], LearningRule]
 """A fresh rule: one that no network has used."""

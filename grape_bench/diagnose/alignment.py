@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 
 from torch import Tensor
 
 from grape_bench.diagnose.comparison import Comparison
-from grape_bench.diagnose.metric import Values
-from grape_bench.diagnose.reading import Reading
+from grape_bench.diagnose.reading import Reading, Values, apart
 from grape_bench.network.network import Network
 from grape_bench.network.trace import Batch
+from grape_bench.rules.dfa import DFA
 
 
 class Alignment:
-    """Of the signal that stands for dL/dh at each block's output, against dL/dh itself:
+    """The rule's signal at each block's output against the true dL/dh:
 
-    - `signal_cos`, `signal_ratio`: cosine and norm ratio, all samples as one vector;
-    - `signal_zeros`: samples in which one of the two is exactly zero;
-    - `gain`: norm of dL/dh ÷ that of the error dL/dy_hat. It does not depend on how large the loss is.
+    - `signal_cos`, `signal_ratio`: cosine and norm ratio, with all samples as one vector;
+    - `signal_zeros`: the number of samples in which one of the two is exactly zero;
+    - `gain`: norm of dL/dh ÷ norm of the error dL/dy_hat, which does not depend on the size of the loss.
     """
 
     def __init__(self, network: Network) -> None:
@@ -53,3 +54,39 @@ def _zero_samples(signal: Tensor | None, exact: Tensor | None) -> int:
     if len(present) < 2:
         return len(present[0]) if present else 0
     return int(sum((tensor.flatten(1) == 0).all(1) for tensor in present).count_nonzero())  # type: ignore[union-attr]
+
+
+DRAWS = 4
+
+
+class Null:
+    """`null_cos`: root mean square, over draws of a random B, of the cosine between B^T e and dL/dh.
+
+    Draws direct feedback like DFA, whatever the rule, on the first probe batch. It says how well a signal made of the
+    error does by chance. It is far from zero if the error has few dimensions.
+    """
+
+    def __init__(self, network: Network, draws: int = DRAWS) -> None:
+        self.network, self.draws = network, draws
+        self._cosines: dict[str, list[float]] = defaultdict(list)
+
+    def see(self, batch: Batch, own: Reading, true: Reading) -> None:
+        """Use the first batch only."""
+        if self._cosines or true.error is None:
+            return
+        with apart(self.network):
+            for draw in range(self.draws):
+                self.network.streams.reseed(-1 - draw)  # no run's seed
+                dfa = DFA()
+                dfa.setup(self.network)
+                for block in self.network.blocks:
+                    exact = true.signals[block.name]
+                    signal = dfa.project(true.error, block.at(exact))
+                    self._cosines[block.name].append(Comparison.of(signal, exact).cosine)
+
+    def values(self) -> Values:
+        """By block."""
+        return {
+            block: {"null_cos": math.sqrt(sum(cosine**2 for cosine in cosines) / len(cosines))}
+            for block, cosines in self._cosines.items()
+        }

@@ -1,4 +1,4 @@
-"""How one vector compares with another, summed up over parts of them."""
+"""How one vector compares with another, summed over parts of the vectors."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Comparison:
-    """A vector beside a reference, in float64: their product and squared norms, each NaN if a number in it is.
+    """A vector against a reference, in float64: inner product and squared norms; NaN propagates.
 
-    Comparisons of parts add up to that of the whole.
+    Comparisons of parts add up to the comparison of the whole.
     """
 
     product: float = 0.0
@@ -22,7 +22,7 @@ class Comparison:
 
     @classmethod
     def of(cls, own: Tensor | None, reference: Tensor | None) -> Comparison:
-        """Compare two tensors of one shape; None is zero."""
+        """Compare two tensors of one shape. None counts as zero."""
         a, b = (None if tensor is None else tensor.detach().flatten().double() for tensor in (own, reference))
         product = 0.0 if a is None or b is None else torch.dot(a, b).item()
         return cls(product, *(0.0 if vector is None else torch.dot(vector, vector).item() for vector in (a, b)))
@@ -32,11 +32,11 @@ class Comparison:
 
     @property
     def cosine(self) -> float:
-        """NaN where one of the two is zero."""
+        """The cosine; NaN if one of the two is zero."""
         size = math.sqrt(self.own) * math.sqrt(self.reference)
         return self.product / size if size else math.nan
 
     @property
     def ratio(self) -> float:
-        """Norm ÷ the reference's; NaN where that is zero."""
+        """Norm ÷ the reference's norm; NaN if the reference is zero."""
         return math.sqrt(self.own / self.reference) if self.reference else math.nan

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from grape_bench.diagnose.gradient import compare, grouped, parameter_groups
-from grape_bench.diagnose.metric import HIDDEN, NETWORK, Values
-from grape_bench.diagnose.reading import Flat, Reading, flat
+from grape_bench.diagnose.reading import HIDDEN, NETWORK, Flat, Reading, Values, flat
 from grape_bench.network.network import Network
 from grape_bench.network.trace import Batch
 
@@ -17,10 +16,9 @@ from grape_bench.network.trace import Batch
 class Descent:
     """The share of probe batches on which true gradient · update < 0, for the hidden parameters and for all.
 
-    `descent` is of the raw direction: minus the rule's gradient on that same batch. `update_descent` is of the one step
-    that the optimizer, with its momentum, scaling and decay, would make of the rule's gradient on the first of
-    them. The head's gradient is exact under every rule, so only the hidden parameters' share says something about
-    credit assignment.
+    `descent` uses the raw direction, minus the rule's gradient on the same batch. `update_descent` uses one step of the
+    optimizer, with its momentum, scaling and decay, on the rule's gradient of the first batch. The head's gradient is
+    exact under every rule, so only the hidden parameters' share says something about credit assignment.
     """
 
     def __init__(self, network: Network, optimizer: torch.optim.Optimizer) -> None:
@@ -51,7 +49,7 @@ class Descent:
     def update(self, gradients: dict[str, Tensor]) -> dict[str, Tensor]:
         """By how much the optimizer's next step would change each parameter, given its gradient."""
         names = {id(parameter): name for name, parameter in self.parameters.items()}
-        optimizer = copy.deepcopy(self.optimizer)  # of parameters of its own
+        optimizer = copy.deepcopy(self.optimizer)  # a copy with its own parameters
         pairs = [
             (names[id(parameter)], twin)
             for group, copied in zip(self.optimizer.param_groups, optimizer.param_groups, strict=True)

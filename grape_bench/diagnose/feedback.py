@@ -1,4 +1,4 @@
-"""How well a direct-feedback rule's B_l agrees with the network's Jacobian J_l."""
+"""How well a direct-feedback rule's B_l matches the network's Jacobian J_l."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from grape_bench.diagnose.metric import Values
-from grape_bench.diagnose.reading import Reading, forward
+from grape_bench.diagnose.reading import Reading, Values, forward
 from grape_bench.network.block import Block
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
+from grape_bench.network.rule import LearningRule
 from grape_bench.network.trace import Batch
 from grape_bench.rules.anchored import Anchored
-from grape_bench.rules.base import LearningRule
 from grape_bench.rules.direct import DirectFeedback
 
 EXACT_OUTPUTS = 16
-"""Up to so many outputs the Jacobian is taken whole, a backward pass per output."""
+"""With at most this many outputs the Jacobian is exact, one backward pass per output."""
 
 DIRECTIONS = 8
-"""Random directions in the output's space, where it is not."""
+"""Otherwise, the number of random directions in the output's space."""
 
 _MIXING = (nn.modules.batchnorm._BatchNorm,)
 
@@ -38,12 +37,12 @@ class Term:
 
 class FeedbackAlignment:
     """`feedback_cos`: cosine of B_l and the mean Jacobian over the first probe batch, both n_out x n_l;
-    `feedback_error` its standard error, zero where every output was taken. Nothing for rules without direct feedback.
+    `feedback_error` is its standard error, zero if every output was used. No values for rules without direct feedback.
 
-    Both matrices are met through their products with output directions v. Where a sample's output depends on other
-    samples or tokens (BatchNorm, attention over tokens that are scored one by one), J_l is that of a sample, or
-    token, on itself: random signs on the samples remove the rest from the mean, and the squared norm is the product of
-    two drawings of the signs, so that every term is unbiased.
+    Both matrices are only used through products with output directions v. If a sample's output depends on other samples
+    or tokens (BatchNorm, attention over tokens that are scored one by one), J_l is the Jacobian of a sample or token
+    with respect to itself. Random signs on the samples remove the rest from the mean. The squared norm is the product
+    of two draws of the signs, so every term is unbiased.
     """
 
     def __init__(self, network: Network, rule: LearningRule) -> None:
@@ -53,7 +52,7 @@ class FeedbackAlignment:
         self._exact = False
 
     def see(self, batch: Batch, own: Reading, true: Reading) -> None:
-        """Look at the first batch."""
+        """Use the first batch only."""
         if self._terms or not isinstance(self.rule, DirectFeedback):
             return
         _, watched = forward(self.network, Pass(), batch)
@@ -91,7 +90,7 @@ class FeedbackAlignment:
 
 
 def _directions(joined: Tensor, exact: bool, count: int, generator: torch.Generator) -> list[Tensor]:
-    """The unit vectors of the output's space, or random ones; with tokens the same for each of them."""
+    """Unit vectors of the output's space, or random vectors. All tokens share them."""
     width = joined.shape[-1]
     if exact:
         return list(torch.eye(width).to(joined))
@@ -107,7 +106,7 @@ def _mixes(module: nn.Module) -> bool:
 
 
 def _comparable(block: Block, joined: Tensor) -> bool:
-    """With an output per token, only blocks that have the same tokens."""
+    """Whether B_l and J_l can be compared: with an output per token, the block must have the same tokens."""
     return joined.dim() == 2 or block.shape[: joined.dim() - 2] == tuple(joined.shape[1:-1])
 
 

@@ -1,4 +1,4 @@
-"""Whether the parameters' gradients point where the true ones do, by block."""
+"""Whether the parameters' gradients point in the direction of the true ones, by block."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from grape_bench.diagnose.comparison import Comparison
-from grape_bench.diagnose.metric import HIDDEN, NETWORK, Values
-from grape_bench.diagnose.reading import Flat, Reading, flat
+from grape_bench.diagnose.reading import HIDDEN, NETWORK, Flat, Reading, Values, flat
 from grape_bench.network.network import Network
 from grape_bench.network.reach import HEAD
 from grape_bench.network.trace import Batch
@@ -17,7 +16,7 @@ class Gradients:
     """`gradient_cos` and `gradient_ratio` of the parameters' gradients, summed over the probe batches, against
     backpropagation's; `gradient_norm` is the norm of the true one.
 
-    They exist because a signal is not yet an update: what a block makes of a signal depends on its inputs.
+    They complement the signals: the gradient that a block computes from a signal also depends on the block's inputs.
     """
 
     def __init__(self, network: Network) -> None:
@@ -54,7 +53,7 @@ def parameter_groups(network: Network) -> dict[str, list[str]]:
 
 
 def compare(own: Flat, reference: Flat) -> dict[str, Comparison]:
-    """By parameter; what is absent is zero."""
+    """Comparison of each parameter. An absent tensor counts as zero."""
     names = list({**own, **reference})
     pairs = {
         (name, part): (x[name], y[name])
@@ -62,7 +61,7 @@ def compare(own: Flat, reference: Flat) -> dict[str, Comparison]:
         for part, (x, y) in enumerate(((own, reference), (own, own), (reference, reference)))
         if name in x and name in y
     }
-    # One transfer for all of them: on a GPU each would wait for the device.
+    # One transfer for all: on a GPU each single one would wait for the device.
     products = torch.stack([torch.dot(x, y) for x, y in pairs.values()]).tolist() if pairs else []
     found = dict(zip(pairs, products, strict=True))
     return {name: Comparison(*(found.get((name, part), 0.0) for part in range(3))) for name in names}

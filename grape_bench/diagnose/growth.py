@@ -6,15 +6,15 @@ import math
 from collections import defaultdict
 from itertools import pairwise
 
-from grape_bench.diagnose.metric import Values
-from grape_bench.diagnose.reading import Reading
+from grape_bench.diagnose.reading import Reading, Values
 from grape_bench.network.network import Network
 from grape_bench.network.trace import Batch
 
 
 class Growth:
-    """`size`: the root mean square of a block's output (so that wide and narrow blocks compare); `growth`: that ÷ the
-    same of the block before, of the first block's input for the first block.
+    """`size`: the root mean square of a block's output, so that wide and narrow blocks compare.
+
+    `growth`: a block's size ÷ the size of the previous block; for the first block, ÷ the size of its input.
     """
 
     def __init__(self, network: Network) -> None:

@@ -1,4 +1,4 @@
-"""How much a linear classifier reads off each block's output: what the features are worth."""
+"""The accuracy of a linear classifier on each block's output: how useful the features are."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from grape_bench.diagnose.metric import Values
-from grape_bench.diagnose.reading import Watched
+from grape_bench.diagnose.reading import Values, Watched
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
 
@@ -21,8 +20,8 @@ PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 def linear_probe(network: Network, batches: list[tuple[Tensor, Tensor]]) -> Values:
     """`probe_accuracy` (percent) by block: ridge regression on one half of the samples, scored on the other.
 
-    In evaluation mode. Outputs with more than `FEATURES` numbers are averaged over positions until they have not;
-    the penalty is chosen by the leave-one-out error on the first half. NaN where an output is not finite.
+    Runs in evaluation mode. Outputs with more than `FEATURES` numbers are averaged over positions. The penalty is
+    chosen by the leave-one-out error on the first half. NaN if an output is not finite.
     """
     model, was_training = network.model, _modes(network.model)
     model.eval()

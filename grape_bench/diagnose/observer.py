@@ -1,30 +1,28 @@
-"""Diagnostics that follow a training and leave it as it is."""
+"""Diagnostics that follow a training without changing it."""
 
 from __future__ import annotations
 
 import math
 import time
 import traceback
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor
 
-from grape_bench.diagnose.metric import HIDDEN, NETWORK, Values
+from grape_bench.cost.memory import PeakMemory
 from grape_bench.diagnose.probe import Probe, merged
-from grape_bench.diagnose.schedule import moments
-from grape_bench.diagnose.summary import Row, summary
-from grape_bench.diagnose.zoutendijk import RunningSum
-from grape_bench.train.loop import Trainer
-from grape_bench.train.memory import PeakMemory
-from grape_bench.train.observer import Observer
+from grape_bench.diagnose.reading import HIDDEN, NETWORK, Values
+from grape_bench.train.loop import Observer, Trainer
 
 
 class Diagnostics(Observer):
-    """Takes every metric at `count` moments (see `moments`); `rows` are those of diagnostics.csv.
+    """Computes every metric at `count` moments (see `moments`). `rows` are the rows of diagnostics.csv.
 
-    Clock, peak of `memory`, random generators, rule, optimizer and model are left as they are. A metric that
-    fails ends the diagnostics, not the training: `failed` says how, and stderr has the trace.
+    Clock, peak of `memory`, random generators, rule, optimizer and model do not change. If a metric fails, the
+    diagnostics end and the training continues. `failed` holds the error, and stderr the traceback.
     """
 
     def __init__(self, epochs: int, count: int | None = None, memory: PeakMemory | None = None) -> None:
@@ -36,31 +34,31 @@ class Diagnostics(Observer):
         self._sums = {row: RunningSum() for row in (HIDDEN, NETWORK)}
 
     def training_begins(self, trainer: Trainer) -> None:
-        """Fix the moments."""
+        """Choose the moments."""
         self._steps = moments(self.epochs * trainer.steps_per_epoch, self.count)
 
     def step_begins(self, trainer: Trainer, inputs: Tensor, labels: Tensor) -> None:
-        """The moment before any step."""
+        """The moment before the first step."""
         if self._done(trainer) == 0 and 0 in self._steps:
             self._take(trainer)
 
     def step_done(self, trainer: Trainer) -> None:
-        """Every other moment."""
+        """All later moments."""
         if self._done(trainer) in self._steps:
             self._take(trainer)
 
     def state(self) -> dict[str, Any]:
-        """What has been found."""
+        """The rows and sums so far."""
         sums = {name: running.state() for name, running in self._sums.items()}
         return {"rows": list(self.rows), "seconds": self.seconds, "failed": self.failed, "sums": sums}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Resume from `state`."""
         self.rows, self.seconds, self.failed = list(state["rows"]), state["seconds"], state["failed"]
         self._sums = {name: RunningSum(**sums) for name, sums in state["sums"].items()}
 
     def result(self) -> dict[str, Any]:
-        """For the record: how many moments, whether it failed, the summary, and the rows of diagnostics.csv."""
+        """For the record: the number of moments, the error if any, the summary, and the rows of diagnostics.csv."""
         taken = len({row["step"] for row in self.rows})
         return {"moments": taken, "failed": self.failed, **summary(self.rows), "rows": self.rows}
 
@@ -96,3 +94,89 @@ class Diagnostics(Observer):
         for block, found in values.items():
             known = {name: value for name, value in found.items() if not math.isnan(value)}
             self.rows.append({**place, "block": block, **known})
+
+
+STEPS_PER_MOMENT, MOST = 500, 20
+"""One moment costs 2 to 12 training steps, fewer for larger networks (`python -m benchmarks.diagnostics`)."""
+
+
+def moments(steps: int, count: int | None = None) -> list[int]:
+    """The steps after which to measure: `count` of them, equally spaced from 0 to `steps`, with the end included.
+
+    Without a count, one per `STEPS_PER_MOMENT` steps, at least one and at most `MOST`.
+    """
+    chosen = max(1, min(MOST, steps // STEPS_PER_MOMENT)) if count is None else count
+    if chosen < 2:
+        return [steps] * chosen
+    return sorted({round(index * steps / (chosen - 1)) for index in range(chosen)})
+
+
+Row = dict[str, Any]
+"""One line of diagnostics.csv: step, samples, block, and a column for each metric with a value."""
+
+
+def summary(rows: Sequence[Row]) -> dict[str, Any]:
+    """The state at the end of training, by the worst block where a verdict needs it. `descent` is over all moments.
+
+    A value that was not measured is None.
+    """
+    if not rows:
+        return {}
+    last = [row for row in rows if row["step"] == rows[-1]["step"]]
+    blocks = [row for row in last if row["block"] not in (HIDDEN, NETWORK)]
+    growth = max(blocks, key=lambda row: _or(row.get("growth"), -math.inf))
+    gain = min(blocks, key=lambda row: _or(row.get("gain"), math.inf))
+    hidden = next(row for row in last if row["block"] == HIDDEN)
+    network = next(row for row in last if row["block"] == NETWORK)
+    return {
+        "growth": _number(growth.get("growth")),
+        "growth_block": growth["block"],
+        "gain": _number(gain.get("gain")),
+        "gain_block": gain["block"],
+        **{name: _mean(row.get(name) for row in blocks) for name in ("signal_cos", "null_cos", "feedback_cos")},
+        "weight_cos": _number(network.get("weight_cos")),
+        "gradient_cos": _number(hidden.get("gradient_cos")),
+        "descent": _mean(row.get("descent") for row in rows if row["block"] == HIDDEN),
+        "update_descent": _mean(row.get("update_descent") for row in rows if row["block"] == HIDDEN),
+        "zoutendijk": _number(network.get("zoutendijk")),
+        "probe_accuracy": _number(blocks[-1].get("probe_accuracy")),
+    }
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None or math.isnan(value) else value
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    present = [value for value in values if value is not None and math.isfinite(value)]
+    return sum(present) / len(present) if present else None
+
+
+@dataclass
+class RunningSum:
+    """The sum over steps of cos^2(direction, gradient) · ||gradient||^2.
+
+    It is bounded for a smooth loss and suitable step lengths (Zoutendijk; Nocedal and Wright 2006, theorem 3.2). If the
+    cosine stays above zero, the gradient must vanish. If it does not, the sum says nothing. Between two measured
+    moments the term is interpolated linearly.
+    """
+
+    total: float = 0.0
+    step: int = 0
+    term: float = math.nan
+
+    def add(self, step: int, cosine: float, norm: float) -> float:
+        """The sum up to `step`. A NaN cosine (a zero direction) adds nothing."""
+        term = 0.0 if math.isnan(cosine) else (cosine * norm) ** 2
+        before = term if math.isnan(self.term) else self.term
+        self.total += (step - self.step) * (before + term) / 2
+        self.step, self.term = step, term
+        return self.total
+
+    def state(self) -> dict[str, float]:
+        """The fields, for a resume."""
+        return asdict(self)

@@ -1,4 +1,4 @@
-"""Every metric at one moment of a training, on the same samples each time."""
+"""Every metric at one moment of a training, always on the same samples."""
 
 from __future__ import annotations
 
@@ -11,19 +11,16 @@ import torch
 from torch import Tensor
 
 from grape_bench.data.dataset import Split
-from grape_bench.diagnose.alignment import Alignment
+from grape_bench.diagnose.alignment import Alignment, Null
 from grape_bench.diagnose.descent import Descent
 from grape_bench.diagnose.feedback import FeedbackAlignment
 from grape_bench.diagnose.gradient import Gradients
 from grape_bench.diagnose.growth import Growth
 from grape_bench.diagnose.linear_probe import linear_probe
-from grape_bench.diagnose.metric import Metric, Values
-from grape_bench.diagnose.null import Null
-from grape_bench.diagnose.reading import read, rule_pass
+from grape_bench.diagnose.reading import Metric, Values, apart, read, rule_pass
 from grape_bench.diagnose.weights import WeightAlignment
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
-from grape_bench.network.preserve import apart
 from grape_bench.network.trace import Batch
 
 BATCHES, BATCH_SIZE = 3, 16
@@ -32,16 +29,16 @@ LINEAR_BATCHES, LINEAR_BATCH_SIZE = 4, 128
 
 @dataclass(frozen=True)
 class Probe:
-    """Looks at a network on samples of `split`, the same ones each time; `loss_of(output, labels)`.
+    """Measures a network on fixed samples of `split`, with the loss `loss_of(output, labels)`.
 
-    They are fetched when they are needed: held, they would count as the training's memory.
+    The samples are fetched for each use. If they were kept, they would count as the training's memory.
     """
 
     split: Split
     loss_of: Callable[[Any, Tensor], Tensor]
 
     def take(self, network: Network, optimizer: torch.optim.Optimizer) -> Values:
-        """Every metric, of the rule as it stands; nothing of the network, the rule or the optimizer changes."""
+        """Every metric for the current rule. Nothing in the network, the rule or the optimizer changes."""
         with apart(network) as rule:
             metrics: Sequence[Metric] = (
                 Alignment(network),
@@ -67,7 +64,7 @@ class Probe:
             return linear_probe(network, self._samples(LINEAR_BATCH_SIZE, LINEAR_BATCHES))
 
     def _samples(self, batch_size: int, batches: int) -> list[tuple[Tensor, Tensor]]:
-        """The first `batches` of a fixed random order; fewer where there are no more."""
+        """The first `batches` batches of a fixed random order; fewer if the split is smaller."""
         order = torch.Generator().manual_seed(0)
         return list(islice(self.split.batches(batch_size, generator=order), batches))
 

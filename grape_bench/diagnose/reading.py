@@ -1,22 +1,27 @@
-"""What one pass does with a probe batch: activations, signals, gradients."""
+"""What one pass does with a probe batch (activations, signals, gradients), and what a metric makes of it."""
 
 from __future__ import annotations
 
+import copy
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from typing_extensions import override
 
-from grape_bench.network.block import Block
+from grape_bench.network.block import PREFIX, Block
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
+from grape_bench.network.preserve import preserved
+from grape_bench.network.rule import LearningRule
 from grape_bench.network.trace import Batch
 from grape_bench.network.trees import first_activation
-from grape_bench.rules.base import LearningRule
 
 Loss = Callable[[Any], Tensor]
 """From what the model returns to the loss."""
@@ -29,9 +34,10 @@ MASK_SEED = 0
 
 @dataclass
 class Reading:
-    """One forward and backward. `signals` is what came back to each block's output, `gradients` what each parameter
-    got (what got nothing is absent), `error` dL/dy_hat; `sizes` is the root mean square of the first block's input
-    (named "") and of each block's output.
+    """One forward and backward.
+
+    `signals` is what each block's output received, `gradients` what each parameter received (absent if nothing), and
+    `error` is dL/dy_hat. `sizes` is the root mean square of each block's output, and of the first block's input ("").
     """
 
     gradients: dict[str, Tensor] = field(default_factory=dict)
@@ -41,12 +47,12 @@ class Reading:
 
     @cached_property
     def flat(self) -> Flat:
-        """The gradients, to be compared."""
+        """The gradients as vectors, for `compare`."""
         return flat(self.gradients)
 
 
 class Watched(Pass):
-    """Another pass, unchanged, of which `outputs`, `joined` and a `reading` are kept."""
+    """Wraps another pass without changing it, and keeps `outputs`, `joined` and a `reading`."""
 
     def __init__(self, network: Network, inner: Pass) -> None:
         self.network, self.inner = network, inner
@@ -56,7 +62,7 @@ class Watched(Pass):
 
     @contextmanager
     def around(self) -> Iterator[None]:
-        """The inner pass's own, and a look at what goes into the first block."""
+        """The inner pass's context, with a hook on the first block's input."""
         handle = self.network.blocks[0].module.register_forward_pre_hook(self._enter, with_kwargs=True)
         try:
             with self.inner.around():
@@ -64,23 +70,23 @@ class Watched(Pass):
         finally:
             handle.remove()
 
+    @override
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        """As the inner pass cuts."""
         self.outputs[block.name] = output
         if output.requires_grad:
             self.reading.sizes[block.name] = _size(output)
             output.register_hook(lambda signal: self.reading.signals.__setitem__(block.name, signal.detach()))
         return self.inner.cut(block, output)
 
+    @override
     def join(self, logits: Tensor) -> Tensor:
-        """As the inner pass joins."""
         self.joined = self.inner.join(logits)
         if self.joined.requires_grad:
             self.joined.register_hook(lambda error: setattr(self.reading, "error", error.detach()))
         return self.joined
 
+    @override
     def again(self) -> Pass:
-        """The inner pass's."""
         return self.inner.again()
 
     def _enter(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -90,9 +96,9 @@ class Watched(Pass):
 
 
 def rule_pass(network: Network, rule: LearningRule, batch: Batch) -> Pass:
-    """The pass that `rule` makes of `batch` with the feedback that it has: no refresh, no anchor, nothing counted."""
+    """The pass that `rule` opens on `batch` with its current feedback: no refresh, no anchor, no counting."""
     model = network.model
-    was_training, model.training = model.training, False  # what rules ask, before they move on by a step
+    was_training, model.training = model.training, False  # rules only advance in training mode
     try:
         return rule.open_pass(network, batch)
     finally:
@@ -100,7 +106,7 @@ def rule_pass(network: Network, rule: LearningRule, batch: Batch) -> Pass:
 
 
 def forward(network: Network, pass_: Pass, batch: Batch) -> tuple[Any, Watched]:
-    """What the model returns, in a pass that is watched; every forward has the same dropout masks."""
+    """The model's output in a watched pass. Every forward has the same dropout masks."""
     watched = Watched(network, pass_)
     torch.default_generator.manual_seed(MASK_SEED)
     if network.device.type == "cuda":
@@ -109,7 +115,7 @@ def forward(network: Network, pass_: Pass, batch: Batch) -> tuple[Any, Watched]:
 
 
 def read(network: Network, pass_: Pass, batch: Batch, loss_of: Loss) -> Reading:
-    """Go forward and back once; no parameter's `.grad` is touched."""
+    """One forward and backward. No parameter's `.grad` changes."""
     output, watched = forward(network, pass_, batch)
     parameters = {name: p for name, p in network.model.named_parameters() if p.requires_grad}
     gradients = torch.autograd.grad(loss_of(output), list(parameters.values()), allow_unused=True)
@@ -124,3 +130,66 @@ def flat(tensors: dict[str, Tensor]) -> Flat:
 
 def _size(activation: Tensor) -> float:
     return activation.detach().double().square().mean().sqrt().item()
+
+
+HIDDEN, NETWORK = "(hidden)", "(network)"
+"""Rows for the parameters of all blocks together, and for all parameters including the head's."""
+
+Values = dict[str, dict[str, float]]
+"""Block's name, `HIDDEN` or `NETWORK` -> column -> number."""
+
+
+class Metric(Protocol):
+    """One quantity."""
+
+    def see(self, batch: Batch, own: Reading, true: Reading) -> None:
+        """Add one probe batch."""
+
+    def values(self) -> Values:
+        """The values, after the last batch."""
+
+
+@contextmanager
+def apart(network: Network) -> Iterator[LearningRule]:
+    """Lend a copy of the network's rule for extra passes, and restore everything at the end.
+
+    Restored are the rule, its feedback and random streams, the pass counts, the model's buffers and every global random
+    generator. Gradients stay as they are if the passes use `torch.autograd.grad`. Compiled models run uncompiled.
+    """
+    counts, streams = network.counts, network.streams
+    python, numpy = random.getstate(), np.random.get_state()
+    stored = [(module, name, module._buffers[name]) for module in network.model.modules() for name in _stored(module)]
+    values = [None if buffer is None else buffer.clone() for _, _, buffer in stored]
+    network.counts, network.streams = copy.copy(counts), copy.deepcopy(streams)
+    try:
+        with preserved(network.model), torch.enable_grad(), torch.compiler.set_stance("force_eager"):
+            yield _copied(network.rule, network)
+    finally:
+        network.counts, network.streams = counts, streams
+        random.setstate(python)
+        np.random.set_state(numpy)
+        _put_back(network.model, stored, values)
+
+
+def _copied(rule: LearningRule, network: Network) -> LearningRule:
+    """A deep copy of the rule whose references to parts of the network still point to this network."""
+    held = [network, *network.blocks, *network.model.modules(), *network.model.parameters()]
+    return copy.deepcopy(rule, {id(part): part for part in held})
+
+
+def _stored(module: nn.Module) -> list[str]:
+    return [name for name in module._buffers if name.startswith(PREFIX)]
+
+
+def _put_back(
+    model: nn.Module, stored: list[tuple[nn.Module, str, torch.Tensor | None]], values: list[torch.Tensor | None]
+) -> None:
+    """Restore the same tensor objects that the rule had stored, with their values."""
+    for module in model.modules():
+        for name in _stored(module):
+            del module._buffers[name]
+    with torch.no_grad():
+        for (module, name, buffer), value in zip(stored, values, strict=True):
+            module._buffers[name] = buffer
+            if buffer is not None and value is not None:
+                buffer.copy_(value)

@@ -1,17 +1,16 @@
-"""How well the FA family's B agrees with the weights W that it stands for."""
+"""How well the FA family's B matches the weights W that it replaces."""
 
 from __future__ import annotations
 
 from grape_bench.diagnose.comparison import Comparison
 from grape_bench.diagnose.gradient import grouped, parameter_groups
-from grape_bench.diagnose.metric import HIDDEN, Values
-from grape_bench.diagnose.reading import Reading
+from grape_bench.diagnose.reading import HIDDEN, Reading, Values
 from grape_bench.network.block import PREFIX
 from grape_bench.network.network import Network
+from grape_bench.network.rule import LearningRule
 from grape_bench.network.trace import Batch
 from grape_bench.rules.anchored import Anchored
 from grape_bench.rules.backward import BackwardFeedback
-from grape_bench.rules.base import LearningRule
 
 
 class WeightAlignment:
@@ -24,7 +23,7 @@ class WeightAlignment:
         self.rule = rule.rule if isinstance(rule, Anchored) else rule
 
     def see(self, batch: Batch, own: Reading, true: Reading) -> None:
-        """The weights are the same for every batch."""
+        """Nothing to add: the weights are the same for every batch."""
 
     def values(self) -> Values:
         """By block, and for the network."""

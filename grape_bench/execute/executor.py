@@ -12,9 +12,9 @@ from grape_bench.plan.cluster import Cluster
 from grape_bench.plan.job import Job
 from grape_bench.registry import Registry
 from grape_bench.track.record import Record
-from grape_bench.train.period import Period
+from grape_bench.train.checkpoint_files import Period
 
-TRAINER = "grape_bench.train.job"
+TRAINER = "grape_bench.job.run"
 CHECKPOINT_EVERY = Period(seconds=60)
 
 

@@ -21,7 +21,7 @@ def profile(jobs: Sequence[Job], slots: int) -> list[dict[str, float]]:
     try:
         threads = max(1, core_count() // slots)
         found: list[dict[str, float]] = ask(
-            pool, "grape_bench.train.forecast:forecast", [job.to_dict() for job in jobs], threads
+            pool, "grape_bench.job.forecast:forecast", [job.to_dict() for job in jobs], threads
         )
         return found
     finally:

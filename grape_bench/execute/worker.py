@@ -30,8 +30,7 @@ from grape_bench.plan.job import Job
 from grape_bench.track.environment import core_count, environment
 from grape_bench.track.files import write_table
 from grape_bench.track.record import CURVE, DIAGNOSTICS, RECORD, STDERR, make_record, now, write_record
-from grape_bench.train.period import Period
-from grape_bench.train.place import Place
+from grape_bench.train.checkpoint_files import CheckpointFolder, Period
 
 # What torch's CPU allocator, a CUDA context that does not fit, cuBLAS and cuDNN say when memory runs out. A GPU that
 # several jobs share gives the last three first.
@@ -94,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def tidy(folder: Path) -> None:
     """Remove from a job's folder what only a job that is not done needs, and drafts of processes that were killed."""
-    Place(folder).clear()
+    CheckpointFolder(folder).clear()
     for pattern in (PROGRESS, f".{PROGRESS}", f".{RECORD}.*"):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
@@ -141,7 +140,7 @@ def _train(job: Job, folder: Path, manifest: Manifest, given: argparse.Namespace
     # there may be others, when the sweep goes on with other slots.
     stamp = {"job": job.id, **environment(given.threads, manifest.git)}
     stamp["hardware"] = {**stamp["hardware"], "threads": None}
-    place = Place(folder, json.dumps(stamp, sort_keys=True))
+    place = CheckpointFolder(folder, json.dumps(stamp, sort_keys=True))
     checkpoints = Checkpoints(place, Period.parse(given.checkpoint_every))
     on_epoch = _epoch_writer(job, folder) if not given.of_several or _is_first() else _ignore
     measured: dict[str, Any] = trainer.run(job, on_epoch, checkpoints)

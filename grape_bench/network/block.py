@@ -18,9 +18,9 @@ PREFIX = "grape_bench_"  # of the buffers that a rule keeps on a user's modules
 class Block:
     """The module `name`, whose output (N, *shape) is cut.
 
-    Where a module hands on several activations, each that is cut is a block; beyond the first their names end in
-    `[index]`, their number among the output's floating-point tensors.
-    While a rule computes a signal, `output` is the activation of the pass at hand.
+    If a module returns several activations, each one that is cut is a block. After the first, names end in `[index]`,
+    the position among the module's floating-point outputs. While a rule computes a signal, `output` is the activation
+    of the current pass.
     """
 
     name: str
@@ -39,26 +39,26 @@ class Block:
         return size
 
     def at(self, output: Tensor) -> Block:
-        """This block in a pass in which it computed `output`."""
+        """This block, in a pass in which it computed `output` (N, *shape)."""
         return dataclass_replace(self, _computed=output, _version=output._version)
 
     @property
     def output(self) -> Tensor:
-        """The activation (N, *shape); raises UserError where the model has overwritten it since."""
-        if self._at_hand._version != self._version:
+        """The activation (N, *shape). Raises UserError if the model has overwritten it since."""
+        if self._current._version != self._version:
             raise UserError(
                 f"the model overwrites the output of block {self.name!r} in place, and the rule reads it",
                 hint="inplace=False for the activation that follows, or block.output_shape if the shape is enough",
             )
-        return self._at_hand
+        return self._current
 
     @property
     def output_shape(self) -> torch.Size:
-        """(N, *shape), which for sequences may differ from pass to pass."""
-        return self._at_hand.shape
+        """(N, *shape); for sequences it may change between passes."""
+        return self._current.shape
 
     @property
-    def _at_hand(self) -> Tensor:
+    def _current(self) -> Tensor:
         if self._computed is None:
             raise RuntimeError("a block has an output only while its signal is computed")
         return self._computed
@@ -76,14 +76,14 @@ class Block:
 
 
 def remove_stored(model: nn.Module) -> None:
-    """Delete every buffer that rules keep on the modules of `model`."""
+    """Delete every buffer that a rule keeps on the modules of `model`."""
     for module in model.modules():
         for name in [name for name in module._buffers if name.startswith(PREFIX)]:
             delattr(module, name)
 
 
 def own_buffers(model: nn.Module) -> list[Tensor]:
-    """The model's own buffers: those that no rule put there."""
+    """The model's own buffers, without those of a rule."""
     return [
         buffer
         for module in model.modules()
@@ -93,15 +93,15 @@ def own_buffers(model: nn.Module) -> list[Tensor]:
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name, a rule's and those that `state_dict` leaves out too."""
+    """Parameters and buffers by name, including a rule's and those that `state_dict` omits."""
     return dict(chain(model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)))
 
 
 @torch.no_grad()
 def load_tensors(model: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Write `tensors`, of `tensors_of`, into `model`; raises KeyError where the names differ.
+    """Copy `tensors` (from `tensors_of`) into `model`. Raises KeyError if the names differ.
 
-    What a rule stores only in the course of training need not be there yet.
+    Buffers that a rule creates during training may be missing from `model`; they are added.
     """
     own = tensors_of(model)
     for name, value in tensors.items():

@@ -12,10 +12,9 @@ import torch
 from torch import Tensor, cuda
 
 from grape_bench.errors import UserError
-from grape_bench.network.attach import as_batch
-from grape_bench.network.cut import CutPass
 from grape_bench.network.parallel import backward_of, open_pass, require_cuda
-from grape_bench.network.passes import HeadPass, Pass
+from grape_bench.network.passes import CutPass, HeadPass, Pass
+from grape_bench.network.trace import as_batch
 from grape_bench.network.trees import map_tensors, tensors
 
 if TYPE_CHECKING:

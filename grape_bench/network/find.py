@@ -11,36 +11,37 @@ from torch import nn
 
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block
-from grape_bench.network.graph import FlowGraph, Node, flow_graph, parameters_reached
-from grape_bench.network.joint import joint_cuts, with_streams
+from grape_bench.network.graph import FlowGraph, Node, flow_graph, parameters_reached, reach
 from grape_bench.network.trace import Call, Trace
 
 Kind = type[nn.Module]
 
 ENOUGH = 0.5
-"""The share of the weights that cuts must take out of backpropagation's reach."""
+"""The cuts must put at least this share of the weights out of backpropagation's reach."""
 
 
 def find_blocks(model: nn.Module, trace: Trace, globs: Sequence[str] = (), granularity: str = "block") -> list[Block]:
     """The blocks of `model`, from the input to the output.
 
-    `globs` (patterns of module names, level by level, as `"layers.*"`) override the search. Granularity `"block"`
-    cuts between the repeated modules; `"layer"` cuts at every linear map inside them too, but not inside attention
-    (Launay et al. 2020). Raises UserError when there is nothing to cut, and for cuts that the output's gradient
-    would go around.
+    `globs` (patterns of module names, level by level, such as `"layers.*"`) override the search. Granularity `"block"`
+    cuts between the repeated modules. `"layer"` also cuts at every linear map inside them, but not inside attention
+    (Launay et al. 2020). Raises UserError if there is nothing to cut, or if the output's gradient would bypass a cut.
     """
+    # Example, a ResNet: stem (N, 64, 8, 8) -> layers.0 .. layers.3, each with a skip connection -> fc (N, 10).
+    #   clean:    stem, layers.0 .. layers.3; not layers.0.conv1, which the skip connection bypasses
+    #   repeated: four siblings of class BasicBlock in `layers` -> the blocks are layers.0, .., layers.3
     if granularity not in ("block", "layer"):
         raise UserError(f"unknown granularity {granularity!r}", allowed="block, layer")
     graph = flow_graph(trace.output, trace.entries)
-    calls, streams = (_places(made, trace, graph) for made in (trace.calls, trace.streams))
+    calls, further = (_places(made, trace, graph) for made in (trace.calls, trace.further))
     clean = _clean_nodes(calls, trace, graph)
     if globs:
-        chosen = with_streams(_named(calls, globs), streams, graph)
+        chosen = with_further(_named(calls, globs), further, graph)
     else:
         chosen = _repeated(calls, clean)
         if len(chosen) < 2 or _below(model, trace, chosen) < ENOUGH:
             weighty = [call for call in calls if _has_weights(call.module)]
-            joint = joint_cuts(weighty, streams, graph)
+            joint = joint_cuts(weighty, further, graph)
             chosen = joint if len(joint) > len(chosen) else chosen
     if granularity == "layer":
         chosen = _with_layers(chosen, calls)
@@ -52,28 +53,28 @@ def find_blocks(model: nn.Module, trace: Trace, globs: Sequence[str] = (), granu
 
 
 def _places(calls: list[Call], trace: Trace, graph: FlowGraph) -> list[Call]:
-    """Those between the input and the output at which a cut could be: of activations that have the samples first."""
+    """The calls between input and output where a cut is possible: activations with the samples as their first axis."""
     inside = [call for call in calls if call.name and call.node in graph.below and call.node is not trace.output]
     return [call for call in inside if call.shape[:1] == (trace.samples,)]
 
 
 def _uncut(model: nn.Module, around: list[str], clean: list[str]) -> UserError:
-    """The error for cuts that the output's gradient goes `around`, or for a model without good ones."""
+    """The error for cuts that the output's gradient bypasses (`around`), or for a model without good cuts."""
     if around:
         problem = (
-            f"{type(model).__name__} cannot be cut at {_listed(around)}: the output's gradient would reach "
-            "what is below on a way around (a skip connection, a stream beside it)"
+            f"{type(model).__name__} cannot be cut at {_listed(around)}: the output's gradient would bypass it "
+            "(through a skip connection or a parallel branch)"
         )
     else:
         problem = (
-            f"{type(model).__name__} has no repeated modules between which most of it can be cut cleanly: beside the "
-            "others there is a way around (a skip connection, a stream beside them)"
+            f"{type(model).__name__} has no repeated modules that cut off most of its weights: the output's gradient "
+            "bypasses them (through a skip connection or a parallel branch)"
         )
     return UserError(
         problem,
-        allowed=f"modules that everything before flows through: {_listed(clean) or 'it has none'}",
+        allowed=f"modules that all earlier activations flow through: {_listed(clean) or 'there are none'}",
         hint="blocks=['layers.*'] names modules by patterns (--blocks 'layers.*' on the command line); "
-        "name those of all streams, so that they are cut together",
+        "name the modules of all parallel branches, so that they are cut together",
     )
 
 
@@ -82,7 +83,7 @@ def _listed(names: list[str], most: int = 8) -> str:
 
 
 def _below(model: nn.Module, trace: Trace, chosen: list[Call]) -> float:
-    """The share of the weight matrices under the head that the chosen cuts take out of backpropagation's reach."""
+    """The share of the weight matrices below the head that the chosen cuts put out of backpropagation's reach."""
     head = {id(p) for p in model.get_submodule(trace.head).parameters()} if trace.head else set()
     weights = {id(p) for p in model.parameters() if p.dim() > 1} - head
     below = parameters_reached([call.node for call in chosen]) & weights
@@ -119,10 +120,10 @@ def _repeated(calls: list[Call], clean_nodes: set[Node]) -> list[Call]:
 
 
 def _clean_nodes(calls: list[Call], trace: Trace, graph: FlowGraph) -> set[Node]:
-    """Nodes clean in the whole graph, or once a second input of the network counts as given.
+    """Nodes that are clean in the whole graph, or clean once a second input of the network counts as given.
 
-    In an encoder-decoder every decoder block reads the encoder's output, so none of them dominates it; but that
-    output is cut itself, and with it given the decoder is a chain of its own.
+    In an encoder-decoder every decoder block reads the encoder's output, so no decoder block dominates it. But that
+    output is itself cut. With it given, the decoder is a chain of its own.
     """
     clean = graph.clean()
     side = _side_inputs([call.node for call in calls if call.node in clean], graph, trace.entries)
@@ -130,7 +131,7 @@ def _clean_nodes(calls: list[Call], trace: Trace, graph: FlowGraph) -> set[Node]
 
 
 def _side_inputs(nodes: list[Node], graph: FlowGraph, entries: set[Node]) -> list[Node]:
-    """The outermost of `nodes` that some input of the network reaches the output without."""
+    """The outermost of `nodes` that at least one input of the network bypasses on its way to the output."""
     roots = {node for node in entries if node in graph.below and not graph.below[node]}
     reached = {node: graph.subtree(node) for node in dict.fromkeys(nodes)}
     partial = [node for node, below in reached.items() if not roots <= below]
@@ -138,10 +139,11 @@ def _side_inputs(nodes: list[Node], graph: FlowGraph, entries: set[Node]) -> lis
 
 
 def _repeated_kinds(clean: list[Call], weighty: list[Call]) -> set[Kind]:
-    """Classes of which a container holds two or more, all clean; those clean wherever they occur, if they suffice.
+    """Classes of which one container holds two or more instances, all clean.
 
-    They suffice when the last of their cuts comes after most of the clean ones; else a class may have unclean
-    instances in other containers (after the point where a network fuses several scales, say).
+    Prefers the classes whose instances are clean everywhere. They are enough if their last cut comes after most clean
+    modules. Otherwise a class may have unclean instances in other containers, for example where a network fuses
+    several scales.
     """
     siblings: dict[tuple[str, Kind], int] = defaultdict(int)
     unclean: dict[tuple[str, Kind], int] = defaultdict(int)
@@ -159,7 +161,7 @@ def _repeated_kinds(clean: list[Call], weighty: list[Call]) -> set[Kind]:
 
 
 def _finest(kinds: set[Kind], clean: list[Call]) -> set[Kind]:
-    """`kinds` without those that hold others of them and have most of their weights in these."""
+    """`kinds` without the classes that contain other `kinds` and have most of their weights inside them."""
     chosen = [call for call in clean if call.kind in kinds]
     outer = set()
     for kind in kinds:
@@ -214,3 +216,63 @@ def _is_leaf(module: nn.Module) -> bool:
 def _has_weights(module: nn.Module) -> bool:
     """Whether a module transforms its input by weights: neither a norm's gains nor a table of embeddings."""
     return not isinstance(module, nn.Embedding) and any(p.dim() > 1 for p in module.parameters())
+
+
+def joint_cuts(calls: list[Call], further: list[Call], graph: FlowGraph) -> list[Call]:
+    """Cuts that are clean together although none is clean alone, where activations run side by side.
+
+    Takes the module classes that repeat among siblings: first the classes whose modules return several activations,
+    then the classes below them, the more frequent first. If no class returns several, takes all modules of one
+    container (cells that read the two cells before them). Returns an empty list if nothing fits.
+    """
+    # Example: three modules Pair at layers.0 .. layers.2, each returns (a, b), both (N, 32), and reads both.
+    #   Detach a alone: the gradient still reaches everything below through b. Detach a and b of a layer: it does not.
+    #   Result: the six cuts layers.0, layers.0[1], layers.1, layers.1[1], layers.2, layers.2[1].
+    siblings = Counter((call.name.rpartition(".")[0], call.kind) for call in calls)
+    of_kind: dict[Kind, list[Call]] = defaultdict(list)
+    for call in calls:
+        of_kind[call.kind].append(call)
+    groups = {kind: with_further(of_kind[kind], further, graph) for (_, kind), count in siblings.items() if count > 1}
+    several = [kind for kind in groups if len(groups[kind]) > len(of_kind[kind])]
+    chosen: list[Call] = []
+    for kind in sorted(groups, key=lambda kind: (kind not in several, -len(of_kind[kind]))):
+        below = reach([call.node for call in chosen], graph.below)
+        fits = kind in several or all(call.node in below for call in groups[kind])
+        nested = any(_within(a.name, b.name) or _within(b.name, a.name) for a in groups[kind] for b in chosen)
+        if fits and not nested and _apart([*chosen, *groups[kind]], graph):
+            chosen += groups[kind]
+    position = {call.name: index for index, call in enumerate(calls)}
+    if not chosen:
+        chosen = _of_one_container(calls, {container for (container, _), count in siblings.items() if count > 1}, graph)
+    return sorted(chosen, key=lambda call: (position[call.name], call.index))
+
+
+def _of_one_container(calls: list[Call], containers: set[str], graph: FlowGraph) -> list[Call]:
+    """The largest of those that are apart."""
+    held = [[call for call in calls if call.name.rpartition(".")[0] == container] for container in sorted(containers)]
+    return max((own for own in held if _apart(own, graph)), key=len, default=[])
+
+
+def with_further(calls: list[Call], further: list[Call], graph: FlowGraph) -> list[Call]:
+    """`calls`, with the further activations that their modules return, if the network uses them.
+
+    An activation counts as used if it reaches the output without passing through the module's other activations.
+    """
+    out: list[Call] = []
+    for call in calls:
+        beside = [made for made in further if made.name == call.name and made.node in graph.below]
+        own = {made.node: made for made in (call, *beside)}
+        used = (node for node in own if node in reach(graph.order[:1], graph.below, own.keys() - {node}))
+        out += [own[node] for node in used] if beside else [call]
+    return out
+
+
+def _within(inner: str, outer: str) -> bool:
+    return inner.startswith(outer + ".")
+
+
+def _apart(cuts: list[Call], graph: FlowGraph) -> bool:
+    modules: dict[str, list[Call]] = defaultdict(list)
+    for cut in cuts:
+        modules[cut.name].append(cut)
+    return graph.apart([[cut.node for cut in made] for made in modules.values()])

@@ -1,4 +1,4 @@
-"""Dominators of the traced autograd graph: through which activations does everything before them flow?"""
+"""Dominators of the traced autograd graph: activations through which everything before them flows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Node = Any  # torch.autograd.graph.Node; its subclasses are made at run time
 class FlowGraph:
     """The input-dependent part of an autograd graph, walked from the output towards the input.
 
-    `order` is topological (every node before those it leads to); `below` maps a node to the next ones.
+    `order` is topological: every node stands before the nodes that it leads to. `below` maps a node to the next nodes.
     """
 
     order: list[Node]
@@ -22,10 +22,13 @@ class FlowGraph:
     def clean(self) -> set[Node]:
         """Nodes that everything reachable from them can only be reached through.
 
-        With such an activation detached no gradient of the output leaks past it. Such a node dominates all
-        that it reaches, so no edge may enter its dominator subtree from outside: an edge (u, v) rules out
-        u and its dominators up to, not including, the immediate dominator of v.
+        If such an activation is detached, no gradient of the output leaks past it. A clean node dominates all
+        that it reaches, so no edge may enter its dominator subtree from outside. An edge (u, v) therefore rules out
+        u and its dominators, up to but not including the immediate dominator of v.
         """
+        # Example: x -> h1 -> h2 -> y, and a skip connection h1 -> y. From the output, `below` is
+        #   y: [h2, h1], h2: [h1], h1: [x].  Immediate dominators: h2 by y, h1 by y (two ways to it), x by h1.
+        # The edge (h2, h1) rules out h2: detached there, the gradient still reaches h1 over the skip. Clean: y, h1, x.
         dominator = self._immediate_dominators()
         leaks = dict.fromkeys(self.order, 0)
         for node in self.order:
@@ -41,13 +44,13 @@ class FlowGraph:
         return reach([top], self.below)
 
     def leaks(self, cuts: Collection[Node]) -> set[Node]:
-        """Those of `cuts` below which the output's own gradient comes though all of them are detached."""
+        """The `cuts` that fail: the output's own gradient reaches below them although all cuts are detached."""
         stop = set(cuts)
         around = reach(self.order[:1], self.below, stop)
         return {cut for cut in stop if not around.isdisjoint(reach([cut], self.below, stop))}
 
     def apart(self, groups: list[list[Node]]) -> bool:
-        """Whether no node leads to both the output and a group, or to two groups, when all of them are detached."""
+        """Whether, with all groups detached, no node is below two groups, nor below a group and the output."""
         stop = {node for group in groups for node in group}
         seen: set[Node] = set()
         for tops in (self.order[:1], *groups):
@@ -74,7 +77,7 @@ class FlowGraph:
 
 
 def flow_graph(output: Node, entries: set[Node], constant: Iterable[Node] = ()) -> FlowGraph:
-    """The nodes between `output` and the input, which enters at `entries`; `constant` ones count as parameters."""
+    """The nodes between `output` and the input, which enters at `entries`. Nodes in `constant` count as parameters."""
     fixed = set(constant)
     order = _topological(output, fixed)
     dependent: set[Node] = set()
@@ -109,7 +112,7 @@ def _topological(output: Node, fixed: set[Node]) -> list[Node]:
 
 
 def reach(tops: Iterable[Node], below: dict[Node, list[Node]] | None = None, stop: Collection[Node] = ()) -> set[Node]:
-    """`tops` and the nodes that lead from them, by `below` or in the whole graph; those in `stop` are not entered."""
+    """`tops` and all nodes reachable from them, by `below` or in the whole graph. The walk does not enter `stop`."""
     stack = list(tops)
     seen = set(stack)
     while stack:
@@ -122,5 +125,5 @@ def reach(tops: Iterable[Node], below: dict[Node, list[Node]] | None = None, sto
 
 
 def parameters_reached(tops: Iterable[Node], stop: Collection[Node] = ()) -> set[int]:
-    """The `id`s of the leaf tensors that get a gradient from `tops`; the walk does not pass the nodes in `stop`."""
+    """The `id`s of the leaf tensors that get a gradient from `tops`. The walk does not enter the nodes in `stop`."""
     return {id(node.variable) for node in reach(tops, stop=stop) if hasattr(node, "variable")}

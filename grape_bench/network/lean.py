@@ -11,8 +11,7 @@ from torch import Tensor
 
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block
-from grape_bench.network.cut import CutPass, Signal
-from grape_bench.network.passes import Forward, Pass
+from grape_bench.network.passes import CutPass, Forward, Pass, Signal
 from grape_bench.network.preserve import preserved
 from grape_bench.network.tangents import same_dropout
 from grape_bench.network.trace import Batch
@@ -26,14 +25,14 @@ def lean_step(
 ) -> Tensor:
     """One optimizer step of a direct-feedback rule; the detached loss.
 
-    A first forward without a graph gives the error at the output; where GrAPE refreshes its feedback, that is its
-    forward on dual numbers. A second one, with graphs, goes back through each block as soon as its output is there and
-    updates its weights, before the next block begins. The update is
-    that of an ordinary step. `loss_of` takes what the model returns. Raises UserError for a rule that
-    needs one block's result for another's.
+    A first forward without a graph gives the error at the output. If GrAPE refreshes its feedback, its forward on dual
+    numbers is that first forward. A second forward, with graphs, runs each block's backward as soon as the block's
+    output exists and updates its weights before the next block begins. The update equals that of an ordinary step.
+    `loss_of` takes what the model returns. Raises UserError for a rule that needs one block's result for another.
     """
-    if network.rule is None:
-        raise RuntimeError("no rule is attached")
+    # Example: blocks h1, h2 (N, 256), logits (N, 10). Forward 1: no graph, e (N, 10).
+    # Forward 2: h1, signal e @ B1 (N, 256), backward of block 1, step its weights, free its graph; the same for h2;
+    # then loss.backward() for the head alone. At any time only one block's activations are held, not three.
     rule_pass = network.rule.open_pass(network, batch)
     if not isinstance(rule_pass, CutPass):
         raise UserError(
@@ -55,7 +54,7 @@ def lean_step(
 
 
 def output_error(network: Network, batch: Batch, loss_of: Callable[[Any], Tensor]) -> Tensor:
-    """dL/dy_hat (N, ..., n_out) by a forward without a graph below the output, run aside."""
+    """dL/dy_hat (N, ..., n_out), from a forward without a graph below the output. Leaves no trace."""
     with preserved(network.model):
         return _forward(network, batch).error(loss_of)
 
@@ -73,35 +72,35 @@ class _LeafPass(Pass):
 
     @contextmanager
     def around(self) -> Iterator[None]:
-        """No graph, until the output is there."""
+        """No graph until the output."""
         with torch.no_grad():
             yield
 
     def join(self, logits: Tensor) -> Tensor:
-        """The leaf that the loss depends on; from here on there is a graph."""
+        """The leaf that the loss depends on. The graph starts here."""
         torch.set_grad_enabled(True)
         self.leaf = logits.detach().requires_grad_()
         return self.leaf
 
 
 class LeanPass(Pass):
-    """Goes back through each block in its forward, and calls `update` when its gradients are there."""
+    """Runs each block's backward within the forward, and calls `update` when its gradients exist."""
 
     def __init__(self, signal: Signal, error: Tensor, update: Callable[[], None]) -> None:
         self.signal, self.error, self.update = signal, error, update
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        """The output as a constant; its graph is used up here."""
+        """The output as a constant. Its graph is used up here."""
         if output.requires_grad:
             signal = self.signal(block.at(output.detach()), self.error).to(output.dtype)
-            # Retained for what several blocks share (a decoder's look at the encoder); freed with `output`.
+            # Retained because blocks may share a part (every decoder block reads the encoder); freed with `output`.
             torch.autograd.backward(output, signal, retain_graph=True)
             self.update()
         return output.detach()
 
 
 class _Update:
-    """Steps the parameters that have a gradient; those in several places wait for the last one."""
+    """Steps the parameters that have a gradient. Parameters in several blocks wait for their last gradient."""
 
     def __init__(self, network: Network, optimizer: torch.optim.Optimizer) -> None:
         self.optimizer = optimizer
@@ -117,7 +116,7 @@ class _Update:
         self.optimizer.zero_grad(set_to_none=True)
 
     def last(self) -> None:
-        """The head's step, and that of what waited."""
+        """The step of the head and of the parameters that waited."""
         for parameter, gradient in self.waiting:
             parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
         self.optimizer.step()

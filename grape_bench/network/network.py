@@ -12,17 +12,16 @@ from torch import Tensor, nn
 
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block, load_tensors, remove_stored, tensors_of
-from grape_bench.network.derived import Place, Places
-from grape_bench.network.passes import Pass
+from grape_bench.network.operators import Place, Places
+from grape_bench.network.passes import Pass, PassCounts
 from grape_bench.network.reach import Credit, Exact, Reach
 from grape_bench.network.recompute import backward_at_work, refuse_reentrant
+from grape_bench.network.streams import RandomStreams
 from grape_bench.network.trace import Batch, Trace, scored_output
 from grape_bench.network.trees import activations, replace
-from grape_bench.streams import stream_seed
 
 if TYPE_CHECKING:
-    from grape_bench.rules.base import LearningRule
-    from grape_bench.rules.feedback import Kept
+    from grape_bench.network.rule import Kept, LearningRule
 
 
 class Network:
@@ -31,23 +30,20 @@ class Network:
     While attached, a training forward (gradients enabled) is one pass of the rule, and an ordinary
     `loss.backward()` leaves the rule's update direction in `.grad`. Under `no_grad` nothing happens.
 
-    `output_shape` is that of the error per sample: the logits', or for a vocabulary larger than the width
-    that of the features before the unembedding, unless the rule is `at_scores`; `sequences` says that the number of
-    tokens may change.
-    `weights` are the linear maps' parameters as (module, name), a tied one once for each of its places;
-    `derived_weights` those that are computed from parameters.
-    `segments` has, for each block's name and for `HEAD`, the names of the parameters between it and the cuts below.
-    `backward_passes` and `hidden_block_passes` count what
-    autograd really did: how often it started at the output, and how often it went on into a hidden block.
+    - `output_shape`: the error's shape per sample. It is the logits' shape. If a vocabulary is larger than the width,
+      it is the shape of the features before the unembedding, unless the rule is `at_scores`.
+    - `sequences`: whether the number of tokens may change between batches.
+    - `weights`: the parameters of the linear maps as (module, name); a tied one appears once for each of its modules.
+    - `segments`: each block's name, and `HEAD`, -> names of the parameters between it and the cuts below.
+    - `streams`: the rule's random streams. `counts`: what autograd really did.
     """
 
-    def __init__(self, model: nn.Module, traced: Trace, blocks: list[Block], seed: int = 0) -> None:
-        self.model, self.blocks, self.seed = model, blocks, seed
-        self.rule: LearningRule | None = None
-        self.backward_passes = self.hidden_block_passes = 0
+    def __init__(self, model: nn.Module, rule: LearningRule, traced: Trace, blocks: list[Block], seed: int = 0) -> None:
+        """Hook `rule` into `model`. If the rule's set-up fails, the model is left as it was."""
+        self.model, self.rule, self.blocks = model, rule, blocks
+        self.streams, self.counts = RandomStreams(seed), PassCounts()
         self._head = model.get_submodule(traced.head)
-        width = _unembedding_width(self._head, traced.output_shape)
-        self._scores_shape, self._before_head = traced.output_shape[1:], width is not None
+        width = None if rule.at_scores else _unembedding_width(self._head, traced.output_shape)
         self.sequences = traced.sequences
         self.output_shape = (*traced.output_shape[1:-1], width) if width else traced.output_shape[1:]
         self._reach = Reach(model, traced, blocks)
@@ -61,36 +57,33 @@ class Network:
         self._derived: dict[Place, Tensor] | None = traced.weights.derived
         self._watched = dict.fromkeys(module for module, _ in traced.weights.derived)
         self.places = Places()
-        self._generators: dict[tuple[str, str], torch.Generator] = {}
         self._by_module: dict[nn.Module, list[Block]] = {block.module: [] for block in blocks}
         for block in blocks:
             self._by_module[block.module].append(block)
-        self._handles: list[Any] = []
         self._pass: Pass | None = None
         self._context: AbstractContextManager[object] | None = None
-        self._returning: tuple[int | None, Pass] = (None, Pass())  # the backward at work, and how to repeat its pass
+        self._returning: tuple[int | None, Pass] = (None, Pass())  # the current backward, and how to repeat its pass
 
-    def use(self, rule: LearningRule) -> None:
-        """Hook `rule` in; when its set-up fails the model is left as it was."""
-        self.rule = rule
-        if rule.at_scores:
-            self._before_head, self.output_shape = False, self._scores_shape
-        torch.compiler.reset()  # what was compiled before would go on without the hooks
-        self._handles = [
-            self.model.register_forward_pre_hook(self._open, with_kwargs=True),
-            *(module.register_forward_hook(self._at_blocks) for module in self._by_module),
-            self._head.register_forward_pre_hook(self._at_features)
-            if self._before_head
-            else self._head.register_forward_hook(self._at_output),
-            self.model.register_forward_hook(self._close, always_call=True),
-            *(handle for module in self._watched for handle in self.places.watch(module)),
-        ]
+        torch.compiler.reset()  # code compiled before would run without the hooks
+        self._handles = self._hooked(before_head=width is not None)
         try:
             rule.setup(self)
             self._derived = None
         except BaseException:
             self.detach()
             raise
+
+    def _hooked(self, *, before_head: bool) -> list[Any]:
+        """Register the hooks; with `before_head`, the error is read at the head's input."""
+        return [
+            self.model.register_forward_pre_hook(self._open, with_kwargs=True),
+            *(module.register_forward_hook(self._at_blocks) for module in self._by_module),
+            self._head.register_forward_pre_hook(self._at_features)
+            if before_head
+            else self._head.register_forward_hook(self._at_output),
+            self.model.register_forward_hook(self._close, always_call=True),
+            *(handle for module in self._watched for handle in self.places.watch(module)),
+        ]
 
     def detach(self) -> None:
         """Take the rule off: no hook and no buffer of it is left on the model."""
@@ -100,9 +93,7 @@ class Network:
         remove_stored(self.model)
 
     def report(self) -> dict[str, Credit]:
-        """What each parameter gets: the rule's gradient, the exact one, or none (it is not trained)."""
-        if self.rule is None:
-            raise RuntimeError("no rule is attached")
+        """What each parameter gets: the rule's gradient, the exact gradient, or none ("frozen")."""
         trained = self.rule.credit(self)
         return {
             name: trained[name] if parameter.requires_grad and name in trained else "frozen"
@@ -110,16 +101,15 @@ class Network:
         }
 
     def feedback(self) -> dict[str, Kept]:
-        """Name of a block (in the FA family, of a weight) -> how the rule keeps its feedback, if it has any."""
-        return self.rule.kept_feedback(self) if self.rule is not None else {}
+        """Name of a block (in the FA family: of a weight) -> how the rule keeps its feedback, if there is any."""
+        return self.rule.kept_feedback(self)
 
     def begin_epoch(self, batches: int) -> None:
-        """Tell the rule that an epoch of `batches` training steps begins (anchored rules need it)."""
-        if self.rule is not None:
-            self.rule.begin_epoch(self, batches)
+        """Tell the rule that an epoch of `batches` training steps begins. Anchored rules need this."""
+        self.rule.begin_epoch(self, batches)
 
     def run(self, pass_: Pass, batch: Batch) -> Any:
-        """Forward `batch` in a pass of the caller's choice, the rule set aside; returns the model's output."""
+        """Forward `batch` in the caller's own pass instead of the rule's. Returns the model's output."""
         args, kwargs = batch
         outer = self._pass
         with self._passing(pass_):
@@ -138,14 +128,32 @@ class Network:
 
     @property
     def derived_weights(self) -> dict[Place, Tensor]:
-        """The weights that modules compute from parameters, as they are when the rule is set up."""
+        """The weights that modules compute from parameters, with their values at set-up."""
         if self._derived is None:
-            raise RuntimeError("derived weights are not kept after the set-up of the first rule: attach anew")
+            raise RuntimeError("derived weights are only available in the rule's `setup`")
         return self._derived
 
     @property
+    def backward_passes(self) -> int:
+        """How often autograd started at the output."""
+        return self.counts.backward
+
+    @backward_passes.setter
+    def backward_passes(self, count: int) -> None:
+        self.counts.backward = count
+
+    @property
+    def hidden_block_passes(self) -> int:
+        """How often autograd went on into a hidden block."""
+        return self.counts.hidden
+
+    @hidden_block_passes.setter
+    def hidden_block_passes(self, count: int) -> None:
+        self.counts.hidden = count
+
+    @property
     def bp_fraction(self) -> float:
-        """Autograd passes through hidden blocks ÷ those that backpropagation would have made; NaN before any."""
+        """Autograd passes through hidden blocks ÷ the passes of backpropagation. NaN before the first backward."""
         possible = self.backward_passes * len(self.blocks)
         return self.hidden_block_passes / possible if possible else float("nan")
 
@@ -160,65 +168,52 @@ class Network:
         return next(self.model.parameters()).dtype
 
     def generator(self, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
-        """The random generator of one of the rule's streams on `device`; it goes on where it was."""
-        key = stream, str(device)
-        if key not in self._generators:
-            self._generators[key] = torch.Generator(device).manual_seed(stream_seed(self.seed, stream))
-        return self._generators[key]
+        """The generator of one of the rule's random streams on `device`; it continues from its last draw."""
+        return self.streams.generator(stream, device)
 
     def generators(self, device: torch.device) -> list[torch.Generator]:
-        """Those of the streams drawn from so far that are on `device`."""
-        return [generator for generator in self._generators.values() if generator.device == device]
-
-    def reseed(self, seed: int) -> None:
-        """Begin the rule's random streams anew, from `seed`."""
-        self.seed, self._generators = seed, {}
+        """The generators on `device` that the rule has used so far."""
+        return self.streams.on(device)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that training moves, so that it goes on from here to the bit: the model's tensors with the feedback,
-        the rule's state, its random streams and the counts.
+        """Everything that training changes, to resume to the bit: the model's tensors with the feedback, the rule's
+        state, its random streams and the counts.
 
-        The tensors are those in use, not copies. Made of tensors and plain data: `torch.save` takes it, and
-        `torch.load(weights_only=True)`.
+        The tensors are the live ones, not copies. Everything else is plain data, so `torch.load(weights_only=True)`
+        can read it.
         """
-        if self.rule is None:
-            raise RuntimeError("no rule is attached")
         return {
             "model": tensors_of(self.model),
             "rule": self.rule.state(),
-            "seed": self.seed,
-            "streams": [(*key, generator.get_state()) for key, generator in self._generators.items()],
-            "backward_passes": self.backward_passes,
-            "hidden_block_passes": self.hidden_block_passes,
+            "seed": self.streams.seed,
+            "streams": self.streams.positions(),
+            "backward_passes": self.counts.backward,
+            "hidden_block_passes": self.counts.hidden,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned, of the same model with the same rule; raises KeyError for another."""
-        if self.rule is None:
-            raise RuntimeError("no rule is attached")
+        """Resume from a `state_dict` of the same model with the same rule. Raises KeyError for another model."""
         load_tensors(self.model, state["model"])
         self.rule.load_state(state["rule"])
-        self.reseed(state["seed"])
-        for stream, device, position in state["streams"]:
-            self.generator(stream, device).set_state(position)
-        self.backward_passes, self.hidden_block_passes = state["backward_passes"], state["hidden_block_passes"]
+        self.streams.restore(state["seed"], state["streams"])
+        self.counts = PassCounts(state["backward_passes"], state["hidden_block_passes"])
 
     def credit(self, hidden: Credit, exact: Exact) -> dict[str, Credit]:
         """Name of each parameter that the loss depends on -> "exact" for those at the output, else `hidden`.
 
-        A parameter in both places (tied embeddings) is the rule's where the hidden part of its gradient is not exact.
+        A parameter in both places (tied embeddings) is the rule's if the hidden part of its gradient is not exact.
         """
         return self._reach.credit(hidden, exact)
 
     def shared_parameters(self) -> list[Tensor]:
-        """Those that get gradients from several blocks, or from a block and the head."""
+        """The parameters that get gradients from several blocks, or from a block and the head."""
         return [self.model.get_parameter(name) for name in self._reach.shared]
 
-    # The hooks, in the order in which a forward meets them. A compiler would only see what they did the first time.
+    # The hooks, in the order of a forward. The compiler is disabled: it would freeze what they did the first time.
 
     @torch.compiler.disable
     def _open(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if self._pass is not None or self.rule is None or not torch.is_grad_enabled():
+        if self._pass is not None or not torch.is_grad_enabled():
             return
         if module is not self.model:
             raise UserError(
@@ -238,7 +233,7 @@ class Network:
         return output
 
     def _seen(self, block: Block, activation: Tensor) -> Tensor:
-        """What the network goes on with in place of the block's activation."""
+        """What the model sees instead of the block's activation (N, *shape)."""
         if self._pass is None:
             return self._repeated(block.name).cut(block, activation) if activation.requires_grad else activation
         if not activation.requires_grad:
@@ -249,16 +244,16 @@ class Network:
         return seen
 
     def _repeated(self, block: str = "") -> Pass:
-        """How a forward outside of any pass goes: as the one that is run again for the backward at work."""
+        """The pass of a forward that activation checkpointing repeats within the current backward."""
         backward, pass_ = self._returning
         if backward_at_work() is None:
             raise UserError(
-                f"block {block!r} is run outside of its model, where the learning rule cannot take part",
+                f"block {block!r} is called without its model, so the learning rule cannot take part",
                 hint="call the model that was attached, or a deep copy of it without the rule",
             )
         if backward != backward_at_work():
             raise UserError(
-                "activation checkpointing runs the model again before the error has reached its output",
+                "activation checkpointing repeats the model before the error has reached its output",
                 hint="compute the loss outside of the checkpoint",
             )
         return pass_
@@ -294,10 +289,10 @@ class Network:
             context.__exit__(None, None, None)
 
     def _count_hidden(self, _: Tensor) -> None:
-        self.hidden_block_passes += 1
+        self.counts.hidden += 1
 
     def _begin_backward(self, again: Pass, _: Tensor) -> None:
-        self.backward_passes += 1
+        self.counts.backward += 1
         self._returning = backward_at_work(), again
 
 

@@ -1,4 +1,4 @@
-"""Intercept the linear maps of any model where the operator meets its weight, not by swapping modules."""
+"""Intercept the linear maps of any model where the operator meets its weight, without swapping modules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 
@@ -27,7 +27,7 @@ class LinearMap:
 
 
 class OperatorMode(TorchFunctionMode):
-    """While active, `linear_map` computes every linear map; functional calls and attention projections too."""
+    """While active, `linear_map` computes every linear map, including functional calls and attention projections."""
 
     def linear_map(self, call: LinearMap) -> Tensor:
         """The result of `call`."""
@@ -63,7 +63,7 @@ _LINEAR: dict[Any, Callable[..., LinearMap]] = {
 
 
 def _own_body(func: Any) -> Any:
-    """A Python operator without its hand-over to the active mode, so that what it calls is intercepted."""
+    """A Python operator without its hand-over to the active mode, so that the operators inside it are intercepted."""
     never = dict.fromkeys(("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"), _never)
     return types.FunctionType(
         func.__code__, {**func.__globals__, **never}, func.__name__, func.__defaults__, func.__closure__
@@ -72,3 +72,43 @@ def _own_body(func: Any) -> Any:
 
 def _never(*_: Any) -> bool:
     return False
+
+
+Place = tuple[nn.Module, int]
+"""Where a linear map with a derived weight is computed: the module, and how many such maps came before it in the same
+call of that module."""
+
+
+class Places:
+    """Identifies derived weights (weight norm, weight standardization, parametrizations) by where they are used.
+
+    A derived weight is a new tensor in every forward, so its `id` says nothing. Its place does: a module that is
+    called twice uses its derived weights in the same order.
+    """
+
+    def __init__(self) -> None:
+        self._at_work: list[list[Any]] = []
+
+    def watch(self, module: nn.Module) -> list[Any]:
+        """Register the hooks on `module` that count; returns their handles."""
+        return [
+            module.register_forward_pre_hook(self._enter),
+            module.register_forward_hook(self._leave, always_call=True),
+        ]
+
+    def next(self) -> Place | None:
+        """The place of the current linear map; None outside of the watched modules."""
+        if not self._at_work:
+            return None
+        module, count = self._at_work[-1]
+        self._at_work[-1][1] += 1
+        return module, count
+
+    @torch.compiler.disable
+    def _enter(self, module: nn.Module, _: Any) -> None:
+        self._at_work.append([module, 0])
+
+    @torch.compiler.disable
+    def _leave(self, *_: Any) -> None:
+        if self._at_work:
+            self._at_work.pop()

@@ -12,8 +12,7 @@ from torch import Tensor, cuda
 
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block
-from grape_bench.network.cut import CutPass
-from grape_bench.network.passes import Pass
+from grape_bench.network.passes import CutPass, Pass
 from grape_bench.network.trace import Batch
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What happens at each block and at the output during one forward, and in its backward."""
+"""What happens at each block and at the output, in one forward and its backward."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from grape_bench.network.block import Block
 
@@ -29,16 +30,27 @@ class Pass:
         return logits
 
     def again(self) -> Pass:
-        """The pass in which activation checkpointing runs a part of this one again, to save the same tensors.
+        """The pass in which activation checkpointing repeats a part of this one, to save the same tensors.
 
-        Only those are used of it: the graph that gets the gradients is the first one's.
+        Only those tensors are used. Gradients go into the graph of the first pass.
         """
         return Pass()
 
 
+@dataclass
+class PassCounts:
+    """What autograd really did: `backward` starts at the output, and `hidden` visits to a hidden block.
+
+    Example with 4 blocks and 10 steps: BP gives backward = 10 and hidden = 40, DFA gives 10 and 0.
+    """
+
+    backward: int = 0
+    hidden: int = 0
+
+
 @dataclass(frozen=True)
 class Forward:
-    """A forward without a graph: what the model returned, and the leaf that stands in it for the network's output."""
+    """A forward without a graph: what the model returned, and the leaf that replaces the network's output in it."""
 
     returned: Any
     leaf: Tensor
@@ -59,3 +71,87 @@ class HeadPass(Pass):
     def again(self) -> Pass:
         """The same."""
         return HeadPass()
+
+
+Signal = Callable[[Block, Tensor], Tensor]
+"""(block with its output, error dL/dy_hat) -> what stands for dL/dh, shaped like the block's output."""
+
+
+class CutPass(Pass):
+    """Each block's output is detached downstream and gets its gradient from `signal` instead.
+
+    An ordinary `loss.backward()` drives it. The join receives the error at the network's output and gives one scalar
+    token per block a gradient. When autograd reaches a token, its backward asks for that block's signal. Later blocks
+    come first, so one signal is alive at a time, and each block's graph is independent.
+    `forward` is a forward that the rule has already made on the same batch, if any. Only a lean step uses it.
+    """
+
+    # Example: an MLP with blocks h1, h2 (N, 256) and logits y (N, 10).
+    #   forward:  t1 = _Cut(h1) (), t2 = _Cut(h2) (); the model sees h1.detach(), h2.detach(); y' = _Join(y, t1, t2)
+    #   backward: e (N, 10) arrives at y'; t2 -> signal(h2, e) (N, 256) runs through block 2; then the same for t1
+
+    def __init__(self, signal: Signal, forward: Forward | None = None) -> None:
+        self.signal, self.forward = signal, forward
+        self.error: Tensor | None = None
+        self._tokens: list[Tensor] = []
+
+    def around(self) -> AbstractContextManager[object]:
+        """The plain context. Drops the rule's own forward, which holds memory that this pass does not need."""
+        self.forward = None
+        return super().around()
+
+    def cut(self, block: Block, output: Tensor) -> Tensor:
+        """The output as a constant (N, *shape). A token keeps the output's own graph for the signal."""
+        if output.requires_grad:
+            self._tokens.append(_Cut.apply(output, block, self))
+        return output.detach()
+
+    def join(self, logits: Tensor) -> Tensor:
+        """The output itself (N, ..., n_out). Its backward starts the backward of every block."""
+        tokens, self._tokens = self._tokens, []
+        joined: Tensor = _Join.apply(self, logits, *tokens)
+        return joined
+
+    def receive(self, error: Tensor) -> None:
+        """The error has arrived. Called before any signal, so a subclass computes here what all signals share."""
+        self.error = error
+
+    def again(self) -> Pass:
+        """Cuts at the same blocks, without signals."""
+        return HeadPass()
+
+
+class _Cut(torch.autograd.Function):
+    """A block's output -> a token; backward: the token's (meaningless) gradient -> the block's signal."""
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, block: Block, owner: CutPass) -> Tensor:
+        ctx.block, ctx.owner, ctx.dtype = block.at(output.detach()), owner, output.dtype
+        return output.new_empty(())  # never read, so nothing has to fill it
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, _: Tensor) -> tuple[Tensor, None, None]:
+        block, error = ctx.block, ctx.owner.error
+        signal = ctx.owner.signal(block, error)
+        if signal.shape != block.output_shape:
+            raise ValueError(
+                f"the signal for block {block.name!r} has shape {tuple(signal.shape)}; "
+                f"its output has {tuple(block.output_shape)}"
+            )
+        return signal.to(ctx.dtype), None, None
+
+
+class _Join(torch.autograd.Function):
+    """(logits, tokens) -> logits; backward: e -> (e, a gradient per token so that each is visited)."""
+
+    @staticmethod
+    def forward(ctx: Any, owner: CutPass, logits: Tensor, *tokens: Tensor) -> Tensor:
+        ctx.owner, ctx.tokens = owner, len(tokens)
+        return logits.clone()  # not a view, which the loss could not write to
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
+        ctx.owner.receive(error)
+        return None, error, *[error.new_zeros(())] * ctx.tokens

@@ -1,4 +1,4 @@
-"""Which parameters lie where: seen from the network's output, and from the cuts."""
+"""Which parameters get a gradient from where: from the network's output, and from the cuts."""
 
 from __future__ import annotations
 
@@ -17,18 +17,23 @@ Credit = Literal["rule", "exact", "frozen"]
 Exact = Literal["above the cuts", "after the last linear map"]
 
 HEAD = ""
-"""In `Reach.segments`, the name of what lies above the last block."""
+"""In `Reach.segments`, the name of the part above the last block."""
 
 
 class Reach:
-    """Names of parameters, by the places of the traced graph from which they are reached.
+    """Names of parameters, by the nodes of the traced graph from which they are reached.
 
-    `segments` has, for each block's name and for `HEAD`, those between it and the cuts below; `shared` are in several.
+    `segments` maps each block's name, and `HEAD`, to the parameters between it and the cuts below. `shared` lists the
+    parameters that are in several segments.
     """
+
+    # Example: embed -> blocks.0 -> blocks.1 -> head, with head.weight tied to embed.weight (V, C).
+    #   segments = {"blocks.0": {embed.weight, blocks.0.*}, "blocks.1": {blocks.1.*}, "": {embed.weight, head.bias}}
+    #   credit("rule", "above the cuts") = {head.bias: "exact", all others: "rule"}; embed.weight is in `shared`
 
     def __init__(self, model: nn.Module, traced: Trace, blocks: Sequence[Block]) -> None:
         names = {block.name for block in blocks}
-        cut_at = {call.label: call.node for call in (*traced.calls, *traced.streams) if call.label in names}
+        cut_at = {call.label: call.node for call in (*traced.calls, *traced.further) if call.label in names}
         cuts, gates = set(cut_at.values()), traced.weights.gates
         name_of = {id(parameter): name for name, parameter in model.named_parameters()}
 
@@ -44,7 +49,7 @@ class Reach:
         self.shared = [name for name, times in Counter(chain(*self.segments.values())).items() if times > 1]
 
     def credit(self, hidden: Credit, exact: Exact) -> dict[str, Credit]:
-        """As `Network.credit`."""
+        """Name of each parameter that the loss depends on -> its credit; see `Network.credit`."""
         tied = self.by_head & self.below
         top = self.exactly if exact == "after the last linear map" else self.by_head - tied
         if hidden == "exact":

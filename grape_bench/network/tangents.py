@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
+from torch.autograd import Function, forward_ad
+from torch.autograd.function import FunctionCtx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from grape_bench.errors import UserError
@@ -17,15 +18,15 @@ from grape_bench.network import recurrent
 from grape_bench.network.block import Block
 from grape_bench.network.operators import LinearMap, OperatorMode
 from grape_bench.network.passes import Pass
-from grape_bench.network.unfold import unfolded_functions
+from grape_bench.network.trees import activations
 
 with warnings.catch_warnings(), forward_ad.dual_level():
-    # PyTorch compiles 26 MB of formulas at the first dual number: here, not within some job's measured training.
+    # PyTorch compiles 26 MB of formulas at the first dual number. Do it here, not within a job's measured training.
     warnings.simplefilter("ignore", FutureWarning)
     forward_ad.make_dual(torch.zeros(()), torch.zeros(()))
 
 Perturb = Callable[[Block, Tensor], Tensor | None]
-"""(block, its output) -> the direction in which the output is moved, shaped like it; None: it is not."""
+"""(block, its output) -> the direction in which the output moves, shaped like it; None: it does not move."""
 
 
 @contextmanager
@@ -42,8 +43,8 @@ def same_dropout(device: torch.device) -> Iterator[None]:
 class TangentPass(Pass):
     """One forward on dual numbers, with a direction p_l injected at each block's output.
 
-    Afterwards `logits` is the output (N, ..., n_out), a leaf that a loss may go back to, and `tangent` is sum_l J_l p_l
-    of that shape, zero where nothing reached it. Only what is computed at the moment is held.
+    Afterwards `logits` is the output (N, ..., n_out), a leaf for a loss, and `tangent` is sum_l J_l p_l of the same
+    shape, zero where nothing reached it. No activation outlives its use.
     """
 
     def __init__(self, perturb: Perturb) -> None:
@@ -54,7 +55,7 @@ class TangentPass(Pass):
 
     @contextmanager
     def around(self) -> Iterator[None]:
-        """No graph; dual numbers, which compiled code would lose; the attention back-end with a forward derivative."""
+        """No graph; eager mode (compiled code loses tangents); an attention back-end with a forward derivative."""
         eager = torch.compiler.set_stance("force_eager")
         duals = torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH), unfolded_functions()
         with ExitStack() as stack:
@@ -66,7 +67,7 @@ class TangentPass(Pass):
                 raise UserError(f"the model uses an operator without a forward-mode derivative: {error}") from error
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        """The output with p_l added to the tangent that it carries from the blocks before."""
+        """The output with p_l (N, *shape) added to the tangent that it carries from earlier blocks."""
         direction = self.perturb(block, output)
         if direction is None:
             return output
@@ -75,10 +76,10 @@ class TangentPass(Pass):
         return forward_ad.make_dual(primal, direction if carried is None else carried + direction)
 
     def join(self, logits: Tensor) -> Tensor:
-        """Takes the sum of the J_l p_l off the output; from here on there is a graph."""
+        """Read sum_l J_l p_l off the output. The graph starts here."""
         primal, tangent = forward_ad.unpack_dual(logits)
         if self._moved and tangent is None:
-            raise RuntimeError("the tangent was lost on its way to the output (a compiled or in-place operator?)")
+            raise RuntimeError("the tangent was lost before the output (by a compiled or in-place operator?)")
         self.tangent = torch.zeros_like(primal) if tangent is None else tangent
         torch.set_grad_enabled(True)
         self.logits = primal.detach().requires_grad_()
@@ -90,7 +91,7 @@ _CELLS = {"lstm_cell": "lstm", "gru_cell": "gru"}
 
 
 class _TwoProducts(OperatorMode):
-    """Linear maps of dual numbers as two products; native forward AD adds one with a zero weight tangent."""
+    """Linear maps of dual numbers as two products. Native forward AD adds a third, with a zero weight tangent."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")
@@ -131,3 +132,44 @@ def _without_cudnn() -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.enabled = enabled
+
+
+@contextmanager
+def unfolded_functions() -> Iterator[None]:
+    """While active, a custom function without a `jvp` runs its forward on dual numbers as plain code.
+
+    Only for passes without a graph: the derivative is the derivative of the forward, and the backward has no part.
+    Raises NotImplementedError for a function whose forward loses the tangent (its own kernel).
+    """
+    own = vars(Function).get("apply")  # a class method here, or inherited from C
+
+    def apply(cls: type[Function], *args: Any, **kwargs: Any) -> Any:
+        native: Any = getattr(super(Function, cls), "apply") if own is None else own.__get__(None, cls)  # noqa: B009
+        if cls.jvp is not Function.jvp or not _carries_tangent(args):
+            return native(*args, **kwargs)
+        return _unfolded(cls, args, kwargs)
+
+    Function.apply = classmethod(apply)
+    try:
+        yield
+    finally:
+        if own is None:
+            del Function.apply
+        else:
+            Function.apply = own
+
+
+def _unfolded(cls: type[Function], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if cls.setup_context is not Function.setup_context:
+        output = cls.forward(*args, **kwargs)
+    else:
+        ctx: Any = FunctionCtx()
+        ctx.needs_input_grad = (False,) * len(args)
+        output = cls.forward(ctx, *args, **kwargs)
+    if not _carries_tangent(output):
+        raise NotImplementedError(f"{cls.__name__}, whose forward hides its operations and which has no jvp")
+    return output
+
+
+def _carries_tangent(tree: Any) -> bool:
+    return any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in activations(tree))

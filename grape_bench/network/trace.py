@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +15,10 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.utils import parametrize
 
 from grape_bench.errors import UserError
-from grape_bench.network.derived import Places
-from grape_bench.network.graph import Node
+from grape_bench.network.graph import Node, reach
+from grape_bench.network.operators import LinearMap, OperatorMode, Place, Places
 from grape_bench.network.preserve import preserved
 from grape_bench.network.recompute import refuse_reentrant
-from grape_bench.network.taint import InputTaint, Weights
 from grape_bench.network.trees import activations, first_activation, tensors
 
 Batch = tuple[tuple[Any, ...], dict[str, Any]]
@@ -28,9 +27,9 @@ Batch = tuple[tuple[Any, ...], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Call:
-    """A module that was called once in the forward: its activation's node and shape, batch included.
+    """A module that was called once in the forward, with its activation's node and shape (N, ...).
 
-    The activation is the floating-point tensor number `index` of its output.
+    The activation is the module's floating-point output number `index`.
     """
 
     name: str
@@ -46,7 +45,7 @@ class Call:
 
     @property
     def label(self) -> str:
-        """The name, and for further activations their number."""
+        """The name, with `[index]` for further activations."""
         return f"{self.name}[{self.index}]" if self.index else self.name
 
 
@@ -54,14 +53,13 @@ class Call:
 class Trace:
     """The calls in the order in which they ended, the output's node, and the nodes at which the input enters.
 
-    `calls` has the first activation of each module's output, `streams` the further ones. `head` is the module whose
-    output is the network's output itself, "" when that is the network alone; `weights` are those of its linear maps;
-    `samples` is the size of the batch; `sequences` says that the input is token ids (or has a mask of tokens), whose
-    number may differ from batch to batch.
+    `calls` has the first activation of each module, `further` the other ones. `head` is the module whose output is the
+    network's output, or "" if that is only the network itself. `weights` are the weights of the linear maps, `samples`
+    is N. `sequences` is true for token ids or a token mask: the number of tokens may then change between batches.
     """
 
     calls: list[Call]
-    streams: list[Call]
+    further: list[Call]
     output: Node
     output_shape: tuple[int, ...]
     entries: set[Node]
@@ -72,7 +70,7 @@ class Trace:
 
 
 def trace(model: nn.Module, batch: Batch) -> Trace:
-    """Run `model` once on `batch`, aside, and record it; raises UserError for an output without a float tensor."""
+    """Record one forward of `model` on `batch`. Raises UserError if the output has no float tensor."""
     args, kwargs = batch
     names = {module: name for name, module in model.named_modules()}
     outputs: list[tuple[str, ref[Tensor]]] = []
@@ -85,14 +83,14 @@ def trace(model: nn.Module, batch: Batch) -> Trace:
             node = activation.grad_fn
             if node is not None:
                 made = Call(name, module, node, tuple(activation.shape), index)
-                (streams if index else calls).append(made)
+                (further if index else calls).append(made)
             if index == 0 and node is not None:
                 outputs.append((name, ref(activation)))
             elif index == 0:
                 refuse_reentrant(f"module {name!r}")
 
     calls: list[Call] = []
-    streams: list[Call] = []
+    further: list[Call] = []
     places = Places()
     handles = [handle for module in names for handle in places.watch(module)]
     handles += [module.register_forward_hook(note) for module in names]
@@ -111,7 +109,7 @@ def trace(model: nn.Module, batch: Batch) -> Trace:
             allowed="a floating-point tensor, a tuple that starts with one, or a ModelOutput with .logits",
         )
     heads = [name for name, activation in outputs if activation() is logits and seen[name] == 1]
-    once, further = ([call for call in made if seen[call.name] == 1] for made in (calls, streams))
+    once, further = ([call for call in made if seen[call.name] == 1] for made in (calls, further))
     head = heads[0] if heads else ""
     samples = next((tensor.shape[0] for tensor in tensors([args, kwargs]) if tensor.dim()), 1)
     sequences = any(tensor.dim() == 2 and not tensor.is_floating_point() for tensor in tensors([args, kwargs]))
@@ -119,20 +117,36 @@ def trace(model: nn.Module, batch: Batch) -> Trace:
     return Trace(once, further, logits.grad_fn, shape, entries, head, weights, samples, sequences)
 
 
+def as_batch(example: Any) -> Batch:
+    """A batch as positional and keyword arguments: a dict is keywords, a tuple or list positions."""
+    if isinstance(example, dict) or hasattr(example, "keys"):
+        return (), dict(example)
+    return (tuple(example), {}) if isinstance(example, (tuple, list)) else ((example,), {})
+
+
 def scored_output(output: Any) -> Tensor | None:
-    """The logits in what a model returns: its `.logits` where it has them, else the first float tensor."""
+    """The logits in what a model returns: its `.logits` if it has them, else the first float tensor."""
     logits = output.get("logits") if isinstance(output, dict) else getattr(output, "logits", None)
     return logits if isinstance(logits, Tensor) else first_activation(output)
 
 
+def logits_of(output: object, classes: int) -> Tensor:
+    """The (N, classes) logits in what a model returned; raises UserError when there are none."""
+    logits = scored_output(output)
+    if logits is None or logits.dim() != 2 or logits.shape[1] != classes:
+        found = "no tensor" if logits is None else f"a tensor of shape {tuple(logits.shape)}"
+        raise UserError(f"the model's output cannot be scored: {found}", allowed=f"logits of shape (N, {classes})")
+    return logits
+
+
 def _graph_alone() -> saved_tensors_hooks:
-    """Autograd keeps its nodes but no activations: this graph is read, never run."""
+    """Let autograd keep its nodes but no activations: this graph is read, never run backward."""
     return saved_tensors_hooks(lambda saved: None, lambda saved: saved)
 
 
 @contextmanager
 def _all_trainable(model: nn.Module) -> Iterator[None]:
-    """Let frozen parameters take part, so that the graph is the same whatever is frozen."""
+    """Let frozen parameters require gradients, so that the graph does not depend on what is frozen."""
     frozen = [p for p in model.parameters() if not p.requires_grad and p.is_floating_point()]
     for parameter in frozen:
         parameter.requires_grad_(True)
@@ -141,3 +155,84 @@ def _all_trainable(model: nn.Module) -> Iterator[None]:
     finally:
         for parameter in frozen:
             parameter.requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of a forward's linear maps: parameters by `id`, and weights computed from parameters by place.
+
+    `gates` are nodes that only the input gradients of these maps pass through.
+    """
+
+    parameters: set[int]
+    derived: dict[Place, Tensor]
+    gates: set[Node]
+
+
+class InputTaint(OperatorMode):
+    """Follows the input through the forward. `entries` are the nodes made by operations that touched it.
+
+    Token ids carry no gradient, so the autograd graph alone cannot tell an embedded input from an embedded position.
+    A walk down from any node that depends on the input ends at one of `entries`.
+    """
+
+    # Example, a GPT: ids (N, T) are the input, so they are tainted from the start.
+    #   tok = embed(ids) (N, T, C): touched, its node joins `entries`.  pos = table(arange(T)) (T, C): not touched.
+    #   tok + pos depends on the input; pos alone counts as a parameter, so nothing needs to be cut on its side.
+
+    def __init__(self, inputs: Iterable[Tensor], parameters: Iterable[Tensor], places: Places) -> None:
+        super().__init__()
+        # Weak references, so that activations are freed as in any forward. A dead reference marks a reused id.
+        self._tainted: dict[int, ref[Tensor]] = {id(tensor): ref(tensor) for tensor in inputs}
+        self._parameters = {id(parameter) for parameter in parameters}
+        self._places = places
+        self._maps: list[tuple[int | Place, Node | None]] = []
+        self._derived: dict[Place, Tensor] = {}
+        self._others: set[Place | None] = {None}
+        self.entries: set[Node] = set()
+
+    def weights(self) -> Weights:
+        """The weights that do not depend on the input; called at the end of the forward."""
+        derived = {
+            place: weight
+            for place, weight in self._derived.items()
+            if place not in self._others and not reach([weight.grad_fn]) & self.entries
+        }
+        known = {key for key, _ in self._maps if isinstance(key, int) or key in derived}
+        gates = {gate for key, gate in self._maps if gate is not None and key in known}
+        values = {place: weight.detach() for place, weight in derived.items()}
+        return Weights({key for key in known if isinstance(key, int)}, values, gates)
+
+    def linear_map(self, call: LinearMap) -> Tensor:
+        """Note the weight (or the parameter that it is a view of), and give the input a node of its own."""
+        weight = call.weight
+        parameter = weight if weight._base is None else weight._base
+        input = call.input if call.input.grad_fn is None else call.input.view_as(call.input)
+        if id(parameter) in self._parameters:
+            self._maps.append((id(parameter), input.grad_fn))
+        else:
+            self._note_other(weight, input.grad_fn)
+        return call.apply(input, weight, call.bias)
+
+    def _note_other(self, weight: Tensor, gate: Node | None) -> None:
+        place = self._places.next()
+        overlapping = 0 in weight.stride()  # no other matrix can have this memory layout
+        if place is None or weight.grad_fn is None or overlapping or self._is_tainted(weight):
+            self._others.add(place)
+        else:
+            self._maps.append((place, gate))
+            self._derived.setdefault(place, weight)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = super().__torch_function__(func, types, args, kwargs)
+        if any(self._is_tainted(tensor) for tensor in tensors([args, kwargs])):
+            written = args[:1] if func is Tensor.__setitem__ else ()
+            for tensor in tensors([result, written]):
+                self._tainted[id(tensor)] = ref(tensor)
+                if tensor.grad_fn is not None:
+                    self.entries.add(tensor.grad_fn)
+        return result
+
+    def _is_tainted(self, tensor: Tensor) -> bool:
+        held = self._tainted.get(id(tensor))
+        return held is not None and held() is tensor

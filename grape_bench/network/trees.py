@@ -48,7 +48,7 @@ def first_activation(tree: Any) -> Tensor | None:
 
 
 def replace(tree: Any, old: Tensor, new: Tensor) -> Any:
-    """`tree` with every occurrence of `old` replaced: some networks return one tensor twice."""
+    """`tree` with every occurrence of `old` replaced. Some networks return one tensor twice."""
     if new is old:
         return tree
     return map_tensors(lambda tensor: new if tensor is old else tensor, tree)

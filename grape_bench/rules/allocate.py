@@ -1,4 +1,4 @@
-"""Choose, by size or by name, how each block's feedback is kept, and draw it."""
+"""Choose how each block's feedback is kept, by size or by name, and draw it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 FeedbackKind = Literal["auto", "dense", "per-channel", "per-token", "slice", "low-rank", "seeded"]
 
 DENSE_LIMIT = 2**20
-"""Numbers (4 MiB in fp32) that a block's feedback may always have, however small the network."""
+"""A block's feedback may always have this many numbers (4 MiB in fp32), even in a small network."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A layout, how its matrix is kept (`kind` in full), and the rank, 0 unless it is low."""
+    """A layout, how its matrix is kept (`kind`, in words), and the rank (0 for full rank)."""
 
     layout: Layout
     kind: str
@@ -47,11 +47,14 @@ class Chooser:
     varying: bool = False
 
     def choose(self, kind: FeedbackKind, shape: tuple[int, ...]) -> Choice:
-        """For a block of `shape`; raises UserError where `kind` does not suit it.
+        """The choice for a block of `shape`. Raises UserError if `kind` does not suit the block.
 
-        `"auto"`: per token where block and error have the same tokens; else dense within the limit; else per
-        channel; and of low rank where that, too, is beyond the limit.
+        `"auto"` is per token if block and error have the same tokens, else dense within the limit, else per channel,
+        and of low rank if even that exceeds the limit.
         """
+        # Examples with limit 2**20 = 1,048,576 numbers:
+        #   block (64, 32, 32), error (10,):  dense 10 x 65,536 = 655,360 fits -> dense
+        #   block (64, 32, 32), error (100,): dense 6,553,600 does not; per channel 100 x 64
         if kind in ("dense", "per-channel", "per-token"):
             return Choice(self._named(kind, shape), kind)
         within: dict[str, Callable[[int], bool]] = {
@@ -98,15 +101,15 @@ class Chooser:
 
 
 def check_kind(kind: str) -> None:
-    """Raise ValueError for a kind of feedback that there is not."""
+    """Raise ValueError for an unknown kind of feedback."""
     if kind not in get_args(FeedbackKind):
         raise ValueError(f"feedback = {kind!r} is not one of {', '.join(get_args(FeedbackKind))}")
 
 
 def allocate(network: Network, kind: FeedbackKind) -> dict[str, FeedbackMap]:
-    """Draw B_l for every block, on its device; name of a block -> its feedback.
+    """Draw B_l for every block, on its device. Returns block name -> its feedback.
 
-    A block may have its even share of the network's own bytes, so that all of it is no larger than the network.
+    Each block may use an equal share of the network's own bytes, so all feedback is no larger than the network.
     """
     own = sum(parameter.numel() * parameter.element_size() for parameter in network.model.parameters())
     limit = max(DENSE_LIMIT, own // 4 // len(network.blocks))
@@ -135,7 +138,7 @@ def _drawn(network: Network, block: Block, choice: Choice, owner: Block | None) 
 
 
 def _store_shared(network: Network, choices: dict[Block, Choice]) -> Block:
-    """Draw the one matrix of which all have a slice; it is kept at the first block that needs all its columns."""
+    """Draw the one matrix that all blocks slice, and keep it at the first block that needs all its columns."""
     layouts = {block: choice.layout for block, choice in choices.items()}
     outputs = max(layout.outputs(network.output_shape) for layout in layouts.values())
     owner = max(layouts, key=lambda block: layouts[block].features)

@@ -6,20 +6,21 @@ import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from typing_extensions import override
 
 from grape_bench.network.passes import Pass
-from grape_bench.rules.base import LearningRule
+from grape_bench.network.rule import LearningRule
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Credit, Network
+    from grape_bench.network.rule import Kept
     from grape_bench.network.trace import Batch
-    from grape_bench.rules.feedback import Kept
 
 
 class Anchored(LearningRule):
     """`rule`, with exact gradients on `batches` random mini-batches of every `every_epochs`-th epoch.
 
-    The trainer says where an epoch begins (`network.begin_epoch`); raises RuntimeError where it did not.
+    The training loop must call `network.begin_epoch`; without it a forward raises RuntimeError.
     """
 
     weight_transport: ClassVar[bool] = True  # on the anchors
@@ -33,12 +34,12 @@ class Anchored(LearningRule):
         self._anchors: set[int] | None = None
 
     @property
+    @override
     def at_scores(self) -> bool:
-        """As the rule's."""
         return self.rule.at_scores
 
+    @override
     def setup(self, network: Network) -> None:
-        """As the rule's own."""
         self.rule.setup(network)
 
     def begin_epoch(self, network: Network, batches: int) -> None:
@@ -52,7 +53,7 @@ class Anchored(LearningRule):
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """Backpropagation on an anchor, else the rule's own pass."""
         if self._anchors is None:
-            raise RuntimeError("an anchored rule must be told of each epoch: net.begin_epoch(batches=len(loader))")
+            raise RuntimeError("an anchored rule needs net.begin_epoch(batches=len(loader)) at the start of each epoch")
         if not network.model.training:
             return self.rule.open_pass(network, batch)
         self._step += 1
@@ -63,25 +64,25 @@ class Anchored(LearningRule):
         anchors = min(self.batches, batches) * math.ceil(epochs / self.every_epochs) / (batches * epochs)
         return anchors + (1 - anchors) * self.rule.bp_fraction(batches, epochs)
 
+    @override
     def kept_feedback(self, network: Network) -> dict[str, Kept]:
-        """The rule's."""
         return self.rule.kept_feedback(network)
 
     @property
     def period(self) -> int:
-        """The rule's; anchors are too rare to be part of it."""
+        """The rule's own period; anchors are too rare to count."""
         return self.rule.period
 
     def credit(self, network: Network) -> dict[str, Credit]:
-        """As the rule's own; an anchor trains the parameters that the rule leaves frozen, too."""
+        """The rule's own credit; an anchor also trains the parameters that the rule leaves frozen."""
         own = self.rule.credit(network)
         return {name: "rule" if credit == "frozen" else credit for name, credit in own.items()}
 
     def state(self) -> dict[str, Any]:
-        """Its own place among the anchors, and the rule's state."""
+        """Its own progress through the anchors, and the rule's state."""
         return {"anchors": super().state(), "rule": self.rule.state()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """As the base class, for both."""
+        """Resume both."""
         super().load_state(state["anchors"])
         self.rule.load_state(state["rule"])

@@ -1,4 +1,4 @@
-"""The FA family: another matrix stands for W in every linear map's input gradient."""
+"""The FA family: a feedback matrix replaces W in every linear map's input gradient."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ from grape_bench.network.block import PREFIX
 from grape_bench.network.operators import LinearMap, OperatorMode
 from grape_bench.network.passes import Pass
 from grape_bench.network.recompute import refuse_reentrant
-from grape_bench.rules.base import LearningRule
-from grape_bench.rules.feedback import Kept
+from grape_bench.network.rule import Kept, LearningRule
 
 if TYPE_CHECKING:
-    from grape_bench.network.derived import Place
     from grape_bench.network.network import Credit, Network
+    from grape_bench.network.operators import Place
     from grape_bench.network.trace import Batch
 
 
 class BackwardFeedback(LearningRule):
-    """Base class: `draw` makes the feedback of a weight once, `matrix` what stands for the weight in a pass.
+    """Base class: `draw` makes the feedback of a weight once, `matrix` makes what replaces the weight in a pass.
 
-    Weight and bias gradients stay local and exact; so do those of everything that is not a linear map.
-    The backward pass is as sequential as backpropagation's, so `bp_fraction` is 1. A `matrix` that reads the weight,
-    if only its signs, is weight transport, and its class says so.
+    Weight and bias gradients stay local and exact, and so does everything that is not a linear map. The backward pass
+    is as sequential as backpropagation's, so `bp_fraction` is 1. A `matrix` that reads the weight, even only its signs,
+    is weight transport, and its class declares it.
     """
 
     weight_transport: ClassVar[bool] = False
@@ -42,13 +41,13 @@ class BackwardFeedback(LearningRule):
         return torch.randn(weight.shape, generator=generator).mul_(scale_of(weight))
 
     def matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
-        """What stands for `weight` on the way back, given what was drawn for it."""
+        """What replaces `weight` in the backward, shaped like it; `feedback` is what `draw` returned."""
         return feedback
 
     def setup(self, network: Network) -> None:
-        """Draw the feedback of every weight; it is kept beside the weight, of a tied one beside its first place.
+        """Draw the feedback of every weight and keep it in a buffer beside the weight.
 
-        That of a weight which a module computes from parameters is kept on this module.
+        A tied weight keeps it at its first module. A derived weight keeps it at the module that computes it.
         """
         drawn: set[int] = set()
         for module, name in network.weights:
@@ -82,7 +81,7 @@ class BackwardFeedback(LearningRule):
         return FeedbackPass(matrices, matrix_of_derived)
 
     def feedback_of(self, network: Network, weight: Tensor) -> tuple[Tensor, Tensor] | None:
-        """The parameter that `weight` is, or is a view of, and its feedback; a derived weight is met in a forward."""
+        """The parameter that `weight` is or views, and its feedback; called within a forward, for derived weights."""
         parameter = weight if weight._base is None else weight._base
         for module, name in network.weights:
             if getattr(module, name) is parameter:
@@ -91,14 +90,14 @@ class BackwardFeedback(LearningRule):
         return None if feedback is None else (weight, feedback)
 
     def _matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
-        """What stands for `weight`, laid out in memory as it is."""
+        """What replaces `weight`, with the memory layout of `weight`."""
         matrix = self.matrix(weight.detach(), feedback)
         if matrix.stride() == weight.stride():
             return matrix
         return weight.new_empty_strided(weight.size(), weight.stride()).copy_(matrix)
 
     def kept_feedback(self, network: Network) -> dict[str, Kept]:
-        """What is kept of each weight, whatever the size of the network."""
+        """How each weight's feedback is kept."""
         kept = {}
         for name, buffer in network.model.named_buffers():
             if PREFIX in name and name.endswith("_feedback"):
@@ -108,7 +107,7 @@ class BackwardFeedback(LearningRule):
         return kept
 
     def credit(self, network: Network) -> dict[str, Credit]:
-        """Exact after the last linear map's input, the rule's before."""
+        """Exact from the last linear map on, the rule's before it."""
         return network.credit("rule", "after the last linear map")
 
 
@@ -126,17 +125,16 @@ def scale_of(weight: Tensor) -> float:
 
 
 class FeedbackPass(Pass):
-    """A forward whose linear maps go back through other matrices.
+    """A forward whose linear maps use feedback matrices in their backward.
 
-    `matrices` has what stands for a parameter, by its `id`; `of_derived` gives what stands for a weight that is
-    none, as the linear maps of such are made, or None.
+    `matrices` maps the `id` of a parameter to its matrix. `of_derived` returns the matrix of a derived weight, or None.
     """
 
     def __init__(self, matrices: dict[int, Tensor], of_derived: Callable[[Tensor], Tensor | None]) -> None:
         self.matrices, self.of_derived = matrices, of_derived
 
     def around(self) -> AbstractContextManager[object]:
-        """The mode that catches the linear maps."""
+        """The mode that intercepts the linear maps."""
         return _Substitute(self.matrices, self.of_derived)
 
 
@@ -162,7 +160,7 @@ class _Substitute(OperatorMode):
             parameter, matrix = weight, self.of_derived(weight)
         if matrix is None:
             return call.apply(call.input, weight, call.bias)
-        if torch.is_autocast_enabled(weight.device.type):  # it would cast W to a copy that is not recognised
+        if torch.is_autocast_enabled(weight.device.type):  # it would cast W to a copy with another id
             dtype = torch.get_autocast_dtype(weight.device.type)
             matrix = same_view(matrix, weight, parameter).to(dtype)
             parameter = weight = weight.to(dtype)
@@ -171,16 +169,19 @@ class _Substitute(OperatorMode):
 
 
 def same_view(matrix: Tensor, view: Tensor, weight: Tensor) -> Tensor:
-    """What `view` (a transpose, a chunk) is of `weight`, of `matrix`, which has the weight's strides."""
+    """The view of `matrix` that `view` (a transpose, a chunk) is of `weight`; both have the same strides."""
     return matrix.as_strided(view.size(), view.stride(), view.storage_offset() - weight.storage_offset())
 
 
 def _saved_as(matrix: Tensor, weight: Tensor) -> saved_tensors_hooks:
     """While active, autograd saves every view of `weight` as the same view of `matrix`.
 
-    Only the innermost hooks see what is saved, so those around them (activation checkpointing's, which count)
-    are handed every tensor on the way.
+    Only the innermost hooks see what is saved. So these pass every tensor on to the outer hooks (those of activation
+    checkpointing count the tensors).
     """
+    # Example: y = F.linear(x, W), x (N, 256), W (10, 256). Autograd saves x for dL/dW, and W for dL/dx.
+    #   pack(x) -> x;  pack(W) -> B, the feedback in the layout of W;  pack(W.t()) -> B.t(), the same view of B
+    #   backward: dL/dW = e^T x is exact; dL/dx = e @ B (N, 256) instead of e @ W. Nothing is computed twice.
     storage = weight.untyped_storage().data_ptr()
     outer_pack, outer_unpack = torch._C._autograd._top_saved_tensors_default_hooks(False) or (_same, _same)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grape_bench.rules.base import LearningRule
+from grape_bench.network.rule import LearningRule
 
 
 class BP(LearningRule):

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, get_args
 from torch import Tensor
 
 from grape_bench.network.block import Block
-from grape_bench.network.cut import CutPass
-from grape_bench.network.passes import Pass
+from grape_bench.network.passes import CutPass, Pass
+from grape_bench.network.rule import Kept, LearningRule
 from grape_bench.rules.allocate import FeedbackKind, allocate, check_kind
-from grape_bench.rules.base import LearningRule
-from grape_bench.rules.feedback import FeedbackMap, Kept
+from grape_bench.rules.feedback import FeedbackMap
 from grape_bench.rules.pull_back import PullBack, through_layernorm
 
 if TYPE_CHECKING:
@@ -20,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class DirectFeedback(LearningRule):
-    """Base class: `signal` says what stands for dL/dh_l; exact gradients inside blocks, nothing between them.
+    """Base class: `signal` replaces dL/dh_l. Gradients inside a block are exact; nothing passes between blocks.
 
-    Each block has a random B_l (n_out x features), rows of norm one, from the feedback stream. `feedback` says how
-    it is kept: `"auto"` chooses by size (see `Chooser.choose`). Raises UserError where a kind does not suit a block.
+    Each block has a random B_l (n_out x features) with rows of norm one, from the "feedback" stream. `feedback` is how
+    B_l is kept: `"auto"` chooses by size (see `Chooser.choose`). Raises UserError if a kind does not suit a block.
     `pull_back="layernorm"` sends each signal through the backward of a LayerNorm of the block's output.
     """
 
@@ -50,7 +49,7 @@ class DirectFeedback(LearningRule):
         return {name: feedback.kept for name, feedback in self._maps.items()}
 
     def signal(self, block: Block, error: Tensor) -> Tensor:
-        """What stands for dL/dh_l, shaped like `block.output` (N, *shape); `error` is dL/dy_hat (N, ..., n_out)."""
+        """What replaces dL/dh_l, shaped like `block.output` (N, *shape). `error` is dL/dy_hat (N, ..., n_out)."""
         return self.project(error, block)
 
     def project(self, error: Tensor, block: Block) -> Tensor:

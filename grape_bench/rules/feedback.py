@@ -1,4 +1,4 @@
-"""Feedback: the matrix B_l that stands between the network's error and a block's output, and how it is kept."""
+"""Feedback: the matrix B_l from the network's error to a block's output, and how it is kept."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from grape_bench.network.block import PREFIX, Block
+from grape_bench.network.rule import Kept
 from grape_bench.rules.layout import Layout
 
 FEEDBACK, SEED = "feedback", "feedback_seed"
-CHUNK = 2**20  # numbers of a seeded B that exist at a time
+CHUNK = 2**20  # a seeded B exists in chunks of this many numbers
 
 
 class Matrix(Protocol):
@@ -39,9 +40,9 @@ class Stored:
 
 @dataclass(frozen=True)
 class Slice:
-    """The first `rows` and `features` of one Gaussian matrix that all blocks share (Launay et al. 2019, 2020).
+    """The first `outputs` rows and `features` columns of one Gaussian matrix that all blocks share.
 
-    Rows have norm one on average.
+    Rows have norm one on average (Launay et al. 2019, 2020).
     """
 
     owner: Block
@@ -56,10 +57,9 @@ class Slice:
 
 @dataclass(frozen=True)
 class Seeded:
-    """Nothing kept but a seed: B is drawn anew in each signal, at most `CHUNK` numbers at a time.
+    """Only a seed is kept. Each signal draws B again, at most `CHUNK` numbers at a time.
 
-    Its entries are random signs ÷ sqrt(features): a bit each, the same on every device, and rows of norm one
-    whichever part of them is there.
+    The entries are random signs ÷ sqrt(features). They need one bit each and are the same on every device.
     """
 
     block: Block
@@ -89,20 +89,8 @@ def random_signs(seed: tuple[int, ...], count: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """How some feedback is kept: in words, the shape of B, and the numbers in memory for it."""
-
-    kind: str
-    shape: tuple[int, ...]
-    numbers: int
-
-    def __str__(self) -> str:
-        return f"{self.kind} {' × '.join(map(str, self.shape))}".rstrip()
-
-
-@dataclass(frozen=True)
 class FeedbackMap:
-    """The way from the error to a block: `layout` makes rows of it, `matrix` sends them back; `kind` is its name."""
+    """From the error to a block's signal: `layout` makes rows, `matrix` multiplies them. `kind` is the name."""
 
     block: Block
     layout: Layout
@@ -124,6 +112,6 @@ class FeedbackMap:
 
     @property
     def kept(self) -> Kept:
-        """What is in the block's buffers, a shared matrix once at the block that holds it."""
+        """The size of the block's buffers. A shared matrix counts once, at the block that holds it."""
         buffers = [buffer for name, buffer in self.block.module._buffers.items() if name.startswith(PREFIX)]
         return Kept(self.kind, self.shape, sum(buffer.numel() for buffer in buffers if buffer is not None))

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from grape_bench.network.block import Block
-from grape_bench.network.cut import CutPass, Signal
-from grape_bench.network.passes import Pass
+from grape_bench.network.passes import CutPass, Pass, Signal
 from grape_bench.network.preserve import preserved
+from grape_bench.network.rule import LearningRule
 from grape_bench.network.tangents import TangentPass, same_dropout
-from grape_bench.rules.base import LearningRule
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Credit, Network

@@ -9,8 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from grape_bench.network.cut import CutPass
-from grape_bench.network.passes import Forward, Pass
+from grape_bench.network.passes import CutPass, Forward, Pass
 from grape_bench.rules.allocate import FeedbackKind
 from grape_bench.rules.direct import DirectFeedback
 from grape_bench.rules.feedback import FEEDBACK

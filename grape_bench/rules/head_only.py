@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from grape_bench.network.passes import HeadPass, Pass
-from grape_bench.rules.base import LearningRule
+from grape_bench.network.rule import LearningRule
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Credit, Network

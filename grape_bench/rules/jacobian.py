@@ -42,7 +42,7 @@ class Estimate:
 
 
 class Estimates(dict[str, Estimate]):
-    """Those of the blocks, by name; `forward` is the one on the whole batch that they were made in, if it was whole."""
+    """Name of a block -> its estimate. `forward` is the pass that made them, if it ran on the whole batch."""
 
     forward: Forward | None = None
 
@@ -51,8 +51,8 @@ class Estimates(dict[str, Estimate]):
 class Sampling:
     """How p is drawn: `perturbations` passes over the first `fraction` of the batch.
 
-    `"split"` gives each sample of the batch to one block in turn; `"joint"` moves all blocks at once, which
-    uses every sample for every block but adds the other blocks' effects as noise. Both are unbiased.
+    `"split"` gives each sample of the batch to one block in turn. `"joint"` moves all blocks at once: every sample
+    serves every block, but the other blocks' effects are noise. Both are unbiased.
     """
 
     perturbations: int = 1
@@ -63,7 +63,7 @@ class Sampling:
 def estimate_jacobians(network: Network, batch: Batch, layouts: Mapping[str, Layout], sampling: Sampling) -> Estimates:
     """J^_l of the blocks that `layouts` names: the mean of d p^T with p ~ N(0, I) and d = J_l p.
 
-    Runs aside: statistics, random state and so dropout masks are those of the forward that follows.
+    Leaves no trace in statistics and random state, so the next forward has the same dropout masks.
     """
     batch = _first(batch, sampling.fraction)
     blocks = [block for block in network.blocks if block.name in layouts]
@@ -86,6 +86,10 @@ def estimate_jacobians(network: Network, batch: Batch, layouts: Mapping[str, Lay
 class _Draw:
     """The directions of one pass: drawn block by block, kept as rows for the outer products."""
 
+    # Example: N = 6 samples, 10 outputs, two blocks of 256 units, "split", turn 0: block 0 owns samples 0, 2, 4.
+    #   rows p (3, 256) ~ N(0, I) -> direction (6, 256) with p in rows 0, 2, 4 and zeros in rows 1, 3, 5
+    #   after the pass: effects d = tangent[[0, 2, 4]] (3, 10) -> J^ = d^T p / 3, shape (10, 256)
+
     def __init__(self, network: Network, layouts: Mapping[str, Layout], split: list[Block], turn: int) -> None:
         self.layouts = layouts
         self.generator = network.generator("perturbation", network.device)
@@ -95,7 +99,7 @@ class _Draw:
         self.rows: dict[str, Tensor] = {}
 
     def __call__(self, block: Block, output: Tensor) -> Tensor | None:
-        """p for `block`, zero for the samples of other blocks; None where it has none at all."""
+        """p for `block`, with zeros for the samples of other blocks. None if no sample belongs to it."""
         if block.name not in self.layouts:
             return None
         mine = self._mine(block, output.shape[0], output.device)
@@ -112,7 +116,7 @@ class _Draw:
         return torch.zeros_like(output).index_copy_(0, mine, direction)
 
     def estimate(self, block: Block, tangent: Tensor | None) -> Estimate | None:
-        """What the pass has shown of the block's Jacobian; None where no sample was its own."""
+        """What the pass shows of the block's Jacobian. None if no sample belongs to the block."""
         rows = self.rows.get(block.name)
         if rows is None or tangent is None:
             return None
@@ -123,7 +127,7 @@ class _Draw:
         return Estimate(rows.to(effects.dtype), effects)
 
     def _mine(self, block: Block, samples: int, device: torch.device) -> Tensor | None:
-        """The samples that are the block's; None: all are."""
+        """The indices of the block's samples. None means all samples."""
         if not self.split:
             return None
         first = (self.split[block.name] + self.turn) % len(self.split)

@@ -1,4 +1,4 @@
-"""Layouts: which rows of the error, and which columns of its signal, a feedback matrix B_l stands between."""
+"""Layouts: how an error becomes rows for B_l, and how rows times B_l become a block's signal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SKETCH = "sketch"
 class Layout(Protocol):
     """Errors (N, ..., n_out) as rows (R, n_out); row signals (R, features) as signals (N, *shape).
 
-    `spread` has orthonormal rows, so a B with rows of norm one passes on the error's norm in every layout.
+    `spread` keeps norms, so a B with rows of norm one passes the error's norm on in every layout.
     """
 
     @property
@@ -57,7 +57,7 @@ class Dense:
         return _arranged(rows, shape)
 
     def row_count(self, shape: torch.Size) -> int:
-        """One row a sample."""
+        """One row per sample."""
         return shape[0]
 
 
@@ -72,7 +72,7 @@ class PerToken:
         return output_shape[-1]
 
     def rows(self, error: Tensor) -> Tensor:
-        """One row a token."""
+        """One row per token."""
         return error.reshape(-1, error.shape[-1])
 
     def spread(self, rows: Tensor, shape: torch.Size) -> Tensor:
@@ -80,13 +80,17 @@ class PerToken:
         return _arranged(rows, shape)
 
     def row_count(self, shape: torch.Size) -> int:
-        """One row a token."""
+        """One row per token."""
         return shape[0] * shape[1]
 
 
 @dataclass(frozen=True)
 class PerChannel:
     """The same signal at every position: B is n_out x channels. `channel` is the channels' axis, batch included."""
+
+    # Example: block (N, 64, 8, 8), error (N, 10), B (10, 64).  rows(e) = e (N, 10);  e @ B = r (N, 64);
+    #   spread(r) = r / sqrt(64 positions), as (N, 64, 1, 1), expanded to (N, 64, 8, 8).
+    #   The norm is kept: 64 positions x (r / 8)^2 = r^2.
 
     features: int
     channel: int
@@ -96,7 +100,7 @@ class PerChannel:
         return output_shape[-1]
 
     def rows(self, error: Tensor) -> Tensor:
-        """One row a sample; errors of several tokens are added up, with their norm kept."""
+        """One row per sample. Errors of several tokens are summed and divided by the square root of their count."""
         if error.dim() == 2:
             return error
         return error.flatten(1, -2).sum(1) / math.sqrt(error[0, ..., 0].numel())
@@ -109,7 +113,7 @@ class PerChannel:
         return (rows / math.sqrt(positions)).reshape(aligned).expand(shape)
 
     def row_count(self, shape: torch.Size) -> int:
-        """One row a sample."""
+        """One row per sample."""
         return shape[0]
 
 
@@ -120,7 +124,7 @@ def _arranged(rows: Tensor, shape: torch.Size) -> Tensor:
 
 
 def unfit(shape: torch.Size) -> UserError:
-    """The error for a block's output of `shape`, to which feedback drawn for other shapes does not lead."""
+    """The error for a block's output of `shape`, if the feedback was drawn for another shape."""
     return UserError(
         f"the feedback does not fit a block's output of shape {tuple(shape)}",
         allowed="samples of the example's shape, or with as many tokens in as out where the example has",
@@ -130,11 +134,11 @@ def unfit(shape: torch.Size) -> UserError:
 
 @dataclass(frozen=True)
 class LowRank:
-    """Errors sketched to r numbers by a fixed random U (n_out x r) before `inner` goes on: B is U V, V r x features.
+    """B = U V of rank r: a fixed random U (n_out x r) sketches the error to r numbers, then V (r x features) applies.
 
-    What is kept as B is V, and what a rule learns of the Jacobian is that of the sketched output, U^T J. U is
-    Gaussian with variance 1/r, so that the sketch keeps norms on average and U U^T is the identity on average
-    (Hanut and Kadmon 2025 go back through every layer with such a B; here it is direct).
+    V is stored as the feedback. A rule that learns the Jacobian learns that of the sketched output, U^T J. U is
+    Gaussian with variance 1/r, so the sketch keeps norms on average, and U U^T is the identity on average. (Hanut and
+    Kadmon 2025 send the error back through every layer with such a B; here it goes directly to the block.)
     """
 
     inner: Layout
@@ -155,11 +159,11 @@ class LowRank:
         return self.inner.rows(error).to(sketch.dtype) @ sketch
 
     def spread(self, rows: Tensor, shape: torch.Size) -> Tensor:
-        """As `inner`."""
+        """(R, features) -> `shape`, by `inner`."""
         return self.inner.spread(rows, shape)
 
     def row_count(self, shape: torch.Size) -> int:
-        """As `inner`."""
+        """R, by `inner`."""
         return self.inner.row_count(shape)
 
 

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from grape_bench.network.block import Block
+from grape_bench.network.rule import Kept
 from grape_bench.rules.allocate import FeedbackKind, allocate, check_kind
-from grape_bench.rules.feedback import FeedbackMap, Kept
+from grape_bench.rules.feedback import FeedbackMap
 from grape_bench.rules.local_loss import LocalLoss
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from grape_bench.network.block import Block
-from grape_bench.rules.base import LearningRule
+from grape_bench.network.rule import LearningRule
 from grape_bench.rules.target import Target, TargetPass
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class LocalLoss(LearningRule):
-    """Base class: `loss` is a block's own, of its output and the target; nothing comes from the blocks after it.
+    """Base class: each block has a `loss` of its output and the target; later blocks send nothing back.
 
-    Its gradient, weighted as the network's loss weighs a sample, stands for dL/dh_l. The head gets the true gradient
-    of the network's loss, from whose error the target is read (see `read_target`).
+    The gradient of that loss, with the sample's weight in the network's loss, replaces dL/dh_l. The head gets the true
+    gradient of the network's loss. The target is read from the error (see `read_target`).
     """
 
     weight_transport: ClassVar[bool] = False

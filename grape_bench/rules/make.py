@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from grape_bench.errors import UserError, unknown
+from grape_bench.network.rule import LearningRule
 from grape_bench.rules.anchored import Anchored
-from grape_bench.rules.base import LearningRule
 from grape_bench.rules.names import RULES, split_anchor
 
 R = TypeVar("R", bound=type[LearningRule])
@@ -47,6 +47,6 @@ def register_rule(name: str) -> Callable[[R], R]:
 
 
 def _parameters(cls: type) -> list[str]:
-    # object's own signature is text, which inspect would evaluate among copies of all modules: 8 ms in a forked child.
+    # inspect would evaluate the text signature of `object` in copies of all modules: 8 ms in a forked child.
     has_init = any("__init__" in vars(base) for base in cls.mro() if base is not object)
     return list(inspect.signature(cls).parameters) if has_init else []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from grape_bench.registry import Builtin, Registry
 
 if TYPE_CHECKING:
-    from grape_bench.rules.base import LearningRule
+    from grape_bench.network.rule import LearningRule
 
 ANCHOR = "+anchor"
 ANCHOR_NUMERICS = 1

@@ -15,9 +15,9 @@ EPS = 1e-5
 def through_layernorm(signal: Tensor, output: Tensor) -> Tensor:
     """J^T `signal`, J being the derivative of a LayerNorm without parameters at `output`, both (N, *shape).
 
-    It normalises over the channels. With z the normalised output and sigma its scale: (s - mean(s) - z mean(z s)) /
-    sigma. What the next LayerNorm cannot see is gone: the parts along the mean and along the output itself, which
-    make a residual stream grow without end.
+    The LayerNorm normalizes over channels. With the normalized output z and its scale sigma, the result is
+    (s - mean(s) - z mean(z s)) / sigma. This removes what the next LayerNorm cannot see: the parts along the mean and
+    along the output itself, which make the residual stream grow without bound.
     """
     axis = channel_axis(tuple(output.shape[1:])) + 1
     output = output.to(signal.dtype)

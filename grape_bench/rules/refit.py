@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from grape_bench.network.block import Block
-from grape_bench.network.cut import CutPass, Signal
-from grape_bench.network.passes import Pass
+from grape_bench.network.passes import CutPass, Pass, Signal
 from grape_bench.network.preserve import preserved
 from grape_bench.rules.feedback import FEEDBACK
 from grape_bench.rules.grape import GrAPE, normalized
@@ -51,7 +50,7 @@ class GrAPERefit(GrAPE):
         if not network.model.training:
             return pass_
         if self._before_fit is None:
-            raise RuntimeError("grape+refit must be told of each epoch: net.begin_epoch(batches=len(loader))")
+            raise RuntimeError("grape+refit needs net.begin_epoch(batches=len(loader)) at the start of each epoch")
         due = self._before_fit == 0
         self._before_fit -= 1
         if not due:

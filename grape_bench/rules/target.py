@@ -1,4 +1,4 @@
-"""The target that an error at the scores tells of, for rules that learn from targets and not from errors."""
+"""Read the target from an error at the scores, for rules that learn from targets."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from torch import Tensor
 
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block
-from grape_bench.network.cut import CutPass
+from grape_bench.network.passes import CutPass
 
 
 @dataclass(frozen=True)
 class Target:
-    """`one_hot` (N, ..., n_out), zero where the loss told nothing, and `scale`, how much of the loss a sample is."""
+    """`one_hot` (N, ..., n_out), zero where the loss ignores a position, and `scale`, the weight of a sample."""
 
     one_hot: Tensor
     scale: Tensor
 
 
 def read_target(scores: Tensor, error: Tensor) -> Target:
-    """What `error` = dL/d `scores` tells: the class whose score it would raise the most.
+    """The target behind `error` = dL/d `scores`: the class whose score the error would raise most.
 
-    Under cross-entropy the error is s (softmax(scores) - one-hot target), s being 1/N times any scale of the
-    loss: it is negative at the target alone, and s is its size ÷ that of softmax - one-hot, here over the whole
-    batch, so that one sample that fits perfectly does not matter. With label smoothing the target is right until
-    its probability is the smoothed one; with other losses it is the class that is the most too low, in the scale
-    of the loss.
+    Under cross-entropy the error is s (softmax(scores) - one-hot target), where s is 1/N times any scale of the loss.
+    It is negative only at the target. s is its size ÷ the size of softmax - one-hot, over the whole batch, so that one
+    perfectly fitted sample does no harm. With label smoothing the target is right until its probability reaches the
+    smoothed value. With other losses it is the class whose score is most too low, in the scale of the loss.
     """
     error = error.float()
     lowest, index = error.min(-1, keepdim=True)
@@ -37,7 +36,7 @@ def read_target(scores: Tensor, error: Tensor) -> Target:
     one_hot = torch.zeros_like(error).scatter_(-1, index, told)
     scores = scores.float()
     gap = (F.softmax(scores, -1) if scores.shape[-1] > 1 else scores.sigmoid()) - one_hot
-    gap = gap * (error != 0).any(-1, keepdim=True)  # where the loss looks at all
+    gap = gap * (error != 0).any(-1, keepdim=True)  # only where the loss has a gradient
     scale = error.abs().sum() / gap.abs().sum().clamp_min(torch.finfo(error.dtype).tiny)
     return Target(one_hot, scale)
 
@@ -52,12 +51,12 @@ class TargetPass(CutPass):
         self._target: Target | None = None
 
     def join(self, logits: Tensor) -> Tensor:
-        """The scores are kept for the reading of the target."""
+        """Keep the scores, from which the target is read."""
         self._scores = logits.detach()
         return super().join(logits)
 
     def receive(self, error: Tensor) -> None:
-        """The target is read."""
+        """Read the target."""
         super().receive(error)
         assert self._scores is not None, "the forward has come by"
         self._target = read_target(self._scores, error)

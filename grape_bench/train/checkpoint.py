@@ -1,4 +1,4 @@
-"""Checkpoints of one training: written now and then, so that a killed job goes on where it was."""
+"""Checkpoints of one training, so that a killed job can resume."""
 
 from __future__ import annotations
 
@@ -7,59 +7,58 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from grape_bench.train import data_parallel
-from grape_bench.train.observer import Observer
-from grape_bench.train.period import Period
-from grape_bench.train.place import Place
+from grape_bench.train.checkpoint_files import CheckpointFolder, Period
+from grape_bench.train.loop import Observer
 
 if TYPE_CHECKING:
     from grape_bench.train.loop import Trainer
 
-MOST_SHARE = 0.01  # of the time, where the period is one of time
+MOST_SHARE = 0.01  # of the time, if the period is in seconds
 
 
 class Checkpoints(Observer):
-    """Writes the trainer's state every `period`; the last of its observers, so that theirs is up to date.
+    """Writes the trainer's state every `period`. Must be the last observer, so that the others are up to date.
 
-    Where the period is one of time, the next one is put off until writing has cost at most `most_share` of the time.
-    A disk that refuses costs the checkpoint, not the training. Of several processes, which agree on the end of an
-    epoch, the first one writes: what all have, and what each has of its own.
+    With a period in seconds, the next checkpoint waits until writing has cost at most `most_share` of the time. A disk
+    error costs the checkpoint, not the training. With several processes, checkpoints come only at the end of an epoch.
+    The first process writes the shared state and what each process has of its own.
     """
 
-    def __init__(self, place: Place, period: Period, most_share: float = MOST_SHARE) -> None:
+    def __init__(self, place: CheckpointFolder, period: Period, most_share: float = MOST_SHARE) -> None:
         self.place, self.period, self.most_share = place, period, most_share
         self.seconds = 0.0
         self._next = float("inf")
 
     def resume(self, trainer: Trainer) -> bool:
-        """Put `trainer` where the last checkpoint was; whether there was one."""
+        """Load the last checkpoint into `trainer`. Returns whether there was one."""
         state = self.place.read()
         if state is not None:
             trainer.load_state_dict(_with_own(state, state["own"][data_parallel.rank()]))
         return state is not None
 
     def training_begins(self, trainer: Trainer) -> None:
-        """From here on time counts."""
+        """Start the period."""
         if self.period.seconds is not None:
             self._next = time.perf_counter() + self.period.seconds
 
     def step_done(self, trainer: Trainer) -> None:
-        """A checkpoint where it is time for one."""
+        """Write a checkpoint if one is due."""
         if data_parallel.size() == 1 and time.perf_counter() >= self._next:
             self._write(trainer)
 
     def epoch_ends(self, trainer: Trainer) -> None:
-        """A checkpoint where it is time for one."""
+        """Write a checkpoint if one is due."""
         epochs = self.period.epochs
         due = bool(epochs and trainer.position.epochs % epochs == 0) or time.perf_counter() >= self._next
         if data_parallel.agreed(due):
             self._write(trainer)
 
     def state(self) -> dict[str, Any]:
-        """The seconds spent so far."""
+        """The seconds spent on checkpoints so far."""
         return {"seconds": self.seconds}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Continue the count."""
         self.seconds = state["seconds"]
 
     def _write(self, trainer: Trainer) -> None:
@@ -71,7 +70,7 @@ class Checkpoints(Observer):
                 if data_parallel.rank() == 0:
                     self.place.write(state, trainer.total_steps)
             except OSError as error:
-                print(f"no checkpoint could be written: {error}", file=sys.stderr)
+                print(f"could not write a checkpoint: {error}", file=sys.stderr)
             cost = time.perf_counter() - start
             self.seconds += cost
         if self.period.seconds is not None:
@@ -79,7 +78,7 @@ class Checkpoints(Observer):
 
 
 def _own(state: dict[str, Any]) -> dict[str, Any]:
-    """What differs between the processes of one training."""
+    """The state that differs between the processes of one training."""
     return {"random": state["random"], "losses": state["losses"], "streams": state["network"]["streams"]}
 
 

@@ -1,7 +1,7 @@
 """One training in several processes, each with its part of every batch.
 
-Averaged by hand, not by DistributedDataParallel: rules leave some gradients out, and not always the same ones, which
-that takes for an error. Without a group of processes everything here does nothing.
+Gradients are averaged here and not by DistributedDataParallel, which treats a missing gradient as an error. Rules leave
+some gradients out, and not always the same ones. In a single process every function here does nothing.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 
 def rank() -> int:
-    """The number of this process, from 0; the first one writes the record."""
+    """The number of this process, from 0. Process 0 writes the record."""
     return dist.get_rank() if _joined() else 0
 
 
 def size() -> int:
-    """How many processes train together."""
+    """The number of processes that train together."""
     return dist.get_world_size() if _joined() else 1
 
 
@@ -35,7 +35,7 @@ def local_device() -> torch.device:
 
 @contextmanager
 def joined(processes: int) -> Iterator[None]:
-    """Meet the others that `torchrun` has started, until the end of the block; nothing for one process."""
+    """Join the process group that `torchrun` started, until the end of the block. Does nothing for one process."""
     if processes == 1:
         yield
         return
@@ -43,12 +43,12 @@ def joined(processes: int) -> Iterator[None]:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     yield
-    # Not after an error: the others would fail for want of this one before it has said why.
+    # Not after an error: the other processes would fail before this one has reported the cause.
     dist.destroy_process_group()
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """The mean of every gradient over the processes, in a message per type of number."""
+    """Replace every gradient by its mean over the processes, with one message per dtype."""
     if not _joined():
         return
     kinds: dict[torch.dtype, list[Tensor]] = {}
@@ -81,7 +81,7 @@ def total(values: list[float], device: torch.device) -> list[float]:
 
 
 def agreed(decision: bool) -> bool:
-    """What the first process has decided."""
+    """The decision of process 0."""
     if not _joined():
         return decision
     said: list[bool] = [decision]
@@ -90,7 +90,7 @@ def agreed(decision: bool) -> bool:
 
 
 def gathered(value: Any) -> list[Any]:
-    """Every process's `value`."""
+    """The `value` of every process."""
     values = [value] * size()
     if _joined():
         dist.all_gather_object(values, value)
@@ -98,7 +98,7 @@ def gathered(value: Any) -> list[Any]:
 
 
 def share_statistics(model: nn.Module) -> None:
-    """Give every process the first one's buffers: each has gathered BatchNorm's statistics from its own samples."""
+    """Copy the buffers of process 0 to all: each process has BatchNorm statistics of its own samples."""
     if _joined():
         for buffer in model.buffers():
             dist.broadcast(buffer, 0)

@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from grape_bench.data.dataset import Split
-from grape_bench.errors import UserError
-from grape_bench.network.trace import scored_output
+from grape_bench.network.trace import logits_of
 from grape_bench.train import data_parallel
 
 
@@ -22,22 +21,13 @@ class Score:
     accuracy: float
 
 
-def logits_of(output: object, classes: int) -> Tensor:
-    """The (N, classes) logits in what a model returned; raises UserError when there are none."""
-    logits = scored_output(output)
-    if logits is None or logits.dim() != 2 or logits.shape[1] != classes:
-        found = "no tensor" if logits is None else f"a tensor of shape {tuple(logits.shape)}"
-        raise UserError(f"the model's output cannot be scored: {found}", allowed=f"logits of shape (N, {classes})")
-    return logits
-
-
 @torch.no_grad()
 def evaluate(model: nn.Module, split: Split, classes: int, batch_size: int) -> Score:
-    """Score `model` in evaluation mode on all of `split`, shared out among the processes; its mode is put back."""
+    """Score `model` on all of `split`, divided among the processes. Runs in evaluation mode and restores the mode."""
     training = model.training
     model.eval()
     data_parallel.share_statistics(model)
-    loss: Tensor | float = 0.0  # summed where it is computed, so that no batch waits for the one before
+    loss: Tensor | float = 0.0  # summed on the device, so that no batch waits for the previous one
     correct: Tensor | float = 0.0
     for inputs, labels in split.batches(batch_size):
         logits = logits_of(model(inputs), classes).float()

@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from grape_bench.cost.clock import Clock
 from grape_bench.data.dataset import DataSet, Split
 from grape_bench.network.network import Network
+from grape_bench.network.trace import logits_of
 from grape_bench.train import data_parallel
-from grape_bench.train.clock import Clock
-from grape_bench.train.evaluate import Score, evaluate, logits_of
-from grape_bench.train.observer import Observer
+from grape_bench.train.evaluate import Score, evaluate
 from grape_bench.train.precision import Precision
 from grape_bench.train.random_state import random_state, set_random_state
 
@@ -31,9 +31,40 @@ class LossNotFiniteError(Exception):
         self.epoch, self.step = epoch, step
 
 
+class Observer:
+    """Follows a training and changes nothing. Every method does nothing unless overridden.
+
+    The loop calls observers in the order of `trainer.observers`; `trainer.position` is the progress. `step_begins` and
+    `step_done` are called while the clock runs, so that a step does not wait for the device. Work that takes time
+    belongs in `with trainer.clock.paused()`. After a step and after an epoch, `trainer.state_dict()` is complete.
+    """
+
+    def training_begins(self, trainer: Trainer) -> None:
+        """Called once per process, before its first step. A resumed training does not start at step 0."""
+
+    def epoch_begins(self, trainer: Trainer) -> None:
+        """Called before an epoch's first step."""
+
+    def step_begins(self, trainer: Trainer, inputs: Tensor, labels: Tensor) -> None:
+        """Called before the forward on this batch."""
+
+    def step_done(self, trainer: Trainer) -> None:
+        """Called after the optimizer's step."""
+
+    def epoch_ends(self, trainer: Trainer) -> None:
+        """Called after an epoch and its validation (`trainer.rows[-1]`), while the clock is stopped."""
+
+    def state(self) -> dict[str, Any]:
+        """What a resume needs: numbers, strings, tensors and containers of them."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Resume from what `state` returned."""
+
+
 @dataclass
 class Position:
-    """How much is done: whole epochs, steps of the next one, and samples in all."""
+    """Progress: complete epochs, steps of the current epoch, and samples in total."""
 
     epochs: int = 0
     steps: int = 0
@@ -42,7 +73,7 @@ class Position:
 
 @dataclass
 class Trainer:
-    """What the steps of one run share; `order` draws the order of the samples and their augmentation."""
+    """The state of one training. `order` draws the order of the samples and their augmentation."""
 
     network: Network
     data: DataSet
@@ -55,21 +86,21 @@ class Trainer:
     observers: list[Observer] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     position: Position = field(default_factory=Position)
-    losses: list[Tensor] = field(default_factory=list)  # of the epoch under way
-    epoch_order: Tensor | None = None  # where `order` stood when that epoch began
+    losses: list[Tensor] = field(default_factory=list)  # of the current epoch
+    epoch_order: Tensor | None = None  # state of `order` when that epoch began
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of an epoch."""
+        """Steps per epoch."""
         return self.data.train.batch_count(self.batch_size)
 
     @property
     def total_steps(self) -> int:
-        """Steps done in all."""
+        """Steps done so far."""
         return self.position.epochs * self.steps_per_epoch + self.position.steps
 
     def train(self, epochs: int) -> None:
-        """From `position` up to `epochs` epochs in all; raises LossNotFiniteError at the end of a bad epoch."""
+        """Train from `position` to `epochs` epochs. Raises LossNotFiniteError at the end of a bad epoch."""
         for observer in self.observers:
             observer.training_begins(self)
         while self.position.epochs < epochs:
@@ -81,31 +112,31 @@ class Trainer:
             self._end_epoch()
 
     def step(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """Forward, backward, update; the detached loss, which stays on the device, so that no step waits for it."""
+        """Forward, backward, update. The detached loss stays on the device, so that no step waits for it."""
         loss = self.forward(inputs, labels)
         self.credit(loss)
         self.update()
         return loss.detach()
 
     def forward(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """The loss, of gradients emptied."""
+        """The loss, after clearing the gradients."""
         self.optimizer.zero_grad(set_to_none=True)
         with self.precision.forward():
             return self.loss_of(self.network.model(inputs), labels)
 
     def credit(self, loss: Tensor) -> None:
-        """Its gradients, as the rule gives them."""
+        """The backward: the rule fills the gradients."""
         self.precision.backward(loss)
         data_parallel.average_gradients(self.network.model.parameters())
 
     def update(self) -> None:
-        """The optimizer's step, and the schedule's."""
+        """The step of the optimizer and of the schedule."""
         self.precision.step(self.optimizer)
         if self.schedule:
             self.schedule.step()
 
     def evaluate(self, split: Split) -> Score:
-        """Loss and accuracy on `split`, in the arithmetic of the training."""
+        """Loss and accuracy on `split`, in the precision of the training."""
         with self.precision.forward():
             return evaluate(self.network.model, split, self.data.classes, self.batch_size)
 
@@ -114,13 +145,13 @@ class Trainer:
         return F.cross_entropy(logits_of(output, self.data.classes), labels)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the training needs to go on from here to the bit, with the clock paused: tensors and plain data."""
+        """Everything that a resume to the bit needs: tensors and plain data. Call it with the clock paused."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict() if self.schedule else {},
             "precision": self.precision.state_dict(),
-            # A pass is drawn whole when its epoch begins; in mid-epoch it is drawn again and its first steps skipped.
+            # An epoch's order is drawn at its start. A resume in mid-epoch draws it again and skips the steps done.
             "order": self.epoch_order if self.position.steps else self.order.get_state(),
             "random": random_state(self.clock.device),
             "position": asdict(self.position),
@@ -131,7 +162,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned in another process; an observer that was not there begins anew."""
+        """Resume from a `state_dict` of another process. An observer that has no state in it starts from scratch."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.schedule:

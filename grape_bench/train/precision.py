@@ -1,4 +1,4 @@
-"""Number formats: what a device has, and what training in each of them needs."""
+"""Number formats: what a device supports, and what training in each of them needs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _AMPERE = (8, 0)  # the first GPUs that multiply in tf32 and bf16
 class Precision:
     """The arithmetic of one training: fp32, tf32 (matrix products of fp32 with 10 bits), bf16 or fp16 (autocast).
 
-    Weights and the optimizer's state are fp32 in all of them. fp16 scales the loss, as torch.amp.GradScaler does;
-    a step whose gradients overflow is left out. Raises UserError for what `device` does not have.
+    Weights and the optimizer's state are always fp32. fp16 scales the loss with torch.amp.GradScaler and skips a step
+    whose gradients overflow. Raises UserError if `device` does not support the format.
     """
 
     def __init__(self, name: str = "fp32", device: torch.device = CPU) -> None:
@@ -29,17 +29,17 @@ class Precision:
         self.scaler = torch.amp.GradScaler(device.type) if name == "fp16" else None
 
     def forward(self) -> AbstractContextManager[object]:
-        """Around a forward and its loss."""
+        """The context of a forward and its loss."""
         if self.name in _AUTOCAST:
             return torch.autocast(self.device.type, dtype=_AUTOCAST[self.name])
         return nullcontext()
 
     def backward(self, loss: Tensor) -> None:
-        """Gradients of `loss`, scaled where the format needs it."""
+        """Backward of `loss`, scaled if the format needs it."""
         (self.scaler.scale(loss) if self.scaler else loss).backward()
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
-        """The optimizer's step on gradients of the true scale."""
+        """The optimizer's step, on unscaled gradients."""
         if self.scaler is None:
             optimizer.step()
             return
@@ -47,24 +47,24 @@ class Precision:
         self.scaler.update()
 
     def state_dict(self) -> dict[str, Any]:
-        """The loss scale, if there is one."""
+        """The loss scale; empty without one."""
         return self.scaler.state_dict() if self.scaler else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Resume from what `state_dict` returned."""
         if self.scaler:
             self.scaler.load_state_dict(state)
 
 
 def set_arithmetic(precision: str, *, deterministic: bool) -> None:
-    """Set what holds for the whole process: tf32 or full fp32, and whether every operation must repeat itself.
+    """Set the arithmetic of the whole process: tf32 or full fp32, and deterministic operations or not.
 
-    An operation that cannot repeat itself then raises RuntimeError.
+    With `deterministic`, an operation without a deterministic implementation raises RuntimeError.
     """
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = precision == "tf32"  # PyTorch's default allows it in convolutions alone
     if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when a GPU is used for the first time
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at the first use of a GPU
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.deterministic = deterministic
 

@@ -1,4 +1,4 @@
-"""The process's global random generators: what dropout, and a model or rule of a user's, draw from."""
+"""The global random generators of the process, which dropout and a user's model or rule draw from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def seed_everything(seed: int) -> None:
 
 
 def random_state(device: torch.device) -> dict[str, Any]:
-    """Where they stand, those of the CPU and of `device`, as tensors and plain data."""
+    """The state of the generators of the CPU and of `device`, as tensors and plain data."""
     kind, keys, *rest = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),
@@ -28,7 +28,7 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any], device: torch.device) -> None:
-    """Let them go on from what `random_state` returned."""
+    """Restore what `random_state` returned."""
     random.setstate(state["python"])
     kind, keys, *rest = state["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))

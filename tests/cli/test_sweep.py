@@ -11,7 +11,7 @@ from grape_bench.cli.sweep import request_of
 from grape_bench.errors import UserError
 from grape_bench.execute.sweep import Request
 from grape_bench.plan.expand import make_plan
-from grape_bench.train.period import Period
+from grape_bench.train.checkpoint_files import Period
 
 GIVEN: dict[str, Any] = {
     "slots": None,

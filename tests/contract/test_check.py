@@ -10,8 +10,7 @@ import grape_bench as gb
 from grape_bench.contract.cases import CASES
 from grape_bench.contract.check import check_rule
 from grape_bench.contract.report import WIDTH, Result
-from grape_bench.network.cut import CutPass
-from grape_bench.network.passes import Pass
+from grape_bench.network.passes import CutPass, Pass
 from grape_bench.rules.names import RULES
 
 MLP, CNN, VIT, DECODER = CASES
@@ -260,7 +259,7 @@ def test_transport_is_found_inside_transformers():
 def test_a_rule_that_cannot_step_is_told_once_for_each_model():
     report = check_rule(WrongShape, [MLP, CNN])
     assert [(result.case, result.check) for result in report.results] == [("mlp", "gradients"), ("cnn", "gradients")]
-    assert "(cut.py:" in report.results[0].detail and "left out" in report.results[0].detail
+    assert "(passes.py:" in report.results[0].detail and "left out" in report.results[0].detail
 
 
 def test_anchors_in_every_other_epoch_are_declared_to_the_last_one():

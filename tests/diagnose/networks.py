@@ -7,11 +7,9 @@ import torch.nn.functional as F
 from torch import nn
 
 import grape_bench as gb
-from grape_bench.diagnose.metric import Values
-from grape_bench.diagnose.reading import read, rule_pass
+from grape_bench.diagnose.reading import Values, apart, read, rule_pass
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
-from grape_bench.network.preserve import apart
 from grape_bench.rules.feedback import FEEDBACK
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from grape_bench.diagnose.alignment import Alignment
 from grape_bench.diagnose.comparison import Comparison
 from grape_bench.diagnose.gradient import Gradients
-from grape_bench.diagnose.metric import HIDDEN
+from grape_bench.diagnose.reading import HIDDEN
 from tests.diagnose.networks import attached, jacobians, linear_network, measured, noisy_network, set_feedback
 
 

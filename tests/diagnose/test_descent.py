@@ -7,14 +7,12 @@ import torch
 from torch import nn
 
 import grape_bench as gb
+from grape_bench.diagnose.alignment import Null
 from grape_bench.diagnose.descent import Descent
 from grape_bench.diagnose.growth import Growth
-from grape_bench.diagnose.metric import HIDDEN, NETWORK
-from grape_bench.diagnose.null import Null
-from grape_bench.diagnose.reading import read
-from grape_bench.diagnose.zoutendijk import RunningSum
+from grape_bench.diagnose.observer import RunningSum
+from grape_bench.diagnose.reading import HIDDEN, NETWORK, apart, read
 from grape_bench.network.passes import Pass
-from grape_bench.network.preserve import apart
 from tests.diagnose.networks import attached, jacobians, linear_network, measured, noisy_network, set_feedback
 
 

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from grape_bench.diagnose.metric import HIDDEN
-from grape_bench.diagnose.observer import Diagnostics
-from grape_bench.diagnose.schedule import MOST, moments
+from grape_bench.cost.memory import PeakMemory
+from grape_bench.diagnose.observer import MOST, Diagnostics, moments
+from grape_bench.diagnose.reading import HIDDEN
+from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device
 from grape_bench.streams import stream_seed
-from grape_bench.train.memory import PeakMemory
-from grape_bench.train.setup import build_model, load_data, make_trainer, pick_device
-from tests.train.jobs import job
+from tests.job.jobs import job
 
 CNN = dict(model="cnn", model_args={"channels": [4, 4]}, batch_size=256)
 VIT = dict(model="timm:test_vit", model_args={"proj_drop_rate": 0.2}, dataset_args={"resize": 16}, batch_size=640)
@@ -33,7 +32,7 @@ def everything(trainer):
     network = trainer.network
     return {
         **trainer.network.model.state_dict(),
-        **{f"stream {name}": generator.get_state() for name, generator in network._generators.items()},
+        **{f"stream {name}": generator.get_state() for name, generator in network.streams._generators.items()},
         **{f"state {i}.{key}": v for i, s in trainer.optimizer.state_dict()["state"].items() for key, v in s.items()},
         "torch": torch.get_rng_state(),
         "order": trainer.order.get_state(),

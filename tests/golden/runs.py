@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import grape_bench as gb
 from grape_bench import models
+from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device
 from grape_bench.models.cifar_resnet import CifarResNet
 from grape_bench.models.names import MODELS
 from grape_bench.plan.job import Job
@@ -21,8 +22,7 @@ from grape_bench.plan.numerics import numerics_of
 from grape_bench.rules.make import make_rule
 from grape_bench.rules.names import RULES, split_anchor
 from grape_bench.train.random_state import seed_everything
-from grape_bench.train.setup import build_model, load_data, make_trainer, pick_device
-from tests.train.jobs import job
+from tests.job.jobs import job
 
 STEPS, SAMPLES, CLASSES, SHAPE = 5, 12, 4, (3, 8, 8)
 LEARNING_RATE = 0.02

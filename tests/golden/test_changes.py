@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 import grape_bench as gb
 from grape_bench.network.block import PREFIX, Block
-from grape_bench.network.cut import CutPass, Signal
 from grape_bench.network.network import Network
+from grape_bench.network.passes import CutPass, Signal
 from grape_bench.rules.anchored import Anchored
 from grape_bench.rules.backward import BackwardFeedback
 from grape_bench.rules.names import CUTS, RULES

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.architectures import ARCHITECTURES, Architecture
 from benchmarks.coverage import REASON, ROW
-from tests.network.architectures import ARCHITECTURES, Architecture
-from tests.network.coverage import examine
+from benchmarks.examination import examine
 from tests.network.problems import tanh_mlp
 
 PAGE = (Path(__file__).parents[2] / "docs" / "coverage.md").read_text()

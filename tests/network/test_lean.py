@@ -5,8 +5,8 @@ import torch
 
 import grape_bench as gb
 from grape_bench import UserError
-from grape_bench.network.attach import as_batch
 from grape_bench.network.lean import lean_step
+from grape_bench.network.trace import as_batch
 from tests.network.problems import PROBLEMS, Problem, loss_of, tanh_mlp
 
 

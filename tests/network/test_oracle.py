@@ -4,10 +4,9 @@ import pytest
 import torch
 
 import grape_bench as gb
-from grape_bench.network.attach import as_batch
-from grape_bench.network.cut import CutPass
-from grape_bench.network.passes import Pass
+from grape_bench.network.passes import CutPass, Pass
 from grape_bench.network.preserve import preserved
+from grape_bench.network.trace import as_batch
 from tests.network.problems import PROBLEMS, Problem, loss_of
 
 

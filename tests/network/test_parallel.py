@@ -11,10 +11,10 @@ from torch.autograd.graph import get_gradient_edge, saved_tensors_hooks
 
 import grape_bench as gb
 from grape_bench.network import parallel
-from grape_bench.network.attach import as_batch
-from grape_bench.network.cut import CutPass
 from grape_bench.network.parallel import backward_of, parallel_backward
+from grape_bench.network.passes import CutPass
 from grape_bench.network.preserve import preserved
+from grape_bench.network.trace import as_batch
 from tests.network.problems import BY_NAME, loss_of, tanh_mlp
 
 

@@ -2,13 +2,13 @@ import pytest
 import torch
 
 from grape_bench.errors import UserError
-from grape_bench.network.attach import as_batch
 from grape_bench.network.find import find_blocks
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
 from grape_bench.network.preserve import preserved
+from grape_bench.network.rule import LearningRule
 from grape_bench.network.tangents import TangentPass
-from grape_bench.network.trace import scored_output, trace
+from grape_bench.network.trace import as_batch, scored_output, trace
 from grape_bench.rules.make import make_rule
 from tests.network.problems import BY_NAME, tanh_mlp
 
@@ -41,7 +41,7 @@ def network_of(problem, dtype=torch.float64):
     batch = problem.batch()
     batch = batch if isinstance(batch, dict) else batch.to(dtype)
     traced = trace(model, as_batch(batch))
-    net = Network(model, traced, find_blocks(model, traced))
+    net = Network(model, LearningRule(), traced, find_blocks(model, traced))
     net.use(make_rule("bp"))
     return net, as_batch(batch)
 
@@ -85,7 +85,7 @@ def test_a_block_without_a_direction_does_not_move_the_output():
 def test_tangents_of_a_linear_network_are_the_product_of_its_weights():
     model = torch.nn.Sequential(*[layer for layer in tanh_mlp((6, 7, 5, 4)) if isinstance(layer, torch.nn.Linear)])
     traced = trace(model, as_batch(torch.randn(3, 6)))
-    net = Network(model, traced, find_blocks(model, traced))
+    net = Network(model, LearningRule(), traced, find_blocks(model, traced))
     net.use(make_rule("bp"))
     dual = TangentPass(lambda block, output: torch.ones_like(output) if block.name == "0" else None)
     net.run(dual, as_batch(torch.randn(3, 6)))
@@ -135,7 +135,7 @@ def tangent_through(function):
     layers = [torch.nn.Linear(6, 6), Applied(function), torch.nn.Linear(6, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3)]
     model, batch = torch.nn.Sequential(*layers).double(), as_batch(torch.randn(4, 6, dtype=torch.float64))
     traced = trace(model, batch)
-    net = Network(model, traced, find_blocks(model, traced, ["0"]))
+    net = Network(model, LearningRule(), traced, find_blocks(model, traced, ["0"]))
     net.use(make_rule("bp"))
     directions = Random()
     dual = TangentPass(directions)

@@ -10,7 +10,7 @@ import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
 import grape_bench as gb
-from grape_bench.network.attach import attached
+from grape_bench.attachment import attached
 from tests.network.problems import tanh_mlp
 
 PAGE = Path(__file__).parents[2] / "docs" / "training-loops.md"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import grape_bench as gb
-from grape_bench.network.attach import attached
+from grape_bench.attachment import attached
 from grape_bench.rules.feedback import CHUNK, SEED, Seeded, random_signs
 from tests.network.problems import loss_of, tanh_mlp
 

@@ -8,7 +8,7 @@ import torch
 from torch.func import jacrev, vmap
 
 import grape_bench as gb
-from grape_bench.network.attach import attached
+from grape_bench.attachment import attached
 from grape_bench.rules.jacobian import Sampling, estimate_jacobians
 from grape_bench.rules.layout import Dense
 from tests.network.problems import tanh_mlp

@@ -7,13 +7,11 @@ import pytest
 import torch
 
 from grape_bench.errors import UserError
-from grape_bench.train import job as training
+from grape_bench.job import run as training
 from grape_bench.train.checkpoint import Checkpoints
-from grape_bench.train.loop import Trainer
-from grape_bench.train.observer import Observer
-from grape_bench.train.period import Period
-from grape_bench.train.place import Place
-from tests.train.jobs import job
+from grape_bench.train.checkpoint_files import CheckpointFolder, Period
+from grape_bench.train.loop import Observer, Trainer
+from tests.job.jobs import job
 
 ALWAYS = Period(seconds=0)
 
@@ -82,7 +80,7 @@ def test_killed_at_any_step_it_ends_with_the_same_weights_and_record(rule, tmp_p
         epochs=3,
     )
     expected, weights = run(spec, monkeypatch)
-    place = Place(tmp_path, "stamp")
+    place = CheckpointFolder(tmp_path, "stamp")
     total = 3 * 12
     kills = sorted(random.Random(rule).sample(range(1, total), 4))
     for number, step in enumerate(kills):
@@ -97,30 +95,30 @@ def test_killed_at_any_step_it_ends_with_the_same_weights_and_record(rule, tmp_p
     assert without_times(found) == without_times(expected)
 
 
-def fill(place: Place, *steps: int) -> None:
+def fill(place: CheckpointFolder, *steps: int) -> None:
     for step in steps:
         place.write({"step": step}, step)
 
 
 def test_two_checkpoints_are_kept_and_the_newest_that_can_be_read_is_used(tmp_path, capsys):
-    place = Place(tmp_path, "mine")
+    place = CheckpointFolder(tmp_path, "mine")
     assert place.read() is None
     fill(place, 5, 10, 200)
     assert [path.name for path in place.files()] == ["checkpoint-000000200.pt", "checkpoint-000000010.pt"]
     assert place.read() == {"step": 200}
     place.files()[0].write_bytes(place.files()[0].read_bytes()[:100])
     assert place.read() == {"step": 10}
-    assert "checkpoint-000000200.pt cannot be read" in capsys.readouterr().err
+    assert "cannot read checkpoint-000000200.pt" in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_other_software_is_not_used(tmp_path, capsys):
-    fill(Place(tmp_path, "torch 1"), 5)
-    assert Place(tmp_path, "torch 2").read() is None
+    fill(CheckpointFolder(tmp_path, "torch 1"), 5)
+    assert CheckpointFolder(tmp_path, "torch 2").read() is None
     assert "is of other software or hardware" in capsys.readouterr().err
 
 
 def test_nothing_is_left_of_them_nor_of_a_draft_of_a_killed_process(tmp_path):
-    place = Place(tmp_path)
+    place = CheckpointFolder(tmp_path)
     fill(place, 5, 6)
     (tmp_path / ".checkpoint-000000007.pt.123").touch()
     (tmp_path / "record.json").touch()
@@ -132,12 +130,11 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_training(tmp_path, capsys,
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("grape_bench.train.place.os.fsync", full)
-    checkpoints = Checkpoints(Place(tmp_path), Period(epochs=1))
+    monkeypatch.setattr("grape_bench.train.checkpoint_files.os.fsync", full)
+    checkpoints = Checkpoints(CheckpointFolder(tmp_path), Period(epochs=1))
     assert training.run(job(), lambda row: None, checkpoints)["status"] == "finished"
     assert (
-        capsys.readouterr().err.splitlines()
-        == ["no checkpoint could be written: [Errno 28] No space left on device"] * 2
+        capsys.readouterr().err.splitlines() == ["could not write a checkpoint: [Errno 28] No space left on device"] * 2
     )
     assert not list(tmp_path.iterdir())
 
@@ -161,9 +158,9 @@ def test_a_checkpoint_that_costs_much_is_written_more_rarely(tmp_path, monkeypat
         self.observers.insert(0, Step())
         original(self, epochs)
 
-    monkeypatch.setattr(Place, "write", write)
+    monkeypatch.setattr(CheckpointFolder, "write", write)
     monkeypatch.setattr(Trainer, "train", train)
-    checkpoints = Checkpoints(Place(tmp_path), Period(seconds=10), most_share=0.1)
+    checkpoints = Checkpoints(CheckpointFolder(tmp_path), Period(seconds=10), most_share=0.1)
     found = training.run(job(epochs=4), lambda row: None, checkpoints)
     assert found["time"]["steps"] == 80
     assert written == [10, 37, 64], "the first after 10 s, then every 30 s, of which 3 are its own"

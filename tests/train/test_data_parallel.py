@@ -18,16 +18,15 @@ import torch.multiprocessing as mp
 
 from grape_bench.errors import UserError
 from grape_bench.execute.manifest import Manifest
+from grape_bench.job import run as training
+from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device, process_seed
 from grape_bench.plan.job import Job
 from grape_bench.train import data_parallel
-from grape_bench.train import job as training
 from grape_bench.train.checkpoint import Checkpoints
-from grape_bench.train.period import Period
-from grape_bench.train.place import Place
+from grape_bench.train.checkpoint_files import CheckpointFolder, Period
 from grape_bench.train.random_state import seed_everything
-from grape_bench.train.setup import build_model, load_data, make_trainer, pick_device, process_seed
+from tests.job.jobs import job
 from tests.track.mlflow_server import free_port
-from tests.train.jobs import job
 
 RULES = (
     "bp",
@@ -58,7 +57,7 @@ def with_dropout(epochs: int, folder: Path | None) -> dict[str, Any]:
     trainer = make_trainer(this, build_model(this, data, pick_device()), data, this.rule, this.rule_settings)
     seed_everything(process_seed(this, "dropout"))
     if folder:
-        checkpoints = Checkpoints(Place(folder), Period(epochs=1))
+        checkpoints = Checkpoints(CheckpointFolder(folder), Period(epochs=1))
         trainer.observers.append(checkpoints)
         assert checkpoints.resume(trainer) == (epochs == 2)
     trainer.train(epochs)
@@ -141,5 +140,5 @@ def test_the_record_has_the_reason_of_the_process_that_failed_first(tmp_path: Pa
 
 
 def test_batches_that_cannot_be_shared_out_evenly_are_refused() -> None:
-    with pytest.raises(UserError, match="batches of 64 samples cannot be shared out evenly among 3 processes"):
+    with pytest.raises(UserError, match="batches of 64 samples cannot be divided evenly among 3 processes"):
         trained(spec("bp", nproc=3))

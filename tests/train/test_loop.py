@@ -1,8 +1,8 @@
 """Who follows a training is told of everything, in order."""
 
-from grape_bench.train.observer import Observer
-from grape_bench.train.setup import build_model, load_data, make_trainer, pick_device
-from tests.train.jobs import job
+from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device
+from grape_bench.train.loop import Observer
+from tests.job.jobs import job
 
 
 def test_observers_are_told_of_steps_and_epochs_with_the_position():

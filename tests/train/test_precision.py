@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from grape_bench.errors import UserError
-from grape_bench.train import job as training
+from grape_bench.job import run as training
 from grape_bench.train.precision import Precision, set_arithmetic
-from tests.train.jobs import job
-from tests.train.test_job import nothing, train
+from tests.job.jobs import job
+from tests.job.test_run import nothing, train
 
 CUDA = torch.device("cuda")
 

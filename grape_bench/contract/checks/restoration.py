@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from grape_bench.attachment import attach
 from grape_bench.contract.broken import require
 from grape_bench.contract.cases import Case, MakeRule, steps_of
-from grape_bench.network.attach import attach
 from grape_bench.network.block import PREFIX
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from grape_bench.network.attach import attached
+from grape_bench.attachment import attached
 from grape_bench.network.tangents import TangentPass
 from tests.network.awkward.comparison import X, assert_same, attach, expected_of, gradients, vit
 

@@ -8,7 +8,7 @@ import torch
 
 import grape_bench as gb
 from grape_bench import UserError
-from grape_bench.network.attach import attached
+from grape_bench.attachment import attached
 from tests.network.awkward.comparison import RULES, X, assert_same, attach, expected_of, gradients, vit
 from tests.network.problems import BY_NAME, loss_of, tanh_mlp
 

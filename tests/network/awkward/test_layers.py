@@ -7,7 +7,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 import grape_bench as gb
 from grape_bench import UserError
-from grape_bench.network.cut import CutPass
+from grape_bench.network.passes import CutPass
 from tests.network.awkward.comparison import RULES, X, assert_same, attach, expected_of, gradients, resnet, vit
 from tests.network.problems import BY_NAME, loss_of
 

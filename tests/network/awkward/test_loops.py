@@ -7,7 +7,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import grape_bench as gb
 from grape_bench import UserError
-from grape_bench.network.attach import attached, unwrapped
+from grape_bench.attachment import attached, unwrapped
 from tests.network.awkward.comparison import RULES, X, assert_same, attach, expected_of, gradients, vit
 from tests.network.problems import BY_NAME, loss_of, tanh_mlp
 
@@ -108,7 +108,7 @@ def test_blocks_outside_of_their_model_are_refused_with_a_graph(rule):
     attach(model, rule)
     with torch.no_grad():
         model.forward_features(X)
-    with pytest.raises(UserError, match=r"block 'blocks.0' is run outside of its model"):
+    with pytest.raises(UserError, match=r"block 'blocks.0' is called without its model"):
         model.forward_features(X)
 
 

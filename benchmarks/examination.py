@@ -1,0 +1,288 @@
+"""Everything the engine promises, examined on one architecture."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+import grape_bench as gb
+from benchmarks.architectures import Architecture
+from grape_bench.network.passes import CutPass, Pass
+from grape_bench.network.preserve import preserved
+from grape_bench.network.tangents import TangentPass
+from grape_bench.network.trace import as_batch, scored_output
+from grape_bench.rules.names import RULES
+
+EVERY_RULE = [*RULES, "dfa+anchor"]
+ROUNDING = 1e-5  # relative, of gradients that are equal but for the order of sums
+TANGENT = 1e-5
+STEPS = 1e-6, 1e-8, 1e-9, 1e-4  # of the central difference: small for kinks and steep models, large for flat ones
+
+
+@dataclass
+class Findings:
+    """`failures` names what did not hold; the rest is for the table. Errors are relative."""
+
+    name: str
+    blocks: int = 0
+    layers: int = 0
+    below: float = 0.0
+    oracle: float = float("nan")
+    layer_oracle: float = float("nan")
+    feedback: float = float("nan")
+    tangent: float = float("nan")
+    failures: list[str] = field(default_factory=list)
+
+    def require(self, condition: bool, failure: str) -> None:
+        if not condition:
+            self.failures.append(failure)
+
+
+class Subject:
+    """A model in training mode with a batch; everything is run aside, with the same masks each time."""
+
+    def __init__(self, model, example):
+        self.model, self.example = model.train(), example
+        self.batch = as_batch(example)
+
+    def attach(self, rule, **options):
+        return gb.attach(self.model, rule, self.example, **options)
+
+    @torch.no_grad()
+    def logits(self):
+        with preserved(self.model):
+            return scored_output(self.model(*self.batch[0], **self.batch[1]))
+
+    @cached_property
+    def exact(self):
+        """BP's gradients and logits, without a rule."""
+        return self.gradients(), self.seen
+
+    def gradients(self, run=None):
+        """Those of one loss, of which every logit of every sample is a part; `seen` are its logits."""
+        self.model.zero_grad()
+        with preserved(self.model):
+            output = self.model(*self.batch[0], **self.batch[1]) if run is None else run(self.batch)
+            self.seen = scored_output(output).detach()
+            _loss(output).backward()
+        found = {name: p.grad.clone() for name, p in self.model.named_parameters() if p.grad is not None}
+        self.model.zero_grad()
+        return found
+
+    def double(self):
+        """The same in float64."""
+        if isinstance(self.example, torch.Tensor):
+            return Subject(self.model.double(), self.example.double())
+        return Subject(self.model.double(), self.example)
+
+
+class Transported(gb.BackwardFeedback):
+    """FA with B = W: backpropagation."""
+
+    def draw(self, weight, generator):
+        return weight.detach().clone()
+
+
+class Recorded(Pass):
+    """Backpropagation that keeps dL/dh of every block."""
+
+    def __init__(self):
+        self.signals = {}
+
+    def cut(self, block, output):
+        seen = output.clone()  # as a block may use its output itself
+        seen.register_hook(lambda signal: self.signals.__setitem__(block.name, signal))
+        return seen
+
+
+class Apart(TangentPass):
+    """Tangents at blocks' outputs that are moved by `offsets`, away from the zeros that a ReLU leaves."""
+
+    def __init__(self, offsets):
+        self.offsets, self.directions = offsets, {}
+        super().__init__(lambda block, output: self.directions.setdefault(block.name, torch.randn_like(output)))
+
+    def cut(self, block, output):
+        offset = self.offsets.setdefault(block.name, 0.1 * torch.randn(output.shape, dtype=output.dtype))
+        return super().cut(block, output + offset)
+
+
+class Shifted(Pass):
+    """The same, moved on along the directions; keeps the network's output."""
+
+    def __init__(self, offsets, directions, by):
+        self.offsets, self.directions, self.by = offsets, directions, by
+
+    def cut(self, block, output):
+        return output + self.offsets[block.name] + self.by * self.directions[block.name]
+
+    def join(self, logits):
+        self.logits = logits
+        return logits
+
+
+class Float64(TorchFunctionMode):
+    """Models that round to float32 in norms and softmaxes do not: a difference would be of these roundings."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        def wide(value):
+            return torch.float64 if value is torch.float32 else value
+
+        if func is torch.Tensor.float:
+            func = torch.Tensor.double
+        return func(*map(wide, args), **{key: wide(value) for key, value in (kwargs or {}).items()})
+
+
+def examine(architecture: Architecture) -> Findings:
+    """Blocks and layers, FA with B = W, a step of every rule, tangents; the first check that fails ends it."""
+    torch.manual_seed(0)
+    findings = Findings(architecture.name)
+    subject = Subject(_awake(architecture.make()), architecture.batch())
+    for check in (_blocks, _layers, _transported, _rules, _tangents):
+        try:
+            check(findings, subject)
+        except Exception as error:
+            reason = str(error).replace("\n", " ")
+            findings.failures.append(f"{check.__name__.strip('_')}: {type(error).__name__}: {reason}")
+        if findings.failures:
+            break
+    return findings
+
+
+def _awake(model):
+    """No parameter zero throughout: a head or a branch that starts at zero would make every comparison 0 = 0."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.02)
+    return model
+
+
+def _loss(output: Any) -> torch.Tensor:
+    logits = scored_output(output).float()
+    weights = torch.linspace(-1, 1, logits.numel()).reshape(logits.shape)
+    return (logits.log_softmax(-1) * weights).sum() / len(logits)
+
+
+def _worst(found, expected) -> float:
+    """The largest error of a parameter's gradient, relative to its norm and to a floor of the whole model's."""
+    if found.keys() != expected.keys():
+        return float("inf")
+    floor = 1e-4 * max((float(g.norm()) for g in expected.values()), default=0.0)
+    return max(float((found[n] - g).norm() / max(float(g.norm()), floor, 1e-12)) for n, g in expected.items())
+
+
+def _blocks(findings, subject):
+    """With BP's gradients injected at the cuts every gradient is BP's; with none, nothing below gets any."""
+    net = subject.attach("dfa")
+    findings.blocks = len(net.blocks)
+    findings.oracle = _injected(subject, net)
+    findings.require(findings.oracle < ROUNDING, f"oracle: relative error {findings.oracle:.1e}")
+    report, parameters = net.report(), dict(subject.model.named_parameters())
+    weights = [name for name, p in parameters.items() if p.dim() > 1 and report[name] != "frozen"]
+    findings.below = sum(report[name] == "rule" for name in weights) / len(weights)
+    without = subject.gradients(lambda batch: net.run(CutPass(_nothing), batch))
+    net.detach()
+    places = [p for module in subject.model.modules() for p in module.parameters(recurse=False)]
+    tied = {name for name, p in parameters.items() if sum(p is other for other in places) > 1}
+    leaked = {name for name, g in without.items() if g.any() and report[name] == "rule"} - tied
+    findings.require(not leaked, f"leak: the output's gradient reaches {_some(leaked)}")
+
+
+def _layers(findings, subject):
+    net = subject.attach("bp", granularity="layer")
+    findings.layers = len(net.blocks)
+    findings.layer_oracle = _injected(subject, net)
+    net.detach()
+    findings.require(findings.layer_oracle < ROUNDING, f"layers: relative error {findings.layer_oracle:.1e}")
+
+
+def _nothing(block, error):
+    return torch.zeros(block.output_shape)
+
+
+def _injected(subject, net) -> float:
+    error = _injection_error(subject, net)
+    if not error < ROUNDING:  # float64 tells rounding from a leak
+        error = _injection_error(subject.double(), net)
+        subject.model.float()
+    return error
+
+
+def _injection_error(subject, net):
+    exact = Recorded()
+    expected = subject.gradients(lambda batch: net.run(exact, batch))
+    if 2 * sum(bool(signal.any()) for signal in exact.signals.values()) < len(net.blocks):
+        return float("nan")  # 0 = 0 would say nothing; some are, where stochastic depth drops a branch
+    injected = CutPass(lambda block, error: exact.signals[block.name])
+    return _worst(subject.gradients(lambda batch: net.run(injected, batch)), expected)
+
+
+def _transported(findings, subject):
+    expected, _ = subject.exact
+    net = subject.attach(Transported())
+    findings.feedback = _worst(subject.gradients(), expected)
+    net.detach()
+    findings.require(findings.feedback < ROUNDING, f"FA with B = W: relative error {findings.feedback:.1e}")
+
+
+def _rules(findings, subject):
+    """Every rule leaves the logits as they are, and gives every parameter what it reports."""
+    before, (exact, trained_on) = subject.logits(), subject.exact
+    for rule in EVERY_RULE:
+        net = subject.attach(rule)
+        net.begin_epoch(batches=2)  # of which an anchor may be one
+        for _ in range(2 if rule.endswith("+anchor") else 1):
+            frozen = {name for name, credit in net.report().items() if credit == "frozen"}
+            trained = exact.keys() - (frozen if rule == "head-only" else set())
+            for failure in _misreported(net.report(), subject.gradients(), exact, trained):
+                findings.failures.append(f"{rule}: {failure}")
+            findings.require(torch.equal(subject.seen, trained_on), f"{rule}: the logits changed")
+        net.detach()
+        findings.require(torch.equal(subject.logits(), before), f"{rule}: the logits are others after detach")
+
+
+def _misreported(report, found, exact, trained):
+    """A finite gradient for all that are `trained`, BP's own where it is reported exact, none where frozen."""
+    if trained - found.keys():
+        yield f"no gradient for {_some(trained - found.keys())}"
+    endless = {name for name, gradient in found.items() if not gradient.isfinite().all()}
+    if endless:
+        yield f"not finite: {_some(endless)}"
+    frozen = {name for name in found if report[name] == "frozen"}
+    if frozen:
+        yield f"frozen, but with a gradient: {_some(frozen)}"
+    claimed = {name: gradient for name, gradient in exact.items() if report[name] == "exact"}
+    off = _worst({name: found[name] for name in claimed.keys() & found.keys()}, claimed) if claimed else 0.0
+    if not off < ROUNDING:
+        yield f"reported exact, but {off:.1e} away"
+
+
+def _some(names):
+    return f"{min(names, default='')} and {len(names) - 1} more" if len(names) > 1 else min(names, default="")
+
+
+def _tangents(findings, subject):
+    """In float64, where so small a step meets few kinks of a model that has some."""
+    subject = subject.double()
+    subject.model.eval()
+    net = subject.attach("bp")
+    dual = Apart({})
+    with Float64():
+        net.run(dual, subject.batch)
+        errors = (_difference_error(net, subject.batch, dual, step) for step in STEPS)
+        findings.tangent = next((error for error in errors if error < TANGENT), float("inf"))
+    findings.require(findings.tangent < TANGENT, "tangent: no finite difference is near it")
+
+
+@torch.no_grad()
+def _difference_error(net, batch, dual, step):
+    moved = []
+    for by in (step, -step):
+        shifted = Shifted(dual.offsets, dual.directions, by)
+        net.run(shifted, batch)
+        moved.append(shifted.logits)
+    difference = (moved[0] - moved[1]) / (2 * step)
+    return float((dual.tangent - difference).norm() / difference.norm())

@@ -1,0 +1,58 @@
+"""Attach a learning rule to an unmodified model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+from torch._dynamo import OptimizedModule
+from torch.nn.parallel import DistributedDataParallel
+
+from grape_bench.errors import UserError
+from grape_bench.network.find import find_blocks
+from grape_bench.network.network import Network
+from grape_bench.network.rule import LearningRule
+from grape_bench.network.trace import as_batch, trace
+from grape_bench.rules.make import make_rule
+
+
+def attach(
+    model: nn.Module,
+    rule: str | LearningRule,
+    example: Any,
+    *,
+    seed: int = 0,
+    blocks: Sequence[str] = (),
+    granularity: str = "block",
+) -> Network:
+    """Let `rule` fill the gradients of `model`. The model's code, parameters and outputs do not change.
+
+    `example` is a small batch: a tensor, a tuple of positional arguments or a dict of keyword arguments. One forward
+    on it finds the blocks. `model` may be compiled or data-parallel. `blocks` (patterns of module names) overrides the
+    search, and `granularity="layer"` also cuts inside the blocks. `seed` seeds the rule's random streams.
+    Raises UserError for an unknown rule, a model that cannot be cut, or a model that already has a rule.
+    """
+    model = unwrapped(model)
+    if attached(model) is not None:
+        raise UserError(f"{type(model).__name__} already has a learning rule", hint="net.detach() first")
+    chosen = make_rule(rule) if isinstance(rule, str) else rule
+    traced = trace(model, as_batch(example))
+    return Network(model, chosen, traced, find_blocks(model, traced, blocks, granularity), seed)
+
+
+def attached(model: nn.Module) -> Network | None:
+    """The network that `attach` made of `model`, or None if its rule has been detached."""
+    owners = (getattr(hook, "__self__", None) for hook in unwrapped(model)._forward_pre_hooks.values())
+    return next((owner for owner in owners if isinstance(owner, Network)), None)
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The user's own module inside `torch.compile` and `DistributedDataParallel`, both of which run its hooks."""
+    while True:
+        if isinstance(model, OptimizedModule):
+            model = model._orig_mod
+        elif isinstance(model, DistributedDataParallel):
+            model = model.module
+        else:
+            return model

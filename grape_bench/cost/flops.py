@@ -1,0 +1,140 @@
+"""Floating-point operations of one training step: where they go, and which depend on each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from grape_bench.network.block import Block
+from grape_bench.network.lean import LeanPass, output_error
+from grape_bench.network.network import Network
+from grape_bench.network.passes import CutPass, HeadPass, Pass, Signal
+from grape_bench.network.preserve import preserved
+from grape_bench.network.reach import HEAD
+from grape_bench.network.trace import Batch
+
+Loss = Callable[[Any], Tensor]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The part between two cuts: FLOPs of its forward, and of its own backward with weight gradients.
+
+    `name` is the block at whose output it ends, or `HEAD` for the part that ends at the network's output.
+    """
+
+    name: str
+    forward: float
+    credit: float
+
+
+@dataclass(frozen=True)
+class StepFlops:
+    """FLOPs of a step without the optimizer, averaged over the rule's period.
+
+    `credit` is the backward with weight gradients, `tangents` what a rule computes before the forward. `independent`
+    means that no segment's backward waits for another's.
+    """
+
+    forward: float
+    credit: float
+    tangents: float
+    independent: bool
+    segments: tuple[Segment, ...]
+
+    @property
+    def total(self) -> float:
+        """Forward, credit and tangents."""
+        return self.forward + self.credit + self.tangents
+
+    @property
+    def critical(self) -> float:
+        """FLOPs on the longest chain of dependent blocks.
+
+        For BP this is everything. With independent blocks it is tangents, forward and the largest segment's backward.
+        """
+        last = max(segment.credit for segment in self.segments) if self.independent else self.credit
+        return self.forward + self.tangents + last
+
+
+def step_flops(network: Network, batch: Batch, loss_of: Loss, forwards: int = 1) -> StepFlops:
+    """Count one training step of the attached rule on `batch`. Clears the gradients.
+
+    `forwards` is 2 for steps that compute every activation twice to save memory (lean, checkpointing).
+    """
+    rule = network.rule
+    with preserved(network.model):
+        opened = [_counted(lambda: rule.open_pass(network, batch)) for _ in range(rule.period)]
+        tangents = sum(flops for _, flops in opened) / rule.period
+        # The rule's own forward on dual numbers is the first of a lean step.
+        spared = sum(isinstance(pass_, CutPass) and pass_.forward is not None for pass_, _ in opened) / rule.period
+        pass_ = opened[-1][0]
+        loss, forward = _counted(lambda: loss_of(network.run(pass_, batch)))
+        _, credit = _counted(lambda: loss.backward())
+        network.model.zero_grad(set_to_none=True)
+        segments = _segments(network, pass_, batch, loss_of)
+        if isinstance(pass_, HeadPass):
+            segments = tuple(replace(each, credit=credit if each.name == HEAD else 0.0) for each in segments)
+    forward *= forwards - (spared if forwards > 1 else 0)
+    return StepFlops(forward, credit, tangents, isinstance(pass_, CutPass | HeadPass), segments)
+
+
+def _segments(network: Network, pass_: Pass, batch: Batch, loss_of: Loss) -> tuple[Segment, ...]:
+    """Every segment, in the order of the forward."""
+    if isinstance(pass_, CutPass):
+        return _one_by_one(network, LeanPass, pass_.signal, batch, loss_of)
+    return _one_by_one(network, _ChainPass, _no_signal, batch, loss_of)
+
+
+def _one_by_one(
+    network: Network, kind: type[LeanPass], signal: Signal, batch: Batch, loss_of: Loss
+) -> tuple[Segment, ...]:
+    """Forward and backward of one segment after the other, counted separately."""
+    error = output_error(network, batch, loss_of)
+    found: list[Segment] = []
+    at, forward = HEAD, 0.0
+
+    def counted_signal(block: Block, error: Tensor) -> Tensor:
+        nonlocal at, forward
+        at, forward = block.name, flops_since()
+        return signal(block, error)
+
+    def flops_since() -> float:
+        flops = float(counter.get_total_flops())
+        counter.flop_counts.clear()
+        return flops
+
+    def note() -> None:
+        found.append(Segment(at, forward, flops_since()))
+
+    with FlopCounterMode(display=False) as counter:
+        loss = loss_of(network.run(kind(counted_signal, error, note), batch))
+        at, forward = HEAD, flops_since()
+        loss.backward()
+        note()
+    network.model.zero_grad(set_to_none=True)
+    return tuple(found)
+
+
+class _ChainPass(LeanPass):
+    """Segments whose backward includes the gradient of their input, as in backpropagation."""
+
+    def cut(self, block: Block, output: Tensor) -> Tensor:
+        """The output from a leaf; a copy, for networks that overwrite it."""
+        needed = output.requires_grad
+        return super().cut(block, output).requires_grad_(needed).clone()
+
+
+def _no_signal(block: Block, error: Tensor) -> Tensor:
+    return torch.zeros_like(block.output)
+
+
+def _counted(do: Callable[[], Any]) -> tuple[Any, float]:
+    with FlopCounterMode(display=False) as counter:
+        result = do()
+    return result, float(counter.get_total_flops())

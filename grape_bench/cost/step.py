@@ -1,0 +1,167 @@
+"""One training step in its phases: how long each takes, and what holds memory."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+from weakref import WeakSet
+
+import torch
+from torch import Tensor
+
+from grape_bench.cost.clock import Clock
+from grape_bench.network.block import own_buffers
+from grape_bench.network.network import Network
+from grape_bench.network.passes import Pass
+from grape_bench.network.rule import LearningRule
+
+
+class Step(Protocol):
+    """A training step is `forward`, `credit` and `update`, in this order."""
+
+    @property
+    def network(self) -> Network:
+        """The network that is trained."""
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The optimizer of its weights."""
+
+    def forward(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """The loss, after clearing the gradients."""
+
+    def credit(self, loss: Tensor) -> None:
+        """The backward: the rule fills the gradients."""
+
+    def update(self) -> None:
+        """The optimizer's step."""
+
+
+SPLIT_WARM_UP, SPLIT_LEAST, SPLIT_MOST = 1, 3, 20  # rounds
+SPLIT_BUDGET_S = 0.5
+
+Batches = Iterator[tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class TimeSplit:
+    """Seconds per step in each phase. `forward` includes the loss, `tangents` is what the rule computes before it.
+
+    On a GPU the phases are measured one after the other, so their sum may exceed a step.
+    """
+
+    data: float
+    forward: float
+    tangents: float
+    credit: float
+    update: float
+
+
+def time_split(step: Step, batches: Batches, device: torch.device, budget_s: float = SPLIT_BUDGET_S) -> TimeSplit:
+    """Medians over rounds, each as long as the rule's period. No new round starts after `budget_s` seconds."""
+    started = time.perf_counter()
+    rounds: list[dict[str, float]] = []
+    while len(rounds) < SPLIT_WARM_UP + SPLIT_LEAST or (
+        len(rounds) < SPLIT_WARM_UP + SPLIT_MOST and time.perf_counter() - started < budget_s
+    ):
+        rounds.append(_round(step, batches, device))
+    return TimeSplit(**{name: statistics.median(one[name] for one in rounds[SPLIT_WARM_UP:]) for name in rounds[0]})
+
+
+def _round(step: Step, batches: Batches, device: torch.device) -> dict[str, float]:
+    """Seconds per step of one period."""
+    rule = step.network.rule
+    period = rule.period
+    clocks = {field.name: Clock(device) for field in fields(TimeSplit)}
+    with _timed_opening(rule, clocks["tangents"]):
+        for _ in range(period):
+            with clocks["data"].running():
+                inputs, labels = next(batches)
+            with clocks["forward"].running():
+                loss = step.forward(inputs, labels)
+            with clocks["credit"].running():
+                step.credit(loss)
+            with clocks["update"].running():
+                step.update()
+    seconds = {name: clock.seconds / period for name, clock in clocks.items()}
+    return {**seconds, "forward": seconds["forward"] - seconds["tangents"]}
+
+
+@contextmanager
+def _timed_opening(rule: LearningRule, clock: Clock) -> Iterator[None]:
+    """Run `clock` while `rule` opens a pass."""
+    open_pass = rule.open_pass
+
+    def timed(*arguments: Any) -> Pass:
+        with clock.running():
+            return open_pass(*arguments)
+
+    vars(rule)["open_pass"] = timed  # shadows the method, for this object only
+    try:
+        yield
+    finally:
+        del vars(rule)["open_pass"]
+
+
+@dataclass(frozen=True)
+class Holders:
+    """Bytes: of the weights, of what training adds to them, and of what a forward keeps for its backward."""
+
+    weights: int
+    feedback: int
+    gradients: int
+    optimizer: int
+    activations: int
+
+
+def holders(step: Step, inputs: Tensor, labels: Tensor) -> Holders:
+    """Take one training step, uncompiled, and count the bytes that it holds."""
+    model = step.network.model
+    own = own_buffers(model)
+    weights = [*model.parameters(), *own]
+    feedback = [buffer for buffer in model.buffers() if all(buffer is not other for other in own)]
+    saved: WeakSet[_Saved] = WeakSet()
+
+    def keep(tensor: Tensor) -> _Saved:
+        kept = _Saved(tensor)
+        saved.add(kept)
+        return kept
+
+    with torch.compiler.set_stance("force_eager"):
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept.tensor):
+            loss = step.forward(inputs, labels)
+        activations = _alive(saved, [*weights, *feedback])
+        step.credit(loss)
+    gradients = _bytes(parameter.grad for parameter in model.parameters() if parameter.grad is not None)
+    step.update()
+    state = (value for values in step.optimizer.state.values() for value in values.values())
+    return Holders(
+        weights=_bytes(weights),
+        feedback=_bytes(feedback),
+        gradients=gradients,
+        optimizer=_bytes(value for value in state if isinstance(value, Tensor)),
+        activations=activations,
+    )
+
+
+class _Saved:
+    """A tensor that autograd saves; it disappears with its graph."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor.detach()  # not detached, an output that its own operation saves would keep itself alive
+
+
+def _alive(saved: Iterable[_Saved], known: Iterable[Tensor]) -> int:
+    """Bytes of the saved tensors. Each storage counts once, and the storages of `known` tensors do not count."""
+    storages = [one.tensor.untyped_storage() for one in saved]
+    elsewhere = {tensor.untyped_storage().data_ptr() for tensor in known}
+    sizes = {storage.data_ptr(): storage.nbytes() for storage in storages}
+    return sum(size for place, size in sizes.items() if place not in elsewhere)
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.untyped_storage().nbytes() for tensor in tensors)

@@ -1,0 +1,1 @@
+"""One job: data, model and rule, trained, diagnosed and timed."""

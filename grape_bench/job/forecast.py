@@ -1,0 +1,63 @@
+"""How long a job will take, from a few of its steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from grape_bench.cost.clock import Clock
+from grape_bench.cost.step import SPLIT_BUDGET_S, SPLIT_LEAST, SPLIT_WARM_UP
+from grape_bench.cost.turns import LEAST, WARM_UP
+from grape_bench.job.profile import BUDGET_S, endless
+from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device
+from grape_bench.plan.job import Job
+from grape_bench.train.loop import Trainer
+from grape_bench.train.precision import set_arithmetic
+
+ENOUGH_S, MOST_S = 0.5, 10.0
+
+
+def forecast(jobs: Sequence[dict[str, Any]], threads: int) -> list[dict[str, float]]:
+    """For each job (its `to_dict`), the expected seconds of the job (`job`) and of its step profile (`profile`)."""
+    torch.set_num_threads(threads)
+    return [_forecast(Job.from_dict(values)) for values in jobs]
+
+
+def _forecast(job: Job) -> dict[str, float]:
+    start = time.perf_counter()
+    set_arithmetic(job.precision, deterministic=job.deterministic)
+    device = pick_device()
+    data = load_data(job, device)
+    trainer = make_trainer(job, build_model(job, data, device), data, job.rule, job.rule_settings)
+    trainer.network.begin_epoch(trainer.steps_per_epoch)
+    batches = endless(data, job.batch_size)
+    trainer.step(*next(batches))  # the first step pays for one-time work
+    setup = time.perf_counter() - start
+    step = _step_seconds(trainer, batches)
+    clock = Clock(device)
+    with clock.running():
+        trainer.evaluate(data.validation)
+    per_sample = clock.seconds / len(data.validation)
+    steps = job.epochs * trainer.steps_per_epoch
+    period = trainer.network.rule.period
+    return {
+        "job": setup + steps * step + (job.epochs * len(data.validation) + len(data.test)) * per_sample,
+        "profile": 2 * setup
+        + max(BUDGET_S, (WARM_UP + LEAST) * 2 * period * step)
+        + max(SPLIT_BUDGET_S, (SPLIT_WARM_UP + SPLIT_LEAST) * period * step),
+    }
+
+
+def _step_seconds(trainer: Trainer, batches: Iterator[tuple[Tensor, Tensor]]) -> float:
+    """Seconds per step, the mean over whole periods of the rule."""
+    period = trainer.network.rule.period
+    clock, steps = Clock(trainer.clock.device), 0
+    while clock.seconds < ENOUGH_S or (steps % period and clock.seconds < MOST_S):
+        with clock.running():
+            trainer.step(*next(batches))
+        steps += 1
+    return clock.seconds / steps

@@ -1,0 +1,201 @@
+"""One job in one process: data + model + rule -> training -> diagnostics -> cost -> the measured part of its record.
+
+Read `_run` from top to bottom: it is the training script. Every executor reaches it through the worker,
+`python -m grape_bench.execute.worker MANIFEST JOB_ID`. In Python, one epoch of a job without any files:
+
+    job = Job(suite="me", version="1", task="digits", rule="grape", rule_settings={}, rule_source="", seed=0,
+              model="mlp", model_args={"hidden": [64, 64]}, dataset="digits", dataset_args={}, epochs=1, batch_size=64,
+              optimizer={"name": "adamw", "lr": 1e-3}, schedule="constant")
+    measured = run(job, on_epoch=print)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from typing_extensions import override
+
+from grape_bench.diagnose.observer import Diagnostics
+from grape_bench.errors import UserError
+from grape_bench.job.profile import profile
+from grape_bench.job.setup import EXAMPLE, build_model, load_data, make_trainer, pick_device, process_seed
+from grape_bench.network.network import Network
+from grape_bench.network.trace import logits_of
+from grape_bench.plan.job import Job
+from grape_bench.streams import STREAMS, stream_seed
+from grape_bench.train import data_parallel
+from grape_bench.train.checkpoint import Checkpoints
+from grape_bench.train.loop import LossNotFiniteError, Observer, Row, Trainer
+from grape_bench.train.observers import CompileTime, Spent, TrainingMemory
+from grape_bench.train.precision import set_arithmetic
+from grape_bench.train.random_state import seed_everything
+
+
+def run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | None = None) -> dict[str, Any]:
+    """Train and test `job` in this process, from its last checkpoint if there is one.
+
+    Returns the measured part of the record. `on_epoch` gets one row of curve.csv per epoch, including the epochs before
+    a resume. A loss that is not finite is a result (status "diverged"). User errors and crashes are raised.
+    A job with several processes calls this once in each of them.
+    """
+    with data_parallel.joined(job.nproc):
+        return _run(job, on_epoch, checkpoints)
+
+
+def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | None) -> dict[str, Any]:
+    # Set-up: arithmetic, device, data, model. Weights come from the "init" stream, so every rule starts from the same.
+    spent = Spent()
+    set_arithmetic(job.precision, deterministic=job.deterministic)
+    device = pick_device()
+    data = load_data(job, device)
+    model = build_model(job, data, device)
+
+    # The rule. Memory is measured from here on: the weights are the baseline, feedback and gradients come on top.
+    memory = TrainingMemory(device)
+    trainer = make_trainer(job, model, data, job.rule, job.rule_settings)
+
+    # Observers follow the training without changing it. Checkpoints are last, so they see the others' final state.
+    compiling = CompileTime()
+    # No diagnostics in a tuning trial, in a job of several processes, or where the suite turns them off.
+    diagnosed = job.trial is None and job.nproc == 1 and job.probes != 0
+    diagnostics = Diagnostics(job.epochs, job.probes, memory) if diagnosed else None
+    trainer.observers += [memory, spent]
+    trainer.observers += [diagnostics] if diagnostics else []
+    trainer.observers += [compiling] if job.compile else []
+    trainer.observers += [_Curve(on_epoch)]
+    trainer.observers += [checkpoints] if checkpoints else []
+
+    # Train. Dropout draws from a stream of its own, seeded after all set-up that may have used the global generators.
+    seed_everything(process_seed(job, "dropout"))
+    if checkpoints:
+        checkpoints.resume(trainer)
+    reason = ""
+    try:
+        trainer.train(job.epochs)
+    except LossNotFiniteError as error:
+        reason = str(error)
+
+    # Test, once. Then the profile: the same model again beside BP, so it comes after everything that is timed.
+    peak = memory.measure()
+    result = None if reason else _result(trainer, job)
+    aside = {
+        "compile_s": compiling.seconds,
+        "checkpoint_s": checkpoints.seconds if checkpoints else 0.0,
+        "diagnose_s": diagnostics.seconds if diagnostics else 0.0,
+    }
+    trained = spent.total()
+    cost = profile(job, data) if job.profile and job.nproc == 1 and not reason else None
+    return {
+        "status": "diverged" if reason else "finished",
+        "reason": reason,
+        "metric": {"name": "accuracy", "unit": "percent", "chance": 100 / data.classes},
+        "result": result,
+        "time": _time(trainer, spent, aside, trained),
+        "memory": peak,
+        "profile": cost,
+        "credit": _credit(trainer.network, trainer.steps_per_epoch, job.epochs),
+        "diagnostics": diagnostics.result() if diagnostics else None,
+        "network": _description(trainer.network),
+        "data": data.description,
+        "seeds": {"seed": job.seed, **{stream: stream_seed(job.seed, stream) for stream in STREAMS}},
+    }
+
+
+def _result(trainer: Trainer, job: Job) -> dict[str, float]:
+    """Final scores. Only this function reads the test split: once, after the last step, never in a tuning trial."""
+    last = trainer.rows[-1]
+    result = {
+        "validation": last["validation_accuracy"],
+        "validation_loss": last["validation_loss"],
+        "train_loss": last["train_loss"],
+    }
+    if job.trial is not None:
+        return result
+    test = trainer.evaluate(trainer.data.test)
+    return {"test": test.accuracy, "test_loss": test.loss, **result}
+
+
+def _time(trainer: Trainer, spent: Spent, aside: dict[str, float], trained: float) -> dict[str, float]:
+    """Where the seconds went. `aside` is what the training clock left out; the profile began at `trained` seconds."""
+    train_s = trainer.clock.seconds
+    return {
+        "setup_s": spent.setup,
+        "train_s": train_s,
+        "evaluate_s": trained - spent.setup - train_s - sum(aside.values()),
+        **aside,
+        "profile_s": spent.total() - trained,
+        "total_s": spent.total(),
+        "resumed": spent.resumed,
+        "steps": trainer.steps_per_epoch * len(trainer.rows),
+        "samples": int(trainer.rows[-1]["samples"]) if trainer.rows else 0,
+    }
+
+
+def _credit(network: Network, batches: int, epochs: int) -> dict[str, Any]:
+    """How much of backpropagation the rule used: measured, declared, and the counts behind the measurement."""
+    return {
+        "bp_fraction": network.bp_fraction,
+        "declared_bp_fraction": network.rule.bp_fraction(batches, epochs),
+        "backward_passes": network.backward_passes,
+        "hidden_block_passes": network.hidden_block_passes,
+    }
+
+
+def _description(network: Network) -> dict[str, Any]:
+    """The blocks with their feedback, and how many parameters get which kind of gradient."""
+    counts = Counter(network.report().values())
+    feedback = {name: asdict(kept) for name, kept in network.feedback().items()}
+    return {
+        "blocks": [
+            {"name": block.name, "shape": list(block.shape), "feedback": feedback.get(block.name)}
+            for block in network.blocks
+        ],
+        "parameters": {credit: counts[credit] for credit in ("rule", "exact", "frozen")},
+    }
+
+
+class _Curve(Observer):
+    """Passes each epoch's row to `on_epoch`; after a resume, first the rows of the earlier processes."""
+
+    def __init__(self, on_epoch: Callable[[Row], None]) -> None:
+        self.on_epoch = on_epoch
+
+    @override
+    def training_begins(self, trainer: Trainer) -> None:
+        for row in trainer.rows:
+            self.on_epoch(row)
+
+    @override
+    def epoch_ends(self, trainer: Trainer) -> None:
+        self.on_epoch(trainer.rows[-1])
+
+
+def check(job: Job) -> None:
+    """Raise UserError for what is known before training: sources, settings, blocks, the model's output."""
+    set_arithmetic(job.precision, deterministic=job.deterministic)
+    device = pick_device()
+    data = load_data(job, device)
+    model = build_model(job, data, device)
+    inputs, _ = next(iter(data.validation.batches(EXAMPLE)))
+    model.eval()
+    with torch.no_grad():
+        try:
+            output = model(inputs)
+        except Exception as error:
+            raise UserError(
+                f"model {job.model!r} does not take {tuple(inputs.shape[1:])} samples of {job.dataset!r}: {error}",
+                where=f"task {job.task!r}",
+                hint="other model_args, or dataset_args such as resize = 32, channels = 3",
+            ) from error
+    logits_of(output, data.classes)
+    model.train()
+    make_trainer(job, model, data, job.rule, job.rule_settings)
+
+
+def gpu_count() -> int:
+    """The number of GPUs that this process sees (CUDA_VISIBLE_DEVICES limits them)."""
+    return torch.cuda.device_count()

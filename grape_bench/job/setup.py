@@ -1,0 +1,111 @@
+"""The parts of a job before its first step: device, data, model, optimizer, trainer."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from grape_bench import data as data_sources
+from grape_bench import models
+from grape_bench.attachment import attach
+from grape_bench.cost.clock import Clock
+from grape_bench.data.dataset import DataSet
+from grape_bench.errors import UserError, unknown
+from grape_bench.plan.job import Job
+from grape_bench.rules.make import make_rule
+from grape_bench.streams import stream_seed
+from grape_bench.train import data_parallel
+from grape_bench.train.loop import Trainer
+from grape_bench.train.precision import Precision
+from grape_bench.train.random_state import seed_everything
+
+EXAMPLE = 4  # samples of the forward that finds the blocks
+
+
+def pick_device() -> torch.device:
+    """This process's GPU (the first visible one in a single process), else the CPU."""
+    return data_parallel.local_device()
+
+
+def load_data(job: Job, device: torch.device) -> DataSet:
+    """This process's part of the job's data set, on `device`. The last set is cached for the next job of the task."""
+    data = _load(job.dataset, json.dumps(job.dataset_args, sort_keys=True), str(device))
+    return data.for_process(data_parallel.rank(), data_parallel.size())
+
+
+@lru_cache(maxsize=1)
+def _load(dataset: str, args: str, device: str) -> DataSet:
+    return data_sources.load(dataset, args=json.loads(args), device=torch.device(device))
+
+
+def build_model(job: Job, data: DataSet, device: torch.device) -> nn.Module:
+    """The job's model. Its weights come from the "init" stream, so they are the same for every rule."""
+    seed_everything(stream_seed(job.seed, "init"))
+    return models.build(job.model, shape=data.shape, classes=data.classes, args=job.model_args).to(device)
+
+
+def process_seed(job: Job, stream: str) -> int:
+    """The seed of a stream that must differ between the processes of one training."""
+    return stream_seed(job.seed, stream) + data_parallel.rank()
+
+
+def make_trainer(job: Job, model: nn.Module, data: DataSet, rule: str, settings: dict[str, Any]) -> Trainer:
+    """A trainer of `model` with `rule` attached: precision, optimizer, schedule and random streams."""
+    example, _ = next(iter(data.validation.batches(EXAMPLE)))
+    precision = Precision(job.precision, example.device)
+    network = attach(model, make_rule(rule, **settings), example, seed=job.seed)
+    _check_batches(job, data)
+    for place in {"cpu", str(network.device)}:  # each process draws its own directions; their mean is less noisy
+        network.generator("perturbation", place).manual_seed(process_seed(job, "perturbation"))
+    if job.compile:
+        model.compile()
+    optimizer = make_optimizer(model.parameters(), job.optimizer)
+    steps = job.epochs * data.train.batch_count(job.batch_size)
+    order = torch.Generator().manual_seed(stream_seed(job.seed, "order"))
+    schedule = make_schedule(optimizer, job.schedule, steps)
+    return Trainer(network, data, optimizer, schedule, job.batch_size, order, Clock(network.device), precision)
+
+
+def _check_batches(job: Job, data: DataSet) -> None:
+    """Every process needs an equal share of a batch, so that the mean gradient is that of the whole batch."""
+    joint = min(job.batch_size, len(data.train))
+    if joint % job.nproc:
+        what = f"batches of {joint} samples cannot be divided evenly among {job.nproc} processes"
+        raise UserError(what, where=f"task {job.task!r}", hint=f"--set {job.task}.batch_size={job.nproc * 16}")
+
+
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
+SCHEDULES = ("constant", "cosine")
+
+
+def make_optimizer(parameters: Iterable[nn.Parameter], settings: dict[str, Any]) -> torch.optim.Optimizer:
+    """The optimizer `settings["name"]` with the other settings as its arguments; raises UserError."""
+    arguments = {name: value for name, value in settings.items() if name != "name"}
+    name = settings.get("name", "adamw")
+    if name not in OPTIMIZERS:
+        raise unknown("optimizer", name, OPTIMIZERS)
+    try:
+        return OPTIMIZERS[name](parameters, **arguments)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"optimizer {name!r} refuses its settings: {error}") from error
+
+
+def make_schedule(optimizer: torch.optim.Optimizer, name: str, steps: int) -> LambdaLR | None:
+    """`"cosine"`: from the full rate to zero over `steps`. `"constant"`: None."""
+    if name not in SCHEDULES:
+        raise unknown("schedule", name, SCHEDULES)
+    if name == "constant":
+        return None
+    return LambdaLR(optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps)))

@@ -1,0 +1,101 @@
+"""The contract of a learning rule, in the order in which a training calls it."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from grape_bench.network.passes import Pass
+
+if TYPE_CHECKING:
+    from grape_bench.network.network import Credit, Network
+    from grape_bench.network.trace import Batch
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How feedback is kept: `kind` in words, the shape of B, and how many numbers it takes in memory."""
+
+    kind: str
+    shape: tuple[int, ...]
+    numbers: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} {' × '.join(map(str, self.shape))}".rstrip()
+
+
+class LearningRule:
+    """The bare contract. As it stands it is backpropagation: every pass is the model's own.
+
+    A rule's settings are the arguments of its `__init__`. It keeps tensors in the network's blocks (`block.store`), so
+    that they move, save and copy with the model. It draws from `network.generator`. Counters and other plain attributes
+    are found by `state`.
+
+    `weight_transport` and `bp_fraction` declare what a rule takes from backpropagation. A class inherits its family's
+    declarations, and `grape-bench check` compares both with measurements.
+    """
+
+    weight_transport: ClassVar[bool] = True
+    """Whether the backward signal reads the forward weights: with the error, the activations and the rule's
+    feedback held fixed, the signal at some block changes with the weights downstream of it."""
+
+    def bp_fraction(self, batches: int, epochs: int) -> float:
+        """Autograd passes through hidden blocks ÷ backpropagation's, over `epochs` epochs of `batches` steps each."""
+        return 1.0
+
+    @property
+    def at_scores(self) -> bool:
+        """Whether the rule needs the error at the scores (N, ..., n_out), even with a large vocabulary."""
+        return False
+
+    def setup(self, network: Network) -> None:
+        """Called once, when attached: draw the feedback."""
+
+    def begin_epoch(self, network: Network, batches: int) -> None:
+        """Called before the first of an epoch's `batches` training steps."""
+
+    def open_pass(self, network: Network, batch: Batch) -> Pass:
+        """Called before each training forward on `batch`: what happens at the cuts, forward and backward."""
+        return Pass()
+
+    def kept_feedback(self, network: Network) -> dict[str, Kept]:
+        """Name of a block (or of a weight, if feedback belongs to weights) -> how its feedback is kept."""
+        return {}
+
+    @property
+    def period(self) -> int:
+        """Training steps after which the rule's cost repeats."""
+        return 1
+
+    def credit(self, network: Network) -> dict[str, Credit]:
+        """Name of each parameter that the rule trains -> "rule" or "exact"."""
+        return network.credit("exact", "above the cuts")
+
+    def state(self) -> dict[str, Any]:
+        """What a resume needs beside the tensors: every attribute that is plain data.
+
+        Plain data are numbers, strings, None, and lists, tuples, sets and dicts of them. A rule that keeps anything
+        else, and does not make it in `setup`, overrides `state` and `load_state`.
+        """
+        return {name: copy.deepcopy(value) for name, value in vars(self).items() if _plain(value)}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Resume from what `state` returned; called after `setup`."""
+        vars(self).update(copy.deepcopy(state))
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
+        return f"{type(self).__name__}({settings})"
+
+    def settings(self) -> dict[str, Any]:
+        """The public attributes: the settings that the rule was made with."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+
+def _plain(value: Any) -> bool:
+    if type(value) in (list, tuple, set):
+        return all(map(_plain, value))
+    if type(value) is dict:
+        return all(map(_plain, (*value, *value.values())))
+    return type(value) in (bool, int, float, complex, str, type(None))

@@ -1,0 +1,46 @@
+"""The random streams of one attached rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from grape_bench.streams import stream_seed
+
+
+class RandomStreams:
+    """One generator per named stream and device, seeded from `seed` when it is first used.
+
+    A rule draws its feedback and its perturbations here, so it never moves the global generators. The same seed gives
+    the same numbers in every process: stream "feedback" of seed 3 starts at `stream_seed(3, "feedback")`.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._generators: dict[tuple[str, str], torch.Generator] = {}
+
+    def generator(self, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
+        """The generator of `stream` on `device`; it continues from its last draw."""
+        key = stream, str(device)
+        if key not in self._generators:
+            self._generators[key] = torch.Generator(device).manual_seed(stream_seed(self.seed, stream))
+        return self._generators[key]
+
+    def on(self, device: torch.device) -> list[torch.Generator]:
+        """The generators used so far that live on `device`."""
+        return [generator for generator in self._generators.values() if generator.device == device]
+
+    def reseed(self, seed: int) -> None:
+        """Restart every stream from `seed`."""
+        self.seed, self._generators = seed, {}
+
+    def positions(self) -> list[tuple[str, str, torch.Tensor]]:
+        """(stream, device, generator state) of each stream used so far."""
+        return [(*key, generator.get_state()) for key, generator in self._generators.items()]
+
+    def restore(self, seed: int, positions: list[Any]) -> None:
+        """Continue from a `seed` and the `positions` that were saved with it."""
+        self.reseed(seed)
+        for stream, device, position in positions:
+            self.generator(stream, device).set_state(position)
