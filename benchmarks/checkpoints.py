@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from benchmarks import page
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 from grape_bench.train.loop import Trainer
 from grape_bench.train.place import Place
 from grape_bench.train.setup import build_model, load_data, make_trainer, pick_device

@@ -15,7 +15,7 @@ import torch
 
 from benchmarks import page
 from grape_bench.plan.expand import make_plan
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 from grape_bench.train import job as training
 
 RULES = ("bp", "fa", "dfa", "grape")

@@ -8,7 +8,7 @@ from grape_bench.execute.answer import ask
 from grape_bench.execute.executor import TRAINER
 from grape_bench.execute.pool import Pool
 from grape_bench.execute.preload import preload
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 from grape_bench.track.environment import core_count
 
 

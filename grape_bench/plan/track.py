@@ -9,11 +9,11 @@ from pathlib import Path
 
 from grape_bench.plan.cell import NOTHING, make_job
 from grape_bench.plan.choices import Choices
-from grape_bench.plan.job import rule_label
 from grape_bench.plan.suite import Settings, Suite
 from grape_bench.plan.tuned import Tuned, find_tuned
 from grape_bench.plan.tuning import space_of
-from grape_bench.rules.names import RULES, split_anchor
+from grape_bench.record.rule_name import RuleName
+from grape_bench.rules.names import RULES
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def find_track(suite: Suite, rules: list[str], reference: str, choices: Choices)
     if choices.untuned:
         return Track(note="settings: the suite's own, untuned (--untuned)")
     found = {rule: find_tuned(suite, rule) for rule in rules}
-    missing = {rule: why for rule in rules if (why := _unfit(suite, rule, found[rule]))}
+    missing = {rule: why for rule in rules if (why := unfit(suite, rule, found[rule]))}
     if missing:
         return Track(note=_untuned_note(missing, rules, reference, choices))
     tuned = {rule: pair[0] for rule, pair in found.items() if pair}
@@ -54,8 +54,8 @@ def find_track(suite: Suite, rules: list[str], reference: str, choices: Choices)
     return Track(suite.tuning.trials, settings, _tuned_note(suite.tuning.trials, tuned, folders))
 
 
-def _unfit(suite: Suite, rule: str, found: tuple[Tuned, Path] | None) -> str:
-    """Why what was found is not for this plan; empty where it is."""
+def unfit(suite: Suite, rule: str, found: tuple[Tuned, Path] | None) -> str:
+    """Why tuned settings that were found do not fit this suite; empty where they do."""
     if found is None:
         return "no tuned settings"
     tuned, path = found
@@ -80,10 +80,10 @@ def _untuned_note(missing: Mapping[str, str], rules: list[str], reference: str, 
     others = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
     parts = ["grape-bench tune", reference, *(f"--rule {name}" for name in choices.rules)]
     if len(missing) < len(rules):
-        parts += [f"--only {rule_label(name)}" for name in missing]
+        parts += [f"--only {RuleName.parse(name).label}" for name in missing]
     parts += [f"--set {shlex.quote(setting)}" for setting in choices.settings]
     return (
-        f"settings: the suite's own, untuned, for every rule ({rule_label(rule)}: {why}{others})\n"
+        f"settings: the suite's own, untuned, for every rule ({RuleName.parse(rule).label}: {why}{others})\n"
         f"  to compare tuned ones: {' '.join(parts)}"
     )
 
@@ -91,6 +91,8 @@ def _untuned_note(missing: Mapping[str, str], rules: list[str], reference: str, 
 def _tuned_note(trials: int, tuned: Mapping[str, Tuned], folders: set[Path]) -> str:
     where = ", ".join(sorted(map(str, folders)))
     note = f"settings: tuned, for each rule the best of {trials} trials on validation ({where})"
-    changed = [rule for rule, one in tuned.items() if one.rule_source != RULES.source_hash(split_anchor(rule)[0])]
-    # Trials of a rule that was edited since can have missed its best settings; they cannot have favoured it.
-    return f"{note}\n  edited since it was tuned: {', '.join(map(rule_label, changed))}" if changed else note
+    changed = [
+        rule for rule, one in tuned.items() if one.rule_source != RULES.source_hash(RuleName.parse(rule).reference)
+    ]
+    # Trials of a rule that was edited since can have missed its best settings; they cannot have favored it.
+    return f"{note}\n  edited since it was tuned: {', '.join(changed)}" if changed else note

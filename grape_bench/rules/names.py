@@ -9,8 +9,6 @@ from grape_bench.registry import Registry
 if TYPE_CHECKING:
     from grape_bench.rules.base import LearningRule
 
-ANCHOR = "+anchor"
-
 RULES: Registry[type[LearningRule]] = Registry(
     "rule",
     {
@@ -31,8 +29,3 @@ RULES: Registry[type[LearningRule]] = Registry(
     },
     group="grape_bench.rules",
 )
-
-
-def split_anchor(name: str) -> tuple[str, bool]:
-    """`"grape+anchor"` as `("grape", True)`, `"dfa"` as `("dfa", False)`."""
-    return (name.removesuffix(ANCHOR), True) if name.endswith(ANCHOR) else (name, False)

@@ -9,10 +9,11 @@ import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import grape_bench
+from grape_bench.record.parts import Environment, Git, Hardware
 
+INSTALLED = Git(commit="unknown", dirty=None)  # the source of an installed package, which its version stands for
 PACKAGES = (
     "grape-bench",
     "torch",
@@ -25,15 +26,15 @@ PACKAGES = (
 )
 
 
-def environment(threads: int, git: dict[str, Any]) -> dict[str, Any]:
+def environment(threads: int, git: Git) -> Environment:
     """Python, packages, source and hardware of this process; `git` is what `git_state` found."""
-    return {**software(), "git": git, "hardware": hardware(threads)}
-
-
-@cache
-def software() -> dict[str, Any]:
-    """Python, the operating system, and `packages`."""
-    return {"python": platform.python_version(), "platform": platform.platform(), "packages": packages()}
+    return Environment(
+        python=platform.python_version(),
+        platform=platform.platform(),
+        packages=packages(),
+        git=git,
+        hardware=hardware(threads),
+    )
 
 
 @cache
@@ -48,19 +49,18 @@ def packages() -> dict[str, str]:
     return found
 
 
-def git_state() -> dict[str, Any]:
+def git_state() -> Git:
     """Commit of the checkout that this package is imported from, and whether files in it were changed.
 
-    `{"commit": "unknown", "dirty": None}` for an installed package: a repository that merely surrounds the
+    `INSTALLED` for an installed package: a repository that merely surrounds the
     virtual environment says nothing about this code.
     """
     root = Path(grape_bench.__file__).resolve().parent.parent
-    nothing = {"commit": "unknown", "dirty": None}
     top = _git(root, "rev-parse", "--show-toplevel")
     commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
     if top is None or commit is None or Path(top).resolve() != root:
-        return nothing
-    return {"commit": commit, "dirty": bool(_git(root, "status", "--porcelain"))}
+        return INSTALLED
+    return Git(commit=commit, dirty=bool(_git(root, "status", "--porcelain")))
 
 
 def _git(root: Path, *arguments: str) -> str | None:
@@ -72,16 +72,11 @@ def _git(root: Path, *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def hardware(threads: int) -> dict[str, Any]:
-    """The machine; speed and memory are compared only between jobs of one `class`."""
+def hardware(threads: int) -> Hardware:
+    """The machine."""
     cpu, cores, gpu = cpu_name(), core_count(), gpu_name()
-    return {
-        "class": f"cuda:{gpu}" if gpu else f"cpu:{cpu}x{cores}",
-        "cpu": cpu,
-        "cores": cores,
-        "gpu": gpu,
-        "threads": threads,
-    }
+    kind = f"cuda:{gpu}" if gpu else f"cpu:{cpu}x{cores}"
+    return Hardware(kind=kind, cpu=cpu, cores=cores, gpu=gpu, threads=threads)
 
 
 @cache

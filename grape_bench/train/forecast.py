@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from grape_bench.diagnose import split
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 from grape_bench.train.clock import Clock
 from grape_bench.train.loop import Trainer
 from grape_bench.train.precision import set_arithmetic

@@ -12,7 +12,7 @@ import torch
 from grape_bench.diagnose.observer import Diagnostics
 from grape_bench.errors import UserError
 from grape_bench.network.network import Network
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 from grape_bench.streams import STREAMS, stream_seed
 from grape_bench.train import data_parallel
 from grape_bench.train.checkpoint import Checkpoints

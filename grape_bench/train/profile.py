@@ -17,7 +17,7 @@ from grape_bench.diagnose.flops import StepFlops, step_flops
 from grape_bench.diagnose.holders import holders
 from grape_bench.diagnose.pipeline import MICRO_BATCHES, pipelines
 from grape_bench.diagnose.split import time_split
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 from grape_bench.train.energy import EnergyMeter
 from grape_bench.train.evaluate import logits_of
 from grape_bench.train.loop import Trainer

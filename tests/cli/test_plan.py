@@ -10,7 +10,7 @@ import pytest
 
 from grape_bench.cli.plan import command
 from grape_bench.plan.expand import make_plan
-from grape_bench.track.record import write_record
+from grape_bench.record.record import write_record
 from tests.execute.test_duration import finished
 
 SUITE = """\

@@ -13,8 +13,8 @@ from grape_bench.cli.estimate import TimeLeft, in_words
 from grape_bench.cli.failures import exit_code, failures
 from grape_bench.cli.live import Live
 from grape_bench.cli.plain import Plain, result_line
-from grape_bench.plan.job import Job
-from grape_bench.track.record import Record
+from grape_bench.record.job import Job
+from grape_bench.record.record import Record
 from tests.plan.test_job import JOB
 from tests.track.records import record
 

@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from grape_bench.cli.main import cli
+from grape_bench.record.table import write_table
+from grape_bench.record.write import write_json
 from grape_bench.report.sparkline import sparkline
-from grape_bench.track.files import write_json, write_table
 from tests.score.records import make
 from tests.score.test_verdict import SOUND
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from grape_bench.errors import UserError
 from grape_bench.execute.process_tree import held_bytes
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 
 HOG_LIMIT = 600 * 2**20
 

@@ -11,8 +11,8 @@ from grape_bench.execute.executor import Options
 from grape_bench.execute.sweep import Request
 from grape_bench.plan.choices import Choices
 from grape_bench.plan.expand import make_plan
-from grape_bench.plan.job import Job
-from grape_bench.track.record import Record
+from grape_bench.record.job import Job
+from grape_bench.record.record import Record
 
 TRAINER = "tests.execute.fake_trainer"
 

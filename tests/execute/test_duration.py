@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from grape_bench.execute.duration import Durations, duration, makespan
-from grape_bench.plan.job import Job
-from grape_bench.track.record import Record
+from grape_bench.record.job import Job
+from grape_bench.record.record import Record
 from tests.plan.test_job import JOB
 from tests.track.records import record
 

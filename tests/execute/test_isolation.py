@@ -14,7 +14,7 @@ import pytest
 from grape_bench.errors import UserError
 from grape_bench.execute.memory_size import in_units, parse_bytes
 from grape_bench.execute.sweep import run_sweep
-from grape_bench.track.record import read_records
+from grape_bench.record.folder import read_records
 from tests.execute.sweeps import Watch, request
 from tests.execute.test_sweep import gone
 

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.execute.manifest import Manifest, read_manifest
 from grape_bench.execute.merge import merge
 from grape_bench.execute.resume import split
-from grape_bench.plan.job import Job
 from grape_bench.plan.shard import Shard
-from grape_bench.track.record import make_record, read_records, write_record
+from grape_bench.record.folder import read_records
+from grape_bench.record.job import Job
+from grape_bench.record.manifest import Manifest, read_manifest
+from grape_bench.record.record import make_record, write_record
 from tests.execute.fake_trainer import MEASURED
 from tests.plan.test_job import JOB
 from tests.track.records import ENVIRONMENT

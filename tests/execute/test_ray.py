@@ -13,8 +13,8 @@ import pytest
 from grape_bench.errors import UserError
 from grape_bench.execute.sweep import Request, run_sweep
 from grape_bench.plan.cluster import Cluster
-from grape_bench.plan.job import Job
-from grape_bench.track.record import read_records
+from grape_bench.record.folder import read_records
+from grape_bench.record.job import Job
 from tests.execute.sweeps import Watch, request
 from tests.execute.test_sweep import gone
 

@@ -19,8 +19,9 @@ from grape_bench.errors import UserError
 from grape_bench.execute import slurm_queue
 from grape_bench.execute.sweep import Request, run_sweep
 from grape_bench.plan.cluster import Cluster
-from grape_bench.plan.job import Job
-from grape_bench.track.record import Record, read_records
+from grape_bench.record.folder import read_records
+from grape_bench.record.job import Job
+from grape_bench.record.record import Record
 from tests.execute.slurm_cluster import ABSENT, slurm
 from tests.execute.sweeps import Watch, request
 from tests.execute.test_sweep import gone

@@ -12,10 +12,11 @@ import pytest
 
 from grape_bench.cli.failures import failures
 from grape_bench.errors import UserError
-from grape_bench.execute.resume import FAILED, split
+from grape_bench.execute.resume import split
 from grape_bench.execute.sweep import run_sweep
-from grape_bench.plan.job import Job
-from grape_bench.track.record import read_records
+from grape_bench.record.folder import read_records
+from grape_bench.record.job import Job
+from grape_bench.record.status import FAILED
 from tests.execute.fake_trainer import HOG_LIMIT
 from tests.execute.sweeps import Watch, request
 

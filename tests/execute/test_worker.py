@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.execute.manifest import Manifest, read_manifest
+from grape_bench.record.manifest import Manifest, read_manifest
 from tests.execute.sweeps import TRAINER, request
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from grape_bench.record.record import read_record
 from grape_bench.score.cell import cells
 from grape_bench.score.table import score
 from grape_bench.score.verdict import EXPLODING, NOT_ABOVE, NOT_MEASURABLE, TRAINED, judge
-from grape_bench.track.record import read_record
 from tests.score.records import failed, make
 
 TASK = "digits-mlp"

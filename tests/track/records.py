@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from grape_bench.track.record import Record, make_record, write_record
+from grape_bench.record.record import Record, make_record, write_record
 from tests.execute.fake_trainer import MEASURED
 from tests.plan.test_job import JOB
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from grape_bench.record.record import Record
 from grape_bench.track.mirror import Mirror, Sweep
 from grape_bench.track.mlflow import PARENT, MlflowStore
-from grape_bench.track.record import Record
 from tests.track.records import on_disk, record
 
 

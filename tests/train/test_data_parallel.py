@@ -17,8 +17,8 @@ import torch
 import torch.multiprocessing as mp
 
 from grape_bench.errors import UserError
-from grape_bench.execute.manifest import Manifest
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
+from grape_bench.record.manifest import Manifest
 from grape_bench.train import data_parallel
 from grape_bench.train import job as training
 from grape_bench.train.checkpoint import Checkpoints

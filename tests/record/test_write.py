@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.report.atomic import write_text, written
+from grape_bench.record.write import output, write_text
 
 
 def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
     write_text(tmp_path / "table.md", "old")
-    with pytest.raises(KeyError), written(tmp_path / "table.md") as draft:
+    with pytest.raises(KeyError), output(tmp_path / "table.md") as draft:
         draft.write_text("half of the ne")
         raise KeyError
     assert (tmp_path / "table.md").read_text() == "old"

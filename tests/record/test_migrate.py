@@ -1,8 +1,8 @@
 import json
 from pathlib import Path
 
-from grape_bench.track.migrate import STEPS, migrated
-from grape_bench.track.record import SCHEMA, read_record
+from grape_bench.record.migrate import STEPS, migrated
+from grape_bench.record.record import SCHEMA, read_record
 
 RECORDED = Path(__file__).parent / "recorded" / "schema-1.json"
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from grape_bench.errors import UserError
+from grape_bench.record.folder import read_records
+from grape_bench.record.record import read_record, write_record
 from grape_bench.track import files
-from grape_bench.track.record import read_record, read_records, write_record
 from tests.track.records import on_disk, record
 
 
