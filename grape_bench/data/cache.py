@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from grape_bench.data.partition import Indices
 from grape_bench.data.statistics import Sums, image_sums
 from grape_bench.errors import UserError
+from grape_bench.record.write import replacing
 
 VERSION = 1
 WHOLE = 256 * 2**20
@@ -113,13 +113,5 @@ def _save_side(file: IO[bytes], decoded: Decoded) -> None:
 
 
 def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".tmp", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            write(file)
-            file.flush()
-            temporary.chmod(0o644)  # temporary files are private; a shared cache is not
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    with replacing(path) as draft, draft.open("wb") as file:
+        write(file)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 from grape_bench.data.hub import load_splits
 from grape_bench.data.named import HUB
 from grape_bench.data.names import DATASETS
 from grape_bench.errors import UserError, unknown
+from grape_bench.record.write import new_folder
 
 
 def prepare(name: str, root: Path) -> tuple[Path, dict[str, int]]:
@@ -25,16 +24,12 @@ def prepare(name: str, root: Path) -> tuple[Path, dict[str, int]]:
     if folder.exists():
         raise UserError("is there already", where=str(folder), hint="delete it first, to fetch it again")
     splits = load_splits(HUB[name], where=name)
-    draft = root / f".{name}.{os.getpid()}"
     try:
-        draft.mkdir(parents=True)
-        for split, table in splits.items():
-            table.to_parquet(draft / f"{split}.parquet")
-        draft.rename(folder)
+        with new_folder(folder) as draft:
+            for split, table in splits.items():
+                table.to_parquet(draft / f"{split}.parquet")
     except OSError as error:
         raise UserError(
             f"cannot be written: {error}", where=str(folder), hint="another folder, with --to DIR"
         ) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return folder, {split: len(table) for split, table in splits.items()}

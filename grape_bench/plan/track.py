@@ -91,8 +91,7 @@ def _untuned_note(missing: Mapping[str, str], rules: list[str], reference: str, 
 def _tuned_note(trials: int, tuned: Mapping[str, Tuned], folders: set[Path]) -> str:
     where = ", ".join(sorted(map(str, folders)))
     note = f"settings: tuned, for each rule the best of {trials} trials on validation ({where})"
-    changed = [
-        rule for rule, one in tuned.items() if one.rule_source != RULES.source_hash(RuleName.parse(rule).reference)
-    ]
+    names = {RuleName.parse(rule): one for rule, one in tuned.items()}
+    changed = [name.label for name, one in names.items() if one.rule_source != RULES.source_hash(name.reference)]
     # Trials of a rule that was edited since can have missed its best settings; they cannot have favored it.
     return f"{note}\n  edited since it was tuned: {', '.join(changed)}" if changed else note

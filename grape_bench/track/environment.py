@@ -28,13 +28,15 @@ PACKAGES = (
 
 def environment(threads: int, git: Git) -> Environment:
     """Python, packages, source and hardware of this process; `git` is what `git_state` found."""
-    return Environment(
-        python=platform.python_version(),
-        platform=platform.platform(),
-        packages=packages(),
-        git=git,
-        hardware=hardware(threads),
-    )
+    python, system = software()
+    return Environment(python=python, platform=system, packages=packages(), git=git, hardware=hardware(threads))
+
+
+@cache
+def software() -> tuple[str, str]:
+    """The versions of Python and of the operating system; finds `packages` too."""
+    packages()
+    return platform.python_version(), platform.platform()
 
 
 @cache

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from grape_bench.record.write import replacing
 
 KEPT = 2
 
@@ -27,15 +28,8 @@ class Place:
         import torch
 
         path = self.folder / f"checkpoint-{step:09d}.pt"
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with draft.open("wb") as file:
-                torch.save({"stamp": self.stamp, "state": state}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+        with replacing(path) as draft:
+            torch.save({"stamp": self.stamp, "state": state}, draft)
         for old in self.files()[KEPT:]:
             old.unlink(missing_ok=True)
 
@@ -57,5 +51,5 @@ class Place:
 
     def clear(self) -> None:
         """Delete all of them, drafts of killed processes too."""
-        for path in (*self.files(), *self.folder.glob(".checkpoint-*")):
+        for path in (*self.files(), *self.folder.glob(".*.checkpoint-*")):
             path.unlink(missing_ok=True)

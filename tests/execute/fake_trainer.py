@@ -25,7 +25,7 @@ MEASURED: dict[str, Any] = {
     "time": {"setup_s": 0.1, "train_s": 0.2, "evaluate_s": 0.1, "steps": 4, "samples": 256},
     "memory": {"baseline_bytes": 100, "peak_bytes": 150, "kind": "rss"},
     "profile": None,
-    "credit": {"bp_fraction": 1.0, "backward_passes": 4, "hidden_block_passes": 4},
+    "credit": {"bp_fraction": 1.0, "declared_bp_fraction": 1.0, "backward_passes": 4, "hidden_block_passes": 4},
     "network": {"blocks": [], "parameters": {"rule": 0, "exact": 2, "frozen": 0}},
     "data": {"name": "digits"},
     "seeds": {"init": 1},
@@ -164,7 +164,10 @@ def wait(job: Job) -> dict[str, Any]:
 def threads(job: Job) -> dict[str, Any]:
     import torch
 
-    return {**MEASURED, "data": {"threads": torch.get_num_threads(), "pid": os.getpid(), "sid": os.getsid(0)}}
+    return {
+        **MEASURED,
+        "data": {"name": "digits", "threads": torch.get_num_threads(), "pid": os.getpid(), "sid": os.getsid(0)},
+    }
 
 
 def device(job: Job) -> dict[str, Any]:
@@ -174,7 +177,7 @@ def device(job: Job) -> dict[str, Any]:
         file.write(f"{job.name}\n")
     while len(started.read_text().splitlines()) < wait_for:
         time.sleep(0.01)
-    return {**MEASURED, "data": {"visible": os.environ.get("CUDA_VISIBLE_DEVICES")}}
+    return {**MEASURED, "data": {"name": "digits", "visible": os.environ.get("CUDA_VISIBLE_DEVICES")}}
 
 
 ACTS: dict[str, Callable[[Job], dict[str, Any]]] = {

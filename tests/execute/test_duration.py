@@ -10,7 +10,7 @@ import pytest
 from grape_bench.execute.duration import Durations, duration, makespan
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
-from tests.plan.test_job import JOB
+from tests.record.test_job import JOB
 from tests.track.records import record
 
 BP = replace(JOB, rule="bp")
@@ -19,8 +19,8 @@ FIRST = replace(JOB, seed=0, profile=True)
 
 def finished(job: Job, train_s: float, total_s: float, ratio: float | None = None, profile_s: float = 0) -> Record:
     time: dict[str, Any] = {"train_s": train_s, "total_s": total_s, "profile_s": profile_s}
-    names = {"task": job.task, "rule": job.rule, "seed": job.seed}
-    return {**record(time=time, profile=ratio and {"step_ratio": ratio}), **names}
+    made = record(time=time, profile={"step_ratio": ratio} if ratio else None)
+    return replace(made, job=job, id=job.id, name=job.name)
 
 
 def test_the_other_seeds_of_a_cell_come_first_and_the_step_profile_is_the_first_seeds_alone() -> None:

@@ -36,7 +36,7 @@ def small_cgroup() -> Iterator[Path]:
 def test_a_job_that_the_kernel_ends_for_want_of_memory(tmp_path: Path, small_cgroup: Path) -> None:
     acts = [{"act": "hog-in-cgroup", "cgroup": str(small_cgroup)}, {"act": "finish"}]
     records = run_sweep(request(tmp_path, acts), Watch(), None)
-    assert [record["status"] for record in records] == ["oom", "finished"]
+    assert [record.status for record in records] == ["oom", "finished"]
     assert records[0]["reason"].startswith("killed by the kernel: ")
 
 
@@ -77,12 +77,12 @@ def test_a_full_disk_stops_the_run_and_once_there_is_room_the_same_command_goes_
     with pytest.raises(UserError, match=r"cannot be written: No space left on device\n  try: once it can be written"):
         run_sweep(asked, Watch(), None)
     before = read_records(asked.folder)
-    assert [record["task"] for record in before if record["status"] == "finished"] == ["task0"]
+    assert [record.task for record in before if record.status == "finished"] == ["task0"]
     assert not list(asked.folder.glob("*/.record*"))
 
     subprocess.run(["mount", "-o", "remount,size=3m", str(small_disk)], check=True)
     records = run_sweep(asked, Watch(), None)
-    assert {record["status"] for record in records} == {"finished"}
+    assert {record.status for record in records} == {"finished"}
     assert records[0] == before[0]
 
 

@@ -141,14 +141,14 @@ def test_jobs_outlive_a_killed_scheduler_and_are_not_run_twice_and_an_interrupt_
     )
     assert all(gone(pid) for pid in pids)
     assert (tmp_path / "pids").read_text().split() == [str(pid) for pid in pids], "the second run adopted it"
-    assert {record["status"] for record in read_records(runs)} == {"finished"}
+    assert {record.status for record in read_records(runs)} == {"finished"}
 
 
 def test_every_way_to_end_is_a_typed_record_and_costs_that_job_alone(ends: Ends) -> None:
     names = ["late", "cancelled", "vanish", "segfault", "oom", "finish"]
     records = ends.records.result()
     found = dict(zip(names, records, strict=True))
-    assert {name: (record["status"], record["reason"]) for name, record in found.items()} == {
+    assert {name: (record.status, record.reason) for name, record in found.items()} == {
         "late": ("timeout", "Slurm: TIMEOUT"),
         "cancelled": ("crashed", "Slurm: CANCELLED"),
         "vanish": ("crashed", "Slurm: FAILED, exit code 137 (128 + SIGKILL)"),

@@ -56,7 +56,7 @@ def test_what_was_published_checks_out(folder: Path) -> None:
     assert [(o.name, o.problems) for o in verification.outcomes if not o.ok] == []
     assert verification.badge == "recomputed"
     assert verification.submission.card.paper == 'A "quoted" paper'
-    rules = {record["rule"] for record in verification.submission.readable.values()}
+    rules = {record.rule for record in verification.submission.records.values()}
     assert rules == {"grape", "bp", "head-only", "dfa"}
 
 

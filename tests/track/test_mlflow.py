@@ -43,8 +43,8 @@ def test_a_record_becomes_one_run_below_its_cell_below_the_sweep(
     assert job.data.tags[PARENT] == cell.info.run_id
     assert cell.data.tags[PARENT] == root.info.run_id
     assert {run.info.status for run in runs} == {"FINISHED"}
-    assert job.info.run_name == written["name"]
-    assert job.data.tags["grape.job_id"] == written["id"]
+    assert job.info.run_name == written.name
+    assert job.data.tags["grape.job_id"] == written.id
     assert job.data.tags["hw.class"] == "cpu:testx2"
     assert job.data.params["optimizer.lr"] == "0.001"
     assert job.data.metrics["result.test"] == 91.0
