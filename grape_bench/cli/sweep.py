@@ -103,7 +103,7 @@ def _statuses(text: str) -> tuple[Status, ...]:
     names = () if text == "none" else tuple(text.split(","))
     for name in names:
         if name not in FAILED:
-            raise unknown("status", name, (*FAILED, "none"), where="--retry")
+            raise unknown("status", name, (*(status.value for status in FAILED), "none"), where="--retry")
     return tuple(map(Status, names))
 
 

@@ -17,6 +17,7 @@ from grape_bench.record.typed_json import ShapeError
 from grape_bench.record.write import columns_of, replacing
 
 CURVE, DIAGNOSTICS = "curve.csv", "diagnostics.csv"
+WHOLE = "(network)"  # the block that stands for all of them: the last row of each moment in diagnostics.csv
 _CURVE_COLUMNS = ("epoch", "samples", "seconds", "train_loss")
 
 
@@ -58,17 +59,29 @@ def read_curve(folder: Path, record: Record) -> Table | None:
     path = folder / CURVE
     if not path.is_file() or not (path.stat().st_size or _epochs_end(record)):
         return None
+    if not record.status.is_result:
+        return _rows_before_the_end(path)
     with checked(path, HINT):
         table = parse_table(read_text(path))
         check_curve(table, record)
     return table
 
 
+def _rows_before_the_end(path: Path) -> Table | None:
+    """The whole rows of a job that failed, which its end may have cut short; None where there are none."""
+    try:
+        whole, newline, _ = read_text(path).rpartition("\n")
+        table = parse_table(whole + newline)
+    except ValueError:
+        return None
+    return table if table.rows else None
+
+
 def read_diagnostics(folder: Path, record: Record) -> Table | None:
     """The rows of `record`'s diagnostics.csv; None where it has none. Raises DamagedError where some are missing."""
     path = folder / DIAGNOSTICS
     taken = record.diagnostics.moments if record.diagnostics else 0
-    if not path.is_file() or not (path.stat().st_size or taken):
+    if not path.is_file() or not record.status.is_result or not (path.stat().st_size or taken):
         return None
     with checked(path, HINT):
         table = parse_table(read_text(path))
@@ -118,7 +131,7 @@ def _check_diagnostics(table: Table, taken: int) -> None:
     if taken and len(blocks) != taken:
         raise ShapeError(f"it has {len(blocks)} moments, and the record {taken}")
     first, *others = blocks.values()
-    if any(other != first for other in others):
+    if first[-1] != WHOLE or any(other != first for other in others):
         raise ShapeError("a moment lacks some of the blocks")
 
 

@@ -44,11 +44,15 @@ class Watch:
         self.done: list[Record] = []
         self.pending: list[Job] = []
         self.records: list[Record] = []
+        self.warnings: list[str] = []
         self.progress: list[dict[str, Any]] = []
         self.open = False
 
     def began(self, done: Sequence[Record], pending: Sequence[Job], slots: int) -> None:
         self.done, self.pending, self.open = list(done), list(pending), True
+
+    def warned(self, text: str) -> None:
+        self.warnings.append(text)
 
     def started(self, job: Job) -> None:
         pass

@@ -10,6 +10,7 @@ import pytest
 from grape_bench.execute.duration import Durations, duration, makespan
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
+from grape_bench.record.status import Status
 from tests.record.test_job import JOB
 from tests.track.records import record
 
@@ -49,7 +50,7 @@ def test_another_rule_of_the_task_is_scaled_by_the_step_times_that_other_tasks_h
 
 def test_a_profile_comes_last_and_failed_jobs_say_nothing() -> None:
     durations = Durations()
-    durations.add({**finished(JOB, 1, 1), "status": "crashed"})
+    durations.add(replace(finished(JOB, 1, 1), status=Status.CRASHED))
     assert durations.of(JOB) is None
     durations.add_profile(JOB, {"job": 7.0, "profile": 2.0})
     estimate, first = durations.of(JOB), durations.of(FIRST)
@@ -62,7 +63,7 @@ def test_a_profile_comes_last_and_failed_jobs_say_nothing() -> None:
 def test_a_job_of_several_processes_took_as_long_as_all_of_them() -> None:
     assert duration(finished(JOB, 10, 15)) == 15
     times = {"started": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T00:00:02.5+00:00"}
-    assert duration({**record(time=None), **times}) == 2.5
+    assert duration(replace(record(time=None), **times)) == 2.5
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from grape_bench.errors import UserError
 from grape_bench.execute.merge import merge
-from grape_bench.execute.resume import split
+from grape_bench.execute.resume import survey
 from grape_bench.plan.shard import Shard
 from grape_bench.record.folder import read_records
 from grape_bench.record.job import Job
@@ -53,7 +53,8 @@ def test_shards_give_the_whole_plan_in_its_order(tmp_path: Path) -> None:
 def test_a_job_that_is_done_somewhere_is_done(tmp_path: Path) -> None:
     crashed = shard(tmp_path / "a", JOBS[:2], status="crashed", reason="killed", result=None)
     finished = shard(tmp_path / "b", JOBS[:1])
-    done, missing = split(merge([crashed, finished], tmp_path / "c").jobs, tmp_path / "c")
+    left = survey(merge([crashed, finished], tmp_path / "c").jobs, tmp_path / "c")
+    done, missing = left.done, left.pending
     assert [record.id for record in done] == [JOBS[0].id]
     assert missing == [JOBS[1]]
     later = shard(tmp_path / "d", JOBS[1:2])

@@ -12,7 +12,7 @@ import pytest
 
 from grape_bench.cli.failures import failures
 from grape_bench.errors import UserError
-from grape_bench.execute.resume import split
+from grape_bench.execute.resume import survey
 from grape_bench.execute.sweep import run_sweep
 from grape_bench.record.folder import read_records
 from grape_bench.record.status import FAILED
@@ -86,7 +86,8 @@ def test_every_way_to_end_is_a_typed_record_and_costs_that_job_alone(tmp_path: P
         (("timeout",), ["hang", "daemon-hang"]),
         (FAILED, [act for act, (status, _) in WAYS.items() if status not in ("finished", "diverged")]),
     ):
-        done, pending = split(asked.plan.jobs, asked.folder, retry)
+        left = survey(asked.plan.jobs, asked.folder, retry)
+        done, pending = left.done, left.pending
         assert [job.model_args["act"] for job in pending] == expected
         assert len(done) + len(pending) == len(records)
 

@@ -43,7 +43,7 @@ def test_what_killed_processes_have_left_is_gone_when_the_job_is_done(tmp_path: 
         ".123.progress.json",
         "progress.json",
         "checkpoint-000000007.pt",
-        ".checkpoint-8.pt.123",
+        ".123.checkpoint-8.pt",
     )
     (tmp_path / job.name).mkdir()
     for name in left:
@@ -59,5 +59,5 @@ def test_a_manifest_is_the_same_when_read_again(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no job 'other'"):
         manifest.job("other")
     (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(UserError, match="not a manifest"):
+    with pytest.raises(UserError, match="damaged: it is not JSON"):
         read_manifest(tmp_path / "manifest.json")

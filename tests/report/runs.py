@@ -19,7 +19,7 @@ def on_disk(runs: Path, records: list[Record]) -> Path:
         job.mkdir(parents=True)
         write_record(job, record)
         if record.result:
-            curve(record.result.test).to_csv(job / "curve.csv", index=False)
+            curve(record.result.test, record.job.epochs).to_csv(job / "curve.csv", index=False)
     return runs
 
 

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from grape_bench.record.parts import Git
 from grape_bench.track import environment as room
-from grape_bench.track.environment import environment, git_state
+from grape_bench.track.environment import INSTALLED, environment, git_state
 
 
 def test_versions_hardware_and_threads() -> None:
-    found = environment(3, {"commit": "0f", "dirty": False})
-    assert found["packages"]["torch"]
-    assert found["hardware"]["threads"] == 3
-    assert found["hardware"]["class"].startswith(("cpu:", "cuda:"))
-    assert found["git"] == {"commit": "0f", "dirty": False}
+    found = environment(3, Git(commit="0f", dirty=False))
+    assert found.packages["torch"]
+    assert found.hardware.threads == 3
+    assert found.hardware.kind.startswith(("cpu:", "cuda:"))
+    assert found.git == Git(commit="0f", dirty=False)
 
 
 def test_git_only_where_the_package_is_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,13 +29,13 @@ def test_git_only_where_the_package_is_the_checkout(tmp_path: Path, monkeypatch:
         (tmp_path / package).mkdir(parents=True)
         (tmp_path / package / "__init__.py").write_text("")
     monkeypatch.setattr(room.grape_bench, "__file__", str(tmp_path / "grape_bench" / "__init__.py"))
-    assert git_state() == {"commit": "unknown", "dirty": None}
+    assert git_state() == INSTALLED
     git("init")
     git("add", "grape_bench")
     git("commit", "-m", "first")
     state = git_state()
-    assert len(state["commit"]) == 40
-    assert state["dirty"] is True  # venv/ is neither committed nor ignored
+    assert len(state.commit) == 40
+    assert state.dirty is True  # venv/ is neither committed nor ignored
     inside = tmp_path / "venv" / "site-packages" / "grape_bench" / "__init__.py"
     monkeypatch.setattr(room.grape_bench, "__file__", str(inside))
-    assert git_state() == {"commit": "unknown", "dirty": None}
+    assert git_state() == INSTALLED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def test_a_job_that_is_run_again_replaces_its_run(tmp_path: Path) -> None:
     sweep = Sweep("small", "1.0", "abc", tmp_path / "runs")
     crashed = on_disk(sweep.folder, record(status="crashed", reason="killed", result=None, time=None))
     mirror(uri, sweep, crashed)
-    mirror(uri, sweep, {**record(), "ended": "2026-01-02T00:00:00.000+00:00"})
+    mirror(uri, sweep, replace(record(), ended="2026-01-02T00:00:00.000+00:00"))
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("grape_bench/small@1.0")
     runs = client.search_runs([experiment.experiment_id], "tags.`grape.level` = 'job'")
