@@ -37,7 +37,7 @@ def test_a_job_that_the_kernel_ends_for_want_of_memory(tmp_path: Path, small_cgr
     acts = [{"act": "hog-in-cgroup", "cgroup": str(small_cgroup)}, {"act": "finish"}]
     records = run_sweep(request(tmp_path, acts), Watch(), None)
     assert [record.status for record in records] == ["oom", "finished"]
-    assert records[0]["reason"].startswith("killed by the kernel: ")
+    assert records[0].reason.startswith("killed by the kernel: ")
 
 
 @pytest.mark.slow
@@ -96,7 +96,7 @@ def test_a_record_that_the_scheduler_cannot_write_stops_the_run(
             def full(descriptor: int) -> None:
                 raise OSError(28, "No space left on device")
 
-            monkeypatch.setattr("grape_bench.track.files.os.fsync", full)
+            monkeypatch.setattr("grape_bench.record.write.os.fsync", full)
 
     with pytest.raises(UserError, match="No space left on device"):
         run_sweep(asked, FullFromNowOn(), None)

@@ -90,7 +90,7 @@ def test_every_job_has_its_record_when_a_node_is_killed(cluster: Any, tmp_path: 
     watch = Killing(cluster, go)
     records = run_sweep(asked, watch, None)
     assert [record.status for record in records] == ["finished"] * 4 + ["crashed"]
-    assert records[4]["reason"] == "the process ended with exit code 137"
+    assert records[4].reason == "the process ended with exit code 137"
     assert watch.begun == 5
     assert len(count.read_text().splitlines()) == 4, "the killed node's jobs have ended once, elsewhere"
     assert read_records(asked.folder) == records

@@ -60,8 +60,8 @@ def test_every_way_to_end_is_a_typed_record_and_costs_that_job_alone(tmp_path: P
 
     by_act = {record.job.model_args["act"]: record for record in records}
     for act, (status, reason) in WAYS.items():
-        assert by_act[act]["status"] == status, act
-        assert re.fullmatch(reason, by_act[act]["reason"]), act
+        assert by_act[act].status == status, act
+        assert re.fullmatch(reason, by_act[act].reason), act
     left = [int(pid) for path in pids.iterdir() for pid in path.read_text().split()]
     assert len(left) == 4 and all(map(gone, left)), "a process outlived the job that started it"
 
@@ -72,14 +72,14 @@ def test_every_way_to_end_is_a_typed_record_and_costs_that_job_alone(tmp_path: P
         assert sorted(path.name for path in folder.iterdir()) == ["curve.csv", "record.json", "stderr.txt"]
         assert (folder / "curve.csv").read_text().splitlines()[0].startswith("epoch,samples,seconds,train_loss")
         assert record.job.batch_size == 64, "never changed by anyone but the user"
-    assert by_act["finish"]["result"] == {"test": 91.0, "validation": 92.0, "train_loss": 0.5}
-    assert by_act["vanish"]["result"] is None
-    assert by_act["vanish"]["environment"]["hardware"]["class"].startswith("cpu:")
+    assert by_act["finish"].result == {"test": 91.0, "validation": 92.0, "train_loss": 0.5}
+    assert by_act["vanish"].result is None
+    assert by_act["vanish"].environment["hardware"]["class"].startswith("cpu:")
     assert read_records(asked.folder) == records
     assert {row["epoch"] for row in watch.progress} == {1}
     assert not watch.open
 
-    _check_messages(failures(records, asked.folder), asked.folder / by_act["error"]["name"])
+    _check_messages(failures(records, asked.folder), asked.folder / by_act["error"].name)
     for retry, expected in (
         ((), []),
         (("oom",), ["oom", "cuda-oom", "hog", "hog-elsewhere"]),
