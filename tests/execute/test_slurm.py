@@ -158,8 +158,8 @@ def test_every_way_to_end_is_a_typed_record_and_costs_that_job_alone(ends: Ends)
     }
     assert sorted(ends.watch.names) == sorted(job.name for job in ends.asked.plan.jobs)
     assert read_records(ends.asked.folder) == records
-    about = found["vanish"]["environment"]["slurm"]
-    assert about["state"] == "FAILED" and "_" in about["job"]
+    about = found["vanish"].environment.slurm
+    assert about.state == "FAILED" and "_" in about.job
     assert all(Path(about[name]).is_file() for name in ("stdout", "stderr"))
     assert all(gone(int(pid)) for pid in ends.late.read_text().split())
 
