@@ -14,7 +14,7 @@ from grape_bench.record.damage import checked, read_text
 from grape_bench.record.record import HINT, Record
 from grape_bench.record.status import Status
 from grape_bench.record.typed_json import ShapeError
-from grape_bench.record.write import columns_of, replacing
+from grape_bench.record.write import replacing
 
 CURVE, DIAGNOSTICS = "curve.csv", "diagnostics.csv"
 WHOLE = "(network)"  # the block that stands for all of them: the last row of each moment in diagnostics.csv
@@ -36,8 +36,9 @@ class Table:
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write `rows` to `path` as CSV: every column that one of them has, and nothing where a row has no value."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
     with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns_of(rows), lineterminator="\n")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows({name: _short(value) for name, value in row.items()} for row in rows)
 

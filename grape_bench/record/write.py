@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -103,8 +103,3 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
-
-
-def columns_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Every column that one of `rows` has, in the order of first appearance."""
-    return list(dict.fromkeys(name for row in rows for name in row))
