@@ -15,7 +15,7 @@ import torch
 
 from benchmarks import page
 from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 from grape_bench.train.checkpoint_files import CheckpointFolder
 from grape_bench.train.loop import Trainer
 

@@ -16,7 +16,7 @@ import torch
 from benchmarks import page
 from grape_bench.job import run as training
 from grape_bench.plan.expand import make_plan
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 
 RULES = ("bp", "fa", "dfa", "grape")
 CNN = """\

@@ -120,9 +120,9 @@ def rounds(out: Path) -> None:
 def cost(out: Path, dry: bool) -> None:
     """The tables of docs/speed.md on this machine's device; a file after each model."""
     import pandas as pd
-    from grape_bench.diagnose.subject import Subject
 
     from benchmarks.cost import PARTS, measured
+    from grape_bench.cost.rules import Subject
 
     found = []
     for name in ["mlp"] if dry else ["mlp", "resnet18", "vit6", "vgg11"]:

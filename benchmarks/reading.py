@@ -109,7 +109,7 @@ def _as_main(module: str, arguments: list[str]) -> None:
 
 
 def _job(rule: str) -> Any:
-    from grape_bench.plan.job import Job
+    from grape_bench.record.job import Job
 
     return Job(
         suite="reading",

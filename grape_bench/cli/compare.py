@@ -14,9 +14,9 @@ from grape_bench.errors import UserError
 
 if TYPE_CHECKING:
     from grape_bench.plan.expand import Plan
+    from grape_bench.record.record import Record
     from grape_bench.score.compare import Comparison
     from grape_bench.score.pairing import Side
-    from grape_bench.track.record import Record
 
 TRACKING_URI = "sqlite:///mlflow.db"
 REFERENCES = ("bp", "head-only")
@@ -107,5 +107,5 @@ def _records(plan: Plan, given: dict[str, Any]) -> list[Record]:
         click.echo(f"{len(found)} of {len(plan.jobs)} jobs are recorded and not run again")
     if missing:
         request = request_of(replace(plan, jobs=missing), given["out"] / plan.suite.name, given)
-        found |= {record["id"]: record for record in sweep(request, mirror_of(given["tracking_uri"]))}
+        found |= {record.id: record for record in sweep(request, mirror_of(given["tracking_uri"]))}
     return [found[job.id] for job in plan.jobs]

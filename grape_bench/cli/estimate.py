@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from grape_bench.execute.duration import Durations, duration
-from grape_bench.plan.job import Job
-from grape_bench.track.record import Record
+from grape_bench.record.job import Job
+from grape_bench.record.record import Record
 
 
 class TimeLeft:
@@ -21,7 +21,7 @@ class TimeLeft:
     def add(self, record: Record) -> None:
         """Learn from a job that has ended."""
         self._durations.add(record)
-        for key in (record["task"],), ():
+        for key in (record.task,), ():
             self._seconds.setdefault(key, []).append(duration(record))
 
     def seconds(self, waiting: Iterable[Job], running: Sequence[Job], fractions: Mapping[str, float]) -> float | None:

@@ -6,53 +6,53 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from grape_bench.execute.outcome import stderr_tail
-from grape_bench.plan.job import rule_label
-from grape_bench.track.record import RECORD, STDERR, Record
+from grape_bench.record.record import RECORD, STDERR, Record
+from grape_bench.record.status import Status
 
 _TRIES = {
     "oom": "fewer --slots, more --memory-limit, or a smaller model or batch with --set {task}.batch_size=N",
     "timeout": "a longer --time-limit, or fewer epochs with --set {task}.epochs=N",
-    "crashed": "mend it; the same command runs this job again",
+    "crashed": "fix the cause; the same command runs this job again",
 }
 
 
 def exit_code(records: Sequence[Record]) -> int:
     """0 all finished; 1 a job failed; 2 a loss that was not finite, and no job failed."""
-    statuses = {record["status"] for record in records}
-    if statuses - {"finished", "diverged"}:
+    statuses = {record.status for record in records}
+    if any(not status.is_result for status in statuses):
         return 1
-    return 2 if "diverged" in statuses else 0
+    return 2 if Status.DIVERGED in statuses else 0
 
 
 def failures(records: Sequence[Record], folder: Path) -> list[str]:
     """A message for the seeds of a task and rule that ended badly in the same way."""
-    alike: dict[tuple[str, ...], list[Record]] = {}
+    alike: dict[tuple[str, str, Status, str], list[Record]] = {}
     for record in records:
-        if record["status"] != "finished":
+        if record.status is not Status.FINISHED:
             # Where a loss stops being finite depends on the seed; what to do about it does not.
-            reason = "" if record["status"] == "diverged" else record["reason"]
-            key = (record["task"], record["rule"], record["status"], reason)
+            reason = "" if record.status is Status.DIVERGED else record.reason
+            key = (record.task, record.rule, record.status, reason)
             alike.setdefault(key, []).append(record)
     return [_message(group, folder) for group in alike.values()]
 
 
 def _message(group: Sequence[Record], folder: Path) -> str:
     first = group[0]
-    seeds = ", ".join(str(record["seed"]) for record in group)
-    lines = [f"{first['status']}: {first['task']} {first['rule']}, seed {seeds}: {first['reason']}"]
-    if first["status"] == "diverged":
-        rate = float(f"{first['job']['optimizer']['lr'] / 10:.3g}")
-        key = f"{first['task']}.rule.{rule_label(first['rule'])}.lr"
+    seeds = ", ".join(str(record.seed) for record in group)
+    lines = [f"{first.status}: {first.task} {first.rule}, seed {seeds}: {first.reason}"]
+    if first.status is Status.DIVERGED:
+        rate = float(f"{first.job.optimizer['lr'] / 10:.3g}")
+        key = f"{first.task}.rule.{first.job.rule_name.label}.lr"
         return "\n".join([*lines, f"  try: a lower learning rate, --set {key}={rate:g}"])
-    place = folder / first["name"]
+    place = folder / first.name
     file = place / STDERR
     lines.append(f"  record: {place / RECORD}")
-    slurm = first["environment"].get("slurm", {})
+    slurm = first.environment.slurm
     if slurm:
-        lines += [f"  Slurm job {slurm['job']} ({slurm['state']}):", f"    {slurm['stdout']}", f"    {slurm['stderr']}"]
+        lines += [f"  Slurm job {slurm.job} ({slurm.state}):", f"    {slurm.stdout}", f"    {slurm.stderr}"]
     if slurm and not stderr_tail(file):
-        file = Path(slurm["stderr"])  # of a job that ended before it had a file of its own
+        file = Path(slurm.stderr)  # of a job that ended before it had a file of its own
     tail = stderr_tail(file)
     lines.append(f"  output: {file}" + (", which ends with:" if tail else ""))
     lines += [f"    {line}" for line in tail.splitlines()]
-    return "\n".join([*lines, "  try: " + _TRIES[first["status"]].format(task=first["task"])])
+    return "\n".join([*lines, "  try: " + _TRIES[first.status].format(task=first.task)])

@@ -31,7 +31,8 @@ def _suites() -> list[str]:
 
 
 def _rules() -> list[str]:
-    from grape_bench.rules.names import ANCHOR, RULES
+    from grape_bench.record.rule_name import ANCHOR
+    from grape_bench.rules.names import RULES
 
     return [*RULES, f"NAME{ANCHOR} (any rule with anchors)", "path/to/file.py:MyRule"]
 

@@ -13,8 +13,9 @@ from rich.text import Text
 
 from grape_bench.cli.estimate import TimeLeft, in_words
 from grape_bench.cli.plain import opening, result_line
-from grape_bench.plan.job import Job
-from grape_bench.track.record import Record
+from grape_bench.record.job import Job
+from grape_bench.record.record import Record
+from grape_bench.record.status import Status
 
 _ROWS = 12  # of running jobs; a machine with 64 slots would fill the screen
 
@@ -38,6 +39,10 @@ class Live:
             self._live = RichLive(console=self.console, auto_refresh=False, transient=True)
             self._live.start()
 
+    def warned(self, text: str) -> None:
+        """As in Display."""
+        self.console.print(Text(f"warning: {text}", style="yellow"))
+
     def started(self, job: Job) -> None:
         """As in Display."""
         self._running[job.id] = self._waiting.pop(job.id)
@@ -52,8 +57,8 @@ class Live:
         """As in Display."""
         self._ended += 1
         self._left.add(record)
-        del self._running[record["id"]]
-        if record["status"] != "finished":
+        del self._running[record.id]
+        if record.status is not Status.FINISHED:
             self.console.print(Text(result_line(record), style="red"))
 
     def closed(self) -> None:

@@ -15,14 +15,14 @@ from grape_bench.errors import UserError
 def command(shards: tuple[Path, ...], into: Path | None) -> None:
     """Put SHARDS (such as runs/quickstart.shard-*) together; conflicts are refused before anything is written."""
     from grape_bench.execute.merge import merge
-    from grape_bench.execute.resume import split
+    from grape_bench.execute.resume import survey
 
     target = into or _whole(shards)
     jobs = merge(shards, target).jobs
-    done, missing = split(jobs, target)
-    click.echo(f"{len(done)} of {len(jobs)} jobs are done in {target}")
-    if missing:
-        click.echo(f"{len(missing)} are still to run: grape-bench run {jobs[0].suite} --out {target.parent}")
+    left = survey(jobs, target)
+    click.echo(f"{len(left.done)} of {len(jobs)} jobs are done in {target}")
+    if left.pending:
+        click.echo(f"{len(left.pending)} are still to run: grape-bench run {jobs[0].suite} --out {target.parent}")
     click.echo(f"next: grape-bench report {target}")
 
 

@@ -9,8 +9,9 @@ import click
 
 from grape_bench.cli.estimate import TimeLeft, in_words
 from grape_bench.execute.duration import duration
-from grape_bench.plan.job import Job
-from grape_bench.track.record import Record
+from grape_bench.record.job import Job
+from grape_bench.record.record import Record
+from grape_bench.record.status import Status
 
 
 class Plain:
@@ -23,6 +24,10 @@ class Plain:
         self._left = TimeLeft(slots)
         click.echo(opening(done, pending, slots))
 
+    def warned(self, text: str) -> None:
+        """As in Display."""
+        click.echo(f"warning: {text}", err=True)
+
     def started(self, job: Job) -> None:
         """Nothing to say yet."""
 
@@ -33,7 +38,7 @@ class Plain:
         """As in Display."""
         self._ended += 1
         self._left.add(record)
-        del self._waiting[record["id"]]
+        del self._waiting[record.id]
         left = self._left.seconds(self._waiting.values(), (), {})
         rest = f" ({in_words(left)} left)" if left and self._waiting else ""
         click.echo(f"[{self._ended}/{self._total}] {result_line(record)}{rest}")
@@ -52,8 +57,8 @@ def opening(done: Sequence[Record], pending: Sequence[Job], slots: int) -> str:
 
 def result_line(record: Record) -> str:
     """How a job ended: `digits-mlp dfa seed 0: 93.1 % validation, 3.2 s`."""
-    name = str(Job.from_dict(record["job"]))
-    if record["status"] == "finished":
-        return f"{name}: {record['result']['validation']:.1f} % validation, {duration(record):.1f} s"
-    reason = record["reason"].splitlines()[0] if record["reason"] else ""
-    return f"{name}: {record['status']}" + (f": {reason}" if reason else "")
+    name = str(record.job)
+    if record.status is Status.FINISHED:
+        return f"{name}: {record.validation:.1f} % validation, {duration(record):.1f} s"
+    reason = record.reason.splitlines()[0] if record.reason else ""
+    return f"{name}: {record.status}" + (f": {reason}" if reason else "")

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from grape_bench.execute.duration import Durations
-    from grape_bench.plan.job import Job
-    from grape_bench.track.record import Record
+    from grape_bench.record.job import Job
+    from grape_bench.record.record import Record
 
 
 @click.command("plan")
@@ -32,35 +32,39 @@ def command(suite: str, out: Path, slots: int | None, no_profile: bool, **given:
     from rich.console import Console
 
     from grape_bench.execute.duration import Durations
-    from grape_bench.execute.resume import own_record
+    from grape_bench.execute.resume import survey
     from grape_bench.execute.slots import default_slots
     from grape_bench.plan.expand import make_plan
 
     plan = make_plan(suite, choices_of(given))
     folder = out / plan.suite.name
-    records = {job.id: record for job in plan.jobs if (record := own_record(job, folder))}
+    left = survey(plan.jobs, folder, ())
+    records = {record.id: record for record in left.done}
+    for _, error in left.damaged:
+        click.echo(f"warning: {error.where}: {error.what}; `run` sets it aside and runs the job again", err=True)
     durations = Durations()
     for record in records.values():
         durations.add(record)
-    left = _left(plan.jobs, records)
+    to_do = _left(plan.jobs, records)
     slots = slots or default_slots()
     if not no_profile:
-        _profile([job for job in left if durations.of(job) is None], durations, slots)
+        _profile([job for job in to_do if durations.of(job) is None], durations, slots)
     Console().print(_table(plan.jobs, records, durations))
     click.echo()
     if plan.track.note:
         click.echo(plan.track.note)
     sources = {estimate.source for job in plan.jobs if (estimate := durations.of(job))}
-    for line in (*_summary(left, records, durations, slots), *(_SOURCES[each] for each in _SOURCES if each in sources)):
+    for line in (
+        *_summary(to_do, records, durations, slots),
+        *(_SOURCES[each] for each in _SOURCES if each in sources),
+    ):
         click.echo(line)
     click.echo(f"records: {folder}")
 
 
 def _left(jobs: Sequence[Job], records: Mapping[str, Record]) -> list[Job]:
     """The jobs that `run` would run."""
-    from grape_bench.execute.resume import DONE
-
-    return [job for job in jobs if job.id not in records or records[job.id]["status"] not in DONE]
+    return [job for job in jobs if job.id not in records or not records[job.id].status.is_result]
 
 
 def _profile(unknown: Sequence[Job], durations: Durations, slots: int) -> None:
@@ -83,7 +87,8 @@ def _table(jobs: Sequence[Job], records: Mapping[str, Record], durations: Durati
     from rich.table import Table
 
     from grape_bench.cli.estimate import in_words
-    from grape_bench.plan.job import rule_label
+    from grape_bench.record.rule_name import RuleName
+    from grape_bench.record.status import Status
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False)
     table.add_column("task", no_wrap=True, overflow="ellipsis", max_width=18)
@@ -92,14 +97,14 @@ def _table(jobs: Sequence[Job], records: Mapping[str, Record], durations: Durati
         table.add_column(title)
     table.add_column("each job", justify="right", no_wrap=True)
     for (task, rule), cell in _cells(jobs).items():
-        statuses = Counter(records[job.id]["status"] for job in cell if job.id in records)
-        done = statuses.pop("finished", 0)
-        also = f" +{statuses.pop('diverged')} diverged" if statuses["diverged"] else ""
+        statuses = Counter(records[job.id].status for job in cell if job.id in records)
+        done = statuses.pop(Status.FINISHED, 0)
+        also = f" +{statuses.pop(Status.DIVERGED)} diverged" if statuses[Status.DIVERGED] else ""
         failed = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()) if count)
         missing = sum(job.id not in records for job in cell)
         estimate = durations.of(cell[-1])
         each = f"{in_words(estimate.seconds)} {estimate.source[0]}" if estimate else "?"
-        table.add_row(task, rule_label(rule), f"{done}{also}", str(missing or ""), failed, each)
+        table.add_row(task, RuleName.parse(rule).label, f"{done}{also}", str(missing or ""), failed, each)
     return table
 
 

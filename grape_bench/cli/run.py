@@ -12,6 +12,7 @@ from grape_bench.cli.choices import choices_of, choosing
 from grape_bench.cli.sweep import executing, mirror_of, request_of, sweep
 
 if TYPE_CHECKING:
+    from grape_bench.record.record import Record
     from grape_bench.track.mirror import Mirror
 
 TRACKING_URI = "sqlite:///mlflow.db"
@@ -49,12 +50,12 @@ def command(**given: Any) -> None:
     sys.exit(exit_code(records))
 
 
-def _table(records: list[dict[str, Any]], folder: Path) -> None:
+def _table(records: list[Record], folder: Path) -> None:
     """Print the table; write table.csv and table.md."""
     from rich.console import Console
 
+    from grape_bench.record.write import write_text
     from grape_bench.report import csv, markdown, terminal
-    from grape_bench.report.atomic import write_text
     from grape_bench.score.table import score
 
     table = score(records)

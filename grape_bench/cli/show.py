@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from grape_bench.record.record import Record
     from grape_bench.score.verdict import Verdict
-    from grape_bench.track.record import Record
 
 
 @click.command("show")
@@ -28,8 +28,8 @@ def command(run: str, out: Path) -> None:
     """
     from rich.console import Console
 
+    from grape_bench.record.record import read_record
     from grape_bench.report.run import render
-    from grape_bench.track.record import read_record
 
     path = find(run, out)
     record = read_record(path)
@@ -38,10 +38,8 @@ def command(run: str, out: Path) -> None:
 
 def find(run: str, out: Path) -> Path:
     """The record.json that `run` means; raises UserError where there is none, or more than one."""
-    import json
-
     from grape_bench.errors import UserError, unknown
-    from grape_bench.track.record import RECORD
+    from grape_bench.record.record import RECORD
 
     given = Path(run)
     if given.is_file():
@@ -51,13 +49,16 @@ def find(run: str, out: Path) -> Path:
     every = sorted(out.glob(f"*/*/{RECORD}")) + sorted(out.glob(f"*/{RECORD}"))
     found = [path for path in every if path.parent.name.startswith(run)]
     if not found:
-        found = [path for path in every if str(json.loads(path.read_text(encoding="utf-8")).get("id")).startswith(run)]
+        found = [path for path in every if _id(path).startswith(run)]
     if len(found) == 1:
         return found[0]
     if found:
         names = ", ".join(path.parent.name for path in found[:8]) + (" ..." if len(found) > 8 else "")
         raise UserError(
-            f"{len(found)} runs are called so", where=run, allowed=names, hint=f"grape-bench show {found[0]}"
+            f"{len(found)} runs have a name that starts with this",
+            where=run,
+            allowed=names,
+            hint=f"grape-bench show {found[0]}",
         )
     if not every:
         raise UserError(
@@ -66,13 +67,24 @@ def find(run: str, out: Path) -> Path:
     raise unknown("run", run, [path.parent.name for path in every][:20], where=str(out))
 
 
+def _id(path: Path) -> str:
+    """The id of the record in `path`; "" where it cannot be read, since another run may be meant."""
+    from grape_bench.errors import UserError
+    from grape_bench.record.record import read_record
+
+    try:
+        return read_record(path).id
+    except UserError:
+        return ""
+
+
 def _verdict(record: Record, path: Path) -> Verdict:
     """Against head-only's run with the same task and seed, where there is one beside it."""
+    from grape_bench.record.folder import read_records
     from grape_bench.score.cell import Cell
     from grape_bench.score.verdict import judge
-    from grape_bench.track.record import read_records
 
     beside = read_records(path.parent.parent)
-    control = [r for r in beside if (r["task"], r["rule"], r["seed"]) == (record["task"], "head-only", record["seed"])]
-    own = Cell(record["task"], record["rule"], (record,))
-    return judge(own, Cell(record["task"], "head-only", tuple(control)) if control else None)
+    control = [r for r in beside if (r.task, r.rule, r.seed) == (record.task, "head-only", record.seed)]
+    own = Cell(record.task, record.rule, (record,))
+    return judge(own, Cell(record.task, "head-only", tuple(control)) if control else None)

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from grape_bench.execute.sweep import Request
     from grape_bench.plan.cluster import Cluster
     from grape_bench.plan.expand import Plan
+    from grape_bench.record.record import Record
+    from grape_bench.record.status import Status
     from grape_bench.track.mirror import Mirror
-    from grape_bench.track.record import Record
 
 _OPTIONS = (
     click.option("--slots", type=click.IntRange(min=1), help="Jobs at once [default: one per GPU, else per core]."),
@@ -94,16 +95,16 @@ def _options(given: dict[str, Any], suite: Cluster) -> Options:
     )
 
 
-def _statuses(text: str) -> tuple[str, ...]:
-    """`crashed,oom` as names; raises UserError."""
+def _statuses(text: str) -> tuple[Status, ...]:
+    """The statuses in `crashed,oom`; raises UserError."""
     from grape_bench.errors import unknown
-    from grape_bench.execute.resume import FAILED
+    from grape_bench.record.status import FAILED, Status
 
     names = () if text == "none" else tuple(text.split(","))
     for name in names:
         if name not in FAILED:
-            raise unknown("status", name, (*FAILED, "none"), where="--retry")
-    return names
+            raise unknown("status", name, (*(status.value for status in FAILED), "none"), where="--retry")
+    return tuple(map(Status, names))
 
 
 def _cluster(suite: Cluster, file: Path | None, at_once: int | None) -> Cluster:
@@ -147,9 +148,9 @@ def _display() -> Any:
 
 
 def _tell_and_exit(request: Request, stop: Stopped) -> NoReturn:
-    from grape_bench.execute.resume import split
+    from grape_bench.execute.resume import survey
 
-    done = len(split(request.plan.jobs, request.folder, request.retry)[0])
+    done = len(survey(request.plan.jobs, request.folder, request.retry).done)
     click.echo(f"stopped: {done} of {len(request.plan.jobs)} jobs are done, none is left running.", err=True)
     click.echo("The same command (without --fresh) continues from here.", err=True)
     sys.exit(stop.exit_code)

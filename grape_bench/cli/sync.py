@@ -11,8 +11,8 @@ from grape_bench.cli.run import TRACKING_URI
 from grape_bench.errors import UserError
 
 if TYPE_CHECKING:
+    from grape_bench.record.record import Record
     from grape_bench.track.mirror import Sweep
-    from grape_bench.track.record import Record
 
 
 @click.command("sync")
@@ -37,11 +37,11 @@ def command(runs: tuple[Path, ...], tracking_uri: str) -> None:
 
 def _read(folder: Path) -> tuple[Sweep, list[Record], bool]:
     """The sweep in `folder`, its records, and whether that is all of them."""
-    from grape_bench.execute.manifest import read_manifest
-    from grape_bench.execute.resume import split
+    from grape_bench.execute.resume import survey
+    from grape_bench.record.folder import read_records
+    from grape_bench.record.manifest import MANIFEST, read_manifest
     from grape_bench.track.mirror import Sweep
-    from grape_bench.track.record import MANIFEST, read_records
 
     manifest = read_manifest(folder / MANIFEST)
     sweep = Sweep(manifest.suite, manifest.version, manifest.sweep, folder)
-    return sweep, read_records(folder), not split(manifest.jobs, folder)[1]
+    return sweep, read_records(folder), not survey(manifest.jobs, folder).pending

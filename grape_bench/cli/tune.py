@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from grape_bench.plan.suite import Suite
     from grape_bench.plan.tuned import Tuned
-    from grape_bench.track.record import Record
+    from grape_bench.record.record import Record
 
 CURVE = "best_of_k.csv"
 SHOWN = (1, 2, 4, 8, 16, 32)  # of the k that a terminal has room for
@@ -42,18 +42,19 @@ def command(**given: Any) -> None:
     """
     from grape_bench.cli.failures import failures
     from grape_bench.plan.expand import make_tuning_plan
+    from grape_bench.record.status import Status
     from grape_bench.score.search import complete
 
     plan = make_tuning_plan(given["suite"], choices_of(given))
     request = request_of(plan, given["out"] / plan.suite.name / "tuning", given)
     records = sweep(request, mirror_of(given["tracking_uri"]))
-    for line in failures([record for record in records if record["status"] != "diverged"], request.folder):
+    for line in failures([record for record in records if record.status is not Status.DIVERGED], request.folder):
         click.echo(line, err=True)
     if given["shard"]:
         parts = request.folder.parent / "tuning.shard-*"
         click.echo(f"once all parts are done: grape-bench merge {parts}, then this command without --shard")
         sys.exit(0 if complete(records) else 1)
-    searches = {job.rule: [record for record in records if record["rule"] == job.rule] for job in plan.jobs}
+    searches = {job.rule: [record for record in records if record.rule == job.rule] for job in plan.jobs}
     whole = {rule: trials for rule, trials in searches.items() if complete(trials)}
     if whole:
         _write(plan.suite, list(whole.values()), given["target"] / plan.suite.name)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 import time
 import zlib
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from grape_bench.data.partition import Indices
 from grape_bench.errors import UserError
+from grape_bench.record.write import replacing
 
 VERSION = 1
 WHOLE = 256 * 2**20
@@ -168,15 +168,5 @@ def _name(text: str) -> str:
 
 
 def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file in one step: readers see the old content or the new one, also after a power failure."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".tmp", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.chmod(0o644)  # temporary files are private, but the cache is shared
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    with replacing(path) as draft, draft.open("wb") as file:
+        write(file)

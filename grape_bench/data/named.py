@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from grape_bench.data.names import DATASETS
 from grape_bench.data.options import parse
 from grape_bench.data.tables import ImageTable
 from grape_bench.errors import UserError, unknown
+from grape_bench.record.write import new_folder
 
 if TYPE_CHECKING:
     import torch
@@ -66,17 +66,13 @@ def prepare(name: str, root: Path) -> tuple[Path, dict[str, int]]:
     if folder.exists():
         raise UserError("already exists", where=str(folder), hint="delete it first to download it again")
     splits = hub.load_splits(HUB[name], where=name)
-    draft = root / f".{name}.{os.getpid()}"
     try:
-        draft.mkdir(parents=True)
-        for split, table in splits.items():
-            table.to_parquet(draft / f"{split}.parquet")
-        draft.rename(folder)
+        with new_folder(folder) as draft:
+            for split, table in splits.items():
+                table.to_parquet(draft / f"{split}.parquet")
     except OSError as error:
         hint = "another folder, with --to DIR"
         raise UserError(f"cannot be written: {error}", where=str(folder), hint=hint) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return folder, {split: len(table) for split, table in splits.items()}
 
 

@@ -14,8 +14,9 @@ import grape_bench
 from grape_bench.execute.executor import Options
 from grape_bench.execute.outcome import late, too_large
 from grape_bench.execute.process_tree import end, held_bytes, tree
-from grape_bench.plan.job import Job
-from grape_bench.track.record import MANIFEST
+from grape_bench.record.job import Job
+from grape_bench.record.manifest import MANIFEST
+from grape_bench.record.record import Outcome
 
 _TICK_S = 0.5
 
@@ -32,7 +33,7 @@ def worker_command(job: Job, folder: Path, options: Options) -> list[str]:
     return [*python, "-m", "grape_bench.execute.worker", *arguments, "--threads", str(cluster.cpus)]
 
 
-def run_command(command: list[str], seconds: float | None, memory: int | None) -> tuple[int, dict[str, str] | None]:
+def run_command(command: list[str], seconds: float | None, memory: int | None) -> tuple[int, Outcome | None]:
     """The exit code of `command` (minus a signal's number), and its outcome where it went beyond a limit.
 
     `seconds`, and `memory` in bytes, are for it and all that it has started; nothing of that is left behind.

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import fmean
-from typing import Any, Literal
+from typing import Literal
 
-from grape_bench.plan.job import Job
-from grape_bench.track.record import Record
+from grape_bench.record.job import Job
+from grape_bench.record.record import Record
+from grape_bench.record.status import Status
 
 Source = Literal["measured", "scaled", "profiled"]
 Cell = tuple[str, str]  # task and rule
@@ -38,10 +39,10 @@ class Durations:
 
     def add(self, record: Record) -> None:
         """Learn from a job that has ended; only one that finished says anything."""
-        if record["status"] == "finished":
-            self._records.setdefault((record["task"], record["rule"]), []).append(record)
-            if record["profile"]:
-                self._ratios.setdefault(record["rule"], []).append(record["profile"]["step_ratio"])
+        if record.status is Status.FINISHED:
+            self._records.setdefault((record.task, record.rule), []).append(record)
+            if record.profile:
+                self._ratios.setdefault(record.rule, []).append(record.profile.step_ratio)
 
     def add_profile(self, job: Job, seconds: dict[str, float]) -> None:
         """Learn what a profile of the job's task and rule said: the seconds of its parts, in the end `profile`."""
@@ -56,7 +57,9 @@ class Durations:
         for (task, rule), records in self._records.items():
             other = self._ratio(rule)
             if task == job.task and ratio and other:
-                seconds = fmean(_own_seconds(r) + _part(r, "train_s") * (ratio / other - 1) for r in records)
+                seconds = fmean(
+                    _own_seconds(r) + (r.time.train_s if r.time else 0.0) * (ratio / other - 1) for r in records
+                )
                 return Estimate(seconds + self._profiling(job, records), "scaled")
         profile = self._profiles.get((job.task, job.rule))
         if profile is None:
@@ -69,16 +72,15 @@ class Durations:
     def _profiling(self, job: Job, alike: Iterable[Record]) -> float:
         """The time in which the job measures its step time against BP's, if it does: as others needed."""
         everyone = (record for records in self._records.values() for record in records)
-        spent = [_part(r, "profile_s") for r in (*alike, *everyone) if r["profile"]]
+        spent = [_profile_s(r) for r in (*alike, *everyone) if r.profile]
         return spent[0] if job.profile and spent else 0.0
 
 
 def duration(record: Record) -> float:
     """Seconds that a job took: all its processes' where it says so, else from its start to its end."""
-    total = (record["time"] or {}).get("total_s")
-    if total is not None:
-        return float(total)
-    started, ended = (datetime.fromisoformat(record[key]) for key in ("started", "ended"))
+    if record.time and record.time.total_s is not None:
+        return record.time.total_s
+    started, ended = map(datetime.fromisoformat, (record.started, record.ended))
     return (ended - started).total_seconds()
 
 
@@ -91,9 +93,12 @@ def makespan(seconds: Iterable[float], slots: int) -> float:
 
 
 def _own_seconds(record: Record) -> float:
-    return duration(record) - _part(record, "profile_s")
+    return duration(record) - _profile_s(record)
 
 
-def _part(record: Record, name: str) -> float:
-    parts: dict[str, Any] = record["time"] or {}
-    return float(parts.get(name) or 0.0)
+def _train_s(record: Record) -> float:
+    return record.time.train_s if record.time else 0.0
+
+
+def _profile_s(record: Record) -> float:
+    return (record.time.profile_s if record.time else None) or 0.0

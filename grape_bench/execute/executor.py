@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from grape_bench.plan.cluster import Cluster
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
+from grape_bench.record.record import Record
 from grape_bench.registry import Registry
-from grape_bench.track.record import Record
 from grape_bench.train.checkpoint_files import Period
 
 TRAINER = "grape_bench.job.run"
@@ -35,6 +35,9 @@ class Display(Protocol):
 
     def began(self, done: Sequence[Record], pending: Sequence[Job], slots: int) -> None:
         """`done` was found on disk, `pending` is to be run."""
+
+    def warned(self, text: str) -> None:
+        """A file of an earlier run is damaged; `text` says which, and what happens."""
 
     def started(self, job: Job) -> None:
         """A process of its own now runs `job`."""

@@ -14,17 +14,17 @@ from typing import Any
 from grape_bench.errors import UserError
 from grape_bench.execute.executor import Options, ReportsEnds
 from grape_bench.execute.gpus import gpu_of_slot
-from grape_bench.execute.outcome import crashed, kernel_oom_kills, late, too_large, write_outcome
+from grape_bench.execute.outcome import crashed, kernel_oom_kills, late, too_large, write_outcome, written_record
 from grape_bench.execute.pool import Pool
 from grape_bench.execute.preflight import preflight
 from grape_bench.execute.preload import preload
 from grape_bench.execute.process_tree import held_bytes
 from grape_bench.execute.progress import read_progress
-from grape_bench.execute.resume import own_record
 from grape_bench.execute.worker import PROGRESS
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
+from grape_bench.record.manifest import MANIFEST
+from grape_bench.record.record import RECORD, Outcome, Record, now
 from grape_bench.track.environment import GPU_JOBS, core_count
-from grape_bench.track.record import MANIFEST, RECORD, Record, now
 
 _TICK_S = 0.2
 
@@ -36,7 +36,7 @@ class _Running:
     started: str
     oom_kills: int  # of the kernel, before it was started
     since: float  # time.monotonic()
-    stopped: dict[str, str] | None = None  # status and reason, where it was ended for one
+    stopped: Outcome | None = None  # where it was killed for going beyond a limit
 
 
 class Local:
@@ -125,7 +125,7 @@ class Local:
     def _record(self, ended: _Running, code: int, folder: Path) -> Record:
         """The record that the worker wrote, or one written here for a worker that could not."""
         (folder / ended.job.name / PROGRESS).unlink(missing_ok=True)
-        found = own_record(ended.job, folder)
+        found = written_record(ended.job, folder)
         if found is not None:
             return found
         outcome = ended.stopped or crashed(code, ended.oom_kills)
@@ -137,7 +137,7 @@ class Local:
                 running.stopped = broken
                 self._pool.kill(key)
 
-    def _broken_limit(self, key: str, running: _Running) -> dict[str, str] | None:
+    def _broken_limit(self, key: str, running: _Running) -> Outcome | None:
         """The outcome of a job that has gone beyond a limit."""
         seconds, memory = self.options.time_limit_s, self.options.memory_limit
         if seconds and time.monotonic() - running.since > seconds:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,10 +10,11 @@ from pathlib import Path
 
 from grape_bench.errors import UserError
 from grape_bench.execute.folder import check_folder, locked, make_folder
-from grape_bench.execute.manifest import Manifest, read_manifest
-from grape_bench.execute.resume import DONE, own_record
-from grape_bench.plan.job import Job, rule_label
-from grape_bench.track.record import MANIFEST, Record
+from grape_bench.execute.resume import whole_record
+from grape_bench.record.job import Job
+from grape_bench.record.manifest import MANIFEST, Manifest, read_manifest
+from grape_bench.record.record import Record
+from grape_bench.record.write import new_folder
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def merge(sources: Sequence[Path], target: Path) -> Manifest:
     with locked(target):
         for found in chosen:
             if found and found.folder != target:
-                _copy(found.folder / found.record["name"], target)
+                _copy(found.folder / found.record.name, target)
         merged = replace(manifests[0], jobs=jobs) if folders[0] == target else _new(manifests[0], jobs)
         merged.write(target)
         if folders[0] != target:
@@ -69,7 +69,7 @@ def _jobs(manifests: Sequence[Manifest], folders: Sequence[Path]) -> list[Job]:
         for job, folder in zip(row, folders, strict=True):
             if job is None:
                 continue
-            key = (job.task, rule_label(job.rule), job.seed)
+            key = (job.task, job.rule_name.label, job.seed)
             twin, where = place.setdefault(key, (job, folder))
             if twin.id != job.id:
                 what = f"{job} was run with other settings than in {where}: {_difference(twin, job)}"
@@ -84,8 +84,8 @@ def _difference(a: Job, b: Job) -> str:
 
 def _choose(job: Job, folders: Sequence[Path]) -> _Found | None:
     """The job's record: one that is done before one that is to run again. Raises UserError where two differ."""
-    found = [_Found(record, folder) for folder in folders if (record := own_record(job, folder))]
-    done = [one for one in found if one.record["status"] in DONE]
+    found = [_Found(record, folder) for folder in folders if (record := whole_record(job, folder))]
+    done = [one for one in found if one.record.status.is_result]
     for one in done[1:]:
         if _result(one.record) != _result(done[0].record):
             what = f"{job} has another result than in {done[0].folder}"
@@ -95,16 +95,10 @@ def _choose(job: Job, folders: Sequence[Path]) -> _Found | None:
 
 
 def _result(record: Record) -> tuple[object, object]:
-    return record["status"], record["result"]
+    return record.status, record.result
 
 
 def _copy(job: Path, target: Path) -> None:
     """Put the folder `job` below `target` in one step."""
-    draft = target / f".{job.name}.{os.getpid()}"
-    try:
-        shutil.copytree(job, draft)
-        if (target / job.name).is_dir():
-            shutil.rmtree(target / job.name)
-        draft.rename(target / job.name)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    with new_folder(target / job.name, replace=True) as draft:
+        shutil.copytree(job, draft, dirs_exist_ok=True)

@@ -3,50 +3,52 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from grape_bench.execute.memory_size import in_units
-from grape_bench.plan.job import Job
+from grape_bench.record.damage import DamagedError
+from grape_bench.record.folder import own_record
+from grape_bench.record.job import Job
+from grape_bench.record.parts import SlurmJob
+from grape_bench.record.record import Outcome, Record, make_record, write_record
+from grape_bench.record.status import Status
 from grape_bench.track.environment import core_count, environment, git_state
-from grape_bench.track.record import Record, make_record, write_record
 
 
-def write_outcome(
-    job: Job, folder: Path, outcome: Mapping[str, str], *, started: str, about: Mapping[str, Any] | None = None
-) -> Record:
-    """Write and return the record of `job` with `outcome` (status and reason); `about` adds to its environment.
-
-    The versions and hardware in it are this machine's.
-    """
+def write_outcome(job: Job, folder: Path, outcome: Outcome, *, started: str, slurm: SlurmJob | None = None) -> Record:
+    """Write and return the record of `job` with `outcome`. The versions and hardware in it are this machine's."""
     (folder / job.name).mkdir(exist_ok=True)
-    record = make_record(
-        job.to_dict(),
-        identity=(job.id, job.name),
-        outcome=outcome,
-        environment={**environment(core_count(), git_state()), **(about or {})},
-        started=started,
-    )
+    where = replace(environment(core_count(), git_state()), slurm=slurm)
+    record = make_record(job, outcome, where, started)
     write_record(folder / job.name, record)
     return record
 
 
-def late(seconds: float) -> dict[str, str]:
-    """The outcome of a job that was ended for having run that long."""
-    return {"status": "timeout", "reason": f"still running after {seconds:g} s"}
+def written_record(job: Job, folder: Path) -> Record | None:
+    """The record that the worker of `job` wrote; None where it wrote none, or where the job overwrote it."""
+    try:
+        return own_record(job, folder)
+    except DamagedError:
+        return None
 
 
-def too_large(held: int, limit: int) -> dict[str, str]:
-    """The outcome of a job that was ended for holding so many bytes."""
-    return {"status": "oom", "reason": f"held {in_units(held)}, more than the limit of {in_units(limit)}"}
+def late(seconds: float) -> Outcome:
+    """The outcome of a job that was killed because it ran that long."""
+    return Outcome(status=Status.TIMEOUT, reason=f"still running after {seconds:g} s")
 
 
-def crashed(code: int, oom_kills: int | None = None) -> dict[str, str]:
+def too_large(held: int, limit: int) -> Outcome:
+    """The outcome of a job that was killed because it held that many bytes."""
+    return Outcome(status=Status.OOM, reason=f"held {in_units(held)}, more than the limit of {in_units(limit)}")
+
+
+def crashed(code: int, oom_kills: int | None = None) -> Outcome:
     """What an exit code (minus a signal's number) means; `oom_kills`: what the kernel had counted before, if known."""
     if code == -signal.SIGKILL and oom_kills is not None and kernel_oom_kills() > oom_kills:
-        return {"status": "oom", "reason": "killed by the kernel: the machine, or this job's cgroup, was out of memory"}
-    return {"status": "crashed", "reason": describe(code)}
+        reason = "killed by the kernel: the machine, or this job's cgroup, was out of memory"
+        return Outcome(status=Status.OOM, reason=reason)
+    return Outcome(status=Status.CRASHED, reason=describe(code))
 
 
 def kernel_oom_kills() -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from grape_bench.execute.answer import ask
 from grape_bench.execute.pool import Pool
 from grape_bench.execute.preload import preload
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 
 
 def preflight(pool: Pool, jobs: Sequence[Job], trainer: str) -> int:

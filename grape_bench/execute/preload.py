@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 
 # By source, the part of an id before the colon: the module that builds or loads, and with it what it imports.
 _MODELS = {

@@ -8,12 +8,12 @@ from grape_bench.execute.answer import ask
 from grape_bench.execute.executor import TRAINER
 from grape_bench.execute.pool import Pool
 from grape_bench.execute.preload import preload
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 from grape_bench.track.environment import core_count
 
 
 def profile(jobs: Sequence[Job], slots: int) -> list[dict[str, float]]:
-    """What `train.forecast` says of each of `jobs`, with the threads that they will have on `slots` slots.
+    """What `job.forecast` says of each of `jobs`, with the threads that they will have on `slots` slots.
 
     Raises the UserError of a job that cannot be run.
     """

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from grape_bench.execute.worker import PROGRESS
-from grape_bench.plan.job import Job
+from grape_bench.record.damage import parse_object
+from grape_bench.record.job import Job
 
 
 def read_progress(jobs: Iterable[Job], folder: Path) -> dict[str, dict[str, Any]]:
@@ -17,7 +18,8 @@ def read_progress(jobs: Iterable[Job], folder: Path) -> dict[str, dict[str, Any]
     for job in jobs:
         try:
             text = (folder / job.name / PROGRESS).read_text(encoding="utf-8")
-        except FileNotFoundError:
+        except (OSError, UnicodeDecodeError):
             continue
-        found[job.id] = json.loads(text)
+        with suppress(ValueError):  # a job may have written anything there
+            found[job.id] = parse_object(text)
     return found

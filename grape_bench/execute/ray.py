@@ -14,12 +14,12 @@ from typing import Any
 from grape_bench.errors import UserError
 from grape_bench.execute.command import run_command, time_limit_s, worker_command
 from grape_bench.execute.executor import Options, ReportsEnds
-from grape_bench.execute.outcome import crashed, write_outcome
+from grape_bench.execute.outcome import crashed, write_outcome, written_record
 from grape_bench.execute.preflight import check_apart
 from grape_bench.execute.progress import read_progress
-from grape_bench.execute.resume import own_record
-from grape_bench.plan.job import Job
-from grape_bench.track.record import RECORD, STDERR, Record, now
+from grape_bench.record.job import Job
+from grape_bench.record.record import RECORD, STDERR, Outcome, Record, now
+from grape_bench.record.status import Status
 
 _TICK_S = 0.5
 _NODES_LOST = 3  # so many times a job is begun again because its node has gone
@@ -121,16 +121,16 @@ class Ray:
         try:
             code, stopped = self._ray.get(reference)
         except errors.OutOfMemoryError as error:
-            outcome = {"status": "oom", "reason": f"Ray: {_first_line(error)}"}
+            outcome = Outcome(status=Status.OOM, reason=f"Ray: {_first_line(error)}")
         except errors.RayError as error:
-            if task.nodes_lost < _NODES_LOST and own_record(task.job, folder) is None:
+            if task.nodes_lost < _NODES_LOST and written_record(task.job, folder) is None:
                 task.nodes_lost += 1
                 self._start(task, folder)
                 return None
-            outcome = {"status": "crashed", "reason": f"Ray: {_first_line(error)}"}
+            outcome = Outcome(status=Status.CRASHED, reason=f"Ray: {_first_line(error)}")
         else:
             outcome = stopped or crashed(code)
-        return own_record(task.job, folder) or write_outcome(task.job, folder, outcome, started=task.since)
+        return written_record(task.job, folder) or write_outcome(task.job, folder, outcome, started=task.since)
 
     def _end_all(self) -> None:
         """After an interruption: no job goes on when the command has ended."""
@@ -157,7 +157,7 @@ class Ray:
         return min(int(resources.get(name, 0) / amount) for name, amount in wanted.items() if amount)
 
 
-def _run(command: list[str], seconds: float | None, memory: int | None) -> tuple[int, dict[str, str] | None]:
+def _run(command: list[str], seconds: float | None, memory: int | None) -> tuple[int, Outcome | None]:
     """As `run_command`, in a process that hears Ray's interrupts, also where the cluster was started to ignore them.
 
     A shell starts what it puts in the background so.

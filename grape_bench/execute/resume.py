@@ -1,36 +1,57 @@
-"""What an earlier run of the same plan has left, done or not."""
+"""What earlier runs of the same plan have left: jobs that are done, jobs to run, and files that are damaged."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from grape_bench.plan.job import Job
-from grape_bench.track.record import RECORD, Record, read_record
-
-# A loss that is not finite comes again with the same seed: it is a result. The others may go well next time.
-DONE = ("finished", "diverged")
-FAILED = ("crashed", "oom", "timeout")
-
-
-def own_record(job: Job, folder: Path) -> Record | None:
-    """The record of `job` below `folder`, however it ended; None where there is none."""
-    path = folder / job.name / RECORD
-    if not path.is_file():
-        return None
-    record = read_record(path)
-    return record if record["id"] == job.id else None
+from grape_bench.record.damage import DamagedError, set_aside
+from grape_bench.record.folder import own_record
+from grape_bench.record.job import Job
+from grape_bench.record.record import RECORD, Record
+from grape_bench.record.status import FAILED, Status
+from grape_bench.record.table import read_curve, read_diagnostics
 
 
-def split(jobs: Sequence[Job], folder: Path, retry: Collection[str] = FAILED) -> tuple[list[Record], list[Job]]:
-    """The records of the jobs that are done with, and the jobs that are to be run: those that failed only where `retry`
-    has the way in which they did."""
-    done: list[Record] = []
-    pending: list[Job] = []
+@dataclass
+class Left:
+    """The jobs of a plan, sorted by what is on disk; `damaged` jobs are also among the `pending` ones."""
+
+    done: list[Record] = field(default_factory=list)
+    pending: list[Job] = field(default_factory=list)
+    damaged: list[tuple[Job, DamagedError]] = field(default_factory=list)
+
+
+def survey(jobs: Sequence[Job], folder: Path, retry: Collection[Status] = FAILED) -> Left:
+    """What the suite's `folder` holds of `jobs`; failed jobs are pending where their status is one of `retry`."""
+    left = Left()
     for job in jobs:
-        record = own_record(job, folder)
-        if record and record["status"] not in retry:
-            done.append(record)
+        try:
+            record = whole_record(job, folder)
+        except DamagedError as error:
+            left.damaged.append((job, error))
+            record = None
+        if record and record.status not in retry:
+            left.done.append(record)
         else:
-            pending.append(job)
-    return done, pending
+            left.pending.append(job)
+    return left
+
+
+def whole_record(job: Job, folder: Path) -> Record | None:
+    """The record of `job` with its tables checked; None where there is none. Raises DamagedError."""
+    record = own_record(job, folder)
+    if record and record.status.is_result:
+        read_curve(folder / job.name, record)
+        read_diagnostics(folder / job.name, record)
+    return record
+
+
+def set_job_aside(job: Job, error: DamagedError, folder: Path) -> str:
+    """Rename the damaged file, and the record that a damaged table belongs to; a message about it. Raises OSError."""
+    record = folder / job.name / RECORD
+    if error.path != record:
+        set_aside(record)  # first: without its record the job runs again, whatever happens next
+    kept = set_aside(error.path)
+    return f"{error.where}: {error.what}; kept as {kept.name}, and the job runs again"

@@ -22,14 +22,14 @@ from grape_bench.errors import UserError
 from grape_bench.execute import slurm_queue
 from grape_bench.execute.command import time_limit_s, worker_command
 from grape_bench.execute.executor import Options, ReportsEnds
-from grape_bench.execute.outcome import write_outcome
+from grape_bench.execute.outcome import write_outcome, written_record
 from grape_bench.execute.preflight import check_apart
 from grape_bench.execute.progress import read_progress
-from grape_bench.execute.resume import own_record
 from grape_bench.execute.slurm_queue import VANISHED, State
-from grape_bench.plan.job import Job
-from grape_bench.track.files import write_json
-from grape_bench.track.record import RECORD, Record, now
+from grape_bench.record.job import Job
+from grape_bench.record.parts import SlurmJob
+from grape_bench.record.record import RECORD, Outcome, Record, now
+from grape_bench.record.write import write_json
 
 FOLDER, TICKET = "slurm", "slurm.json"
 _ARRAY = 1000  # tasks; Slurm's own default limit is 1001
@@ -207,13 +207,13 @@ class Slurm:
         give_up = time.monotonic() + (_SHARED_FILES_S if state.word == "COMPLETED" else 0)
         while True:
             list((folder / job.name).iterdir())  # has a network file system look again
-            record = own_record(job, folder)
+            record = written_record(job, folder)
             if record or time.monotonic() > give_up:
                 break
             time.sleep(0.5)
-        about = {"job": ticket.id, "state": state.word, "stdout": ticket.stdout, "stderr": ticket.stderr}
-        outcome = {"status": state.status, "reason": f"Slurm: {state}"}
-        return record or write_outcome(job, folder, outcome, started=ticket.since, about={"slurm": about})
+        slurm = SlurmJob(job=ticket.id, state=state.word, stdout=ticket.stdout, stderr=ticket.stderr)
+        outcome = Outcome(status=state.status, reason=f"Slurm: {state}")
+        return record or write_outcome(job, folder, outcome, started=ticket.since, slurm=slurm)
 
     def _end_all(self) -> None:
         """After an interruption: no job goes on, nor waits in the queue, when the command has ended."""

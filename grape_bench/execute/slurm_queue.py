@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from grape_bench.errors import UserError
+from grape_bench.record.status import Status
 
 _WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD")
 _RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "PREEMPTED", "RESIZING", "SIGNALING", "STAGE_OUT")
-_STATUS = {"OUT_OF_MEMORY": "oom", "TIMEOUT": "timeout", "DEADLINE": "timeout"}  # the rest are crashes
+_STATUS = {"OUT_OF_MEMORY": Status.OOM, "TIMEOUT": Status.TIMEOUT, "DEADLINE": Status.TIMEOUT}  # the rest are crashes
 _FORMAT = "JobArrayID:40,State:24,exit_code:16,Reason:60"
 
 
@@ -34,9 +35,9 @@ class State:
         return self.word not in _WAITING + _RUNNING
 
     @property
-    def status(self) -> str:
+    def status(self) -> Status:
         """The status of a record that the job itself could not write."""
-        return _STATUS.get(self.word, "crashed")
+        return _STATUS.get(self.word, Status.CRASHED)
 
     def __str__(self) -> str:
         exit_code = self.code >> 8

@@ -12,14 +12,16 @@ from typing import Any
 from grape_bench.errors import UserError
 from grape_bench.execute.executor import EXECUTORS, Display, Executor, Options
 from grape_bench.execute.folder import check_folder, locked, make_folder
-from grape_bench.execute.manifest import Manifest, read_manifest
-from grape_bench.execute.resume import DONE, FAILED, split
+from grape_bench.execute.resume import set_job_aside, survey
 from grape_bench.execute.worker import tidy
 from grape_bench.plan.expand import Plan
-from grape_bench.plan.job import Job
+from grape_bench.record.damage import DamagedError, set_aside
+from grape_bench.record.job import Job
+from grape_bench.record.manifest import MANIFEST, Manifest, read_manifest
+from grape_bench.record.record import RECORD, Record
+from grape_bench.record.status import FAILED, Status
 from grape_bench.track.environment import git_state
 from grape_bench.track.mirror import Mirror, Sweep
-from grape_bench.track.record import MANIFEST, RECORD, Record
 
 # What a disk or its owner can refuse; anything else of the system's is a mistake in this program.
 _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -34,7 +36,7 @@ class Request:
     executor: str = "local"
     options: Options = field(default_factory=Options)
     fresh: bool = False
-    retry: tuple[str, ...] = FAILED  # the failed jobs that are run again
+    retry: tuple[Status, ...] = FAILED  # the failed jobs that are run again
 
 
 def run_sweep(request: Request, display: Display, mirror: Mirror | None) -> list[Record]:
@@ -46,7 +48,7 @@ def run_sweep(request: Request, display: Display, mirror: Mirror | None) -> list
     make_executor = EXECUTORS.get(request.executor)
     check_folder(request.folder)
     jobs = request.plan.jobs
-    pending = jobs if request.fresh else split(jobs, request.folder, request.retry)[1]
+    pending = jobs if request.fresh else survey(jobs, request.folder, request.retry).pending
     if not pending:
         return _finish(request, display, mirror)
     with make_executor(request.options, pending) as executor:
@@ -68,18 +70,21 @@ def _go(request: Request, executor: Executor | None, display: Display, mirror: M
     try:
         if request.fresh:
             _remove(jobs, folder)
-        manifest = _write_manifest(request)
-        done, pending = split(jobs, folder, request.retry)
+        manifest = _write_manifest(request, display)
+        left = survey(jobs, folder, request.retry)
+        done, pending = left.done, left.pending
+        for job, error in left.damaged:
+            display.warned(set_job_aside(job, error, folder))
         for record in done:
-            if record["status"] in DONE:
-                tidy(folder / record["name"])  # after a worker that was killed before it could
+            if record.status.is_result:
+                tidy(folder / record.name)  # after a worker that was killed before it could
         telling = _Telling(display, mirror)
         telling.began(Sweep(manifest.suite, manifest.version, manifest.sweep, folder), done)
         display.began(done, pending, executor.slots() if executor else 0)
         try:
             if executor and pending:
                 executor.run(pending, folder, telling)
-            records = {record["id"]: record for record in (*done, *telling.records)}
+            records = {record.id: record for record in (*done, *telling.records)}
             return [records[job.id] for job in jobs]
         finally:
             display.closed()
@@ -102,15 +107,22 @@ def _remove(jobs: Sequence[Job], folder: Path) -> None:
             shutil.rmtree(folder / job.name)
 
 
-def _write_manifest(request: Request) -> Manifest:
-    """The manifest of this run; it keeps the sweep of the folder's last one, unless all is run afresh."""
+def _write_manifest(request: Request, display: Display) -> Manifest:
+    """Write the manifest of this run, from the plan; it keeps the name of the folder's last sweep, except with --fresh.
+
+    A damaged manifest is set aside.
+    """
     suite = request.plan.suite
     manifest = Manifest(suite.name, suite.version, git_state(), request.plan.jobs)
     path = request.folder / MANIFEST
     if path.is_file() and not request.fresh:
-        old = read_manifest(path)
-        if (old.suite, old.version) == (suite.name, suite.version):
-            manifest = replace(manifest, sweep=old.sweep)
+        try:
+            old = read_manifest(path)
+            if (old.suite, old.version) == (suite.name, suite.version):
+                manifest = replace(manifest, sweep=old.sweep)
+        except DamagedError as error:
+            kept = set_aside(path)
+            display.warned(f"{error.where}: {error.what}; kept as {kept.name}, and written again from the plan")
     manifest.write(request.folder)
     shutil.copyfile(request.plan.path, request.folder / "suite.toml")
     return manifest

@@ -8,7 +8,6 @@ the process lives. Exit code 0 when the job finished or diverged, else 1.
 from __future__ import annotations
 
 import argparse
-import csv
 import faulthandler
 import gc
 import json
@@ -23,13 +22,15 @@ from typing import Any
 from grape_bench.errors import UserError
 from grape_bench.execute.executor import CHECKPOINT_EVERY, TRAINER
 from grape_bench.execute.launch import launch
-from grape_bench.execute.manifest import Manifest, read_manifest
 from grape_bench.execute.process_tree import die_with_parent
-from grape_bench.execute.resume import DONE
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
+from grape_bench.record.manifest import Manifest, read_manifest
+from grape_bench.record.record import RECORD, STDERR, Outcome, make_record, now, write_record
+from grape_bench.record.status import Status
+from grape_bench.record.table import CURVE, DIAGNOSTICS, append_row, write_table
+from grape_bench.record.typed_json import encode
+from grape_bench.record.write import write_json
 from grape_bench.track.environment import core_count, environment
-from grape_bench.track.files import write_table
-from grape_bench.track.record import CURVE, DIAGNOSTICS, RECORD, STDERR, make_record, now, write_record
 from grape_bench.train.checkpoint_files import CheckpointFolder, Period
 
 # What torch's CPU allocator, a CUDA context that does not fit, cuBLAS and cuDNN say when memory runs out. A GPU that
@@ -69,21 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _redirect(folder / LAUNCH, os.O_TRUNC)  # its own words would stand in the way of the job's
         launch(job.nproc, given.threads, sys.argv[1:] if arguments is None else arguments)
     started = now()
-    outcome = _outcome(lambda: _train(job, folder, manifest, given))
-    done = outcome["status"] in DONE
+    outcome, rows = _outcome(lambda: _train(job, folder, manifest, given))
+    done = outcome.status.is_result
     if given.of_several and not _to_write(done, folder):
         return 0 if done else 1
-    rows = (outcome.get("diagnostics") or {}).pop("rows", [])
     if rows:
         write_table(folder / DIAGNOSTICS, rows)
-    record = make_record(
-        job.to_dict(),
-        identity=(job.id, job.name),
-        outcome=outcome,
-        environment=environment(given.threads, manifest.git),
-        started=started,
-    )
-    write_record(folder, record)
+    write_record(folder, make_record(job, outcome, environment(given.threads, manifest.git), started))
     (folder / PROGRESS).unlink(missing_ok=True)
     if not done:
         return 1
@@ -94,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def tidy(folder: Path) -> None:
     """Remove from a job's folder what only a job that is not done needs, and drafts of processes that were killed."""
     CheckpointFolder(folder).clear()
-    for pattern in (PROGRESS, f".{PROGRESS}", f".{RECORD}.*"):
+    for pattern in (PROGRESS, f".*.{PROGRESS}", f".*.{RECORD}"):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
 
@@ -138,9 +131,9 @@ def _train(job: Job, folder: Path, manifest: Manifest, given: argparse.Namespace
     gc.freeze()  # the libraries stay: to go through all of theirs again and again costs more than a small net's epoch
     # What may change a result in the last digits; on another machine or release a job begins anew. Of the threads
     # there may be others, when the sweep goes on with other slots.
-    stamp = {"job": job.id, **environment(given.threads, manifest.git)}
-    stamp["hardware"] = {**stamp["hardware"], "threads": None}
-    place = CheckpointFolder(folder, json.dumps(stamp, sort_keys=True))
+    where = encode(environment(given.threads, manifest.git))
+    where["hardware"]["threads"] = None
+    place = CheckpointFolder(folder, json.dumps({"job": job.id, **where}, sort_keys=True))
     checkpoints = Checkpoints(place, Period.parse(given.checkpoint_every))
     on_epoch = _epoch_writer(job, folder) if not given.of_several or _is_first() else _ignore
     measured: dict[str, Any] = trainer.run(job, on_epoch, checkpoints)
@@ -159,15 +152,9 @@ def _epoch_writer(job: Job, folder: Path) -> Callable[[dict[str, Any]], None]:
     """What is called with each row of curve.csv."""
 
     def write(row: dict[str, Any]) -> None:
-        with (folder / CURVE).open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row), lineterminator="\n")
-            if file.tell() == 0:
-                writer.writeheader()
-            writer.writerow(row)
-        # No fsync, unlike a record: this is only looked at while the job runs.
-        draft = folder / f".{PROGRESS}"
-        draft.write_text(json.dumps({**row, "epochs": job.epochs}), encoding="utf-8")
-        draft.replace(folder / PROGRESS)
+        append_row(folder / CURVE, row)
+        # Not durable, unlike a record: this is read only while the job runs.
+        write_json(folder / PROGRESS, {**row, "epochs": job.epochs}, durable=False)
 
     return write
 
@@ -176,17 +163,20 @@ def _ignore(row: dict[str, Any]) -> None:
     """The first process writes it down."""
 
 
-def _outcome(train: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `train` measured, or how it failed; the trace goes to stderr.txt."""
+def _outcome(train: Callable[[], dict[str, Any]]) -> tuple[Outcome, list[dict[str, Any]]]:
+    """What `train` measured with the rows of diagnostics.csv, or how it failed; the traceback goes to stderr.txt."""
     try:
-        return train()
+        measured = train()
+        diagnostics = dict(measured.get("diagnostics") or {})
+        rows = diagnostics.pop("rows", [])
+        return Outcome.from_dict({**measured, "diagnostics": diagnostics or None}), rows
     except UserError as error:
         print(error, file=sys.stderr)
-        return {"status": "crashed", "reason": str(error)}
+        return Outcome(status=Status.CRASHED, reason=str(error)), []
     except Exception as error:
         traceback.print_exc()
-        status = "oom" if _out_of_memory(error) else "crashed"
-        return {"status": status, "reason": f"{type(error).__name__}: {error}".strip()}
+        status = Status.OOM if _out_of_memory(error) else Status.CRASHED
+        return Outcome(status=status, reason=f"{type(error).__name__}: {error}".strip()), []
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -14,7 +14,7 @@ from grape_bench.cost.step import SPLIT_BUDGET_S, SPLIT_LEAST, SPLIT_WARM_UP
 from grape_bench.cost.turns import LEAST, WARM_UP
 from grape_bench.job.profile import BUDGET_S, endless
 from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 from grape_bench.train.loop import Trainer
 from grape_bench.train.precision import set_arithmetic
 

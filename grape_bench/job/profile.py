@@ -20,7 +20,7 @@ from grape_bench.cost.turns import in_turns, ratio
 from grape_bench.data.dataset import DataSet
 from grape_bench.job.setup import build_model, make_trainer
 from grape_bench.network.trace import logits_of
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 from grape_bench.train.loop import Trainer
 
 ROUNDS, BUDGET_S = 40, 4.0

@@ -25,7 +25,7 @@ from grape_bench.job.profile import profile
 from grape_bench.job.setup import EXAMPLE, build_model, load_data, make_trainer, pick_device, process_seed
 from grape_bench.network.network import Network
 from grape_bench.network.trace import logits_of
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 from grape_bench.streams import STREAMS, stream_seed
 from grape_bench.train import data_parallel
 from grape_bench.train.checkpoint import Checkpoints

@@ -18,7 +18,7 @@ from grape_bench.attachment import attach
 from grape_bench.cost.clock import Clock
 from grape_bench.data.dataset import DataSet
 from grape_bench.errors import UserError, unknown
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 from grape_bench.rules.make import make_rule
 from grape_bench.streams import stream_seed
 from grape_bench.train import data_parallel

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 from pydantic import ValidationError
 
 from grape_bench.plan.complain import complain
-from grape_bench.plan.job import Job, rule_label
 from grape_bench.plan.numerics import numerics_of
 from grape_bench.plan.suite import OPTIMIZER_OVERRIDES, Optimizer, Settings, Suite, Task
-from grape_bench.rules.names import RULES, split_anchor
+from grape_bench.record.job import Job, Of, names_of
+from grape_bench.record.rule_name import RuleName
+from grape_bench.rules.names import RULES
 
 NOTHING: Settings = {}
 
 
 def make_job(suite: Suite, task: Task, rule: str, seed: int, found: Settings = NOTHING, **more: Any) -> Job:
-    """The job of one seed; `found` by a search comes on top of the suite's settings, `more` are fields of the job."""
-    base, _ = split_anchor(rule)
-    settings = {**RULES.defaults(base), **rule_settings(suite, task, rule), **found}
+    """The job of one seed: the suite's settings, overridden by those that a search `found`. `more` are other fields."""
+    reference = RuleName.parse(rule).reference
+    settings = {**RULES.defaults(reference), **rule_settings(suite, task, rule), **found}
+    source = more.pop("rule_source", "")  # given where the file of the rule is not here
     overrides = {key: settings.pop(key) for key in OPTIMIZER_OVERRIDES if key in settings}
     return Job(
         suite=suite.name,
@@ -27,21 +30,11 @@ def make_job(suite: Suite, task: Task, rule: str, seed: int, found: Settings = N
         task=task.name,
         rule=rule,
         rule_settings=settings,
-        rule_source=RULES.source_hash(base),
+        rule_source=source or RULES.source_hash(reference),
         seed=seed,
-        model=task.model,
-        model_args=dict(task.model_args),
-        dataset=task.dataset,
-        dataset_args=dict(task.dataset_args),
-        epochs=task.epochs,
-        batch_size=task.batch_size,
         optimizer=_optimizer(task, rule, overrides),
-        schedule=task.schedule,
-        precision=task.precision,
-        compile=task.compile,
-        deterministic=task.deterministic,
-        nproc=task.nproc,
         numerics=numerics_of(rule, task.model, task.dataset),
+        **{name: deepcopy(getattr(task, name)) for name in names_of(Of.TASK, Of.LAUNCH)},
         **more,
     )
 
@@ -56,9 +49,9 @@ def rule_settings(suite: Suite, task: Task, rule: str) -> dict[str, Any]:
 
 def inherited(tables: Mapping[str, Mapping[str, Any]], rule: str) -> dict[str, Any]:
     """What `tables`, by rule, hold for `rule`: for `X+anchor` X's with its own on top."""
-    base, anchored = split_anchor(rule_label(rule))
-    own = tables.get(f"{base}+anchor", {}) if anchored else {}
-    return {**tables.get(base, {}), **own}
+    name = RuleName.parse(rule)
+    own = tables.get(name.label, {}) if name.anchored else {}
+    return {**tables.get(name.base, {}), **own}
 
 
 def _optimizer(task: Task, rule: str, overrides: dict[str, Any]) -> dict[str, Any]:

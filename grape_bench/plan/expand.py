@@ -9,11 +9,12 @@ from grape_bench.errors import UserError, unknown
 from grape_bench.plan.cell import make_job
 from grape_bench.plan.choices import Choices
 from grape_bench.plan.find import find_suite
-from grape_bench.plan.job import Job, rule_label
 from grape_bench.plan.read import NO_CHOICES, read_suite
 from grape_bench.plan.suite import Suite
 from grape_bench.plan.track import UNTUNED, Track, find_track
 from grape_bench.plan.tuning import trial_jobs
+from grape_bench.record.job import Job
+from grape_bench.record.rule_name import RuleName
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,9 @@ def expand(suite: Suite, only: tuple[str, ...] = (), track: Track = UNTUNED) -> 
 def chosen_rules(suite: Suite, only: tuple[str, ...]) -> list[str]:
     """The suite's rules, of them those in `only` if that is not empty; BP first, else as listed."""
     for name in only:
-        if name not in suite.rules and name not in map(rule_label, suite.rules):
+        if name not in suite.rules and name not in (RuleName.parse(rule).label for rule in suite.rules):
             raise unknown("rule of this suite", name, suite.rules, where=f"--only {name}", hint=f"--rule {name}")
-    wanted = [rule for rule in suite.rules if not only or rule in only or rule_label(rule) in only]
+    wanted = [rule for rule in suite.rules if not only or rule in only or RuleName.parse(rule).label in only]
     return sorted(wanted, key=lambda rule: rule != "bp")
 
 

@@ -19,10 +19,14 @@ def baseline_folders() -> list[Path]:
 
 
 def _folders(name: str) -> list[Path]:
+    return list(dict.fromkeys((Path(name), shipped(name))))
+
+
+def shipped(name: str) -> Path:
+    """The folder of the `suites` or `baselines` that come with the package."""
     package = Path(grape_bench.__file__).parent
-    # A wheel carries them inside; an editable installation has them beside the package.
-    shipped = package / f"_{name}" if (package / f"_{name}").is_dir() else package.parent / name
-    return list(dict.fromkeys((Path(name), shipped)))
+    # A wheel has them inside; in an editable installation they are beside the package.
+    return package / f"_{name}" if (package / f"_{name}").is_dir() else package.parent / name
 
 
 def suite_files() -> dict[str, Path]:

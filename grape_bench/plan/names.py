@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from grape_bench.errors import UserError, unknown
-from grape_bench.plan.job import rule_label
 from grape_bench.plan.suite import Suite
-from grape_bench.registry import is_file_reference, split_file_reference
-from grape_bench.rules.names import ANCHOR, RULES, split_anchor
+from grape_bench.record.rule_name import ANCHOR, RuleName
+from grape_bench.registry import split_file_reference
+from grape_bench.rules.names import RULES
 
 _TOP = ("task", "rule", "tuning", "name", "version", "rules", "seeds")
 
@@ -22,7 +22,7 @@ def check_names(suite: Suite, where: str) -> None:
     _once("task", (task.name for task in suite.tasks), where)
     for rule in suite.rules:
         _at(f"{where}: rules", check_rule, rule)
-    labels = {split_anchor(rule_label(rule))[0] for rule in suite.rules}
+    labels = {RuleName.parse(rule).base for rule in suite.rules}
     _check_tables(suite.rule, labels, f"{where}: rule")
     _check_tables(suite.tuning.rule if suite.tuning else (), labels, f"{where}: tuning.rule")
     for task in suite.tasks:
@@ -36,18 +36,18 @@ def check_names(suite: Suite, where: str) -> None:
 
 def check_rule(rule: str) -> None:
     """Raise UserError unless `rule` is known, or is a file that exists; `+anchor` may follow either."""
-    base = split_anchor(rule)[0]
-    if is_file_reference(base):
-        split_file_reference(base)
-    elif base not in RULES:
+    name = RuleName.parse(rule)
+    if name.file:
+        split_file_reference(name.reference)
+    elif name.base not in RULES:
         hint = "the rule's name, NAME+anchor, or path/to/file.py:MyRule"
-        raise unknown("rule", base, RULES, hint=hint)
+        raise unknown("rule", name.base, RULES, hint=hint)
 
 
 def _check_tables(tables: Iterable[str], labels: set[str], where: str) -> None:
-    """The NAMEs of [rule.NAME]: a misspelt one would leave a rule at its defaults without a word."""
+    """The NAMEs of [rule.NAME]: a misspelled one would silently leave a rule at its defaults."""
     for name in tables:
-        if split_anchor(name)[0] not in RULES and split_anchor(name)[0] not in labels:
+        if not {RuleName.parse(name).reference} & {*RULES, *labels}:
             raise unknown("rule", name, {*RULES, *labels}, where=where, hint=f"NAME or NAME{ANCHOR}")
 
 

@@ -6,15 +6,15 @@ the cuts declare theirs in `train/__init__.py` and `network/__init__.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from grape_bench import network, train
 from grape_bench.data import names as data
 from grape_bench.models import names as models
-from grape_bench.plan.job import rule_label
+from grape_bench.record.job import Job
+from grape_bench.record.rule_name import RuleName
 from grape_bench.registry import Registry, is_file_reference
-from grape_bench.rules.names import ANCHOR_NUMERICS, CUTS, RULES, split_anchor
+from grape_bench.rules.names import ANCHOR_NUMERICS, CUTS, RULES
 
 
 def numerics_of(rule: str, model: str, dataset: str) -> dict[str, int]:
@@ -23,50 +23,49 @@ def numerics_of(rule: str, model: str, dataset: str) -> dict[str, int]:
     "cuts" is there for a rule that cuts the network, "anchors" for a rule with anchors. A user's rule, model or data
     set counts as 1.
     """
-    base, anchored = split_anchor(rule)
+    name = RuleName.parse(rule)
     source, _ = _split(model)
     data_source, _ = data.split_source(dataset)
     found = {
-        "rule": RULES.numerics(base),
+        "rule": RULES.numerics(name.reference),
         "model": _numerics(models.MODELS, models.SOURCES, source, model),
         "dataset": _numerics(data.DATASETS, data.SOURCES, data_source, dataset),
         "trainer": train.NUMERICS,
     }
-    builtin = RULES.builtin(base)
+    builtin = RULES.builtin(name.reference)
     if "cuts" in (builtin.uses if builtin else CUTS):
         found["cuts"] = network.NUMERICS
-    if anchored:
+    if name.anchored:
         found["anchors"] = ANCHOR_NUMERICS
     return found
 
 
-def parts(job: Mapping[str, Any]) -> dict[str, int]:
-    """The integers with which `job` (its `to_dict`) was made, by the part's name: `{"rule dfa": 1, "trainer": 1, ...}`.
+def parts(job: Job) -> dict[str, int]:
+    """The integers with which `job` was made, by the part's name: `{"rule dfa": 1, "trainer": 1, ...}`.
 
     A job from before there were integers, or one that lacks a part, was made with 1.
     """
-    made = job.get("numerics") or {}
-    return {name: made.get(part, 1) for part, name in _named(job).items()}
+    return {name: job.numerics.get(part, 1) for part, name in _named(job).items()}
 
 
-def changed(job: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+def changed(job: Job) -> dict[str, tuple[int, int]]:
     """The parts of `job` whose integer is not this version's: name -> (the job's, this version's)."""
-    now = numerics_of(job["rule"], job["model"], job["dataset"])
+    now = numerics_of(job.rule, job.model, job.dataset)
     made = parts(job)
     pairs = {name: (made[name], now[part]) for part, name in _named(job).items()}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _named(job: Mapping[str, Any]) -> dict[str, str]:
+def _named(job: Job) -> dict[str, str]:
     """Each part of `job` with its name among all jobs: the rule of `dfa+anchor` is "rule dfa"."""
-    source, model = _split(job["model"])
-    data_source, dataset = data.split_source(job["dataset"])
+    source, model = _split(job.model)
+    data_source, dataset = data.split_source(job.dataset)
     names = {
-        "rule": f"rule {split_anchor(rule_label(job['rule']))[0]}",
+        "rule": f"rule {job.rule_name.base}",
         "model": f"model source {source}" if source else f"model {model}",
         "dataset": f"data source {data_source}" if data_source else f"data set {dataset}",
     }
-    return {part: names.get(part, part) for part in numerics_of(job["rule"], job["model"], job["dataset"])}
+    return {part: names.get(part, part) for part in numerics_of(job.rule, job.model, job.dataset)}
 
 
 def _split(model: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from grape_bench.errors import UserError
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 
 _FOLDER = re.compile(r"(?P<suite>.+)\.shard-(?P<index>\d+)-of-(?P<count>\d+)")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from grape_bench.plan.cell import NOTHING, make_job
 from grape_bench.plan.choices import Choices
-from grape_bench.plan.job import rule_label
 from grape_bench.plan.numerics import parts
 from grape_bench.plan.suite import Settings, Suite
 from grape_bench.plan.tuned import Tuned, find_tuned
 from grape_bench.plan.tuning import space_of
-from grape_bench.rules.names import RULES, split_anchor
+from grape_bench.record.rule_name import RuleName
+from grape_bench.rules.names import RULES
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def find_track(suite: Suite, rules: list[str], reference: str, choices: Choices)
     if choices.untuned:
         return Track(note="settings: the suite's own, untuned (--untuned)")
     found = {rule: find_tuned(suite, rule) for rule in rules}
-    missing = {rule: why for rule in rules if (why := _unfit(suite, rule, found[rule]))}
+    missing = {rule: why for rule in rules if (why := unfit(suite, rule, found[rule]))}
     if missing:
         return Track(note=_untuned_note(missing, rules, reference, choices))
     tuned = {rule: pair[0] for rule, pair in found.items() if pair}
@@ -58,8 +58,8 @@ def find_track(suite: Suite, rules: list[str], reference: str, choices: Choices)
     return Track(suite.tuning.trials, settings, "\n  ".join(lines))
 
 
-def _unfit(suite: Suite, rule: str, found: tuple[Tuned, Path] | None) -> str:
-    """Why what was found is not for this plan; empty where it is."""
+def unfit(suite: Suite, rule: str, found: tuple[Tuned, Path] | None) -> str:
+    """Why tuned settings that were found do not fit this suite; empty where they do."""
     if found is None:
         return "no tuned settings"
     tuned, path = found
@@ -84,10 +84,10 @@ def _untuned_note(missing: Mapping[str, str], rules: list[str], reference: str, 
     others = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
     parts = ["grape-bench tune", reference, *(f"--rule {name}" for name in choices.rules)]
     if len(missing) < len(rules):
-        parts += [f"--only {rule_label(name)}" for name in missing]
+        parts += [f"--only {RuleName.parse(name).label}" for name in missing]
     parts += [f"--set {shlex.quote(setting)}" for setting in choices.settings]
     return (
-        f"settings: the suite's own, untuned, for every rule ({rule_label(rule)}: {why}{others})\n"
+        f"settings: the suite's own, untuned, for every rule ({RuleName.parse(rule).label}: {why}{others})\n"
         f"  to compare tuned ones: {' '.join(parts)}"
     )
 
@@ -97,14 +97,12 @@ def _changes(suite: Suite, tuned: Mapping[str, Tuned]) -> list[str]:
 
     Trials of a rule that has changed can have missed its best settings. They cannot have favored it.
     """
-    edited = [rule for rule, one in tuned.items() if one.rule_source != RULES.source_hash(split_anchor(rule)[0])]
+    names = {RuleName.parse(rule): one for rule, one in tuned.items()}
+    edited = [name.label for name, one in names.items() if one.rule_source != RULES.source_hash(name.reference)]
     raised: dict[str, None] = {}
     for rule, one in tuned.items():
         for task in suite.tasks:
-            now = parts(make_job(suite, task, rule, 0).to_dict())
+            now = parts(make_job(suite, task, rule, 0))
             raised |= dict.fromkeys(name for name, integer in now.items() if integer != one.numerics.get(name, 1))
-    found = {
-        "edited since it was tuned": list(map(rule_label, edited)),
-        "numerics raised since the search": list(raised),
-    }
+    found = {"edited since it was tuned": edited, "numerics raised since the search": list(raised)}
     return [f"{what}: {', '.join(names)}" for what, names in found.items() if names]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -9,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from grape_bench.errors import UserError
 from grape_bench.plan.find import baseline_folders
-from grape_bench.plan.job import file_label
 from grape_bench.plan.suite import Settings, Space, Suite
+from grape_bench.record.rule_name import RuleName
 
 
 class _Part(BaseModel):
@@ -63,12 +64,15 @@ class Tuned(_Part):
 
 def tuned_file(folder: Path, rule: str) -> Path:
     """Where the settings of `rule` lie in a suite's `folder`."""
-    return folder / f"{file_label(rule)}.json"
+    return folder / f"{RuleName.parse(rule).file_label}.json"
 
 
-def find_tuned(suite: Suite, rule: str) -> tuple[Tuned, Path] | None:
-    """The settings of `rule` and their file, the user's own before those that ship; None where there are none."""
-    for folder in baseline_folders():
+def find_tuned(suite: Suite, rule: str, folders: Sequence[Path] | None = None) -> tuple[Tuned, Path] | None:
+    """The settings of `rule` and their file; None where there are none.
+
+    Searches `folders`; by default the user's own baselines, then those that come with the package.
+    """
+    for folder in baseline_folders() if folders is None else folders:
         path = tuned_file(folder / suite.name, rule)
         if path.is_file():
             return read_tuned(path), path

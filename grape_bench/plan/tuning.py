@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from grape_bench.errors import UserError
 from grape_bench.plan.cell import inherited, make_job
-from grape_bench.plan.job import Job
 from grape_bench.plan.suite import TUNING_SEED, Settings, Space, Suite, Tuning
+from grape_bench.record.job import Job
 
 HALTON_SEED = 0
 SAMPLER = f"scrambled Halton sequence (scipy.stats.qmc), seed {HALTON_SEED}"

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from grape_bench.errors import UserError
-from grape_bench.track.files import write_json
+from grape_bench.record.write import write_json
 
 INDEX, VERIFICATION = "index.json", "verification.json"
 SCHEMA = 1

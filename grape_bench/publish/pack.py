@@ -6,21 +6,21 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 from grape_bench.errors import UserError, unknown
 from grape_bench.plan.read import read_document
 from grape_bench.plan.suite import Suite
 from grape_bench.publish.card import CARD, Card
 from grape_bench.publish.index import write_index
-from grape_bench.publish.submission import REFERENCES, RUNS, SOURCE, SUITE, TABLE, rule_name
-from grape_bench.registry import is_file_reference, split_file_reference
+from grape_bench.publish.submission import REFERENCES, RUNS, SOURCE, SUITE, TABLE
+from grape_bench.record.folder import read_records, runs_folder
+from grape_bench.record.record import RECORD, Record
+from grape_bench.record.rule_name import RuleName
+from grape_bench.record.table import CURVE, DIAGNOSTICS
+from grape_bench.record.write import new_folder
+from grape_bench.registry import split_file_reference
 from grape_bench.report import csv
-from grape_bench.rules.names import split_anchor
 from grape_bench.score.table import score
-from grape_bench.track.record import CURVE, DIAGNOSTICS, RECORD, Record, read_records
-from grape_bench.track.runs import runs_folder
 
 
 @dataclass(frozen=True)
@@ -40,38 +40,33 @@ def pack(runs: Path, rule: str, output: Path, about: About, *, replace: bool = F
     root = runs_folder(runs)
     records = read_records(root) if root.is_dir() else []
     own = _of(rule, records, runs)
-    kept = [record for record in records if record in own or record["rule"] in REFERENCES]
-    target = output / own[0]["suite"] / rule_name(own[0]["rule"])
+    kept = [record for record in records if record in own or record.rule in REFERENCES]
+    target = output / own[0].suite / own[0].job.rule_name.label
     if target.exists() and not replace:
         raise UserError("exists already", where=str(target), hint="--replace, or another folder with -o DIR")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=target.parent, prefix=".publishing-") as room:
-        draft = Path(room) / "draft"
+    with new_folder(target, replace=replace) as draft:
         _fill(draft, root, kept, _card(own, root, about))
         _copy_source(draft, own[0])
         write_index(draft)
-        if target.exists():
-            target.rename(Path(room) / "old")
-        draft.rename(target)
     return target
 
 
 def _of(rule: str, records: Sequence[Record], runs: Path) -> list[Record]:
     if not records:
         raise UserError("no records here", where=str(runs), hint="a folder of one suite's runs: runs/quickstart")
-    own = [record for record in records if rule in (record["rule"], rule_name(record["rule"]))]
+    own = [record for record in records if rule in (record.rule, record.job.rule_name.label)]
     if not own:
-        raise unknown("rule", rule, {rule_name(r["rule"]) for r in records}, where=str(runs))
+        raise unknown("rule", rule, {r.job.rule_name.label for r in records}, where=str(runs))
     return own
 
 
 def _fill(draft: Path, root: Path, records: Sequence[Record], card: Card) -> None:
     for record in records:
-        target = draft / RUNS / record["name"]
+        target = draft / RUNS / record.name
         target.mkdir(parents=True)
         for name in (RECORD, CURVE, DIAGNOSTICS):
-            if (root / record["name"] / name).is_file():
-                shutil.copyfile(root / record["name"] / name, target / name)
+            if (root / record.name / name).is_file():
+                shutil.copyfile(root / record.name / name, target / name)
     shutil.copyfile(root / SUITE, draft / SUITE)
     (draft / CARD).write_text(card.to_toml(), encoding="utf-8")
     csv.write(score(_as_read(records)), draft / TABLE)
@@ -79,43 +74,42 @@ def _fill(draft: Path, root: Path, records: Sequence[Record], card: Card) -> Non
 
 def _as_read(records: Sequence[Record]) -> list[Record]:
     """In the order in which a reader of the folder meets them: that of the folders' names."""
-    return sorted(records, key=lambda record: str(record["name"]))
+    return sorted(records, key=lambda record: record.name)
 
 
 def _card(own: Sequence[Record], root: Path, about: About) -> Card:
     suite = Suite.model_validate(read_document(root / SUITE))
-    job: dict[str, Any] = own[0]["job"]
-    trials = int(job.get("trials", 1))
+    job = own[0].job
+    trials = job.trials
     space = suite.tuning.space if suite.tuning and trials > 1 else {}
-    credits = [(record.get("credit") or {}).get("declared_bp_fraction") for record in own]
+    credits = [record.credit.declared_bp_fraction for record in own if record.credit]
     return Card(
-        name=rule_name(own[0]["rule"]),
+        name=job.rule_name.label,
         version=about.version,
         paper=about.paper,
-        source=job["rule_source"],
-        weight_transport=_weight_transport(own[0]["rule"]),
+        source=job.rule_source,
+        weight_transport=_weight_transport(job.rule_name),
         bp_fraction=next((float(credit) for credit in credits if credit is not None), None),
         trials=trials if trials > 1 else 0,
         space={name: axis.model_dump(exclude_none=True) for name, axis in space.items()},
     )
 
 
-def _weight_transport(rule: str) -> bool:
+def _weight_transport(rule: RuleName) -> bool:
     """Declared by the rule's class; anchors take exact gradients, so a rule with anchors has it."""
     from grape_bench.rules.names import RULES
 
-    base, anchored = split_anchor(rule)
-    return anchored or bool(RULES.get(base).weight_transport)
+    return rule.anchored or bool(RULES.get(rule.reference).weight_transport)
 
 
 def _copy_source(draft: Path, record: Record) -> None:
     """The file of a rule that is not grape-bench's own, if it is still the one that ran."""
     from hashlib import sha256
 
-    base = split_anchor(record["rule"])[0]
-    if not is_file_reference(base):
+    rule = record.job.rule_name
+    if not rule.file:
         return
-    path, _ = split_file_reference(base)
-    if sha256(path.read_bytes()).hexdigest()[:16] != record["job"]["rule_source"]:
+    path, _ = split_file_reference(rule.reference)
+    if sha256(path.read_bytes()).hexdigest()[:16] != record.job.rule_source:
         raise UserError("was changed after these runs", where=str(path), hint="run the suite again, then publish")
     shutil.copyfile(path, draft / SOURCE)

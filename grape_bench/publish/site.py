@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from grape_bench.errors import UserError
 from grape_bench.publish.index import INDEX
 from grape_bench.publish.verification import badge_of
 from grape_bench.publish.verify import verify
+from grape_bench.record.folder import read_records, runs_folder
+from grape_bench.record.record import Record
+from grape_bench.record.rule_name import RuleName
+from grape_bench.record.write import write_text
 from grape_bench.report import page, readme
-from grape_bench.report.atomic import write_text
 from grape_bench.report.columns import labels
 from grape_bench.report.templates import page_template
 from grape_bench.score.results import Results, results
-from grape_bench.track.record import read_records
-from grape_bench.track.runs import Runs, read_jobs, runs_folder
+from grape_bench.track.runs import Runs, read_jobs
 
 
 @dataclass(frozen=True)
@@ -79,16 +80,14 @@ def _entry(folder: Path) -> Entry:
 
 def _merged(folders: Sequence[Path], owners: dict[str, Path]) -> Runs:
     """The runs of every (task, rule) from one folder: the rule's own publication, else that with the newest run."""
-    from grape_bench.publish.submission import rule_name
-
-    found: dict[tuple[str, str], dict[Path, list[dict[str, Any]]]] = {}
+    found: dict[tuple[str, str], dict[Path, list[Record]]] = {}
     for folder in folders:
         for record in read_records(runs_folder(folder)):
-            found.setdefault((record["task"], record["rule"]), {}).setdefault(folder, []).append(record)
+            found.setdefault((record.task, record.rule), {}).setdefault(folder, []).append(record)
     jobs: list[Path] = []
     for (_, rule), by_folder in found.items():
-        newest = max(by_folder, key=lambda folder: max(str(r.get("ended")) for r in by_folder[folder]))
-        owner = owners.get(rule_name(rule))
+        newest = max(by_folder, key=lambda folder: max(r.ended for r in by_folder[folder]))
+        owner = owners.get(RuleName.parse(rule).label)
         chosen = owner if owner in by_folder else newest
-        jobs += [runs_folder(chosen) / record["name"] for record in by_folder[chosen]]
+        jobs += [runs_folder(chosen) / record.name for record in by_folder[chosen]]
     return read_jobs(jobs)

@@ -2,53 +2,42 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import tomllib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from grape_bench.errors import UserError
 from grape_bench.publish.card import CARD, Card, read_card
 from grape_bench.publish.index import read_index
-from grape_bench.track.migrate import STEPS, migrated
-from grape_bench.track.record import CURVE, RECORD, SCHEMA
+from grape_bench.record.damage import checked
+from grape_bench.record.record import RECORD, Record, parse_record
+from grape_bench.record.table import CURVE, Table, parse_table
 
+T = TypeVar("T")
 RUNS, SUITE, TABLE, SOURCE = "runs", "suite.toml", "table.csv", "source.py"
 REFERENCES = ("bp", "head-only", "dfa")
 LARGEST = 64 * 2**20  # bytes of a file
-Rows = list[dict[str, str]]
 
 
 @dataclass(frozen=True)
 class Submission:
-    """`records` and `curves` by the names of their folders; a record that cannot be read is None."""
+    """Records and curves by the names of their folders; `damaged` says why the others cannot be read."""
 
     folder: Path
     index: dict[str, Any]
     card: Card
     suite: dict[str, Any]
-    records: dict[str, dict[str, Any] | None]
-    curves: dict[str, Rows]
+    records: dict[str, Record]
+    curves: dict[str, Table]
+    damaged: dict[str, str]
+    damaged_curves: dict[str, str]
 
     @property
-    def readable(self) -> dict[str, dict[str, Any]]:
-        """The records that are JSON objects."""
-        return {name: record for name, record in self.records.items() if record is not None}
-
-    @property
-    def own(self) -> dict[str, dict[str, Any]]:
-        """Those of the published rule."""
-        return {name: r for name, r in self.readable.items() if rule_name(str(r.get("rule"))) == self.card.name}
-
-
-def rule_name(rule: str) -> str:
-    """What a rule is published as: `path/my.py:MyRule+anchor` as `MyRule+anchor`."""
-    from grape_bench.plan.job import rule_label
-
-    return rule_label(rule)
+    def own(self) -> dict[str, Record]:
+        """The records of the published rule."""
+        return {name: r for name, r in self.records.items() if r.job.rule_name.label == self.card.name}
 
 
 def read_submission(folder: Path) -> Submission:
@@ -60,9 +49,9 @@ def read_submission(folder: Path) -> Submission:
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"TOML: {error}", where=str(folder / SUITE)) from error
     jobs = sorted(path for path in (folder / RUNS).glob("*") if path.is_dir() and not path.is_symlink())
-    records = {job.name: _record(job / RECORD) for job in jobs}
-    curves = {job.name: _rows(job / CURVE) for job in jobs if (job / CURVE).exists()}
-    return Submission(folder, index, card, suite, records, curves)
+    records, damaged = _all(jobs, RECORD, parse_record)
+    curves, damaged_curves = _all([job for job in jobs if (job / CURVE).exists()], CURVE, parse_table)
+    return Submission(folder, index, card, suite, records, curves, damaged, damaged_curves)
 
 
 def read_text(path: Path) -> str:
@@ -77,21 +66,14 @@ def read_text(path: Path) -> str:
         raise UserError(f"cannot be read: {error}", where=str(path)) from error
 
 
-def _record(path: Path) -> dict[str, Any] | None:
-    try:
-        record = json.loads(read_text(path))
-    except (UserError, ValueError):
-        return None
-    if not isinstance(record, dict):
-        return None
-    try:
-        return {**migrated(record, SCHEMA), "schema": record["schema"]} if record["schema"] in STEPS else record
-    except (KeyError, TypeError):
-        return record  # which the check of records will not pass
-
-
-def _rows(path: Path) -> Rows:
-    try:
-        return list(csv.DictReader(StringIO(read_text(path), newline="")))
-    except (UserError, csv.Error):
-        return []  # as if there were none, which the check of curves does not pass
+def _all(jobs: Sequence[Path], name: str, parse: Callable[[str], T]) -> tuple[dict[str, T], dict[str, str]]:
+    """What `parse` makes of the file `name` in each job's folder, and why it could not, by the folders' names."""
+    found: dict[str, T] = {}
+    failed: dict[str, str] = {}
+    for job in jobs:
+        try:
+            with checked(job / name, ""):
+                found[job.name] = parse(read_text(job / name))
+        except UserError as error:
+            failed[job.name] = error.what
+    return found, failed

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from grape_bench.publish.index import VERIFICATION
 from grape_bench.publish.verify import Verification
-from grape_bench.track.files import write_json
-from grape_bench.track.record import now
+from grape_bench.record.record import now
+from grape_bench.record.write import write_json
 
 
 def write_verification(verification: Verification, seed: int) -> Path:

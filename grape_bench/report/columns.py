@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from grape_bench.registry import is_file_reference
+from grape_bench.record.rule_name import RuleName
 from grape_bench.score.table import DRAFT_BELOW
 
 DRAFT_MARK = "†"
@@ -69,16 +69,17 @@ def number(value: float, digits: int = 2) -> str:
 def labels(rules: Iterable[str]) -> dict[str, str]:
     """Short unambiguous names: `my/rules/new.py:Rule` is `Rule`, unless another rule is called so."""
     names = list(dict.fromkeys(rules))
-    short = {name: name.rpartition(":")[2] if is_file_reference(name) else name for name in names}
+    short = {name: RuleName.parse(name).label for name in names}
     count = Counter(short.values())
     return {name: label if count[label] == 1 else _with_file(name) for name, label in short.items()}
 
 
 def _with_file(name: str) -> str:
-    if not is_file_reference(name):
+    parsed = RuleName.parse(name)
+    if not parsed.file:
         return name
-    path, _, attribute = name.rpartition(":")
-    return f"{PurePath(path).parent.name}/{PurePath(path).name}:{attribute}".lstrip("/")
+    path = PurePath(parsed.file)
+    return f"{path.parent.name}/{path.name}:{parsed.label}".lstrip("/")
 
 
 def caption(table: pd.DataFrame) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from grape_bench.report.atomic import write_text
+from grape_bench.record.write import write_text
 
 
 def write(table: pd.DataFrame, path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from grape_bench.record.write import write_text
 from grape_bench.report import csv, latex, readme
-from grape_bench.report.atomic import write_text
 from grape_bench.score.results import Results
 
 NOTES = "notes.md"

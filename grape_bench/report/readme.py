@@ -30,7 +30,7 @@ def render(results: Results, pictures: Mapping[str, str], notes: str = "") -> st
 def title(results: Results) -> str:
     """Suite and version."""
     records = results.records
-    return f"{records[0]['suite']} {records[0]['suite_version']}" if records else "No records"
+    return f"{records[0].suite} {records[0].job.version}" if records else "No records"
 
 
 def interval_text(row: Row, name: str) -> str:

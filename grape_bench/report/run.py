@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from grape_bench.record.job import Job
+from grape_bench.record.parts import Diagnostics
+from grape_bench.record.record import Record
+from grape_bench.record.table import Table as FileTable
+from grape_bench.record.table import read_curve, read_diagnostics
 from grape_bench.report import cost
 from grape_bench.report.sparkline import sparkline
-from grape_bench.score.cell import Record
 from grape_bench.score.verdict import TRAINED, Verdict
-from grape_bench.track.record import CURVE, DIAGNOSTICS
 
 NAMED = {
     "signal_cos": "cosine of the signal at the output and the true dL/dh, over training (0 to 1), and at its end",
@@ -44,51 +48,52 @@ SUMS = ("(hidden)", "(network)")
 def render(record: Record, verdict: Verdict, folder: Path | None) -> RenderableType:
     """The page of `record`, whose curve and diagnostics lie in `folder`; print it with a `rich.console.Console`."""
     parts: list[RenderableType] = [
-        Text(f"{record['task']}  {record['rule']}  seed {record['seed']}", style="bold"),
-        _pairs(_settings(record["job"])),
+        Text(f"{record.task}  {record.rule}  seed {record.seed}", style="bold"),
+        _pairs(_settings(record.job)),
         "",
         Text("outcome", style="bold"),
         _pairs(_outcome(record)),
     ]
-    if record.get("profile"):
-        peak = (record.get("memory") or {}).get("peak_bytes")
-        parts += ["", Text("cost", style="bold"), _pairs(cost.lines(record["profile"], peak))]
-    curve = _read(folder, CURVE)
+    if record.profile:
+        peak = record.memory.peak_bytes if record.memory else None
+        parts += ["", Text("cost", style="bold"), _pairs(cost.lines(record.profile, peak))]
+    curve = _frame(read_curve(folder, record)) if folder else None
     if curve is not None:
         parts += ["", Text("curve", style="bold"), _curve(curve)]
-    rows = _read(folder, DIAGNOSTICS)
-    if rows is not None:
-        parts += ["", Text("blocks", style="bold"), _blocks(rows), _legend(rows), _whole(record["diagnostics"], rows)]
-    elif failed := (record.get("diagnostics") or {}).get("failed"):
-        parts += ["", Text(f"no diagnostics: {failed}", style="yellow")]
+    rows = _frame(read_diagnostics(folder, record)) if folder else None
+    if rows is not None and record.diagnostics:
+        parts += ["", Text("blocks", style="bold"), _blocks(rows), _legend(rows), _whole(record.diagnostics, rows)]
+    elif record.diagnostics and record.diagnostics.failed:
+        parts += ["", Text(f"no diagnostics: {record.diagnostics.failed}", style="yellow")]
     return Group(*parts, "", *_verdict(verdict))
 
 
-def _settings(job: Mapping[str, Any]) -> dict[str, str]:
-    inside = {key: value for key, value in job["optimizer"].items() if key != "name"}
+def _settings(job: Job) -> dict[str, str]:
+    inside = {key: value for key, value in job.optimizer.items() if key != "name"}
     return {
-        "suite": f"{job['suite']} {job['version']}",
-        "model": _with(job["model"], job["model_args"]),
-        "data": _with(job["dataset"], job["dataset_args"]),
-        "rule": _with(job["rule"], job["rule_settings"]),
-        "optimizer": f"{_with(job['optimizer']['name'], inside)}, {job['schedule']}",
-        "budget": f"{job['epochs']} epochs, batches of {job['batch_size']}, {job['precision']}",
+        "suite": f"{job.suite} {job.version}",
+        "model": _with(job.model, job.model_args),
+        "data": _with(job.dataset, job.dataset_args),
+        "rule": _with(job.rule, job.rule_settings),
+        "optimizer": f"{_with(job.optimizer['name'], inside)}, {job.schedule}",
+        "budget": f"{job.epochs} epochs, batches of {job.batch_size}, {job.precision}",
     }
 
 
 def _outcome(record: Record) -> dict[str, str]:
-    found = {"status": " ".join(filter(None, (record["status"], record["reason"])))}
-    metric, result, time = record.get("metric"), record.get("result"), record.get("time")
+    found = {"status": " ".join(filter(None, (record.status, record.reason)))}
+    metric, result, time = record.metric, record.result, record.time
     if metric and result:
-        found[metric["name"]] = ", ".join(f"{k} {result[k]:.2f}" for k in ("test", "validation") if k in result)
-        found[metric["name"]] += f" (chance {metric['chance']:.4g})"
+        values = {"test": result.test, "validation": result.validation}
+        reached = ", ".join(f"{name} {value:.2f}" for name, value in values.items() if value is not None)
+        found[metric.name] = f"{reached} (chance {metric.chance:.4g})"
     if time:
-        found["time"] = f"{time['train_s']:.1f} s of training, {time['steps']} steps"
-        if "diagnose_s" in time and time["train_s"]:
-            found["time"] += f"; diagnostics {time['diagnose_s']:.1f} s"
-    if record.get("memory"):
-        found["memory"] = f"{record['memory']['peak_bytes'] / 2**20:.0f} MiB at the peak"
-    fraction = (record.get("credit") or {}).get("bp_fraction")
+        found["time"] = f"{time.train_s:.1f} s of training, {time.steps} steps"
+        if time.diagnose_s is not None and time.train_s:
+            found["time"] += f"; diagnostics {time.diagnose_s:.1f} s"
+    if record.memory:
+        found["memory"] = f"{record.memory.peak_bytes / 2**20:.0f} MiB at the peak"
+    fraction = record.credit.bp_fraction if record.credit else None
     if fraction is not None and math.isfinite(fraction):
         found["BP fraction"] = f"{fraction:.3f}"
     return found
@@ -124,18 +129,18 @@ def _legend(rows: pd.DataFrame) -> Text:
     return Text("; ".join(f"{name}: {NAMED[name]}" for name in present) + ".", style="dim")
 
 
-def _whole(found: Mapping[str, Any], rows: pd.DataFrame) -> Table:
+def _whole(found: Diagnostics, rows: pd.DataFrame) -> Table:
     hidden = rows[rows["block"] == SUMS[0]]
     table = _bare(2)
-    table.add_row("moments", f"{found['moments']}, after {', '.join(str(step) for step in hidden['step'])} steps")
-    for name, text in (
-        ("descent", "of the probe batches: raw direction"),
-        ("update_descent", "the optimizer's step"),
+    table.add_row("moments", f"{found.moments}, after {', '.join(str(step) for step in hidden['step'])} steps")
+    for name, value, text in (
+        ("descent", found.descent, "of the probe batches: raw direction"),
+        ("update descent", found.update_descent, "the optimizer's step"),
     ):
-        if found.get(name) is not None:
-            table.add_row(name.replace("_", " "), f"{100 * found[name]:.0f} % {text}")
-    if found.get("zoutendijk") is not None:
-        table.add_row("Zoutendijk", f"{found['zoutendijk']:.4g}, the sum of cos² · ‖gradient‖² over the steps")
+        if value is not None:
+            table.add_row(name, f"{100 * value:.0f} % {text}")
+    if found.zoutendijk is not None:
+        table.add_row("Zoutendijk", f"{found.zoutendijk:.4g}, the sum of cos² · ‖gradient‖² over the steps")
     return table
 
 
@@ -173,6 +178,5 @@ def _number(value: Any, form: str) -> str:
     return "–" if pd.isna(value) else format(value, form)
 
 
-def _read(folder: Path | None, name: str) -> pd.DataFrame | None:
-    path = folder / name if folder else None
-    return pd.read_csv(path) if path and path.is_file() and path.stat().st_size else None
+def _frame(table: FileTable | None) -> pd.DataFrame | None:
+    return pd.read_csv(StringIO(table.text)) if table else None

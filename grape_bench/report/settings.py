@@ -8,16 +8,15 @@ from pathlib import Path
 import pandas as pd
 
 from grape_bench.plan.cell import make_job
-from grape_bench.plan.job import rule_label
 from grape_bench.plan.numerics import parts
 from grape_bench.plan.suite import Suite, Task
 from grape_bench.plan.tuned import Choice, Trial, Tuned, tuned_file
 from grape_bench.plan.tuning import SAMPLER, points, space_of, tuning_of
-from grape_bench.score.cell import Record
+from grape_bench.record.record import Record, now
+from grape_bench.record.typed_json import encode
+from grape_bench.record.write import write_json
 from grape_bench.score.metric import METRICS
-from grape_bench.score.search import best, expected_best, validation, validation_loss
-from grape_bench.track.files import write_json
-from grape_bench.track.record import now
+from grape_bench.score.search import best, expected_best, validation_loss
 
 
 def chosen(suite: Suite, trials: Sequence[Record]) -> Tuned:
@@ -27,20 +26,20 @@ def chosen(suite: Suite, trials: Sequence[Record]) -> Tuned:
         schema=1,
         suite=suite.name,
         version=suite.version,
-        rule=rule_label(first["rule"]),
-        rule_source=first["job"]["rule_source"],
-        numerics={name: integer for record in trials for name, integer in parts(record["job"]).items()},
+        rule=first.job.rule_name.label,
+        rule_source=first.job.rule_source,
+        numerics={name: integer for record in trials for name, integer in parts(record.job).items()},
         trials=tuning_of(suite).trials,
-        space=space_of(suite, first["rule"]),
+        space=space_of(suite, first.rule),
         sampler=SAMPLER,
-        seeds=sorted({record["seed"] for record in trials}),
+        seeds=sorted({record.seed for record in trials}),
         tasks={
-            task.name: _choice(suite, task, [record for record in trials if record["task"] == task.name])
+            task.name: _choice(suite, task, [record for record in trials if record.task == task.name])
             for task in suite.tasks
         },
-        git=first["environment"]["git"],
-        hardware=sorted({record["environment"]["hardware"]["class"] for record in trials}),
-        packages=first["environment"]["packages"],
+        git=encode(first.environment.git),
+        hardware=sorted({record.environment.hardware.kind for record in trials}),
+        packages=dict(first.environment.packages),
         date=now(),
     )
 
@@ -70,22 +69,22 @@ def curve(choice: Choice) -> list[float]:
 
 
 def _choice(suite: Suite, task: Task, records: Sequence[Record]) -> Choice:
-    rule = records[0]["rule"]
+    rule = records[0].rule
     settings = points(space_of(suite, rule), len(records))
-    in_order = sorted(records, key=lambda record: record["job"]["trial"])
+    in_order = sorted(records, key=lambda record: record.job.trial or 0)
     trials = [
         Trial(
             settings=found,
-            status=record["status"],
-            validation=validation(record),
+            status=record.status,
+            validation=record.validation,
             validation_loss=validation_loss(record),
         )
         for found, record in zip(settings, in_order, strict=True)
     ]
-    number = best(in_order)["job"]["trial"]
+    number = best(in_order).job.trial or 0
     return Choice(
         definition=make_job(suite, task, rule, 0).definition,
-        metric=records[0]["metric"]["name"],
+        metric=records[0].scored_by.name,
         trial=number,
         settings=settings[number],
         trials=trials,

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from grape_bench.errors import UserError, unknown
 from grape_bench.network.rule import LearningRule
+from grape_bench.record.rule_name import RuleName
 from grape_bench.rules.anchored import Anchored
-from grape_bench.rules.names import RULES, split_anchor
+from grape_bench.rules.names import RULES
 
 R = TypeVar("R", bound=type[LearningRule])
 
@@ -19,7 +20,8 @@ def make_rule(name: str, **settings: Any) -> LearningRule:
 
     Raises UserError for an unknown name, an unknown setting, or a value that the rule refuses.
     """
-    base, anchored = split_anchor(name)
+    parsed = RuleName.parse(name)
+    base, anchored = parsed.reference, parsed.anchored
     cls = RULES.get(base)
     if not (isinstance(cls, type) and issubclass(cls, LearningRule)):
         raise UserError(f"{base!r} is not a LearningRule", hint="class MyRule(grape_bench.DirectFeedback): ...")

@@ -9,7 +9,6 @@ from grape_bench.registry import Builtin, Registry
 if TYPE_CHECKING:
     from grape_bench.network.rule import LearningRule
 
-ANCHOR = "+anchor"
 ANCHOR_NUMERICS = 1
 """Raise it when the code of the anchors (`rules/anchored.py`) gives other numbers: all rules with anchors run again."""
 
@@ -44,8 +43,3 @@ RULES: Registry[type[LearningRule]] = Registry(
 `source` never changes: ids held it before there was `numerics`. A changed default of a setting raises no integer. It
 goes into `defaults`, as in `defaults={"refresh": 4}`.
 """
-
-
-def split_anchor(name: str) -> tuple[str, bool]:
-    """`"grape+anchor"` as `("grape", True)`, `"dfa"` as `("dfa", False)`."""
-    return (name.removesuffix(ANCHOR), True) if name.endswith(ANCHOR) else (name, False)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from grape_bench.errors import UserError
-from grape_bench.score.cell import Cell, Record
+from grape_bench.record.job import Of, canonical, names_of
+from grape_bench.record.record import Record
+from grape_bench.score.cell import Cell
 from grape_bench.score.metric import METRICS
 
-# The optimizer is not here: its settings are tuned per rule, within a search of equal size.
-BUDGET = ("model", "model_args", "dataset", "dataset_args", "epochs", "batch_size", "schedule", "precision")
-# Part of the budget too; records from before there was such a key have this value.
-BEFORE: dict[str, Any] = {"compile": False, "deterministic": False, "trials": 1}
+# The optimizer is not part of it: its settings are tuned for each rule, in a search of equal size.
+BUDGET = names_of(Of.TASK, Of.SEARCH)
+# The seeds of one cell agree in all but these.
+VARIES = (Of.ENGINE, Of.SEED, Of.TRIAL, Of.MEASURING)  # `numerics.check` compares the engine
 
 
 def check(cells: Iterable[Cell]) -> None:
@@ -34,13 +34,13 @@ def check(cells: Iterable[Cell]) -> None:
 
 
 def _check_results(records: Sequence[Record]) -> None:
-    if any(record["job"].get("trial") is not None for record in records):
+    if any(record.job.trial is not None for record in records):
         hint = "grape-bench tune SUITE shows them, grape-bench run SUITE uses what they found"
         raise UserError("these are trials of a search for settings, which have no test result", hint=hint)
 
 
 def _check_suite(records: Sequence[Record]) -> None:
-    suites = {f"{record['suite']}@{record['suite_version']}" for record in records}
+    suites = {f"{record.suite}@{record.job.version}" for record in records}
     if len(suites) > 1:
         raise UserError(
             f"records of different suites or versions cannot be compared: {', '.join(sorted(suites))}",
@@ -50,30 +50,26 @@ def _check_suite(records: Sequence[Record]) -> None:
 
 def _check_cell(cell: Cell) -> None:
     where = f"task {cell.task}, rule {cell.rule}"
-    settings = [{**BEFORE, **_without_seed(record["job"])} for record in cell.records]
-    for key in sorted(set().union(*settings)):
-        values = {_canonical(setting.get(key)) for setting in settings}
+    settings = [record.job.parts(*(of for of in Of if of not in VARIES)) for record in cell.records]
+    for key in sorted(settings[0]):
+        values = {canonical(setting[key]) for setting in settings}
         if len(values) > 1:
             raise UserError(
                 f"seeds were run with different {key}: {' and '.join(sorted(values))}",
                 where=where,
                 hint="delete the records of the old setting, or run into another folder with --out DIR",
             )
-    seeds = [record["seed"] for record in cell.records]
+    seeds = [record.seed for record in cell.records]
     if len(set(seeds)) < len(seeds):
         twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
         raise UserError(f"more than one record of seed {', '.join(map(str, twice))}", where=where)
 
 
-def _without_seed(job: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in job.items() if key not in ("seed", "numerics", "profile", "probes")}
-
-
 def _check_budget(task: str, records: Sequence[Record]) -> None:
-    for key in (*BUDGET, *BEFORE):
+    for key in BUDGET:
         rules: dict[str, str] = {}
         for record in records:
-            rules.setdefault(_canonical(record["job"].get(key, BEFORE.get(key))), record["rule"])
+            rules.setdefault(canonical(getattr(record.job, key)), record.rule)
         if len(rules) > 1:
             parts = " but ".join(f"{value} for {rule}" for value, rule in rules.items())
             raise UserError(
@@ -84,12 +80,8 @@ def _check_budget(task: str, records: Sequence[Record]) -> None:
 
 
 def _check_metric(task: str, records: Sequence[Record]) -> None:
-    names = {record["metric"]["name"] for record in records if record.get("metric")}
+    names = {record.metric.name for record in records if record.metric}
     if len(names) > 1:
         raise UserError(f"different metrics in one task: {', '.join(sorted(names))}", where=f"task {task}")
     if unscored := names - set(METRICS):
         raise UserError(f"no score for metric {unscored.pop()!r}", where=f"task {task}", allowed=", ".join(METRICS))
-
-
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)

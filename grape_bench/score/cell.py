@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
+from grape_bench.record.record import Record
+from grape_bench.record.status import Status
 from grape_bench.score.interval import mean
 from grape_bench.score.metric import METRICS, Metric
-
-Record = Mapping[str, Any]
-RESULTS = ("finished", "diverged")
 
 
 @dataclass(frozen=True)
@@ -26,18 +24,18 @@ class Cell:
     @property
     def results(self) -> tuple[Record, ...]:
         """The records that count: finished or diverged. A crash or a limit says nothing about a rule."""
-        return tuple(record for record in self.records if record["status"] in RESULTS)
+        return tuple(record for record in self.records if record.status.is_result)
 
     @property
     def metric(self) -> Metric:
         """What the task is scored by; accuracy where there is no result to tell."""
-        names = [record["metric"]["name"] for record in self.results]
+        names = [record.scored_by.name for record in self.results]
         return METRICS[names[0] if names else "accuracy"]
 
     @property
     def values(self) -> dict[int, float]:
         """What the test split gave for every seed with a result; chance where training diverged."""
-        return {record["seed"]: _value(record) for record in self.results}
+        return {record.seed: record.test for record in self.results}
 
     @property
     def scores(self) -> dict[int, float]:
@@ -47,56 +45,58 @@ class Cell:
     @property
     def chance(self) -> float:
         """The score of guessing."""
-        return mean({self.metric.score(float(record["metric"]["chance"])) for record in self.results})
+        return mean({self.metric.score(record.scored_by.chance) for record in self.results})
 
     @property
     def trials(self) -> int:
         """Trials of the search that found the settings; 1 where the suite gives them (records of one cell agree)."""
-        return int(self.records[0]["job"].get("trials", 1))
+        return self.records[0].job.trials
 
     @property
     def diverged(self) -> int:
         """The number of seeds whose loss did not stay finite."""
-        return sum(record["status"] == "diverged" for record in self.results)
+        return sum(record.status is Status.DIVERGED for record in self.results)
 
     @property
     def status(self) -> str:
         """What did not finish, such as "crashed 1/3, diverged 1/3"; empty when everything did."""
-        words = Counter(record["status"] for record in self.records if record["status"] != "finished")
+        words = Counter(record.status for record in self.records if record.status is not Status.FINISHED)
         return ", ".join(f"{word} {words[word]}/{len(self.records)}" for word in sorted(words))
 
     @property
     def hardware(self) -> tuple[str, ...]:
         """Hardware classes on which the results were measured, sorted."""
-        return tuple(sorted({record["environment"]["hardware"]["class"] for record in self.results}))
+        return tuple(sorted({record.environment.hardware.kind for record in self.results}))
 
     @property
     def step_ratio(self) -> float:
         """Median over the profiled jobs of step time ÷ BP's, measured interleaved in one process."""
-        profiles = [record["profile"] for record in self.results if record.get("profile")]
-        return median(sorted(float(p["step_ratio"]) for p in profiles)) if profiles else float("nan")
+        ratios = sorted(record.profile.step_ratio for record in self.results if record.profile)
+        return median(ratios) if ratios else float("nan")
 
     @property
     def flops_ratio(self) -> float:
         """Mean over the profiled jobs of counted FLOPs of a step ÷ BP's."""
-        counts = [(record.get("profile") or {}).get("flops") for record in self.results]
-        return mean(float(count["total"]) / float(count["bp"]) for count in counts if count)
+        counts = [record.profile.flops for record in self.results if record.profile]
+        return mean(count.total / count.bp for count in counts if count)
 
     @property
     def memory_kinds(self) -> frozenset[str]:
         """Ways in which peak memory was measured: "rss", "cuda"."""
-        return frozenset(record["memory"]["kind"] for record in self.results if _peak(record) > 0)
+        return frozenset(
+            record.memory.kind for record in self.results if record.memory and record.memory.peak_bytes > 0
+        )
 
     @property
     def peak_bytes(self) -> float:
         """Mean peak memory in bytes over the jobs in which it could be measured."""
-        return mean(peak for record in self.results if (peak := _peak(record)) > 0)
+        return mean(memory.peak_bytes for r in self.results if (memory := r.memory) and memory.peak_bytes > 0)
 
     @property
     def bp_fraction(self) -> float:
         """Mean counted fraction of autograd passes through hidden blocks, relative to BP."""
-        counts = [(record.get("credit") or {}).get("bp_fraction") for record in self.results]
-        return mean(float(count) for count in counts if count is not None)
+        counts = [record.credit.bp_fraction for record in self.results if record.credit]
+        return mean(count for count in counts if count is not None)
 
 
 def cells(records: Iterable[Record]) -> dict[tuple[str, str], Cell]:
@@ -107,16 +107,7 @@ def cells(records: Iterable[Record]) -> dict[tuple[str, str], Cell]:
     """
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        groups.setdefault((record["task"], record["rule"]), []).append(record)
+        groups.setdefault((record.task, record.rule), []).append(record)
     tasks = list(dict.fromkeys(task for task, _ in groups))
     ordered = sorted(groups, key=lambda key: (tasks.index(key[0]), key[1] != "bp"))
-    return {key: Cell(*key, tuple(sorted(groups[key], key=lambda record: record["seed"]))) for key in ordered}
-
-
-def _value(record: Record) -> float:
-    # A diverged run may still have scored above chance at its last evaluation: it must not gain from that.
-    return float(record["metric"]["chance"] if record["status"] == "diverged" else record["result"]["test"])
-
-
-def _peak(record: Record) -> float:
-    return float((record.get("memory") or {}).get("peak_bytes") or 0)
+    return {key: Cell(*key, tuple(sorted(groups[key], key=lambda record: record.seed))) for key in ordered}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from grape_bench.errors import UserError
 from grape_bench.plan.numerics import changed, parts
-from grape_bench.score.cell import Record
+from grape_bench.record.record import Record
 
 
 def check(records: Iterable[Record]) -> None:
@@ -22,8 +22,8 @@ def mixed(records: Iterable[Record]) -> list[str]:
     """One phrase per part that appears with two integers, with the rules whose runs were made with each."""
     made: dict[str, dict[int, dict[str, None]]] = {}
     for record in records:
-        for name, integer in parts(record["job"]).items():
-            made.setdefault(name, {}).setdefault(integer, {})[record["rule"]] = None
+        for name, integer in parts(record.job).items():
+            made.setdefault(name, {}).setdefault(integer, {})[record.rule] = None
     return [
         f"{name} has numerics " + " and ".join(f"{one} ({', '.join(rules)})" for one, rules in sorted(by.items()))
         for name, by in made.items()
@@ -35,6 +35,6 @@ def outdated(records: Iterable[Record]) -> str:
     """One line that lists the parts whose integer differs from this version's; empty if none does."""
     found: dict[str, tuple[int, int]] = {}
     for record in records:
-        found.update(changed(record["job"]))
+        found.update(changed(record.job))
     listed = ", ".join(f"{name} {made} (now {now})" for name, (made, now) in sorted(found.items()))
     return f"made with different numerics than this version has: {listed}" if found else ""

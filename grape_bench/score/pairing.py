@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from grape_bench.errors import UserError, unknown
+from grape_bench.record.record import Record
 from grape_bench.score import budget, numerics
-from grape_bench.score.cell import Cell, Record, cells
+from grape_bench.score.cell import Cell, cells
 from grape_bench.score.compare import Comparison, References, compare, corrected
 
 

@@ -8,7 +8,8 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from grape_bench.score.cell import Record, cells
+from grape_bench.record.record import Record
+from grape_bench.score.cell import cells
 from grape_bench.score.metric import METRICS, Metric
 from grape_bench.score.overall import overall
 from grape_bench.score.performance import profile

@@ -5,24 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from grape_bench.score.cell import RESULTS, Record
+from grape_bench.record.record import Record
 from grape_bench.score.metric import METRICS, Metric
 
 
 def complete(trials: Sequence[Record]) -> bool:
     """Whether every trial has a result; one that crashed would leave its rule with a smaller search."""
-    return all(record["status"] in RESULTS for record in trials)
-
-
-def validation(record: Record) -> float:
-    """What a trial reached on the validation split, by its task's metric; chance where it diverged."""
-    return float(record["metric"]["chance"] if record["status"] == "diverged" else record["result"]["validation"])
+    return all(record.status.is_result for record in trials)
 
 
 def validation_loss(record: Record) -> float | None:
     """A trial's loss in nats on the validation split; None where it diverged or is not finite."""
-    loss = math.inf if record["status"] == "diverged" else float(record["result"]["validation_loss"])
-    return loss if math.isfinite(loss) else None
+    return record.result.validation_loss if record.result else None
 
 
 def best(trials: Sequence[Record]) -> Record:
@@ -30,7 +24,7 @@ def best(trials: Sequence[Record]) -> Record:
 
     def merit(record: Record) -> tuple[float, float]:
         loss = validation_loss(record)
-        return METRICS[record["metric"]["name"]].score(validation(record)), -math.inf if loss is None else -loss
+        return METRICS[record.scored_by.name].score(record.validation), -math.inf if loss is None else -loss
 
     return max(trials, key=merit)
 

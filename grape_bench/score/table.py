@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from grape_bench.record.record import Record
 from grape_bench.score import best, budget, formulas, hardware, numerics
-from grape_bench.score.cell import Cell, Record, cells
+from grape_bench.score.cell import Cell, cells
 from grape_bench.score.interval import interval
 from grape_bench.score.metric import METRICS
 from grape_bench.score.paired import means

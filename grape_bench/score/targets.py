@@ -9,7 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from grape_bench.score.cell import Cell, Record
+from grape_bench.record.record import Record
+from grape_bench.record.status import Status
+from grape_bench.score.cell import Cell
 from grape_bench.score.hardware import comparable
 from grape_bench.score.interval import mean
 from grape_bench.score.ranking import Grid
@@ -31,7 +33,7 @@ def time_to(grid: Grid, curves: Curves) -> pd.DataFrame:
     for (task, rule), cell in grid.items():
         bp, head_only = grid.get((task, "bp")), grid.get((task, "head-only"))
         low, high = (_final(reference, curves) if reference else math.nan for reference in (head_only, bp))
-        runs = [record for record in cell.results if record["id"] in curves or record["status"] == "diverged"]
+        runs = [record for record in cell.results if record.id in curves or record.status is Status.DIVERGED]
         if runs and high > low:
             for share in SHARES:
                 target = low + share * (high - low)
@@ -44,9 +46,9 @@ def time_to(grid: Grid, curves: Curves) -> pd.DataFrame:
 def _final(cell: Cell, curves: Curves) -> float:
     """Mean over seeds of the last validation score; a diverged seed counts as chance."""
     ends = [
-        cell.chance if record["status"] == "diverged" else _scores(cell, curves[record["id"]]).iloc[-1]
+        cell.chance if record.status is Status.DIVERGED else _scores(cell, curves[record.id]).iloc[-1]
         for record in cell.results
-        if record["status"] == "diverged" or record["id"] in curves
+        if record.status is Status.DIVERGED or record.id in curves
     ]
     return mean(float(end) for end in ends)
 
@@ -69,8 +71,8 @@ def _times(cell: Cell, runs: list[Record], curves: Curves, target: float) -> dic
 
 def _first(cell: Cell, record: Record, curves: Curves, target: float) -> tuple[float, float]:
     """Samples and seconds of the first evaluation at or above the target; infinite where there is none."""
-    if record["status"] != "diverged":
-        curve = curves[record["id"]]
+    if record.status is not Status.DIVERGED:
+        curve = curves[record.id]
         above = curve[_scores(cell, curve) >= target]
         if len(above):
             return float(above["samples"].iloc[0]), float(above["seconds"].iloc[0])

@@ -7,11 +7,12 @@ explained in docs/protocol.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from grape_bench.score.cell import Cell, Record
+from grape_bench.record.parts import Diagnostics
+from grape_bench.record.record import Record
+from grape_bench.score.cell import Cell
 from grape_bench.score.interval import interval
 
 TRAINED = "trained"
@@ -87,14 +88,15 @@ def _over(seeds: list[int]) -> str:
 
 def _sampling_error(cell: Cell, own: float, other: float) -> float:
     """Half the 95 % interval of the difference of two accuracies (percent) on the test samples; 0 for other metrics."""
-    sizes = [(record.get("data") or {}).get("sizes", {}).get("test") for record in cell.results]
-    if cell.metric.name != "accuracy" or not sizes[0]:
+    data = cell.results[0].data
+    size = data.sizes.get("test") if data else None
+    if cell.metric.name != "accuracy" or not size:
         return 0.0
-    variance = sum(p * (100 - p) for p in (own, other)) / sizes[0]
+    variance = sum(p * (100 - p) for p in (own, other)) / size
     return CONFIDENT * math.sqrt(max(0.0, variance))
 
 
-def _shared(cell: Cell, word: str, find: Any) -> tuple[str, str]:
+def _shared(cell: Cell, word: str, find: Callable[[Diagnostics], tuple[bool, str]]) -> tuple[str, str]:
     """The word where most runs give the finding, and what the worst of them gives."""
     found = [find(diagnostics) for record in cell.results if (diagnostics := _diagnostics(record))]
     bad = [text for is_bad, text in found if is_bad]
@@ -104,21 +106,22 @@ def _shared(cell: Cell, word: str, find: Any) -> tuple[str, str]:
     return (word if 2 * len(bad) > len(found) else ""), bad[0] + count
 
 
-def _diagnostics(record: Record) -> Mapping[str, Any]:
-    return {key: value for key, value in (record.get("diagnostics") or {}).items() if key not in ("moments", "failed")}
+def _diagnostics(record: Record) -> Diagnostics | None:
+    """None where nothing was measured."""
+    return record.diagnostics if record.diagnostics and record.diagnostics.moments else None
 
 
-def _exploding(found: Mapping[str, Any]) -> tuple[bool, str]:
-    growth = found.get("growth")
+def _exploding(found: Diagnostics) -> tuple[bool, str]:
+    growth = found.growth
     if growth is None:
         return True, "the activations are not finite"
-    text = f"activations grow at most {growth:.3g}-fold from block to block (at {found['growth_block']})"
+    text = f"activations grow at most {growth:.3g}-fold from block to block (at {found.growth_block})"
     return growth > GROWTH_LIMIT, f"{text}; the limit is {GROWTH_LIMIT:g}" if growth > GROWTH_LIMIT else text
 
 
-def _at_the_floor(found: Mapping[str, Any]) -> tuple[bool, str]:
-    gain = found.get("gain")
+def _at_the_floor(found: Diagnostics) -> tuple[bool, str]:
+    gain = found.gain
     if gain is None:
         return True, "no gradient to compare with: it is zero or not finite"
-    text = f"the smallest gradient is {gain:.2g} of the error (at {found['gain_block']})"
+    text = f"the smallest gradient is {gain:.2g} of the error (at {found.gain_block})"
     return gain < GAIN_FLOOR, f"{text}; the floor is {GAIN_FLOOR:g}" if gain < GAIN_FLOOR else text

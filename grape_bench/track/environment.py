@@ -10,15 +10,16 @@ import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import grape_bench
 from grape_bench.errors import UserError
+from grape_bench.record.parts import Environment, Git, Hardware
 
 COMMIT = "GRAPE_BENCH_COMMIT"
 """Names the commit of a copy of the source that has no git folder."""
 GPU_JOBS = "GRAPE_BENCH_GPU_JOBS"
 """How many jobs share this job's GPU; the local executor sets it."""
+INSTALLED = Git(commit="unknown", dirty=None)  # the source of an installed package, which its version stands for
 PACKAGES = (
     "grape-bench",
     "torch",
@@ -31,15 +32,17 @@ PACKAGES = (
 )
 
 
-def environment(threads: int, git: dict[str, Any]) -> dict[str, Any]:
+def environment(threads: int, git: Git) -> Environment:
     """Python, packages, source and hardware of this process; `git` is what `git_state` found."""
-    return {**software(), "git": git, "hardware": hardware(threads)}
+    python, system = software()
+    return Environment(python=python, platform=system, packages=packages(), git=git, hardware=hardware(threads))
 
 
 @cache
-def software() -> dict[str, Any]:
-    """Python, the operating system, and `packages`."""
-    return {"python": platform.python_version(), "platform": platform.platform(), "packages": packages()}
+def software() -> tuple[str, str]:
+    """The versions of Python and of the operating system; finds `packages` too."""
+    packages()
+    return platform.python_version(), platform.platform()
 
 
 @cache
@@ -54,26 +57,25 @@ def packages() -> dict[str, str]:
     return found
 
 
-def git_state() -> dict[str, Any]:
+def git_state() -> Git:
     """Commit of the checkout that this package is imported from, and whether files in it were changed.
 
-    `{"commit": "unknown", "dirty": None}` for an installed package: a repository that merely surrounds the
-    virtual environment says nothing about this code. Whoever copies a clean checkout without its `.git` to another
-    machine names its commit in GRAPE_BENCH_COMMIT.
+    `INSTALLED` for an installed package: a repository that merely surrounds the virtual environment says nothing about
+    this code. Whoever copies a clean checkout without its `.git` to another machine names its commit in
+    GRAPE_BENCH_COMMIT.
     """
     if named := os.environ.get(COMMIT):
         if not re.fullmatch("[0-9a-f]{40}", named):
             raise UserError(
                 f"{named!r} is not a commit", where=COMMIT, allowed="the 40 hex digits of git rev-parse HEAD"
             )
-        return {"commit": named, "dirty": False}
+        return Git(commit=named, dirty=False)
     root = Path(grape_bench.__file__).resolve().parent.parent
-    nothing = {"commit": "unknown", "dirty": None}
     top = _git(root, "rev-parse", "--show-toplevel")
     commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
     if top is None or commit is None or Path(top).resolve() != root:
-        return nothing
-    return {"commit": commit, "dirty": bool(_git(root, "status", "--porcelain"))}
+        return INSTALLED
+    return Git(commit=commit, dirty=bool(_git(root, "status", "--porcelain")))
 
 
 def _git(root: Path, *arguments: str) -> str | None:
@@ -85,16 +87,11 @@ def _git(root: Path, *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def hardware(threads: int) -> dict[str, Any]:
-    """The machine; speed and memory are compared only between jobs of one `class`."""
+def hardware(threads: int) -> Hardware:
+    """The machine."""
     cpu, cores, gpu = cpu_name(), core_count(), gpu_name()
-    return {
-        "class": _gpu_class(gpu, cpu) if gpu else f"cpu:{cpu}x{cores}",
-        "cpu": cpu,
-        "cores": cores,
-        "gpu": gpu,
-        "threads": threads,
-    }
+    kind = _gpu_class(gpu, cpu) if gpu else f"cpu:{cpu}x{cores}"
+    return Hardware(kind=kind, cpu=cpu, cores=cores, gpu=gpu, threads=threads)
 
 
 def _gpu_class(gpu: str, cpu: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from grape_bench.track.record import Record
+from grape_bench.record.record import Record
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from grape_bench.errors import UserError, unknown
+from grape_bench.record.record import RECORD, Record
+from grape_bench.record.table import CURVE, DIAGNOSTICS
 from grape_bench.track.mirror import Sweep
-from grape_bench.track.record import CURVE, DIAGNOSTICS, RECORD, Record
 from grape_bench.track.runs import Runs, read_jobs
 from grape_bench.track.values import curve_values, diagnostics_values, metric_values, parameter_values, tag_values
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 PARENT = "mlflow.parentRunId"
 PREFIX = "grape_bench/"
-_STATUS = {"finished": "FINISHED", "diverged": "FINISHED"}  # diverged is a result; the rest are FAILED
 _BATCH_METRICS, _BATCH_PARAMS, _PARAM_LENGTH = 1000, 100, 6000  # limits of the MLflow server
 
 
@@ -47,18 +47,18 @@ class MlflowStore:
 
     def add(self, record: Record) -> bool:
         """Make the job's run, unless this very record has one; a run of an earlier attempt is replaced."""
-        known = self._jobs.get(record["id"])
-        if known and known[1] == record["ended"]:
+        known = self._jobs.get(record.id)
+        if known and known[1] == record.ended:
             return False
         if known:
             self.client.delete_run(known[0])
-        run = self._create(record["name"], tag_values(record), self._cell(record), _ms(record["started"]))
-        folder = self.sweep.folder / record["name"]
+        run = self._create(record.name, tag_values(record), self._cell(record), _ms(record.started))
+        folder = self.sweep.folder / record.name
         self._log(run.run_id, record, folder)
         if folder.is_dir():
             self._copy(folder, run)
-        self.client.set_terminated(run.run_id, _STATUS.get(record["status"], "FAILED"), _ms(record["ended"]))
-        self._jobs[record["id"]] = (run.run_id, record["ended"])
+        self.client.set_terminated(run.run_id, "FINISHED" if record.status.is_result else "FAILED", _ms(record.ended))
+        self._jobs[record.id] = (run.run_id, record.ended)
         return True
 
     def close(self, complete: bool) -> None:
@@ -93,7 +93,7 @@ class MlflowStore:
         return self._create(f"{self.sweep.suite} {self.sweep.id[:8]}", {"grape.level": "sweep"}, None, None).run_id
 
     def _cell(self, record: Record) -> str:
-        key = (record["task"], record["rule"])
+        key = (record.task, record.rule)
         if key not in self._cells:
             tags = {"grape.level": "cell", "grape.task": key[0], "grape.rule": key[1]}
             self._cells[key] = self._create(" ".join(key), tags, self._root, None).run_id
@@ -115,12 +115,12 @@ class MlflowStore:
         """Parameters, and metrics at the step = samples seen at which they were measured."""
         from mlflow.entities import Metric, Param, RunTag
 
-        tables = [*curve_values(folder / CURVE), *diagnostics_values(folder / DIAGNOSTICS)]
+        tables = [*curve_values(folder, record), *diagnostics_values(folder, record)]
         values = [*tables, *metric_values(record)]
         left_out = sorted({value.name for value in values if not value.finite})
-        end = _ms(record["ended"])
+        end = _ms(record.ended)
         metrics = [Metric(value.name, value.value, end, value.step) for value in values if value.finite]
-        params = [Param(key, text[:_PARAM_LENGTH]) for key, text in parameter_values(record["job"]).items()]
+        params = [Param(key, text[:_PARAM_LENGTH]) for key, text in parameter_values(record.job).items()]
         # The database turns inf into 1.8e308 and forgets NaN: a tag tells what was not finite instead.
         tags = [RunTag("grape.not_finite", ",".join(left_out))] if left_out else []
         self.client.log_batch(run_id, metrics[:_BATCH_METRICS], params[:_BATCH_PARAMS], tags)

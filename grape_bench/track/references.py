@@ -6,8 +6,9 @@ from pathlib import Path
 
 import grape_bench
 from grape_bench.errors import unknown
-from grape_bench.track.record import RECORD, Record, read_record
-from grape_bench.track.runs import Runs, read_runs, runs_folder
+from grape_bench.record.folder import runs_folder
+from grape_bench.record.record import RECORD, Record, read_record
+from grape_bench.track.runs import Runs, read_runs
 
 MLFLOW = "mlflow:"
 ALLOWED = "a folder of runs, mlflow:EXPERIMENT, or the name of a recorded table"
@@ -33,8 +34,8 @@ def recorded_jobs(suite: str) -> dict[str, Record]:
     for folder in recorded().values():
         for path in sorted(runs_folder(folder).glob(f"*/{RECORD}")):
             record = read_record(path)
-            if record["suite"] == suite and record["status"] in ("finished", "diverged"):
-                found.setdefault(record["id"], record)
+            if record.suite == suite and record.status.is_result:
+                found.setdefault(record.id, record)
     return found
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grape_bench.errors import UserError
-from grape_bench.track.record import CURVE, DIAGNOSTICS, RECORD, Record, read_record, read_records
+from grape_bench.record.folder import read_records, runs_folder
+from grape_bench.record.record import RECORD, Record, read_record
+from grape_bench.record.table import read_curve, read_diagnostics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,33 +27,29 @@ class Runs:
 
 
 def read_runs(*folders: Path) -> Runs:
-    """The runs of one suite in each folder, or in several together; raises UserError where a folder has none."""
+    """The runs in one or more folders of one suite.
+
+    Raises UserError where a folder has none, and DamagedError where a file is not what was written.
+    """
     jobs: list[Path] = []
     for folder in folders:
         root = runs_folder(folder)
         records = read_records(root)
         if not records:
             raise UserError("no records here", where=str(folder), hint="a folder of one suite's runs: runs/quickstart")
-        jobs += [root / record["name"] for record in records]
+        jobs += [root / record.name for record in records]
     return read_jobs(jobs)
 
 
 def read_jobs(folders: Sequence[Path]) -> Runs:
-    """The runs in single jobs' folders, each with a record.json."""
+    """The runs in the folders of single jobs, each with a record.json; raises as `read_runs`."""
     import pandas as pd  # a scheduler that only writes records does not wait for it
 
     found = Runs([], {}, {})
     for folder in folders:
         record = read_record(folder / RECORD)
         found.records.append(record)
-        for rows, name in ((found.curves, CURVE), (found.diagnostics, DIAGNOSTICS)):
-            if (folder / name).is_file() and (folder / name).stat().st_size:
-                rows[record["id"]] = pd.read_csv(folder / name)
+        for rows, read in ((found.curves, read_curve), (found.diagnostics, read_diagnostics)):
+            if table := read(folder, record):
+                rows[record.id] = pd.read_csv(StringIO(table.text))
     return found
-
-
-def runs_folder(folder: Path) -> Path:
-    """`folder`, or `folder/runs` where that is where the records lie (a published table has them there)."""
-    if not any(folder.glob(f"*/{RECORD}")) and any((folder / "runs").glob(f"*/{RECORD}")):
-        return folder / "runs"
-    return folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -10,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grape_bench.track.record import Record
+from grape_bench.record.job import Job
+from grape_bench.record.record import Record
+from grape_bench.record.table import read_curve, read_diagnostics
+from grape_bench.record.typed_json import encode
 
 # Of a record, what is a measurement; the rest is description.
 _GROUPS = ("result", "time", "memory", "profile", "credit", "diagnostics")
@@ -30,29 +32,23 @@ class Value:
         return math.isfinite(self.value)
 
 
-def curve_values(path: Path) -> list[Value]:
-    """Every number of a curve.csv but the step itself; none where there is no file."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+def curve_values(folder: Path, record: Record) -> list[Value]:
+    """Every number of the curve of `record` except the step itself; none where there is no file."""
+    table = read_curve(folder, record)
     return [
         Value(name, float(text), int(row["samples"]))
-        for row in rows
+        for row in (table.rows if table else ())
         for name, text in row.items()
         if name != "samples" and text
     ]
 
 
-def diagnostics_values(path: Path) -> list[Value]:
-    """Every number of a diagnostics.csv, such as `diagnostics.signal_cos.blocks.0`; none where there is no file."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+def diagnostics_values(folder: Path, record: Record) -> list[Value]:
+    """Every number of the diagnostics of `record`, such as `diagnostics.signal_cos.blocks.0`; none without a file."""
+    table = read_diagnostics(folder, record)
     return [
         Value(f"diagnostics.{name}.{row['block'].strip('()')}", float(text), int(row["samples"]))
-        for row in rows
+        for row in (table.rows if table else ())
         for name, text in row.items()
         if name not in ("step", "samples", "block") and text
     ]
@@ -60,8 +56,9 @@ def diagnostics_values(path: Path) -> list[Value]:
 
 def metric_values(record: Record) -> list[Value]:
     """The numbers of a record, such as `result.test` and `profile.pipeline.4.bubble`, at its last step."""
-    step = int((record.get("time") or {}).get("samples", 0))
-    return [Value(name, value, step) for group in _GROUPS for name, value in _numbers(group, record.get(group))]
+    step = record.time.samples if record.time else 0
+    parts = {group: encode(getattr(record, group)) for group in _GROUPS}
+    return [Value(name, value, step) for group, part in parts.items() for name, value in _numbers(group, part)]
 
 
 def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
@@ -72,10 +69,10 @@ def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
         yield name, float(value)
 
 
-def parameter_values(job: Mapping[str, Any]) -> dict[str, str]:
+def parameter_values(job: Job) -> dict[str, str]:
     """A job's settings under dotted names: `optimizer.lr`, `rule.perturbations`."""
     flat: dict[str, str] = {}
-    for key, value in job.items():
+    for key, value in job.to_dict().items():
         if isinstance(value, Mapping):
             prefix = "rule" if key == "rule_settings" else key
             flat.update({f"{prefix}.{inner}": _text(content) for inner, content in value.items()})
@@ -86,21 +83,20 @@ def parameter_values(job: Mapping[str, Any]) -> dict[str, str]:
 
 def tag_values(record: Record) -> dict[str, str]:
     """What runs are searched by."""
-    environment = record["environment"]
     tags = {
         "grape.level": "job",
-        "grape.job_id": record["id"],
-        "grape.status": record["status"],
-        "grape.rule": record["rule"],
-        "grape.task": record["task"],
-        "grape.seed": str(record["seed"]),
-        "grape.ended": record["ended"],
-        "git.commit": str(environment["git"]["commit"]),
-        "hw.class": environment["hardware"]["class"],
+        "grape.job_id": record.id,
+        "grape.status": record.status.value,
+        "grape.rule": record.rule,
+        "grape.task": record.task,
+        "grape.seed": str(record.seed),
+        "grape.ended": record.ended,
+        "git.commit": record.environment.git.commit,
+        "hw.class": record.environment.hardware.kind,
     }
-    trial = record["job"].get("trial")
+    trial = record.job.trial
     tags |= {"grape.trial": str(trial)} if trial is not None else {}
-    return tags | ({"grape.reason": record["reason"][:5000]} if record["reason"] else {})
+    return tags | ({"grape.reason": record.reason[:5000]} if record.reason else {})
 
 
 def _text(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from grape_bench.errors import UserError
+from grape_bench.record.write import replacing
 
 KEPT = 2
 
@@ -30,15 +30,8 @@ class CheckpointFolder:
         import torch
 
         path = self.folder / f"checkpoint-{step:09d}.pt"
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with draft.open("wb") as file:
-                torch.save({"stamp": self.stamp, "state": state}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+        with replacing(path) as draft:
+            torch.save({"stamp": self.stamp, "state": state}, draft)
         for old in self.files()[KEPT:]:
             old.unlink(missing_ok=True)
 
@@ -60,7 +53,7 @@ class CheckpointFolder:
 
     def clear(self) -> None:
         """Delete all checkpoints, including drafts of killed processes."""
-        for path in (*self.files(), *self.folder.glob(".checkpoint-*")):
+        for path in (*self.files(), *self.folder.glob(".*.checkpoint-*")):
             path.unlink(missing_ok=True)
 
 

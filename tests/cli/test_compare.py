@@ -57,8 +57,6 @@ def test_an_mlflow_experiment(tmp_path: Path, runs: str, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     records = [make(rule, s, 80.0 + s, started=STARTED, ended=ENDED) for rule in ("dfa", "fa") for s in range(2)]
-    for record in records:
-        record["environment"]["git"] = {"commit": "abc", "dirty": False}
     folder = on_disk(tmp_path / "logged", records)
     store = MlflowStore(uri, Sweep("quickstart", "1.0", "f" * 32, folder))
     for record in records:

@@ -10,8 +10,9 @@ import pytest
 
 from grape_bench.cli.plan import command
 from grape_bench.plan.expand import make_plan
-from grape_bench.track.record import write_record
+from grape_bench.record.record import write_record
 from tests.execute.test_duration import finished
+from tests.score.records import with_parts
 
 SUITE = """\
 name = "planned"
@@ -44,7 +45,7 @@ def test_what_is_done_missing_and_failed_with_the_time_of_each(
     for job in make_plan("planned.toml").jobs:
         if (job.rule, job.seed) in statuses:
             status = statuses[job.rule, job.seed]
-            made = {**finished(job, 3, 4), "id": job.id, "name": job.name, "status": status}
+            made = with_parts(finished(job, 3, 4), status=status)
             (folder / "runs/planned" / job.name).mkdir(parents=True)
             write_record(folder / "runs/planned" / job.name, made)
     command(["planned.toml", "--slots", "2", "--no-profile"], standalone_mode=False)

@@ -13,16 +13,16 @@ from grape_bench.cli.estimate import TimeLeft, in_words
 from grape_bench.cli.failures import exit_code, failures
 from grape_bench.cli.live import Live
 from grape_bench.cli.plain import Plain, result_line
-from grape_bench.plan.job import Job
-from grape_bench.track.record import Record
-from tests.plan.test_job import JOB
+from grape_bench.record.job import Job
+from grape_bench.record.record import Record
+from tests.record.test_job import JOB
+from tests.score.records import with_parts
 from tests.track.records import record
 
 
 def ended(job: Job, seconds: int = 2, **changes: object) -> Record:
     times = {"started": "2026-01-01T00:00:00.000+00:00", "ended": f"2026-01-01T00:00:{seconds:02d}.000+00:00"}
-    names = {"id": job.id, "name": job.name, "task": job.task, "rule": job.rule, "seed": job.seed}
-    return {**record(), **names, "job": job.to_dict(), **times, **changes}
+    return with_parts(replace(record(), job=job, id=job.id, name=job.name, **times), **changes)
 
 
 def test_time_left_comes_from_the_same_rule_else_the_same_task_else_all() -> None:

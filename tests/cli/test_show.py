@@ -8,9 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from grape_bench.cli.main import cli
+from grape_bench.record.record import changed, write_record
+from grape_bench.record.table import write_table
 from grape_bench.report.sparkline import sparkline
-from grape_bench.track.files import write_json, write_table
-from tests.score.records import make
+from tests.score.records import make, with_parts
 from tests.score.test_verdict import SOUND
 
 
@@ -18,13 +19,15 @@ from tests.score.test_verdict import SOUND
 def runs(tmp_path):
     folder = tmp_path / "runs" / "quickstart"
     for rule, test in (("dfa", 90.0), ("head-only", 60.0)):
-        found = {**SOUND, "descent": 0.75, "update_descent": 0.5, "zoutendijk": 12.0}
+        found = {**SOUND, "moments": 3, "descent": 0.75, "update_descent": 0.5, "zoutendijk": 12.0}
         record = make(rule, 0, test, diagnostics=found, data={"sizes": {"test": 1000}}, profile=None)
-        record["time"] = {"train_s": 12.0, "steps": 400, "diagnose_s": 0.4}
-        job = folder / record["name"]
+        spent = {"train_s": 12.0, "steps": 400, "diagnose_s": 0.4, "samples": 300}
+        record = with_parts(changed(record, epochs=3), time=spent)
+        job = folder / record.name
         job.mkdir(parents=True)
-        write_json(job / "record.json", record)
-        write_table(job / "curve.csv", [{"epoch": e, "samples": e, "train_loss": 2.0 / e} for e in (1, 2, 3)])
+        write_record(job, record)
+        curve = [{"epoch": e, "samples": 100 * e, "seconds": e, "train_loss": 2.0 / e} for e in (1, 2, 3)]
+        write_table(job / "curve.csv", curve)
         rows = [
             {"step": step, "samples": step, "block": block, "signal_cos": 0.1 * step / 200, "growth": 1.5}
             for step in (0, 200, 400)
@@ -60,7 +63,11 @@ def test_a_run_that_is_not_there_or_not_one(runs, tmp_path):
     none = show("digits-mlp.dfq", "--out", runs)
     assert none.exit_code == 2 and "did you mean 'digits-mlp.dfa" in none.output
     both = show("digits-mlp", "--out", runs)
-    assert both.exit_code == 2 and "2 runs are called so" in both.output and "grape-bench show" in both.output
+    assert (
+        both.exit_code == 2
+        and "2 runs have a name that starts with this" in both.output
+        and "grape-bench show" in both.output
+    )
     empty = show("x", "--out", tmp_path / "elsewhere")
     assert empty.exit_code == 2 and "no runs here" in empty.output
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from grape_bench.errors import UserError
 from grape_bench.execute.process_tree import held_bytes
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 
 HOG_LIMIT = 600 * 2**20
 
@@ -25,7 +25,7 @@ MEASURED: dict[str, Any] = {
     "time": {"setup_s": 0.1, "train_s": 0.2, "evaluate_s": 0.1, "steps": 4, "samples": 256},
     "memory": {"baseline_bytes": 100, "peak_bytes": 150, "kind": "rss"},
     "profile": None,
-    "credit": {"bp_fraction": 1.0, "backward_passes": 4, "hidden_block_passes": 4},
+    "credit": {"bp_fraction": 1.0, "declared_bp_fraction": 1.0, "backward_passes": 4, "hidden_block_passes": 4},
     "network": {"blocks": [], "parameters": {"rule": 0, "exact": 2, "frozen": 0}},
     "data": {"name": "digits"},
     "seeds": {"init": 1},
@@ -44,8 +44,9 @@ def check(job: Job) -> None:
 def run(job: Job, on_epoch: Callable[[dict[str, Any]], None], checkpoints: object = None) -> dict[str, Any]:
     act = str(job.model_args.get("act", "finish"))
     print("started", act, flush=True)
-    row = {"epoch": 1, "samples": 128, "seconds": 0.1, "train_loss": 1.0}
-    on_epoch({**row, "validation_loss": 1.0, "validation_accuracy": 50.0})
+    for epoch in range(1, job.epochs + 1):
+        row = {"epoch": epoch, "samples": 128 * epoch, "seconds": 0.1 * epoch, "train_loss": 1.0}
+        on_epoch({**row, "validation_loss": 1.0, "validation_accuracy": 50.0})
     if act in ACTS:
         return ACTS[act](job)
     return MEASURED
@@ -164,7 +165,10 @@ def wait(job: Job) -> dict[str, Any]:
 def threads(job: Job) -> dict[str, Any]:
     import torch
 
-    return {**MEASURED, "data": {"threads": torch.get_num_threads(), "pid": os.getpid(), "sid": os.getsid(0)}}
+    return {
+        **MEASURED,
+        "data": {"name": "digits", "threads": torch.get_num_threads(), "pid": os.getpid(), "sid": os.getsid(0)},
+    }
 
 
 def device(job: Job) -> dict[str, Any]:
@@ -174,7 +178,7 @@ def device(job: Job) -> dict[str, Any]:
         file.write(f"{job.name}\n")
     while len(started.read_text().splitlines()) < wait_for:
         time.sleep(0.01)
-    return {**MEASURED, "data": {"visible": os.environ.get("CUDA_VISIBLE_DEVICES")}}
+    return {**MEASURED, "data": {"name": "digits", "visible": os.environ.get("CUDA_VISIBLE_DEVICES")}}
 
 
 ACTS: dict[str, Callable[[Job], dict[str, Any]]] = {

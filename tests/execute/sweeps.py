@@ -11,8 +11,8 @@ from grape_bench.execute.executor import Options
 from grape_bench.execute.sweep import Request
 from grape_bench.plan.choices import Choices
 from grape_bench.plan.expand import make_plan
-from grape_bench.plan.job import Job
-from grape_bench.track.record import Record
+from grape_bench.record.job import Job
+from grape_bench.record.record import Record
 
 TRAINER = "tests.execute.fake_trainer"
 
@@ -44,11 +44,15 @@ class Watch:
         self.done: list[Record] = []
         self.pending: list[Job] = []
         self.records: list[Record] = []
+        self.warnings: list[str] = []
         self.progress: list[dict[str, Any]] = []
         self.open = False
 
     def began(self, done: Sequence[Record], pending: Sequence[Job], slots: int) -> None:
         self.done, self.pending, self.open = list(done), list(pending), True
+
+    def warned(self, text: str) -> None:
+        self.warnings.append(text)
 
     def started(self, job: Job) -> None:
         pass

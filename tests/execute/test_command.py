@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 from grape_bench.execute.command import run_command
+from grape_bench.record.record import Outcome
+from grape_bench.record.status import Status
 from tests.execute.test_sweep import gone
 
 HELPER = (
@@ -18,7 +20,7 @@ def test_a_late_command_is_ended_with_all_that_it_started(tmp_path: Path) -> Non
     for alone in (False, True):
         script = HELPER.format(alone=alone) + "; p.wait()"
         code, outcome = run_command(["sh", "-c", f'{sys.executable} -c "$0" > {pid}', script], 1.5, None)
-        assert (code, outcome) == (-9, {"status": "timeout", "reason": "still running after 1.5 s"})
+        assert (code, outcome) == (-9, Outcome(status=Status.TIMEOUT, reason="still running after 1.5 s"))
         assert gone(int(pid.read_text()))
 
 
@@ -35,4 +37,4 @@ def test_a_command_that_takes_too_much_memory_is_ended() -> None:
     script = "import time; held = bytearray(200 * 2**20); time.sleep(600)"
     code, outcome = run_command([sys.executable, "-c", script], None, 100 * 2**20)
     assert code == -9 and outcome is not None
-    assert outcome["status"] == "oom" and "more than the limit of 100 MiB" in outcome["reason"]
+    assert outcome and outcome.status == "oom" and "more than the limit of 100 MiB" in outcome.reason

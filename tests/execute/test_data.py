@@ -11,6 +11,7 @@ from grape_bench.data import load
 from grape_bench.execute.executor import Options
 from grape_bench.execute.sweep import Request, run_sweep
 from grape_bench.plan.expand import make_plan
+from grape_bench.record.typed_json import encode
 from tests.data.sources import write_folder
 from tests.execute.sweeps import Watch
 
@@ -44,8 +45,8 @@ def test_concurrent_jobs_map_what_is_decoded_and_make_a_damaged_file_anew_once(
     (tmp_path / "shared.toml").write_text(SUITE.format(name=name))
     plan = make_plan(str(tmp_path / "shared.toml"))
     records = run_sweep(Request(plan, tmp_path / "runs", options=Options(slots=2)), Watch(), None)
-    assert [record["status"] for record in records] == ["finished"] * 4
-    assert all(record["data"] == before for record in records)
+    assert [record.status for record in records] == ["finished"] * 4
+    assert all(record.data and encode(record.data) == before for record in records)
     assert train.read_bytes() == whole, "made anew"
     assert {path for path in train.parent.iterdir() if path.stat().st_ino != kept.get(path)} == {
         train,

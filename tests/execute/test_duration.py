@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from grape_bench.execute.duration import Durations, duration, makespan
-from grape_bench.plan.job import Job
-from grape_bench.track.record import Record
-from tests.plan.test_job import JOB
+from grape_bench.record.job import Job
+from grape_bench.record.record import Record
+from grape_bench.record.status import Status
+from tests.record.test_job import JOB
 from tests.track.records import record
 
 BP = replace(JOB, rule="bp")
@@ -19,8 +20,8 @@ FIRST = replace(JOB, seed=0, profile=True)
 
 def finished(job: Job, train_s: float, total_s: float, ratio: float | None = None, profile_s: float = 0) -> Record:
     time: dict[str, Any] = {"train_s": train_s, "total_s": total_s, "profile_s": profile_s}
-    names = {"task": job.task, "rule": job.rule, "seed": job.seed}
-    return {**record(time=time, profile=ratio and {"step_ratio": ratio}), **names}
+    made = record(time=time, profile={"step_ratio": ratio} if ratio else None)
+    return replace(made, job=job, id=job.id, name=job.name)
 
 
 def test_the_other_seeds_of_a_cell_come_first_and_the_step_profile_is_the_first_seeds_alone() -> None:
@@ -49,7 +50,7 @@ def test_another_rule_of_the_task_is_scaled_by_the_step_times_that_other_tasks_h
 
 def test_a_profile_comes_last_and_failed_jobs_say_nothing() -> None:
     durations = Durations()
-    durations.add({**finished(JOB, 1, 1), "status": "crashed"})
+    durations.add(replace(finished(JOB, 1, 1), status=Status.CRASHED))
     assert durations.of(JOB) is None
     durations.add_profile(JOB, {"job": 7.0, "profile": 2.0})
     estimate, first = durations.of(JOB), durations.of(FIRST)
@@ -62,7 +63,7 @@ def test_a_profile_comes_last_and_failed_jobs_say_nothing() -> None:
 def test_a_job_of_several_processes_took_as_long_as_all_of_them() -> None:
     assert duration(finished(JOB, 10, 15)) == 15
     times = {"started": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T00:00:02.5+00:00"}
-    assert duration({**record(time=None), **times}) == 2.5
+    assert duration(replace(record(time=None), **times)) == 2.5
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_slots_share_the_visible_gpus_evenly(visible: str | None, count: int, sl
 def devices(tmp_path: Path, **more: int | None) -> list[str | None]:
     """What CUDA_VISIBLE_DEVICES was in each of six jobs that wait for each other's start."""
     acts = [{"act": "device", "started": str(tmp_path / "started"), "wait_for": more["slots"] or 2}] * 6
-    return [record["data"]["visible"] for record in run_sweep(request(tmp_path, acts, **more), Watch(), None)]
+    return [record.data.more["visible"] for record in run_sweep(request(tmp_path, acts, **more), Watch(), None)]
 
 
 @pytest.mark.parametrize(("slots", "each"), [(None, 1), (4, 2)])

@@ -14,7 +14,7 @@ import pytest
 from grape_bench.errors import UserError
 from grape_bench.execute.memory_size import in_units, parse_bytes
 from grape_bench.execute.sweep import run_sweep
-from grape_bench.track.record import read_records
+from grape_bench.record.folder import read_records
 from tests.execute.sweeps import Watch, request
 from tests.execute.test_sweep import gone
 
@@ -36,8 +36,8 @@ def small_cgroup() -> Iterator[Path]:
 def test_a_job_that_the_kernel_ends_for_want_of_memory(tmp_path: Path, small_cgroup: Path) -> None:
     acts = [{"act": "hog-in-cgroup", "cgroup": str(small_cgroup)}, {"act": "finish"}]
     records = run_sweep(request(tmp_path, acts), Watch(), None)
-    assert [record["status"] for record in records] == ["oom", "finished"]
-    assert records[0]["reason"].startswith("killed by the kernel: ")
+    assert [record.status for record in records] == ["oom", "finished"]
+    assert records[0].reason.startswith("killed by the kernel: ")
 
 
 @pytest.mark.slow
@@ -77,12 +77,12 @@ def test_a_full_disk_stops_the_run_and_once_there_is_room_the_same_command_goes_
     with pytest.raises(UserError, match=r"cannot be written: No space left on device\n  try: once it can be written"):
         run_sweep(asked, Watch(), None)
     before = read_records(asked.folder)
-    assert [record["task"] for record in before if record["status"] == "finished"] == ["task0"]
+    assert [record.task for record in before if record.status == "finished"] == ["task0"]
     assert not list(asked.folder.glob("*/.record*"))
 
     subprocess.run(["mount", "-o", "remount,size=3m", str(small_disk)], check=True)
     records = run_sweep(asked, Watch(), None)
-    assert {record["status"] for record in records} == {"finished"}
+    assert {record.status for record in records} == {"finished"}
     assert records[0] == before[0]
 
 
@@ -96,7 +96,7 @@ def test_a_record_that_the_scheduler_cannot_write_stops_the_run(
             def full(descriptor: int) -> None:
                 raise OSError(28, "No space left on device")
 
-            monkeypatch.setattr("grape_bench.track.files.os.fsync", full)
+            monkeypatch.setattr("grape_bench.record.write.os.fsync", full)
 
     with pytest.raises(UserError, match="No space left on device"):
         run_sweep(asked, FullFromNowOn(), None)

@@ -10,18 +10,19 @@ from typing import Any
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.execute.manifest import Manifest, read_manifest
 from grape_bench.execute.merge import merge
-from grape_bench.execute.resume import split
-from grape_bench.plan.job import Job
+from grape_bench.execute.resume import survey
 from grape_bench.plan.shard import Shard
-from grape_bench.track.record import make_record, read_records, write_record
-from tests.execute.fake_trainer import MEASURED
-from tests.plan.test_job import JOB
-from tests.track.records import ENVIRONMENT
+from grape_bench.record.folder import read_records
+from grape_bench.record.job import Job
+from grape_bench.record.manifest import Manifest, read_manifest
+from grape_bench.record.parts import Git
+from grape_bench.record.record import write_record
+from tests.record.test_job import JOB
+from tests.track.records import record
 
 JOBS = [replace(JOB, seed=seed, rule=rule) for seed in range(3) for rule in ("bp", "dfa")]
-GIT = {"commit": "0f", "dirty": False}
+GIT = Git(commit="0f", dirty=False)
 
 
 def shard(folder: Path, jobs: list[Job], *, version: str = "1.0", **outcome: Any) -> Path:
@@ -32,11 +33,7 @@ def shard(folder: Path, jobs: list[Job], *, version: str = "1.0", **outcome: Any
     for job in jobs:
         (folder / job.name).mkdir()
         (folder / job.name / "stderr.txt").write_text(folder.name)
-        told = {**MEASURED, **outcome}
-        record = make_record(
-            job.to_dict(), identity=(job.id, job.name), outcome=told, environment=ENVIRONMENT, started="2026-01-01"
-        )
-        write_record(folder / job.name, record)
+        write_record(folder / job.name, replace(record(**outcome), job=job, id=job.id, name=job.name))
     return folder
 
 
@@ -44,7 +41,7 @@ def test_shards_give_the_whole_plan_in_its_order(tmp_path: Path) -> None:
     parts = [shard(tmp_path / f"part{i}", Shard(i, 4).of(JOBS)) for i in range(1, 5)]
     whole = tmp_path / "whole"
     assert merge(parts, whole).jobs == JOBS
-    assert [record["id"] for record in read_records(whole)] == [job.id for job in JOBS]
+    assert [record.id for record in read_records(whole)] == [job.id for job in JOBS]
     assert (whole / JOBS[1].name / "stderr.txt").read_text() == "part2"
     sweep = read_manifest(whole / "manifest.json").sweep
     before = {path: path.stat().st_mtime_ns for path in whole.glob("*/record.json")}
@@ -56,8 +53,9 @@ def test_shards_give_the_whole_plan_in_its_order(tmp_path: Path) -> None:
 def test_a_job_that_is_done_somewhere_is_done(tmp_path: Path) -> None:
     crashed = shard(tmp_path / "a", JOBS[:2], status="crashed", reason="killed", result=None)
     finished = shard(tmp_path / "b", JOBS[:1])
-    done, missing = split(merge([crashed, finished], tmp_path / "c").jobs, tmp_path / "c")
-    assert [record["id"] for record in done] == [JOBS[0].id]
+    left = survey(merge([crashed, finished], tmp_path / "c").jobs, tmp_path / "c")
+    done, missing = left.done, left.pending
+    assert [record.id for record in done] == [JOBS[0].id]
     assert missing == [JOBS[1]]
     later = shard(tmp_path / "d", JOBS[1:2])
     merge([later], tmp_path / "c")

@@ -13,8 +13,8 @@ import pytest
 from grape_bench.errors import UserError
 from grape_bench.execute.sweep import Request, run_sweep
 from grape_bench.plan.cluster import Cluster
-from grape_bench.plan.job import Job
-from grape_bench.track.record import read_records
+from grape_bench.record.folder import read_records
+from grape_bench.record.job import Job
 from tests.execute.sweeps import Watch, request
 from tests.execute.test_sweep import gone
 
@@ -89,8 +89,8 @@ def test_every_job_has_its_record_when_a_node_is_killed(cluster: Any, tmp_path: 
     asked = on_ray(cluster, tmp_path, [*acts, {"act": "vanish"}], gpus=0.5)
     watch = Killing(cluster, go)
     records = run_sweep(asked, watch, None)
-    assert [record["status"] for record in records] == ["finished"] * 4 + ["crashed"]
-    assert records[4]["reason"] == "the process ended with exit code 137"
+    assert [record.status for record in records] == ["finished"] * 4 + ["crashed"]
+    assert records[4].reason == "the process ended with exit code 137"
     assert watch.begun == 5
     assert len(count.read_text().splitlines()) == 4, "the killed node's jobs have ended once, elsewhere"
     assert read_records(asked.folder) == records

@@ -19,8 +19,9 @@ from grape_bench.errors import UserError
 from grape_bench.execute import slurm_queue
 from grape_bench.execute.sweep import Request, run_sweep
 from grape_bench.plan.cluster import Cluster
-from grape_bench.plan.job import Job
-from grape_bench.track.record import Record, read_records
+from grape_bench.record.folder import read_records
+from grape_bench.record.job import Job
+from grape_bench.record.record import Record
 from tests.execute.slurm_cluster import ABSENT, slurm
 from tests.execute.sweeps import Watch, request
 from tests.execute.test_sweep import gone
@@ -140,14 +141,14 @@ def test_jobs_outlive_a_killed_scheduler_and_are_not_run_twice_and_an_interrupt_
     )
     assert all(gone(pid) for pid in pids)
     assert (tmp_path / "pids").read_text().split() == [str(pid) for pid in pids], "the second run adopted it"
-    assert {record["status"] for record in read_records(runs)} == {"finished"}
+    assert {record.status for record in read_records(runs)} == {"finished"}
 
 
 def test_every_way_to_end_is_a_typed_record_and_costs_that_job_alone(ends: Ends) -> None:
     names = ["late", "cancelled", "vanish", "segfault", "oom", "finish"]
     records = ends.records.result()
     found = dict(zip(names, records, strict=True))
-    assert {name: (record["status"], record["reason"]) for name, record in found.items()} == {
+    assert {name: (record.status, record.reason) for name, record in found.items()} == {
         "late": ("timeout", "Slurm: TIMEOUT"),
         "cancelled": ("crashed", "Slurm: CANCELLED"),
         "vanish": ("crashed", "Slurm: FAILED, exit code 137 (128 + SIGKILL)"),
@@ -157,8 +158,8 @@ def test_every_way_to_end_is_a_typed_record_and_costs_that_job_alone(ends: Ends)
     }
     assert sorted(ends.watch.names) == sorted(job.name for job in ends.asked.plan.jobs)
     assert read_records(ends.asked.folder) == records
-    about = found["vanish"]["environment"]["slurm"]
-    assert about["state"] == "FAILED" and "_" in about["job"]
+    about = found["vanish"].environment.slurm
+    assert about.state == "FAILED" and "_" in about.job
     assert all(Path(about[name]).is_file() for name in ("stdout", "stderr"))
     assert all(gone(int(pid)) for pid in ends.late.read_text().split())
 

@@ -12,10 +12,11 @@ import pytest
 
 from grape_bench.cli.failures import failures
 from grape_bench.errors import UserError
-from grape_bench.execute.resume import FAILED, split
+from grape_bench.execute.resume import survey
 from grape_bench.execute.sweep import run_sweep
-from grape_bench.plan.job import Job
-from grape_bench.track.record import read_records
+from grape_bench.record.folder import read_records
+from grape_bench.record.parts import Result
+from grape_bench.record.status import FAILED
 from tests.execute.fake_trainer import HOG_LIMIT
 from tests.execute.sweeps import Watch, request
 
@@ -58,35 +59,36 @@ def test_every_way_to_end_is_a_typed_record_and_costs_that_job_alone(tmp_path: P
     asked = request(tmp_path, acts, time_limit_s=6, memory_limit=HOG_LIMIT, slots=4)
     records = run_sweep(asked, watch, None)
 
-    by_act = {record["job"]["model_args"]["act"]: record for record in records}
+    by_act = {record.job.model_args["act"]: record for record in records}
     for act, (status, reason) in WAYS.items():
-        assert by_act[act]["status"] == status, act
-        assert re.fullmatch(reason, by_act[act]["reason"]), act
+        assert by_act[act].status == status, act
+        assert re.fullmatch(reason, by_act[act].reason), act
     left = [int(pid) for path in pids.iterdir() for pid in path.read_text().split()]
     assert len(left) == 4 and all(map(gone, left)), "a process outlived the job that started it"
 
     for record, job in zip(records, asked.plan.jobs, strict=True):
         folder = asked.folder / job.name
-        assert json.loads((folder / "record.json").read_text()) == record
-        assert Job.from_dict(record["job"]).id == record["id"] == job.id
+        assert json.loads((folder / "record.json").read_text()) == record.to_dict()
+        assert record.job.id == record.id == job.id
         assert sorted(path.name for path in folder.iterdir()) == ["curve.csv", "record.json", "stderr.txt"]
         assert (folder / "curve.csv").read_text().splitlines()[0].startswith("epoch,samples,seconds,train_loss")
-        assert record["job"]["batch_size"] == 64, "never changed by anyone but the user"
-    assert by_act["finish"]["result"] == {"test": 91.0, "validation": 92.0, "train_loss": 0.5}
-    assert by_act["vanish"]["result"] is None
-    assert by_act["vanish"]["environment"]["hardware"]["class"].startswith("cpu:")
+        assert record.job.batch_size == 64, "never changed by anyone but the user"
+    assert by_act["finish"].result == Result(test=91.0, validation=92.0, train_loss=0.5)
+    assert by_act["vanish"].result is None
+    assert by_act["vanish"].environment.hardware.kind.startswith("cpu:")
     assert read_records(asked.folder) == records
-    assert {row["epoch"] for row in watch.progress} == {1}
+    assert {row["epoch"] for row in watch.progress} <= {1, 2}
     assert not watch.open
 
-    _check_messages(failures(records, asked.folder), asked.folder / by_act["error"]["name"])
+    _check_messages(failures(records, asked.folder), asked.folder / by_act["error"].name)
     for retry, expected in (
         ((), []),
         (("oom",), ["oom", "cuda-oom", "hog", "hog-elsewhere"]),
         (("timeout",), ["hang", "daemon-hang"]),
         (FAILED, [act for act, (status, _) in WAYS.items() if status not in ("finished", "diverged")]),
     ):
-        done, pending = split(asked.plan.jobs, asked.folder, retry)
+        left = survey(asked.plan.jobs, asked.folder, retry)
+        done, pending = left.done, left.pending
         assert [job.model_args["act"] for job in pending] == expected
         assert len(done) + len(pending) == len(records)
 
@@ -112,12 +114,12 @@ def test_a_second_run_does_the_rest_and_a_crashed_job_again(tmp_path: Path) -> N
     acts = [{"act": "count", "count": str(count)}, {"act": "crash-once", "been": str(tmp_path / "been")}]
     acts.append({"act": "diverge"})
     first = run_sweep(request(tmp_path, acts), Watch(), None)
-    assert [record["status"] for record in first] == ["finished", "crashed", "diverged"]
+    assert [record.status for record in first] == ["finished", "crashed", "diverged"]
 
     watch = Watch()
     second = run_sweep(request(tmp_path, acts), watch, None)
     assert [job.task for job in watch.pending] == ["task1"]
-    assert [record["status"] for record in second] == ["finished", "finished", "diverged"]
+    assert [record.status for record in second] == ["finished", "finished", "diverged"]
     assert second[0] == first[0]
 
     run_sweep(request(tmp_path, acts, fresh=True), Watch(), None)
@@ -126,10 +128,10 @@ def test_a_second_run_does_the_rest_and_a_crashed_job_again(tmp_path: Path) -> N
 
 def test_each_job_is_a_session_of_its_own_with_its_share_of_threads(tmp_path: Path) -> None:
     records = run_sweep(request(tmp_path, [{"act": "threads"}], seeds=2, slots=1), Watch(), None)
-    assert len({record["data"]["pid"] for record in records}) == 2
+    assert len({record.data.more["pid"] for record in records}) == 2
     for record in records:
-        assert record["data"]["pid"] == record["data"]["sid"]
-        assert record["data"]["threads"] == len(os.sched_getaffinity(0))
+        assert record.data.more["pid"] == record.data.more["sid"]
+        assert record.data.more["threads"] == len(os.sched_getaffinity(0))
 
 
 def test_a_job_that_is_refused_stops_the_run_before_a_folder_is_made(tmp_path: Path) -> None:
@@ -160,5 +162,5 @@ def test_interrupted_while_jobs_run_leaves_no_process_and_no_record(tmp_path: Pa
     with pytest.raises(KeyboardInterrupt):
         run_sweep(asked, watch, None)
     assert all(gone(int(pid)) for pid in pids.read_text().split())
-    assert [record["status"] for record in read_records(asked.folder)] in (["finished"], [])
+    assert [record.status for record in read_records(asked.folder)] in (["finished"], [])
     assert not watch.open

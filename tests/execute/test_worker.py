@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,34 +9,43 @@ from pathlib import Path
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.execute.manifest import Manifest, read_manifest
 from grape_bench.execute.worker import _outcome
+from grape_bench.record.manifest import Manifest, read_manifest
+from grape_bench.record.parts import Git
+from grape_bench.record.record import Record, read_record
+from grape_bench.track.environment import INSTALLED
 from tests.execute.sweeps import TRAINER, request
 
 
-def run_worker(folder: Path, act: str) -> tuple[int, dict[str, object], Path]:
+def run_worker(folder: Path, act: str) -> tuple[int, Record, Path]:
     job = request(folder, [{"act": act}]).plan.jobs[0]
-    manifest = Manifest("acts", "1.0", {"commit": "unknown", "dirty": None}, [job]).write(folder)
+    manifest = Manifest("acts", "1.0", INSTALLED, [job]).write(folder)
     command = [sys.executable, "-m", "grape_bench.execute.worker", str(manifest), job.id, "--trainer", TRAINER]
     code = subprocess.run(command).returncode
-    return code, json.loads((folder / job.name / "record.json").read_text()), folder / job.name
+    return code, read_record(folder / job.name / "record.json"), folder / job.name
 
 
 def test_a_job_that_finishes(tmp_path: Path) -> None:
     code, record, folder = run_worker(tmp_path, "finish")
-    assert (code, record["status"]) == (0, "finished")
+    assert (code, record.status) == (0, "finished")
     assert (folder / "stderr.txt").read_text() == "started finish\n"
 
 
 def test_a_job_that_raises_leaves_record_trace_and_exit_code(tmp_path: Path) -> None:
     code, record, folder = run_worker(tmp_path, "error")
-    assert (code, record["status"]) == (1, "crashed")
+    assert (code, record.status) == (1, "crashed")
     assert "ValueError: a rule of a user's went wrong" in (folder / "stderr.txt").read_text()
 
 
 def test_what_killed_processes_have_left_is_gone_when_the_job_is_done(tmp_path: Path) -> None:
     job = request(tmp_path, [{"act": "finish"}]).plan.jobs[0]
-    left = (".record.json.123", ".progress.json", "progress.json", "checkpoint-000000007.pt", ".checkpoint-8.pt.123")
+    left = (
+        ".123.record.json",
+        ".123.progress.json",
+        "progress.json",
+        "checkpoint-000000007.pt",
+        ".123.checkpoint-8.pt",
+    )
     (tmp_path / job.name).mkdir()
     for name in left:
         (tmp_path / job.name / name).touch()
@@ -47,12 +55,12 @@ def test_what_killed_processes_have_left_is_gone_when_the_job_is_done(tmp_path: 
 
 def test_a_manifest_is_the_same_when_read_again(tmp_path: Path) -> None:
     jobs = request(tmp_path, [{"act": "finish"}], seeds=2).plan.jobs
-    manifest = Manifest("acts", "1.0", {"commit": "0f", "dirty": False}, jobs)
+    manifest = Manifest("acts", "1.0", Git(commit="0f", dirty=False), jobs)
     assert read_manifest(manifest.write(tmp_path)) == manifest
     with pytest.raises(UserError, match="no job 'other'"):
         manifest.job("other")
     (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(UserError, match="not a manifest"):
+    with pytest.raises(UserError, match="damaged: it is not JSON"):
         read_manifest(tmp_path / "manifest.json")
 
 

@@ -17,10 +17,11 @@ from grape_bench import models
 from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device
 from grape_bench.models.cifar_resnet import CifarResNet
 from grape_bench.models.names import MODELS
-from grape_bench.plan.job import Job
 from grape_bench.plan.numerics import numerics_of
+from grape_bench.record.job import Job
+from grape_bench.record.rule_name import RuleName
 from grape_bench.rules.make import make_rule
-from grape_bench.rules.names import RULES, split_anchor
+from grape_bench.rules.names import RULES
 from grape_bench.train.random_state import seed_everything
 from tests.job.jobs import job
 
@@ -48,7 +49,7 @@ class Case:
         numerics = numerics_of(self.rule, self.model, self.dataset or "digits")
         if self.dataset is None:
             del numerics["dataset"], numerics["trainer"]
-        return {"numerics": numerics, "defaults": RULES.defaults(split_anchor(self.rule)[0])}
+        return {"numerics": numerics, "defaults": RULES.defaults(RuleName.parse(self.rule).reference)}
 
 
 @dataclass(frozen=True)

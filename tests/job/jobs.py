@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 
 
 def job(rule: str = "bp", **changes: Any) -> Job:

@@ -9,7 +9,7 @@ import pytest
 from grape_bench.errors import UserError
 from grape_bench.plan.choices import Choices
 from grape_bench.plan.expand import make_plan
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 from tests.plan.suites import write_suite
 
 

@@ -15,8 +15,8 @@ from grape_bench.data.names import DATASETS
 from grape_bench.execute.resume import split
 from grape_bench.models.names import MODELS, SOURCES
 from grape_bench.plan.expand import make_plan
-from grape_bench.plan.job import Job
 from grape_bench.plan.numerics import changed, numerics_of, parts
+from grape_bench.record.job import Job
 from grape_bench.registry import Registry
 from grape_bench.rules import names as rules
 from grape_bench.rules.names import RULES

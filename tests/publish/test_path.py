@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -93,15 +92,16 @@ def test_from_a_rule_to_a_verified_publication(folder: Path) -> None:
 def made_up_accuracy(where: Path) -> None:
     """A test accuracy 20 points higher, with a table and an index that agree."""
     from grape_bench.publish.index import write_index
+    from grape_bench.record.record import Record, read_record
     from grape_bench.report import csv
     from grape_bench.score.table import score
 
-    records: list[dict[str, Any]] = []
+    records: list[Record] = []
     for path in sorted(where.glob("runs/*/record.json")):
         record = json.loads(path.read_text())
         if "Halved" in record["rule"]:
             record["result"]["test"] += 20
             path.write_text(json.dumps(record, indent=1) + "\n")
-        records.append(record)
+        records.append(read_record(path))
     csv.write(score(records), where / "table.csv")
     write_index(where)

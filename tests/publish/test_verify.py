@@ -12,11 +12,11 @@ import pytest
 
 from grape_bench import network
 from grape_bench.errors import UserError
-from grape_bench.plan.job import Job
 from grape_bench.publish.index import INDEX, write_index
 from grape_bench.publish.pack import About, pack
 from grape_bench.publish.rerun import draw
 from grape_bench.publish.verify import verify
+from grape_bench.record.job import Job
 
 RECORDED = Path(__file__).parents[2] / "results" / "vision-small" / "runs"
 JOB = "cifar10-cnn.grape.s1"
@@ -59,7 +59,7 @@ def test_what_was_published_checks_out(folder: Path) -> None:
     assert [(o.name, o.problems) for o in verification.outcomes if not o.ok] == []
     assert verification.badge == "recomputed"
     assert verification.submission.card.paper == 'A "quoted" paper'
-    rules = {record["rule"] for record in verification.submission.readable.values()}
+    rules = {record.rule for record in verification.submission.records.values()}
     assert rules == {"grape", "bp", "head-only", "dfa"}
 
 

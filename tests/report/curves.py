@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
+
+from grape_bench.record.record import Record
 
 
 def curve(end: float, epochs: int = 20) -> pd.DataFrame:
@@ -24,6 +24,6 @@ def curve(end: float, epochs: int = 20) -> pd.DataFrame:
     )
 
 
-def curves(records: list[dict[str, Any]]) -> dict[str, pd.DataFrame]:
+def curves(records: list[Record]) -> dict[str, pd.DataFrame]:
     """A curve for every record with a result, by record id."""
-    return {record["id"]: curve(record["result"]["test"]) for record in records if record["result"]}
+    return {record.id: curve(record.result.test) for record in records if record.result}

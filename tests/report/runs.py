@@ -1,24 +1,25 @@
-"""Synthetic runs on disk."""
+"""Runs on disk, made of records that the program wrote, with synthetic curves."""
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from grape_bench.record.parts import Flops
+from grape_bench.record.record import Record, write_record
 from tests.report.curves import curve
 
 
-def on_disk(runs: Path, records: list[dict[str, Any]]) -> Path:
+def on_disk(runs: Path, records: list[Record]) -> Path:
     """`records` with their curves below the folder `runs`, which is returned."""
     for record in records:
-        job = runs / record["name"]
+        job = runs / record.name
         job.mkdir(parents=True)
-        (job / "record.json").write_text(json.dumps(record))
-        if record["result"]:
-            curve(record["result"]["test"]).to_csv(job / "curve.csv", index=False)
+        write_record(job, record)
+        if record.result:
+            curve(record.result.test, record.job.epochs).to_csv(job / "curve.csv", index=False)
     return runs
 
 
@@ -29,9 +30,10 @@ def diagnostics(cosine: float) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["samples", "block", "signal_cos"])
 
 
-def with_flops(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_flops(records: list[Record]) -> list[Record]:
     """The records with counted FLOPs in their profiles."""
-    for record in records:
-        if record["profile"]:
-            record["profile"]["flops"] = {"total": 0.8, "bp": 1.0}
-    return records
+    flops = Flops(forward=0.3, credit=0.4, tangents=0.1, critical=0.8, total=0.8, bp=1.0)
+    return [
+        replace(record, profile=replace(record.profile, flops=flops)) if record.profile else record
+        for record in records
+    ]

@@ -1,12 +1,16 @@
+from grape_bench.record.parts import Profile
+from grape_bench.record.typed_json import decode
 from grape_bench.report.cost import lines
 
-PROFILE = {
+JSON = {
     "step_ratio": 1.04,
     "low": 1.0,
     "high": 1.1,
+    "bp_step_s": 0.01,
+    "rounds": 40,
     "split": {"data": 0.001, "forward": 0.004, "tangents": 0.001, "credit": 0.003, "update": 0.001},
     "holders": {"weights": 2**20, "feedback": 2**19, "gradients": 2**20, "optimizer": 2**21, "activations": 2**22},
-    "flops": {"total": 3e9, "bp": 3e9, "critical": 1.5e9},
+    "flops": {"forward": 1e9, "credit": 2e9, "tangents": 0, "total": 3e9, "bp": 3e9, "critical": 1.5e9},
     "speedup": 2.0,
     "pipeline": {
         "micro_batches": 8,
@@ -14,6 +18,7 @@ PROFILE = {
     },
     "energy": {"step_j": 2.0, "bp_step_j": 4.0},
 }
+PROFILE = decode(Profile, JSON)
 
 
 def test_every_part_has_a_line() -> None:
@@ -31,5 +36,5 @@ def test_every_part_has_a_line() -> None:
 
 def test_what_an_older_record_does_not_have_is_left_out() -> None:
     unknown = dict.fromkeys(("split", "holders", "flops", "speedup", "pipeline", "energy"))
-    assert lines(PROFILE | unknown, 2**23) == {"step": "1.04 of BP's (1.00 to 1.10)"}
-    assert "pipeline" not in lines(PROFILE | {"pipeline": {"micro_batches": 8}}, None)
+    assert lines(decode(Profile, JSON | unknown), 2**23) == {"step": "1.04 of BP's (1.00 to 1.10)"}
+    assert "pipeline" not in lines(decode(Profile, JSON | {"pipeline": {"micro_batches": 8}}), None)

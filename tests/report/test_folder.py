@@ -39,14 +39,14 @@ def test_a_folder_of_runs_becomes_a_report(tmp_path: Path) -> None:
 
 def test_several_folders_make_one_report(tmp_path: Path) -> None:
     records = suite(3, ("digits-mlp",))
-    own = on_disk(tmp_path / "own", [r for r in records if r["rule"] == "grape"])
-    others = on_disk(tmp_path / "others" / "runs", [r for r in records if r["rule"] != "grape"])
+    own = on_disk(tmp_path / "own", [r for r in records if r.rule == "grape"])
+    others = on_disk(tmp_path / "others" / "runs", [r for r in records if r.rule != "grape"])
     assert len(read_runs(own, others.parent).records) == len(records)  # a published folder has its runs in runs/
 
 
 def test_alignment_is_drawn_where_it_was_measured(tmp_path: Path) -> None:
     records = with_flops(suite(2, ("digits-mlp",)))
-    measured = {r["id"]: diagnostics(0.6) for r in records if r["rule"] in ("bp", "dfa")}
+    measured = {r.id: diagnostics(0.6) for r in records if r.rule in ("bp", "dfa")}
     drawn = folder.draw(results(records, curves(records), measured), tmp_path)
     assert "alignment.svg" in drawn
     folder.draw(results(records), tmp_path)

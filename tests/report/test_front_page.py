@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from grape_bench.record.folder import read_records
 from grape_bench.report import csv
 from grape_bench.score.table import score
-from grape_bench.track.record import read_records
 
 ROOT = Path(__file__).parents[2]
 RECORDED = ROOT / "results" / "quickstart"

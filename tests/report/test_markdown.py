@@ -1,12 +1,12 @@
 from grape_bench.report import markdown
 from grape_bench.score.table import score
-from tests.score.records import make, suite
+from tests.score.records import make, suite, with_parts
 
 
 def test_the_whole_text_of_a_small_table() -> None:
     records = [make(rule, s, value + s - 1) for rule, value in [("bp", 90), ("head-only", 60), ("dfa", 75)]
                for s in range(3)]  # fmt: skip
-    plain = [record | {"memory": None, "profile": None, "credit": None} for record in records]
+    plain = [with_parts(record, memory=None, profile=None, credit=None) for record in records]
     assert markdown.render(score(plain)) == (
         "### digits-mlp\n"
         "\n"

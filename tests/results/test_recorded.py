@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from grape_bench.plan.expand import make_plan
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 from grape_bench.report import csv
 from grape_bench.score.table import score
 from grape_bench.track.runs import read_runs

@@ -1,6 +1,6 @@
 from grape_bench.score.best import of_task, standings
 from grape_bench.score.cell import cells
-from tests.score.records import failed, make
+from tests.score.records import failed, make, with_parts
 
 
 def of(**values: list[float]) -> dict[str, bool]:
@@ -27,7 +27,7 @@ def test_divergence_does_not_make_bold() -> None:
     good = [make("bp", s, 90.0 + s) for s in range(3)] + [make("x", s, 85.0 + s) for s in range(3)]
     good += [make("head-only", s, 50 + 1.1 * s) for s in range(3)]
     assert of_task(list(cells(good).values()))["x"].best is False  # resolved, by 5 points on every seed
-    broken = [r | {"status": "diverged"} if (r["rule"], r["seed"]) == ("x", 2) else r for r in good]
+    broken = [with_parts(r, status="diverged") if (r.rule, r.seed) == ("x", 2) else r for r in good]
     standing = of_task(list(cells(broken).values()))["x"]
     assert standing.p > 0.05 and standing.best is False  # not resolved any more, and not bold either
 

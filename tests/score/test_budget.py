@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from grape_bench.errors import UserError
+from grape_bench.record.record import Record
 from grape_bench.score.table import score
 from tests.score.records import make
 
@@ -29,9 +30,11 @@ def test_unequal_budgets_of_two_rules_are_refused(key: str, value: Any) -> None:
     assert error.value.where == "task digits-mlp"
 
 
-def test_records_from_before_there_was_a_search_are_untuned() -> None:
-    old = make("bp")
-    del old["job"]["trials"]
+def test_records_from_before_there_was_nproc_or_a_search_stand_beside_new_ones() -> None:
+    content = make("bp").to_dict()
+    for key in ("compile", "deterministic", "nproc", "trials", "trial", "probes"):
+        del content["job"][key]
+    old = Record.from_dict(content)
     score([old, make("bp", 1), make("dfa")])
     with pytest.raises(UserError, match=r"trials = 1 for bp but 8 for dfa"):
         score([old, make("dfa", trials=8)])

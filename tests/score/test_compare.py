@@ -5,17 +5,18 @@ import pytest
 from rich.console import Console, RenderableType
 
 from grape_bench.errors import UserError
+from grape_bench.record.record import Record, changed
 from grape_bench.report.comparison import render
 from grape_bench.score.compare import Comparison
 from grape_bench.score.pairing import Side, compare_rules, compare_sides
-from tests.score.records import failed, make
+from tests.score.records import failed, make, with_parts
 
 
-def rule(name: str, values: list[float], task: str = "a", **changes: Any) -> list[dict[str, Any]]:
+def rule(name: str, values: list[float], task: str = "a", **changes: Any) -> list[Record]:
     return [make(name, seed, value, task=task, **changes) for seed, value in enumerate(values)]
 
 
-def one(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> Comparison:
+def one(first: list[Record], second: list[Record]) -> Comparison:
     (found,) = compare_sides(Side("x", first), Side("y", second))
     return found
 
@@ -77,8 +78,8 @@ def test_costs_need_one_hardware_class() -> None:
 def test_worse() -> None:
     good, bad = rule("x", [90, 91, 92.1]), rule("y", [80, 81, 82])
     assert one(bad, good).worse and not one(good, bad).worse
-    assert not one(good, [r | {"rule": "y"} for r in good]).worse
-    broken = [good[0], good[1], good[2] | {"status": "diverged"}]
+    assert not one(good, [changed(r, rule="y") for r in good]).worse
+    broken = [good[0], good[1], with_parts(good[2], status="diverged")]
     # Divergence makes the difference so uncertain that it is not resolved: it is worse all the same.
     assert one(broken, bad).tasks[0].verdict == "not resolved" and one(broken, bad).worse
     assert one([failed("x", s, "crashed", task="a") for s in range(3)], bad).worse

@@ -1,9 +1,9 @@
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from grape_bench import network, train
+from grape_bench.record.record import Record
 from grape_bench.errors import UserError
 from grape_bench.report import csv, markdown
 from grape_bench.score.pairing import Side, compare_sides
@@ -11,11 +11,9 @@ from grape_bench.score.table import score
 from tests.score.records import make, suite
 
 
-def made(name: str, seed: int = 0, /, **numerics: int) -> dict[str, Any]:
+def made(name: str, seed: int = 0, /, **numerics: int) -> Record:
     """A record made with these integers; one without any is from before there were integers."""
-    record = make(name, seed)
-    record["job"]["numerics"] = numerics
-    return record
+    return make(name, seed, numerics=numerics)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +28,7 @@ def made(name: str, seed: int = 0, /, **numerics: int) -> dict[str, Any]:
         (make("dfa", 0), made("dfa", 1, rule=2), r"rule dfa has numerics 1 \(dfa\) and 2 \(dfa\)"),
     ],
 )
-def test_a_part_with_two_integers_is_refused(one: dict[str, Any], other: dict[str, Any], said: str) -> None:
+def test_a_part_with_two_integers_is_refused(one: Record, other: Record, said: str) -> None:
     with pytest.raises(UserError, match=said) as error:
         score([one, other])
     assert "run the suite again" in error.value.hint
@@ -58,8 +56,8 @@ def test_a_table_of_older_integers_opens_and_says_so_in_one_line(monkeypatch: py
 
 
 def test_recorded_tables_are_of_this_version() -> None:
+    from grape_bench.record.folder import read_records
     from grape_bench.score.numerics import outdated
-    from grape_bench.track.record import read_records
 
     for folder in (Path(__file__).parents[2] / "results").glob("*/runs"):
         assert outdated(read_records(folder)) == ""

@@ -46,7 +46,7 @@ def test_the_order_of_tasks_and_seeds_changes_no_digit() -> None:
 
 def test_adding_a_rule_changes_no_other_number() -> None:
     records = suite(5)
-    before = overall(cells([r for r in records if r["rule"] != "fa"])).drop(columns=["rank", "p", "best"])
+    before = overall(cells([r for r in records if r.rule != "fa"])).drop(columns=["rank", "p", "best"])
     after = overall(cells(records))
     after = after[after["rule"] != "fa"].reset_index(drop=True)
     pd.testing.assert_frame_equal(after[list(before)], before, check_exact=True)

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from grape_bench.record.record import Record
 from grape_bench.score.table import score
 from tests.score.records import make
 
 
-def cell(rule: str, *values: float, **changes: Any) -> list[dict[str, Any]]:
+def cell(rule: str, *values: float, **changes: Any) -> list[Record]:
     metric = {"name": "perplexity", "unit": "", "chance": 100.0}
     return [make(rule, seed, value, metric=metric, **changes) for seed, value in enumerate(values)]
 

@@ -8,8 +8,9 @@ import pandas as pd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from grape_bench.record.record import Record
 from grape_bench.score.table import RELATIVE_TO_ALL, score
-from tests.score.records import make
+from tests.score.records import make, with_parts
 
 RULES = ("bp", "head-only", "dfa", "x", "y")
 accuracies = st.floats(10, 100).map(lambda x: round(x, 2))
@@ -17,7 +18,7 @@ quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCh
 
 
 @st.composite
-def tables(draw: st.DrawFn) -> list[dict[str, Any]]:
+def tables(draw: st.DrawFn) -> list[Record]:
     """Some rules with some seeds on one or two tasks, some of them diverged; bp, dfa and head-only are there."""
     records = []
     for task in ("a", "b")[: draw(st.integers(1, 2))]:
@@ -28,13 +29,13 @@ def tables(draw: st.DrawFn) -> list[dict[str, Any]]:
     return records
 
 
-def rows(records: list[dict[str, Any]]) -> pd.DataFrame:
+def rows(records: list[Record]) -> pd.DataFrame:
     return score(records).sort_values(["task", "rule"], ignore_index=True)
 
 
 @quick
 @given(tables(), st.randoms(use_true_random=False))
-def test_the_order_of_records_changes_nothing(records: list[dict[str, Any]], random: Any) -> None:
+def test_the_order_of_records_changes_nothing(records: list[Record], random: Any) -> None:
     shuffled = list(records)
     random.shuffle(shuffled)
     pd.testing.assert_frame_equal(rows(shuffled), rows(records), check_exact=True)
@@ -42,8 +43,8 @@ def test_the_order_of_records_changes_nothing(records: list[dict[str, Any]], ran
 
 @quick
 @given(tables())
-def test_another_rule_changes_no_score(records: list[dict[str, Any]]) -> None:
-    others = [record for record in records if record["rule"] != "y"]
+def test_another_rule_changes_no_score(records: list[Record]) -> None:
+    others = [record for record in records if record.rule != "y"]
     before = rows(others).drop(columns=list(RELATIVE_TO_ALL), errors="ignore")
     after = rows(records)
     after = after[after["rule"] != "y"].reset_index(drop=True)
@@ -56,14 +57,14 @@ def test_another_rule_changes_no_score(records: list[dict[str, Any]]) -> None:
 
 @quick
 @given(tables(), st.integers(0, 100))
-def test_a_diverged_run_never_helps(records: list[dict[str, Any]], pick: int) -> None:
-    own = [i for i, r in enumerate(records) if r["rule"] == "x" and r["status"] == "finished"]
+def test_a_diverged_run_never_helps(records: list[Record], pick: int) -> None:
+    own = [i for i, r in enumerate(records) if r.rule == "x" and r.status == "finished"]
     if not own:
         return
     place = own[pick % len(own)]
     broken = list(records)
-    broken[place] = records[place] | {"status": "diverged"}
-    task = records[place]["task"]
+    broken[place] = with_parts(records[place], status="diverged")
+    task = records[place].task
 
     def row(table: pd.DataFrame) -> dict[str, Any]:
         (one,) = table[(table["task"] == task) & (table["rule"] == "x")].to_dict("records")

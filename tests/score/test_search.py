@@ -7,28 +7,28 @@ from itertools import combinations
 import pytest
 
 from grape_bench.errors import UserError
+from grape_bench.record.record import Record
 from grape_bench.score.metric import METRICS
-from grape_bench.score.search import best, complete, expected_best, validation
+from grape_bench.score.search import best, complete, expected_best
 from grape_bench.score.table import score
-from tests.score.records import failed, make
+from tests.score.records import failed, make, with_parts
 
 
-def trial(number: int, accuracy: float, loss: float = 0.5) -> dict[str, object]:
-    record = make("dfa", 1_000_000 + number)
-    record["job"]["trial"] = number
-    return {**record, "result": {"validation": accuracy, "validation_loss": loss, "train_loss": 0.1}}
+def trial(number: int, accuracy: float, loss: float | None = 0.5) -> Record:
+    record = make("dfa", 1_000_000 + number, trial=number)
+    return with_parts(record, result={"validation": accuracy, "validation_loss": loss, "test": None})
 
 
 def test_the_highest_accuracy_then_the_lowest_loss_then_the_first() -> None:
-    assert best([trial(0, 90.0), trial(1, 95.0), trial(2, 93.0)])["job"]["trial"] == 1
-    assert best([trial(0, 90.0, 0.4), trial(1, 90.0, 0.3), trial(2, 90.0, 0.3)])["job"]["trial"] == 1
-    assert best([trial(0, 90.0, float("inf")), trial(1, 90.0, 9.0)])["job"]["trial"] == 1
+    assert best([trial(0, 90.0), trial(1, 95.0), trial(2, 93.0)]).job.trial == 1
+    assert best([trial(0, 90.0, 0.4), trial(1, 90.0, 0.3), trial(2, 90.0, 0.3)]).job.trial == 1
+    assert best([trial(0, 90.0, None), trial(1, 90.0, 9.0)]).job.trial == 1
 
 
 def test_a_trial_that_diverged_has_the_accuracy_of_chance() -> None:
-    diverged = {**trial(0, 99.0), "status": "diverged", "result": None}
-    assert validation(diverged) == 10.0
-    assert best([diverged, trial(1, 11.0)])["job"]["trial"] == 1
+    diverged = with_parts(trial(0, 99.0), status="diverged", result=None)
+    assert diverged.validation == 10.0
+    assert best([diverged, trial(1, 11.0)]).job.trial == 1
     assert complete([diverged]) and not complete([diverged, failed("dfa", 1, "oom")])
 
 
@@ -43,8 +43,8 @@ def test_the_expected_best_is_the_mean_over_all_choices_of_k() -> None:
 
 def test_of_perplexities_the_lowest_is_best() -> None:
     metric = {"name": "perplexity", "unit": "", "chance": 100.0}
-    trials = [{**trial(number, value), "metric": metric} for number, value in enumerate((40.0, 10.0, 90.0))]
-    assert best(trials)["job"]["trial"] == 1
+    trials = [with_parts(trial(number, value), metric=metric) for number, value in enumerate((40.0, 10.0, 90.0))]
+    assert best(trials).job.trial == 1
     curve = expected_best([40.0, 10.0, 90.0], METRICS["perplexity"])
     assert curve == pytest.approx([36000 ** (1 / 3), 4000 ** (1 / 3), 10.0])  # geometric means
 

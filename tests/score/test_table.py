@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from grape_bench.record.record import Record
 from grape_bench.score.table import RELATIVE_TO_ALL, score
 from tests.score.records import RULES, failed, make, suite
 
@@ -14,7 +15,7 @@ def cell(table: pd.DataFrame, rule: str, task: str = "digits-mlp") -> dict[str, 
     return {str(name): value for name, value in row.items()}
 
 
-def three_seeds(**means: float) -> list[dict[str, Any]]:
+def three_seeds(**means: float) -> list[Record]:
     """Three seeds per rule, one below and one above the mean by 1."""
     rules = {name.replace("_", "-"): value for name, value in means.items()}
     return [make(rule, seed, value + seed - 1) for rule, value in rules.items() for seed in range(3)]
@@ -163,7 +164,7 @@ def test_the_order_of_records_changes_no_number() -> None:
 @pytest.mark.parametrize("added", RULES[1:])
 def test_adding_a_rule_changes_no_other_score(added: str) -> None:
     records = suite(5)
-    others = [record for record in records if record["rule"] != added]
+    others = [record for record in records if record.rule != added]
     before, after = score(others), score(records)
     after = after[after["rule"] != added].reset_index(drop=True)
     # Removing a reference takes the score that stands on it away; all others stay to the last digit.

@@ -17,7 +17,7 @@ def times(extra: list[dict], extra_curves: list[pd.DataFrame]) -> pd.DataFrame:
     """BP ends at 90, head-only at 50: the targets are 70, 82, 88 and 90."""
     records = [make("bp", 0), make("head-only", 0), *extra]
     curves = [curve(60, 80, 90), curve(40, 50, 50), *extra_curves]
-    by_id = {record["id"]: c for record, c in zip(records, curves, strict=True)}
+    by_id = {record.id: c for record, c in zip(records, curves, strict=True)}
     return time_to(cells(records), by_id)
 
 
@@ -55,4 +55,4 @@ def test_seconds_are_compared_on_one_machine() -> None:
 
 def test_without_reference_or_gain_there_is_nothing() -> None:
     records = [make("bp", 0), make("x", 0)]
-    assert time_to(cells(records), {record["id"]: curve(80) for record in records}).empty
+    assert time_to(cells(records), {record.id: curve(80) for record in records}).empty

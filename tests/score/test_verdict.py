@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from grape_bench.record.record import read_record
 from grape_bench.score.cell import cells
 from grape_bench.score.table import score
 from grape_bench.score.verdict import EXPLODING, NOT_ABOVE, NOT_MEASURABLE, TRAINED, judge
-from grape_bench.track.record import read_record
-from tests.score.records import failed, make
+from tests.score.records import failed, make, with_parts
 
 TASK = "digits-mlp"
 SOUND = {"growth": 3.0, "growth_block": "b.1", "gain": 0.1, "gain_block": "b.0", "moments": 2, "failed": ""}
@@ -100,7 +100,7 @@ def test_a_diverged_run_is_not_trained():
 def test_the_table_has_the_verdict():
     rows = [make(r, s, a + s, diagnostics=SOUND) for r, a in (("bp", 95), ("head-only", 70)) for s in range(3)]
     assert score(rows)["verdict"].tolist() == [TRAINED, ""]
-    without = [{**row, "diagnostics": None} for row in rows]
+    without = [with_parts(row, diagnostics=None) for row in rows]
     assert "verdict" not in score(without)
 
 

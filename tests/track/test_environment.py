@@ -8,21 +8,22 @@ from pathlib import Path
 import pytest
 
 from grape_bench.errors import UserError
+from grape_bench.record.parts import Git
 from grape_bench.track import environment as room
-from grape_bench.track.environment import environment, git_state
+from grape_bench.track.environment import INSTALLED, environment, git_state
 
 
 def test_versions_hardware_and_threads() -> None:
-    found = environment(3, {"commit": "0f", "dirty": False})
-    assert found["packages"]["torch"]
-    assert found["hardware"]["threads"] == 3
-    assert found["hardware"]["class"].startswith(("cpu:", "cuda:"))
-    assert found["git"] == {"commit": "0f", "dirty": False}
+    found = environment(3, Git(commit="0f", dirty=False))
+    assert found.packages["torch"]
+    assert found.hardware.threads == 3
+    assert found.hardware.kind.startswith(("cpu:", "cuda:"))
+    assert found.git == Git(commit="0f", dirty=False)
 
 
 def test_the_caller_names_the_commit_of_a_copy_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(room.COMMIT, "0f" * 20)
-    assert git_state() == {"commit": "0f" * 20, "dirty": False}
+    assert git_state() == Git(commit="0f" * 20, dirty=False)
     monkeypatch.setenv(room.COMMIT, "main")
     with pytest.raises(UserError, match="'main' is not a commit"):
         git_state()
@@ -30,9 +31,9 @@ def test_the_caller_names_the_commit_of_a_copy_without_git(monkeypatch: pytest.M
 
 def test_a_shared_gpu_is_a_class_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "gpu_name", lambda: "NVIDIA Test")
-    alone = environment(1, {})["hardware"]["class"]
+    alone = environment(1, INSTALLED).hardware.kind
     monkeypatch.setenv(room.GPU_JOBS, "8")
-    shared = environment(1, {})["hardware"]["class"]
+    shared = environment(1, INSTALLED).hardware.kind
     assert alone.startswith("cuda:NVIDIA Test (driver ")
     assert shared == f"{alone}, 8 jobs at once"
 
@@ -46,13 +47,13 @@ def test_git_only_where_the_package_is_the_checkout(tmp_path: Path, monkeypatch:
         (tmp_path / package).mkdir(parents=True)
         (tmp_path / package / "__init__.py").write_text("")
     monkeypatch.setattr(room.grape_bench, "__file__", str(tmp_path / "grape_bench" / "__init__.py"))
-    assert git_state() == {"commit": "unknown", "dirty": None}
+    assert git_state() == INSTALLED
     git("init")
     git("add", "grape_bench")
     git("commit", "-m", "first")
     state = git_state()
-    assert len(state["commit"]) == 40
-    assert state["dirty"] is True  # venv/ is neither committed nor ignored
+    assert len(state.commit) == 40
+    assert state.dirty is True  # venv/ is neither committed nor ignored
     inside = tmp_path / "venv" / "site-packages" / "grape_bench" / "__init__.py"
     monkeypatch.setattr(room.grape_bench, "__file__", str(inside))
-    assert git_state() == {"commit": "unknown", "dirty": None}
+    assert git_state() == INSTALLED

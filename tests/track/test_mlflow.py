@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from grape_bench.record.record import Record
 from grape_bench.track.mirror import Mirror, Sweep
 from grape_bench.track.mlflow import PARENT, MlflowStore
-from grape_bench.track.record import Record
 from tests.track.records import on_disk, record
 
 
@@ -43,8 +44,8 @@ def test_a_record_becomes_one_run_below_its_cell_below_the_sweep(
     assert job.data.tags[PARENT] == cell.info.run_id
     assert cell.data.tags[PARENT] == root.info.run_id
     assert {run.info.status for run in runs} == {"FINISHED"}
-    assert job.info.run_name == written["name"]
-    assert job.data.tags["grape.job_id"] == written["id"]
+    assert job.info.run_name == written.name
+    assert job.data.tags["grape.job_id"] == written.id
     assert job.data.tags["hw.class"] == "cpu:testx2"
     assert job.data.params["optimizer.lr"] == "0.001"
     assert job.data.metrics["result.test"] == 91.0
@@ -67,7 +68,7 @@ def test_a_job_that_is_run_again_replaces_its_run(tmp_path: Path) -> None:
     sweep = Sweep("small", "1.0", "abc", tmp_path / "runs")
     crashed = on_disk(sweep.folder, record(status="crashed", reason="killed", result=None, time=None))
     mirror(uri, sweep, crashed)
-    mirror(uri, sweep, {**record(), "ended": "2026-01-02T00:00:00.000+00:00"})
+    mirror(uri, sweep, replace(record(), ended="2026-01-02T00:00:00.000+00:00"))
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("grape_bench/small@1.0")
     runs = client.search_runs([experiment.experiment_id], "tags.`grape.level` = 'job'")

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 from grape_bench.train import data_parallel
 
 

@@ -120,7 +120,7 @@ def test_a_checkpoint_of_other_software_is_not_used(tmp_path, capsys):
 def test_nothing_is_left_of_them_nor_of_a_draft_of_a_killed_process(tmp_path):
     place = CheckpointFolder(tmp_path)
     fill(place, 5, 6)
-    (tmp_path / ".checkpoint-000000007.pt.123").touch()
+    (tmp_path / ".123.checkpoint-000000007.pt").touch()
     (tmp_path / "record.json").touch()
     place.clear()
     assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
@@ -130,7 +130,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_training(tmp_path, capsys,
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("grape_bench.train.checkpoint_files.os.fsync", full)
+    monkeypatch.setattr("grape_bench.record.write.os.fsync", full)
     checkpoints = Checkpoints(CheckpointFolder(tmp_path), Period(epochs=1))
     assert training.run(job(), lambda row: None, checkpoints)["status"] == "finished"
     assert (

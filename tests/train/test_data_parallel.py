@@ -17,10 +17,11 @@ import torch
 import torch.multiprocessing as mp
 
 from grape_bench.errors import UserError
-from grape_bench.execute.manifest import Manifest
 from grape_bench.job import run as training
 from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device, process_seed
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
+from grape_bench.record.manifest import Manifest
+from grape_bench.track.environment import INSTALLED
 from grape_bench.train import data_parallel
 from grape_bench.train.checkpoint import Checkpoints
 from grape_bench.train.checkpoint_files import CheckpointFolder, Period
@@ -116,7 +117,7 @@ def test_two_processes_go_on_from_their_checkpoint_to_the_bit(tmp_path: Path) ->
 
 def test_a_worker_becomes_several_and_leaves_one_record(tmp_path: Path) -> None:
     pair = replace(spec("dfa"), nproc=2, profile=True)
-    Manifest("test", "1", {"commit": "unknown", "dirty": None}, [pair]).write(tmp_path)
+    Manifest("test", "1", INSTALLED, [pair]).write(tmp_path)
     command = [sys.executable, "-m", "grape_bench.execute.worker", str(tmp_path / "manifest.json"), pair.id]
     subprocess.run([*command, "--threads=1"], check=True)
     record = json.loads((tmp_path / pair.name / "record.json").read_text())
@@ -130,7 +131,7 @@ def test_a_worker_becomes_several_and_leaves_one_record(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_record_has_the_reason_of_the_process_that_failed_first(tmp_path: Path) -> None:
     pair = replace(spec("dfa"), nproc=2)
-    Manifest("test", "1", {"commit": "unknown", "dirty": None}, [pair]).write(tmp_path)
+    Manifest("test", "1", INSTALLED, [pair]).write(tmp_path)
     command = [sys.executable, "-m", "grape_bench.execute.worker", str(tmp_path / "manifest.json"), pair.id]
     place = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     failed = subprocess.run([*command, "--threads=1", "--trainer=tests.train.failing_rank"], env=place, check=False)

@@ -39,7 +39,7 @@ class Outcome:
 
 
 def run(submission: Submission) -> list[Outcome]:
-    """Every check. Those after `records` look at well-formed records only, so that one flaw is named once."""
+    """Every check. Those after `records` look only at records that can be read, so that each flaw is named once."""
     outcomes = []
     for name in NAMES:
         module = import_module(f"grape_bench.publish.checks.{name}")

@@ -12,19 +12,16 @@ from grape_bench.score.cell import cells
 
 def problems(submission: Submission) -> Iterator[str]:
     """What a table of these records would be refused for, and seeds that are missing."""
-    records = list(submission.readable.values())
+    records = list(submission.records.values())
     try:
         grid = cells(records)
         budget.check(grid.values())
     except UserError as error:
         yield f"{error.where}: {error.what}" if error.where else error.what
         return
-    except (KeyError, TypeError, AttributeError) as error:
-        yield f"records that cannot be compared: {error!r}"
-        return
     for (task, rule), cell in grid.items():
         bp = grid.get((task, "bp"))
         if bp is None:
             yield f"{task}: there is no run of bp"
-        elif lacking := sorted({r["seed"] for r in bp.records} - {r["seed"] for r in cell.records}):
+        elif lacking := sorted({r.seed for r in bp.records} - {r.seed for r in cell.records}):
             yield f"{task}, {rule}: no record of seed {', '.join(map(str, lacking))}, which bp has"

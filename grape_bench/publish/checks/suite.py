@@ -1,46 +1,89 @@
-"""Every job is one of the suite's, in the version that is named."""
+"""Every job is what the suite and the tuned settings make of its task, rule and seed."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from pydantic import ValidationError
 
-from grape_bench.plan.find import suite_files
-from grape_bench.plan.suite import Suite
+from grape_bench.errors import UserError
+from grape_bench.plan.cell import NOTHING, make_job
+from grape_bench.plan.find import shipped
+from grape_bench.plan.suite import Settings, Suite, Task
+from grape_bench.plan.track import unfit
+from grape_bench.plan.tuned import find_tuned
+from grape_bench.plan.tuning import points, space_of
 from grape_bench.publish.submission import Submission
+from grape_bench.record.job import Job, Of
+from grape_bench.rules.names import RULES
 
-OF_TASK = ("model", "model_args", "dataset", "dataset_args", "epochs", "batch_size", "schedule")
+# All that a published job may choose freely: its seed, what is measured beside it, and how many processes share it.
+FREE = (Of.SEED, Of.MEASURING, Of.LAUNCH)
 
 
 def problems(submission: Submission) -> Iterator[str]:
-    """The suite against the one that comes with grape-bench, where it has one of that name; jobs against the suite."""
+    """The published suite against the one that comes with grape-bench, if it has that name; then jobs against it."""
     try:
         suite = Suite.model_validate(submission.suite)
     except ValidationError as error:
         yield f"suite.toml: {' '.join(str(error).split())[:300]}"
         return
-    yield from _known(suite)
-    tasks = {task.name: task.model_dump() for task in suite.tasks}
-    for name, record in submission.readable.items():
-        if (record.get("suite"), record.get("suite_version")) != (suite.name, suite.version):
-            yield f"{name}: of {record.get('suite')}@{record.get('suite_version')}, not {suite.name}@{suite.version}"
-        task = tasks.get(str(record.get("task")))
-        if task is None:
-            yield f"{name}: no task of this suite"
-            continue
-        job: dict[str, Any] = record.get("job") or {}
-        for key in OF_TASK:
-            if job.get(key) != task[key]:
-                yield f"{name}: {key} = {job.get(key)}, in the suite {task[key]}"
+    if ours := _shipped(suite.name):
+        if ours.version != suite.version:
+            yield f"suite.toml: this grape-bench has version {ours.version} of {suite.name}, not {suite.version}"
+        elif (ours.tasks, ours.rule, ours.tuning) != (suite.tasks, suite.rule, suite.tuning):
+            yield f"suite.toml: its tasks or settings are not those of {suite.name}@{suite.version}"
+        else:
+            suite = ours
+    for name, record in submission.records.items():
+        job = record.job
+        if (job.suite, job.version) != (suite.name, suite.version):
+            yield f"{name}: of {job.suite}@{job.version}, not {suite.name}@{suite.version}"
+        try:
+            yield from (f"{name}: {problem}" for problem in _differences(job, suite))
+        except UserError as error:
+            yield f"{name}: {error.what}"
 
 
-def _known(suite: Suite) -> Iterator[str]:
-    path = suite_files().get(suite.name)
-    if path is None:
+def _differences(job: Job, suite: Suite) -> Iterator[str]:
+    """What differs between `job` and the job that the suite makes: with its own settings, or with those of a search."""
+    task = next((task for task in suite.tasks if task.name == job.task), None)
+    if task is None:
+        yield "no task of this suite"
         return
-    ours = Suite.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    if ours.version == suite.version and ours.tasks != suite.tasks:
-        yield f"suite.toml: its tasks are not those of {suite.name}@{suite.version}"
+    trials = suite.tuning.trials if suite.tuning else 1
+    if job.trials not in (1, trials):
+        yield f"settings from a search of {job.trials} trials, in the suite {trials}"
+        return
+    allowed = [_expected(job, suite, task, found) for found in _found(job, suite)]
+    nearest = min((_unequal(job, other) for other in allowed), key=len)
+    yield from nearest
+
+
+def _found(job: Job, suite: Suite) -> Sequence[Settings]:
+    """The settings that a search may have found for `job`: the recorded ones, or else any point of the search."""
+    if job.trials == 1:
+        return [NOTHING]
+    recorded = find_tuned(suite, job.rule, [shipped("baselines")])
+    if recorded and not unfit(suite, job.rule, recorded):
+        return [recorded[0].tasks[job.task].settings]
+    return points(space_of(suite, job.rule), job.trials)
+
+
+def _expected(job: Job, suite: Suite, task: Task, found: Settings) -> Job:
+    # The file of a user's rule lies elsewhere, or is not installed here: the check `source` compares it.
+    known = not job.rule_name.file and job.rule_name.base in RULES
+    source = {} if known else {"rule_source": job.rule_source}
+    return make_job(suite, task, job.rule, job.seed, found, trials=job.trials, **source)
+
+
+def _unequal(job: Job, expected: Job) -> list[str]:
+    compared = tuple(of for of in Of if of not in FREE)
+    one, other = job.parts(*compared), expected.parts(*compared)
+    return [f"{key} = {one[key]}, by the suite {other[key]}" for key in one if one[key] != other[key]]
+
+
+def _shipped(name: str) -> Suite | None:
+    path = shipped("suites") / f"{name}.toml"
+    return Suite.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None

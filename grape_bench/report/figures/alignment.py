@@ -26,7 +26,7 @@ def maps(results: Results) -> Maps:
     """
     found = {}
     for key, cell in results.grid.items():
-        of_seeds = [results.diagnostics[r["id"]] for r in cell.results if r["id"] in results.diagnostics]
+        of_seeds = [results.diagnostics[r.id] for r in cell.results if r.id in results.diagnostics]
         of_seeds = [rows for rows in of_seeds if COSINE in rows]
         if key[1] == "bp" or not of_seeds:
             continue

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from grape_bench.report.atomic import written
+from grape_bench.record.write import output
 from grape_bench.report.columns import labels
 
 INK, FAINT, SOFT = "#222222", "#d9d9d9", "#666666"
@@ -43,7 +43,7 @@ def render(make: Callable[[], Figure], path: Path) -> None:
     """
     with mpl.rc_context(LOOK):
         figure = make()
-        with written(path) as draft:
+        with output(path) as draft:
             figure.savefig(draft, dpi=200, metadata=_METADATA.get(path.suffix))
 
 

@@ -108,7 +108,7 @@ def draw_curves(
 
 def validation(cell: Cell, curves: Mapping[str, pd.DataFrame]) -> list[pd.Series]:
     """The validation values by epoch of every seed with a curve."""
-    own = [curves[record["id"]] for record in cell.results if record["id"] in curves]
+    own = [curves[record.id] for record in cell.results if record.id in curves]
     return [cell.metric.validation(curve).set_axis(curve["epoch"]) for curve in own]
 
 

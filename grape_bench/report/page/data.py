@@ -63,7 +63,7 @@ def _task(results: Results, task: str) -> dict[str, Any]:
 
 def _curve(cell: Cell, results: Results) -> dict[str, list[float | None]]:
     """Means over seeds, up to the last epoch that every seed reached; empty where there is no curve."""
-    curves = [results.curves[record["id"]] for record in cell.results if record["id"] in results.curves]
+    curves = [results.curves[record.id] for record in cell.results if record.id in results.curves]
     if not curves:
         return {}
     by_epoch = [curve.assign(value=cell.metric.validation(curve)).set_index("epoch", drop=False) for curve in curves]

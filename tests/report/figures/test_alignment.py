@@ -9,9 +9,9 @@ from tests.score.records import make
 def test_a_map_is_the_mean_over_seeds_by_block_and_time() -> None:
     records = [make("bp", 0), make("dfa", 0), make("dfa", 1), make("fa", 0)]
     measured = {
-        records[0]["id"]: diagnostics(1.0),
-        records[1]["id"]: diagnostics(0.3),
-        records[2]["id"]: diagnostics(0.9),
+        records[0].id: diagnostics(1.0),
+        records[1].id: diagnostics(0.3),
+        records[2].id: diagnostics(0.9),
     }
     (found,) = [maps(results(records, diagnostics=measured))]
     assert list(found) == [("digits-mlp", "dfa")]  # bp is 1 everywhere, fa was not measured
@@ -22,4 +22,4 @@ def test_a_map_is_the_mean_over_seeds_by_block_and_time() -> None:
 
 def test_other_diagnostics_make_no_map() -> None:
     records = [make("dfa", 0)]
-    assert maps(results(records, diagnostics={records[0]["id"]: diagnostics(0.3).drop(columns="signal_cos")})) == {}
+    assert maps(results(records, diagnostics={records[0].id: diagnostics(0.3).drop(columns="signal_cos")})) == {}

@@ -28,7 +28,7 @@ LONG = "a/file.py:AVeryLongNameOfARuleOfMyOwn"
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     records = [*with_flops(suite(5)), make(LONG, 0, 91.0), failed("usf", 0, "oom")]
-    measured = {r["id"]: diagnostics(0.5) for r in records if r["rule"] in ("dfa", "grape")}
+    measured = {r.id: diagnostics(0.5) for r in records if r.rule in ("dfa", "grape")}
     path = tmp_path_factory.mktemp("page") / "index.html"
     path.write_text(page.render(results(records, curves(records), measured)), encoding="utf-8")
     return path

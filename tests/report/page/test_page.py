@@ -45,7 +45,7 @@ def test_the_data_of_the_charts_are_those_of_the_table() -> None:
 def test_curves_end_where_the_first_seed_ends() -> None:
     records = [make("bp", 0), make("bp", 1)]
     by_id = curves(records)
-    by_id[records[1]["id"]] = by_id[records[1]["id"]].head(4)
+    by_id[records[1].id] = by_id[records[1].id].head(4)
     (task,) = data(results(records, by_id))["tasks"]
     assert task["rules"]["bp"]["curve"]["epoch"] == [1, 2, 3, 4]
 

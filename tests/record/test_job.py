@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from grape_bench.plan.job import Job
+from grape_bench.record.job import Job
 
 JOB = Job(
     suite="small",

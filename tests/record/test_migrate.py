@@ -1,8 +1,9 @@
 import json
 from pathlib import Path
 
-from grape_bench.track.migrate import STEPS, migrated
-from grape_bench.track.record import SCHEMA, read_record
+from grape_bench.record.migrate import STEPS, migrated
+from grape_bench.record.record import SCHEMA, read_record
+from grape_bench.record.typed_json import encode
 
 RECORDED = Path(__file__).parent / "recorded" / "schema-1.json"
 
@@ -12,10 +13,10 @@ def test_a_record_of_schema_1_is_read_as_one_of_today() -> None:
     old = json.loads(before)
     record = read_record(RECORDED)
     assert old["schema"] == 1 and "flops" not in old["profile"] and "declared_bp_fraction" not in old["credit"]
-    assert record["schema"] == SCHEMA
-    assert record["profile"]["flops"] is None and record["credit"]["declared_bp_fraction"] is None
-    assert record["profile"]["split"] is None and record["profile"]["pipeline"] is None
-    assert record["profile"]["step_ratio"] == old["profile"]["step_ratio"] and record["result"] == old["result"]
+    assert record.to_dict()["schema"] == SCHEMA
+    assert record.profile.flops is None and record.credit.declared_bp_fraction is None
+    assert record.profile.split is None and record.profile.pipeline is None
+    assert record.profile.step_ratio == old["profile"]["step_ratio"] and encode(record.result) == old["result"]
     assert RECORDED.read_bytes() == before
 
 

@@ -1,0 +1,81 @@
+"""Read a file that another process may have left half-written, or that something else has overwritten."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from grape_bench.errors import UserError
+from grape_bench.record.typed_json import ShapeError
+
+SUFFIX = ".damaged"
+
+
+class DamagedError(UserError):
+    """A file whose content is not what the program writes. `where` is its path."""
+
+    @property
+    def path(self) -> Path:
+        """The damaged file."""
+        return Path(self.where)
+
+
+@contextmanager
+def checked(path: Path, hint: str) -> Iterator[None]:
+    """Turn what goes wrong while the file at `path` is read into a DamagedError with `hint`."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise damaged(path, "it is not UTF-8 text", hint) from error
+    except json.JSONDecodeError as error:
+        raise damaged(path, f"it is not JSON ({error.msg}, line {error.lineno})", hint) from error
+    except RecursionError as error:
+        raise damaged(path, "it is nested too deeply", hint) from error
+    except ShapeError as error:
+        raise damaged(path, str(error), hint) from error
+    except ValueError as error:  # such as an integer of thousands of digits
+        raise damaged(path, str(error), hint) from error
+
+
+def damaged(path: Path, why: str, hint: str) -> DamagedError:
+    """The error for the file at `path`."""
+    return DamagedError(f"this file is damaged: {why}", where=str(path), hint=hint)
+
+
+def read_text(path: Path) -> str:
+    """The text of `path`; raises OSError, UnicodeDecodeError, or ShapeError for a file that holds nothing."""
+    text = path.read_text(encoding="utf-8")
+    if not text:
+        raise ShapeError("it is empty")
+    if "\0" in text:
+        raise ShapeError("it has NUL bytes in it")
+    return text
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """The JSON object in `text`; raises ValueError, also for a key that is there twice."""
+    content = json.loads(text, object_pairs_hook=_once)
+    if not isinstance(content, dict):
+        raise ShapeError("it is not a JSON object")
+    return content
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ShapeError(f"the key {next(n for n in names if names.count(n) > 1)!r} is there twice")
+    return content
+
+
+def set_aside(path: Path) -> Path:
+    """Rename `path` so that the program no longer reads it, and nothing is lost; the new path. Raises OSError."""
+    target, number = path.with_name(path.name + SUFFIX), 1
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.name}{SUFFIX}.{number}")
+    path.rename(target)
+    return target

@@ -1,0 +1,223 @@
+"""One file per job, `record.json`: what was run, how it ended, and everything measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from grape_bench.errors import UserError
+from grape_bench.record.damage import checked, parse_object, read_text
+from grape_bench.record.job import Job
+from grape_bench.record.migrate import migrated
+from grape_bench.record.parts import (
+    Credit,
+    Data,
+    Diagnostics,
+    Environment,
+    Memory,
+    Metric,
+    Network,
+    Profile,
+    Result,
+    Time,
+)
+from grape_bench.record.status import Status
+from grape_bench.record.typed_json import ShapeError, decode, encode
+from grape_bench.record.write import write_json
+
+SCHEMA = 3  # raised together with a step in `migrate` when a value changes its place or its meaning
+RECORD, STDERR = "record.json", "stderr.txt"
+HINT = "`grape-bench run` with the same suite sets it aside and runs the job again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a job ended and what it measured; None for what it ended too early for."""
+
+    status: Status
+    reason: str = ""
+    metric: Metric | None = None
+    result: Result | None = None
+    time: Time | None = None
+    memory: Memory | None = None
+    profile: Profile | None = None
+    credit: Credit | None = None
+    diagnostics: Diagnostics | None = None
+    network: Network | None = None
+    data: Data | None = None
+    seeds: Mapping[str, int] | None = None
+
+    @classmethod
+    def from_dict(cls, measured: Mapping[str, Any]) -> Outcome:
+        """What a trainer returned. It counts as diverged where a value of its result is not finite; ShapeError."""
+        result = measured.get("result") or {}
+        bad = [name for name, value in result.items() if value is not None and not math.isfinite(value)]
+        if not bad:
+            return decode(cls, _listed(measured))
+        reason = f"result.{bad[0]} is {result[bad[0]]}"
+        return decode(cls, _listed({**measured, "status": "diverged", "reason": reason, "result": None}))
+
+
+def _listed(value: Any) -> Any:
+    """A trainer's values with lists for tuples, as JSON has them."""
+    if isinstance(value, Mapping):
+        return {key: _listed(inner) for key, inner in value.items()}
+    return [_listed(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record(Outcome):
+    """A job, its outcome, and where and when it ran (UTC, ISO 8601)."""
+
+    id: str
+    name: str
+    job: Job
+    environment: Environment
+    started: str
+    ended: str
+
+    @property
+    def suite(self) -> str:
+        """The name of the job's suite."""
+        return self.job.suite
+
+    @property
+    def task(self) -> str:
+        """The name of the job's task."""
+        return self.job.task
+
+    @property
+    def rule(self) -> str:
+        """The job's rule, as the user wrote it."""
+        return self.job.rule
+
+    @property
+    def seed(self) -> int:
+        """The job's seed."""
+        return self.job.seed
+
+    @property
+    def scored_by(self) -> Metric:
+        """The metric of a record with a result."""
+        assert self.metric is not None, self.name
+        return self.metric
+
+    @property
+    def test(self) -> float:
+        """The test value of a record with a result; the value of guessing where training diverged.
+
+        A diverged run may have scored above chance at its last evaluation: it must not gain from that.
+        """
+        if self.status is Status.DIVERGED:
+            return self.scored_by.chance
+        assert self.result is not None and self.result.test is not None, self.name
+        return self.result.test
+
+    @property
+    def validation(self) -> float:
+        """The validation value of a record with a result; the value of guessing where training diverged."""
+        if self.status is Status.DIVERGED:
+            return self.scored_by.chance
+        assert self.result is not None, self.name
+        return self.result.validation
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON types."""
+        outcome = {each.name: encode(getattr(self, each.name)) for each in fields(Outcome)}
+        head = {"schema": SCHEMA, "id": self.id, "name": self.name, **_said_twice(self.job)}
+        foot = {"environment": encode(self.environment), "started": self.started, "ended": self.ended}
+        return {**head, "job": self.job.to_dict(), **outcome, **foot}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Record:
+        """The record that `to_dict` wrote, or a version with an older schema; raises ShapeError."""
+        schema = content.get("schema")
+        if type(schema) is not int or not 1 <= schema <= SCHEMA:
+            raise ShapeError(f"schema {schema} is unknown to this version, which reads 1 to {SCHEMA}")
+        record = decode(cls, _without_head(_migrated(content)))
+        for key, value in _said_twice(record.job).items():
+            if content.get(key, value) != value:
+                raise ShapeError(f"{key} is {content[key]!r}, and {value!r} in the job")
+        record.check()
+        return record
+
+    def check(self) -> None:
+        """Raise ShapeError unless a record with a result has what a result is made of."""
+        if not self.status.is_result:
+            return
+        if self.metric is None:
+            raise ShapeError("metric is missing, and it has a result")
+        if self.status is Status.FINISHED:
+            if self.result is None:
+                raise ShapeError("result is missing, and the job finished")
+            values = {"validation": self.result.validation}
+            if self.job.trial is None:
+                values["test"] = math.nan if self.result.test is None else self.result.test
+            for name, value in values.items():
+                if not math.isfinite(value):
+                    raise ShapeError(f"result.{name} is not a number")
+
+
+def _said_twice(job: Job) -> dict[str, Any]:
+    """What a record on disk also has at its top, for people who read or query it."""
+    return {"suite": job.suite, "suite_version": job.version, "task": job.task, "rule": job.rule, "seed": job.seed}
+
+
+def _without_head(content: dict[str, Any]) -> dict[str, Any]:
+    missing = [key for key in ("job", "status", "reason", "environment") if key not in content]
+    if missing:
+        raise ShapeError(f"{missing[0]} is missing")
+    absent = [each.name for each in fields(Outcome) if each.name not in content]
+    if absent:
+        raise ShapeError(f"{absent[0]} is missing")
+    return content
+
+
+def _migrated(content: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return migrated(dict(content), SCHEMA)
+    except (KeyError, TypeError) as error:
+        raise ShapeError(f"a key is missing or has the wrong type ({error})") from error
+
+
+def make_record(job: Job, outcome: Outcome, environment: Environment, started: str) -> Record:
+    """The record of `job`, which has just ended."""
+    parts = {each.name: getattr(outcome, each.name) for each in fields(Outcome)}
+    return Record(id=job.id, name=job.name, job=job, environment=environment, started=started, ended=now(), **parts)
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Write `record` into its job's `folder` in one step; raises OSError."""
+    write_json(folder / RECORD, record.to_dict())
+
+
+def read_record(path: Path) -> Record:
+    """The record in the file `path`, one with an older schema as one of this schema.
+
+    Raises DamagedError where the content is not a record, and UserError where the file cannot be read.
+    """
+    try:
+        with checked(path, HINT):
+            return parse_record(read_text(path))
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", where=str(path)) from error
+
+
+def parse_record(text: str) -> Record:
+    """The record in `text`, which is JSON; raises ValueError."""
+    return Record.from_dict(parse_object(text))
+
+
+def changed(record: Record, **job: Any) -> Record:
+    """`record` as if another job had given it: with these fields of its job, and the id and name that go with them."""
+    other = replace(record.job, **job)
+    return replace(record, job=other, id=other.id, name=other.name)
+
+
+def now() -> str:
+    """The time, UTC, as ISO 8601 with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

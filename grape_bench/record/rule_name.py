@@ -1,0 +1,58 @@
+"""The name of a rule, taken apart."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from grape_bench.registry import is_file_reference
+
+ANCHOR = "+anchor"
+
+
+@dataclass(frozen=True)
+class RuleName:
+    """A rule as a user writes it: `grape`, `dfa+anchor`, `path/to/my.py:MyRule+anchor`.
+
+    `base` is the registered name or the class name, `file` the path of the user's file ("" for a registered rule),
+    `anchored` whether `+anchor` follows.
+    """
+
+    base: str
+    file: str = ""
+    anchored: bool = False
+
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def parse(text: str) -> RuleName:
+        """The parts of `text`, which need not be the name of a known rule."""
+        anchored = text.endswith(ANCHOR)
+        reference = text.removesuffix(ANCHOR)
+        if not is_file_reference(reference):
+            return RuleName(reference, anchored=anchored)
+        file, _, base = reference.rpartition(":")
+        return RuleName(base, file, anchored)
+
+    @property
+    def reference(self) -> str:
+        """What the registry of rules finds the class by: `grape`, or `path/to/my.py:MyRule`."""
+        return f"{self.file}:{self.base}" if self.file else self.base
+
+    @cached_property
+    def label(self) -> str:
+        """The name without the path of its file: `MyRule+anchor`."""
+        return self.base + ANCHOR if self.anchored else self.base
+
+    @property
+    def file_label(self) -> str:
+        """The label as part of a file name."""
+        return re.sub(r"[^A-Za-z0-9_+-]", "-", self.label)
+
+    def moved(self, file: Path) -> RuleName:
+        """The same class in a copy of its file."""
+        return replace(self, file=str(file))
+
+    def __str__(self) -> str:
+        return self.reference + ANCHOR if self.anchored else self.reference

@@ -1,0 +1,153 @@
+"""The tables beside a record: curve.csv, a row per epoch, and diagnostics.csv, a row per block and moment."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from grape_bench.record.damage import checked, read_text
+from grape_bench.record.record import HINT, Record
+from grape_bench.record.status import Status
+from grape_bench.record.typed_json import ShapeError
+from grape_bench.record.write import replacing
+
+CURVE, DIAGNOSTICS = "curve.csv", "diagnostics.csv"
+WHOLE = "(network)"  # the block that stands for all of them: the last row of each moment in diagnostics.csv
+_CURVE_COLUMNS = ("epoch", "samples", "seconds", "train_loss")
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a CSV file as texts, by column; `text` is the whole file."""
+
+    text: str
+    rows: list[dict[str, str]]
+
+    @property
+    def columns(self) -> list[str]:
+        """The names in the first line."""
+        return list(self.rows[0]) if self.rows else []
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write `rows` to `path` as CSV: every column that one of them has, and nothing where a row has no value."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _short(value) for name, value in row.items()} for row in rows)
+
+
+def append_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Add `row` to the CSV file at `path`, below a line with its column names where the file is new."""
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(row), lineterminator="\n")
+        if file.tell() == 0:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def read_curve(folder: Path, record: Record) -> Table | None:
+    """The curve of `record`, whose job's folder is `folder`; None where the job ended before its first epoch did.
+
+    Raises DamagedError where the file is not a whole curve: by the epochs, and by the samples that the record counts.
+    """
+    path = folder / CURVE
+    if not path.is_file() or not (path.stat().st_size or _epochs_end(record)):
+        return None
+    if not record.status.is_result:
+        return _rows_before_the_end(path)
+    with checked(path, HINT):
+        table = parse_table(read_text(path))
+        check_curve(table, record)
+    return table
+
+
+def _rows_before_the_end(path: Path) -> Table | None:
+    """The whole rows of a job that failed, which its end may have cut short; None where there are none."""
+    try:
+        whole, newline, _ = read_text(path).rpartition("\n")
+        table = parse_table(whole + newline)
+    except ValueError:
+        return None
+    return table if table.rows else None
+
+
+def read_diagnostics(folder: Path, record: Record) -> Table | None:
+    """The rows of `record`'s diagnostics.csv; None where it has none. Raises DamagedError where some are missing."""
+    path = folder / DIAGNOSTICS
+    taken = record.diagnostics.moments if record.diagnostics else 0
+    if not path.is_file() or not record.status.is_result or not (path.stat().st_size or taken):
+        return None
+    with checked(path, HINT):
+        table = parse_table(read_text(path))
+        _check_diagnostics(table, taken)
+    return table
+
+
+def parse_table(text: str) -> Table:
+    """The table in `text`; raises ShapeError where a row has another length than the first line."""
+    if not text.endswith("\n"):
+        raise ShapeError("its last line is cut short")
+    try:
+        head, *lines = list(csv.reader(StringIO(text, newline=""), strict=True))
+    except (csv.Error, ValueError) as error:
+        raise ShapeError(f"it is not CSV ({error})") from error
+    if len(set(head)) < len(head):
+        raise ShapeError("a column is there twice")
+    for number, line in enumerate(lines, start=2):
+        if len(line) != len(head):
+            raise ShapeError(f"line {number} has {len(line)} values, and the first line has {len(head)}")
+    return Table(text, [dict(zip(head, line, strict=True)) for line in lines])
+
+
+def check_curve(table: Table, record: Record) -> None:
+    """Raise ShapeError unless `table` is the whole curve of `record`."""
+    if missing := [name for name in _CURVE_COLUMNS if name not in table.columns]:
+        raise ShapeError(f"the column {missing[0]} is missing, or every row is")
+    rows = [{name: _number(name, text) for name, text in row.items()} for row in table.rows]
+    epochs = [row["epoch"] for row in rows]
+    if epochs != list(range(1, len(rows) + 1)):
+        raise ShapeError("the epochs are not 1, 2, 3, ...")
+    if record.status is Status.FINISHED and len(rows) != record.job.epochs:
+        raise ShapeError(f"it has {len(rows)} epochs, and the job has {record.job.epochs}")
+    if record.time and rows[-1]["samples"] != record.time.samples:
+        raise ShapeError(f"it ends after {rows[-1]['samples']:.0f} samples, and the record after {record.time.samples}")
+
+
+def _check_diagnostics(table: Table, taken: int) -> None:
+    if missing := [name for name in ("step", "samples", "block") if name not in table.columns]:
+        raise ShapeError(f"the column {missing[0]} is missing, or every row is")
+    blocks: dict[str, list[str]] = {}
+    for row in table.rows:
+        blocks.setdefault(row["step"], []).append(row["block"])
+        for name, text in row.items():
+            if name != "block" and text:
+                _number(name, text)
+    if taken and len(blocks) != taken:
+        raise ShapeError(f"it has {len(blocks)} moments, and the record {taken}")
+    first, *others = blocks.values()
+    if first[-1] != WHOLE or any(other != first for other in others):
+        raise ShapeError("a moment lacks some of the blocks")
+
+
+def _epochs_end(record: Record) -> bool:
+    """Whether the record says that an epoch has ended."""
+    return record.time is not None and record.time.samples > 0
+
+
+def _number(name: str, text: str) -> float:
+    """The value of one cell; NaN for an empty one."""
+    try:
+        return float(text) if text else math.nan
+    except ValueError as error:
+        raise ShapeError(f"{text[:20]!r} in the column {name} is not a number") from error
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.7g}" if isinstance(value, float) else value

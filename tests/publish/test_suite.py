@@ -1,0 +1,87 @@
+"""What is published is what the suite and the recorded tuned settings make of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from grape_bench.plan.choices import Choices
+from grape_bench.plan.expand import make_plan
+from grape_bench.publish.pack import About, pack
+from grape_bench.publish.verify import Verification, verify
+from grape_bench.record.folder import read_records
+from grape_bench.record.job import Job, Of, names_of
+from grape_bench.record.manifest import MANIFEST, Manifest
+from grape_bench.record.record import Record, write_record
+
+RECORDED = Path(__file__).parents[2] / "results" / "quickstart" / "runs"
+
+
+def published(folder: Path, job_of: Callable[[Record], Job]) -> Verification:
+    """GrAPE of the recorded quickstart, published as if its jobs were those of `job_of`."""
+    runs = folder / "runs" / "quickstart"
+    runs.mkdir(parents=True)
+    shutil.copyfile(RECORDED / "suite.toml", runs / "suite.toml")
+    jobs = []
+    for record in read_records(RECORDED):
+        job = job_of(record)
+        shutil.copytree(RECORDED / record.name, runs / job.name)
+        write_record(runs / job.name, replace(record, job=job, id=job.id, name=job.name))
+        jobs.append(job)
+    Manifest("quickstart", "1.1", record.environment.git, jobs).write(runs)
+    assert (runs / MANIFEST).is_file()
+    return verify(pack(runs, "grape", folder / "results", About()))
+
+
+def failing(verification: Verification) -> dict[str, tuple[str, ...]]:
+    return {outcome.name: outcome.problems for outcome in verification.outcomes if not outcome.ok}
+
+
+def test_the_recorded_runs_are_those_of_the_suite(tmp_path: Path) -> None:
+    verification = published(tmp_path, lambda record: record.job)
+    assert failing(verification) == {} and verification.badge == "recomputed"
+
+
+def test_settings_from_the_command_line_are_not_the_suites(tmp_path: Path) -> None:
+    """A crippled BP makes every other rule look good; its records agree with themselves."""
+    crippled = Choices(settings=("task.precision=bf16", "task.optimizer.lr=0.03"), untuned=True)
+    jobs = {(job.task, job.rule, job.seed): job for job in make_plan("quickstart", crippled).jobs}
+    verification = published(tmp_path, lambda record: jobs[record.task, record.rule, record.seed])
+    found = failing(verification)
+    assert list(found) == ["suite"] and verification.badge == "reported"
+    assert any("precision = bf16, by the suite fp32" in problem for problem in found["suite"])
+    assert any("optimizer = " in problem and "0.03" in problem for problem in found["suite"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"precision": "bf16"},
+        {"compile": True},
+        {"deterministic": True},
+        {"optimizer": {"name": "adamw", "lr": 0.03}},
+        {"rule_settings": {"scale": 9.0}},
+        {"rule_source": "0" * 16},
+        {"trials": 1},
+        {"trials": 80},
+        {"batch_size": 32},
+        {"schedule": "cosine"},
+        {"model_args": {"hidden": [8]}},
+    ],
+)
+def test_one_changed_setting_is_found(tmp_path: Path, change: dict[str, object]) -> None:
+    def job_of(record: Record) -> Job:
+        # Rules with unequal budgets are refused before they are packed.
+        of_all = change.keys() <= set(names_of(Of.TASK, Of.SEARCH))
+        return replace(record.job, **change) if of_all or record.rule == "dfa" else record.job
+
+    assert "suite" in failing(published(tmp_path, job_of))
+
+
+def test_seed_measuring_and_processes_are_free(tmp_path: Path) -> None:
+    verification = published(tmp_path, lambda record: replace(record.job, probes=3, nproc=2))
+    assert failing(verification) == {}

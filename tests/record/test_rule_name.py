@@ -1,0 +1,34 @@
+from pathlib import Path
+
+import pytest
+
+from grape_bench.record.rule_name import RuleName
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "label"),
+    [
+        ("dfa", RuleName("dfa"), "dfa"),
+        ("grape+anchor", RuleName("grape", anchored=True), "grape+anchor"),
+        ("grape+refit", RuleName("grape+refit"), "grape+refit"),
+        ("path/my.py:MyRule", RuleName("MyRule", "path/my.py"), "MyRule"),
+        ("path/my.py:MyRule+anchor", RuleName("MyRule", "path/my.py", anchored=True), "MyRule+anchor"),
+    ],
+)
+def test_a_name_has_three_parts_and_is_written_as_it_was_read(text: str, name: RuleName, label: str) -> None:
+    assert RuleName.parse(text) == name
+    assert str(name) == text
+    assert name.label == label
+
+
+def test_the_registry_gets_the_reference_without_anchor() -> None:
+    assert RuleName.parse("path/my.py:MyRule+anchor").reference == "path/my.py:MyRule"
+    assert RuleName.parse("grape+anchor").reference == "grape"
+
+
+def test_a_copy_of_the_file_keeps_the_class() -> None:
+    assert str(RuleName.parse("a/my.py:MyRule+anchor").moved(Path("b/source.py"))) == "b/source.py:MyRule+anchor"
+
+
+def test_a_file_name_has_no_strange_characters() -> None:
+    assert RuleName.parse("my rule/é").file_label == "my-rule--"
