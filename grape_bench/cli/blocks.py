@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from torch import Tensor, nn
 
-    from grape_bench.network.network import Credit, Network
+    from grape_bench.network.network import Network
+    from grape_bench.network.reach import Credit
 
 MEANINGS: dict[Credit, str] = {
     "rule": "the gradient is that of {rule}",

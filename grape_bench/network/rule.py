@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from grape_bench.network.passes import Pass
 
 if TYPE_CHECKING:
-    from grape_bench.network.network import Credit, Network
+    from grape_bench.network.network import Network
+    from grape_bench.network.reach import Credit
     from grape_bench.network.trace import Batch
 
 

@@ -73,7 +73,8 @@ class TangentPass(Pass):
             return output
         primal, carried = forward_ad.unpack_dual(output)
         self._moved = True
-        return forward_ad.make_dual(primal, direction if carried is None else carried + direction)
+        moved: Tensor = forward_ad.make_dual(primal, direction if carried is None else carried + direction)
+        return moved
 
     def join(self, logits: Tensor) -> Tensor:
         """Read sum_l J_l p_l off the output. The graph starts here."""
@@ -115,7 +116,8 @@ class _TwoProducts(OperatorMode):
         output = call.apply(primal, call.weight, call.bias)
         if tangent is None:
             return output
-        return forward_ad.make_dual(output, call.apply(tangent, call.weight, None))
+        dual: Tensor = forward_ad.make_dual(output, call.apply(tangent, call.weight, None))
+        return dual
 
 
 def _fused(x: Any) -> bool:

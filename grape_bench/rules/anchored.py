@@ -12,7 +12,8 @@ from grape_bench.network.passes import Pass
 from grape_bench.network.rule import LearningRule
 
 if TYPE_CHECKING:
-    from grape_bench.network.network import Credit, Network
+    from grape_bench.network.network import Network
+    from grape_bench.network.reach import Credit
     from grape_bench.network.rule import Kept
     from grape_bench.network.trace import Batch
 

@@ -18,8 +18,9 @@ from grape_bench.network.recompute import refuse_reentrant
 from grape_bench.network.rule import Kept, LearningRule
 
 if TYPE_CHECKING:
-    from grape_bench.network.network import Credit, Network
+    from grape_bench.network.network import Network
     from grape_bench.network.operators import Place
+    from grape_bench.network.reach import Credit
     from grape_bench.network.trace import Batch
 
 

@@ -14,7 +14,8 @@ from grape_bench.rules.feedback import FeedbackMap
 from grape_bench.rules.pull_back import PullBack, through_layernorm
 
 if TYPE_CHECKING:
-    from grape_bench.network.network import Credit, Network
+    from grape_bench.network.network import Network
+    from grape_bench.network.reach import Credit
     from grape_bench.network.trace import Batch
 
 

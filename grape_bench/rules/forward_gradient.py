@@ -16,7 +16,8 @@ from grape_bench.network.rule import LearningRule
 from grape_bench.network.tangents import TangentPass, same_dropout
 
 if TYPE_CHECKING:
-    from grape_bench.network.network import Credit, Network
+    from grape_bench.network.network import Network
+    from grape_bench.network.reach import Credit
     from grape_bench.network.trace import Batch
 
 

@@ -9,7 +9,6 @@ from grape_bench.network.preserve import preserved
 from grape_bench.network.rule import LearningRule
 from grape_bench.network.tangents import TangentPass
 from grape_bench.network.trace import as_batch, scored_output, trace
-from grape_bench.rules.make import make_rule
 from tests.network.problems import BY_NAME, tanh_mlp
 
 SMOOTH = ["mlp", "vit", "convnext", "mixer", "bert", "gpt2"]  # LLaMA rounds to float32 inside its norms
@@ -42,7 +41,6 @@ def network_of(problem, dtype=torch.float64):
     batch = batch if isinstance(batch, dict) else batch.to(dtype)
     traced = trace(model, as_batch(batch))
     net = Network(model, LearningRule(), traced, find_blocks(model, traced))
-    net.use(make_rule("bp"))
     return net, as_batch(batch)
 
 
@@ -86,7 +84,6 @@ def test_tangents_of_a_linear_network_are_the_product_of_its_weights():
     model = torch.nn.Sequential(*[layer for layer in tanh_mlp((6, 7, 5, 4)) if isinstance(layer, torch.nn.Linear)])
     traced = trace(model, as_batch(torch.randn(3, 6)))
     net = Network(model, LearningRule(), traced, find_blocks(model, traced))
-    net.use(make_rule("bp"))
     dual = TangentPass(lambda block, output: torch.ones_like(output) if block.name == "0" else None)
     net.run(dual, as_batch(torch.randn(3, 6)))
     expected = model[2].weight @ model[1].weight @ torch.ones(7)
@@ -136,7 +133,6 @@ def tangent_through(function):
     model, batch = torch.nn.Sequential(*layers).double(), as_batch(torch.randn(4, 6, dtype=torch.float64))
     traced = trace(model, batch)
     net = Network(model, LearningRule(), traced, find_blocks(model, traced, ["0"]))
-    net.use(make_rule("bp"))
     directions = Random()
     dual = TangentPass(directions)
     net.run(dual, batch)

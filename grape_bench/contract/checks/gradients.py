@@ -6,7 +6,7 @@ from collections import Counter
 
 from grape_bench.contract.broken import difference, require
 from grape_bench.contract.cases import Case, Gradients, MakeRule, steps_of
-from grape_bench.network.network import Credit
+from grape_bench.network.reach import Credit
 
 ROUNDING = 1e-4  # relative, of an exact gradient in fp32
 
