@@ -12,7 +12,7 @@ import pytest
 
 from grape_bench import network, train
 from grape_bench.data.names import DATASETS
-from grape_bench.execute.resume import split
+from grape_bench.execute.resume import survey
 from grape_bench.models.names import MODELS, SOURCES
 from grape_bench.plan.expand import make_plan
 from grape_bench.plan.numerics import changed, numerics_of, parts
@@ -33,7 +33,7 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def pending(folder: Path) -> list[Job]:
-    return split(make_plan("quickstart").jobs, folder)[1]
+    return survey(make_plan("quickstart").jobs, folder).pending
 
 
 def of(jobs: Iterable[Job]) -> set[tuple[str, str]]:

@@ -33,7 +33,9 @@ def test_every_recorded_job_has_the_id_of_its_settings_and_is_written_as_it_was_
     for path in paths:
         record = read_record(path)
         assert record.id == record.job.id and record.name == record.job.name == path.parent.name
-        assert record.to_dict() == json.loads(path.read_text())
+        written = json.loads(path.read_text())
+        written["job"].setdefault("numerics", {})  # younger than some of these records
+        assert record.to_dict() == written
 
 
 def test_records_from_before_nproc_load_and_are_scored_beside_new_ones() -> None:

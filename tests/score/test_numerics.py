@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from grape_bench import network, train
-from grape_bench.record.record import Record
 from grape_bench.errors import UserError
+from grape_bench.record.record import Record
 from grape_bench.report import csv, markdown
 from grape_bench.score.pairing import Side, compare_sides
 from grape_bench.score.table import score
