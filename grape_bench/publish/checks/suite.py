@@ -19,7 +19,7 @@ from grape_bench.record.job import Job, Of
 from grape_bench.rules.names import RULES
 
 # All that a published job may choose freely: its seed, what is measured beside it, and how many processes share it.
-FREE = (Of.SEED, Of.MEASURING, Of.LAUNCH)
+FREE = (Of.ENGINE, Of.SEED, Of.MEASURING, Of.LAUNCH)  # the check `numerics` compares the engine
 
 
 def problems(submission: Submission) -> Iterator[str]:
