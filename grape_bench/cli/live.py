@@ -11,8 +11,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from grape_bench.cli.estimate import TimeLeft, in_words
 from grape_bench.cli.plain import opening, result_line
+from grape_bench.cli.time_left import TimeLeft, in_words
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
 from grape_bench.record.status import Status

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from grape_bench.cli.estimate import TimeLeft, in_words
+from grape_bench.cli.time_left import TimeLeft, in_words
 from grape_bench.execute.duration import duration
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record

@@ -32,8 +32,8 @@ def command(suite: str, out: Path, slots: int | None, no_profile: bool, **given:
     from rich.console import Console
 
     from grape_bench.execute.duration import Durations
+    from grape_bench.execute.gpus import default_slots
     from grape_bench.execute.resume import survey
-    from grape_bench.execute.slots import default_slots
     from grape_bench.plan.expand import make_plan
 
     plan = make_plan(suite, choices_of(given))
@@ -69,7 +69,7 @@ def _left(jobs: Sequence[Job], records: Mapping[str, Record]) -> list[Job]:
 
 def _profile(unknown: Sequence[Job], durations: Durations, slots: int) -> None:
     """Train one job of each task and rule in `unknown` for a moment."""
-    from grape_bench.execute.profile import profile
+    from grape_bench.execute.duration import time_jobs
 
     cells = list({(job.task, job.rule): job for job in unknown}.values())
     if not cells:
@@ -77,8 +77,8 @@ def _profile(unknown: Sequence[Job], durations: Durations, slots: int) -> None:
     click.echo(
         f"trying out {len(cells)} pairs of task and rule, for which no finished job tells the time ...", err=True
     )
-    for job, seconds in zip(cells, profile(cells, slots), strict=True):
-        durations.add_profile(job, seconds)
+    for job, seconds in zip(cells, time_jobs(cells, slots), strict=True):
+        durations.add_timing(job, seconds)
 
 
 def _table(jobs: Sequence[Job], records: Mapping[str, Record], durations: Durations) -> Table:
@@ -86,7 +86,7 @@ def _table(jobs: Sequence[Job], records: Mapping[str, Record], durations: Durati
     from rich import box
     from rich.table import Table
 
-    from grape_bench.cli.estimate import in_words
+    from grape_bench.cli.time_left import in_words
     from grape_bench.record.rule_name import RuleName
     from grape_bench.record.status import Status
 
@@ -124,7 +124,7 @@ _SOURCES: dict[str, str] = {
 
 def _summary(left: Sequence[Job], records: Mapping[str, Record], durations: Durations, slots: int) -> list[str]:
     """How much is to do, and how long that takes."""
-    from grape_bench.cli.estimate import in_words
+    from grape_bench.cli.time_left import in_words
     from grape_bench.execute.duration import makespan
 
     again = sum(job.id in records for job in left)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -82,7 +83,6 @@ def request_of(plan: Plan, folder: Path, given: dict[str, Any]) -> Request:
 
 def _options(given: dict[str, Any], suite: Cluster) -> Options:
     from grape_bench.execute.executor import Options
-    from grape_bench.execute.memory_size import parse_bytes
     from grape_bench.train.checkpoint_files import Period
 
     limit = given["memory_limit"]
@@ -93,6 +93,20 @@ def _options(given: dict[str, Any], suite: Cluster) -> Options:
         checkpoint_every=Period.parse(given["checkpoint_every"], where="--checkpoint-every"),
         cluster=_cluster(suite, given["cluster"], given["array_parallelism"]),
     )
+
+
+_UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_FORM = re.compile(r"(\d+(?:\.\d+)?) ?([A-Za-z]+)")
+
+
+def parse_bytes(text: str, *, where: str = "") -> int:
+    """The bytes that `text` means, such as `800MB` or `2.5 GiB`. Raises UserError."""
+    from grape_bench.errors import UserError
+
+    match = _FORM.fullmatch(text)
+    if match is None or match[2] not in _UNITS or float(match[1]) == 0:
+        raise UserError(f"{text!r} is not an amount of memory", where=where, allowed="such as 800MB, 2GB, 2.5GiB")
+    return round(float(match[1]) * _UNITS[match[2]])
 
 
 def _statuses(text: str) -> tuple[Status, ...]:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import fmean
 from typing import Literal
 
+from grape_bench.execute.executor import TRAINER
+from grape_bench.execute.pool import Pool, ask
+from grape_bench.execute.preflight import preload
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
 from grape_bench.record.status import Status
+from grape_bench.track.environment import core_count
 
 Source = Literal["measured", "scaled", "profiled"]
 Cell = tuple[str, str]  # task and rule
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Forecast:
     """Seconds of one job, and where they come from."""
 
     seconds: float
@@ -44,15 +48,15 @@ class Durations:
             if record.profile:
                 self._ratios.setdefault(record.rule, []).append(record.profile.step_ratio)
 
-    def add_profile(self, job: Job, seconds: dict[str, float]) -> None:
+    def add_timing(self, job: Job, seconds: dict[str, float]) -> None:
         """Learn what a profile of the job's task and rule said: the seconds of its parts, in the end `profile`."""
         self._profiles[job.task, job.rule] = seconds
 
-    def of(self, job: Job) -> Estimate | None:
-        """The estimate for `job`; None where nothing is known of it."""
+    def of(self, job: Job) -> Forecast | None:
+        """The forecast for `job`; None where nothing is known of it."""
         own = self._records.get((job.task, job.rule))
         if own:
-            return Estimate(fmean(map(_own_seconds, own)) + self._profiling(job, own), "measured")
+            return Forecast(fmean(map(_own_seconds, own)) + self._profiling(job, own), "measured")
         ratio = self._ratio(job.rule)
         for (task, rule), records in self._records.items():
             other = self._ratio(rule)
@@ -60,11 +64,11 @@ class Durations:
                 seconds = fmean(
                     _own_seconds(r) + (r.time.train_s if r.time else 0.0) * (ratio / other - 1) for r in records
                 )
-                return Estimate(seconds + self._profiling(job, records), "scaled")
+                return Forecast(seconds + self._profiling(job, records), "scaled")
         profile = self._profiles.get((job.task, job.rule))
         if profile is None:
             return None
-        return Estimate(profile["job"] + (profile["profile"] if job.profile else 0), "profiled")
+        return Forecast(profile["job"] + (profile["profile"] if job.profile else 0), "profiled")
 
     def _ratio(self, rule: str) -> float | None:
         return fmean(self._ratios[rule]) if rule in self._ratios else None
@@ -74,6 +78,22 @@ class Durations:
         everyone = (record for records in self._records.values() for record in records)
         spent = [_profile_s(r) for r in (*alike, *everyone) if r.profile]
         return spent[0] if job.profile and spent else 0.0
+
+
+def time_jobs(jobs: Sequence[Job], slots: int) -> list[dict[str, float]]:
+    """What `job.forecast` says of each of `jobs`, with the threads that they will have on `slots` slots.
+
+    Raises the UserError of a job that cannot be run.
+    """
+    pool = Pool(preload(jobs, TRAINER))
+    try:
+        threads = max(1, core_count() // slots)
+        found: list[dict[str, float]] = ask(
+            pool, "grape_bench.job.forecast:forecast", [job.to_dict() for job in jobs], threads
+        )
+        return found
+    finally:
+        pool.close()
 
 
 def duration(record: Record) -> float:

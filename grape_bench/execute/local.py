@@ -16,11 +16,9 @@ from grape_bench.execute.executor import Options, ReportsEnds
 from grape_bench.execute.gpus import gpu_of_slot
 from grape_bench.execute.outcome import crashed, kernel_oom_kills, late, too_large, write_outcome, written_record
 from grape_bench.execute.pool import Pool
-from grape_bench.execute.preflight import preflight
-from grape_bench.execute.preload import preload
+from grape_bench.execute.preflight import preflight, preload
 from grape_bench.execute.process_tree import held_bytes
-from grape_bench.execute.progress import read_progress
-from grape_bench.execute.worker import PROGRESS
+from grape_bench.execute.worker import PROGRESS, read_progress
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import MANIFEST
 from grape_bench.record.record import RECORD, Outcome, Record, now

@@ -6,7 +6,6 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-from grape_bench.execute.memory_size import in_units
 from grape_bench.record.damage import DamagedError
 from grape_bench.record.folder import own_record
 from grape_bench.record.job import Job
@@ -82,3 +81,8 @@ def stderr_tail(path: Path, lines: int = 8) -> str:
     fatal = [number for number, line in enumerate(printed) if line.startswith("Fatal Python error: ")]
     first = fatal[-1] if fatal else max(0, len(printed) - lines)
     return "\n".join(printed[first : first + lines])
+
+
+def in_units(size: int) -> str:
+    """Bytes such as `512 MiB` or `2.50 GiB`."""
+    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

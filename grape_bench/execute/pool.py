@@ -1,9 +1,10 @@
-"""The scheduler's end of the fork server."""
+"""The scheduler's end of the fork server, and questions that only a child can answer because they need torch."""
 
 from __future__ import annotations
 
 import json
 import os
+import pickle
 import selectors
 import socket
 import subprocess
@@ -11,8 +12,11 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+from grape_bench.errors import UserError
 from grape_bench.execute.process_tree import end
 
 # -c with the scheduler's own path: `-m` would put the current folder first, where a user's `data/` or `random.py`
@@ -111,3 +115,37 @@ class Pool:
             end(pid)
         code = self._process.returncode
         return RuntimeError(f"the fork server ended with exit code {code}:\n{self.log()[-4000:]}")
+
+
+_KEY = "question"
+
+
+def ask(pool: Pool, function: str, *arguments: Any) -> Any:
+    """What `function`, "module:name", returns in a child of `pool`; the arguments are JSON types.
+
+    Raises the UserError that it raised, and RuntimeError where the child died of something else.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "answer"
+        request = {"function": function, "arguments": arguments, "answer": str(path)}
+        pool.start(_KEY, "grape_bench.execute.pool:give", request)
+        code = None
+        while code is None:
+            code = dict(pool.ended(None)).get(_KEY)
+        if code != 0:
+            raise RuntimeError(f"{function} ended with exit code {code}:\n{pool.log()[-4000:]}")
+        content = pickle.loads(path.read_bytes())
+    if isinstance(content, UserError):
+        raise content
+    return content
+
+
+def give(request: dict[str, Any]) -> int:
+    """In the child: call the function, write what it returned or the UserError that it raised; the exit code."""
+    module, _, name = request["function"].partition(":")
+    try:
+        content = getattr(import_module(module), name)(*request["arguments"])
+    except UserError as error:
+        content = error
+    Path(request["answer"]).write_bytes(pickle.dumps(content))
+    return 0

@@ -9,8 +9,11 @@ import io
 import json
 import math
 import os
+import shutil
+import signal
+import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -19,16 +22,15 @@ from types import TracebackType
 from typing import Any
 
 from grape_bench.errors import UserError
-from grape_bench.execute import slurm_queue
 from grape_bench.execute.command import time_limit_s, worker_command
 from grape_bench.execute.executor import Options, ReportsEnds
 from grape_bench.execute.outcome import write_outcome, written_record
 from grape_bench.execute.preflight import check_apart
-from grape_bench.execute.progress import read_progress
-from grape_bench.execute.slurm_queue import VANISHED, State
+from grape_bench.execute.worker import read_progress
 from grape_bench.record.job import Job
 from grape_bench.record.parts import SlurmJob
 from grape_bench.record.record import RECORD, Outcome, Record, now
+from grape_bench.record.status import Status
 from grape_bench.record.write import write_json
 
 FOLDER, TICKET = "slurm", "slurm.json"
@@ -36,6 +38,10 @@ _ARRAY = 1000  # tasks; Slurm's own default limit is 1001
 _PATIENCE_S = 900.0  # with a Slurm that does not answer
 _GRACE_S = 60.0  # for jobs that were cancelled
 _SHARED_FILES_S = 20.0  # until a node's record is seen here
+_WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD")
+_RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "PREEMPTED", "RESIZING", "SIGNALING", "STAGE_OUT")
+_STATUS = {"OUT_OF_MEMORY": Status.OOM, "TIMEOUT": Status.TIMEOUT, "DEADLINE": Status.TIMEOUT}  # the rest are crashes
+_FORMAT = "JobArrayID:40,State:24,exit_code:16,Reason:60"
 
 
 @dataclass
@@ -65,7 +71,7 @@ class Slurm:
         except ImportError as error:
             hint = "pip install 'grape-bench[slurm]'"
             raise UserError("submitit is not installed", where="--executor slurm", hint=hint) from error
-        slurm_queue.check_slurm()
+        check_slurm()
         return self
 
     def __exit__(
@@ -115,7 +121,7 @@ class Slurm:
 
     def _adopt(self, jobs: dict[str, Job], folder: Path) -> None:
         """Take over what an earlier run has left in Slurm; what this plan does not want is cancelled."""
-        alive = {key for key, state in slurm_queue.states(self._name).items() if not state.over}
+        alive = {key for key, state in states(self._name).items() if not state.over}
         for job in jobs.values():
             path = folder / job.name / TICKET
             if path.is_file():
@@ -194,7 +200,7 @@ class Slurm:
         give_up = time.monotonic() + _PATIENCE_S
         while True:
             try:
-                return slurm_queue.states(self._name)
+                return states(self._name)
             except RuntimeError as error:
                 if time.monotonic() > give_up:
                     self._tickets.clear()  # or leaving would ask it to cancel them
@@ -222,10 +228,10 @@ class Slurm:
 
     def _cancel(self, jobs: set[str]) -> None:
         """End these jobs, and wait until they are gone."""
-        slurm_queue.cancel(jobs)
+        cancel(jobs)
         give_up = time.monotonic() + _GRACE_S
         while jobs and time.monotonic() < give_up:
-            known = slurm_queue.states(self._name)
+            known = states(self._name)
             jobs = {job for job in jobs if not known.get(job, VANISHED).over}
             time.sleep(0.5)
 
@@ -233,3 +239,81 @@ class Slurm:
 def _program(options: Options, job: Job, folder: Path) -> tuple[str, list[str]]:
     command = worker_command(job, folder, options)
     return command[0], command
+
+
+@dataclass(frozen=True)
+class State:
+    """Of one job: Slurm's word for it, and the wait status of its process."""
+
+    word: str
+    code: int = 0
+
+    @property
+    def running(self) -> bool:
+        """It has a node."""
+        return self.word in _RUNNING
+
+    @property
+    def over(self) -> bool:
+        """It will not run (again)."""
+        return self.word not in _WAITING + _RUNNING
+
+    @property
+    def status(self) -> Status:
+        """The status of a record that the job itself could not write."""
+        return _STATUS.get(self.word, Status.CRASHED)
+
+    def __str__(self) -> str:
+        exit_code = self.code >> 8
+        if self.word != "FAILED" or not exit_code:
+            return self.word
+        # As a shell says that a signal has ended a program.
+        names = {128 + number: f" (128 + {number.name})" for number in signal.Signals}
+        return f"{self.word}, exit code {exit_code}{names.get(exit_code, '')}"
+
+
+VANISHED = State("VANISHED")  # Slurm forgets a job some minutes (MinJobAge) after its end
+
+
+def states(name: str) -> dict[str, State]:
+    """The jobs called `name`, by id (`12_3`, or `12` outside an array), also those that ended lately.
+
+    Raises RuntimeError where Slurm does not answer.
+    """
+    command = ["squeue", f"--name={name}", "--states=all", "--array", "--noheader", f"--Format={_FORMAT}"]
+    found = {}
+    for line in _ask(command).splitlines():
+        words = line.split()
+        if len(words) >= 3:
+            found[words[0]] = State(words[1], int(words[2]))
+    return found
+
+
+def cancel(jobs: Iterable[str]) -> None:
+    """End these jobs, whatever they are doing; those that are over already are no error."""
+    wanted = sorted(jobs)
+    for start in range(0, len(wanted), 500):  # a command line has an end
+        _ask(["scancel", "--quiet", *wanted[start : start + 500]])
+
+
+def check_slurm() -> None:
+    """Raise UserError where there are no Slurm commands or they get no answer."""
+    missing = [command for command in ("sbatch", "squeue", "scancel", "srun") if shutil.which(command) is None]
+    if missing:
+        raise UserError(
+            f"no {missing[0]} on this machine", where="--executor slurm", hint="a login node of the cluster"
+        )
+    try:
+        _ask(["sinfo", "--noheader"])
+    except RuntimeError as error:
+        raise UserError(str(error), where="--executor slurm") from error
+
+
+def _ask(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(f"{command[0]} gave no answer within {error.timeout:.0f} s") from error
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]} failed: {done.stderr.strip() or f'exit code {done.returncode}'}")
+    return done.stdout

@@ -14,15 +14,17 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import grape_bench
 from grape_bench.errors import UserError
 from grape_bench.execute.executor import CHECKPOINT_EVERY, TRAINER
-from grape_bench.execute.launch import launch
 from grape_bench.execute.process_tree import die_with_parent
+from grape_bench.record.damage import parse_object
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import Manifest, read_manifest
 from grape_bench.record.record import RECORD, STDERR, Outcome, make_record, now, write_record
@@ -68,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _redirect(folder / STDERR, os.O_TRUNC)
     if job.nproc > 1 and not given.of_several:
         _redirect(folder / LAUNCH, os.O_TRUNC)  # its own words would stand in the way of the job's
-        launch(job.nproc, given.threads, sys.argv[1:] if arguments is None else arguments)
+        _launch(job.nproc, given.threads, sys.argv[1:] if arguments is None else arguments)
     started = now()
     outcome, rows = _outcome(lambda: _train(job, folder, manifest, given))
     done = outcome.status.is_result
@@ -90,6 +92,25 @@ def tidy(folder: Path) -> None:
     for pattern in (PROGRESS, f".*.{PROGRESS}", f".*.{RECORD}"):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
+
+
+def _launch(processes: int, threads: int, arguments: Sequence[str]) -> NoReturn:
+    """Become `torchrun`, which starts the worker with `arguments` so many times on this machine.
+
+    None of them outlives it.
+    """
+    here = "127.0.0.1"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--local-addr={here}"]
+    worker = ["-m", "grape_bench.execute.worker", *arguments, "--of-several", "--end-with-parent"]
+    place = str(Path(grape_bench.__file__).parent.parent)
+    environment = {
+        "GLOO_SOCKET_IFNAME": "lo",
+        **os.environ,
+        "OMP_NUM_THREADS": str(threads),
+        "PYTHONPATH": os.pathsep.join([place, *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "PYTHONSAFEPATH": "1",  # a user's `data/` in the current folder must not stand in the place of a library's
+    }
+    os.execve(sys.executable, [*torchrun, f"--nproc-per-node={processes}", *worker], environment)
 
 
 def _is_first() -> bool:
@@ -161,6 +182,19 @@ def _epoch_writer(job: Job, folder: Path) -> Callable[[dict[str, Any]], None]:
 
 def _ignore(row: dict[str, Any]) -> None:
     """The first process writes it down."""
+
+
+def read_progress(jobs: Iterable[Job], folder: Path) -> dict[str, dict[str, Any]]:
+    """The last epoch of each job, by job id; none of those that are still in their first."""
+    found = {}
+    for job in jobs:
+        try:
+            text = (folder / job.name / PROGRESS).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        with suppress(ValueError):  # a job may have written anything there
+            found[job.id] = parse_object(text)
+    return found
 
 
 def _outcome(train: Callable[[], dict[str, Any]]) -> tuple[Outcome, list[dict[str, Any]]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from grape_bench.cli.sweep import request_of
+from grape_bench.cli.sweep import parse_bytes, request_of
 from grape_bench.errors import UserError
 from grape_bench.execute.sweep import Request
 from grape_bench.plan.expand import make_plan
@@ -58,3 +58,14 @@ def test_the_failures_to_try_again(text: str, statuses: tuple[str, ...]) -> None
 def test_what_is_not_understood_is_told(option: str, text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         request(**{option: text})
+
+
+@pytest.mark.parametrize(("text", "size"), [("800MB", 800_000_000), ("2.5 GiB", 5 * 2**29), ("1kB", 1000)])
+def test_amounts_of_memory(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "2", "2gb", "0GB", "-1GB", "2 GB GB"])
+def test_what_is_no_amount_is_told(text: str) -> None:
+    with pytest.raises(UserError, match=r"--memory-limit: .*\n  allowed: such as 800MB, 2GB, 2.5GiB"):
+        parse_bytes(text, where="--memory-limit")

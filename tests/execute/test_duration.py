@@ -52,7 +52,7 @@ def test_a_profile_comes_last_and_failed_jobs_say_nothing() -> None:
     durations = Durations()
     durations.add(replace(finished(JOB, 1, 1), status=Status.CRASHED))
     assert durations.of(JOB) is None
-    durations.add_profile(JOB, {"job": 7.0, "profile": 2.0})
+    durations.add_timing(JOB, {"job": 7.0, "profile": 2.0})
     estimate, first = durations.of(JOB), durations.of(FIRST)
     assert estimate and first and (estimate.seconds, first.seconds, first.source) == (7, 9, "profiled")
     durations.add(finished(JOB, 1, 2))

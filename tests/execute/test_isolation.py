@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.execute.memory_size import in_units, parse_bytes
+from grape_bench.execute.outcome import in_units
 from grape_bench.execute.sweep import run_sweep
 from grape_bench.record.folder import read_records
 from tests.execute.sweeps import Watch, request
@@ -101,17 +101,6 @@ def test_a_record_that_the_scheduler_cannot_write_stops_the_run(
     with pytest.raises(UserError, match="No space left on device"):
         run_sweep(asked, FullFromNowOn(), None)
     assert not list(asked.folder.glob("*/*record*"))
-
-
-@pytest.mark.parametrize(("text", "size"), [("800MB", 800_000_000), ("2.5 GiB", 5 * 2**29), ("1kB", 1000)])
-def test_amounts_of_memory(text: str, size: int) -> None:
-    assert parse_bytes(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "2", "2gb", "0GB", "-1GB", "2 GB GB"])
-def test_what_is_no_amount_is_told(text: str) -> None:
-    with pytest.raises(UserError, match=r"--memory-limit: .*\n  allowed: such as 800MB, 2GB, 2.5GiB"):
-        parse_bytes(text, where="--memory-limit")
 
 
 def test_amounts_as_people_read_them() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.execute import slurm_queue
+from grape_bench.execute import slurm as slurm_room
 from grape_bench.execute.sweep import Request, run_sweep
 from grape_bench.plan.cluster import Cluster
 from grape_bench.record.folder import read_records
@@ -58,7 +58,7 @@ class Cancelling(Watch):
         self.names.append(job.name)
         if job.model_args.get("cancel"):
             ticket = json.loads((self.folder / job.name / "slurm.json").read_text())
-            slurm_queue.cancel([ticket["id"]])
+            slurm_room.cancel([ticket["id"]])
 
 
 @dataclasses.dataclass

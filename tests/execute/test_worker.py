@@ -77,4 +77,4 @@ def test_every_way_to_be_out_of_memory_is_oom(text):
     def train():
         raise RuntimeError(text)
 
-    assert _outcome(train)["status"] == "oom"
+    assert _outcome(train)[0].status == "oom"

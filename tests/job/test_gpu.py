@@ -74,4 +74,4 @@ def test_running_out_of_memory_is_oom():
     def train():
         return {"size": len(torch.empty(2**45, dtype=torch.uint8, device=CUDA))}
 
-    assert _outcome(train)["status"] == "oom"
+    assert _outcome(train)[0].status == "oom"
