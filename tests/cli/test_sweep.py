@@ -1,4 +1,4 @@
-"""What `run` and `tune` make of the options that say how jobs are run."""
+"""The options for running jobs that `run`, `tune` and `compare` share."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_limits_and_periods_reach_the_executor() -> None:
 @pytest.mark.parametrize(
     ("text", "statuses"), [("none", ()), ("oom", ("oom",)), ("timeout,crashed", ("timeout", "crashed"))]
 )
-def test_the_failures_to_try_again(text: str, statuses: tuple[str, ...]) -> None:
+def test_the_failures_to_retry(text: str, statuses: tuple[str, ...]) -> None:
     assert request(retry=text).retry == statuses
 
 
@@ -55,7 +55,7 @@ def test_the_failures_to_try_again(text: str, statuses: tuple[str, ...]) -> None
         ("checkpoint_every", "60", "--checkpoint-every: '60' is not a period\n  allowed: 60s, 5min"),
     ],
 )
-def test_what_is_not_understood_is_told(option: str, text: str, message: str) -> None:
+def test_invalid_values_are_user_errors(option: str, text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         request(**{option: text})
 
@@ -66,6 +66,6 @@ def test_amounts_of_memory(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "2", "2gb", "0GB", "-1GB", "2 GB GB"])
-def test_what_is_no_amount_is_told(text: str) -> None:
+def test_an_invalid_amount_is_a_user_error(text: str) -> None:
     with pytest.raises(UserError, match=r"--memory-limit: .*\n  allowed: such as 800MB, 2GB, 2.5GiB"):
         parse_bytes(text, where="--memory-limit")

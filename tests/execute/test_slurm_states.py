@@ -1,4 +1,4 @@
-"""Slurm's words for how a job ended."""
+"""Slurm's states of jobs, from a stand-in for `squeue`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ANSWER = """\
 
 @pytest.fixture
 def squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A program of that name; it prints what stands in a file beside it."""
+    """A program called squeue that prints the file `answer`."""
     (tmp_path / "answer").write_text(ANSWER)
     program = tmp_path / "squeue"
     program.write_text(f"#!/bin/sh\ncat {tmp_path}/answer\n")

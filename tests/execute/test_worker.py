@@ -1,4 +1,4 @@
-"""The worker alone, as another machine would run it."""
+"""The worker on its own, as a cluster node runs it."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def test_a_job_that_finishes(tmp_path: Path) -> None:
 def test_a_job_that_raises_leaves_record_trace_and_exit_code(tmp_path: Path) -> None:
     code, record, folder = run_worker(tmp_path, "error")
     assert (code, record.status) == (1, "crashed")
-    assert "ValueError: a rule of a user's went wrong" in (folder / "stderr.txt").read_text()
+    assert "ValueError: a bug in a user's rule" in (folder / "stderr.txt").read_text()
 
 
-def test_what_killed_processes_have_left_is_gone_when_the_job_is_done(tmp_path: Path) -> None:
+def test_leftovers_of_killed_processes_are_deleted_when_the_job_is_done(tmp_path: Path) -> None:
     job = request(tmp_path, [{"act": "finish"}]).plan.jobs[0]
     left = (
         ".123.record.json",
