@@ -91,7 +91,7 @@ def _run(request: Request, executor: Executor | None, display: Display, mirror: 
     except OSError as error:
         if error.errno not in _REFUSALS:
             raise
-        hint = "make space or make it writable, then run the same command again to resume"
+        hint = "free some space or fix the permissions, then run the same command again to resume"
         where = str(error.filename or folder)
         raise UserError(f"cannot write this file: {error.strerror}", where=where, hint=hint) from error
 
