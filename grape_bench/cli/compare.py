@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from grape_bench.cli.choices import choices_of, comparing
+from grape_bench.cli.overrides import comparing, overrides_of
 from grape_bench.cli.sweep import executing, mirror_of, request_of, sweep
 from grape_bench.errors import UserError
 
@@ -87,9 +87,9 @@ def _on_suite(suite: str, rules: tuple[str, ...], against: tuple[str, ...], give
     if not against:
         raise UserError("no rule to compare with", where="compare --suite", hint="--against dfa")
     wanted = tuple(dict.fromkeys((*rules, *against, *REFERENCES)))
-    plan = make_plan(suite, choices_of({**given, "rules": wanted, "only": wanted}))
-    if plan.track.note:
-        click.echo(plan.track.note)
+    plan = make_plan(suite, overrides_of({**given, "rules": wanted, "only": wanted}))
+    if plan.tuned.note:
+        click.echo(plan.tuned.note)
     records = _records(plan, given)
     for line in failures(records, given["out"] / plan.suite.name):
         click.echo(line, err=True)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from grape_bench.cli.choices import choices_of, searching
+from grape_bench.cli.overrides import overrides_of, searching
 from grape_bench.cli.sweep import executing, mirror_of, request_of, sweep
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from grape_bench.plan.suite import Suite
-    from grape_bench.plan.tuned import Tuned
+    from grape_bench.plan.tuned import TunedRule
     from grape_bench.record.record import Record
 
 CURVE = "best_of_k.csv"
@@ -45,7 +45,7 @@ def command(**given: Any) -> None:
     from grape_bench.record.status import Status
     from grape_bench.score.search import complete
 
-    plan = make_tuning_plan(given["suite"], choices_of(given))
+    plan = make_tuning_plan(given["suite"], overrides_of(given))
     request = request_of(plan, given["out"] / plan.suite.name / "tuning", given)
     records = sweep(request, mirror_of(given["tracking_uri"]))
     for line in failures([record for record in records if record.status is not Status.DIVERGED], request.folder):
@@ -79,7 +79,7 @@ def _write(suite: Suite, searches: list[list[Record]], folder: Path) -> None:
     click.echo(f"best of k {folder}/{CURVE}")
 
 
-def _table(found: list[Tuned]) -> Table:
+def _table(found: list[TunedRule]) -> Table:
     """A row per task and rule: what was chosen, and the expected best of k trials up to all of them."""
     from rich import box
     from rich.table import Table

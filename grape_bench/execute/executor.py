@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from grape_bench.plan.cluster import Cluster
+from grape_bench.plan.suite import Cluster
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
 from grape_bench.registry import Registry

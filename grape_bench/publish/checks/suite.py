@@ -8,11 +8,10 @@ from collections.abc import Iterator, Sequence
 from pydantic import ValidationError
 
 from grape_bench.errors import UserError
-from grape_bench.plan.cell import NOTHING, make_job
 from grape_bench.plan.find import shipped
+from grape_bench.plan.job import NOTHING, make_job
 from grape_bench.plan.suite import Settings, Suite, Task
-from grape_bench.plan.track import unfit
-from grape_bench.plan.tuned import find_tuned
+from grape_bench.plan.tuned import find_tuned, mismatch
 from grape_bench.plan.tuning import points, space_of
 from grape_bench.publish.submission import Submission
 from grape_bench.record.job import Job, Of
@@ -66,7 +65,7 @@ def _found(job: Job, suite: Suite) -> Sequence[Settings]:
     if job.trials == 1:
         return [NOTHING]
     recorded = find_tuned(suite, job.rule, [shipped("baselines")])
-    if recorded and not unfit(suite, job.rule, recorded):
+    if recorded and not mismatch(suite, job.rule, recorded):
         return [recorded[0].tasks[job.task].settings]
     return points(space_of(suite, job.rule), job.trials)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from grape_bench.plan.choices import Choices
+    from grape_bench.plan.overrides import Overrides
 
 _JOBS = (
     click.argument("suite"),
@@ -54,13 +54,13 @@ def comparing(command: Callable[..., Any]) -> Callable[..., Any]:
     return _give(command, (*_CHANGES, *_RESULTS))
 
 
-def choices_of(given: dict[str, Any]) -> Choices:
+def overrides_of(given: dict[str, Any]) -> Overrides:
     """What was chosen, of the values of these parameters."""
-    from grape_bench.plan.choices import Choices
+    from grape_bench.plan.overrides import Overrides
 
     nproc = (f"task.nproc={given['nproc']}",) if given["nproc"] else ()
     settings = (*given["settings"], *nproc)
-    return Choices(given["rules"], given["only"], given.get("seeds"), settings, given.get("untuned", False))
+    return Overrides(given["rules"], given["only"], given.get("seeds"), settings, given.get("untuned", False))
 
 
 def _give(command: Callable[..., Any], options: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:
