@@ -1,4 +1,4 @@
-"""`grape-bench tune`: search each rule's settings, equally long, and keep the best."""
+"""`grape-bench tune`: search each rule's settings with the same number of trials, and keep the best."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from grape_bench.record.record import Record
 
 CURVE = "best_of_k.csv"
-SHOWN = (1, 2, 4, 8, 16, 32)  # of the k that a terminal has room for
+SHOWN = (1, 2, 4, 8, 16, 32)  # the values of k that fit a terminal
 
 
 @click.command("tune")
@@ -31,14 +31,14 @@ SHOWN = (1, 2, 4, 8, 16, 32)  # of the k that a terminal has room for
     type=click.Path(path_type=Path),
     default=Path("baselines"),
     show_default=True,
-    help="Where the chosen settings go: SETTINGS/SUITE. `run` looks into ./baselines.",
+    help="Folder for the chosen settings: SETTINGS/SUITE. `run` reads ./baselines.",
 )
 @click.option("--tracking-uri", default="none", show_default=True, metavar="URI", help="MLflow store, or none.")
 def command(**given: Any) -> None:
-    """Search settings for every rule and task of SUITE, as many trials for each as its [tuning] table says.
+    """Search settings for every rule and task of SUITE. The [tuning] table sets the number of trials for each.
 
-    The best trial on the validation split is kept; the test split is not read. Trials lie in OUT/SUITE/tuning;
-    those that are done are not run again.
+    The best trial on the validation split is kept, and the test split is not read. Trials go to OUT/SUITE/tuning, and
+    finished trials are not repeated.
     """
     from grape_bench.cli.failures import failures
     from grape_bench.plan.expand import make_tuning_plan
@@ -52,19 +52,19 @@ def command(**given: Any) -> None:
         click.echo(line, err=True)
     if given["shard"]:
         parts = request.folder.parent / "tuning.shard-*"
-        click.echo(f"once all parts are done: grape-bench merge {parts}, then this command without --shard")
+        click.echo(f"when all shards are done: grape-bench merge {parts}, then this command without --shard")
         sys.exit(0 if complete(records) else 1)
     searches = {job.rule: [record for record in records if record.rule == job.rule] for job in plan.jobs}
     whole = {rule: trials for rule, trials in searches.items() if complete(trials)}
     if whole:
         _write(plan.suite, list(whole.values()), given["target"] / plan.suite.name)
     for rule in searches.keys() - whole.keys():
-        click.echo(f"{rule}: no settings written, as not every trial has a result", err=True)
+        click.echo(f"{rule}: no settings written, because some trials have no result", err=True)
     sys.exit(0 if whole.keys() == searches.keys() else 1)
 
 
 def _write(suite: Suite, searches: list[list[Record]], folder: Path) -> None:
-    """Keep the outcome of each rule's search, and show it beside those kept before."""
+    """Save each rule's settings, update the best-of-k file, and print the outcome."""
     from rich.console import Console
 
     from grape_bench.plan.tuned import read_tuned
@@ -80,7 +80,7 @@ def _write(suite: Suite, searches: list[list[Record]], folder: Path) -> None:
 
 
 def _table(found: list[TunedRule]) -> Table:
-    """A row per task and rule: what was chosen, and the expected best of k trials up to all of them."""
+    """One row per task and rule: the chosen settings, and the expected best of k trials for several k."""
     from rich import box
     from rich.table import Table
 
