@@ -62,15 +62,11 @@ class Job:
     compile: bool = _part(Of.TASK, False)  # use torch.compile
     deterministic: bool = _part(Of.TASK, False)  # allow only operations that are deterministic bit for bit
     nproc: int = _part(Of.LAUNCH, 1)  # processes that train the job together, each on its share of every batch
-    trials: int = _part(
-        Of.SEARCH, 1
-    )  # trials of the search behind this rule's settings; 1 means the suite's own settings
+    trials: int = _part(Of.SEARCH, 1)  # trials behind this rule's settings; 1 means the suite's own settings
     numerics: dict[str, int] = field(default_factory=dict, metadata={"of": Of.ENGINE})  # see `plan/numerics.py`
     trial: int | None = _part(Of.TRIAL, None)  # a trial never reads the test split
     profile: bool = _part(Of.MEASURING, False)  # also measure the step time relative to BP
-    probes: int | None = _part(
-        Of.MEASURING, None
-    )  # how many times to take diagnostics; None picks a number with a low cost
+    probes: int | None = _part(Of.MEASURING, None)  # how often to take diagnostics; None picks a cheap number
 
     @property
     def id(self) -> str:
@@ -82,7 +78,7 @@ class Job:
 
     @property
     def definition(self) -> str:
-        """16 hex digits that identify what settings are tuned for: the task, its budget, the suite's settings of the rule.
+        """16 hex digits for what settings are tuned to: the task, its budget and the suite's settings of the rule.
 
         Call this on a job without tuned settings. The seed, the rule's source, `numerics` and `nproc` are left out.
         """
