@@ -140,9 +140,7 @@ def split_file_reference(reference: str) -> tuple[Path, str]:
     file, _, attribute = reference.rpartition(":")
     path = Path(file)
     if not path.is_file():
-        raise UserError(
-            f"no file {file!r}", where=reference, hint="the path of a Python file"
-        )
+        raise UserError(f"no file {file!r}", where=reference, hint="the path of a Python file")
     return path, attribute
 
 

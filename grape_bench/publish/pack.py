@@ -43,9 +43,7 @@ def pack(runs: Path, rule: str, output: Path, about: About, *, replace: bool = F
     kept = [record for record in records if record in own or record.rule in REFERENCES]
     target = output / own[0].suite / own[0].job.rule_name.label
     if target.exists() and not replace:
-        raise UserError(
-            "this folder already exists", where=str(target), hint="--replace, or another folder with -o DIR"
-        )
+        raise UserError("this folder exists", where=str(target), hint="--replace, or another folder with -o DIR")
     with new_folder(target, replace=replace) as draft:
         _fill(draft, root, kept, _card(own, root, about))
         _copy_source(draft, own[0])

@@ -249,7 +249,7 @@ def test_an_index_that_leads_out_of_its_folder(folder: Path, name: str) -> None:
     index = json.loads((folder / INDEX).read_text())
     index["files"][name] = "0" * 64
     (folder / INDEX).write_text(json.dumps(index))
-    with pytest.raises(UserError, match="leads out of the folder"):
+    with pytest.raises(UserError, match="points outside the folder"):
         verify(folder)
 
 
