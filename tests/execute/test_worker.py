@@ -13,6 +13,7 @@ from grape_bench.execute.worker import _outcome
 from grape_bench.record.manifest import Manifest, read_manifest
 from grape_bench.record.parts import Git
 from grape_bench.record.record import Record, read_record
+from grape_bench.record.status import Status
 from grape_bench.track.environment import INSTALLED
 from tests.execute.sweeps import TRAINER, request
 
@@ -77,4 +78,5 @@ def test_every_way_to_be_out_of_memory_is_oom(text):
     def train():
         raise RuntimeError(text)
 
-    assert _outcome(train)["status"] == "oom"
+    outcome, _ = _outcome(train)
+    assert outcome.status is Status.OOM

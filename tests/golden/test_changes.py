@@ -101,6 +101,10 @@ def test_one_anchor_is_dropped(rule: str, family: str, monkeypatch: pytest.Monke
 def test_a_models_widths_are_doubled(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from grape_bench.models import mlp
 
-    original = mlp.require_widths
-    monkeypatch.setattr(mlp, "require_widths", lambda *given: [2 * width for width in original(*given)])
+    original = mlp.MLP.__init__
+
+    def doubled(self, shape, classes, hidden=(256, 256), **more):
+        original(self, shape, classes, [2 * width for width in hidden], **more)
+
+    monkeypatch.setattr(mlp.MLP, "__init__", doubled)
     assert noticed("bp", family)

@@ -5,6 +5,7 @@ import torch
 
 from grape_bench.execute.worker import _outcome
 from grape_bench.job.run import run
+from grape_bench.record.status import Status
 from grape_bench.train.checkpoint import Checkpoints
 from grape_bench.train.checkpoint_files import CheckpointFolder, Period
 from tests.gpu import CUDA, ON_A_GPU
@@ -74,4 +75,5 @@ def test_running_out_of_memory_is_oom():
     def train():
         return {"size": len(torch.empty(2**45, dtype=torch.uint8, device=CUDA))}
 
-    assert _outcome(train)["status"] == "oom"
+    outcome, _ = _outcome(train)
+    assert outcome.status is Status.OOM

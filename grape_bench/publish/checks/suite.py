@@ -17,8 +17,9 @@ from grape_bench.publish.submission import Submission
 from grape_bench.record.job import Job, Of
 from grape_bench.rules.names import RULES
 
-# A published job may choose these freely: its seed, extra measurements, and the number of processes.
-FREE = (Of.SEED, Of.MEASURING, Of.LAUNCH)
+# A published job may choose these freely: its seed, extra measurements, and the number of processes. The check
+# `numerics` compares the engine.
+FREE = (Of.ENGINE, Of.SEED, Of.MEASURING, Of.LAUNCH)
 
 
 def problems(submission: Submission) -> Iterator[str]:
