@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # `python -m benchmarks.coverage` and `python -m benchmarks.feedback` write the whole page.
 GENERATED = ("coverage.md", "feedback.md")
-WRITTEN = [page for page in PAGES if page.name not in GENERATED]
+NOTES = sorted((ROOT / "results").glob("*/notes.md"))
+WRITTEN = [page for page in PAGES if page.name not in GENERATED] + NOTES
 MODULES = sorted((ROOT / "grape_bench").rglob("*.py"))
 
 WORDS, COLUMNS = 25, 120
@@ -35,6 +36,10 @@ BANNED = (
     "a part of a whole",
     "the one's",
 )
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
 
 
 def sentences(text: str) -> Iterator[str]:
@@ -79,17 +84,17 @@ def strings(source: str) -> Iterator[str]:
     yield from re.findall(r"(?:^|\s)#\s(.*)$", source, flags=re.M)
 
 
-@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
 def test_a_sentence_has_at_most_25_words(page: Path) -> None:
     assert long_sentences(page.read_text(encoding="utf-8")) == []
 
 
-@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
 def test_a_line_has_at_most_120_columns(page: Path) -> None:
     assert wide_lines(page.read_text(encoding="utf-8")) == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=name_of)
 def test_the_docs_have_no_banned_phrase(page: Path) -> None:
     assert banned_in(page.read_text(encoding="utf-8")) == []
 

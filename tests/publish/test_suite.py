@@ -53,7 +53,7 @@ def test_settings_from_the_command_line_are_not_the_suites(tmp_path: Path) -> No
     verification = published(tmp_path, lambda record: jobs[record.task, record.rule, record.seed])
     found = failing(verification)
     assert list(found) == ["suite"] and verification.badge == "reported"
-    assert any("precision = bf16, by the suite fp32" in problem for problem in found["suite"])
+    assert any("precision = bf16, but the suite gives fp32" in problem for problem in found["suite"])
     assert any("optimizer = " in problem and "0.03" in problem for problem in found["suite"])
 
 
