@@ -1,4 +1,4 @@
-"""What a person did wrong, said in one message."""
+"""Errors that a user can fix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """A mistake of the user's: what is wrong, where, what is allowed and what to type next.
+    """A mistake in the user's input: what is wrong, where, what is allowed, and what to type next.
 
     The command line prints it without a traceback and exits with code 2.
     """
@@ -33,7 +33,7 @@ def _rebuild(cls: type[UserError], what: str, where: str, allowed: str, hint: st
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, where: str = "", hint: str = "") -> UserError:
-    """The error for a name that is not one of `known`, with the nearest ones suggested."""
+    """The error for a `name` that is not in `known`. It suggests the closest names."""
     names = sorted(known)
     close = get_close_matches(name, names, n=3, cutoff=0.5)
     what = f"unknown {kind} {name!r}" + (f"; did you mean {' or '.join(map(repr, close))}?" if close else "")

@@ -20,15 +20,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Builtin:
-    """A value that ships with the package: where it is, and what job ids know about its code.
+    """A value that ships with the package: where to import it from, and how job ids identify its code.
 
-    `numerics` is raised by whoever changes the numbers that the code gives; every result made with it is then planned
-    again. The other fields matter for rules only:
+    Raise `numerics` when you change the numbers that the code computes. Every job that uses it then runs again. The
+    other fields matter for rules only:
 
-    - `source` is the hash that ids hold in place of a hash of the file. It is frozen, so that a new comment in the file
+    - `source` is a frozen hash that ids contain instead of the hash of the file. With it, a new comment in the file
       changes no id.
-    - `uses` names other parts of the engine whose `numerics` count too.
-    - `defaults` holds the settings whose default has changed, with the new value. Every new job states them.
+    - `uses` names other parts of the engine whose `numerics` also apply.
+    - `defaults` holds the settings whose default has changed, with the new value. Every new job contains them.
     """
 
     target: str  # "package.module:attribute"
@@ -58,7 +58,7 @@ class Registry(Generic[T]):
         return name in self._builtin or name in self._objects or name in self._entry_points()
 
     def register(self, name: str, value: T) -> None:
-        """Make `value` known as `name`. Raises UserError if another value has that name."""
+        """Register `value` as `name`. Raises UserError if another value has that name."""
         taken = name in self._builtin or self._objects.get(name, value) is not value
         if taken and not _same_definition(self._objects.get(name), value):
             raise UserError(f"{self.kind} {name!r} is already registered", hint="another name")
@@ -75,7 +75,7 @@ class Registry(Generic[T]):
         return value
 
     def source_hash(self, name: str) -> str:
-        """16 hex digits that stand for the code of `name`, found without importing it.
+        """16 hex digits that identify the code of `name`, computed without importing it.
 
         A built-in value has the frozen `Builtin.source`. Any other has the start of the SHA-256 of its file.
         """
@@ -96,7 +96,7 @@ class Registry(Generic[T]):
         return self._builtin.get(name)
 
     def numerics(self, name: str) -> int:
-        """The integer that `name` declares for its numbers; 1 for a value that does not ship with the package."""
+        """The `numerics` of `name`. It is 1 for a value that does not ship with the package."""
         builtin = self.builtin(name)
         return builtin.numerics if builtin else 1
 
@@ -140,7 +140,7 @@ def split_file_reference(reference: str) -> tuple[Path, str]:
     file, _, attribute = reference.rpartition(":")
     path = Path(file)
     if not path.is_file():
-        raise UserError(f"no file {file!r}", where=reference, hint="the path of a Python file, relative to here")
+        raise UserError(f"no file {file!r}", where=reference, hint="the path of a Python file")
     return path, attribute
 
 
@@ -164,12 +164,12 @@ def load_file(path: Path) -> Any:
 
 
 class _UncachedLoader(importlib.machinery.SourceFileLoader):
-    """Writes no `__pycache__` next to the user's file and reads none: a publication may hold no other file."""
+    """Neither writes nor reads `__pycache__`, because a publication must contain no extra file."""
 
     def path_stats(self, path: Any) -> Any:
         raise OSError("byte code is not cached")
 
 
 def _same_definition(old: Any, new: Any) -> bool:
-    """Whether a file that was imported a second time registers its own class again."""
+    """Whether `new` is the same class as `old`, from a second import of its file."""
     return old is not None and getattr(old, "__qualname__", 0) == getattr(new, "__qualname__", 1)

@@ -1,4 +1,4 @@
-"""`grape-bench compare`: is one set of runs, or one rule, better than another?"""
+"""`grape-bench compare`: test whether one set of runs, or one rule, is better than another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from grape_bench.cli.choices import choices_of, comparing
+from grape_bench.cli.overrides import comparing, overrides_of
 from grape_bench.cli.sweep import executing, mirror_of, request_of, sweep
 from grape_bench.errors import UserError
 
@@ -24,9 +24,9 @@ REFERENCES = ("bp", "head-only")
 
 @click.command("compare")
 @click.argument("compared", nargs=-1, required=True, metavar="A B | RULE...")
-@click.option("--against", multiple=True, metavar="RULE", help="Compare rules with this one; may be repeated.")
-@click.option("--suite", help="The suite on which to compare rules; what is missing is run first.")
-@click.option("--fail-if-worse", is_flag=True, help="Exit code 1 where A is resolved to be below B, or lost runs.")
+@click.option("--against", multiple=True, metavar="RULE", help="Compare the rules with this one; may be repeated.")
+@click.option("--suite", help="Compare rules on this suite; missing jobs run first.")
+@click.option("--fail-if-worse", is_flag=True, help="Exit with code 1 if A is significantly worse than B or lost runs.")
 @click.option("--tracking-uri", default=TRACKING_URI, show_default=True, metavar="URI", help="MLflow store, or none.")
 @comparing
 @executing
@@ -35,12 +35,12 @@ def command(
 ) -> None:
     """Compare two sets of runs, or rules on a suite, paired by task and seed.
 
-    A and B are folders of runs, mlflow:SUITE@VERSION, or names of recorded tables; WHERE#RULE chooses one rule of a
-    set. Without it, the only rule of A is compared with that of B, or every rule that both have with itself:
+    A and B are folders of runs, mlflow:SUITE@VERSION, or names of recorded tables. WHERE#RULE selects one rule of a
+    set. Without #RULE, the only rule of A is compared with the only rule of B, or each shared rule with itself:
 
       grape-bench compare runs/quickstart#grape runs/quickstart#dfa
 
-    With --suite the RULEs are compared with those of --against, and jobs that are not done yet are run:
+    With --suite, each RULE is compared with each --against rule, and missing jobs run first:
 
       grape-bench compare my.py:MyRule --against dfa --suite quickstart
     """
@@ -49,7 +49,7 @@ def command(
         return
     if against or len(compared) != 2:
         hint = "grape-bench compare A B, or grape-bench compare RULE --against RULE --suite SUITE"
-        raise UserError("two sets of runs, or rules and a suite, are needed", where="compare", hint=hint)
+        raise UserError("give two sets of runs, or rules and --suite", where="compare", hint=hint)
     from grape_bench.score.pairing import compare_sides
 
     first, second = (_side(reference, given["tracking_uri"]) for reference in compared)
@@ -57,7 +57,7 @@ def command(
 
 
 def show(comparisons: list[Comparison], fail_if_worse: bool) -> None:
-    """Print them; end with exit code 1 where that was asked for and one is worse."""
+    """Print the comparisons. Exit with code 1 if `fail_if_worse` is set and one of them is worse."""
     from rich.console import Console
 
     from grape_bench.report.comparison import render
@@ -79,7 +79,7 @@ def _side(reference: str, tracking_uri: str) -> Side:
 
 
 def _on_suite(suite: str, rules: tuple[str, ...], against: tuple[str, ...], given: dict[str, Any]) -> list[Comparison]:
-    """The rules compared on the suite, after what is missing was run."""
+    """Run the missing jobs of the suite and compare the rules."""
     from grape_bench.cli.failures import failures
     from grape_bench.plan.expand import make_plan
     from grape_bench.score.pairing import compare_rules
@@ -87,9 +87,9 @@ def _on_suite(suite: str, rules: tuple[str, ...], against: tuple[str, ...], give
     if not against:
         raise UserError("no rule to compare with", where="compare --suite", hint="--against dfa")
     wanted = tuple(dict.fromkeys((*rules, *against, *REFERENCES)))
-    plan = make_plan(suite, choices_of({**given, "rules": wanted, "only": wanted}))
-    if plan.track.note:
-        click.echo(plan.track.note)
+    plan = make_plan(suite, overrides_of({**given, "rules": wanted, "only": wanted}))
+    if plan.tuned.note:
+        click.echo(plan.tuned.note)
     records = _records(plan, given)
     for line in failures(records, given["out"] / plan.suite.name):
         click.echo(line, err=True)
@@ -97,14 +97,14 @@ def _on_suite(suite: str, rules: tuple[str, ...], against: tuple[str, ...], give
 
 
 def _records(plan: Plan, given: dict[str, Any]) -> list[Record]:
-    """The records of the plan's jobs: recorded ones, those that are done, and for the rest those of a run now."""
+    """The records of the plan's jobs. Jobs without a recorded or finished result run now."""
     from grape_bench.track.references import recorded_jobs
 
     known = {} if given["fresh"] else recorded_jobs(plan.suite.name)
     found = {job.id: known[job.id] for job in plan.jobs if job.id in known}
     missing = [job for job in plan.jobs if job.id not in found]
     if found:
-        click.echo(f"{len(found)} of {len(plan.jobs)} jobs are recorded and not run again")
+        click.echo(f"{len(found)} of {len(plan.jobs)} jobs are already recorded and are not repeated")
     if missing:
         request = request_of(replace(plan, jobs=missing), given["out"] / plan.suite.name, given)
         found |= {record.id: record for record in sweep(request, mirror_of(given["tracking_uri"]))}

@@ -1,4 +1,4 @@
-"""`grape-bench data`: data sets for machines without a network."""
+"""`grape-bench data`: prepare data sets for machines without a network."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def command() -> None:
 
 @command.command("prepare")
 @click.argument("names", nargs=-1, required=True)
-@click.option("--to", type=click.Path(path_type=Path), help="Folder of the data sets [default: $GRAPE_BENCH_DATA].")
+@click.option("--to", type=click.Path(path_type=Path), help="Folder for the data sets [default: $GRAPE_BENCH_DATA].")
 def prepare(names: tuple[str, ...], to: Path | None) -> None:
-    """Write the data sets NAMES (such as cifar10) to $GRAPE_BENCH_DATA/NAME/SPLIT.parquet, from the hub."""
+    """Download the data sets NAMES (such as cifar10) from the hub to $GRAPE_BENCH_DATA/NAME/SPLIT.parquet."""
     from grape_bench.data.named import VARIABLE
     from grape_bench.data.named import prepare as fetch
 
@@ -30,4 +30,4 @@ def prepare(names: tuple[str, ...], to: Path | None) -> None:
         folder, rows = fetch(name, root)
         click.echo(f"{folder}: " + ", ".join(f"{split} {count}" for split, count in rows.items()))
     if str(root) != os.environ.get(VARIABLE):
-        click.echo(f"runs look for them with: export {VARIABLE}={root.absolute()}")
+        click.echo(f"to use them in runs: export {VARIABLE}={root.absolute()}")

@@ -1,4 +1,4 @@
-"""Jobs that did not finish: what happened, where to look, what to try."""
+"""Messages about jobs that did not finish: what happened, where to look, what to try."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TRIES = {
 
 
 def exit_code(records: Sequence[Record]) -> int:
-    """0 all finished; 1 a job failed; 2 a loss that was not finite, and no job failed."""
+    """0 if all jobs finished, 1 if a job failed, 2 if no job failed but one diverged."""
     statuses = {record.status for record in records}
     if any(not status.is_result for status in statuses):
         return 1
@@ -25,11 +25,11 @@ def exit_code(records: Sequence[Record]) -> int:
 
 
 def failures(records: Sequence[Record], folder: Path) -> list[str]:
-    """A message for the seeds of a task and rule that ended badly in the same way."""
+    """One message per task, rule and kind of failure. It lists the seeds that failed in this way."""
     alike: dict[tuple[str, str, Status, str], list[Record]] = {}
     for record in records:
         if record.status is not Status.FINISHED:
-            # Where a loss stops being finite depends on the seed; what to do about it does not.
+            # The step at which a loss stops being finite depends on the seed. The fix does not.
             reason = "" if record.status is Status.DIVERGED else record.reason
             key = (record.task, record.rule, record.status, reason)
             alike.setdefault(key, []).append(record)
@@ -44,14 +44,13 @@ def _message(group: Sequence[Record], folder: Path) -> str:
         rate = float(f"{first.job.optimizer['lr'] / 10:.3g}")
         key = f"{first.task}.rule.{first.job.rule_name.label}.lr"
         return "\n".join([*lines, f"  try: a lower learning rate, --set {key}={rate:g}"])
-    place = folder / first.name
-    file = place / STDERR
-    lines.append(f"  record: {place / RECORD}")
+    file = folder / first.name / STDERR
+    lines.append(f"  record: {folder / first.name / RECORD}")
     slurm = first.environment.slurm
     if slurm:
         lines += [f"  Slurm job {slurm.job} ({slurm.state}):", f"    {slurm.stdout}", f"    {slurm.stderr}"]
     if slurm and not stderr_tail(file):
-        file = Path(slurm.stderr)  # of a job that ended before it had a file of its own
+        file = Path(slurm.stderr)  # the job ended before it had its own file
     tail = stderr_tail(file)
     lines.append(f"  output: {file}" + (", which ends with:" if tail else ""))
     lines += [f"    {line}" for line in tail.splitlines()]

@@ -1,4 +1,4 @@
-"""`grape-bench leaderboard`: a static site over all published results."""
+"""`grape-bench leaderboard`: build a static site from all published results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 @click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("site"), show_default=True)
 def command(results: Path, output: Path) -> None:
-    """Build a page per suite, and one that lists them, from RESULTS (by default ./results)."""
+    """Build one page per suite and an overview from RESULTS (default: ./results)."""
     from grape_bench.publish.site import build
 
     for board in build(results, output):

@@ -1,4 +1,4 @@
-"""`grape-bench list`: the names that suites and options may use."""
+"""`grape-bench list`: list the names that suites and options accept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ KINDS = ("suites", "rules", "models", "datasets")
 @click.command("list")
 @click.argument("kind", type=click.Choice(KINDS), required=False)
 def command(kind: str | None) -> None:
-    """List the suites, rules, models and data sets, or one of these."""
+    """List the suites, rules, models and data sets, or only one kind."""
     for name in KINDS if kind is None else (kind,):
         if kind is None:
             click.echo(click.style(name, bold=True))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from grape_bench.cli.choices import choices_of, choosing
+from grape_bench.cli.overrides import choosing, overrides_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,7 +36,7 @@ def command(suite: str, out: Path, slots: int | None, no_profile: bool, **given:
     from grape_bench.execute.resume import survey
     from grape_bench.plan.expand import make_plan
 
-    plan = make_plan(suite, choices_of(given))
+    plan = make_plan(suite, overrides_of(given))
     folder = out / plan.suite.name
     left = survey(plan.jobs, folder, ())
     records = {record.id: record for record in left.done}
@@ -51,8 +51,8 @@ def command(suite: str, out: Path, slots: int | None, no_profile: bool, **given:
         _time([job for job in missing if durations.of(job) is None], durations, slots)
     Console().print(_table(plan.jobs, records, durations))
     click.echo()
-    if plan.track.note:
-        click.echo(plan.track.note)
+    if plan.tuned.note:
+        click.echo(plan.tuned.note)
     sources = {forecast.source for job in plan.jobs if (forecast := durations.of(job))}
     for line in (
         *_summary(missing, records, durations, slots),

@@ -1,4 +1,4 @@
-"""`grape-bench publish`: pack a rule's runs so that others can check them."""
+"""`grape-bench publish`: pack a rule's runs so that others can verify them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import click
 
 @click.command("publish")
 @click.argument("runs", type=click.Path(path_type=Path))
-@click.option("--rule", required=True, metavar="R", help="The rule to publish, as in the table.")
+@click.option("--rule", required=True, metavar="R", help="The rule to publish, as named in the table.")
 @click.option("--rule-version", default="1.0", show_default=True, metavar="V", help="The rule's own version.")
-@click.option("--paper", default="", metavar="TEXT", help="Where the rule is described.")
+@click.option("--paper", default="", metavar="TEXT", help="The paper that describes the rule.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
-@click.option("--replace", is_flag=True, help="Replace what is published there.")
+@click.option("--replace", is_flag=True, help="Replace an existing publication.")
 def command(runs: Path, rule: str, rule_version: str, paper: str, output: Path, replace: bool) -> None:
-    """Pack one rule of RUNS, with bp, head-only and dfa beside it, into OUTPUT/SUITE/RULE, and verify that.
+    """Pack one rule of RUNS, along with bp, head-only and dfa, into OUTPUT/SUITE/RULE, and verify the folder.
 
-    Exit code 0: everything checks out; 1: it is packed, but a check failed.
+    Exit code 0: every check passed; 1: the folder was written, but a check failed.
     """
     from grape_bench.cli.verify import show
     from grape_bench.publish.pack import About, pack

@@ -1,4 +1,4 @@
-"""`grape-bench report`: a folder that shows and explains the results of runs."""
+"""`grape-bench report`: write a report on the results of runs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import click
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write to [default: RUNS/report].")
 def command(runs: tuple[Path, ...], output: Path | None) -> None:
-    """Report on RUNS (such as runs/quickstart; several folders of one suite are put into one report).
+    """Write a report on RUNS, such as runs/quickstart. Several folders of one suite make one report.
 
-    Writes README.md, table.csv, table.tex, pictures as SVG and PDF, and index.html, which needs no other file and no
-    network. Prints the table.
+    The report has README.md, table.csv, table.tex, figures as SVG and PDF, and a self-contained index.html that works
+    offline. The table is also printed.
     """
     # Imported here: `--help` must not wait for pandas and matplotlib.
     from rich.console import Console

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from grape_bench.cli.choices import choices_of, choosing
+from grape_bench.cli.overrides import choosing, overrides_of
 from grape_bench.cli.sweep import executing, mirror_of, request_of, sweep
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ def command(**given: Any) -> None:
     from grape_bench.cli.failures import exit_code, failures
     from grape_bench.plan.expand import make_plan
 
-    plan = make_plan(given["suite"], choices_of(given))
+    plan = make_plan(given["suite"], overrides_of(given))
     request = request_of(plan, given["out"] / plan.suite.name, given)
     mirror = mirror_of(given["tracking_uri"])
-    if plan.track.note:
-        click.echo(plan.track.note)
+    if plan.tuned.note:
+        click.echo(plan.tuned.note)
     records = sweep(request, mirror)
     _table(records, request.folder)
     for line in failures(records, request.folder):

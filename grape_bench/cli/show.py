@@ -1,4 +1,4 @@
-"""`grape-bench show`: one run on a page."""
+"""`grape-bench show`: show one run in detail."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="Where a run that is named is looked for.",
+    help="Folder in which to look for a run by name.",
 )
 def command(run: str, out: Path) -> None:
-    """Show RUN: settings, outcome, curve, alignment by block, the verdict and why.
+    """Show RUN: settings, outcome, curve, alignment by block, and the verdict with its reasons.
 
-    RUN is a run's folder, its record.json, or the beginning of its name or id.
+    RUN is the folder of a run, its record.json, or the start of its name or id.
     """
     from rich.console import Console
 
@@ -37,7 +37,7 @@ def command(run: str, out: Path) -> None:
 
 
 def find(run: str, out: Path) -> Path:
-    """The record.json that `run` means; raises UserError where there is none, or more than one."""
+    """The record.json of `run`. Raises UserError if no run matches, or more than one does."""
     from grape_bench.errors import UserError, unknown
     from grape_bench.record.record import RECORD
 
@@ -62,13 +62,13 @@ def find(run: str, out: Path) -> Path:
         )
     if not every:
         raise UserError(
-            "no such run, and no runs here at all", where=str(out), hint="grape-bench show FOLDER, or --out"
+            "no such run: this folder has no runs", where=str(out), hint="grape-bench show FOLDER, or --out"
         )
     raise unknown("run", run, [path.parent.name for path in every][:20], where=str(out))
 
 
 def _id(path: Path) -> str:
-    """The id of the record in `path`; "" where it cannot be read, since another run may be meant."""
+    """The id of the record in `path`, or "" if it is unreadable, since the user may mean another run."""
     from grape_bench.errors import UserError
     from grape_bench.record.record import read_record
 
@@ -79,7 +79,7 @@ def _id(path: Path) -> str:
 
 
 def _verdict(record: Record, path: Path) -> Verdict:
-    """Against head-only's run with the same task and seed, where there is one beside it."""
+    """The verdict, compared with the head-only run of the same task and seed if that is in the same folder."""
     from grape_bench.record.folder import read_records
     from grape_bench.score.cell import Cell
     from grape_bench.score.verdict import judge

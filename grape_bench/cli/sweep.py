@@ -17,8 +17,8 @@ from grape_bench.cli.stopping import Stopped, stoppable
 if TYPE_CHECKING:
     from grape_bench.execute.executor import Display, Options
     from grape_bench.execute.sweep import Request
-    from grape_bench.plan.cluster import Cluster
     from grape_bench.plan.expand import Plan
+    from grape_bench.plan.suite import Cluster
     from grape_bench.record.record import Record
     from grape_bench.record.status import Status
     from grape_bench.track.mirror import Mirror
@@ -130,8 +130,8 @@ def _statuses(text: str) -> tuple[Status, ...]:
 
 def _cluster(suite: Cluster, file: Path | None, at_once: int | None) -> Cluster:
     """Return the suite's cluster settings. The file overrides them, and the command line overrides both."""
-    from grape_bench.plan.cluster import Cluster, Slurm
     from grape_bench.plan.read import read_cluster
+    from grape_bench.plan.suite import Cluster, Slurm
 
     asked = suite.updated(read_cluster(file)) if file else suite
     return asked.updated(Cluster(slurm=Slurm(array_parallelism=at_once))) if at_once else asked

@@ -1,4 +1,4 @@
-"""`grape-bench tune`: search each rule's settings, equally long, and keep the best."""
+"""`grape-bench tune`: search each rule's settings with the same number of trials, and keep the best."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from grape_bench.cli.choices import choices_of, searching
+from grape_bench.cli.overrides import overrides_of, searching
 from grape_bench.cli.sweep import executing, mirror_of, request_of, sweep
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from grape_bench.plan.suite import Suite
-    from grape_bench.plan.tuned import Tuned
+    from grape_bench.plan.tuned import TunedRule
     from grape_bench.record.record import Record
 
 CURVE = "best_of_k.csv"
-SHOWN = (1, 2, 4, 8, 16, 32)  # of the k that a terminal has room for
+SHOWN = (1, 2, 4, 8, 16, 32)  # the values of k that fit a terminal
 
 
 @click.command("tune")
@@ -31,40 +31,40 @@ SHOWN = (1, 2, 4, 8, 16, 32)  # of the k that a terminal has room for
     type=click.Path(path_type=Path),
     default=Path("baselines"),
     show_default=True,
-    help="Where the chosen settings go: SETTINGS/SUITE. `run` looks into ./baselines.",
+    help="Folder for the chosen settings: SETTINGS/SUITE. `run` reads ./baselines.",
 )
 @click.option("--tracking-uri", default="none", show_default=True, metavar="URI", help="MLflow store, or none.")
 def command(**given: Any) -> None:
-    """Search settings for every rule and task of SUITE, as many trials for each as its [tuning] table says.
+    """Search settings for every rule and task of SUITE. The [tuning] table sets the number of trials for each.
 
-    The best trial on the validation split is kept; the test split is not read. Trials lie in OUT/SUITE/tuning;
-    those that are done are not run again.
+    The best trial on the validation split is kept, and the test split is not read. Trials go to OUT/SUITE/tuning, and
+    finished trials are not repeated.
     """
     from grape_bench.cli.failures import failures
     from grape_bench.plan.expand import make_tuning_plan
     from grape_bench.record.status import Status
     from grape_bench.score.search import complete
 
-    plan = make_tuning_plan(given["suite"], choices_of(given))
+    plan = make_tuning_plan(given["suite"], overrides_of(given))
     request = request_of(plan, given["out"] / plan.suite.name / "tuning", given)
     records = sweep(request, mirror_of(given["tracking_uri"]))
     for line in failures([record for record in records if record.status is not Status.DIVERGED], request.folder):
         click.echo(line, err=True)
     if given["shard"]:
         parts = request.folder.parent / "tuning.shard-*"
-        click.echo(f"once all parts are done: grape-bench merge {parts}, then this command without --shard")
+        click.echo(f"when all shards are done: grape-bench merge {parts}, then this command without --shard")
         sys.exit(0 if complete(records) else 1)
     searches = {job.rule: [record for record in records if record.rule == job.rule] for job in plan.jobs}
     whole = {rule: trials for rule, trials in searches.items() if complete(trials)}
     if whole:
         _write(plan.suite, list(whole.values()), given["target"] / plan.suite.name)
     for rule in searches.keys() - whole.keys():
-        click.echo(f"{rule}: no settings written, as not every trial has a result", err=True)
+        click.echo(f"{rule}: no settings written, because some trials have no result", err=True)
     sys.exit(0 if whole.keys() == searches.keys() else 1)
 
 
 def _write(suite: Suite, searches: list[list[Record]], folder: Path) -> None:
-    """Keep the outcome of each rule's search, and show it beside those kept before."""
+    """Save each rule's settings, update the best-of-k file, and print the outcome."""
     from rich.console import Console
 
     from grape_bench.plan.tuned import read_tuned
@@ -79,8 +79,8 @@ def _write(suite: Suite, searches: list[list[Record]], folder: Path) -> None:
     click.echo(f"best of k {folder}/{CURVE}")
 
 
-def _table(found: list[Tuned]) -> Table:
-    """A row per task and rule: what was chosen, and the expected best of k trials up to all of them."""
+def _table(found: list[TunedRule]) -> Table:
+    """One row per task and rule: the chosen settings, and the expected best of k trials for several k."""
     from rich import box
     from rich.table import Table
 

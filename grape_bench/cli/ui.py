@@ -1,4 +1,4 @@
-"""`grape-bench ui`: MLflow's user interface on the mirrored records."""
+"""`grape-bench ui`: open MLflow's user interface on the mirrored records."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import click
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
 def command(tracking_uri: str, host: str, port: int) -> None:
-    """Open MLflow's UI on the records; Ctrl-C ends it. A store on a server has its own UI: open its address."""
+    """Open MLflow's UI on the records. Press Ctrl-C to stop it. A tracking server has a UI at its own address."""
     from grape_bench.errors import UserError
 
     if tracking_uri.startswith(("http://", "https://")):
-        raise UserError("this store is a server, with a UI of its own", where=tracking_uri, hint="open that address")
+        raise UserError("this store is a server with its own UI", where=tracking_uri, hint="open that address")
     database = Path(tracking_uri.removeprefix("sqlite:///"))
     if tracking_uri.startswith("sqlite:///") and not database.is_file():
         hint = "grape-bench run quickstart makes one; or --tracking-uri URI"
-        raise UserError("no MLflow store here", where=str(database), hint=hint)
+        raise UserError("no MLflow store at this path", where=str(database), hint=hint)
     click.echo(f"MLflow on http://{host}:{port} (experiments grape_bench/SUITE@VERSION)")
     sys.stdout.flush()
     arguments = ["ui", "--backend-store-uri", tracking_uri, "--host", host, "--port", str(port), "--workers", "1"]
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # Else it starts eight more processes for jobs of language models, which outlive it by a while.
+    # Without this, MLflow starts eight more processes for language-model jobs, and they outlive it for a while.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
-    # The server takes this process's place, so that Ctrl-C and signals reach it and nothing is left running.
+    # The server replaces this process, so that Ctrl-C and signals reach it and nothing keeps running.
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", *arguments])

@@ -1,4 +1,4 @@
-"""`grape-bench verify`: check published results."""
+"""`grape-bench verify`: verify published results."""
 
 from __future__ import annotations
 
@@ -11,27 +11,25 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from grape_bench.publish.rerun import Rerun
     from grape_bench.publish.submission import Submission
-    from grape_bench.publish.verify import Verification
+    from grape_bench.publish.verify import Rerun, Verification
 
-SHOWN = 5  # problems of a check
+SHOWN = 5  # problems to print per check
 
 
 @click.command("verify")
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--rerun", "count", type=click.IntRange(min=1), metavar="K", help="Run K random cells again.")
-@click.option("--tolerance", default=1.0, show_default=True, help="How far a cell run again may be off, in points.")
-@click.option("--seed", type=int, help="Of the choice of cells [default: a new one every time].")
-@click.option("--keep", is_flag=True, help="Write verification.json beside the index when the reruns agree.")
+@click.option("--rerun", "count", type=click.IntRange(min=1), metavar="K", help="Rerun K random jobs.")
+@click.option("--tolerance", default=1.0, show_default=True, help="How much a rerun may differ, in points.")
+@click.option("--seed", type=int, help="Seed that picks the jobs to rerun [default: random].")
+@click.option("--keep", is_flag=True, help="Write verification.json next to the index if the reruns agree.")
 def command(folders: tuple[Path, ...], count: int | None, tolerance: float, seed: int | None, keep: bool) -> None:
-    """Check the published FOLDERS (results/SUITE/RULE): files, records, identity, budgets, selection, numbers.
+    """Verify the published FOLDERS (results/SUITE/RULE): files, records, identity, budgets, selection, numbers.
 
-    Nothing that a folder brings is executed, unless --rerun asks for it: that trains the published rule on this
-    machine, with the code that was published. Exit code 0: all is well; 1: something is wrong; 2: not a publication.
+    Without --rerun nothing from a folder is executed. --rerun trains the published rule on this machine, with the
+    published code. Exit code 0: every check passed; 1: a check failed; 2: not a publication.
     """
-    from grape_bench.publish.verification import write_verification
-    from grape_bench.publish.verify import verify
+    from grape_bench.publish.verify import verify, write_verification
 
     ok = True
     for folder in folders:
@@ -41,14 +39,14 @@ def command(folders: tuple[Path, ...], count: int | None, tolerance: float, seed
             reruns = _rerun(verification.submission, count, tolerance, seed)
             verification = dataclasses.replace(verification, reruns=reruns)
             if keep and verification.ok:
-                click.echo(f"kept in {write_verification(verification, seed)}")
+                click.echo(f"saved to {write_verification(verification, seed)}")
         show(verification)
         ok = ok and verification.ok
     sys.exit(0 if ok else 1)
 
 
 def show(verification: Verification) -> None:
-    """A line per check and per cell that was run again, what is wrong, and the badge."""
+    """Print a line per check and per rerun, the problems, and the badge."""
     from grape_bench.publish.verify import BADGES
 
     for outcome in verification.outcomes:
@@ -61,7 +59,7 @@ def show(verification: Verification) -> None:
     for rerun in verification.reruns:
         word = click.style("ok    ", fg="green") if rerun.ok else click.style("FAILED", fg="red")
         found = "did not finish" if rerun.found is None else f"{rerun.found:.2f}"
-        click.echo(f"{word}  run again    {rerun.name}: {found}, published {rerun.published:.2f} ± {rerun.tolerance:g}")
+        click.echo(f"{word}  rerun        {rerun.name}: {found}, published {rerun.published:.2f} ± {rerun.tolerance:g}")
     click.echo(f"{verification.submission.folder}: {verification.badge} ({BADGES[verification.badge]})")
 
 
@@ -70,11 +68,11 @@ def _rerun(submission: Submission, count: int, tolerance: float, seed: int) -> l
 
     from grape_bench.cli.plain import Plain
     from grape_bench.execute.sweep import Request, run_sweep
-    from grape_bench.publish.rerun import draw, rerun
+    from grape_bench.publish.verify import draw, rerun
 
     jobs = draw(submission, count, seed)
-    click.echo(f"running {len(jobs)} of {len(submission.own)} jobs again, drawn with --seed {seed}")
-    with TemporaryDirectory() as room:
+    click.echo(f"rerunning {len(jobs)} of {len(submission.own)} jobs, drawn with --seed {seed}")
+    with TemporaryDirectory() as folder:
         return rerun(
-            submission, jobs, tolerance, lambda plan: run_sweep(Request(plan, Path(room) / "again"), Plain(), None)
+            submission, jobs, tolerance, lambda plan: run_sweep(Request(plan, Path(folder) / "again"), Plain(), None)
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from grape_bench.plan.cluster import Cluster
+from grape_bench.plan.suite import Cluster
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
 from grape_bench.registry import Registry

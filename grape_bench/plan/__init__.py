@@ -1,1 +1,1 @@
-"""From a suite's TOML file to the list of jobs that it stands for; nothing here imports torch."""
+"""Turn a suite's TOML file into a list of jobs. Nothing here imports torch."""

@@ -1,4 +1,4 @@
-"""A suite and the command line's choices as a list of jobs."""
+"""Expand a suite and the command line's overrides into a list of jobs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grape_bench.errors import UserError, unknown
-from grape_bench.plan.cell import make_job
-from grape_bench.plan.choices import Choices
 from grape_bench.plan.find import find_suite
-from grape_bench.plan.read import NO_CHOICES, read_suite
+from grape_bench.plan.job import make_job
+from grape_bench.plan.overrides import NO_OVERRIDES, Overrides
+from grape_bench.plan.read import read_suite
 from grape_bench.plan.suite import Suite
-from grape_bench.plan.track import UNTUNED, Track, find_track
+from grape_bench.plan.tuned import UNTUNED, TunedSettings, tuned_settings
 from grape_bench.plan.tuning import trial_jobs
 from grape_bench.record.job import Job
 from grape_bench.record.rule_name import RuleName
@@ -19,35 +19,34 @@ from grape_bench.record.rule_name import RuleName
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs of one suite, in the order in which they start; `track` says where their settings come from."""
+    """The jobs of one suite in launch order. `tuned` holds the tuned settings that they use, if any."""
 
     suite: Suite
     path: Path
     jobs: list[Job]
-    track: Track = UNTUNED
+    tuned: TunedSettings = UNTUNED
 
 
-def make_plan(reference: str, choices: Choices = NO_CHOICES) -> Plan:
-    """The plan of the suite called `reference` (a name or a .toml file); raises UserError."""
+def make_plan(reference: str, overrides: Overrides = NO_OVERRIDES) -> Plan:
+    """The plan of the suite `reference`, which is a name or a .toml file. Raises UserError."""
     path = find_suite(reference)
-    suite = read_suite(path, choices)
-    track = find_track(suite, chosen_rules(suite, choices.only), reference, choices)
-    return Plan(suite, path, expand(suite, choices.only, track), track)
+    suite = read_suite(path, overrides)
+    tuned = tuned_settings(suite, chosen_rules(suite, overrides.only), reference, overrides)
+    return Plan(suite, path, expand(suite, overrides.only, tuned), tuned)
 
 
-def make_tuning_plan(reference: str, choices: Choices = NO_CHOICES) -> Plan:
-    """The trials of the search that the suite asks for; raises UserError, also where it asks for none."""
+def make_tuning_plan(reference: str, overrides: Overrides = NO_OVERRIDES) -> Plan:
+    """The trials of the suite's search. Raises UserError, also if the suite has no [tuning] table."""
     path = find_suite(reference)
-    suite = read_suite(path, choices)
-    return Plan(suite, path, unique(trial_jobs(suite, chosen_rules(suite, choices.only))))
+    suite = read_suite(path, overrides)
+    return Plan(suite, path, unique(trial_jobs(suite, chosen_rules(suite, overrides.only))))
 
 
-def expand(suite: Suite, only: tuple[str, ...] = (), track: Track = UNTUNED) -> list[Job]:
-    """The jobs of `suite` with the settings of `track`; with `only`, of these rules alone.
+def expand(suite: Suite, only: tuple[str, ...] = (), tuned: TunedSettings = UNTUNED) -> list[Job]:
+    """The jobs of `suite` with the `tuned` settings. If `only` is not empty, it selects the rules.
 
-    Seeds are outermost, so that a sweep that stops early holds complete comparisons of fewer seeds. Within a
-    task BP comes first: the others are read against it. The first seed of every rule is the one in which the cost of
-    a step is measured.
+    Seeds are the outermost loop, so a sweep that stops early has complete comparisons on fewer seeds. Within a task BP
+    comes first, because every other rule is compared with it. The jobs of the first seed also profile the step.
     """
     rules = chosen_rules(suite, only)
     return unique(
@@ -57,8 +56,8 @@ def expand(suite: Suite, only: tuple[str, ...] = (), track: Track = UNTUNED) -> 
                 task,
                 rule,
                 seed,
-                track.found(task.name, rule),
-                trials=track.trials,
+                tuned.of(task.name, rule),
+                trials=tuned.trials,
                 profile=seed == 0,
                 probes=suite.probes,
             )
@@ -70,7 +69,7 @@ def expand(suite: Suite, only: tuple[str, ...] = (), track: Track = UNTUNED) -> 
 
 
 def chosen_rules(suite: Suite, only: tuple[str, ...]) -> list[str]:
-    """The suite's rules, of them those in `only` if that is not empty; BP first, else as listed."""
+    """The suite's rules, restricted to `only` if it is not empty: BP first, then in the suite's order."""
     for name in only:
         if name not in suite.rules and name not in (RuleName.parse(rule).label for rule in suite.rules):
             raise unknown("rule of this suite", name, suite.rules, where=f"--only {name}", hint=f"--rule {name}")
@@ -79,7 +78,7 @@ def chosen_rules(suite: Suite, only: tuple[str, ...]) -> list[str]:
 
 
 def unique(jobs: list[Job]) -> list[Job]:
-    """`jobs`; raises UserError where two have one id."""
+    """Return `jobs`. Raises UserError if two have the same id."""
     seen: dict[str, Job] = {}
     for job in jobs:
         twin = seen.setdefault(job.id, job)

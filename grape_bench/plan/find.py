@@ -1,4 +1,4 @@
-"""Where suite files and tuned settings lie."""
+"""Find suite files and the folders with tuned settings."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from grape_bench.errors import UserError, unknown
 
 
 def suite_folders() -> list[Path]:
-    """The folders that are searched, first match wins: `./suites`, then those that come with the package."""
+    """The folders to search for a suite, in order: `./suites`, then the suites that ship with the package."""
     return _folders("suites")
 
 
 def baseline_folders() -> list[Path]:
-    """Where tuned settings are looked for, in a folder per suite: `./baselines`, then those that come along."""
+    """The folders to search for tuned settings, in order: `./baselines`, then those that ship with the package.
+
+    Each holds one folder per suite.
+    """
     return _folders("baselines")
 
 
@@ -23,14 +26,14 @@ def _folders(name: str) -> list[Path]:
 
 
 def shipped(name: str) -> Path:
-    """The folder of the `suites` or `baselines` that come with the package."""
+    """The folder of the `suites` or `baselines` that ship with the package."""
     package = Path(grape_bench.__file__).parent
-    # A wheel has them inside; in an editable installation they are beside the package.
+    # A wheel contains them. In an editable installation they are next to the package.
     return package / f"_{name}" if (package / f"_{name}").is_dir() else package.parent / name
 
 
 def suite_files() -> dict[str, Path]:
-    """Every suite that can be run by name."""
+    """Every suite that can be run by name, with its file."""
     found: dict[str, Path] = {}
     for folder in suite_folders():
         for path in sorted(folder.glob("*.toml")):
@@ -39,7 +42,7 @@ def suite_files() -> dict[str, Path]:
 
 
 def find_suite(reference: str) -> Path:
-    """The file of a suite given by name or as a path that ends in `.toml`; UserError where there is none."""
+    """The file of the suite `reference`, a name or a path that ends in `.toml`. Raises UserError if there is none."""
     if reference.endswith(".toml"):
         path = Path(reference)
         if not path.is_file():

@@ -1,4 +1,4 @@
-"""The integers that tell which version of the engine made a result.
+"""The integers that identify the version of the engine behind a result.
 
 Each rule, model, data set, and model or data source declares `numerics` where its name is registered. The trainer and
 the cuts declare theirs in `train/__init__.py` and `network/__init__.py`.
@@ -20,8 +20,8 @@ from grape_bench.rules.names import ANCHOR_NUMERICS, CUTS, RULES
 def numerics_of(rule: str, model: str, dataset: str) -> dict[str, int]:
     """This version's integers for the parts of a job, such as `{"rule": 1, "model": 1, "cuts": 2, ...}`.
 
-    "cuts" is there for a rule that cuts the network, "anchors" for a rule with anchors. A user's rule, model or data
-    set counts as 1.
+    "cuts" appears for a rule that cuts the network, and "anchors" for a rule with anchors. A user's own rule, model or
+    data set has the integer 1.
     """
     name = RuleName.parse(rule)
     source, _ = _split(model)
@@ -41,15 +41,15 @@ def numerics_of(rule: str, model: str, dataset: str) -> dict[str, int]:
 
 
 def parts(job: Job) -> dict[str, int]:
-    """The integers with which `job` was made, by the part's name: `{"rule dfa": 1, "trainer": 1, ...}`.
+    """The integers of the engine that ran `job`, by part: `{"rule dfa": 1, "trainer": 1, ...}`.
 
-    A job from before there were integers, or one that lacks a part, was made with 1.
+    A part without an integer, as in jobs from before integers existed, has 1.
     """
     return {name: job.numerics.get(part, 1) for part, name in _named(job).items()}
 
 
 def changed(job: Job) -> dict[str, tuple[int, int]]:
-    """The parts of `job` whose integer is not this version's: name -> (the job's, this version's)."""
+    """The parts of `job` whose integer differs from this version's, as {name: (the job's, this version's)}."""
     now = numerics_of(job.rule, job.model, job.dataset)
     made = parts(job)
     pairs = {name: (made[name], now[part]) for part, name in _named(job).items()}
@@ -57,7 +57,7 @@ def changed(job: Job) -> dict[str, tuple[int, int]]:
 
 
 def _named(job: Job) -> dict[str, str]:
-    """Each part of `job` with its name among all jobs: the rule of `dfa+anchor` is "rule dfa"."""
+    """The name of each part of `job`, unique across jobs: the rule part of `dfa+anchor` is "rule dfa"."""
     source, model = _split(job.model)
     data_source, dataset = data.split_source(job.dataset)
     names = {

@@ -1,48 +1,58 @@
-"""Read and check a suite, or what is asked of a cluster; every mistake becomes one UserError."""
+"""Read and check a suite file or a cluster file. Every mistake in one becomes a UserError."""
 
 from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from grape_bench.errors import UserError
-from grape_bench.plan.choices import Choices
-from grape_bench.plan.cluster import Cluster
-from grape_bench.plan.complain import complain
-from grape_bench.plan.names import check_names
-from grape_bench.plan.suite import Suite
+from grape_bench.arguments import schema_error
+from grape_bench.errors import UserError, unknown
+from grape_bench.plan.overrides import NO_OVERRIDES, Overrides
+from grape_bench.plan.suite import Cluster, Suite
+from grape_bench.record.rule_name import ANCHOR, RuleName
+from grape_bench.registry import split_file_reference
+from grape_bench.rules.names import RULES
 
-NO_CHOICES = Choices()
+EXAMPLES = {
+    "version": 'version = "1.0"',
+    "rules": 'rules = ["bp", "dfa"]',
+    "seeds": "seeds = 3",
+    "optimizer": 'optimizer = { name = "adamw", lr = 1e-3 }',
+    "task": '[[task]], with name = "...", model = "...", dataset = "..." below it',
+    "model_args": "model_args = { hidden = [256] }",
+}
+_TOP = ("task", "rule", "tuning", "name", "version", "rules", "seeds")
 
 
-def read_suite(path: Path, choices: Choices = NO_CHOICES) -> Suite:
-    """The suite in `path` with `choices` applied; raises UserError for whatever is wrong with either."""
+def read_suite(path: Path, overrides: Overrides = NO_OVERRIDES) -> Suite:
+    """The suite in `path` with `overrides` applied. Raises UserError if either is wrong."""
     document = read_document(path)
-    choices.apply(document)
-    where = f"{path} with {choices}" if str(choices) else str(path)
+    overrides.apply(document)
+    where = f"{path} with {overrides}" if str(overrides) else str(path)
     try:
         suite = Suite.model_validate(document)
     except ValidationError as error:
-        raise complain(error, document, where) from error
-    check_names(suite, where)
+        raise schema_error(error, Suite, document, where=where, examples=EXAMPLES) from error
+    _check_names(suite, where)
     return suite
 
 
 def read_cluster(path: Path) -> Cluster:
-    """What the file `path` asks of a cluster; raises UserError for whatever is wrong with it."""
+    """The cluster table in the file `path`. Raises UserError if it is wrong."""
     document = read_document(path)
     try:
         return Cluster.model_validate(document)
     except ValidationError as error:
-        raise complain(error, document, str(path), Cluster) from error
+        raise schema_error(error, Cluster, document, where=str(path)) from error
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """The TOML in `path` as it stands, unchecked; raises UserError where it is not TOML."""
+    """The TOML document in `path`, not checked against a schema. Raises UserError if it is not TOML."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -54,17 +64,71 @@ def read_document(path: Path) -> dict[str, Any]:
 
 
 def _syntax_error(error: tomllib.TOMLDecodeError, text: str, path: Path) -> UserError:
-    """A TOML error with its line; tomllib calls a second value for one key an overwriting."""
+    """A TOML error with its line. tomllib's word for a duplicate key is "overwrite"."""
     message = str(error)
-    place = re.search(r" \(at line (\d+), column \d+\)$", message)
-    number = int(place.group(1)) if place else len(text.splitlines())
+    position = re.search(r" \(at line (\d+), column \d+\)$", message)
     lines = text.splitlines()
+    number = int(position.group(1)) if position else len(lines)
     line = lines[number - 1].strip() if 0 < number <= len(lines) else ""
-    what = message[: place.start()] if place else message
+    what = message[: position.start()] if position else message
     if re.match(r"Cannot (overwrite|declare|mutate|redefine)", what):
-        what = "duplicate key: given a second time here"
+        what = "duplicate key"
     return UserError(
         f"TOML: {what}" + (f": {line}" if line else ""),
         where=f"{path}:{number}",
         hint="one `key = value` per line, each key once; tables as [rule.NAME] and [[task]]",
     )
+
+
+def _check_names(suite: Suite, where: str) -> None:
+    """Raise UserError if a name in the suite is unknown, repeated or reserved. Imports no torch."""
+    from grape_bench.data.names import check_name as check_dataset
+    from grape_bench.models.names import check_name as check_model
+
+    _check_once("rule", suite.rules, where)
+    _check_once("task", (task.name for task in suite.tasks), where)
+    for rule in suite.rules:
+        _check_at(f"{where}: rules", _check_rule, rule)
+    labels = {RuleName.parse(rule).base for rule in suite.rules}
+    _check_tables(suite.rule, labels, f"{where}: rule")
+    _check_tables(suite.tuning.rule if suite.tuning else (), labels, f"{where}: tuning.rule")
+    for task in suite.tasks:
+        where_task = f"{where}: task {task.name!r}"
+        if task.name in _TOP:
+            raise UserError(f"{task.name!r} is a key of suite files, so no task can have this name", where=where_task)
+        _check_at(f"{where_task}: model", check_model, task.model)
+        _check_at(f"{where_task}: dataset", check_dataset, task.dataset)
+        _check_tables(task.rule, labels, f"{where_task}: rule")
+
+
+def _check_rule(rule: str) -> None:
+    """Raise UserError unless `rule` is known or is a file that exists. Either may end in `+anchor`."""
+    name = RuleName.parse(rule)
+    if name.file:
+        split_file_reference(name.reference)
+    elif name.base not in RULES:
+        hint = "the rule's name, NAME+anchor, or path/to/file.py:MyRule"
+        raise unknown("rule", name.base, RULES, hint=hint)
+
+
+def _check_tables(tables: Iterable[str], labels: set[str], where: str) -> None:
+    """Check each NAME of [rule.NAME]. A misspelled one would leave a rule at its defaults without a word."""
+    for name in tables:
+        if not {RuleName.parse(name).reference} & {*RULES, *labels}:
+            raise unknown("rule", name, {*RULES, *labels}, where=where, hint=f"NAME or NAME{ANCHOR}")
+
+
+def _check_once(kind: str, names: Iterable[str], where: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise UserError(f"{kind} {name!r} is listed twice", where=where, hint="list it once")
+        seen.add(name)
+
+
+def _check_at(where: str, check: Callable[[str], None], name: str) -> None:
+    """Run `check` on `name`, and add the location in the suite to its error."""
+    try:
+        check(name)
+    except UserError as error:
+        raise UserError(error.what, where=where, allowed=error.allowed, hint=error.hint) from error

@@ -1,23 +1,76 @@
-"""What a suite file may say."""
+"""The schema of suite files, and of files with a [cluster] table.
+
+Nothing in a cluster table can change a result, so it is not part of a job's identity.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import BaseModel, Field, JsonValue, model_validator
 
-from grape_bench.plan.cluster import Cluster
-from grape_bench.plan.part import Count, Fraction, Name, NotNegative, Part, Positive, Settings, Version
+from grape_bench.arguments import STRICT
 
-DIMENSIONS = 6  # of a search, at most
-TUNING_SEED = 1_000_000  # of the first trial; a suite's own seeds stay below it
+DIMENSIONS = 6  # the most settings that one search may cover
+TUNING_SEED = 1_000_000  # the seed of the first trial; a suite's own seeds stay below it
 
-# In [rule.NAME] these change the optimizer for that rule; everything else goes to the rule itself.
+# In [rule.NAME] these keys change the optimizer for that rule. Every other key goes to the rule itself.
 OPTIMIZER_OVERRIDES = ("lr", "weight_decay", "momentum", "betas")
 
+# Names become folders, MLflow names and the first part of `--set NAME.KEY`, so they hold no dots, spaces or slashes.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Settings = dict[str, JsonValue]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
 
-class Optimizer(Part):
-    """The optimizer of a task; what is not given is the optimizer's own default."""
+
+class TomlTable(BaseModel):
+    """A table of the file. Unknown keys and wrong types are errors; nothing is converted."""
+
+    model_config = {**STRICT, "populate_by_name": True}
+
+
+class Slurm(TomlTable):
+    """Options that only Slurm uses."""
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    array_parallelism: Count | None = None  # jobs that run at once; None leaves this to Slurm
+    setup: list[str] = []  # shell lines to run before each job
+    options: dict[str, JsonValue] = {}  # any other sbatch option, by its long name
+
+
+class Ray(TomlTable):
+    """Options that only Ray uses."""
+
+    address: str | None = None  # a running cluster, or "auto"; None starts one on this machine
+    resources: dict[str, Positive] = {}  # custom resources
+
+
+class Cluster(TomlTable):
+    """The resources for one process of a job. A job with `nproc` processes requests `nproc` times as much."""
+
+    cpus: Count = 1
+    gpus: NotNegative = 0.0  # a fraction such as 0.25 lets several jobs share a GPU (Ray)
+    memory_gb: Positive | None = None
+    minutes: Count | None = None  # the time limit
+    slurm: Slurm = Slurm()
+    ray: Ray = Ray()
+
+    def updated(self, other: Cluster) -> Cluster:
+        """A copy in which the keys that `other` sets override this table's."""
+        mine, theirs = (one.model_dump(exclude_unset=True) for one in (self, other))
+        inner = {name: {**mine.get(name, {}), **theirs.get(name, {})} for name in ("slurm", "ray")}
+        return Cluster.model_validate({**mine, **theirs, **inner})
+
+
+class Optimizer(TomlTable):
+    """The optimizer of a task. A setting that is absent keeps the optimizer's own default."""
 
     name: Literal["sgd", "adam", "adamw"]
     lr: Positive
@@ -34,11 +87,11 @@ class Optimizer(Part):
         return self
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings that were given."""
+        """The settings that the suite gives."""
         return self.model_dump(exclude_none=True)
 
 
-class Task(Part):
+class Task(TomlTable):
     """One model on one data set, trained for a fixed budget."""
 
     name: Name
@@ -57,14 +110,14 @@ class Task(Part):
     rule: dict[str, Settings] = {}
 
     @model_validator(mode="after")
-    def _batches_in_equal_parts(self) -> Task:
+    def _equal_batches(self) -> Task:
         if self.batch_size % self.nproc:
-            raise ValueError(f"batch_size {self.batch_size} cannot be shared out evenly among {self.nproc} processes")
+            raise ValueError(f"batch_size {self.batch_size} is not divisible by nproc {self.nproc}")
         return self
 
 
-class Axis(Part):
-    """The values that tuning may give one setting: a range, on a log or a linear scale, or a choice."""
+class Axis(TomlTable):
+    """The values that tuning may try for one setting: a range on a log or linear scale, or a list of choices."""
 
     log: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
     linear: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
@@ -73,14 +126,14 @@ class Axis(Part):
     @model_validator(mode="after")
     def _one_kind(self) -> Axis:
         if sum(kind is not None for kind in (self.log, self.linear, self.choice)) != 1:
-            raise ValueError("give one of log = [low, high], linear = [low, high], choice = [...]")
+            raise ValueError("give exactly one of log = [low, high], linear = [low, high], choice = [...]")
         bounds = self.log or self.linear
         if bounds and bounds[0] >= bounds[1]:
             raise ValueError(f"the lower bound {bounds[0]} is not below the upper bound {bounds[1]}")
         return self
 
     def at(self, fraction: float) -> JsonValue:
-        """The value at `fraction` of the way, 0 to 1; numbers have 4 digits, so that every machine says the same."""
+        """The value at `fraction` (0 to 1) of the axis. Numbers are rounded to 4 digits, equal on every machine."""
         if self.choice is not None:
             return self.choice[min(int(fraction * len(self.choice)), len(self.choice) - 1)]
         if self.linear is not None:
@@ -94,8 +147,8 @@ class Axis(Part):
 Space = dict[str, Axis]
 
 
-class Tuning(Part):
-    """The search that every rule gets, of equal size for all; `rule` adds settings that only one rule has."""
+class Tuning(TomlTable):
+    """The search for settings, with the same number of trials for every rule. `rule` adds settings for one rule."""
 
     trials: Annotated[int, Field(ge=1, le=1000)]
     space: Annotated[Space, Field(min_length=1, max_length=DIMENSIONS)]
@@ -105,11 +158,11 @@ class Tuning(Part):
     def _few_dimensions(self) -> Tuning:
         for name, axes in self.rule.items():
             if len({**self.space, **axes}) > DIMENSIONS:
-                raise ValueError(f"more than {DIMENSIONS} settings to search for {name}, with those of all rules")
+                raise ValueError(f"{name} has more than {DIMENSIONS} settings to search, shared ones included")
         return self
 
 
-class Suite(Part):
+class Suite(TomlTable):
     """A whole suite file."""
 
     name: Name

@@ -1,8 +1,10 @@
-"""The file of a rule's settings that a search has found: `baselines/<suite>/<rule>.json`."""
+"""Tuned settings: the file of each rule (`baselines/<suite>/<rule>.json`), and which of them a plan uses."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -10,16 +12,21 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from grape_bench.errors import UserError
 from grape_bench.plan.find import baseline_folders
+from grape_bench.plan.job import NOTHING, make_job
+from grape_bench.plan.numerics import parts
+from grape_bench.plan.overrides import Overrides
 from grape_bench.plan.suite import Settings, Space, Suite
+from grape_bench.plan.tuning import space_of
 from grape_bench.record.rule_name import RuleName
+from grape_bench.rules.names import RULES
 
 
-class _Part(BaseModel):
+class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class Trial(_Part):
-    """One point of the search and how it did on the validation split; as chance does where it diverged."""
+class Trial(_Table):
+    """One point of the search and its validation score. A diverged trial has the score of chance."""
 
     settings: Settings
     status: str
@@ -27,8 +34,8 @@ class Trial(_Part):
     validation_loss: float | None = None
 
 
-class Choice(_Part):
-    """The outcome on one task; `definition` stands for the task and budget that the settings were found for."""
+class TunedTask(_Table):
+    """The best trial on one task. `definition` identifies the task and budget that the search used."""
 
     definition: str
     metric: str
@@ -37,40 +44,40 @@ class Choice(_Part):
     trials: list[Trial]
 
 
-class Tuned(_Part):
-    """One rule's settings on the tasks of one suite, and where they come from."""
+class TunedRule(_Table):
+    """The content of the file: one rule's settings on the tasks of one suite, and how the search was run."""
 
     schema_: Literal[1] = Field(alias="schema")
     suite: str
     version: str
     rule: str
     rule_source: str  # hash of the file that defined the rule
-    numerics: dict[str, int] = {}  # of the parts that made the trials, by name; absent means 1
+    numerics: dict[str, int] = {}  # by part of the engine that ran the trials; absent means 1
     trials: int
     space: Space
     sampler: str
     seeds: list[int]
-    tasks: dict[str, Choice]
+    tasks: dict[str, TunedTask]
     git: dict[str, JsonValue]
     hardware: list[str]
     packages: dict[str, str]
     date: str
 
     def to_dict(self) -> dict[str, JsonValue]:
-        """What the file says, as JSON types."""
+        """The content as JSON types."""
         content: dict[str, JsonValue] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         return content
 
 
 def tuned_file(folder: Path, rule: str) -> Path:
-    """Where the settings of `rule` lie in a suite's `folder`."""
+    """The file with the settings of `rule` in a suite's `folder`."""
     return folder / f"{RuleName.parse(rule).file_label}.json"
 
 
-def find_tuned(suite: Suite, rule: str, folders: Sequence[Path] | None = None) -> tuple[Tuned, Path] | None:
-    """The settings of `rule` and their file; None where there are none.
+def find_tuned(suite: Suite, rule: str, folders: Sequence[Path] | None = None) -> tuple[TunedRule, Path] | None:
+    """The tuned settings of `rule` and their file, or None.
 
-    Searches `folders`; by default the user's own baselines, then those that come with the package.
+    Searches `folders`. The default is the user's own baselines, then those that ship with the package.
     """
     for folder in baseline_folders() if folders is None else folders:
         path = tuned_file(folder / suite.name, rule)
@@ -79,10 +86,99 @@ def find_tuned(suite: Suite, rule: str, folders: Sequence[Path] | None = None) -
     return None
 
 
-def read_tuned(path: Path) -> Tuned:
-    """The settings in the file `path`; raises UserError where it is not such a file."""
+def read_tuned(path: Path) -> TunedRule:
+    """The settings in the file `path`. Raises UserError if it holds something else."""
     try:
-        return Tuned.model_validate_json(path.read_text(encoding="utf-8"))
+        return TunedRule.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         what = f"not a file of tuned settings: {str(error).splitlines()[0]}"
-        raise UserError(what, where=str(path), hint="grape-bench tune SUITE writes it anew") from error
+        raise UserError(what, where=str(path), hint="grape-bench tune SUITE, which rewrites it") from error
+
+
+@dataclass(frozen=True)
+class TunedSettings:
+    """The tuned settings of a plan by (task, rule), the trials behind each of them, and a note for the user.
+
+    One trial means that the plan is untuned: every rule runs with the suite's settings.
+    """
+
+    trials: int = 1
+    settings: Mapping[tuple[str, str], Settings] = field(default_factory=dict)
+    note: str = ""
+
+    def of(self, task: str, rule: str) -> Settings:
+        """The tuned settings of `rule` on `task`; empty in an untuned plan."""
+        return self.settings.get((task, rule), NOTHING)
+
+
+UNTUNED = TunedSettings()
+
+
+def tuned_settings(suite: Suite, rules: list[str], reference: str, overrides: Overrides) -> TunedSettings:
+    """Tuned settings for all of `rules` on all tasks, or for none of them, because a table has one budget.
+
+    The note shows the command that tunes what is missing. It repeats `reference` and `overrides`.
+    """
+    if suite.tuning is None:
+        return UNTUNED
+    if overrides.untuned:
+        return TunedSettings(note="settings: the suite's own, untuned (--untuned)")
+    found = {rule: find_tuned(suite, rule) for rule in rules}
+    missing = {rule: why for rule in rules if (why := mismatch(suite, rule, found[rule]))}
+    if missing:
+        return TunedSettings(note=_untuned_note(missing, rules, reference, overrides))
+    tuned = {rule: pair[0] for rule, pair in found.items() if pair}
+    settings = {(task.name, rule): tuned[rule].tasks[task.name].settings for task in suite.tasks for rule in rules}
+    folders = {pair[1].parent for pair in found.values() if pair}
+    where = ", ".join(sorted(map(str, folders)))
+    note = f"settings: tuned, for each rule the best of {suite.tuning.trials} trials on validation ({where})"
+    lines = [note, *_changes(suite, tuned)]
+    return TunedSettings(suite.tuning.trials, settings, "\n  ".join(lines))
+
+
+def mismatch(suite: Suite, rule: str, found: tuple[TunedRule, Path] | None) -> str:
+    """Why the tuned settings that were `found` cannot be used for `suite`; empty if they can."""
+    if found is None:
+        return "no tuned settings"
+    tuned, path = found
+    trials = suite.tuning.trials if suite.tuning else 1
+    if (tuned.suite, tuned.version) != (suite.name, suite.version):
+        return f"{path} is for {tuned.suite}@{tuned.version}"
+    if tuned.trials != trials:
+        return f"{path} has {tuned.trials} trials, not {trials}"
+    if tuned.space != space_of(suite, rule):
+        return f"{path} searched another space"
+    for task in suite.tasks:
+        definition = make_job(suite, task, rule, 0).definition
+        if task.name not in tuned.tasks or tuned.tasks[task.name].definition != definition:
+            return f"tuned for another budget or other settings of {task.name}"
+    return ""
+
+
+def _untuned_note(missing: Mapping[str, str], rules: list[str], reference: str, overrides: Overrides) -> str:
+    rule, why = next(iter(missing.items()))
+    others = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
+    command = ["grape-bench tune", reference, *(f"--rule {name}" for name in overrides.rules)]
+    if len(missing) < len(rules):
+        command += [f"--only {RuleName.parse(name).label}" for name in missing]
+    command += [f"--set {shlex.quote(setting)}" for setting in overrides.settings]
+    return (
+        f"settings: the suite's own, untuned, for every rule ({RuleName.parse(rule).label}: {why}{others})\n"
+        f"  to compare tuned rules: {' '.join(command)}"
+    )
+
+
+def _changes(suite: Suite, tuned: Mapping[str, TunedRule]) -> list[str]:
+    """What has changed since the search, one line per kind of change.
+
+    An outdated search may have missed a rule's best settings. It cannot have favored the rule.
+    """
+    names = {RuleName.parse(rule): one for rule, one in tuned.items()}
+    edited = [name.label for name, one in names.items() if one.rule_source != RULES.source_hash(name.reference)]
+    raised: dict[str, None] = {}
+    for rule, one in tuned.items():
+        for task in suite.tasks:
+            now = parts(make_job(suite, task, rule, 0))
+            raised |= dict.fromkeys(name for name, integer in now.items() if integer != one.numerics.get(name, 1))
+    found = {"edited since it was tuned": edited, "numerics raised since the search": list(raised)}
+    return [f"{what}: {', '.join(names)}" for what, names in found.items() if names]

@@ -1,9 +1,9 @@
-"""The search for a rule's settings: equally many trials for every rule and task, at the same points."""
+"""The search for a rule's settings: the same number of trials, at the same points, for every rule and task."""
 
 from __future__ import annotations
 
 from grape_bench.errors import UserError
-from grape_bench.plan.cell import inherited, make_job
+from grape_bench.plan.job import inherited, make_job
 from grape_bench.plan.suite import TUNING_SEED, Settings, Space, Suite, Tuning
 from grape_bench.record.job import Job
 
@@ -13,14 +13,14 @@ EXAMPLE = "[tuning] with trials = 8 and space = { lr = { log = [1e-4, 1e-1] } } 
 
 
 def tuning_of(suite: Suite) -> Tuning:
-    """The suite's `[tuning]` table; raises UserError where it has none."""
+    """The suite's `[tuning]` table. Raises UserError if it has none."""
     if suite.tuning is None:
         raise UserError("this suite has no [tuning] table", where=f"suite {suite.name!r}", hint=EXAMPLE)
     return suite.tuning
 
 
 def space_of(suite: Suite, rule: str) -> Space:
-    """What is searched for `rule`, on every task: the settings that all rules have, then those of its own."""
+    """The search space of `rule` on every task: the settings shared by all rules, then the rule's own."""
     tuning = tuning_of(suite)
     return {**tuning.space, **inherited(tuning.rule, rule)}
 
@@ -28,20 +28,20 @@ def space_of(suite: Suite, rule: str) -> Space:
 def points(space: Space, trials: int) -> list[Settings]:
     """The settings of each trial: a scrambled Halton sequence (Owen 2017), the same on every machine.
 
-    A longer search begins with the points of a shorter one, and a rule with more settings has the same values
-    of the others, so that trials of one number are comparable.
+    A longer search starts with the points of a shorter one. A rule with more settings gets the same values for the
+    shared ones, so trials with the same number can be compared across rules.
     """
-    from scipy.stats import qmc  # not before it is needed: most plans search for nothing
+    from scipy.stats import qmc  # imported here because most plans search for nothing
 
     fractions = qmc.Halton(len(space), scramble=True, rng=HALTON_SEED).random(trials)
     return [{name: axis.at(float(f)) for (name, axis), f in zip(space.items(), row, strict=True)} for row in fractions]
 
 
 def trial_jobs(suite: Suite, rules: list[str]) -> list[Job]:
-    """The trials of every task and rule, trial by trial.
+    """The trials of every task and rule, in the order of the trials.
 
-    Every trial has a seed of its own, the same for all rules, so that the search does not settle on what suits
-    one seed; no seed of a result is among them.
+    Each trial has its own seed, shared by all rules, so the search does not overfit one seed. Results never use these
+    seeds.
     """
     trials = tuning_of(suite).trials
     settings = {rule: points(space_of(suite, rule), trials) for rule in rules}

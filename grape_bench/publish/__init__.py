@@ -1,1 +1,1 @@
-"""Published results: packed so that anyone can check them, and checked without running what they bring."""
+"""Publish results: pack them so that anyone can verify them, and verify them without executing their code."""

@@ -1,4 +1,4 @@
-"""`rule.toml`, what a publication says about its rule."""
+"""`rule.toml`, the rule card: what a publication declares about its rule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Text = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class Card(BaseModel):
-    """The rule card; `source` is the hash of the file that defines the rule, `space` its search space."""
+    """The rule card. `source` is the hash of the file that defines the rule, and `space` is the rule's search space."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -24,13 +24,13 @@ class Card(BaseModel):
     paper: str = ""
     source: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     weight_transport: bool
-    bp_fraction: float | None = None  # declared; None where the rule does not say
-    trials: Annotated[int, Field(ge=0)] = 0  # of the search per task; 0: none
+    bp_fraction: float | None = None  # as declared; None if the rule declares nothing
+    trials: Annotated[int, Field(ge=0)] = 0  # of the search on each task; 0 without a search
     selected_on: str = "validation"
     space: dict[str, JsonValue] = {}
 
     def to_toml(self) -> str:
-        """The card as a file."""
+        """The content of the file."""
         lines = []
         for key, value in self.model_dump(exclude={"space"}, exclude_none=True).items():
             lines.append(f"{key} = {_toml(value)}")
@@ -40,7 +40,7 @@ class Card(BaseModel):
 
 
 def read_card(text: str, where: str) -> Card:
-    """The card in `text`; raises UserError where it is not one."""
+    """The card in `text`. Raises UserError if it is not one."""
     try:
         return Card.model_validate(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, ValidationError) as error:
@@ -52,7 +52,7 @@ def _toml(value: Any) -> str:
         return "{ " + ", ".join(f"{_key(key)} = {_toml(inner)}" for key, inner in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)  # TOML's strings, numbers and booleans are JSON's
+    return json.dumps(value, ensure_ascii=False)  # TOML writes strings, numbers and booleans as JSON does
 
 
 def _key(name: str) -> str:

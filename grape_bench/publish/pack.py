@@ -1,4 +1,4 @@
-"""Pack one rule's runs, and those of its references, into a folder that can be checked."""
+"""Pack the runs of one rule and of its references into a folder that anyone can verify."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from grape_bench.score.table import score
 
 @dataclass(frozen=True)
 class About:
-    """What the records do not know of a rule."""
+    """What the author states about a rule beyond its records."""
 
     version: str = "1.0"
     paper: str = ""
 
 
 def pack(runs: Path, rule: str, output: Path, about: About, *, replace: bool = False) -> Path:
-    """Write `<output>/<suite>/<rule>` from the folder `runs`; the folder, which is either whole or not there.
+    """Write `<output>/<suite>/<rule>` from the folder `runs`, in one step, and return its path.
 
-    Raises UserError where the rule has no records, where its source has changed since they were made, and where the
-    folder exists and is not to be replaced.
+    Raises UserError if the rule has no records, if its source has changed since the runs, or if the folder exists and
+    `replace` is false.
     """
     root = runs_folder(runs)
     records = read_records(root) if root.is_dir() else []
@@ -43,7 +43,7 @@ def pack(runs: Path, rule: str, output: Path, about: About, *, replace: bool = F
     kept = [record for record in records if record in own or record.rule in REFERENCES]
     target = output / own[0].suite / own[0].job.rule_name.label
     if target.exists() and not replace:
-        raise UserError("exists already", where=str(target), hint="--replace, or another folder with -o DIR")
+        raise UserError("this folder exists", where=str(target), hint="--replace, or another folder with -o DIR")
     with new_folder(target, replace=replace) as draft:
         _fill(draft, root, kept, _card(own, root, about))
         _copy_source(draft, own[0])
@@ -53,7 +53,7 @@ def pack(runs: Path, rule: str, output: Path, about: About, *, replace: bool = F
 
 def _of(rule: str, records: Sequence[Record], runs: Path) -> list[Record]:
     if not records:
-        raise UserError("no records here", where=str(runs), hint="a folder of one suite's runs: runs/quickstart")
+        raise UserError("no records in this folder", where=str(runs), hint="a folder such as runs/quickstart")
     own = [record for record in records if rule in (record.rule, record.job.rule_name.label)]
     if not own:
         raise unknown("rule", rule, {r.job.rule_name.label for r in records}, where=str(runs))
@@ -73,7 +73,7 @@ def _fill(draft: Path, root: Path, records: Sequence[Record], card: Card) -> Non
 
 
 def _as_read(records: Sequence[Record]) -> list[Record]:
-    """In the order in which a reader of the folder meets them: that of the folders' names."""
+    """The records in the order of their folders' names, as a reader of the publication gets them."""
     return sorted(records, key=lambda record: record.name)
 
 
@@ -96,14 +96,14 @@ def _card(own: Sequence[Record], root: Path, about: About) -> Card:
 
 
 def _weight_transport(rule: RuleName) -> bool:
-    """Declared by the rule's class; anchors take exact gradients, so a rule with anchors has it."""
+    """What the rule's class declares. Anchors use exact gradients, so a rule with anchors has weight transport."""
     from grape_bench.rules.names import RULES
 
     return rule.anchored or bool(RULES.get(rule.reference).weight_transport)
 
 
 def _copy_source(draft: Path, record: Record) -> None:
-    """The file of a rule that is not grape-bench's own, if it is still the one that ran."""
+    """Copy the file of a user's rule. Raises UserError if the file has changed since the runs."""
     from hashlib import sha256
 
     rule = record.job.rule_name
@@ -111,5 +111,5 @@ def _copy_source(draft: Path, record: Record) -> None:
         return
     path, _ = split_file_reference(rule.reference)
     if sha256(path.read_bytes()).hexdigest()[:16] != record.job.rule_source:
-        raise UserError("was changed after these runs", where=str(path), hint="run the suite again, then publish")
+        raise UserError("this file has changed since the runs", where=str(path), hint="rerun the suite, then publish")
     shutil.copyfile(path, draft / SOURCE)

@@ -1,4 +1,4 @@
-"""The leaderboard: a static site over all suites from their published results."""
+"""The leaderboard: a static site that shows the published results of every suite."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 
 from grape_bench.errors import UserError
 from grape_bench.publish.index import INDEX
-from grape_bench.publish.verification import badge_of
-from grape_bench.publish.verify import verify
+from grape_bench.publish.verify import badge_of, verify
 from grape_bench.record.folder import read_records, runs_folder
 from grape_bench.record.record import Record
 from grape_bench.record.rule_name import RuleName
@@ -34,7 +33,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Board:
-    """One suite: its publications, and the results of all of them together."""
+    """One suite: its publications, and the combined results."""
 
     suite: str
     entries: Sequence[Entry]
@@ -42,13 +41,13 @@ class Board:
 
 
 def build(root: Path, output: Path) -> list[Board]:
-    """Write `<output>/index.html` and a page per suite from `root` (results/SUITE/RULE, or results/SUITE/runs).
+    """Write `<output>/index.html` and one page per suite from `root` (results/SUITE/RULE, or results/SUITE/runs).
 
-    Raises UserError where there is nothing published, or where publications of a suite cannot be compared.
+    Raises UserError if `root` has no publications, or if the publications of a suite cannot be compared.
     """
     boards = [board for folder in sorted(root.glob("*/")) if (board := _board(folder))]
     if not boards:
-        raise UserError("nothing is published here", where=str(root), hint="grape-bench publish RUNS --rule R")
+        raise UserError("no publications in this folder", where=str(root), hint="grape-bench publish RUNS --rule R")
     for board in boards:
         write_text(output / board.suite / "index.html", page.render(board.results, board.entries))
     overview = page_template("site.html.j2").render(
@@ -79,7 +78,7 @@ def _entry(folder: Path) -> Entry:
 
 
 def _merged(folders: Sequence[Path], owners: dict[str, Path]) -> Runs:
-    """The runs of every (task, rule) from one folder: the rule's own publication, else that with the newest run."""
+    """The runs of each (task, rule), from the rule's own publication or else from the folder with the newest run."""
     found: dict[tuple[str, str], dict[Path, list[Record]]] = {}
     for folder in folders:
         for record in read_records(runs_folder(folder)):

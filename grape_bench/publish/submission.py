@@ -1,4 +1,4 @@
-"""A published folder as it was read: data only, nothing of it is executed."""
+"""Read a published folder as data. Nothing in it is executed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from grape_bench.record.table import CURVE, Table, parse_table
 T = TypeVar("T")
 RUNS, SUITE, TABLE, SOURCE = "runs", "suite.toml", "table.csv", "source.py"
 REFERENCES = ("bp", "head-only", "dfa")
-LARGEST = 64 * 2**20  # bytes of a file
+LARGEST = 64 * 2**20  # bytes; larger files are refused
 
 
 @dataclass(frozen=True)
 class Submission:
-    """Records and curves by the names of their folders; `damaged` says why the others cannot be read."""
+    """A publication. Records and curves are keyed by their job's folder; `damaged` says why others cannot be read."""
 
     folder: Path
     index: dict[str, Any]
@@ -41,7 +41,7 @@ class Submission:
 
 
 def read_submission(folder: Path) -> Submission:
-    """The publication in `folder`; raises UserError where it lacks its index, card or suite."""
+    """The publication in `folder`. Raises UserError if its index, card or suite is missing."""
     index = read_index(folder)
     card = read_card(read_text(folder / CARD), str(folder / CARD))
     try:
@@ -55,7 +55,7 @@ def read_submission(folder: Path) -> Submission:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file of the publication; a link may lead to anything, and is not followed."""
+    """The text of a file of the publication. Links are refused, because they may point anywhere."""
     try:
         if path.is_symlink() or not path.is_file():
             raise OSError("not a file")
@@ -67,7 +67,7 @@ def read_text(path: Path) -> str:
 
 
 def _all(jobs: Sequence[Path], name: str, parse: Callable[[str], T]) -> tuple[dict[str, T], dict[str, str]]:
-    """What `parse` makes of the file `name` in each job's folder, and why it could not, by the folders' names."""
+    """Parse the file `name` of each job: the results, and the reasons for failures, both by the job's folder."""
     found: dict[str, T] = {}
     failed: dict[str, str] = {}
     for job in jobs:

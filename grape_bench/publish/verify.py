@@ -1,25 +1,52 @@
-"""From a published folder to its badge."""
+"""Verify a published folder: run the checks, rerun jobs at random, and assign a badge."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from grape_bench.errors import UserError
+from grape_bench.plan.expand import Plan
+from grape_bench.plan.suite import Suite
 from grape_bench.publish import checks
-from grape_bench.publish.rerun import Rerun
-from grape_bench.publish.submission import Submission, read_submission
+from grape_bench.publish.index import VERIFICATION
+from grape_bench.publish.submission import SOURCE, SUITE, Submission, read_submission
+from grape_bench.record.job import Job
+from grape_bench.record.record import Record, now
+from grape_bench.record.status import Status
+from grape_bench.record.write import write_json
+from grape_bench.score.numerics import outdated
+
+Sweep = Callable[[Plan], Sequence[Record]]
 
 BADGES = {
-    "reported": "numbers as their author gave them",
-    "recomputed": "every number comes out again from records and curves that agree with each other",
-    "verified": "recomputed, and cells drawn at random were run again with the same outcome",
+    "reported": "numbers as the author gave them",
+    "recomputed": "records and curves agree, and they reproduce every number of the table",
+    "verified": "recomputed, and a rerun of random jobs gave the same results",
 }
 
 
 @dataclass(frozen=True)
+class Rerun:
+    """The published test value of a job, the value of its rerun, and how much they may differ."""
+
+    name: str
+    published: float
+    found: float | None  # None if the rerun did not finish
+    tolerance: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the two values agree."""
+        return self.found is not None and abs(self.found - self.published) <= self.tolerance
+
+
+@dataclass(frozen=True)
 class Verification:
-    """What was checked of a publication, and what was run again."""
+    """The outcome of every check, and the reruns."""
 
     submission: Submission
     outcomes: Sequence[checks.Outcome]
@@ -27,7 +54,7 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found wrong."""
+        """Whether every check and every rerun passed."""
         return all(outcome.ok for outcome in self.outcomes) and all(rerun.ok for rerun in self.reruns)
 
     @property
@@ -39,6 +66,65 @@ class Verification:
 
 
 def verify(folder: Path) -> Verification:
-    """Check the publication in `folder` without executing anything of it; raises UserError where it is none."""
+    """Check the publication in `folder` without executing any of it. Raises UserError if it is not a publication."""
     submission = read_submission(folder)
     return Verification(submission, checks.run(submission))
+
+
+def draw(submission: Submission, count: int, seed: int) -> list[Job]:
+    """`count` random finished jobs of the published rule. A rule from a file is loaded from the published folder.
+
+    Raises UserError if no job finished, or if this version of grape-bench would give other numbers.
+    """
+    finished = {name: record for name, record in submission.own.items() if record.status is Status.FINISHED}
+    if not finished:
+        raise UserError("no finished job to rerun", where=str(submission.folder))
+    names = random.Random(seed).sample(sorted(finished), min(count, len(finished)))
+    for name in names:
+        if reason := outdated([finished[name]]):
+            hint = "verify without --rerun, or use the version that made these runs"
+            raise UserError(reason, where=name, hint=hint)
+    return [_local(finished[name].job, submission.folder) for name in names]
+
+
+def rerun(submission: Submission, jobs: Sequence[Job], tolerance: float, sweep: Sweep) -> list[Rerun]:
+    """Run `jobs` with `sweep` and compare the results with the published ones. This executes the published rule."""
+    suite = Suite.model_validate(submission.suite)
+    records = {record.id: record for record in sweep(Plan(suite, submission.folder / SUITE, list(jobs)))}
+    return [
+        Rerun(
+            name=job.name,
+            published=submission.records[job.name].test,
+            found=new.test if (new := records[job.id]).status is Status.FINISHED else None,
+            tolerance=tolerance,
+        )
+        for job in jobs
+    ]
+
+
+def _local(job: Job, folder: Path) -> Job:
+    """The job with the published file instead of the author's path. Its id stays the same."""
+    rule = job.rule_name
+    return replace(job, rule=str(rule.moved(folder / SOURCE))) if rule.file else job
+
+
+def write_verification(verification: Verification, seed: int) -> Path:
+    """Save the reruns as `verification.json` next to the index. They are valid for exactly this content."""
+    path = verification.submission.folder / VERIFICATION
+    reruns = [
+        {"name": r.name, "published": r.published, "found": r.found, "tolerance": r.tolerance, "ok": r.ok}
+        for r in verification.reruns
+    ]
+    content = {"id": verification.submission.index["id"], "badge": verification.badge, "when": now(), "seed": seed}
+    write_json(path, {**content, "reruns": reruns})
+    return path
+
+
+def badge_of(verification: Verification) -> str:
+    """The badge of a publication. It is "verified" if the checks pass and saved reruns belong to this content."""
+    try:
+        saved = json.loads((verification.submission.folder / VERIFICATION).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return verification.badge
+    same = isinstance(saved, dict) and saved.get("id") == verification.submission.index["id"]
+    return "verified" if same and verification.ok and saved.get("badge") == "verified" else verification.badge

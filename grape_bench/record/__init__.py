@@ -1,4 +1,4 @@
-"""The types that travel through the program: a job, its record, a suite's manifest, and the files they are kept in.
+"""The types that all rooms exchange (a job, its record, a suite's manifest) and their files.
 
 Nothing here imports torch, pydantic or another room of the package.
 """

@@ -1,4 +1,4 @@
-"""Read a file that another process may have left half-written, or that something else has overwritten."""
+"""Read files that may be damaged: half-written by a killed process, or overwritten by something else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SUFFIX = ".damaged"
 
 
 class DamagedError(UserError):
-    """A file whose content is not what the program writes. `where` is its path."""
+    """Raised for a file whose content the program cannot have written. `where` is its path."""
 
     @property
     def path(self) -> Path:
@@ -25,7 +25,7 @@ class DamagedError(UserError):
 
 @contextmanager
 def checked(path: Path, hint: str) -> Iterator[None]:
-    """Turn what goes wrong while the file at `path` is read into a DamagedError with `hint`."""
+    """Turn any error in the content of the file at `path` into a DamagedError with `hint`."""
     try:
         yield
     except UnicodeDecodeError as error:
@@ -36,7 +36,7 @@ def checked(path: Path, hint: str) -> Iterator[None]:
         raise damaged(path, "it is nested too deeply", hint) from error
     except ShapeError as error:
         raise damaged(path, str(error), hint) from error
-    except ValueError as error:  # such as an integer of thousands of digits
+    except ValueError as error:  # such as an integer with thousands of digits
         raise damaged(path, str(error), hint) from error
 
 
@@ -46,17 +46,17 @@ def damaged(path: Path, why: str, hint: str) -> DamagedError:
 
 
 def read_text(path: Path) -> str:
-    """The text of `path`; raises OSError, UnicodeDecodeError, or ShapeError for a file that holds nothing."""
+    """The text of `path`. Raises OSError, UnicodeDecodeError, or ShapeError if the file is empty or has NUL bytes."""
     text = path.read_text(encoding="utf-8")
     if not text:
         raise ShapeError("it is empty")
     if "\0" in text:
-        raise ShapeError("it has NUL bytes in it")
+        raise ShapeError("it contains NUL bytes")
     return text
 
 
 def parse_object(text: str) -> dict[str, Any]:
-    """The JSON object in `text`; raises ValueError, also for a key that is there twice."""
+    """The JSON object in `text`. Raises ValueError, also for a duplicate key."""
     content = json.loads(text, object_pairs_hook=_once)
     if not isinstance(content, dict):
         raise ShapeError("it is not a JSON object")
@@ -67,12 +67,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ShapeError(f"the key {next(n for n in names if names.count(n) > 1)!r} is there twice")
+        raise ShapeError(f"the key {next(n for n in names if names.count(n) > 1)!r} appears twice")
     return content
 
 
 def set_aside(path: Path) -> Path:
-    """Rename `path` so that the program no longer reads it, and nothing is lost; the new path. Raises OSError."""
+    """Rename `path` so that the program no longer reads it. Returns the new path. Raises OSError."""
     target, number = path.with_name(path.name + SUFFIX), 1
     while target.exists():
         number += 1

@@ -1,4 +1,4 @@
-"""The folder of one suite's runs: a manifest, and a folder per job."""
+"""Read the folder of one suite's runs, which has a manifest and one folder per job."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from grape_bench.record.record import RECORD, Record, read_record
 
 
 def own_record(job: Job, folder: Path) -> Record | None:
-    """The record of `job` below the suite's `folder`, however it ended; None where there is none.
+    """The record of `job` in the suite's `folder`, whatever its status, or None.
 
     Raises DamagedError.
     """
@@ -22,10 +22,10 @@ def own_record(job: Job, folder: Path) -> Record | None:
 
 
 def read_records(folder: Path) -> list[Record]:
-    """The records below the suite's `folder`, in the order of its manifest; raises DamagedError.
+    """The records in the suite's `folder`, in the order of its manifest. Raises DamagedError.
 
-    With a manifest only its jobs count, so that runs of earlier settings are not mixed in. Without one every record
-    does, in the order of the folders' names.
+    Only the manifest's jobs count, which leaves out runs with earlier settings. Without a manifest every record counts,
+    in the order of the folders' names.
     """
     if not (folder / MANIFEST).is_file():
         return [read_record(path) for path in sorted(folder.glob(f"*/{RECORD}"))]
@@ -35,7 +35,7 @@ def read_records(folder: Path) -> list[Record]:
 
 
 def runs_folder(folder: Path) -> Path:
-    """`folder`, or `folder/runs` where that is where the records are (as in a published table)."""
+    """`folder`, or `folder/runs` if the records are there, as in a published table."""
     if not any(folder.glob(f"*/{RECORD}")) and any((folder / "runs").glob(f"*/{RECORD}")):
         return folder / "runs"
     return folder

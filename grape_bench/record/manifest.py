@@ -1,4 +1,4 @@
-"""`manifest.json`: every job of a sweep, written before the first one starts. Workers read their job from it."""
+"""`manifest.json`: the jobs of a sweep. It is written before the first job starts, and workers read it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from grape_bench.record.write import write_json
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
-HINT = "`grape-bench run` with the same suite writes it again; no record is lost"
+HINT = "`grape-bench run` with the same suite, which rewrites it; no record is lost"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A job with its id and its folder's name, which depend on the version that wrote them."""
+    """A job with the id and folder name that the writing version of grape-bench gave it."""
 
     id: str
     name: str
@@ -30,7 +30,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The jobs of one output folder; `sweep` is its name in MLflow, `git` the source of the scheduler."""
+    """The jobs of one output folder. `sweep` is its name in MLflow, and `git` is the commit of the scheduler."""
 
     suite: str
     version: str
@@ -39,7 +39,7 @@ class Manifest:
     sweep: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def write(self, folder: Path) -> Path:
-        """Write it into `folder`; the file. Raises OSError."""
+        """Write the manifest into `folder` and return its path. Raises OSError."""
         head = {"schema": SCHEMA, "suite": self.suite, "version": self.version, "sweep": self.sweep}
         jobs = [{"id": job.id, "name": job.name, "job": job.to_dict()} for job in self.jobs]
         path = folder / MANIFEST
@@ -47,7 +47,7 @@ class Manifest:
         return path
 
     def job(self, identity: str) -> Job:
-        """The job with that id; raises UserError where there is none."""
+        """The job with the id `identity`. Raises UserError if there is none."""
         for job in self.jobs:
             if job.id == identity:
                 return job
@@ -65,14 +65,14 @@ class _Content:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest in the file `path`; raises DamagedError where its content is not one, UserError without a file."""
+    """The manifest in the file `path`. Raises DamagedError for bad content and UserError for a missing file."""
     content = _read(path)
     jobs = [entry.job for entry in content.jobs]
     return Manifest(content.suite, content.version, content.git, jobs, content.sweep)
 
 
 def read_entries(path: Path) -> list[Entry]:
-    """The jobs of the manifest in the file `path` with the ids that it gives them; raises as `read_manifest`."""
+    """The entries of the manifest in the file `path`. Raises the same errors as `read_manifest`."""
     return _read(path).jobs
 
 
@@ -82,7 +82,7 @@ def _read(path: Path) -> _Content:
             return _parse(parse_object(read_text(path)))
     except FileNotFoundError as error:
         hint = "a folder such as runs/SUITE"
-        raise UserError("no runs here: there is no such file", where=str(path), hint=hint) from error
+        raise UserError("no runs in this folder: the file is missing", where=str(path), hint=hint) from error
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", where=str(path)) from error
 

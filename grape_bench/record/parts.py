@@ -1,4 +1,4 @@
-"""What one job measures, and where it ran: the parts of a record."""
+"""The parts of a record: what one job measured, and where it ran."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 from grape_bench.record.typed_json import OPTIONAL, REST
 
-# Keys that older records lack, or that only some jobs have, are optional: absent from the JSON where they are None.
+# A key that older records lack, or that only some jobs have, is optional: None leaves it out of the JSON.
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """What the task is scored by: its name in score/metric.py, its unit, and the value that guessing gets."""
+    """The metric of the task: its name in score/metric.py, its unit, and the score of guessing."""
 
     name: str
     unit: str
@@ -22,7 +22,7 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What the trained network reaches. `test` and `test_loss` are None for a trial of a search. Losses in nats."""
+    """The scores of the trained network. `test` and `test_loss` are None for a trial. Losses are in nats."""
 
     test: float | None = field(default=None, metadata=OPTIONAL)
     test_loss: float | None = field(default=None, metadata=OPTIONAL)
@@ -33,9 +33,9 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Time:
-    """Seconds by what they were spent on, summed over all processes that worked on the job in turn.
+    """Seconds by activity, summed over all processes that worked on the job one after another.
 
-    `resumed` counts the times that it was resumed from a checkpoint; `samples` are training samples seen.
+    `resumed` counts how often the job resumed from a checkpoint. `samples` counts training samples.
     """
 
     setup_s: float
@@ -53,7 +53,7 @@ class Time:
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Bytes before training, and the peak of training above them. `kind`: "rss" of the process, or "cuda"."""
+    """Bytes before training, and the peak of training above them. `kind` is "rss" (the process) or "cuda"."""
 
     baseline_bytes: int
     peak_bytes: int
@@ -96,7 +96,7 @@ class Flops:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A pipeline of some devices: speed-up over BP on one device, share of time spent waiting, and the same for BP."""
+    """A pipeline on several devices: the speedup over BP on one device, the idle share of the time, and both for BP."""
 
     speedup: float
     bubble: float
@@ -106,7 +106,7 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Pipeline:
-    """The model of a pipeline with `micro_batches`, by number of devices ("2", "4")."""
+    """The modeled pipeline with `micro_batches` micro-batches, by number of devices ("2", "4")."""
 
     micro_batches: int
     devices: Mapping[str, Stage] = field(default_factory=dict, metadata=REST)
@@ -114,7 +114,7 @@ class Pipeline:
 
 @dataclass(frozen=True, kw_only=True)
 class Energy:
-    """Joules of one step, and of one of BP's, by the GPU's own counter."""
+    """Joules per step of the rule and of BP, from the GPU's own counter."""
 
     step_j: float
     bp_step_j: float
@@ -122,7 +122,7 @@ class Energy:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """What a step costs. `step_ratio`: median of step time ÷ BP's, measured in turns; `low` and `high`: quartiles."""
+    """The cost of a step. `step_ratio` is the median of step time ÷ BP's; `low` and `high` are the quartiles."""
 
     step_ratio: float
     low: float
@@ -139,7 +139,7 @@ class Profile:
 
 @dataclass(frozen=True, kw_only=True)
 class Credit:
-    """Counted use of exact gradients: passes through hidden blocks ÷ BP's, and the share that the rule declares."""
+    """How much backpropagation the rule used: passes through hidden blocks ÷ BP's, as counted and as declared."""
 
     bp_fraction: float | None
     declared_bp_fraction: float | None
@@ -149,9 +149,9 @@ class Credit:
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnostics:
-    """The rows of diagnostics.csv in a few numbers, taken at `moments` of training; `failed` says why some are missing.
+    """A summary of diagnostics.csv, which was taken `moments` times. `failed` says why some rows are missing.
 
-    `growth` and `gain` are those of the worst block. What was not measured, or is not finite, is None.
+    `growth` and `gain` belong to the worst block. A value is None if it was not measured or is not finite.
     """
 
     moments: int
@@ -173,7 +173,7 @@ class Diagnostics:
 
 @dataclass(frozen=True, kw_only=True)
 class Feedback:
-    """How a block's feedback matrix is kept: the kind, its shape, and how many numbers that is."""
+    """How a block's feedback matrix is stored: the kind, the shape, and the count of numbers."""
 
     kind: str
     shape: tuple[int, ...]
@@ -182,7 +182,7 @@ class Feedback:
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """A block of the network: the name of the module that ends it, and its output's shape per sample."""
+    """A block of the network: the name of its last module, and the shape of its output per sample."""
 
     name: str
     shape: tuple[int, ...]
@@ -208,7 +208,7 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """The data set: its name, samples by split, and what else its source tells (shape, classes, fingerprint ...)."""
+    """The data set: its name, samples by split, and other facts from its source (shape, classes, fingerprint ...)."""
 
     name: str
     sizes: Mapping[str, int] = field(default_factory=dict)
@@ -217,7 +217,7 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class Git:
-    """The commit of the checkout ("unknown" for an installed package), and whether files in it were changed."""
+    """The commit of the checkout ("unknown" for an installed package), and whether it had uncommitted changes."""
 
     commit: str
     dirty: bool | None
@@ -225,7 +225,7 @@ class Git:
 
 @dataclass(frozen=True, kw_only=True)
 class Hardware:
-    """The machine. Speed and memory are compared only between jobs of one `kind`, such as `cpu:AMD EPYCx2`."""
+    """The machine. Only jobs on one `kind`, such as `cpu:AMD EPYCx2`, are compared in speed and memory."""
 
     kind: str = field(metadata={"key": "class"})
     cpu: str
@@ -236,7 +236,7 @@ class Hardware:
 
 @dataclass(frozen=True, kw_only=True)
 class SlurmJob:
-    """The Slurm job, for a job whose worker could not write its record itself."""
+    """The Slurm job, in the record of a job whose worker could not write one."""
 
     job: str
     state: str
@@ -246,7 +246,7 @@ class SlurmJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """Versions, source and hardware, as far as they can change a result or its speed."""
+    """The versions, source and hardware that can change a result or its speed."""
 
     python: str
     platform: str

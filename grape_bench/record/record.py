@@ -1,4 +1,4 @@
-"""One file per job, `record.json`: what was run, how it ended, and everything measured."""
+"""`record.json`, one per job: what ran, how it ended, and every measurement."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from grape_bench.record.status import Status
 from grape_bench.record.typed_json import ShapeError, decode, encode
 from grape_bench.record.write import write_json
 
-SCHEMA = 3  # raised together with a step in `migrate` when a value changes its place or its meaning
+SCHEMA = 3  # raise this and add a step to `migrate` when a key moves or changes its meaning
 RECORD, STDERR = "record.json", "stderr.txt"
-HINT = "`grape-bench run` with the same suite sets it aside and runs the job again"
+HINT = "`grape-bench run` with the same suite, which sets it aside and reruns the job"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a job ended and what it measured; None for what it ended too early for."""
+    """How a job ended and what it measured. A field is None if the job ended before it was measured."""
 
     status: Status
     reason: str = ""
@@ -53,7 +53,7 @@ class Outcome:
 
     @classmethod
     def from_dict(cls, measured: Mapping[str, Any]) -> Outcome:
-        """What a trainer returned. It counts as diverged where a value of its result is not finite; ShapeError."""
+        """The outcome that a trainer returned. A result that is not finite counts as diverged. Raises ShapeError."""
         result = measured.get("result") or {}
         bad = [name for name, value in result.items() if value is not None and not math.isfinite(value)]
         if not bad:
@@ -63,7 +63,7 @@ class Outcome:
 
 
 def _listed(value: Any) -> Any:
-    """A trainer's values with lists for tuples, as JSON has them."""
+    """A trainer's values with tuples turned into lists, as in JSON."""
     if isinstance(value, Mapping):
         return {key: _listed(inner) for key, inner in value.items()}
     return [_listed(inner) for inner in value] if isinstance(value, list | tuple) else value
@@ -108,9 +108,9 @@ class Record(Outcome):
 
     @property
     def test(self) -> float:
-        """The test value of a record with a result; the value of guessing where training diverged.
+        """The test value of a record with a result. A diverged run has the score of guessing.
 
-        A diverged run may have scored above chance at its last evaluation: it must not gain from that.
+        It may have scored above chance at its last evaluation, and it must not profit from that.
         """
         if self.status is Status.DIVERGED:
             return self.scored_by.chance
@@ -119,7 +119,7 @@ class Record(Outcome):
 
     @property
     def validation(self) -> float:
-        """The validation value of a record with a result; the value of guessing where training diverged."""
+        """The validation value of a record with a result. A diverged run has the score of guessing."""
         if self.status is Status.DIVERGED:
             return self.scored_by.chance
         assert self.result is not None, self.name
@@ -128,32 +128,32 @@ class Record(Outcome):
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON types."""
         outcome = {each.name: encode(getattr(self, each.name)) for each in fields(Outcome)}
-        head = {"schema": SCHEMA, "id": self.id, "name": self.name, **_said_twice(self.job)}
+        head = {"schema": SCHEMA, "id": self.id, "name": self.name, **_repeated(self.job)}
         foot = {"environment": encode(self.environment), "started": self.started, "ended": self.ended}
         return {**head, "job": self.job.to_dict(), **outcome, **foot}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Record:
-        """The record that `to_dict` wrote, or a version with an older schema; raises ShapeError."""
+        """The record that `to_dict` encoded in this or an older schema. Raises ShapeError."""
         schema = content.get("schema")
         if type(schema) is not int or not 1 <= schema <= SCHEMA:
             raise ShapeError(f"schema {schema} is unknown to this version, which reads 1 to {SCHEMA}")
         record = decode(cls, _without_head(_migrated(content)))
-        for key, value in _said_twice(record.job).items():
+        for key, value in _repeated(record.job).items():
             if content.get(key, value) != value:
-                raise ShapeError(f"{key} is {content[key]!r}, and {value!r} in the job")
+                raise ShapeError(f"{key} is {content[key]!r}, but the job has {value!r}")
         record.check()
         return record
 
     def check(self) -> None:
-        """Raise ShapeError unless a record with a result has what a result is made of."""
+        """Raise ShapeError if a record with a result lacks its metric or a finite score."""
         if not self.status.is_result:
             return
         if self.metric is None:
-            raise ShapeError("metric is missing, and it has a result")
+            raise ShapeError("the record has a result, but its metric is missing")
         if self.status is Status.FINISHED:
             if self.result is None:
-                raise ShapeError("result is missing, and the job finished")
+                raise ShapeError("the job finished, but its result is missing")
             values = {"validation": self.result.validation}
             if self.job.trial is None:
                 values["test"] = math.nan if self.result.test is None else self.result.test
@@ -162,8 +162,8 @@ class Record(Outcome):
                     raise ShapeError(f"result.{name} is not a number")
 
 
-def _said_twice(job: Job) -> dict[str, Any]:
-    """What a record on disk also has at its top, for people who read or query it."""
+def _repeated(job: Job) -> dict[str, Any]:
+    """Fields of the job that the file repeats at the top, for people who read or query it."""
     return {"suite": job.suite, "suite_version": job.version, "task": job.task, "rule": job.rule, "seed": job.seed}
 
 
@@ -185,20 +185,20 @@ def _migrated(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def make_record(job: Job, outcome: Outcome, environment: Environment, started: str) -> Record:
-    """The record of `job`, which has just ended."""
+    """The record of `job`, which ended just now."""
     parts = {each.name: getattr(outcome, each.name) for each in fields(Outcome)}
     return Record(id=job.id, name=job.name, job=job, environment=environment, started=started, ended=now(), **parts)
 
 
 def write_record(folder: Path, record: Record) -> None:
-    """Write `record` into its job's `folder` in one step; raises OSError."""
+    """Write `record` into its job's `folder` in one step. Raises OSError."""
     write_json(folder / RECORD, record.to_dict())
 
 
 def read_record(path: Path) -> Record:
-    """The record in the file `path`, one with an older schema as one of this schema.
+    """The record in the file `path`, migrated to the current schema.
 
-    Raises DamagedError where the content is not a record, and UserError where the file cannot be read.
+    Raises DamagedError if the content is not a record, and UserError if the file cannot be read.
     """
     try:
         with checked(path, HINT):
@@ -208,16 +208,16 @@ def read_record(path: Path) -> Record:
 
 
 def parse_record(text: str) -> Record:
-    """The record in `text`, which is JSON; raises ValueError."""
+    """The record in the JSON `text`. Raises ValueError."""
     return Record.from_dict(parse_object(text))
 
 
 def changed(record: Record, **job: Any) -> Record:
-    """`record` as if another job had given it: with these fields of its job, and the id and name that go with them."""
+    """A copy of `record` whose job has these fields changed, with the matching id and name."""
     other = replace(record.job, **job)
     return replace(record, job=other, id=other.id, name=other.name)
 
 
 def now() -> str:
-    """The time, UTC, as ISO 8601 with milliseconds."""
+    """The current time in UTC, as ISO 8601 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,4 +1,4 @@
-"""The name of a rule, taken apart."""
+"""Parse the name of a rule."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ANCHOR = "+anchor"
 class RuleName:
     """A rule as a user writes it: `grape`, `dfa+anchor`, `path/to/my.py:MyRule+anchor`.
 
-    `base` is the registered name or the class name, `file` the path of the user's file ("" for a registered rule),
-    `anchored` whether `+anchor` follows.
+    `base` is the registered name or the class name. `file` is the path of the user's file, or "" for a registered rule.
+    `anchored` tells whether the name ends in `+anchor`.
     """
 
     base: str
@@ -27,7 +27,7 @@ class RuleName:
     @staticmethod
     @lru_cache(maxsize=1024)
     def parse(text: str) -> RuleName:
-        """The parts of `text`, which need not be the name of a known rule."""
+        """The parsed `text`, which need not name a known rule."""
         anchored = text.endswith(ANCHOR)
         reference = text.removesuffix(ANCHOR)
         if not is_file_reference(reference):
@@ -37,17 +37,17 @@ class RuleName:
 
     @property
     def reference(self) -> str:
-        """What the registry of rules finds the class by: `grape`, or `path/to/my.py:MyRule`."""
+        """The name in the registry of rules: `grape`, or `path/to/my.py:MyRule`."""
         return f"{self.file}:{self.base}" if self.file else self.base
 
     @cached_property
     def label(self) -> str:
-        """The name without the path of its file: `MyRule+anchor`."""
+        """The name without the path of its file, such as `MyRule+anchor`."""
         return self.base + ANCHOR if self.anchored else self.base
 
     @property
     def file_label(self) -> str:
-        """The label as part of a file name."""
+        """The label, safe for use in a file name."""
         return re.sub(r"[^A-Za-z0-9_+-]", "-", self.label)
 
     def moved(self, file: Path) -> RuleName:

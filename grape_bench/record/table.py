@@ -1,4 +1,4 @@
-"""The tables beside a record: curve.csv, a row per epoch, and diagnostics.csv, a row per block and moment."""
+"""The tables next to a record: curve.csv (a row per epoch) and diagnostics.csv (a row per block and moment)."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from grape_bench.record.typed_json import ShapeError
 from grape_bench.record.write import replacing
 
 CURVE, DIAGNOSTICS = "curve.csv", "diagnostics.csv"
-WHOLE = "(network)"  # the block that stands for all of them: the last row of each moment in diagnostics.csv
+WHOLE = "(network)"  # the row for all blocks together, which is the last row of each moment in diagnostics.csv
 _CURVE_COLUMNS = ("epoch", "samples", "seconds", "train_loss")
 
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a CSV file as texts, by column; `text` is the whole file."""
+    """A CSV file: each row as {column: string}, and the whole file as `text`."""
 
     text: str
     rows: list[dict[str, str]]
 
     @property
     def columns(self) -> list[str]:
-        """The names in the first line."""
+        """The column names."""
         return list(self.rows[0]) if self.rows else []
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write `rows` to `path` as CSV: every column that one of them has, and nothing where a row has no value."""
+    """Write `rows` to `path` as CSV. The columns are the union of all rows' keys; a missing value is an empty cell."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
@@ -44,7 +44,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Add `row` to the CSV file at `path`, below a line with its column names where the file is new."""
+    """Append `row` to the CSV file at `path`. A new file starts with the column names."""
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(row), lineterminator="\n")
         if file.tell() == 0:
@@ -53,9 +53,9 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def read_curve(folder: Path, record: Record) -> Table | None:
-    """The curve of `record`, whose job's folder is `folder`; None where the job ended before its first epoch did.
+    """The curve of `record` in its job's `folder`, or None if the job ended during its first epoch.
 
-    Raises DamagedError where the file is not a whole curve: by the epochs, and by the samples that the record counts.
+    Raises DamagedError if the curve is incomplete: its epochs and samples must match the record.
     """
     path = folder / CURVE
     if not path.is_file() or not (path.stat().st_size or _epochs_end(record)):
@@ -69,7 +69,7 @@ def read_curve(folder: Path, record: Record) -> Table | None:
 
 
 def _rows_before_the_end(path: Path) -> Table | None:
-    """The whole rows of a job that failed, which its end may have cut short; None where there are none."""
+    """The complete rows of a failed job, whose last row may be cut off; None if there are none."""
     try:
         whole, newline, _ = read_text(path).rpartition("\n")
         table = parse_table(whole + newline)
@@ -79,7 +79,7 @@ def _rows_before_the_end(path: Path) -> Table | None:
 
 
 def read_diagnostics(folder: Path, record: Record) -> Table | None:
-    """The rows of `record`'s diagnostics.csv; None where it has none. Raises DamagedError where some are missing."""
+    """The rows of `record`'s diagnostics.csv, or None. Raises DamagedError if some are missing."""
     path = folder / DIAGNOSTICS
     taken = record.diagnostics.moments if record.diagnostics else 0
     if not path.is_file() or not record.status.is_result or not (path.stat().st_size or taken):
@@ -91,38 +91,38 @@ def read_diagnostics(folder: Path, record: Record) -> Table | None:
 
 
 def parse_table(text: str) -> Table:
-    """The table in `text`; raises ShapeError where a row has another length than the first line."""
+    """The table in `text`. Raises ShapeError if a row and the header differ in length."""
     if not text.endswith("\n"):
-        raise ShapeError("its last line is cut short")
+        raise ShapeError("its last line is cut off")
     try:
         head, *lines = list(csv.reader(StringIO(text, newline=""), strict=True))
     except (csv.Error, ValueError) as error:
         raise ShapeError(f"it is not CSV ({error})") from error
     if len(set(head)) < len(head):
-        raise ShapeError("a column is there twice")
+        raise ShapeError("a column appears twice")
     for number, line in enumerate(lines, start=2):
         if len(line) != len(head):
-            raise ShapeError(f"line {number} has {len(line)} values, and the first line has {len(head)}")
+            raise ShapeError(f"line {number} has {len(line)} values, but the header has {len(head)}")
     return Table(text, [dict(zip(head, line, strict=True)) for line in lines])
 
 
 def check_curve(table: Table, record: Record) -> None:
-    """Raise ShapeError unless `table` is the whole curve of `record`."""
+    """Raise ShapeError unless `table` is the complete curve of `record`."""
     if missing := [name for name in _CURVE_COLUMNS if name not in table.columns]:
-        raise ShapeError(f"the column {missing[0]} is missing, or every row is")
+        raise ShapeError(f"the column {missing[0]} is missing, or there are no rows")
     rows = [{name: _number(name, text) for name, text in row.items()} for row in table.rows]
     epochs = [row["epoch"] for row in rows]
     if epochs != list(range(1, len(rows) + 1)):
         raise ShapeError("the epochs are not 1, 2, 3, ...")
     if record.status is Status.FINISHED and len(rows) != record.job.epochs:
-        raise ShapeError(f"it has {len(rows)} epochs, and the job has {record.job.epochs}")
+        raise ShapeError(f"it has {len(rows)} epochs, but the job has {record.job.epochs}")
     if record.time and rows[-1]["samples"] != record.time.samples:
-        raise ShapeError(f"it ends after {rows[-1]['samples']:.0f} samples, and the record after {record.time.samples}")
+        raise ShapeError(f"it ends after {rows[-1]['samples']:.0f} samples, but the record has {record.time.samples}")
 
 
 def _check_diagnostics(table: Table, taken: int) -> None:
     if missing := [name for name in ("step", "samples", "block") if name not in table.columns]:
-        raise ShapeError(f"the column {missing[0]} is missing, or every row is")
+        raise ShapeError(f"the column {missing[0]} is missing, or there are no rows")
     blocks: dict[str, list[str]] = {}
     for row in table.rows:
         blocks.setdefault(row["step"], []).append(row["block"])
@@ -130,19 +130,19 @@ def _check_diagnostics(table: Table, taken: int) -> None:
             if name != "block" and text:
                 _number(name, text)
     if taken and len(blocks) != taken:
-        raise ShapeError(f"it has {len(blocks)} moments, and the record {taken}")
+        raise ShapeError(f"it has {len(blocks)} moments, but the record has {taken}")
     first, *others = blocks.values()
     if first[-1] != WHOLE or any(other != first for other in others):
         raise ShapeError("a moment lacks some of the blocks")
 
 
 def _epochs_end(record: Record) -> bool:
-    """Whether the record says that an epoch has ended."""
+    """Whether the record shows a finished epoch."""
     return record.time is not None and record.time.samples > 0
 
 
 def _number(name: str, text: str) -> float:
-    """The value of one cell; NaN for an empty one."""
+    """The number in a CSV field; NaN if the field is empty."""
     try:
         return float(text) if text else math.nan
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""Frozen dataclasses from JSON and back, every value checked against its annotation.
+"""Encode frozen dataclasses as JSON and decode them, with every value checked against its annotation.
 
-The metadata of a field may say `key` (its name in the JSON), `optional` (left out of the JSON where it is None), or
-`rest` (a mapping of all keys that no other field has, stored beside them).
+The metadata of a field may have `key` (its name in the JSON), `optional` (None leaves it out of the JSON), or `rest`.
+A `rest` field maps the keys that match no other field. The JSON stores them next to the others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ REST = types.MappingProxyType({"rest": True})
 
 
 class ShapeError(ValueError):
-    """A JSON value that is not what a type asks for. The message starts with its place, such as `result.test`."""
+    """Raised for a JSON value of the wrong type. The message starts with its location, such as `result.test`."""
 
 
 def encode(value: Any) -> Any:
@@ -45,63 +45,63 @@ def _encode_fields(value: Any) -> dict[str, Any]:
     return content
 
 
-def decode(kind: type[T], value: object, place: str = "") -> T:
-    """`value`, as JSON has it, as a `kind`; raises ShapeError."""
-    found: T = _decode(kind, value, place)
+def decode(kind: type[T], value: object, where: str = "") -> T:
+    """Decode the JSON `value` as a `kind`. Raises ShapeError."""
+    found: T = _decode(kind, value, where)
     return found
 
 
-def _decode(kind: Any, value: Any, place: str) -> Any:
+def _decode(kind: Any, value: Any, where: str) -> Any:
     if kind is Any:
         return value
     if get_origin(kind) in (Union, types.UnionType):
         inner = [arm for arm in get_args(kind) if arm is not type(None)]
-        return None if value is None else _decode(inner[0], value, place)
+        return None if value is None else _decode(inner[0], value, where)
     if is_dataclass(kind):
-        return _decode_fields(kind, _expect(dict, value, place, "an object"), place)
+        return _decode_fields(kind, _expect(dict, value, where, "an object"), where)
     origin = get_origin(kind) or kind
     if origin in (Mapping, dict):
         arguments = get_args(kind)
-        content = _expect(dict, value, place, "an object")
-        return {k: _decode(arguments[1], v, _join(place, k)) for k, v in content.items()} if arguments else content
+        content = _expect(dict, value, where, "an object")
+        return {k: _decode(arguments[1], v, _join(where, k)) for k, v in content.items()} if arguments else content
     if origin in (tuple, list):
-        items = _expect(list, value, place, "a list")
-        return origin(_decode(get_args(kind)[0], v, f"{place}[{i}]") for i, v in enumerate(items))
-    return _decode_plain(kind, value, place)
+        items = _expect(list, value, where, "a list")
+        return origin(_decode(get_args(kind)[0], v, f"{where}[{i}]") for i, v in enumerate(items))
+    return _decode_plain(kind, value, where)
 
 
-def _decode_plain(kind: Any, value: Any, place: str) -> Any:
+def _decode_plain(kind: Any, value: Any, where: str) -> Any:
     if kind is float:
-        # An integer is a float without a fraction; one beyond the largest float is damage.
+        # An integer is also a float. One beyond the largest float is damage.
         if type(value) is int and abs(value) <= sys.float_info.max:
             return value
-        return _expect(float, value, place, "a number")
+        return _expect(float, value, where, "a number")
     if issubclass(kind, Enum):
         try:
             return kind(value)
         except ValueError as error:
             allowed = ", ".join(str(member.value) for member in kind)
-            raise ShapeError(f"{place}: {value!r} is not one of {allowed}") from error
-    words = {str: "a text", int: "an integer", bool: "true or false"}
-    return _expect(kind, value, place, words[kind])
+            raise ShapeError(f"{where}: {value!r} is not one of {allowed}") from error
+    words = {str: "a string", int: "an integer", bool: "true or false"}
+    return _expect(kind, value, where, words[kind])
 
 
-def _decode_fields(kind: Any, content: dict[str, Any], place: str) -> Any:
+def _decode_fields(kind: Any, content: dict[str, Any], where: str) -> Any:
     hints, found, rest = _hints(kind), {}, dict(content)
     for field in fields(kind):
         key = _key(field)
         if field.metadata.get("rest"):
             continue
         if key in content:
-            found[field.name] = _decode(hints[field.name], rest.pop(key), _join(place, key))
+            found[field.name] = _decode(hints[field.name], rest.pop(key), _join(where, key))
         elif field.default is MISSING and field.default_factory is MISSING:
-            raise ShapeError(f"{_join(place, key)} is missing")
+            raise ShapeError(f"{_join(where, key)} is missing")
     for field in fields(kind):
         if field.metadata.get("rest"):
-            found[field.name] = _decode(hints[field.name], rest, place)
+            found[field.name] = _decode(hints[field.name], rest, where)
             rest = {}
     if rest and getattr(kind, "KNOWS_ALL_KEYS", False):
-        raise ShapeError(f"{_join(place, next(iter(rest)))} is not a key of {kind.__name__}")
+        raise ShapeError(f"{_join(where, next(iter(rest)))} is not a key of {kind.__name__}")
     return kind(**found)
 
 
@@ -114,11 +114,11 @@ def _key(field: Field[Any]) -> str:
     return str(field.metadata.get("key", field.name))
 
 
-def _join(place: str, key: str) -> str:
-    return f"{place}.{key}" if place else key
+def _join(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
 
 
-def _expect(kind: type, value: Any, place: str, words: str) -> Any:
+def _expect(kind: type, value: Any, where: str, words: str) -> Any:
     if type(value) is not kind:
-        raise ShapeError(f"{place or 'the content'} is not {words}")
+        raise ShapeError(f"{where or 'the content'} is not {words}")
     return value

@@ -1,4 +1,4 @@
-"""Write a file or a folder in one step: it is whole or absent, also when the process or the machine stops midway."""
+"""Write a file or folder in one step. It is complete or absent even if the process or the machine stops midway."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from grape_bench.errors import UserError
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """A draft path in the same folder. It replaces `path` when the block succeeds, and is deleted when it does not.
+    """A draft path in the same folder. It replaces `path` if the block succeeds and is deleted if not.
 
-    `durable` flushes the content to the disk first: without it, a power failure can leave the new name with no content.
+    `durable` flushes the content to disk first. Without it, a power failure can leave an empty file at `path`.
     Raises OSError.
     """
-    # The draft keeps the file's ending, which tells some libraries the format.
+    # The draft keeps the suffix, since some libraries infer the format from it.
     draft = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         yield draft
@@ -34,7 +34,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def output(path: Path) -> Iterator[Path]:
-    """`replacing` for a file that a user asked for: makes its folder, and raises UserError when writing fails."""
+    """`replacing` for a file that the user asked for. It creates the folder and raises UserError if writing fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as draft:
@@ -45,21 +45,21 @@ def output(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8; raises UserError when that fails."""
+    """Write `text` to `path` as UTF-8. Raises UserError if that fails."""
     with output(path) as draft:
         draft.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
-    """Write `value` to `path` as strict JSON; raises OSError."""
+    """Write `value` to `path` as strict JSON. Raises OSError."""
     with replacing(path, durable=durable) as draft:
         draft.write_text(dumps(value) + "\n", encoding="utf-8", newline="\n")
 
 
 def dumps(value: Any) -> str:
-    """`value` as strict JSON, which has no word for numbers that are not finite: NaN is null, infinity is 1e999.
+    """`value` as strict JSON, which cannot express non-finite numbers: NaN becomes null, infinity becomes 1e999.
 
-    A reader of JSON takes 1e999 for infinity, since it is beyond the largest number.
+    JSON readers parse 1e999 as infinity, because it exceeds the largest float.
     """
     try:
         return json.dumps(value, indent=1, allow_nan=False)
@@ -70,7 +70,7 @@ def dumps(value: Any) -> str:
     return text
 
 
-# A string that no value contains by accident stands for infinity until the text is complete.
+# These strings stand for infinity until the text is complete. No value contains one by accident.
 _MARKS = {"1e999": "\0infinity\0", "-1e999": "\0-infinity\0"}
 
 
@@ -88,9 +88,9 @@ def _marked(value: Any) -> Any:
 
 @contextmanager
 def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
-    """An empty draft folder beside `path`. It becomes `path` when the block succeeds, and is deleted when it does not.
+    """An empty draft folder next to `path`. It becomes `path` if the block succeeds and is deleted if not.
 
-    With `replace` it takes the place of a folder that exists. Raises OSError.
+    With `replace` it replaces an existing folder. Raises OSError.
     """
     draft = path.with_name(f".{os.getpid()}.{path.name}")
     old = path.with_name(f".{os.getpid()}.{path.name}.old")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from grape_bench.plan.cell import make_job
+from grape_bench.plan.job import make_job
 from grape_bench.plan.numerics import parts
 from grape_bench.plan.suite import Suite, Task
-from grape_bench.plan.tuned import Choice, Trial, Tuned, tuned_file
+from grape_bench.plan.tuned import Trial, TunedRule, TunedTask, tuned_file
 from grape_bench.plan.tuning import SAMPLER, points, space_of, tuning_of
 from grape_bench.record.record import Record, now
 from grape_bench.record.typed_json import encode
@@ -19,10 +19,10 @@ from grape_bench.score.metric import METRICS
 from grape_bench.score.search import best, expected_best, validation_loss
 
 
-def chosen(suite: Suite, trials: Sequence[Record]) -> Tuned:
+def chosen(suite: Suite, trials: Sequence[Record]) -> TunedRule:
     """The outcome of one rule's search: its `trials` on all tasks of `suite`, each with a result."""
     first = trials[0]
-    return Tuned(
+    return TunedRule(
         schema=1,
         suite=suite.name,
         version=suite.version,
@@ -44,7 +44,7 @@ def chosen(suite: Suite, trials: Sequence[Record]) -> Tuned:
     )
 
 
-def write(tuned: Tuned, folder: Path) -> Path:
+def write(tuned: TunedRule, folder: Path) -> Path:
     """Write `tuned` into its suite's `folder` in one step; the file."""
     folder.mkdir(parents=True, exist_ok=True)
     path = tuned_file(folder, tuned.rule)
@@ -52,7 +52,7 @@ def write(tuned: Tuned, folder: Path) -> Path:
     return path
 
 
-def best_of_k(every: Iterable[Tuned]) -> pd.DataFrame:
+def best_of_k(every: Iterable[TunedRule]) -> pd.DataFrame:
     """For each task and rule and k up to its trials: what the best of k of them is expected to reach on validation."""
     rows = [
         {"task": task, "rule": tuned.rule, "k": k, choice.metric: value}
@@ -63,12 +63,12 @@ def best_of_k(every: Iterable[Tuned]) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values(["task", "rule", "k"], kind="stable", ignore_index=True)
 
 
-def curve(choice: Choice) -> list[float]:
+def curve(choice: TunedTask) -> list[float]:
     """The expected best of k trials, for k from 1 to all of them."""
     return expected_best([trial.validation for trial in choice.trials], METRICS[choice.metric])
 
 
-def _choice(suite: Suite, task: Task, records: Sequence[Record]) -> Choice:
+def _choice(suite: Suite, task: Task, records: Sequence[Record]) -> TunedTask:
     rule = records[0].rule
     settings = points(space_of(suite, rule), len(records))
     in_order = sorted(records, key=lambda record: record.job.trial or 0)
@@ -82,7 +82,7 @@ def _choice(suite: Suite, task: Task, records: Sequence[Record]) -> Choice:
         for found, record in zip(settings, in_order, strict=True)
     ]
     number = best(in_order).job.trial or 0
-    return Choice(
+    return TunedTask(
         definition=make_job(suite, task, rule, 0).definition,
         metric=records[0].scored_by.name,
         trial=number,

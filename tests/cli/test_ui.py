@@ -19,7 +19,9 @@ from grape_bench.cli.main import cli
 def test_a_store_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(cli, ["ui"])
-    assert result.exit_code == 2 and "no MLflow store here" in result.stderr and "Traceback" not in result.output
+    assert (
+        result.exit_code == 2 and "no MLflow store at this path" in result.stderr and "Traceback" not in result.output
+    )
 
 
 def test_a_server_has_its_own(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 from grape_bench.execute.executor import Options
 from grape_bench.execute.sweep import Request
-from grape_bench.plan.choices import Choices
 from grape_bench.plan.expand import make_plan
+from grape_bench.plan.overrides import Overrides
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
 
@@ -29,7 +29,7 @@ def request(folder: Path, acts: Sequence[dict[str, Any]], *, seeds: int = 1, **m
     path.write_text(head + "\n".join(tasks), encoding="utf-8")
     limits = {name: more.pop(name, None) for name in ("time_limit_s", "memory_limit")}
     options = Options(slots=more.pop("slots", 2), trainer=TRAINER, **limits)
-    plan = make_plan(str(path), Choices())
+    plan = make_plan(str(path), Overrides())
     return Request(plan, folder / "runs" / "acts", options=options, **more)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from grape_bench.errors import UserError
 from grape_bench.execute.sweep import Request, run_sweep
-from grape_bench.plan.cluster import Cluster
+from grape_bench.plan.suite import Cluster
 from grape_bench.record.folder import read_records
 from grape_bench.record.job import Job
 from tests.execute.sweeps import Watch, request

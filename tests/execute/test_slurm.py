@@ -18,7 +18,7 @@ import pytest
 from grape_bench.errors import UserError
 from grape_bench.execute import slurm as slurm_room
 from grape_bench.execute.sweep import Request, run_sweep
-from grape_bench.plan.cluster import Cluster
+from grape_bench.plan.suite import Cluster
 from grape_bench.record.folder import read_records
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.plan.choices import Choices
 from grape_bench.plan.expand import make_plan
+from grape_bench.plan.overrides import Overrides
 from grape_bench.record.job import Job
 from tests.plan.suites import write_suite
 
 
-def jobs_of(path: Path, **choices: object) -> list[Job]:
-    return make_plan(str(path), Choices(**choices)).jobs
+def jobs_of(path: Path, **overrides: object) -> list[Job]:
+    return make_plan(str(path), Overrides(**overrides)).jobs
 
 
 def test_seeds_are_outermost_and_bp_comes_first_in_a_task(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_users_file_is_a_rule_and_has_settings_under_its_class_name(tmp_path: 
         ("first.epochs=three words", "not a TOML value"),
         ("first.schedule=None", "not a TOML value"),
         ("first.epochs=0", "at least 1"),
-        ("first.name.epochs=1", "no keys of its own"),
+        ("first.name.epochs=1", "a value, not a table"),
         ("rule.lr=1", "no rule and key"),
         ("task=1", "no key after"),
         ("second.rule.dfa.betas=[0.9, 0.99]", "not of sgd"),

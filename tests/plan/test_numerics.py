@@ -90,9 +90,9 @@ def test_tuned_settings_stay_in_use_with_a_note(monkeypatch: pytest.MonkeyPatch)
     before = make_plan("quickstart")
     raise_integer(monkeypatch, MODELS, "mlp")
     after = make_plan("quickstart")
-    assert after.track.settings == before.track.settings and after.track.trials == 8
-    assert "numerics" not in before.track.note
-    assert after.track.note.endswith("\n  numerics raised since the search: model mlp")
+    assert after.tuned.settings == before.tuned.settings and after.tuned.trials == 8
+    assert "numerics" not in before.tuned.note
+    assert after.tuned.note.endswith("\n  numerics raised since the search: model mlp")
 
 
 def test_a_changed_default_goes_into_the_id_as_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.plan.choices import Choices
 from grape_bench.plan.find import find_suite, suite_files
+from grape_bench.plan.overrides import Overrides
 from grape_bench.plan.read import read_suite
 from tests.plan.suites import write_suite
 
@@ -39,8 +39,8 @@ RULES = '["dfa", "bp", "dfa+anchor"]'
         (RULES, '["nowhere.py:MyRule"]', ["no file 'nowhere.py'"]),
         (RULES, '"dfa"', ["rules", "list"]),
         ('"second"', '"first"', ["task 'first' is listed twice"]),
-        ('"second"', '"a/b"', ["'a/b' is not a usable name", "letters"]),
-        ('"second"', '"rule"', ["no name for a task"]),
+        ('"second"', '"a/b"', ["'a/b' is not a valid name", "letters"]),
+        ('"second"', '"rule"', ["no task can have this name"]),
         ('"mlp"', '"mpl"', ["task 'first': model", "unknown model 'mpl'; did you mean 'mlp'"]),
         ('"mlp"', '"tim:resnet18"', ["task 'first': model", "did you mean 'timm'"]),
         ('dataset = "digits"', 'dataset = "digit"', ["task 'first': dataset", "did you mean 'digits'"]),
@@ -62,7 +62,7 @@ def test_a_misspelt_rule_table_is_not_ignored(tmp_path: Path) -> None:
 
 def test_what_the_command_line_broke_is_said_to_come_from_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"small.toml with --seeds -1: seeds"):
-        read_suite(write_suite(tmp_path), Choices(seeds=-1))
+        read_suite(write_suite(tmp_path), Overrides(seeds=-1))
 
 
 @pytest.mark.parametrize(

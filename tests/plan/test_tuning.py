@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.plan.choices import Choices
 from grape_bench.plan.expand import make_plan, make_tuning_plan
+from grape_bench.plan.overrides import Overrides
 from grape_bench.plan.suite import TUNING_SEED, Axis
 from grape_bench.plan.tuning import points
 from tests.plan.suites import write_suite
@@ -55,7 +55,7 @@ def test_no_seed_of_a_trial_is_a_seed_of_a_result_and_no_two_trials_share_one(tm
     assert sorted(trials.values()) == [TUNING_SEED + number for number in range(4)]
     assert not set(trials.values()) & {job.seed for job in make_plan(path).jobs}
     with pytest.raises(UserError, match="seeds: must be less than or equal to 1000000, not 1000001"):
-        make_plan(path, Choices(seeds=TUNING_SEED + 1))
+        make_plan(path, Overrides(seeds=TUNING_SEED + 1))
 
 
 def test_points_are_the_same_everywhere_and_a_longer_search_goes_on_from_a_shorter_one() -> None:

@@ -25,7 +25,7 @@ def test_equal_runs_have_equal_content(tmp_path: Path) -> None:
 
 def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     folder = pack(RECORDED, "grape", tmp_path, About())
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="this folder exists"):
         pack(RECORDED, "grape", tmp_path, About())
     pack(RECORDED, "grape", tmp_path, About(version="2.0"), replace=True)
     assert 'version = "2.0"' in (folder / "rule.toml").read_text()
@@ -35,6 +35,6 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
 def test_a_rule_without_runs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown rule 'grap'; did you mean 'grape'"):
         pack(RECORDED, "grap", tmp_path, About())
-    with pytest.raises(UserError, match="no records here"):
+    with pytest.raises(UserError, match="no records in this folder"):
         pack(tmp_path / "nowhere", "grape", tmp_path, About())
     assert not list(tmp_path.iterdir())

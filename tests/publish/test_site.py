@@ -36,5 +36,5 @@ def test_plain_runs_alone_make_a_page(tmp_path: Path) -> None:
 
 
 def test_nothing_published(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="nothing is published"):
+    with pytest.raises(UserError, match="no publications in this folder"):
         build(tmp_path, tmp_path / "site")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from grape_bench.plan.choices import Choices
 from grape_bench.plan.expand import make_plan
+from grape_bench.plan.overrides import Overrides
 from grape_bench.publish.pack import About, pack
 from grape_bench.publish.verify import Verification, verify
 from grape_bench.record.folder import read_records
@@ -48,12 +48,12 @@ def test_the_recorded_runs_are_those_of_the_suite(tmp_path: Path) -> None:
 
 def test_settings_from_the_command_line_are_not_the_suites(tmp_path: Path) -> None:
     """A crippled BP makes every other rule look good; its records agree with themselves."""
-    crippled = Choices(settings=("task.precision=bf16", "task.optimizer.lr=0.03"), untuned=True)
+    crippled = Overrides(settings=("task.precision=bf16", "task.optimizer.lr=0.03"), untuned=True)
     jobs = {(job.task, job.rule, job.seed): job for job in make_plan("quickstart", crippled).jobs}
     verification = published(tmp_path, lambda record: jobs[record.task, record.rule, record.seed])
     found = failing(verification)
     assert list(found) == ["suite"] and verification.badge == "reported"
-    assert any("precision = bf16, by the suite fp32" in problem for problem in found["suite"])
+    assert any("precision = bf16, but the suite gives fp32" in problem for problem in found["suite"])
     assert any("optimizer = " in problem and "0.03" in problem for problem in found["suite"])
 
 

@@ -14,8 +14,7 @@ from grape_bench import network
 from grape_bench.errors import UserError
 from grape_bench.publish.index import INDEX, write_index
 from grape_bench.publish.pack import About, pack
-from grape_bench.publish.rerun import draw
-from grape_bench.publish.verify import verify
+from grape_bench.publish.verify import draw, verify
 from grape_bench.record.job import Job
 
 RECORDED = Path(__file__).parents[2] / "results" / "vision-small" / "runs"
@@ -250,7 +249,7 @@ def test_an_index_that_leads_out_of_its_folder(folder: Path, name: str) -> None:
     index = json.loads((folder / INDEX).read_text())
     index["files"][name] = "0" * 64
     (folder / INDEX).write_text(json.dumps(index))
-    with pytest.raises(UserError, match="leads out of the folder"):
+    with pytest.raises(UserError, match="points outside the folder"):
         verify(folder)
 
 

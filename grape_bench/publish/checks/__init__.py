@@ -1,4 +1,4 @@
-"""What is checked of a publication, in this order: a module each, whose `problems` yields what is wrong."""
+"""The checks of a publication, in order. Each is a module whose `problems` yields what is wrong."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Check = Callable[[Submission], Iterator[str]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """One check: its name, what it looks for, and what it found wrong."""
+    """The result of one check: its name, what it checks, and the problems it found."""
 
     name: str
     about: str
@@ -34,12 +34,12 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found."""
+        """Whether the check passed."""
         return not self.problems
 
 
 def run(submission: Submission) -> list[Outcome]:
-    """Every check. Those after `records` look only at records that can be read, so that each flaw is named once."""
+    """Run every check. Checks after `records` see only readable records, so each problem is reported once."""
     outcomes = []
     for name in NAMES:
         module = import_module(f"grape_bench.publish.checks.{name}")

@@ -1,4 +1,4 @@
-"""All rules had equal budgets, every seed once, and the seeds are those of the references."""
+"""All rules have equal budgets, and each has every seed of BP once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from grape_bench.score.cell import cells
 
 
 def problems(submission: Submission) -> Iterator[str]:
-    """What a table of these records would be refused for, and seeds that are missing."""
+    """Reasons to refuse a table of these records, and missing seeds."""
     records = list(submission.records.values())
     try:
         grid = cells(records)
@@ -22,6 +22,6 @@ def problems(submission: Submission) -> Iterator[str]:
     for (task, rule), cell in grid.items():
         bp = grid.get((task, "bp"))
         if bp is None:
-            yield f"{task}: there is no run of bp"
+            yield f"{task}: no run of bp"
         elif lacking := sorted({r.seed for r in bp.records} - {r.seed for r in cell.records}):
             yield f"{task}, {rule}: no record of seed {', '.join(map(str, lacking))}, which bp has"

@@ -1,4 +1,4 @@
-"""Every result is where its learning curve ended."""
+"""Every result matches the end of its learning curve."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from grape_bench.record.record import Record
 from grape_bench.record.status import Status
 from grape_bench.record.table import Table, check_curve
 
-# What a record says of its last epoch, and the column that says it too.
+# Values of the last epoch that the record and this column of the curve both hold.
 SAME = {"validation": "validation_accuracy", "train_loss": "train_loss"}
 
 
 def problems(submission: Submission) -> Iterator[str]:
-    """One row per epoch of the budget, samples and seconds that only grow, and the record's numbers in the last."""
+    """Check for one row per epoch, increasing samples and seconds, and the record's numbers in the last row."""
     for name, record in submission.records.items():
         if record.status is not Status.FINISHED:
             continue
         curve = submission.curves.get(name)
         if curve is None:
-            yield f"{name}: curve.csv: {submission.damaged_curves.get(name, 'there is none')}"
+            yield f"{name}: curve.csv: {submission.damaged_curves.get(name, 'the file is missing')}"
             continue
         try:
             check_curve(curve, record)
@@ -36,10 +36,10 @@ def _flaws(record: Record, curve: Table) -> Iterator[str]:
     for column in ("samples", "seconds"):
         values = [float(row[column]) for row in rows]
         if any(later <= earlier for earlier, later in pairwise(values)):
-            yield f"{column} in curve.csv do not grow"
+            yield f"{column} in curve.csv do not increase"
     if record.time is None:
-        yield "time is missing, and the job finished"
+        yield "the job finished, but its time is missing"
     for key, column in SAME.items():
-        said = getattr(record.result, key)
-        if column in rows[-1] and (said is None or not math.isclose(said, float(rows[-1][column]), rel_tol=1e-9)):
-            yield f"result.{key} = {said}, at the end of curve.csv {rows[-1][column]}"
+        value = getattr(record.result, key)
+        if column in rows[-1] and (value is None or not math.isclose(value, float(rows[-1][column]), rel_tol=1e-9)):
+            yield f"result.{key} = {value}, but curve.csv ends with {rows[-1][column]}"

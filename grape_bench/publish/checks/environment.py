@@ -1,4 +1,4 @@
-"""Every run was made from a commit without uncommitted changes, or from an installed version."""
+"""Every run used a clean commit or an installed version."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from grape_bench.track.environment import INSTALLED
 
 
 def problems(submission: Submission) -> Iterator[str]:
-    """Git's state, versions and hardware of every record."""
+    """Check the git state, the versions and the hardware of every record."""
     for name, record in submission.records.items():
         git, packages = record.environment.git, record.environment.packages
         installed = git == INSTALLED and "grape-bench" in packages
         if not installed and not re.fullmatch(r"[0-9a-f]{40}", git.commit):
-            yield f"{name}: of no known commit"
+            yield f"{name}: the commit is unknown"
         if not installed and git.dirty is not False:
-            yield f"{name}: made with uncommitted changes"
+            yield f"{name}: the checkout had uncommitted changes"
         if "torch" not in packages:
             yield f"{name}: the version of torch is not recorded"
         if not record.environment.hardware.kind:

@@ -1,4 +1,4 @@
-"""Every record is that of the job it names: its id is the hash of all its settings."""
+"""Every record belongs to its job: the id is the hash of the settings."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from grape_bench.streams import STREAMS, stream_seed
 
 
 def problems(submission: Submission) -> Iterator[str]:
-    """Ids, names, and random streams."""
+    """Check ids, names and random streams."""
     for name, record in submission.records.items():
         job = record.job
         if record.id != job.id:
-            yield f"{name}: the id is not that of its settings, which is {job.id}"
+            yield f"{name}: the id does not match the settings, which give {job.id}"
         if not name == record.name == job.name:
             yield f"{name}: the name of this job is {job.name}"
         streams = {stream: stream_seed(job.seed, stream) for stream in STREAMS}
         if record.seeds is not None and record.seeds != {"seed": job.seed, **streams}:
-            yield f"{name}: its random streams are not those of seed {job.seed}"
+            yield f"{name}: the random streams do not match seed {job.seed}"

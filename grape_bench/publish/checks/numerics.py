@@ -1,4 +1,4 @@
-"""No part of the engine appears in two versions."""
+"""Each part of the engine has one version in all records."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from grape_bench.score.numerics import mixed
 
 
 def problems(submission: Submission) -> Iterator[str]:
-    """A rule, model, data set, trainer or cuts with two `numerics` integers."""
+    """Find a rule, model, data set, trainer or cuts with two `numerics` integers."""
     yield from mixed(submission.records.values())

@@ -1,4 +1,4 @@
-"""Every record can be read, is complete, and has a schema that is known."""
+"""Every record is readable and complete and has a known schema."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from grape_bench.record.record import Record
 
 
 def problems(submission: Submission) -> Iterator[str]:
-    """Records that are damaged, and numbers that cannot be."""
+    """Find damaged records and impossible numbers."""
     if not submission.own:
-        yield f"there is no record of the rule {submission.card.name!r}"
+        yield f"no record of the rule {submission.card.name!r}"
     yield from (f"{name}: {why}" for name, why in submission.damaged.items())
     for name, record in submission.records.items():
         yield from (f"{name}: {problem}" for problem in _impossible(record))

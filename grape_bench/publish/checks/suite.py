@@ -1,4 +1,4 @@
-"""Every job is what the suite and the tuned settings make of its task, rule and seed."""
+"""Every job is the one that the suite and the tuned settings define."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Iterator, Sequence
 from pydantic import ValidationError
 
 from grape_bench.errors import UserError
-from grape_bench.plan.cell import NOTHING, make_job
 from grape_bench.plan.find import shipped
+from grape_bench.plan.job import NOTHING, make_job
 from grape_bench.plan.suite import Settings, Suite, Task
-from grape_bench.plan.track import unfit
-from grape_bench.plan.tuned import find_tuned
+from grape_bench.plan.tuned import find_tuned, mismatch
 from grape_bench.plan.tuning import points, space_of
 from grape_bench.publish.submission import Submission
 from grape_bench.record.job import Job, Of
 from grape_bench.rules.names import RULES
 
-# All that a published job may choose freely: its seed, what is measured beside it, and how many processes share it.
-FREE = (Of.ENGINE, Of.SEED, Of.MEASURING, Of.LAUNCH)  # the check `numerics` compares the engine
+# A published job may choose these freely: its seed, extra measurements, and the number of processes. The check
+# `numerics` compares the engine.
+FREE = (Of.ENGINE, Of.SEED, Of.MEASURING, Of.LAUNCH)
 
 
 def problems(submission: Submission) -> Iterator[str]:
-    """The published suite against the one that comes with grape-bench, if it has that name; then jobs against it."""
+    """Compare the published suite with the shipped one of the same name, and every job with the suite."""
     try:
         suite = Suite.model_validate(submission.suite)
     except ValidationError as error:
@@ -33,13 +33,13 @@ def problems(submission: Submission) -> Iterator[str]:
         if ours.version != suite.version:
             yield f"suite.toml: this grape-bench has version {ours.version} of {suite.name}, not {suite.version}"
         elif (ours.tasks, ours.rule, ours.tuning) != (suite.tasks, suite.rule, suite.tuning):
-            yield f"suite.toml: its tasks or settings are not those of {suite.name}@{suite.version}"
+            yield f"suite.toml: the tasks or settings differ from {suite.name}@{suite.version}"
         else:
             suite = ours
     for name, record in submission.records.items():
         job = record.job
         if (job.suite, job.version) != (suite.name, suite.version):
-            yield f"{name}: of {job.suite}@{job.version}, not {suite.name}@{suite.version}"
+            yield f"{name}: the job belongs to {job.suite}@{job.version}, not {suite.name}@{suite.version}"
         try:
             yield from (f"{name}: {problem}" for problem in _differences(job, suite))
         except UserError as error:
@@ -47,14 +47,14 @@ def problems(submission: Submission) -> Iterator[str]:
 
 
 def _differences(job: Job, suite: Suite) -> Iterator[str]:
-    """What differs between `job` and the job that the suite makes: with its own settings, or with those of a search."""
+    """The differences between `job` and the job that the suite defines, with the suite's or with tuned settings."""
     task = next((task for task in suite.tasks if task.name == job.task), None)
     if task is None:
-        yield "no task of this suite"
+        yield "the suite has no such task"
         return
     trials = suite.tuning.trials if suite.tuning else 1
     if job.trials not in (1, trials):
-        yield f"settings from a search of {job.trials} trials, in the suite {trials}"
+        yield f"the settings come from {job.trials} trials, but the suite has {trials}"
         return
     allowed = [_expected(job, suite, task, found) for found in _found(job, suite)]
     nearest = min((_unequal(job, other) for other in allowed), key=len)
@@ -62,17 +62,17 @@ def _differences(job: Job, suite: Suite) -> Iterator[str]:
 
 
 def _found(job: Job, suite: Suite) -> Sequence[Settings]:
-    """The settings that a search may have found for `job`: the recorded ones, or else any point of the search."""
+    """The tuned settings that `job` may have: the recorded ones, or else any point of the search."""
     if job.trials == 1:
         return [NOTHING]
     recorded = find_tuned(suite, job.rule, [shipped("baselines")])
-    if recorded and not unfit(suite, job.rule, recorded):
+    if recorded and not mismatch(suite, job.rule, recorded):
         return [recorded[0].tasks[job.task].settings]
     return points(space_of(suite, job.rule), job.trials)
 
 
 def _expected(job: Job, suite: Suite, task: Task, found: Settings) -> Job:
-    # The file of a user's rule lies elsewhere, or is not installed here: the check `source` compares it.
+    # The file of a user's rule may not be on this machine. The check `source` compares it.
     known = not job.rule_name.file and job.rule_name.base in RULES
     source = {} if known else {"rule_source": job.rule_source}
     return make_job(suite, task, job.rule, job.seed, found, trials=job.trials, **source)
@@ -81,7 +81,7 @@ def _expected(job: Job, suite: Suite, task: Task, found: Settings) -> Job:
 def _unequal(job: Job, expected: Job) -> list[str]:
     compared = tuple(of for of in Of if of not in FREE)
     one, other = job.parts(*compared), expected.parts(*compared)
-    return [f"{key} = {one[key]}, by the suite {other[key]}" for key in one if one[key] != other[key]]
+    return [f"{key} = {one[key]}, but the suite gives {other[key]}" for key in one if one[key] != other[key]]
 
 
 def _shipped(name: str) -> Suite | None:

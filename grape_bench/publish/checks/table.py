@@ -1,4 +1,4 @@
-"""Every number of the table comes out again from the records."""
+"""The records reproduce every number of the table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from grape_bench.score.table import score
 
 
 def problems(submission: Submission) -> Iterator[str]:
-    """`table.csv` against the table of these records, cell by cell, to the last printed digit."""
+    """Compare `table.csv` with the table of these records, value by value, to the last printed digit."""
     try:
         computed = csv.text(score(submission.records.values()))
     except (UserError, ValueError, ZeroDivisionError) as error:
@@ -23,19 +23,19 @@ def problems(submission: Submission) -> Iterator[str]:
     try:
         published = read_text(submission.folder / TABLE)
     except UserError as error:
-        yield f"{TABLE} {error.what}"
+        yield f"{TABLE}: {error.what}"
         return
     if published != computed:
         yield from _differences(published, computed)
 
 
 def _differences(published: str, computed: str) -> Iterator[str]:
-    said, found = (pd.read_csv(StringIO(text), dtype=str, keep_default_na=False) for text in (published, computed))
+    theirs, ours = (pd.read_csv(StringIO(text), dtype=str, keep_default_na=False) for text in (published, computed))
     keys = ["task", "rule"]
-    if list(said.columns) != list(found.columns) or not said[keys].equals(found[keys]):
-        yield f"{TABLE} has other rows or columns than the records give"
+    if list(theirs.columns) != list(ours.columns) or not theirs[keys].equals(ours[keys]):
+        yield f"the rows or columns of {TABLE} differ from those of the records"
         return
-    for row, column in zip(*(said != found).to_numpy().nonzero(), strict=True):
-        where = f"{said['task'][row]}, {said['rule'][row]}"
-        name = said.columns[column]
-        yield f"{where}: {name} = {said.iloc[row, column]}, from the records {found.iloc[row, column]}"
+    for row, column in zip(*(theirs != ours).to_numpy().nonzero(), strict=True):
+        where = f"{theirs['task'][row]}, {theirs['rule'][row]}"
+        name = theirs.columns[column]
+        yield f"{where}: {name} = {theirs.iloc[row, column]}, but the records give {ours.iloc[row, column]}"

@@ -1,4 +1,4 @@
-"""The options by which `run`, `plan`, `tune` and `compare` choose jobs, and the folder that they look into."""
+"""The options of `run`, `plan`, `tune` and `compare` that select jobs, override the suite and set the output folder."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from grape_bench.plan.choices import Choices
+    from grape_bench.plan.overrides import Overrides
 
 _JOBS = (
     click.argument("suite"),
     click.option("--rule", "rules", multiple=True, metavar="RULE", help="Add a rule: NAME or file.py:MyRule."),
-    click.option("--only", multiple=True, metavar="RULE", help="Only this rule of the suite; may be repeated."),
+    click.option("--only", multiple=True, metavar="RULE", help="Run only this rule; may be repeated."),
 )
 _CHANGES = (
     click.option(
@@ -35,7 +35,7 @@ _CHANGES = (
 )
 _RESULTS = (
     click.option("--seeds", type=int, metavar="N", help="Seeds 0 to N-1 instead of the suite's number."),
-    click.option("--untuned", is_flag=True, help="Settings of the suite alone, none that were tuned."),
+    click.option("--untuned", is_flag=True, help="Ignore tuned settings."),
 )
 
 
@@ -54,13 +54,13 @@ def comparing(command: Callable[..., Any]) -> Callable[..., Any]:
     return _give(command, (*_CHANGES, *_RESULTS))
 
 
-def choices_of(given: dict[str, Any]) -> Choices:
-    """What was chosen, of the values of these parameters."""
-    from grape_bench.plan.choices import Choices
+def overrides_of(given: dict[str, Any]) -> Overrides:
+    """The overrides that these parameters ask for."""
+    from grape_bench.plan.overrides import Overrides
 
     nproc = (f"task.nproc={given['nproc']}",) if given["nproc"] else ()
     settings = (*given["settings"], *nproc)
-    return Choices(given["rules"], given["only"], given.get("seeds"), settings, given.get("untuned", False))
+    return Overrides(given["rules"], given["only"], given.get("seeds"), settings, given.get("untuned", False))
 
 
 def _give(command: Callable[..., Any], options: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""What the command line changes in a suite, before the suite is checked."""
+"""The command line's overrides of a suite, applied before the suite is checked."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 
 from grape_bench.errors import UserError, unknown
 
-GRAMMAR = "task.KEY, TASK_NAME.KEY, rule.RULE.KEY, tuning.KEY, or a key at the top of the file, such as seeds"
+GRAMMAR = "task.KEY, TASK_NAME.KEY, rule.RULE.KEY, tuning.KEY, or a top-level key of the file, such as seeds"
 _BARE_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_:/.+-]*")
-# Other languages' words for TOML's true, false and "no value": as a string they would pass unnoticed.
+# Other languages' words for TOML's true, false and "no value". Read as strings, they would go unnoticed.
 _NOT_A_STRING = ("True", "False", "None", "null", "yes", "no", "on", "off")
 
 
 @dataclass(frozen=True)
-class Choices:
-    """The command line's part of a plan."""
+class Overrides:
+    """What the command line adds to a suite, selects from it and changes in it."""
 
-    rules: tuple[str, ...] = ()  # added beside the suite's
-    only: tuple[str, ...] = ()  # if any: these of the rules, no others
+    rules: tuple[str, ...] = ()  # added to the suite's rules
+    only: tuple[str, ...] = ()  # if not empty, run only these rules
     seeds: int | None = None
     settings: tuple[str, ...] = ()  # KEY=VALUE
-    untuned: bool = False  # leave tuned settings aside
+    untuned: bool = False  # ignore tuned settings
 
     def apply(self, document: dict[str, Any]) -> None:
-        """Change `document`, a suite as it was read; the schema checks the outcome as it checks a file."""
+        """Change `document`, the parsed but unchecked suite. The schema checks the result as it checks a file."""
         rules = document.get("rules")
         if isinstance(rules, list):
             rules.extend(rule for rule in dict.fromkeys(self.rules) if rule not in rules)
@@ -41,8 +41,11 @@ class Choices:
         return " ".join(parts + [f"--set {setting}" for setting in self.settings])
 
 
+NO_OVERRIDES = Overrides()
+
+
 def _set(document: dict[str, Any], setting: str) -> None:
-    """Carry out one `KEY=VALUE`."""
+    """Apply one `KEY=VALUE`."""
     key, equals, text = setting.partition("=")
     path = key.strip().split(".")
     if not equals or not all(path):
@@ -52,12 +55,12 @@ def _set(document: dict[str, Any], setting: str) -> None:
         for part in rest[:-1]:
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
-                raise UserError(f"{part!r} has no keys of its own", where=f"--set {setting}")
+                raise UserError(f"{part!r} is a value, not a table", where=f"--set {setting}")
         table[rest[-1]] = value
 
 
 def _targets(document: dict[str, Any], path: list[str], where: str) -> list[tuple[dict[str, Any], list[str]]]:
-    """The tables that a key speaks of, with the rest of the key in each."""
+    """The tables that a key applies to, each with the rest of the key."""
     first, rest = path[0], path[1:]
     tasks = [task for task in document.get("task", []) if isinstance(task, dict)]
     names = {task["name"]: task for task in tasks if isinstance(task.get("name"), str)}
@@ -74,7 +77,7 @@ def _targets(document: dict[str, Any], path: list[str], where: str) -> list[tupl
 
 
 def _value(text: str, where: str) -> Any:
-    """`text` as a TOML value; a bare word is a string, so that shells need no second pair of quotes."""
+    """`text` as a TOML value. A bare word is a string, so that the shell needs no second pair of quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError as error:

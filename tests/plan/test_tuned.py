@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.plan.choices import Choices
 from grape_bench.plan.expand import Plan, make_plan, make_tuning_plan
 from grape_bench.plan.find import baseline_folders
+from grape_bench.plan.overrides import Overrides
 from grape_bench.report import settings
 from tests.plan.suites import write_suite
 from tests.plan.test_tuning import TUNING
@@ -24,9 +24,9 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(write_suite(tmp_path, more=TUNING))
 
 
-def tune(suite: str, *rules: str, **choices: object) -> None:
+def tune(suite: str, *rules: str, **overrides: object) -> None:
     """As if these rules had been searched: trial 2 was best."""
-    plan = make_tuning_plan(suite, Choices(**choices))
+    plan = make_tuning_plan(suite, Overrides(**overrides))
     for rule in rules:
         trials = records_of([job for job in plan.jobs if job.rule == rule], best=2)
         settings.write(settings.chosen(plan.suite, trials), Path("baselines") / plan.suite.name)
@@ -41,24 +41,24 @@ def test_tuned_settings_are_used_and_the_budget_is_in_every_job(suite: str) -> N
     plan = make_plan(suite)
     assert rates(plan) == {0.07442} and {job.trials for job in plan.jobs} == {4}
     assert all(job.rule_settings["scale"] for job in plan.jobs if job.rule != "bp")
-    assert "tuned, for each rule the best of 4 trials on validation (baselines/small)" in plan.track.note
+    assert "tuned, for each rule the best of 4 trials on validation (baselines/small)" in plan.tuned.note
     assert {job.seed for job in plan.jobs} == {0, 1}
 
 
 def test_without_settings_for_one_rule_none_is_tuned_and_the_command_for_it_is_told(suite: str, tmp_path: Path) -> None:
     tune(suite, *RULES)
     (tmp_path / "my.py").write_text("class MyRule: ...\n")
-    plan = make_plan(suite, Choices(rules=("my.py:MyRule",)))
+    plan = make_plan(suite, Overrides(rules=("my.py:MyRule",)))
     assert rates(plan) == {1e-3, 0.1} and {job.trials for job in plan.jobs} == {1}
-    assert "untuned, for every rule (MyRule: no tuned settings)" in plan.track.note
-    assert f"grape-bench tune {suite} --rule my.py:MyRule --only MyRule" in plan.track.note
-    assert make_plan(suite, Choices(rules=("my.py:MyRule",), only=("bp",))).track.trials == 4
+    assert "untuned, for every rule (MyRule: no tuned settings)" in plan.tuned.note
+    assert f"grape-bench tune {suite} --rule my.py:MyRule --only MyRule" in plan.tuned.note
+    assert make_plan(suite, Overrides(rules=("my.py:MyRule",), only=("bp",))).tuned.trials == 4
 
 
 def test_untuned_is_a_choice(suite: str) -> None:
     tune(suite, *RULES)
-    plan = make_plan(suite, Choices(untuned=True))
-    assert plan.track.trials == 1 and "--untuned" in plan.track.note
+    plan = make_plan(suite, Overrides(untuned=True))
+    assert plan.tuned.trials == 1 and "--untuned" in plan.tuned.note
 
 
 @pytest.mark.parametrize(
@@ -74,10 +74,10 @@ def test_untuned_is_a_choice(suite: str) -> None:
 def test_settings_tuned_for_something_else_are_not_used(suite: str, setting: str, why: str) -> None:
     tune(suite, *RULES)
     quoted = setting.replace("1.1", '"1.1"')
-    track = make_plan(suite, Choices(settings=(quoted,))).track
-    assert track.trials == 1 and why in track.note and "--set" in track.note
+    tuned = make_plan(suite, Overrides(settings=(quoted,))).tuned
+    assert tuned.trials == 1 and why in tuned.note and "--set" in tuned.note
     tune(suite, *RULES, settings=(quoted,))
-    assert make_plan(suite, Choices(settings=(quoted,))).track.trials in (4, 5)
+    assert make_plan(suite, Overrides(settings=(quoted,))).tuned.trials in (4, 5)
 
 
 def test_a_rule_edited_since_is_told(suite: str, tmp_path: Path) -> None:
@@ -85,15 +85,15 @@ def test_a_rule_edited_since_is_told(suite: str, tmp_path: Path) -> None:
     file.write_text("class MyRule: ...\n")
     added = {"rules": ("my.py:MyRule",)}
     tune(suite, *RULES, "my.py:MyRule", **added)
-    assert "edited" not in make_plan(suite, Choices(**added)).track.note
+    assert "edited" not in make_plan(suite, Overrides(**added)).tuned.note
     file.write_text("class MyRule: changed = True\n")
-    plan = make_plan(suite, Choices(**added))
-    assert plan.track.trials == 4 and "edited since it was tuned: MyRule" in plan.track.note
+    plan = make_plan(suite, Overrides(**added))
+    assert plan.tuned.trials == 4 and "edited since it was tuned: MyRule" in plan.tuned.note
 
 
 def test_a_suite_without_a_search_has_nothing_to_say(tmp_path: Path) -> None:
-    track = make_plan(str(write_suite(tmp_path))).track
-    assert (track.trials, track.note) == (1, "")
+    tuned = make_plan(str(write_suite(tmp_path))).tuned
+    assert (tuned.trials, tuned.note) == (1, "")
 
 
 def test_a_damaged_file_is_told(suite: str) -> None:
@@ -114,4 +114,4 @@ def test_an_installed_package_carries_its_settings_and_the_users_own_come_first(
 
 
 def test_the_quickstart_comes_with_its_settings() -> None:
-    assert make_plan("quickstart").track.trials == 8
+    assert make_plan("quickstart").tuned.trials == 8

@@ -1,4 +1,4 @@
-"""One rule on one task: the settings it has there, and the jobs they make."""
+"""Make one job: a rule with its settings, on a task, with a seed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from grape_bench.plan.complain import complain
+from grape_bench.arguments import schema_error
 from grape_bench.plan.numerics import numerics_of
 from grape_bench.plan.suite import OPTIMIZER_OVERRIDES, Optimizer, Settings, Suite, Task
 from grape_bench.record.job import Job, Of, names_of
@@ -18,11 +18,11 @@ from grape_bench.rules.names import RULES
 NOTHING: Settings = {}
 
 
-def make_job(suite: Suite, task: Task, rule: str, seed: int, found: Settings = NOTHING, **more: Any) -> Job:
-    """The job of one seed: the suite's settings, overridden by those that a search `found`. `more` are other fields."""
+def make_job(suite: Suite, task: Task, rule: str, seed: int, tuned: Settings = NOTHING, **more: Any) -> Job:
+    """The job of one seed. `tuned` settings override the suite's. `more` holds other fields of the job."""
     reference = RuleName.parse(rule).reference
-    settings = {**RULES.defaults(reference), **rule_settings(suite, task, rule), **found}
-    source = more.pop("rule_source", "")  # given where the file of the rule is not here
+    settings = {**RULES.defaults(reference), **rule_settings(suite, task, rule), **tuned}
+    source = more.pop("rule_source", "")  # given if the rule's file is not on this machine
     overrides = {key: settings.pop(key) for key in OPTIMIZER_OVERRIDES if key in settings}
     return Job(
         suite=suite.name,
@@ -40,7 +40,7 @@ def make_job(suite: Suite, task: Task, rule: str, seed: int, found: Settings = N
 
 
 def rule_settings(suite: Suite, task: Task, rule: str) -> dict[str, Any]:
-    """The settings of `rule` on `task`: suite before task, and `X+anchor` has X's with its own on top."""
+    """The settings of `rule` on `task`. The task overrides the suite, and `X+anchor` overrides what it takes from X."""
     merged: dict[str, Any] = {}
     for tables in (suite.rule, task.rule):
         merged.update(inherited(tables, rule))
@@ -48,16 +48,17 @@ def rule_settings(suite: Suite, task: Task, rule: str) -> dict[str, Any]:
 
 
 def inherited(tables: Mapping[str, Mapping[str, Any]], rule: str) -> dict[str, Any]:
-    """What `tables`, by rule, hold for `rule`: for `X+anchor` X's with its own on top."""
+    """The entry of `rule` in `tables`, a table per rule. `X+anchor` starts from X's entry and adds its own."""
     name = RuleName.parse(rule)
     own = tables.get(name.label, {}) if name.anchored else {}
     return {**tables.get(name.base, {}), **own}
 
 
 def _optimizer(task: Task, rule: str, overrides: dict[str, Any]) -> dict[str, Any]:
-    """The task's optimizer with the rule's overrides, checked as if the task had said them."""
+    """The task's optimizer with the rule's overrides, checked in the same way as the task's own table."""
     values = {**task.optimizer.to_dict(), **overrides}
     try:
         return Optimizer.model_validate(values).to_dict()
     except ValidationError as error:
-        raise complain(error, values, f"task {task.name!r}, settings of rule {rule!r}") from error
+        where = f"task {task.name!r}, settings of rule {rule!r}"
+        raise schema_error(error, Optimizer, values, where=where) from error
