@@ -1,4 +1,4 @@
-"""Progress in place, for a terminal."""
+"""Live progress for a terminal."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from rich.live import Live as RichLive
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+from typing_extensions import override
 
-from grape_bench.cli.estimate import TimeLeft, in_words
 from grape_bench.cli.plain import opening, result_line
+from grape_bench.cli.time_left import TimeLeft, in_words
+from grape_bench.execute.executor import Display
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
 from grape_bench.record.status import Status
 
-_ROWS = 12  # of running jobs; a machine with 64 slots would fill the screen
+_ROWS = 12  # running jobs shown; a machine with 64 slots would fill the screen
 
 
-class Live:
-    """A bar over all jobs, and a line for each that runs; only what went wrong stays on the screen."""
+class Live(Display):
+    """A progress bar over all jobs, and a line per running job. Only failures stay on the screen."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -29,8 +31,8 @@ class Live:
         self._running: dict[str, Job] = {}
         self._progress: dict[str, dict[str, Any]] = {}
 
+    @override
     def began(self, done: Sequence[Record], pending: Sequence[Job], slots: int) -> None:
-        """As in Display."""
         self.console.print(opening(done, pending, slots))
         self._ended, self._total = len(done), len(done) + len(pending)
         self._waiting = {job.id: job for job in pending}
@@ -39,35 +41,35 @@ class Live:
             self._live = RichLive(console=self.console, auto_refresh=False, transient=True)
             self._live.start()
 
+    @override
     def warned(self, text: str) -> None:
-        """As in Display."""
         self.console.print(Text(f"warning: {text}", style="yellow"))
 
+    @override
     def started(self, job: Job) -> None:
-        """As in Display."""
         self._running[job.id] = self._waiting.pop(job.id)
 
+    @override
     def progressed(self, progress: dict[str, dict[str, Any]]) -> None:
-        """As in Display."""
         self._progress = progress
         if self._live:
             self._live.update(self.render(), refresh=True)
 
+    @override
     def ended(self, record: Record) -> None:
-        """As in Display."""
         self._ended += 1
         self._left.add(record)
         del self._running[record.id]
         if record.status is not Status.FINISHED:
             self.console.print(Text(result_line(record), style="red"))
 
+    @override
     def closed(self) -> None:
-        """As in Display."""
         if self._live:
             self._live.stop()
 
     def render(self) -> RenderableType:
-        """What stands on the screen now; at most 80 columns."""
+        """Return what the screen shows now, at most 80 columns wide."""
         head = Table.grid(padding=(0, 1))
         left = self._left.seconds(self._waiting.values(), list(self._running.values()), self._fractions())
         rest = f"about {in_words(left)} left" if left is not None else ""

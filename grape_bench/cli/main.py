@@ -1,4 +1,4 @@
-"""The command `grape-bench`: finds the subcommand, prints users' mistakes."""
+"""The command `grape-bench`: imports the subcommand and prints user errors."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
+from grape_bench.cli.sweep import OWN_PROCESS
 from grape_bench.errors import UserError
 
-# Each is a module of this package with a click command called `command`; only the one that runs is imported.
+# Each name is a module of this package with a click command called `command`. Only the one that runs is imported.
 COMMANDS = (
     *("run", "plan", "tune", "list", "report", "show", "compare", "ui"),
     *("publish", "verify", "leaderboard"),
@@ -19,21 +20,21 @@ COMMANDS = (
 
 
 class Commands(click.Group):
-    """Subcommands by the names of their modules."""
+    """Finds subcommands by the names of their modules."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """In the order in which a newcomer needs them."""
+        """List the commands in the order in which a newcomer needs them."""
         return list(COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """The command, imported now."""
+        """Import and return the command."""
         if name not in COMMANDS:
             return None
         command: click.Command = import_module(f"grape_bench.cli.{name}").command
         return command
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the subcommand; a user's mistake is one message and exit code 2, any other error a bug's trace."""
+        """Run the subcommand. A user error prints one message and exits with code 2; a bug prints a traceback."""
         try:
             return super().invoke(context)
         except UserError as error:
@@ -52,7 +53,7 @@ def cli() -> None:
 
 def main() -> None:
     """The entry point of the installed command."""
-    cli(prog_name="grape-bench")
+    cli(prog_name="grape-bench", obj=OWN_PROCESS)
 
 
 if __name__ == "__main__":

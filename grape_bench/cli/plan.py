@@ -1,4 +1,4 @@
-"""`grape-bench plan`: what `run` would do, and how long it would take."""
+"""`grape-bench plan`: show what `run` would do, and how long it would take."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 @click.command("plan")
 @choosing
 @click.option("--slots", type=click.IntRange(min=1), help="Jobs at once [default: one per GPU, else per core].")
-@click.option("--no-profile", is_flag=True, help="Do not try out what no finished job tells the time of.")
+@click.option("--no-profile", is_flag=True, help="Do not time jobs whose duration is unknown.")
 def command(suite: str, out: Path, slots: int | None, no_profile: bool, **given: Any) -> None:
-    """List the jobs of SUITE: what is done, what is to do and how long it will take. Nothing is written.
+    """List the jobs of SUITE: which are done, which are left, and how long they will take. Writes nothing.
 
-    Times come from finished jobs of the same task and rule, else of the same task; what they do not tell is found by
-    training each such task and rule for a second.
+    Times come from finished jobs of the same task and rule, else of the same task. For any other task and rule, one
+    job is trained for about a second.
     """
     from rich.console import Console
 
     from grape_bench.execute.duration import Durations
+    from grape_bench.execute.gpus import default_slots
     from grape_bench.execute.resume import survey
-    from grape_bench.execute.slots import default_slots
     from grape_bench.plan.expand import make_plan
 
     plan = make_plan(suite, overrides_of(given))
@@ -41,21 +41,21 @@ def command(suite: str, out: Path, slots: int | None, no_profile: bool, **given:
     left = survey(plan.jobs, folder, ())
     records = {record.id: record for record in left.done}
     for _, error in left.damaged:
-        click.echo(f"warning: {error.where}: {error.what}; `run` sets it aside and runs the job again", err=True)
+        click.echo(f"warning: {error.where}: {error.what}; `run` will rename it and run the job again", err=True)
     durations = Durations()
     for record in records.values():
         durations.add(record)
-    to_do = _left(plan.jobs, records)
+    missing = _left(plan.jobs, records)
     slots = slots or default_slots()
     if not no_profile:
-        _profile([job for job in to_do if durations.of(job) is None], durations, slots)
+        _time([job for job in missing if durations.of(job) is None], durations, slots)
     Console().print(_table(plan.jobs, records, durations))
     click.echo()
     if plan.tuned.note:
         click.echo(plan.tuned.note)
-    sources = {estimate.source for job in plan.jobs if (estimate := durations.of(job))}
+    sources = {forecast.source for job in plan.jobs if (forecast := durations.of(job))}
     for line in (
-        *_summary(to_do, records, durations, slots),
+        *_summary(missing, records, durations, slots),
         *(_SOURCES[each] for each in _SOURCES if each in sources),
     ):
         click.echo(line)
@@ -63,30 +63,30 @@ def command(suite: str, out: Path, slots: int | None, no_profile: bool, **given:
 
 
 def _left(jobs: Sequence[Job], records: Mapping[str, Record]) -> list[Job]:
-    """The jobs that `run` would run."""
+    """Return the jobs that `run` would run."""
     return [job for job in jobs if job.id not in records or not records[job.id].status.is_result]
 
 
-def _profile(unknown: Sequence[Job], durations: Durations, slots: int) -> None:
-    """Train one job of each task and rule in `unknown` for a moment."""
-    from grape_bench.execute.profile import profile
+def _time(unknown: Sequence[Job], durations: Durations, slots: int) -> None:
+    """Train one job of each task and rule in `unknown` briefly, to learn its duration."""
+    from grape_bench.execute.duration import time_jobs
 
     cells = list({(job.task, job.rule): job for job in unknown}.values())
     if not cells:
         return
     click.echo(
-        f"trying out {len(cells)} pairs of task and rule, for which no finished job tells the time ...", err=True
+        f"timing {_count(len(cells), 'pair')} of task and rule that no finished job gives a duration for ...", err=True
     )
-    for job, seconds in zip(cells, profile(cells, slots), strict=True):
-        durations.add_profile(job, seconds)
+    for job, seconds in zip(cells, time_jobs(cells, slots), strict=True):
+        durations.add_timing(job, seconds)
 
 
 def _table(jobs: Sequence[Job], records: Mapping[str, Record], durations: Durations) -> Table:
-    """A line per task and rule; at most 80 columns."""
+    """Return a table with a row per task and rule, at most 80 columns wide."""
     from rich import box
     from rich.table import Table
 
-    from grape_bench.cli.estimate import in_words
+    from grape_bench.cli.time_left import in_words
     from grape_bench.record.rule_name import RuleName
     from grape_bench.record.status import Status
 
@@ -102,8 +102,8 @@ def _table(jobs: Sequence[Job], records: Mapping[str, Record], durations: Durati
         also = f" +{statuses.pop(Status.DIVERGED)} diverged" if statuses[Status.DIVERGED] else ""
         failed = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()) if count)
         missing = sum(job.id not in records for job in cell)
-        estimate = durations.of(cell[-1])
-        each = f"{in_words(estimate.seconds)} {estimate.source[0]}" if estimate else "?"
+        forecast = durations.of(cell[-1])
+        each = f"{in_words(forecast.seconds)} {forecast.source[0]}" if forecast else "?"
         table.add_row(task, RuleName.parse(rule).label, f"{done}{also}", str(missing or ""), failed, each)
     return table
 
@@ -116,28 +116,28 @@ def _cells(jobs: Sequence[Job]) -> dict[tuple[str, str], list[Job]]:
 
 
 _SOURCES: dict[str, str] = {
-    "measured": "m = as finished jobs of the same task and rule took",
-    "scaled": "s = as another rule on the task, scaled by the step times of both",
-    "profiled": "p = from a short profile",
+    "measured": "m = measured: mean of finished jobs of the same task and rule",
+    "scaled": "s = scaled: another rule on the same task, times the ratio of their step times",
+    "profiled": "p = profiled: from timing a few steps",
 }
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _summary(left: Sequence[Job], records: Mapping[str, Record], durations: Durations, slots: int) -> list[str]:
-    """How much is to do, and how long that takes."""
-    from grape_bench.cli.estimate import in_words
+    """Return the number of jobs that are left, and the time they need."""
+    from grape_bench.cli.time_left import in_words
     from grape_bench.execute.duration import makespan
 
     again = sum(job.id in records for job in left)
     missing, done = len(left) - again, len(records) - again
-    lines = [f"{done + len(left)} jobs: {done} done, {missing} missing, {again} failed and to be tried again"]
-    estimates = [durations.of(job) for job in left]
-    known = [estimate for estimate in estimates if estimate]
+    lines = [f"{done + len(left)} jobs: {done} done, {missing} missing, {again} failed (to retry)"]
+    known = [forecast for job in left if (forecast := durations.of(job))]
     if known:
-        total = makespan([estimate.seconds for estimate in known], slots)
-        sure = (
-            "about"
-            if len(known) == len(estimates)
-            else f"of {len(estimates) - len(known)} nothing is known, the others"
-        )
-        lines.append(f"to do: {sure} {in_words(total)} on {slots} slots")
+        total = in_words(makespan([forecast.seconds for forecast in known], slots))
+        unknown = len(left) - len(known)
+        note = f", plus {_count(unknown, 'job')} of unknown duration" if unknown else ""
+        lines.append(f"time left: about {total} on {_count(slots, 'slot')}{note}")
     return lines

@@ -1,4 +1,4 @@
-"""`grape-bench profile`: what rules cost on a model, beside backpropagation."""
+"""`grape-bench profile`: the cost of rules on a model, relative to backpropagation."""
 
 from __future__ import annotations
 
@@ -14,31 +14,39 @@ if TYPE_CHECKING:
 
 MEBI = 2**20
 PARALLEL = (
-    "Left: shares of the time. Right: how many times as fast as BP on one device, if time were FLOPs: independent "
-    "blocks side by side, and a pipeline of 2, 4, 8 devices with 8 micro-batches (a model: docs/diagnostics.md)."
+    "Left: share of the step time. Right: speedup over BP on one device, if time were proportional to FLOPs: "
+    "independent blocks in parallel, and a pipeline of 2, 4, 8 devices with 8 micro-batches (docs/diagnostics.md)."
 )
 CAPTION = (
-    "All ÷ BP's: time and memory of a step, FLOPs, of them tangents, and the path of those that must wait for each "
-    "other. Attach: ÷ one forward."
+    "Ratios to BP: time and memory of a step, FLOPs, FLOPs of tangents, and FLOPs on the critical path. "
+    "Attach: ratio to one forward pass."
 )
 
 
 @click.command("profile")
-@click.option("--model", required=True, metavar="M", help="As in a suite: mlp, timm:NAME, hf:NAME, file.py:factory.")
-@click.option("--model-arg", "model_args", multiple=True, metavar="KEY=VALUE", help="May be repeated; VALUE is TOML.")
+@click.option(
+    "--model", required=True, metavar="M", help="Model id, as in a suite: mlp, timm:NAME, hf:NAME, file.py:factory."
+)
+@click.option(
+    "--model-arg",
+    "model_args",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="VALUE is TOML; may be repeated.",
+)
 @click.option(
     "--rule",
     "rules",
     multiple=True,
     metavar="R",
-    help='May be repeated; "dfa lean" goes block by block, "bp checkpoint" recomputes activations.',
+    help='Rule, may be repeated. "dfa lean" trains block by block; "bp checkpoint" recomputes activations.',
 )
-@click.option("--shape", default="3,32,32", show_default=True, help="Of a sample.")
+@click.option("--shape", default="3,32,32", show_default=True, help="Shape of a sample.")
 @click.option("--classes", default=10, show_default=True)
 @click.option("--batch-size", default=64, show_default=True, type=click.IntRange(min=1))
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="CPU threads.")
-@click.option("--seconds", default=20.0, show_default=True, help="Time for the rounds of all rules together.")
-@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write the table there too.")
+@click.option("--seconds", default=20.0, show_default=True, help="Time budget for all rules together.")
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Also write the table to this file.")
 def command(
     model: str,
     model_args: tuple[str, ...],
@@ -50,10 +58,10 @@ def command(
     seconds: float,
     csv_file: Path | None,
 ) -> None:
-    """Measure step time, peak memory, FLOPs and critical path of rules on a model, as ratios to BP's.
+    """Measure step time, peak memory, FLOPs and critical path of rules on a model, as ratios to BP.
 
-    Times are medians over rounds in which every rule takes its steps in turn, with their quartiles. "dfa lean" trains
-    block by block, "bp checkpoint" with the model's activation checkpointing.
+    Times are medians and quartiles over rounds in which the rules take turns. "dfa lean" trains block by block, and
+    "bp checkpoint" uses the model's activation checkpointing.
     """
     import torch
     from rich.console import Console
@@ -66,14 +74,14 @@ def command(
     console = Console()
     console.print(table(costs))
     console.print(parallel(costs))
-    click.echo(f"{model}, batch {batch_size}: BP takes {1000 * costs[0].step_s:.1f} ms a step here,")
+    click.echo(f"{model}, batch {batch_size}: BP takes {1000 * costs[0].step_s:.1f} ms per step on this machine,")
     click.echo(f"{costs[0].flops.total / 1e9:.2f} GFLOP and {costs[0].memory / MEBI:.0f} MiB above the weights.")
     if csv_file:
         write_csv(costs, csv_file)
 
 
 def make_subject(model: str, model_args: tuple[str, ...], shape: str, classes: int, batch_size: int) -> Subject:
-    """The command line's choices, checked."""
+    """Return what to profile, from the options. Raises UserError."""
     import tomllib
 
     from grape_bench.cost.rules import Subject
@@ -82,7 +90,7 @@ def make_subject(model: str, model_args: tuple[str, ...], shape: str, classes: i
     try:
         arguments = tomllib.loads("\n".join(model_args))
     except tomllib.TOMLDecodeError as error:
-        raise UserError(f"not KEY=VALUE: {error}", where="--model-arg", hint="--model-arg 'depth=4'") from error
+        raise UserError(f"expected KEY=VALUE: {error}", where="--model-arg", hint="--model-arg 'depth=4'") from error
     try:
         extents = tuple(int(extent) for extent in shape.split(","))
     except ValueError as error:
@@ -91,7 +99,7 @@ def make_subject(model: str, model_args: tuple[str, ...], shape: str, classes: i
 
 
 def table(costs: list[Cost]) -> Table:
-    """The rows for a terminal of 80 columns."""
+    """Return the table of costs, at most 80 columns wide."""
     from rich import box
     from rich.table import Table
 
@@ -107,7 +115,7 @@ def table(costs: list[Cost]) -> Table:
 
 
 def parallel(costs: list[Cost]) -> Table:
-    """Where the time goes, and what could be gained by blocks that do not wait for each other."""
+    """Return the table of time shares, and of the possible speedup from blocks that run in parallel."""
     from rich import box
     from rich.table import Table
 
@@ -125,7 +133,7 @@ def parallel(costs: list[Cost]) -> Table:
 
 
 def write_csv(costs: list[Cost], path: Path) -> None:
-    """The same numbers, unrounded."""
+    """Write the same numbers, unrounded."""
     import pandas as pd
 
     from grape_bench.cost.rules import rows

@@ -1,4 +1,4 @@
-"""`grape-bench run`: run a suite, print its table."""
+"""`grape-bench run`: run a suite and print its table."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ TRACKING_URI = "sqlite:///mlflow.db"
     default=TRACKING_URI,
     show_default=True,
     metavar="URI",
-    help="MLflow store that records are copied to, or none.",
+    help="MLflow store to copy records to, or none.",
 )
 def command(**given: Any) -> None:
-    """Run SUITE (a name, or a .toml file); jobs that are done already are not run again.
+    """Run SUITE (a name or a .toml file). Jobs that are already done do not run again.
 
-    Exit code 0: all jobs finished; 1: a job crashed, ran out of memory or time; 2: a mistake in what was
-    asked for, or a loss that was not finite.
+    Exit codes: 0 if all jobs finished; 1 if a job crashed, ran out of memory, or hit the time limit; 2 for a mistake
+    in the arguments, or if a job diverged.
     """
     from grape_bench.cli.failures import exit_code, failures
     from grape_bench.plan.expand import make_plan
@@ -51,7 +51,7 @@ def command(**given: Any) -> None:
 
 
 def _table(records: list[Record], folder: Path) -> None:
-    """Print the table; write table.csv and table.md."""
+    """Print the table, and write it to table.csv and table.md."""
     from rich.console import Console
 
     from grape_bench.record.write import write_text
@@ -71,7 +71,9 @@ def _places(folder: Path, mirror: Mirror | None) -> None:
     click.echo(f"table    {folder}/table.csv, {folder}/table.md")
     if mirror and mirror.warning:
         later = f"grape-bench sync {folder} --tracking-uri {mirror.uri}"
-        click.echo(f"warning: MLflow has not got every job ({mirror.warning}); later: {later}", err=True)
+        click.echo(
+            f"warning: not every job was copied to MLflow ({mirror.warning}); to copy them later: {later}", err=True
+        )
     elif mirror and mirror.uri.startswith("http"):
         click.echo(f"MLflow   {mirror.uri}")
     elif mirror:

@@ -1,8 +1,10 @@
-"""Ctrl-C and SIGTERM: one orderly end, at whatever moment they come."""
+"""Ctrl-C and SIGTERM stop a command once, in order, at any moment."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
@@ -10,17 +12,30 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(KeyboardInterrupt):
-    """One of the two has come; `exit_code` is what shells expect of a program that ends for it."""
+    """One of the two signals arrived. `exit_code` is 128 + its number, as in a shell."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.exit_code = 128 + number
 
 
-def raise_when_stopped() -> None:
-    """Have the first signal raise Stopped; further ones are ignored, so that they cannot stop the tidying up."""
+@contextmanager
+def stoppable(*, restore: bool) -> Iterator[None]:
+    """Make the first signal raise Stopped, and ignore later ones, so that they cannot interrupt the cleanup.
+
+    `restore` puts the caller's signal handlers back at the end. A process that ends with the command must not: a second
+    Ctrl-C would interrupt the interpreter while it shuts down.
+    """
+    before = {each: signal.getsignal(each) for each in _SIGNALS}
     for each in _SIGNALS:
         signal.signal(each, _stop)
+    try:
+        yield
+    finally:
+        if restore:
+            for each, handler in before.items():
+                # None: a handler that was not installed from Python, and cannot be put back.
+                signal.signal(each, signal.SIG_DFL if handler is None else handler)
 
 
 def _stop(number: int, _: FrameType | None) -> NoReturn:

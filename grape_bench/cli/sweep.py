@@ -1,7 +1,8 @@
-"""What `run` and `tune` have in common: how jobs are run, shown, mirrored and stopped."""
+"""What `run`, `tune` and `compare` share: options for running jobs, progress, the MLflow mirror, and stopping."""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from grape_bench.cli.stopping import Stopped, raise_when_stopped
+from grape_bench.cli.stopping import Stopped, stoppable
 
 if TYPE_CHECKING:
-    from grape_bench.execute.executor import Options
+    from grape_bench.execute.executor import Display, Options
     from grape_bench.execute.sweep import Request
     from grape_bench.plan.expand import Plan
     from grape_bench.plan.suite import Cluster
@@ -22,52 +23,59 @@ if TYPE_CHECKING:
     from grape_bench.record.status import Status
     from grape_bench.track.mirror import Mirror
 
+OWN_PROCESS = object()
+"""The click context's `obj` when the process ends with the command, as the installed `grape-bench` does."""
 _OPTIONS = (
     click.option("--slots", type=click.IntRange(min=1), help="Jobs at once [default: one per GPU, else per core]."),
     click.option("--executor", default="local", show_default=True, help="Where the jobs run."),
-    click.option("--shard", metavar="I/N", help="Only part I of N of the jobs; `grape-bench merge` joins the parts."),
-    click.option("--cluster", type=click.Path(path_type=Path), metavar="FILE", help="What a job asks of a cluster."),
+    click.option("--shard", metavar="I/N", help="Run only part I of N of the jobs; see `grape-bench merge`."),
+    click.option(
+        "--cluster",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="TOML file of cluster settings.",
+    ),
     click.option("--array-parallelism", type=click.IntRange(min=1), metavar="N", help="Jobs at once on Slurm."),
     click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="S", help="Seconds per job."),
-    click.option("--memory-limit", metavar="SIZE", help="Memory per job, such as 2GiB."),
+    click.option("--memory-limit", metavar="SIZE", help="Memory limit per job, such as 2GiB."),
     click.option(
         "--checkpoint-every",
         default="60s",
         show_default=True,
         metavar="PERIOD",
-        help="How often a job's state is saved: 5min, 2epochs, never.",
+        help="How often to save a checkpoint: 5min, 2epochs, never.",
     ),
     click.option(
         "--retry",
         default="crashed,oom,timeout",
         show_default=True,
         metavar="STATUSES",
-        help="Which failed jobs are run again; none for none.",
+        help="Run failed jobs with these statuses again, or none.",
     ),
-    click.option("--fresh", is_flag=True, help="Run every job again, also those that are done."),
+    click.option("--fresh", is_flag=True, help="Run every job again, including finished ones."),
 )
 
 
 def executing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give `command` the parameters of `_OPTIONS`; Ctrl-C and SIGTERM end it in order, whenever they come."""
+    """Add the options for running jobs to `command`. Ctrl-C and SIGTERM stop it cleanly at any moment."""
 
     @wraps(command)
-    def stoppable(**given: Any) -> None:
-        raise_when_stopped()
-        try:
-            command(**given)
-        except Stopped as stop:
-            click.echo("stopped while no job was running; the same command continues from here.", err=True)
-            sys.exit(stop.exit_code)
+    def with_signals(**given: Any) -> None:
+        with stoppable(restore=click.get_current_context().obj is not OWN_PROCESS):
+            try:
+                command(**given)
+            except Stopped as stop:
+                click.echo("stopped while no job was running; run the same command again to resume.", err=True)
+                sys.exit(stop.exit_code)
 
-    decorated: Callable[..., Any] = stoppable
+    decorated: Callable[..., Any] = with_signals
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
     return decorated
 
 
 def request_of(plan: Plan, folder: Path, given: dict[str, Any]) -> Request:
-    """`plan` run into `folder`, as the values of these parameters say."""
+    """Return the request to run `plan` into `folder`, from the values of these options."""
     from grape_bench.execute.executor import EXECUTORS
     from grape_bench.execute.sweep import Request
     from grape_bench.plan.shard import Shard
@@ -82,7 +90,6 @@ def request_of(plan: Plan, folder: Path, given: dict[str, Any]) -> Request:
 
 def _options(given: dict[str, Any], suite: Cluster) -> Options:
     from grape_bench.execute.executor import Options
-    from grape_bench.execute.memory_size import parse_bytes
     from grape_bench.train.checkpoint_files import Period
 
     limit = given["memory_limit"]
@@ -95,8 +102,22 @@ def _options(given: dict[str, Any], suite: Cluster) -> Options:
     )
 
 
+_UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_FORM = re.compile(r"(\d+(?:\.\d+)?) ?([A-Za-z]+)")
+
+
+def parse_bytes(text: str, *, where: str = "") -> int:
+    """Return the bytes of a size such as `800MB` or `2.5 GiB`. Raises UserError."""
+    from grape_bench.errors import UserError
+
+    match = _FORM.fullmatch(text)
+    if match is None or match[2] not in _UNITS or float(match[1]) == 0:
+        raise UserError(f"{text!r} is not an amount of memory", where=where, allowed="such as 800MB, 2GB, 2.5GiB")
+    return round(float(match[1]) * _UNITS[match[2]])
+
+
 def _statuses(text: str) -> tuple[Status, ...]:
-    """The statuses in `crashed,oom`; raises UserError."""
+    """Parse statuses such as `crashed,oom`. Raises UserError."""
     from grape_bench.errors import unknown
     from grape_bench.record.status import FAILED, Status
 
@@ -108,7 +129,7 @@ def _statuses(text: str) -> tuple[Status, ...]:
 
 
 def _cluster(suite: Cluster, file: Path | None, at_once: int | None) -> Cluster:
-    """What the suite asks for, with the file's settings and then the command line's in their place."""
+    """Return the suite's cluster settings. The file overrides them, and the command line overrides both."""
     from grape_bench.plan.read import read_cluster
     from grape_bench.plan.suite import Cluster, Slurm
 
@@ -117,7 +138,7 @@ def _cluster(suite: Cluster, file: Path | None, at_once: int | None) -> Cluster:
 
 
 def mirror_of(uri: str) -> Mirror | None:
-    """The MLflow store `uri`; None for `none`."""
+    """Return a mirror into the MLflow store `uri`, or None if `uri` is `none`."""
     from grape_bench.track.mirror import Mirror
     from grape_bench.track.mlflow import MlflowStore
 
@@ -125,16 +146,16 @@ def mirror_of(uri: str) -> Mirror | None:
 
 
 def sweep(request: Request, mirror: Mirror | None) -> list[Record]:
-    """Run what is not done, with its progress on the screen; when stopped, tell how far it got, and exit."""
+    """Run the unfinished jobs and show their progress. If stopped, print how far it got, and exit."""
     from grape_bench.execute.sweep import run_sweep
 
     try:
         return run_sweep(request, _display(), mirror)
     except Stopped as stop:
-        _tell_and_exit(request, stop)
+        _exit_stopped(request, stop)
 
 
-def _display() -> Any:
+def _display() -> Display:
     from rich.console import Console
 
     console = Console()
@@ -147,10 +168,10 @@ def _display() -> Any:
     return Plain()
 
 
-def _tell_and_exit(request: Request, stop: Stopped) -> NoReturn:
+def _exit_stopped(request: Request, stop: Stopped) -> NoReturn:
     from grape_bench.execute.resume import survey
 
     done = len(survey(request.plan.jobs, request.folder, request.retry).done)
-    click.echo(f"stopped: {done} of {len(request.plan.jobs)} jobs are done, none is left running.", err=True)
-    click.echo("The same command (without --fresh) continues from here.", err=True)
+    click.echo(f"stopped: {done} of {len(request.plan.jobs)} jobs are done, and no job is still running.", err=True)
+    click.echo("Run the same command again (without --fresh) to resume.", err=True)
     sys.exit(stop.exit_code)

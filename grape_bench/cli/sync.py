@@ -1,4 +1,4 @@
-"""`grape-bench sync`: copy records to MLflow that were made without it."""
+"""`grape-bench sync`: copy existing records to MLflow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--tracking-uri", default=TRACKING_URI, show_default=True, metavar="URI", help="MLflow store.")
 def command(runs: tuple[Path, ...], tracking_uri: str) -> None:
-    """Copy the records of RUNS (such as runs/quickstart) to MLflow; what is there already is not copied again."""
+    """Copy the records of RUNS (such as runs/quickstart) to MLflow. Records that are already there are skipped."""
     from grape_bench.track.mirror import in_a_line
     from grape_bench.track.mlflow import MlflowStore
 
@@ -29,14 +29,14 @@ def command(runs: tuple[Path, ...], tracking_uri: str) -> None:
             store = MlflowStore(tracking_uri, sweep)
             copied = sum(store.add(record) for record in records)
             store.close(complete=complete)
-        except Exception as error:  # of a database, a network, a server: MLflow passes on whatever comes
-            hint = "once it answers, the same command continues where this one stopped"
+        except Exception as error:  # MLflow passes on any error of its database, network or server
+            hint = "when MLflow answers again, run the same command to resume"
             raise UserError(f"MLflow: {in_a_line(error)}", where=tracking_uri, hint=hint) from error
-        click.echo(f"{folder}: {copied} jobs copied, {len(records) - copied} there before ({store.experiment_name})")
+        click.echo(f"{folder}: {copied} jobs copied, {len(records) - copied} already there ({store.experiment_name})")
 
 
 def _read(folder: Path) -> tuple[Sweep, list[Record], bool]:
-    """The sweep in `folder`, its records, and whether that is all of them."""
+    """Return the sweep in `folder`, its records, and whether every job has one."""
     from grape_bench.execute.resume import survey
     from grape_bench.record.folder import read_records
     from grape_bench.record.manifest import MANIFEST, read_manifest

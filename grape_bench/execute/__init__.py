@@ -1,1 +1,1 @@
-"""From a list of jobs to a record of each, one process per job."""
+"""Runs a list of jobs, one process per job, and gives every job a record."""

@@ -1,4 +1,4 @@
-"""The command that runs one job, and how a node of a cluster runs it."""
+"""The command line that runs one job on a cluster node, and the limits that are enforced there."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _TICK_S = 0.5
 
 
 def worker_command(job: Job, folder: Path, options: Options) -> list[str]:
-    """The worker on `job` of the manifest in `folder`, with this process's Python and this very grape_bench."""
+    """Return the command that runs `job` of the manifest in `folder`, with this Python and this copy of grape_bench."""
     cluster = options.cluster
-    place = str(Path(grape_bench.__file__).parent.parent)
-    path = os.pathsep.join([place, *filter(None, [os.environ.get("PYTHONPATH")])])
-    # -P: a user's `data/` or `random.py` in the current folder must not stand in the place of a library's.
+    package = str(Path(grape_bench.__file__).parent.parent)
+    path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
+    # -P: a user's `data/` or `random.py` in the current folder must not shadow a library's module.
     python = ["/usr/bin/env", f"PYTHONPATH={path}", f"OMP_NUM_THREADS={cluster.cpus}", sys.executable, "-P"]
     arguments = [str((folder / MANIFEST).absolute()), job.id, "--trainer", options.trainer]
     arguments += ["--checkpoint-every", str(options.checkpoint_every)]
@@ -34,16 +34,18 @@ def worker_command(job: Job, folder: Path, options: Options) -> list[str]:
 
 
 def run_command(command: list[str], seconds: float | None, memory: int | None) -> tuple[int, Outcome | None]:
-    """The exit code of `command` (minus a signal's number), and its outcome where it went beyond a limit.
+    """Run `command` and return its exit code (negative: a signal), and an outcome if it exceeded a limit.
 
-    `seconds`, and `memory` in bytes, are for it and all that it has started; nothing of that is left behind.
+    The limits `seconds` and `memory` (bytes) cover the command and every process it starts. All of them are killed at
+    the end.
     """
     process = subprocess.Popen(command, start_new_session=True)
     started = time.monotonic()
     try:
         while True:
+            # Wait in short steps: Ray's cancellation raises an exception here, but cannot interrupt a system call.
             with suppress(subprocess.TimeoutExpired):
-                return process.wait(_TICK_S), None  # not for ever: what cancels a task does not wake a system call
+                return process.wait(_TICK_S), None
             if seconds and time.monotonic() - started > seconds:
                 return -signal.SIGKILL, late(seconds)
             if memory and (held := held_bytes(process.pid, memory)) > memory:
@@ -51,12 +53,12 @@ def run_command(command: list[str], seconds: float | None, memory: int | None) -
     finally:
         for member in tree(process.pid):
             end(member)
-        end(process.pid)  # its group too, when it has ended before
+        end(process.pid)  # kills its process group even if the command has already ended
         process.wait()
 
 
 def time_limit_s(options: Options) -> float | None:
-    """The seconds that a job may take: as the command line says, else as the cluster's settings do."""
+    """Return the time limit of a job in seconds: from the command line, else from the cluster settings."""
     if options.time_limit_s is None and options.cluster.minutes:
         return options.cluster.minutes * 60.0
     return options.time_limit_s

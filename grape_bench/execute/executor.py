@@ -1,12 +1,13 @@
-"""What every way of running jobs has in common, and the table of their names."""
+"""The interface of all executors (local, Slurm, Ray), and the table of their names."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from grape_bench.plan.suite import Cluster
 from grape_bench.record.job import Job
@@ -20,76 +21,79 @@ CHECKPOINT_EVERY = Period(seconds=60)
 
 @dataclass(frozen=True)
 class Options:
-    """How jobs are run; nothing here changes a result."""
+    """How to run jobs. None of these settings changes a result."""
 
-    slots: int | None = None  # None: one per visible GPU, or per core where there is none
-    time_limit_s: float | None = None  # of one process of a job
-    memory_limit: int | None = None  # bytes of a job and of all that it has started
-    cluster: Cluster = field(default_factory=Cluster)  # what a job asks of one
+    slots: int | None = None  # jobs at once; None means one per visible GPU, or per core without a GPU
+    time_limit_s: float | None = None  # per job process
+    memory_limit: int | None = None  # bytes, for a job and every process it starts
+    cluster: Cluster = field(default_factory=Cluster)  # the resources that a job requests from a cluster
     checkpoint_every: Period = CHECKPOINT_EVERY
     trainer: str = TRAINER  # module with `run(job, on_epoch, checkpoints)`, `check(job)`, `gpu_count()`
 
 
-class Display(Protocol):
-    """Who is told how a sweep goes."""
+class JobEvents(Protocol):
+    """What an executor reports while it runs jobs."""
 
-    def began(self, done: Sequence[Record], pending: Sequence[Job], slots: int) -> None:
-        """`done` was found on disk, `pending` is to be run."""
-
-    def warned(self, text: str) -> None:
-        """A file of an earlier run is damaged; `text` says which, and what happens."""
-
+    @abstractmethod
     def started(self, job: Job) -> None:
-        """A process of its own now runs `job`."""
+        """Handle the start of a process for `job`."""
 
+    @abstractmethod
     def progressed(self, progress: dict[str, dict[str, Any]]) -> None:
-        """The last epoch of each running job, by job id; called a few times a second."""
+        """Handle the latest epoch of each running job, by job id. Called a few times a second."""
 
+    @abstractmethod
     def ended(self, record: Record) -> None:
-        """A job has its record."""
+        """Handle the end of a job, whose record is on disk."""
 
+
+class Display(JobEvents, Protocol):
+    """Shows the progress of a sweep."""
+
+    @abstractmethod
+    def began(self, done: Sequence[Record], pending: Sequence[Job], slots: int) -> None:
+        """Show the start of a sweep: `done` was found on disk, `pending` will run."""
+
+    @abstractmethod
+    def warned(self, text: str) -> None:
+        """Show a warning about a damaged file of an earlier run."""
+
+    @abstractmethod
     def closed(self) -> None:
-        """No more will come."""
+        """Stop: nothing else will be reported."""
 
 
 class Executor(Protocol):
-    """One way of running jobs; a context manager that leaves no process behind."""
+    """Runs jobs somewhere. A context manager that leaves no process behind."""
 
-    def __enter__(self) -> Executor:
-        """Start what is needed."""
+    @abstractmethod
+    def __enter__(self) -> Self:
+        """Start the executor."""
 
+    @abstractmethod
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End every process that was started."""
+        """Kill every process that this executor started."""
 
+    @abstractmethod
     def check(self, jobs: Sequence[Job]) -> None:
-        """Raise UserError for a job that cannot be run, before anything is written."""
+        """Raise UserError for a job that cannot run. Nothing has been written yet."""
 
+    @abstractmethod
     def slots(self) -> int:
-        """How many jobs run at once."""
+        """Return how many jobs run at once."""
 
+    @abstractmethod
     def hold(self, descriptor: int) -> None:
-        """Keep the folder's lock until the last process is gone, also when this one is killed first."""
+        """Keep the folder's lock until the last process is gone, even if the scheduler is killed first."""
 
-    def run(self, jobs: Sequence[Job], folder: Path, display: ReportsEnds) -> None:
-        """Run every job; each has its record in `folder` when it is reported as ended."""
-
-
-class ReportsEnds(Protocol):
-    """The part of a display that an executor speaks to."""
-
-    def started(self, job: Job) -> None:
-        """As in Display."""
-
-    def progressed(self, progress: dict[str, dict[str, Any]]) -> None:
-        """As in Display."""
-
-    def ended(self, record: Record) -> None:
-        """As in Display."""
+    @abstractmethod
+    def run(self, jobs: Sequence[Job], folder: Path, events: JobEvents) -> None:
+        """Run every job. Its record is in `folder` before `events.ended` is called."""
 
 
 EXECUTORS: Registry[type] = Registry(
@@ -100,4 +104,4 @@ EXECUTORS: Registry[type] = Registry(
         "ray": "grape_bench.execute.ray:Ray",
     },
 )
-"""Called as `executor(options, jobs)`."""
+"""Executor classes by name, called as `executor(options, jobs)`."""

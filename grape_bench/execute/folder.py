@@ -1,4 +1,4 @@
-"""The output folder of a sweep: whether it can be written, and that one scheduler at a time does."""
+"""The output folder of a sweep: checks that it is writable, and locks it for one scheduler at a time."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ _PATIENCE_S = 5.0
 
 
 def check_folder(folder: Path) -> None:
-    """Raise UserError unless `folder` can be made or written to; makes nothing."""
-    for place in (folder, *folder.absolute().parents):
-        if place.exists() or place.is_symlink():
-            if not place.is_dir():
-                raise UserError("is a file, not a folder", where=str(place), hint=_HINT)
-            if not os.access(place, os.W_OK | os.X_OK):
-                raise UserError("this folder cannot be written to", where=str(place), hint=_HINT)
+    """Raise UserError unless `folder` can be created or written to. Creates nothing."""
+    for existing in (folder, *folder.absolute().parents):
+        if existing.exists() or existing.is_symlink():
+            if not existing.is_dir():
+                raise UserError("is a file, not a folder", where=str(existing), hint=_HINT)
+            if not os.access(existing, os.W_OK | os.X_OK):
+                raise UserError("this folder is not writable", where=str(existing), hint=_HINT)
             return
 
 
 def make_folder(folder: Path) -> None:
-    """Make `folder`; raises UserError where the system refuses."""
+    """Create `folder` and its parents. Raises UserError if the system refuses."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot be made: {error.strerror}", where=str(folder), hint=_HINT) from error
+        raise UserError(f"cannot create this folder: {error.strerror}", where=str(folder), hint=_HINT) from error
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[int]:
-    """Hold `folder` for this process; the lock's descriptor. Raises UserError while another process has it.
+    """Lock `folder` for this process and yield the lock's descriptor. Raises UserError if another process holds it.
 
-    The kernel drops the lock with the last process that holds the descriptor, so none is ever left over. The
-    processes of a scheduler that was killed a moment ago are waited for.
+    The kernel releases the lock when the last process that holds the descriptor ends, so no stale lock remains.
+    If the scheduler was killed a moment ago, this waits for its processes to end.
     """
     path = folder / LOCK
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise UserError(f"cannot be written: {error.strerror}", where=str(path), hint=_HINT) from error
+        raise UserError(f"cannot write this file: {error.strerror}", where=str(path), hint=_HINT) from error
     try:
         _acquire(descriptor, folder)
         os.ftruncate(descriptor, 0)
@@ -65,9 +65,9 @@ def _acquire(descriptor: int, folder: Path) -> None:
             holder = os.pread(descriptor, 32, 0).decode().strip()
             if _alive(holder) or time.monotonic() > give_up:
                 raise UserError(
-                    f"another run (process {holder or 'unknown'}) is writing here",
+                    f"another run (process {holder or 'unknown'}) is writing to this folder",
                     where=str(folder),
-                    hint=f"wait for it, or {_HINT}",
+                    hint=f"wait until it ends, or use {_HINT}",
                 ) from error
             time.sleep(0.1)
         else:

@@ -1,10 +1,17 @@
-"""A process that has imported the heavy libraries once and forks a child per request.
+"""A process that imports the heavy libraries once, and then forks a child per request.
 
-It has one socket to its scheduler. Requests and answers are JSON lines: `{"key", "target", "arguments"}` forks a
-child that calls `target` ("module:function", given `arguments`, returning an exit code) and is answered by
-`{"key", "pid"}` at once and by `{"key", "code"}` when the child has ended, a negative code being a signal's number;
-`{"kill": key}` ends a child. With a child ends all that it has started. When the scheduler is gone, however it went,
-the socket closes and so do all children.
+It talks to its scheduler over one socket, in JSON lines:
+
+    -> {"key": "a1", "target": "module:function", "arguments": {...}}   fork a child that calls the function
+    <- {"key": "a1", "pid": 4711}                                       the child runs
+    -> {"kill": "a1"}                                                   kill the child
+    <- {"key": "a1", "code": -9}                                        it ended; a negative code is a signal
+
+A child's descendants are killed with it. If the scheduler goes away, even by `kill -9`, the socket closes, and the
+server kills all children.
+
+Why not the fork server of `multiprocessing`? It kills only the child itself: processes that a job started outlive the
+job. It also does not notice a scheduler that was killed with SIGKILL: the jobs keep running.
 """
 
 from __future__ import annotations
@@ -27,28 +34,28 @@ from grape_bench.execute.process_tree import adopt_orphans, children, die_with_p
 
 
 def main(descriptor: int, preload: Sequence[str]) -> None:
-    """Import the modules of `preload` and call its "module:function"s, then serve the socket until it closes."""
+    """Import the modules in `preload`, call its "module:function" entries, and serve the socket until it closes."""
     adopt_orphans()
     channel = socket.socket(fileno=descriptor)
     for name in preload:
         module, _, function = name.partition(":")
         found = import_module(module)
         if function:
-            with suppress(UserError):  # the check before the run will tell the user
+            with suppress(UserError):  # the check before the sweep reports it
                 getattr(found, function)()
-    # A child that collects garbage would look at all that was imported, and copy every page of it.
+    # Garbage collection in a child would touch every imported object, and so copy every page.
     gc.collect()
     gc.freeze()
     Server(channel).serve()
 
 
 class Server:
-    """The loop: forks on request, tells of ends."""
+    """Forks children on request and reports when they end."""
 
     def __init__(self, channel: socket.socket) -> None:
         self.channel = channel
-        self._children: dict[int, str] = {}  # process -> key
-        self._held: list[int] = []  # descriptors kept open until this process ends
+        self._children: dict[int, str] = {}  # process id -> key
+        self._held: list[int] = []  # descriptors to keep open until this process ends
         self._buffer = b""
         self._wake_read, self._wake_write = os.pipe()
         for descriptor in (self._wake_read, self._wake_write):
@@ -57,7 +64,7 @@ class Server:
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def serve(self) -> None:
-        """Run until the scheduler hangs up; then end every child."""
+        """Serve until the scheduler closes the socket, then kill every child."""
         selector = selectors.DefaultSelector()
         selector.register(self.channel, selectors.EVENT_READ)
         selector.register(self._wake_read, selectors.EVENT_READ)
@@ -71,12 +78,12 @@ class Server:
                         os.read(self._wake_read, 4096)
                         self._reap()
         except (BrokenPipeError, ConnectionResetError):
-            pass  # the scheduler went away while it was being told something
+            pass  # the scheduler went away while we were sending
         finally:
             self._end_all()
 
     def _receive(self) -> bool:
-        """Carry out what came in; False when the other end is closed."""
+        """Handle incoming requests. Returns False if the other end has closed."""
         data, descriptors, _, _ = socket.recv_fds(self.channel, 1 << 16, 1)
         self._held += descriptors
         if not data:
@@ -99,10 +106,10 @@ class Server:
         self._answer({"key": request["key"], "pid": pid})
 
     def _become(self, request: dict[str, Any]) -> NoReturn:
-        """In the child: a session of its own, and then the target."""
+        """In the child: start a session, call the target, and exit."""
         code = 1
         try:
-            # A group of its own, to be ended as a whole with whatever the job starts.
+            # Its own process group, so that it can be killed together with whatever the job starts.
             os.setsid()
             die_with_parent()
             adopt_orphans()
@@ -118,23 +125,23 @@ class Server:
         except BaseException:
             traceback.print_exc()
         finally:
-            # Not sys.exit: what the server has registered to be done at its own end is not the child's.
+            # Not sys.exit: the server's exit handlers must not run in the child.
             for stream in (sys.stdout, sys.stderr):
                 with suppress(OSError):
                     stream.flush()
             os._exit(code)
 
     def _reap(self) -> None:
-        """Tell of every child that has ended, and end what it has left behind."""
+        """Report every child that ended, and kill the processes that it left behind."""
         with suppress(ChildProcessError):
-            # Seen before it is waited for: until then no other process can get its id.
+            # WNOWAIT: until we wait for the child, no other process can get its id, so killing its group is safe.
             while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 end(ended.si_pid)  # its group
                 _, status = os.waitpid(ended.si_pid, 0)
                 if ended.si_pid in self._children:
                     code = os.waitstatus_to_exitcode(status)
                     self._answer({"key": self._children.pop(ended.si_pid), "code": code})
-        # Jobs adopt the orphans of their own: those that come here are a dead job's.
+        # A live job adopts its own orphans, so the orphans that arrive here belong to a dead job.
         for pid in set(children(os.getpid())) - set(self._children):
             end(pid)
 
@@ -142,7 +149,7 @@ class Server:
         self.channel.sendall(json.dumps(answer).encode() + b"\n")
 
     def _end_all(self) -> None:
-        """Kill until there is no child left: what the killed ones had started becomes a child here in its turn."""
+        """Kill until no child is left. The children of a killed process become children of this one."""
         with suppress(ChildProcessError):
             while True:
                 for pid in {*self._children, *children(os.getpid())}:

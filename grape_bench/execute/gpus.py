@@ -1,17 +1,52 @@
-"""Which GPU a slot has."""
+"""The GPUs of this machine: how many jobs run at once, and which GPU each slot uses."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from itertools import takewhile
+from pathlib import Path
+
+from grape_bench.track.environment import core_count
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+_DRIVER = Path("/proc/driver/nvidia/gpus")
+_MIG = "MIG-"
 
 
-def gpu_of_slot(slot: int, count: int, environment: Mapping[str, str]) -> str | None:
-    """The GPU of a slot under the name that CUDA_VISIBLE_DEVICES has for it (a number, a UUID, a MIG instance).
+def default_slots() -> int:
+    """Return the default number of jobs at once: one per visible GPU, or per core without a GPU. Needs no torch."""
+    present = len(list(_DRIVER.iterdir())) if _DRIVER.is_dir() else 0
+    names = _visible_names(os.environ)
+    return (present if not present or names is None else len(names)) or core_count()
 
-    `count` of them are visible; more slots than that share them evenly. None where there is none.
+
+def slot_gpus(count: int, environment: Mapping[str, str]) -> list[str]:
+    """Return the names of the GPUs that the slots share: numbers, UUIDs or MIG instances.
+
+    `count` is the number of GPUs that CUDA shows to one process. CUDA shows a process only one MIG instance, however
+    many CUDA_VISIBLE_DEVICES lists, so MIG instances are counted by name:
+
+        CUDA_VISIBLE_DEVICES=3,5           count 2  ->  ["3", "5"]
+        CUDA_VISIBLE_DEVICES=MIG-a,MIG-b   count 1  ->  ["MIG-a", "MIG-b"]
+        unset                              count 2  ->  ["0", "1"]
     """
-    if count == 0:
+    names = _visible_names(environment)
+    if names is None:
+        return [str(index) for index in range(count)]
+    if count and is_mig(names):
+        return list(takewhile(lambda name: name.startswith(_MIG), names))
+    return names[:count]
+
+
+def is_mig(names: list[str]) -> bool:
+    """Return whether the GPUs called `names` are MIG instances. A process cannot use more than one of them."""
+    return bool(names) and names[0].startswith(_MIG)
+
+
+def _visible_names(environment: Mapping[str, str]) -> list[str] | None:
+    """Return the names in CUDA_VISIBLE_DEVICES; None if it is not set. CUDA ignores all names after an invalid one."""
+    visible = environment.get(VISIBLE)
+    if visible is None:
         return None
-    visible = environment.get("CUDA_VISIBLE_DEVICES")
-    names = [str(index) for index in range(count)] if visible is None else visible.split(",")[:count]
-    return names[slot % count].strip()
+    return list(takewhile(lambda name: name not in ("", "-1"), map(str.strip, visible.split(","))))

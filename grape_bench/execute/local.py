@@ -1,7 +1,8 @@
-"""Run jobs on this machine: a process per job, on as many slots as there are GPUs or cores."""
+"""Runs jobs on this machine: one process per job, and one slot per GPU, or per core without a GPU."""
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import deque
@@ -9,18 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
+
+from typing_extensions import override
 
 from grape_bench.errors import UserError
-from grape_bench.execute.executor import Options, ReportsEnds
-from grape_bench.execute.gpus import gpu_of_slot
+from grape_bench.execute.executor import Executor, JobEvents, Options
+from grape_bench.execute.gpus import VISIBLE, is_mig, slot_gpus
 from grape_bench.execute.outcome import crashed, kernel_oom_kills, late, too_large, write_outcome, written_record
 from grape_bench.execute.pool import Pool
-from grape_bench.execute.preflight import preflight
-from grape_bench.execute.preload import preload
+from grape_bench.execute.preflight import preflight, preload
 from grape_bench.execute.process_tree import held_bytes
-from grape_bench.execute.progress import read_progress
-from grape_bench.execute.worker import PROGRESS
+from grape_bench.execute.worker import PROGRESS, read_progress
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import MANIFEST
 from grape_bench.record.record import RECORD, Outcome, Record, now
@@ -34,25 +35,27 @@ class _Running:
     job: Job
     slot: int
     started: str
-    oom_kills: int  # of the kernel, before it was started
+    oom_kills: int  # kernel_oom_kills() before the start
     since: float  # time.monotonic()
-    stopped: Outcome | None = None  # where it was killed for going beyond a limit
+    stopped: Outcome | None = None  # set when the job is killed for exceeding a limit
 
 
-class Local:
+class Local(Executor):
     """The executor `local`."""
 
     def __init__(self, options: Options, jobs: Sequence[Job]) -> None:
         self.options = options
         self._preload = preload(jobs, options.trainer)
-        self._processes = max(job.nproc for job in jobs)  # of a job, at most
-        self._gpus = 0
+        self._processes = max(job.nproc for job in jobs)  # per job, at most
+        self._gpus: list[str] = []  # names for CUDA_VISIBLE_DEVICES
         self._running: dict[str, _Running] = {}
 
-    def __enter__(self) -> Local:
+    @override
+    def __enter__(self) -> Self:
         self._pool = Pool(self._preload)
         return self
 
+    @override
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -61,40 +64,44 @@ class Local:
     ) -> None:
         self._pool.close()
 
+    @override
     def check(self, jobs: Sequence[Job]) -> None:
-        """As in Executor."""
-        self._gpus = preflight(self._pool, jobs, self.options.trainer)
-        if 0 < self._gpus < self._processes:
-            what = f"{self._processes} processes for a job, and {self._gpus} GPUs"
-            raise UserError(what, where="--nproc", hint="a process needs a GPU of its own")
+        count = preflight(self._pool, jobs, self.options.trainer)
+        self._gpus = slot_gpus(count, os.environ)
+        if self._processes > 1 and is_mig(self._gpus):
+            what = f"a job of {self._processes} processes cannot run on MIG instances"
+            raise UserError(what, where="--nproc", hint="--nproc 1, since CUDA shows a process only one instance")
+        if 0 < len(self._gpus) < self._processes:
+            what = f"each job has {self._processes} processes, but only {len(self._gpus)} GPUs are visible"
+            raise UserError(what, where="--nproc", hint="at most one process per GPU")
 
+    @override
     def slots(self) -> int:
-        """As in Executor."""
-        return self.options.slots or max(1, (self._gpus or core_count()) // self._processes)
+        return self.options.slots or max(1, (len(self._gpus) or core_count()) // self._processes)
 
+    @override
     def hold(self, descriptor: int) -> None:
-        """As in Executor."""
         self._pool.hold(descriptor)
 
-    def run(self, jobs: Sequence[Job], folder: Path, display: ReportsEnds) -> None:
-        """As in Executor."""
+    @override
+    def run(self, jobs: Sequence[Job], folder: Path, events: JobEvents) -> None:
         waiting, free = deque(jobs), deque(range(self.slots()))
         try:
             while waiting or self._running:
                 while waiting and free:
-                    display.started(waiting[0])
+                    events.started(waiting[0])
                     self._start(waiting.popleft(), free.popleft(), folder)
                 for key, code in self._pool.ended(_TICK_S):
                     ended = self._running.pop(key)
                     free.append(ended.slot)
-                    display.ended(self._record(ended, code, folder))
+                    events.ended(self._record(ended, code, folder))
                 self._enforce_limits()
-                display.progressed(read_progress([running.job for running in self._running.values()], folder))
+                events.progressed(read_progress([running.job for running in self._running.values()], folder))
         finally:
             self._end_all()
 
     def _end_all(self) -> None:
-        """After an interruption: no job goes on while the caller tidies up."""
+        """Kill the jobs that still run after an interruption."""
         for key in self._running:
             self._pool.kill(key)
         while self._running:
@@ -102,7 +109,7 @@ class Local:
                 self._running.pop(key)
 
     def _start(self, job: Job, slot: int, folder: Path) -> None:
-        # Before the process is: one that dies at birth must not inherit the record of an earlier attempt.
+        # Delete the record before the process starts: a process that dies at once must not inherit an old record.
         (folder / job.name / RECORD).unlink(missing_ok=True)
         arguments = {
             "manifest": str(folder / MANIFEST),
@@ -111,19 +118,23 @@ class Local:
             "checkpoint_every": str(self.options.checkpoint_every),
             "threads": max(1, core_count() // self.slots() // job.nproc),
             "gpu": self._gpu(slot, job.nproc),
-            "gpu_jobs": -(-self.slots() * self._processes // self._gpus) if self._gpus else 1,
+            "gpu_jobs": math.ceil(self.slots() * self._processes / len(self._gpus)) if self._gpus else 1,
         }
         self._running[job.id] = _Running(job, slot, now(), kernel_oom_kills(), time.monotonic())
         self._pool.start(job.id, "grape_bench.execute.local:work", arguments)
 
     def _gpu(self, slot: int, processes: int) -> str | None:
-        """The devices of a slot, one per process of its job."""
+        """Return the value of CUDA_VISIBLE_DEVICES for a slot, one GPU per process of its job; None without GPUs.
+
+        Two GPUs, four slots: slots 0 and 2 use the first GPU, slots 1 and 3 use the second.
+        """
+        if not self._gpus:
+            return None
         first = slot * self._processes
-        names = [gpu_of_slot(first + index, self._gpus, os.environ) for index in range(processes)]
-        return ",".join(filter(None, names)) or None
+        return ",".join(self._gpus[index % len(self._gpus)] for index in range(first, first + processes))
 
     def _record(self, ended: _Running, code: int, folder: Path) -> Record:
-        """The record that the worker wrote, or one written here for a worker that could not."""
+        """Return the record that the worker wrote. If the worker could not, write and return one here."""
         (folder / ended.job.name / PROGRESS).unlink(missing_ok=True)
         found = written_record(ended.job, folder)
         if found is not None:
@@ -138,7 +149,7 @@ class Local:
                 self._pool.kill(key)
 
     def _broken_limit(self, key: str, running: _Running) -> Outcome | None:
-        """The outcome of a job that has gone beyond a limit."""
+        """Return the outcome of a job that exceeds a limit; None if it does not."""
         seconds, memory = self.options.time_limit_s, self.options.memory_limit
         if seconds and time.monotonic() - running.since > seconds:
             return late(seconds)
@@ -149,11 +160,11 @@ class Local:
 
 
 def work(arguments: dict[str, Any]) -> int:
-    """In the child: the device of this slot, then the worker that every executor runs."""
+    """In the child: select the slot's GPU, then run the worker."""
     from grape_bench.execute import worker
 
     if arguments["gpu"] is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = arguments["gpu"]
+        os.environ[VISIBLE] = arguments["gpu"]
         os.environ[GPU_JOBS] = str(arguments["gpu_jobs"])
     given = [f"--{name.replace('_', '-')}={arguments[name]}" for name in ("trainer", "threads", "checkpoint_every")]
     return worker.main([arguments["manifest"], arguments["job"], *given])

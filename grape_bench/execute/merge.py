@@ -1,4 +1,4 @@
-"""Put folders of one suite together: the shards of a plan, or what different machines have run."""
+"""Merges folders of one suite: the shards of a plan, or runs from several machines."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class _Found:
 
 
 def merge(sources: Sequence[Path], target: Path) -> Manifest:
-    """Copy the jobs of `sources` into `target`, which may have some already; the manifest of the whole.
+    """Copy the jobs of `sources` into `target`, which may already hold some. Returns the merged manifest.
 
-    Raises UserError, before anything is written, where the folders do not belong to one sweep: another suite, other
-    settings for the same task, rule and seed, or two results of one job that differ.
+    Raises UserError before writing anything if the folders conflict: different suites, different settings for the same
+    task, rule and seed, or different results of one job.
     """
     check_folder(target)
     folders = [target, *sources] if (target / MANIFEST).is_file() else list(sources)
@@ -50,7 +50,7 @@ def merge(sources: Sequence[Path], target: Path) -> Manifest:
 
 
 def _new(manifest: Manifest, jobs: list[Job]) -> Manifest:
-    """A manifest with a sweep of its own: in the mirror the whole is not one of its parts."""
+    """Return a manifest with a new sweep id: in the mirror, the merged sweep is separate from its parts."""
     return Manifest(manifest.suite, manifest.version, manifest.git, jobs)
 
 
@@ -58,23 +58,23 @@ def _check_suites(manifests: Sequence[Manifest], folders: Sequence[Path]) -> Non
     first = manifests[0]
     for manifest, folder in zip(manifests, folders, strict=True):
         if (manifest.suite, manifest.version) != (first.suite, first.version):
-            what = f"has runs of {manifest.suite}@{manifest.version}, not of {first.suite}@{first.version}"
-            raise UserError(what, where=str(folder), hint="a merge of folders of one suite, in one version")
+            what = f"this folder holds runs of {manifest.suite}@{manifest.version}, not {first.suite}@{first.version}"
+            raise UserError(what, where=str(folder), hint="merge only folders of the same suite and version")
 
 
 def _jobs(manifests: Sequence[Manifest], folders: Sequence[Path]) -> list[Job]:
-    """Every job once, in turn from each folder: shards in their order give the plan's."""
-    place: dict[tuple[str, str, int], tuple[Job, Path]] = {}
+    """Return every job once, taking one from each folder in turn: shards 1 to N in order restore the plan's order."""
+    first: dict[tuple[str, str, int], tuple[Job, Path]] = {}
     for row in zip_longest(*(manifest.jobs for manifest in manifests)):
         for job, folder in zip(row, folders, strict=True):
             if job is None:
                 continue
             key = (job.task, job.rule_name.label, job.seed)
-            twin, where = place.setdefault(key, (job, folder))
+            twin, where = first.setdefault(key, (job, folder))
             if twin.id != job.id:
-                what = f"{job} was run with other settings than in {where}: {_difference(twin, job)}"
-                raise UserError(what, where=str(folder), hint="the same command for every shard")
-    return [job for job, _ in place.values()]
+                what = f"{job} ran with different settings in {where}: {_difference(twin, job)}"
+                raise UserError(what, where=str(folder), hint="run the same command for every shard")
+    return [job for job, _ in first.values()]
 
 
 def _difference(a: Job, b: Job) -> str:
@@ -83,12 +83,12 @@ def _difference(a: Job, b: Job) -> str:
 
 
 def _choose(job: Job, folders: Sequence[Path]) -> _Found | None:
-    """The job's record: one that is done before one that is to run again. Raises UserError where two differ."""
+    """Return the job's record, a finished one if there is one. Raises UserError if two finished ones differ."""
     found = [_Found(record, folder) for folder in folders if (record := whole_record(job, folder))]
     done = [one for one in found if one.record.status.is_result]
     for one in done[1:]:
         if _result(one.record) != _result(done[0].record):
-            what = f"{job} has another result than in {done[0].folder}"
+            what = f"{job} has a different result in {done[0].folder}"
             hint = f"delete {one.folder / job.name} or {done[0].folder / job.name}"
             raise UserError(what, where=str(one.folder), hint=hint)
     return next(iter([*done, *found]), None)
@@ -99,6 +99,6 @@ def _result(record: Record) -> tuple[object, object]:
 
 
 def _copy(job: Path, target: Path) -> None:
-    """Put the folder `job` below `target` in one step."""
+    """Copy the folder `job` into `target` atomically."""
     with new_folder(target / job.name, replace=True) as draft:
         shutil.copytree(job, draft, dirs_exist_ok=True)

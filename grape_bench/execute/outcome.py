@@ -6,7 +6,6 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-from grape_bench.execute.memory_size import in_units
 from grape_bench.record.damage import DamagedError
 from grape_bench.record.folder import own_record
 from grape_bench.record.job import Job
@@ -17,7 +16,7 @@ from grape_bench.track.environment import core_count, environment, git_state
 
 
 def write_outcome(job: Job, folder: Path, outcome: Outcome, *, started: str, slurm: SlurmJob | None = None) -> Record:
-    """Write and return the record of `job` with `outcome`. The versions and hardware in it are this machine's."""
+    """Write and return the record of `job` with `outcome`. It holds this machine's versions and hardware."""
     (folder / job.name).mkdir(exist_ok=True)
     where = replace(environment(core_count(), git_state()), slurm=slurm)
     record = make_record(job, outcome, where, started)
@@ -26,7 +25,7 @@ def write_outcome(job: Job, folder: Path, outcome: Outcome, *, started: str, slu
 
 
 def written_record(job: Job, folder: Path) -> Record | None:
-    """The record that the worker of `job` wrote; None where it wrote none, or where the job overwrote it."""
+    """Return the record that the worker of `job` wrote, or None if it is missing or damaged."""
     try:
         return own_record(job, folder)
     except DamagedError:
@@ -34,17 +33,21 @@ def written_record(job: Job, folder: Path) -> Record | None:
 
 
 def late(seconds: float) -> Outcome:
-    """The outcome of a job that was killed because it ran that long."""
+    """Return the outcome of a job that was killed at the time limit of `seconds`."""
     return Outcome(status=Status.TIMEOUT, reason=f"still running after {seconds:g} s")
 
 
 def too_large(held: int, limit: int) -> Outcome:
-    """The outcome of a job that was killed because it held that many bytes."""
+    """Return the outcome of a job that was killed because it held `held` bytes."""
     return Outcome(status=Status.OOM, reason=f"held {in_units(held)}, more than the limit of {in_units(limit)}")
 
 
 def crashed(code: int, oom_kills: int | None = None) -> Outcome:
-    """What an exit code (minus a signal's number) means; `oom_kills`: what the kernel had counted before, if known."""
+    """Return the outcome for an exit code (negative: a signal).
+
+    `oom_kills` is `kernel_oom_kills()` from before the job started, if known. If it has grown since, a SIGKILL means
+    out of memory.
+    """
     if code == -signal.SIGKILL and oom_kills is not None and kernel_oom_kills() > oom_kills:
         reason = "killed by the kernel: the machine, or this job's cgroup, was out of memory"
         return Outcome(status=Status.OOM, reason=reason)
@@ -52,7 +55,7 @@ def crashed(code: int, oom_kills: int | None = None) -> Outcome:
 
 
 def kernel_oom_kills() -> int:
-    """How many processes the kernel has ended for want of memory since it was started (Linux; elsewhere 0)."""
+    """Return how many processes the kernel's OOM killer has killed since boot (Linux; elsewhere 0)."""
     try:
         lines = Path("/proc/vmstat").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -61,7 +64,7 @@ def kernel_oom_kills() -> int:
 
 
 def describe(code: int) -> str:
-    """An exit code in words."""
+    """Return an exit code in words."""
     if code >= 0:
         return f"the process ended with exit code {code}"
     try:
@@ -72,9 +75,9 @@ def describe(code: int) -> str:
 
 
 def stderr_tail(path: Path, lines: int = 8) -> str:
-    """The last lines that a job printed, of its file stderr.txt; "" where there is none.
+    """Return the last lines of a job's stderr.txt; "" if there is no such file.
 
-    Of a fatal signal's trace, whose innermost call comes first, it is the beginning.
+    After a fatal signal, return the first lines of the trace: they show the innermost call.
     """
     if not path.is_file():
         return ""
@@ -82,3 +85,8 @@ def stderr_tail(path: Path, lines: int = 8) -> str:
     fatal = [number for number, line in enumerate(printed) if line.startswith("Fatal Python error: ")]
     first = fatal[-1] if fatal else max(0, len(printed) - lines)
     return "\n".join(printed[first : first + lines])
+
+
+def in_units(size: int) -> str:
+    """Return a number of bytes as text, such as `512 MiB` or `2.50 GiB`."""
+    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

@@ -1,9 +1,10 @@
-"""The scheduler's end of the fork server."""
+"""The scheduler's side of the fork server, and calls of functions that need torch in a child."""
 
 from __future__ import annotations
 
 import json
 import os
+import pickle
 import selectors
 import socket
 import subprocess
@@ -11,12 +12,15 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+from grape_bench.errors import UserError
 from grape_bench.execute.process_tree import end
 
-# -c with the scheduler's own path: `-m` would put the current folder first, where a user's `data/` or `random.py`
-# may lie.
+# -c with the scheduler's own sys.path: `-m` would put the current folder first, and a user's `data/` or `random.py`
+# there would shadow a library's module.
 _BOOT = (
     "import sys, json; path, descriptor, preload = sys.argv[1:]; sys.path[:] = json.loads(path); "
     "from grape_bench.execute.forkserver import main; main(int(descriptor), json.loads(preload))"
@@ -24,13 +28,13 @@ _BOOT = (
 
 
 class Pool:
-    """Child processes with the modules `preload` already imported, and its functions already called."""
+    """Child processes that start with the modules in `preload` imported and its functions called."""
 
     def __init__(self, preload: Sequence[str]) -> None:
         self._channel, theirs = socket.socketpair()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (close() closes it)
         arguments = [json.dumps(sys.path), str(theirs.fileno()), json.dumps(list(preload))]
-        # One thread: a process with a pool of threads must not fork. Each child then takes its own number.
+        # One thread: a process with a thread pool must not fork. Each child then sets its own number of threads.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         with theirs:
             self._process = subprocess.Popen(
@@ -40,7 +44,7 @@ class Pool:
                 stderr=self._log,
                 pass_fds=[theirs.fileno()],
                 env=environment,
-                start_new_session=True,  # Ctrl-C reaches the scheduler alone, which then decides
+                start_new_session=True,  # Ctrl-C reaches only the scheduler, which then decides
             )
         self._pids: dict[str, int] = {}
         self._buffer = b""
@@ -52,15 +56,15 @@ class Pool:
         self._send({"key": key, "target": target, "arguments": arguments})
 
     def kill(self, key: str) -> None:
-        """End the child `key` and everything it started; its end is then reported as any other."""
+        """Kill the child `key` and everything it started. `ended` then reports it."""
         self._send({"kill": key})
 
     def hold(self, descriptor: int) -> None:
-        """Have the server keep a duplicate of `descriptor` until its last child is gone."""
+        """Make the server keep a duplicate of `descriptor` until its last child is gone."""
         socket.send_fds(self._channel, [b"\n"], [descriptor])
 
     def ended(self, timeout_s: float | None) -> list[tuple[str, int]]:
-        """Children that have ended, as (key, exit code or minus a signal's number); waits for the first."""
+        """Wait for children to end. Returns (key, exit code) pairs; a negative code is a signal. Empty on a timeout."""
         if not self._selector.select(timeout_s):
             return []
         try:
@@ -80,21 +84,21 @@ class Pool:
         return codes
 
     def process(self, key: str) -> int | None:
-        """The process of the child `key`, as soon as `ended` has been told of it and until it has ended."""
+        """Return the process id of the child `key`, or None before `ended` has seen it start and after it ended."""
         return self._pids.get(key)
 
     def log(self) -> str:
-        """What the server and children without a file of their own have printed."""
+        """Return the output of the server, and of children that did not redirect theirs."""
         self._log.seek(0)
         return self._log.read().decode(errors="replace")
 
     def close(self) -> None:
-        """End every child, then the server."""
+        """Kill every child, then the server."""
         self._channel.close()
         try:
             self._process.wait(timeout=20)
         except subprocess.TimeoutExpired:
-            self._process.kill()  # the kernel then ends its children
+            self._process.kill()  # the kernel then kills its children
             self._process.wait()
         self._log.close()
 
@@ -107,7 +111,41 @@ class Pool:
     def _lost(self) -> RuntimeError:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)
-        for pid in self._pids.values():  # a server that was killed could not do it
+        for pid in self._pids.values():  # a server that was killed could not kill them
             end(pid)
         code = self._process.returncode
         return RuntimeError(f"the fork server ended with exit code {code}:\n{self.log()[-4000:]}")
+
+
+_KEY = "question"
+
+
+def ask(pool: Pool, function: str, *arguments: Any) -> Any:
+    """Call `function` ("module:name") in a child of `pool`, with arguments of JSON types, and return its result.
+
+    Raises the UserError that the function raised, or RuntimeError if the child died for another reason.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "answer"
+        request = {"function": function, "arguments": arguments, "answer": str(path)}
+        pool.start(_KEY, "grape_bench.execute.pool:give", request)
+        code = None
+        while code is None:
+            code = dict(pool.ended(None)).get(_KEY)
+        if code != 0:
+            raise RuntimeError(f"{function} ended with exit code {code}:\n{pool.log()[-4000:]}")
+        content = pickle.loads(path.read_bytes())
+    if isinstance(content, UserError):
+        raise content
+    return content
+
+
+def give(request: dict[str, Any]) -> int:
+    """In the child: call the function, write its result or its UserError to a file, and return the exit code."""
+    module, _, name = request["function"].partition(":")
+    try:
+        content = getattr(import_module(module), name)(*request["arguments"])
+    except UserError as error:
+        content = error
+    Path(request["answer"]).write_bytes(pickle.dumps(content))
+    return 0

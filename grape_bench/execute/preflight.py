@@ -1,4 +1,7 @@
-"""Look at jobs before anything is written: what can be known now must not fail an hour later."""
+"""Before a sweep starts: what the fork server preloads, and a check of the jobs.
+
+The check finds mistakes right away that would otherwise fail a job an hour later.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,48 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from grape_bench.execute.answer import ask
-from grape_bench.execute.pool import Pool
-from grape_bench.execute.preload import preload
+from grape_bench.execute.pool import Pool, ask
 from grape_bench.record.job import Job
+
+# By source, the part of a model id before the colon: the module that builds or loads the model.
+_MODELS = {
+    "timm": "grape_bench.models.timm",
+    "hf": "grape_bench.models.hugging_face",
+    "torchvision": "grape_bench.models.torchvision",
+}
+# Data sets that are not in the cache of decoded images are loaded once, in the fork server.
+_DATA = {
+    "digits": "grape_bench.data.digits:read",
+    "mnist1d": "grape_bench.data.mnist1d:generate",
+    "hf": "grape_bench.data.hub",
+}
+_EVERY_JOB = (
+    "torch",
+    "numpy.ma",  # numpy.unique imports it on its first call
+    "grape_bench.execute.local",
+    "grape_bench.execute.worker",
+    "grape_bench.rules.make",
+    "grape_bench.network.tangents",
+    "grape_bench.track.environment:software",  # a twentieth of a small job's time
+)
+_OTHER_DATA = "grape_bench.data.named"
+
+
+def preload(jobs: Sequence[Job], trainer: str) -> list[str]:
+    """Return the modules and cached functions that these jobs need, each once. The user's own code is left out."""
+    names = dict.fromkeys([*_EVERY_JOB, trainer])
+    for job in jobs:
+        source = job.model.partition(":")[0]
+        if source in _MODELS:
+            names[_MODELS[source]] = None
+        names[_DATA.get(job.dataset.partition(":")[0], _OTHER_DATA)] = None
+    return list(names)
 
 
 def preflight(pool: Pool, jobs: Sequence[Job], trainer: str) -> int:
-    """Check the first job of each task and rule in a child of `pool`; the number of GPUs that it sees.
+    """Check the first job of each task and rule in a child of `pool`, and return the number of GPUs that it sees.
 
-    Raises the UserError that the trainer's `check` raised; RuntimeError when the child dies of something else.
+    Raises the UserError of the trainer's `check`, or RuntimeError if the child dies for another reason.
     """
     distinct = {(job.task, job.rule): job for job in reversed(jobs)}
     values = [job.to_dict() for job in reversed(distinct.values())]
@@ -24,7 +59,7 @@ def preflight(pool: Pool, jobs: Sequence[Job], trainer: str) -> int:
 
 
 def check_apart(jobs: Sequence[Job], trainer: str) -> None:
-    """The same in a process that ends with the check, for executors whose jobs run on other machines."""
+    """Check the jobs in a process that then ends, for executors that run jobs on other machines."""
     pool = Pool(preload(jobs, trainer))
     try:
         preflight(pool, jobs, trainer)
@@ -33,7 +68,7 @@ def check_apart(jobs: Sequence[Job], trainer: str) -> None:
 
 
 def check(jobs: Sequence[dict[str, Any]], trainer: str) -> int:
-    """In the child: check each job; the number of GPUs."""
+    """In the child: check each job, and return the number of GPUs."""
     module = import_module(trainer)
     for values in jobs:
         module.check(Job.from_dict(values))

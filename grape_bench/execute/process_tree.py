@@ -1,4 +1,4 @@
-"""Processes and what they have started (Linux; elsewhere nothing of this is known, and a process is its group)."""
+"""Processes and their descendants. Complete on Linux; elsewhere only a process and its group are known."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def die_with_parent() -> None:
-    """Have the kernel end this process when its parent is killed."""
+    """Ask the kernel to kill this process when its parent dies."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def adopt_orphans() -> None:
-    """Have the kernel make descendants of this process, whose own parents are gone, its children.
+    """Ask the kernel to make orphaned descendants of this process its children.
 
-    So nothing that a job starts escapes, not even by a double fork and a session of its own.
+    Then nothing that a job starts can escape, even after a double fork into its own session.
     """
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def children(process: int) -> list[int]:
-    """The living children of `process`; none where it is gone."""
+    """Return the live children of `process`; an empty list if it is gone."""
     found: list[int] = []
     threads = Path(f"/proc/{process}/task")
-    with suppress(OSError):  # it may go while it is looked at, and so may each of its threads
+    with suppress(OSError):  # the process or one of its threads may end while we read
         for thread in threads.iterdir():
             with suppress(OSError):
                 found += map(int, (thread / "children").read_text().split())
@@ -37,26 +37,26 @@ def children(process: int) -> list[int]:
 
 
 def tree(process: int) -> list[int]:
-    """`process`, its children, theirs, and so on."""
+    """Return `process` and all its descendants."""
     found = [process]
-    for member in found:  # grows meanwhile
+    for member in found:  # the list grows during the loop
         found += children(member)
     return found
 
 
 def held_bytes(process: int, enough: int) -> int:
-    """The memory of `process` and of all that it has started, read exactly only where it may be above `enough`.
+    """Return the memory of `process` and its descendants, exact only where it may exceed `enough`.
 
-    Quick is the sum of the resident sets, in which what processes share counts for each; exact is that of the
-    proportional sets, in which it is shared out.
+    The sum of the resident sets is fast, but counts shared memory once per process. The sum of the proportional sets
+    divides shared memory among the processes. It is exact and slow.
     """
     members = tree(process)
-    quick = sum(_pages(member) for member in members) * os.sysconf("SC_PAGE_SIZE")
-    return quick if quick <= enough else sum(_proportional_kib(member) for member in members) * 1024
+    fast = sum(_pages(member) for member in members) * os.sysconf("SC_PAGE_SIZE")
+    return fast if fast <= enough else sum(_proportional_kib(member) for member in members) * 1024
 
 
 def end(process: int) -> None:
-    """Kill `process` and its group."""
+    """Kill `process` and its process group."""
     for kill in (os.kill, os.killpg):
         with suppress(ProcessLookupError, PermissionError):
             kill(process, signal.SIGKILL)

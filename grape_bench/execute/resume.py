@@ -1,4 +1,4 @@
-"""What earlier runs of the same plan have left: jobs that are done, jobs to run, and files that are damaged."""
+"""What earlier runs of a plan left on disk: finished jobs, jobs to run, and damaged files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from grape_bench.record.table import read_curve, read_diagnostics
 
 @dataclass
 class Left:
-    """The jobs of a plan, sorted by what is on disk; `damaged` jobs are also among the `pending` ones."""
+    """The jobs of a plan, sorted by what is on disk. A `damaged` job is also `pending`."""
 
     done: list[Record] = field(default_factory=list)
     pending: list[Job] = field(default_factory=list)
@@ -24,7 +24,7 @@ class Left:
 
 
 def survey(jobs: Sequence[Job], folder: Path, retry: Collection[Status] = FAILED) -> Left:
-    """What the suite's `folder` holds of `jobs`; failed jobs are pending where their status is one of `retry`."""
+    """Sort `jobs` by their records in the suite's `folder`. Failed jobs are pending if their status is in `retry`."""
     left = Left()
     for job in jobs:
         try:
@@ -40,7 +40,7 @@ def survey(jobs: Sequence[Job], folder: Path, retry: Collection[Status] = FAILED
 
 
 def whole_record(job: Job, folder: Path) -> Record | None:
-    """The record of `job` with its tables checked; None where there is none. Raises DamagedError."""
+    """Return the record of `job`, with its tables checked, or None if there is none. Raises DamagedError."""
     record = own_record(job, folder)
     if record and record.status.is_result:
         read_curve(folder / job.name, record)
@@ -49,9 +49,9 @@ def whole_record(job: Job, folder: Path) -> Record | None:
 
 
 def set_job_aside(job: Job, error: DamagedError, folder: Path) -> str:
-    """Rename the damaged file, and the record that a damaged table belongs to; a message about it. Raises OSError."""
+    """Rename the damaged file, and the record if a table is damaged. Returns a message. Raises OSError."""
     record = folder / job.name / RECORD
     if error.path != record:
-        set_aside(record)  # first: without its record the job runs again, whatever happens next
+        set_aside(record)  # first: without a record the job runs again, even if we are interrupted here
     kept = set_aside(error.path)
-    return f"{error.where}: {error.what}; kept as {kept.name}, and the job runs again"
+    return f"{error.where}: {error.what}; renamed to {kept.name}, and the job runs again"

@@ -1,6 +1,7 @@
-"""Run jobs as job arrays of Slurm, submitted through submitit.
+"""Runs jobs as Slurm job arrays, submitted through submitit and watched with `squeue`.
 
-Slurm keeps the jobs when this process dies: the next run finds them by their name and goes on with them.
+The jobs survive when this process dies. The next run finds them by name and continues to watch them. `squeue` and
+`scancel` need no accounting database.
 """
 
 from __future__ import annotations
@@ -9,65 +10,75 @@ import io
 import json
 import math
 import os
+import shutil
+import signal
+import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
+
+from typing_extensions import override
 
 from grape_bench.errors import UserError
-from grape_bench.execute import slurm_queue
 from grape_bench.execute.command import time_limit_s, worker_command
-from grape_bench.execute.executor import Options, ReportsEnds
+from grape_bench.execute.executor import Executor, JobEvents, Options
 from grape_bench.execute.outcome import write_outcome, written_record
 from grape_bench.execute.preflight import check_apart
-from grape_bench.execute.progress import read_progress
-from grape_bench.execute.slurm_queue import VANISHED, State
+from grape_bench.execute.worker import read_progress
 from grape_bench.record.job import Job
 from grape_bench.record.parts import SlurmJob
 from grape_bench.record.record import RECORD, Outcome, Record, now
+from grape_bench.record.status import Status
 from grape_bench.record.write import write_json
 
 FOLDER, TICKET = "slurm", "slurm.json"
-_ARRAY = 1000  # tasks; Slurm's own default limit is 1001
-_PATIENCE_S = 900.0  # with a Slurm that does not answer
-_GRACE_S = 60.0  # for jobs that were cancelled
-_SHARED_FILES_S = 20.0  # until a node's record is seen here
+_ARRAY = 1000  # tasks per array; Slurm's default limit is 1001
+_PATIENCE_S = 900.0  # how long Slurm may give no answer
+_GRACE_S = 60.0  # how long cancelled jobs may take to end
+_SHARED_FILES_S = 20.0  # how long a node's record may take to appear on this machine
+_WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD")
+_RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "PREEMPTED", "RESIZING", "SIGNALING", "STAGE_OUT")
+_STATUS = {"OUT_OF_MEMORY": Status.OOM, "TIMEOUT": Status.TIMEOUT, "DEADLINE": Status.TIMEOUT}  # all others are crashes
+_FORMAT = "JobArrayID:40,State:24,exit_code:16,Reason:60"
 
 
 @dataclass
 class Ticket:
-    """A job's place in Slurm, kept in its folder."""
+    """A job's Slurm id and log files, stored in the job's folder."""
 
     id: str
     stdout: str
     stderr: str
-    since: str  # when it was submitted, or seen to run
+    since: str  # when it was submitted, or later first seen running
     running: bool = False
 
 
-class Slurm:
+class Slurm(Executor):
     """The executor `slurm`."""
 
     def __init__(self, options: Options, jobs: Sequence[Job]) -> None:
         self.options = options
         self._most = options.cluster.slurm.array_parallelism or len(jobs)
-        self._processes = max(job.nproc for job in jobs)  # of a job, at most
+        self._processes = max(job.nproc for job in jobs)  # per job, at most
         self._name = ""
-        self._tickets: dict[str, Ticket] = {}  # of the jobs that are not over, by job id
+        self._tickets: dict[str, Ticket] = {}  # of unfinished jobs, by job id
 
-    def __enter__(self) -> Slurm:
+    @override
+    def __enter__(self) -> Self:
         try:
             import submitit  # noqa: F401
         except ImportError as error:
             hint = "pip install 'grape-bench[slurm]'"
             raise UserError("submitit is not installed", where="--executor slurm", hint=hint) from error
-        slurm_queue.check_slurm()
+        check_slurm()
         return self
 
+    @override
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -77,23 +88,26 @@ class Slurm:
         if self._tickets:
             self._end_all()
 
+    @override
     def check(self, jobs: Sequence[Job]) -> None:
-        """As in Executor; on this machine, which has the cluster's files."""
         if self.options.cluster.gpus % 1:
-            what = f"gpus = {self.options.cluster.gpus:g}: Slurm gives whole GPUs"
-            raise UserError(what, where="cluster", hint='slurm.options = { gres = "shard:1" }, where it has shards')
+            what = f"gpus = {self.options.cluster.gpus:g}, but Slurm allocates whole GPUs"
+            raise UserError(
+                what, where="cluster", hint='slurm.options = { gres = "shard:1" }, if the cluster has shards'
+            )
         check_apart(jobs, self.options.trainer)
 
+    @override
     def slots(self) -> int:
-        """As in Executor."""
         return self._most
 
+    @override
     def hold(self, descriptor: int) -> None:
-        """Nothing: Slurm's jobs outlive this machine's locks, and are found again by their name."""
+        """Do nothing: Slurm's jobs outlive this machine's locks, and the next run finds them by name."""
 
-    def run(self, jobs: Sequence[Job], folder: Path, display: ReportsEnds) -> None:
-        """As in Executor."""
-        # By the folder: there they are found again, also by a run that begins everything anew.
+    @override
+    def run(self, jobs: Sequence[Job], folder: Path, events: JobEvents) -> None:
+        # The name depends only on the folder, so that any later run, even with --fresh, finds the jobs.
         self._name = f"grape-bench-{sha256(str(folder.absolute()).encode()).hexdigest()[:12]}"
         waiting = {job.id: job for job in jobs}
         self._adopt(waiting, folder)
@@ -106,16 +120,16 @@ class Slurm:
                 state = known.get(ticket.id, VANISHED)
                 if not ticket.running and (state.running or state.over):
                     ticket.running, ticket.since = True, now()
-                    display.started(waiting[key])
+                    events.started(waiting[key])
                 if state.over:
-                    display.ended(self._record(waiting[key], ticket, state, folder))
+                    events.ended(self._record(waiting[key], ticket, state, folder))
                     del self._tickets[key]
-            display.progressed(read_progress(running, folder))
-            time.sleep(min(15.0, 0.5 + (time.monotonic() - started) / 60))  # a sweep of days does not ask every second
+            events.progressed(read_progress(running, folder))
+            time.sleep(min(15.0, 0.5 + (time.monotonic() - started) / 60))  # ask less often in a long sweep
 
     def _adopt(self, jobs: dict[str, Job], folder: Path) -> None:
-        """Take over what an earlier run has left in Slurm; what this plan does not want is cancelled."""
-        alive = {key for key, state in slurm_queue.states(self._name).items() if not state.over}
+        """Adopt the jobs that an earlier run left in Slurm, and cancel those that this plan does not need."""
+        alive = {key for key, state in states(self._name).items() if not state.over}
         for job in jobs.values():
             path = folder / job.name / TICKET
             if path.is_file():
@@ -139,21 +153,21 @@ class Slurm:
             previous = handles[0].job_id.partition("_")[0]
 
     def _array(self, jobs: Sequence[Job], folder: Path, previous: str | None) -> list[Any]:
-        """submitit's handles of `jobs`, submitted together; raises UserError where sbatch refuses."""
+        """Submit `jobs` as one array and return submitit's handles. Raises UserError if sbatch refuses."""
         import submitit
 
         executor = self._executor(folder, previous)
         try:
             with redirect_stderr(io.StringIO()), executor.batch():
-                # The process becomes the worker: Slurm's word on how it ended is then about the worker itself.
+                # execv makes the process the worker itself, so Slurm's state describes the worker.
                 return [executor.submit(os.execv, *_program(self.options, job, folder)) for job in jobs]
         except submitit.core.utils.FailedJobError as error:
-            lines = str(error).strip().splitlines() or ["no reason was given"]
-            hint = "--cluster FILE, with a partition and an account that you may use"
+            lines = str(error).strip().splitlines() or ["sbatch gave no reason"]
+            hint = "--cluster FILE, with a partition and account that you can use"
             raise UserError(lines[-1].removeprefix("sbatch: error: "), where="sbatch", hint=hint) from error
 
     def _executor(self, folder: Path, previous: str | None) -> Any:
-        """submitit's; an array begins when the `previous` one has ended, so that a limit on jobs at once holds."""
+        """Return submitit's executor. An array starts after the `previous` one, to keep to array_parallelism."""
         import submitit
 
         executor = submitit.SlurmExecutor(folder / FOLDER)
@@ -165,7 +179,7 @@ class Slurm:
         limit = time_limit_s(self.options)
         return {
             "job_name": self._name,
-            "time": math.ceil(limit / 60) if limit else None,  # None: the partition's own
+            "time": math.ceil(limit / 60) if limit else None,  # None: the partition's default
             "cpus_per_task": cluster.cpus * self._processes,
             "gpus_per_node": int(cluster.gpus) * self._processes or None,
             "mem": self._memory(),
@@ -182,7 +196,7 @@ class Slurm:
         }
 
     def _memory(self) -> str | None:
-        """Of a job with all its processes: as the command line says, else as the cluster's settings do."""
+        """Return the memory of a job with all its processes: from the command line, else from the cluster settings."""
         cluster = self.options.cluster
         if self.options.memory_limit is None and cluster.memory_gb is None:
             return None
@@ -190,23 +204,23 @@ class Slurm:
         return f"{math.ceil(wanted / 2**20)}MB"
 
     def _states(self) -> dict[str, State]:
-        """What Slurm says; a controller that restarts is waited for."""
+        """Return the states of the jobs. Waits while the Slurm controller restarts."""
         give_up = time.monotonic() + _PATIENCE_S
         while True:
             try:
-                return slurm_queue.states(self._name)
+                return states(self._name)
             except RuntimeError as error:
                 if time.monotonic() > give_up:
-                    self._tickets.clear()  # or leaving would ask it to cancel them
-                    hint = "the jobs go on; the same command looks for them again"
+                    self._tickets.clear()  # otherwise __exit__ would cancel the jobs
+                    hint = "the jobs keep running; run the same command again to find them"
                     raise UserError(str(error), where="Slurm", hint=hint) from error
                 time.sleep(10)
 
     def _record(self, job: Job, ticket: Ticket, state: State, folder: Path) -> Record:
-        """The record that the worker wrote, or one written here for a worker that could not."""
+        """Return the record that the worker wrote. If the worker could not, write and return one here."""
         give_up = time.monotonic() + (_SHARED_FILES_S if state.word == "COMPLETED" else 0)
         while True:
-            list((folder / job.name).iterdir())  # has a network file system look again
+            list((folder / job.name).iterdir())  # makes a network file system refresh its cache
             record = written_record(job, folder)
             if record or time.monotonic() > give_up:
                 break
@@ -216,16 +230,16 @@ class Slurm:
         return record or write_outcome(job, folder, outcome, started=ticket.since, slurm=slurm)
 
     def _end_all(self) -> None:
-        """After an interruption: no job goes on, nor waits in the queue, when the command has ended."""
+        """Cancel the running and the queued jobs after an interruption."""
         self._cancel({ticket.id for ticket in self._tickets.values()})
         self._tickets.clear()
 
     def _cancel(self, jobs: set[str]) -> None:
-        """End these jobs, and wait until they are gone."""
-        slurm_queue.cancel(jobs)
+        """Cancel these jobs, and wait until they are gone."""
+        cancel(jobs)
         give_up = time.monotonic() + _GRACE_S
         while jobs and time.monotonic() < give_up:
-            known = slurm_queue.states(self._name)
+            known = states(self._name)
             jobs = {job for job in jobs if not known.get(job, VANISHED).over}
             time.sleep(0.5)
 
@@ -233,3 +247,81 @@ class Slurm:
 def _program(options: Options, job: Job, folder: Path) -> tuple[str, list[str]]:
     command = worker_command(job, folder, options)
     return command[0], command
+
+
+@dataclass(frozen=True)
+class State:
+    """Slurm's state of one job, and the wait status of its process."""
+
+    word: str
+    code: int = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether the job has a node."""
+        return self.word in _RUNNING
+
+    @property
+    def over(self) -> bool:
+        """Whether the job has ended and will not be requeued."""
+        return self.word not in _WAITING + _RUNNING
+
+    @property
+    def status(self) -> Status:
+        """The status for the record of a job that could not write one."""
+        return _STATUS.get(self.word, Status.CRASHED)
+
+    def __str__(self) -> str:
+        exit_code = self.code >> 8
+        if self.word != "FAILED" or not exit_code:
+            return self.word
+        # A shell reports a signal as 128 + its number.
+        names = {128 + number: f" (128 + {number.name})" for number in signal.Signals}
+        return f"{self.word}, exit code {exit_code}{names.get(exit_code, '')}"
+
+
+VANISHED = State("VANISHED")  # Slurm forgets a job a few minutes (MinJobAge) after it ends
+
+
+def states(name: str) -> dict[str, State]:
+    """Return the states of the jobs called `name`, by id (`12_3`, or `12` outside an array).
+
+    Includes jobs that ended recently. Raises RuntimeError if Slurm does not answer.
+    """
+    command = ["squeue", f"--name={name}", "--states=all", "--array", "--noheader", f"--Format={_FORMAT}"]
+    found = {}
+    for line in _ask(command).splitlines():
+        words = line.split()
+        if len(words) >= 3:
+            found[words[0]] = State(words[1], int(words[2]))
+    return found
+
+
+def cancel(jobs: Iterable[str]) -> None:
+    """Cancel these jobs. Jobs that have already ended are not an error."""
+    wanted = sorted(jobs)
+    for start in range(0, len(wanted), 500):  # a command line has a maximum length
+        _ask(["scancel", "--quiet", *wanted[start : start + 500]])
+
+
+def check_slurm() -> None:
+    """Raise UserError if the Slurm commands are missing or get no answer."""
+    missing = [command for command in ("sbatch", "squeue", "scancel", "srun") if shutil.which(command) is None]
+    if missing:
+        raise UserError(
+            f"no {missing[0]} on this machine", where="--executor slurm", hint="run this on a login node of the cluster"
+        )
+    try:
+        _ask(["sinfo", "--noheader"])
+    except RuntimeError as error:
+        raise UserError(str(error), where="--executor slurm") from error
+
+
+def _ask(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(f"{command[0]} did not answer within {error.timeout:.0f} s") from error
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]} failed: {done.stderr.strip() or f'exit code {done.returncode}'}")
+    return done.stdout

@@ -1,4 +1,4 @@
-"""A plan from the first check to the last record."""
+"""Runs a plan, from the first check to the last record."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from grape_bench.errors import UserError
-from grape_bench.execute.executor import EXECUTORS, Display, Executor, Options
+from grape_bench.execute.executor import EXECUTORS, Display, Executor, JobEvents, Options
 from grape_bench.execute.folder import check_folder, locked, make_folder
 from grape_bench.execute.resume import set_job_aside, survey
 from grape_bench.execute.worker import tidy
@@ -23,49 +25,44 @@ from grape_bench.record.status import FAILED, Status
 from grape_bench.track.environment import git_state
 from grape_bench.track.mirror import Mirror, Sweep
 
-# What a disk or its owner can refuse; anything else of the system's is a mistake in this program.
+# Errors of a full or read-only disk. Any other OSError is a bug in this program.
 _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be run, where, and how."""
+    """What to run, where, and how."""
 
     plan: Plan
-    folder: Path  # of the suite: records lie in a folder per job below it
+    folder: Path  # of the suite; each job has a folder below it
     executor: str = "local"
     options: Options = field(default_factory=Options)
     fresh: bool = False
-    retry: tuple[Status, ...] = FAILED  # the failed jobs that are run again
+    retry: tuple[Status, ...] = FAILED  # run failed jobs with these statuses again
 
 
 def run_sweep(request: Request, display: Display, mirror: Mirror | None) -> list[Record]:
-    """Run the jobs of the plan that are not done; the records of all of them, in the plan's order.
+    """Run the jobs of the plan that are not done. Returns the records of all jobs, in the plan's order.
 
-    Raises UserError before anything is written when a job cannot be run, and later when the disk refuses.
-    KeyboardInterrupt ends every process and is passed on.
+    Raises UserError before writing anything if a job cannot run, and later if the disk is full or read-only. A
+    KeyboardInterrupt kills every process and propagates.
     """
     make_executor = EXECUTORS.get(request.executor)
     check_folder(request.folder)
     jobs = request.plan.jobs
     pending = jobs if request.fresh else survey(jobs, request.folder, request.retry).pending
     if not pending:
-        return _finish(request, display, mirror)
+        with locked(request.folder):  # only the manifest and the mirror need an update
+            return _run(request, None, display, mirror)
     with make_executor(request.options, pending) as executor:
         executor.check(pending)
         make_folder(request.folder)
         with locked(request.folder) as descriptor:
             executor.hold(descriptor)
-            return _go(request, executor, display, mirror)
+            return _run(request, executor, display, mirror)
 
 
-def _finish(request: Request, display: Display, mirror: Mirror | None) -> list[Record]:
-    """A sweep with nothing left to run: what it says on disk and in the mirror is brought up to date."""
-    with locked(request.folder):
-        return _go(request, None, display, mirror)
-
-
-def _go(request: Request, executor: Executor | None, display: Display, mirror: Mirror | None) -> list[Record]:
+def _run(request: Request, executor: Executor | None, display: Display, mirror: Mirror | None) -> list[Record]:
     folder, jobs = request.folder, request.plan.jobs
     try:
         if request.fresh:
@@ -77,40 +74,40 @@ def _go(request: Request, executor: Executor | None, display: Display, mirror: M
             display.warned(set_job_aside(job, error, folder))
         for record in done:
             if record.status.is_result:
-                tidy(folder / record.name)  # after a worker that was killed before it could
-        telling = _Telling(display, mirror)
-        telling.began(Sweep(manifest.suite, manifest.version, manifest.sweep, folder), done)
+                tidy(folder / record.name)  # a worker that was killed may have left files
+        events = _Events(display, mirror)
+        events.began(Sweep(manifest.suite, manifest.version, manifest.sweep, folder), done)
         display.began(done, pending, executor.slots() if executor else 0)
         try:
             if executor and pending:
-                executor.run(pending, folder, telling)
-            records = {record.id: record for record in (*done, *telling.records)}
+                executor.run(pending, folder, events)
+            records = {record.id: record for record in (*done, *events.records)}
             return [records[job.id] for job in jobs]
         finally:
             display.closed()
             if mirror:
-                complete = len(telling.records) == len(pending)
+                complete = len(events.records) == len(pending)
                 mirror.close(complete=complete, patience_s=30 if complete else 10)
     except OSError as error:
         if error.errno not in _REFUSALS:
             raise
-        hint = "once it can be written, the same command continues where this one stopped"
+        hint = "free some space or fix the permissions, then run the same command again to resume"
         where = str(error.filename or folder)
-        raise UserError(f"cannot be written: {error.strerror}", where=where, hint=hint) from error
+        raise UserError(f"cannot write this file: {error.strerror}", where=where, hint=hint) from error
 
 
 def _remove(jobs: Sequence[Job], folder: Path) -> None:
     for job in jobs:
         if (folder / job.name).is_dir():
-            # First, so that an interruption leaves no record without its files.
+            # Delete the record first, so that an interruption leaves no record without its files.
             (folder / job.name / RECORD).unlink(missing_ok=True)
             shutil.rmtree(folder / job.name)
 
 
 def _write_manifest(request: Request, display: Display) -> Manifest:
-    """Write the manifest of this run, from the plan; it keeps the name of the folder's last sweep, except with --fresh.
+    """Write the manifest from the plan. It keeps the sweep id of the folder's last manifest, except with --fresh.
 
-    A damaged manifest is set aside.
+    A damaged manifest is renamed.
     """
     suite = request.plan.suite
     manifest = Manifest(suite.name, suite.version, git_state(), request.plan.jobs)
@@ -122,14 +119,14 @@ def _write_manifest(request: Request, display: Display) -> Manifest:
                 manifest = replace(manifest, sweep=old.sweep)
         except DamagedError as error:
             kept = set_aside(path)
-            display.warned(f"{error.where}: {error.what}; kept as {kept.name}, and written again from the plan")
+            display.warned(f"{error.where}: {error.what}; renamed to {kept.name}, and written again from the plan")
     manifest.write(request.folder)
     shutil.copyfile(request.plan.path, request.folder / "suite.toml")
     return manifest
 
 
-class _Telling:
-    """Passes on what happens to the display and to the mirror, and keeps the records."""
+class _Events(JobEvents):
+    """Passes events on to the display and the mirror, and collects the records."""
 
     def __init__(self, display: Display, mirror: Mirror | None) -> None:
         self.display, self.mirror = display, mirror
@@ -141,12 +138,15 @@ class _Telling:
             for record in done:
                 self.mirror.add(record)
 
+    @override
     def started(self, job: Job) -> None:
         self.display.started(job)
 
+    @override
     def progressed(self, progress: dict[str, dict[str, Any]]) -> None:
         self.display.progressed(progress)
 
+    @override
     def ended(self, record: Record) -> None:
         self.records.append(record)
         self.display.ended(record)

@@ -1,8 +1,8 @@
-"""Run one job of a manifest in this process: `python -m grape_bench.execute.worker MANIFEST JOB_ID`.
+"""Runs one job of a manifest in this process: `python -m grape_bench.execute.worker MANIFEST JOB_ID`.
 
-Every executor runs this. It goes on from the last checkpoint that an earlier process of the job has left, writes
-curve.csv, progress.json and checkpoints as the epochs pass and record.json at the end, whatever the end is, as long as
-the process lives. Exit code 0 when the job finished or diverged, else 1.
+Every executor runs this. It resumes from the last checkpoint of the job, if there is one. After each epoch it writes
+curve.csv and progress.json, and now and then a checkpoint. At the end it writes record.json, however the job ended.
+Exit code: 0 if the job finished or diverged, else 1.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import grape_bench
 from grape_bench.errors import UserError
 from grape_bench.execute.executor import CHECKPOINT_EVERY, TRAINER
-from grape_bench.execute.launch import launch
 from grape_bench.execute.process_tree import die_with_parent
+from grape_bench.record.damage import parse_object
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import Manifest, read_manifest
 from grape_bench.record.record import RECORD, STDERR, Outcome, make_record, now, write_record
@@ -33,8 +35,8 @@ from grape_bench.record.write import write_json
 from grape_bench.track.environment import core_count, environment
 from grape_bench.train.checkpoint_files import CheckpointFolder, Period
 
-# What torch's CPU allocator, a CUDA context that does not fit, cuBLAS and cuDNN say when memory runs out. A GPU that
-# several jobs share gives the last three first.
+# How torch's CPU allocator, a CUDA context that does not fit, cuBLAS and cuDNN report that memory ran out. On a GPU
+# shared by several jobs, the last three come first.
 _NO_MEMORY = (
     "can't allocate memory",
     "CUDA error: out of memory",
@@ -46,15 +48,15 @@ PROGRESS, LAUNCH = "progress.json", "torchrun.txt"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the job that the command line names; its output goes to stderr.txt in its folder."""
+    """Run the job that the command line names. Its output goes to stderr.txt in the job's folder."""
     parser = argparse.ArgumentParser(prog="python -m grape_bench.execute.worker", description=__doc__)
     parser.add_argument("manifest", type=Path)
     parser.add_argument("job_id")
     parser.add_argument("--threads", type=int, default=core_count(), help="CPU threads of this job")
     parser.add_argument("--checkpoint-every", default=str(CHECKPOINT_EVERY), help="such as 60s, 2epochs, never")
-    parser.add_argument("--trainer", default=TRAINER, help="module that runs a job")
-    parser.add_argument("--end-with-parent", action="store_true", help="never outlive the process that started this")
-    parser.add_argument("--of-several", action="store_true", help="this is one of the job's processes")
+    parser.add_argument("--trainer", default=TRAINER, help="module that runs the job")
+    parser.add_argument("--end-with-parent", action="store_true", help="die when the parent process dies")
+    parser.add_argument("--of-several", action="store_true", help="this is one of several processes of the job")
     given = parser.parse_args(arguments)
     if given.end_with_parent:
         die_with_parent()
@@ -67,8 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _prepare(folder)
         _redirect(folder / STDERR, os.O_TRUNC)
     if job.nproc > 1 and not given.of_several:
-        _redirect(folder / LAUNCH, os.O_TRUNC)  # its own words would stand in the way of the job's
-        launch(job.nproc, given.threads, sys.argv[1:] if arguments is None else arguments)
+        _redirect(folder / LAUNCH, os.O_TRUNC)  # keep torchrun's output apart from the job's
+        _launch(job.nproc, given.threads, sys.argv[1:] if arguments is None else arguments)
     started = now()
     outcome, rows = _outcome(lambda: _train(job, folder, manifest, given))
     done = outcome.status.is_result
@@ -85,42 +87,62 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def tidy(folder: Path) -> None:
-    """Remove from a job's folder what only a job that is not done needs, and drafts of processes that were killed."""
+    """Delete the checkpoints and progress of a job that is done, and unfinished files of killed processes."""
     CheckpointFolder(folder).clear()
     for pattern in (PROGRESS, f".*.{PROGRESS}", f".*.{RECORD}"):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
 
 
+def _launch(processes: int, threads: int, arguments: Sequence[str]) -> NoReturn:
+    """Replace this process by `torchrun`, which starts `processes` workers on this machine.
+
+    The workers die with it.
+    """
+    here = "127.0.0.1"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--local-addr={here}"]
+    worker = ["-m", "grape_bench.execute.worker", *arguments, "--of-several", "--end-with-parent"]
+    package = str(Path(grape_bench.__file__).parent.parent)
+    environment = {
+        "GLOO_SOCKET_IFNAME": "lo",
+        **os.environ,
+        "OMP_NUM_THREADS": str(threads),
+        "PYTHONPATH": os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "PYTHONSAFEPATH": "1",  # a user's `data/` in the current folder must not shadow a library's module
+    }
+    os.execve(sys.executable, [*torchrun, f"--nproc-per-node={processes}", *worker], environment)
+
+
 def _is_first() -> bool:
-    """Whether this is the first of the job's several processes, as `torchrun` has numbered them."""
+    """Return whether this process has rank 0 among the job's several processes."""
     return os.environ["RANK"] == "0"
 
 
 def _to_write(done: bool, folder: Path) -> bool:
-    """Whether the record is this process's to write, of several.
+    """Return whether this process, one of several of the job, writes the record.
 
-    It is the first one's; of those that fail, the one's with the cause, not theirs that have lost it.
+    If the job is done, rank 0 writes it. If the job fails, the first process to fail writes it, because its error is
+    the cause. The other processes fail only because they lost that process.
     """
     return _is_first() if done else not (folder / RECORD).exists()
 
 
 def _prepare(folder: Path) -> None:
-    """An empty folder: nothing of an earlier attempt may be taken for this one's."""
+    """Create the job's folder, or delete the results of an earlier attempt from it."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in (RECORD, CURVE, DIAGNOSTICS, PROGRESS):
         (folder / name).unlink(missing_ok=True)
 
 
 def _redirect(path: Path, how: int) -> None:
-    """Send everything that this process and its libraries print, from C too, to `path`."""
+    """Redirect all output of this process to `path`, including what C libraries print."""
     sys.stdout.flush()
     sys.stderr.flush()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
-    faulthandler.enable(2)  # where a segmentation fault happened
+    faulthandler.enable(2)  # print a trace after a segmentation fault
 
 
 def _train(job: Job, folder: Path, manifest: Manifest, given: argparse.Namespace) -> dict[str, Any]:
@@ -128,43 +150,56 @@ def _train(job: Job, folder: Path, manifest: Manifest, given: argparse.Namespace
     trainer = import_module(given.trainer)
     from grape_bench.train.checkpoint import Checkpoints
 
-    gc.freeze()  # the libraries stay: to go through all of theirs again and again costs more than a small net's epoch
-    # What may change a result in the last digits; on another machine or release a job begins anew. Of the threads
-    # there may be others, when the sweep goes on with other slots.
+    gc.freeze()  # scanning the libraries' objects again and again costs more than an epoch of a small network
+    # The stamp holds whatever can change the last digits of a result: on another machine or release, the job restarts
+    # from scratch. The number of threads is left out, because a sweep may resume with a different number of slots.
     where = encode(environment(given.threads, manifest.git))
     where["hardware"]["threads"] = None
-    place = CheckpointFolder(folder, json.dumps({"job": job.id, **where}, sort_keys=True))
-    checkpoints = Checkpoints(place, Period.parse(given.checkpoint_every))
+    kept = CheckpointFolder(folder, json.dumps({"job": job.id, **where}, sort_keys=True))
+    checkpoints = Checkpoints(kept, Period.parse(given.checkpoint_every))
     on_epoch = _epoch_writer(job, folder) if not given.of_several or _is_first() else _ignore
     measured: dict[str, Any] = trainer.run(job, on_epoch, checkpoints)
     return measured
 
 
 def _set_threads(threads: int) -> None:
-    """Share the cores: each slot's libraries would else start a thread on every one of them."""
+    """Limit the threads of this job. Without this, the libraries in each slot start one thread per core."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    torch = sys.modules.get("torch")  # not imported yet: then it reads the variable
+    torch = sys.modules.get("torch")  # if torch is not imported yet, it will read the variable
     if torch is not None:
         torch.set_num_threads(threads)
 
 
 def _epoch_writer(job: Job, folder: Path) -> Callable[[dict[str, Any]], None]:
-    """What is called with each row of curve.csv."""
+    """Return the function that the trainer calls with each row of curve.csv."""
 
     def write(row: dict[str, Any]) -> None:
         append_row(folder / CURVE, row)
-        # Not durable, unlike a record: this is read only while the job runs.
+        # Not synced to disk, unlike a record: this file is read only while the job runs.
         write_json(folder / PROGRESS, {**row, "epochs": job.epochs}, durable=False)
 
     return write
 
 
 def _ignore(row: dict[str, Any]) -> None:
-    """The first process writes it down."""
+    """Do nothing: the process of rank 0 writes the row."""
+
+
+def read_progress(jobs: Iterable[Job], folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the latest row of each job, by job id. Jobs in their first epoch have none."""
+    found = {}
+    for job in jobs:
+        try:
+            text = (folder / job.name / PROGRESS).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        with suppress(ValueError):  # the job may have written anything there
+            found[job.id] = parse_object(text)
+    return found
 
 
 def _outcome(train: Callable[[], dict[str, Any]]) -> tuple[Outcome, list[dict[str, Any]]]:
-    """What `train` measured with the rows of diagnostics.csv, or how it failed; the traceback goes to stderr.txt."""
+    """Return the outcome of `train` and the rows of diagnostics.csv. A traceback goes to stderr.txt."""
     try:
         measured = train()
         diagnostics = dict(measured.get("diagnostics") or {})
@@ -180,8 +215,8 @@ def _outcome(train: Callable[[], dict[str, Any]]) -> tuple[Outcome, list[dict[st
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out: Python's, torch's on the CPU, or a GPU's in one of the ways that CUDA reports it."""
-    names = {cls.__name__ for cls in type(error).__mro__}  # by name: torch may not be loaded
+    """Return whether `error` means that memory ran out, on the CPU or a GPU."""
+    names = {cls.__name__ for cls in type(error).__mro__}  # by name, because torch may not be imported
     return bool(names & {"MemoryError", "OutOfMemoryError"}) or any(text in str(error) for text in _NO_MEMORY)
 
 

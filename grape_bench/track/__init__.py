@@ -1,1 +1,1 @@
-"""What is kept of a run: records on disk, which are the truth, and their mirror in MLflow."""
+"""Reads the records of runs, and mirrors them to MLflow. The files on disk are the source of truth."""

@@ -1,4 +1,4 @@
-"""Where a job ran: versions, source and hardware, as far as they can change its result or its speed."""
+"""The environment of a job: the versions, source and hardware that can change its result or its speed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,10 +17,10 @@ from grape_bench.errors import UserError
 from grape_bench.record.parts import Environment, Git, Hardware
 
 COMMIT = "GRAPE_BENCH_COMMIT"
-"""Names the commit of a copy of the source that has no git folder."""
+"""Environment variable with the commit of a source copy that has no .git folder."""
 GPU_JOBS = "GRAPE_BENCH_GPU_JOBS"
-"""How many jobs share this job's GPU; the local executor sets it."""
-INSTALLED = Git(commit="unknown", dirty=None)  # the source of an installed package, which its version stands for
+"""Environment variable with the number of jobs that share this job's GPU. The local executor sets it."""
+INSTALLED = Git(commit="unknown", dirty=None)  # an installed package, which its version identifies
 PACKAGES = (
     "grape-bench",
     "torch",
@@ -33,21 +34,21 @@ PACKAGES = (
 
 
 def environment(threads: int, git: Git) -> Environment:
-    """Python, packages, source and hardware of this process; `git` is what `git_state` found."""
+    """Return the Python, packages, source and hardware of this process. `git` is the result of `git_state`."""
     python, system = software()
     return Environment(python=python, platform=system, packages=packages(), git=git, hardware=hardware(threads))
 
 
 @cache
 def software() -> tuple[str, str]:
-    """The versions of Python and of the operating system; finds `packages` too."""
+    """Return the versions of Python and the operating system. Fills the cache of `packages` too."""
     packages()
     return platform.python_version(), platform.platform()
 
 
 @cache
 def packages() -> dict[str, str]:
-    """The installed version of each package that takes part in a result."""
+    """Return the installed version of each package that can change a result."""
     found = {}
     for name in PACKAGES:
         try:
@@ -58,16 +59,15 @@ def packages() -> dict[str, str]:
 
 
 def git_state() -> Git:
-    """Commit of the checkout that this package is imported from, and whether files in it were changed.
+    """Return the commit of the checkout that this package is imported from, and whether it has changes.
 
-    `INSTALLED` for an installed package: a repository that merely surrounds the virtual environment says nothing about
-    this code. Whoever copies a clean checkout without its `.git` to another machine names its commit in
-    GRAPE_BENCH_COMMIT.
+    Returns `INSTALLED` for an installed package, even if its virtual environment lies inside some repository. If you
+    copy a clean checkout without its `.git` to another machine, set GRAPE_BENCH_COMMIT to its commit.
     """
     if named := os.environ.get(COMMIT):
         if not re.fullmatch("[0-9a-f]{40}", named):
             raise UserError(
-                f"{named!r} is not a commit", where=COMMIT, allowed="the 40 hex digits of git rev-parse HEAD"
+                f"{named!r} is not a commit", where=COMMIT, allowed="the 40 hex digits that `git rev-parse HEAD` prints"
             )
         return Git(commit=named, dirty=False)
     root = Path(grape_bench.__file__).resolve().parent.parent
@@ -79,7 +79,7 @@ def git_state() -> Git:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    """The output of a git command, or None where there is no git or it fails."""
+    """Return the output of a git command, or None if git is missing or fails."""
     try:
         done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
@@ -88,25 +88,25 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def hardware(threads: int) -> Hardware:
-    """The machine."""
+    """Return the hardware of this machine. `kind` is its hardware class, within which times are comparable."""
     cpu, cores, gpu = cpu_name(), core_count(), gpu_name()
     kind = _gpu_class(gpu, cpu) if gpu else f"cpu:{cpu}x{cores}"
     return Hardware(kind=kind, cpu=cpu, cores=cores, gpu=gpu, threads=threads)
 
 
 def _gpu_class(gpu: str, cpu: str) -> str:
-    """A GPU with what changes its speed: driver, CUDA, cuDNN, the CPU that launches, and how many jobs share it."""
+    """Return the class of a GPU: its name, and what changes its speed (driver, CUDA, cuDNN, CPU, jobs sharing it)."""
     import torch
 
-    cudnn = torch.backends.cudnn.version()
-    stack = f"driver {driver_version()}, CUDA {torch.version.cuda}, cuDNN {cudnn}, {cpu}"
+    cudnn_version: Callable[[], int | None] = torch.backends.cudnn.version  # torch gives it no types
+    stack = f"driver {driver_version()}, CUDA {torch.version.cuda}, cuDNN {cudnn_version()}, {cpu}"
     jobs = int(os.environ.get(GPU_JOBS, "1"))
     return f"cuda:{gpu} ({stack})" + (f", {jobs} jobs at once" if jobs > 1 else "")
 
 
 @cache
 def driver_version() -> str:
-    """NVIDIA's driver as its kernel module names it, such as 580.159.04; "unknown" where it does not say."""
+    """Return the version of the NVIDIA kernel driver, such as 580.159.04, or "unknown"."""
     try:
         text = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8")
     except OSError:
@@ -117,7 +117,7 @@ def driver_version() -> str:
 
 @cache
 def cpu_name() -> str:
-    """The processor's model name."""
+    """Return the model name of the CPU."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -127,14 +127,14 @@ def cpu_name() -> str:
 
 
 def core_count() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def gpu_name() -> str | None:
-    """The model of the GPU that torch uses here, if torch is loaded and there is one."""
+    """Return the name of the GPU that torch uses, or None if there is none or torch is not imported."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return None

@@ -1,4 +1,4 @@
-"""A thread that copies records to MLflow while the jobs run, and never stands in their way."""
+"""A background thread that copies records to MLflow while the jobs run, without delaying them."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from grape_bench.record.record import Record
 
 @dataclass(frozen=True)
 class Sweep:
-    """One output folder's runs of one suite: in MLflow the parent of all its jobs."""
+    """The runs of one suite in one output folder. In MLflow, a sweep is the parent run of all its jobs."""
 
     suite: str
     version: str
-    id: str  # kept in the manifest, so that a continued sweep goes on in the same runs
+    id: str  # stored in the manifest, so that a resumed sweep uses the same MLflow runs
     folder: Path
 
 
 class Store(Protocol):
-    """Where records are copied to."""
+    """A store that records are copied to."""
 
     def add(self, record: Record) -> bool:
-        """Copy one job, once however often it is asked; whether it was now."""
+        """Copy one job unless it is already there. Returns whether it was copied now."""
 
     def close(self, complete: bool) -> None:
-        """End the sweep."""
+        """Mark the sweep as ended. `complete`: no job is left to run."""
 
 
 class Mirror:
-    """Copies records in the background. A failure is kept in `warning`; the records on disk are whole anyway."""
+    """Copies records in the background. A failure sets `warning` and leaves the records on disk as they are."""
 
     def __init__(self, uri: str, open_store: Callable[[str, Sweep], Store]) -> None:
         self.uri, self._open_store = uri, open_store
@@ -44,19 +44,19 @@ class Mirror:
         self._copied = 0
 
     def open(self, sweep: Sweep) -> None:
-        """Begin; the store is prepared in the background, before the first record needs it."""
-        # A daemon: a server that does not answer must not keep the command from ending.
+        """Start the thread, which opens the store before the first record arrives."""
+        # A daemon thread: a server that does not answer must not keep the process alive.
         self._thread = threading.Thread(target=self._work, args=(sweep,), name="mirror", daemon=True)
         self._thread.start()
 
     def add(self, record: Record) -> None:
-        """Copy `record`, soon."""
+        """Queue `record` for copying."""
         self._records.put(record)
 
     def close(self, *, complete: bool, patience_s: float) -> None:
-        """Wait until everything is copied, but not `patience_s` without a record coming through.
+        """Wait until all records are copied. Gives up after `patience_s` seconds in which no record was copied.
 
-        `complete`: no job of the sweep is left to do.
+        `complete`: no job of the sweep is left to run.
         """
         if self._thread is None:
             return
@@ -69,7 +69,7 @@ class Mirror:
             self.warning = f"no answer within {patience_s:g} s"
 
     def _work(self, sweep: Sweep) -> None:
-        # Whatever goes wrong in a database or on a network is told at the end; it must not cost a record.
+        # Any error of a database or network becomes a warning at the end. It must not stop the jobs.
         try:
             store = self._open_store(self.uri, sweep)
             while not isinstance(record := self._records.get(), bool):
@@ -81,7 +81,7 @@ class Mirror:
 
 
 def in_a_line(error: Exception) -> str:
-    """What a store's failure comes down to: the last of the causes that its libraries have strung together."""
+    """Return a store's error as one short line. A network error is reduced to its cause."""
     first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
     cause = re.search(r"Connection refused|timed out|Name or service not known", first_line)
     text = cause[0] if cause else f"{type(error).__name__}: {first_line}"

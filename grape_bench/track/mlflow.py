@@ -1,4 +1,7 @@
-"""Records as MLflow runs: experiment `grape_bench/<suite>@<version>`, in it sweep -> cell -> job."""
+"""Records as MLflow runs: an experiment `grape_bench/<suite>@<version>` with nested runs sweep -> cell -> job.
+
+A cell is one rule on one task.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,11 @@ if TYPE_CHECKING:
 
 PARENT = "mlflow.parentRunId"
 PREFIX = "grape_bench/"
-_BATCH_METRICS, _BATCH_PARAMS, _PARAM_LENGTH = 1000, 100, 6000  # limits of the MLflow server
+_BATCH_METRICS, _BATCH_PARAMS, _PARAM_LENGTH = 1000, 100, 6000  # the MLflow server's limits
 
 
 class MlflowStore:
-    """One sweep in one tracking store. Raises MlflowException, OSError or requests' errors as they come."""
+    """One sweep in one tracking store. Lets MlflowException, OSError and errors of requests propagate."""
 
     def __init__(self, uri: str, sweep: Sweep) -> None:
         self.client = _client(uri)
@@ -39,14 +42,14 @@ class MlflowStore:
         for run in self._existing():
             tags = run.data.tags
             if "grape.job_id" in tags:
-                # The status is set last: a run without it was cut short, and will be replaced.
-                whole = run.info.status != "RUNNING"
-                self._jobs[tags["grape.job_id"]] = (run.info.run_id, tags["grape.ended"] if whole else "")
+                # The status is set last: a run that still says RUNNING was interrupted, and will be replaced.
+                complete = run.info.status != "RUNNING"
+                self._jobs[tags["grape.job_id"]] = (run.info.run_id, tags["grape.ended"] if complete else "")
             elif "grape.rule" in tags:
                 self._cells[tags["grape.task"], tags["grape.rule"]] = run.info.run_id
 
     def add(self, record: Record) -> bool:
-        """Make the job's run, unless this very record has one; a run of an earlier attempt is replaced."""
+        """Create the run of a job, unless this record already has one. Replaces the run of an earlier attempt."""
         known = self._jobs.get(record.id)
         if known and known[1] == record.ended:
             return False
@@ -62,7 +65,7 @@ class MlflowStore:
         return True
 
     def close(self, complete: bool) -> None:
-        """End the cells' runs and the sweep's, with the table where there is one."""
+        """End the runs of the sweep and its cells, and upload the manifest and the suite."""
         for file in ("manifest.json", "suite.toml"):
             if (self.sweep.folder / file).is_file():
                 self.client.log_artifact(self._root, str(self.sweep.folder / file))
@@ -73,14 +76,14 @@ class MlflowStore:
         found = self.client.get_experiment_by_name(name)
         if found:
             return str(found.experiment_id)
-        location = None  # the server's own choice, except for a database file: beside it
+        location = None  # the server's default; for a database file, a folder next to it
         if uri.startswith("sqlite:///"):
             database = Path(uri.removeprefix("sqlite:///")).resolve()
             location = (database.parent / "mlartifacts" / name.partition("/")[2]).as_uri()
         return str(self.client.create_experiment(name, artifact_location=location))
 
     def _existing(self) -> list[Any]:
-        """Every run of this sweep."""
+        """Return every run of this sweep."""
         return _pages(self.client, self.experiment, f"tags.`grape.sweep` = '{self.sweep.id}'")
 
     @cached_property
@@ -90,7 +93,8 @@ class MlflowStore:
         if found:
             self.client.update_run(found[0].info.run_id, status="RUNNING")
             return str(found[0].info.run_id)
-        return self._create(f"{self.sweep.suite} {self.sweep.id[:8]}", {"grape.level": "sweep"}, None, None).run_id
+        root = self._create(f"{self.sweep.suite} {self.sweep.id[:8]}", {"grape.level": "sweep"}, None, None)
+        return str(root.run_id)
 
     def _cell(self, record: Record) -> str:
         key = (record.task, record.rule)
@@ -106,13 +110,13 @@ class MlflowStore:
         return self.client.create_run(self.experiment, start, tags, name).info
 
     def _copy(self, folder: Path, run: RunInfo) -> None:
-        """The files of `folder` as the run's artifacts; the client's method would read the whole run back for this."""
+        """Upload `folder` as the run's artifacts. MlflowClient.log_artifacts would first read the whole run back."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         get_artifact_repository(run.artifact_uri, tracking_uri=self.uri).log_artifacts(str(folder))
 
     def _log(self, run_id: str, record: Record, folder: Path) -> None:
-        """Parameters, and metrics at the step = samples seen at which they were measured."""
+        """Log parameters and metrics. The step of a metric is the number of samples seen when it was measured."""
         from mlflow.entities import Metric, Param, RunTag
 
         tables = [*curve_values(folder, record), *diagnostics_values(folder, record)]
@@ -121,7 +125,7 @@ class MlflowStore:
         end = _ms(record.ended)
         metrics = [Metric(value.name, value.value, end, value.step) for value in values if value.finite]
         params = [Param(key, text[:_PARAM_LENGTH]) for key, text in parameter_values(record.job).items()]
-        # The database turns inf into 1.8e308 and forgets NaN: a tag tells what was not finite instead.
+        # The database turns inf into 1.8e308 and drops NaN, so a tag lists the metrics that are not finite.
         tags = [RunTag("grape.not_finite", ",".join(left_out))] if left_out else []
         self.client.log_batch(run_id, metrics[:_BATCH_METRICS], params[:_BATCH_PARAMS], tags)
         for start in range(_BATCH_METRICS, len(metrics), _BATCH_METRICS):
@@ -131,9 +135,9 @@ class MlflowStore:
 
 
 def read_experiment(uri: str, name: str) -> Runs:
-    """The records and curves of the experiment `grape_bench/<name>` (such as quickstart@1.0), newest of each job.
+    """Return the records and curves of the experiment `grape_bench/<name>` (such as quickstart@1.0).
 
-    Raises UserError where there is no such experiment, or no job in it.
+    Of several runs of a job, the newest counts. Raises UserError if the experiment does not exist or has no jobs.
     """
     client = _client(uri)
     full = name if name.startswith(PREFIX) else f"{PREFIX}{name}"
@@ -144,7 +148,7 @@ def read_experiment(uri: str, name: str) -> Runs:
     runs = _pages(client, str(experiment.experiment_id), "tags.`grape.level` = 'job'")
     newest = {run.data.tags["grape.job_id"]: run for run in sorted(runs, key=lambda run: run.data.tags["grape.ended"])}
     if not newest:
-        raise UserError("no jobs in this experiment", where=f"{uri}: {full}")
+        raise UserError("this experiment has no jobs", where=f"{uri}: {full}")
     with TemporaryDirectory() as folder:
         for identity, run in newest.items():
             target = Path(folder) / identity
@@ -156,7 +160,7 @@ def read_experiment(uri: str, name: str) -> Runs:
 
 
 def _pages(client: MlflowClient, experiment: str, query: str) -> list[Any]:
-    """Every run that matches, of however many pages."""
+    """Return every run that matches, from all pages."""
     runs: list[Any] = []
     token = None
     while True:
@@ -168,7 +172,7 @@ def _pages(client: MlflowClient, experiment: str, query: str) -> list[Any]:
 
 
 def _client(uri: str) -> MlflowClient:
-    """A client that says nothing, sends no usage statistics, and gives up on a dead server in seconds."""
+    """Return a client that prints nothing, sends no telemetry, and gives up on a dead server within seconds."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
@@ -176,7 +180,7 @@ def _client(uri: str) -> MlflowClient:
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    # MLflow configures the loggers of its migrations anew; this one prints during the first use of a database.
+    # MLflow resets the loggers of its migrations. This one prints when a database is first used.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)
     return MlflowClient(uri)
 

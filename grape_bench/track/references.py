@@ -1,4 +1,4 @@
-"""A set of runs by what a person calls it: a folder, an MLflow experiment, or a recorded table's name."""
+"""Finds a set of runs by a folder, an MLflow experiment, or the name of a recorded table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ALLOWED = "a folder of runs, mlflow:EXPERIMENT, or the name of a recorded table"
 
 
 def open_runs(reference: str, tracking_uri: str) -> Runs:
-    """The runs that `reference` names; raises UserError where there are none."""
+    """Return the runs that `reference` names. Raises UserError if there are none."""
     if reference.startswith(MLFLOW):
         from grape_bench.track.mlflow import read_experiment
 
@@ -29,7 +29,7 @@ def open_runs(reference: str, tracking_uri: str) -> Runs:
 
 
 def recorded_jobs(suite: str) -> dict[str, Record]:
-    """The results that are recorded of `suite`, by job id: jobs that need not be run again."""
+    """Return the recorded results of `suite` by job id. These jobs need not run again."""
     found: dict[str, Record] = {}
     for folder in recorded().values():
         for path in sorted(runs_folder(folder).glob(f"*/{RECORD}")):
@@ -40,9 +40,10 @@ def recorded_jobs(suite: str) -> dict[str, Record]:
 
 
 def recorded() -> dict[str, Path]:
-    """The recorded tables by name, of `./results` and `./baselines` and of those that come with a checkout.
+    """Return the folders of recorded tables by name.
 
-    `results/SUITE` with its runs in `runs/` goes by SUITE, a published rule in `results/SUITE/RULE` by SUITE/RULE.
+    Looks in `./results`, `./baselines`, and the same folders of the checkout. A table in `results/SUITE` is called
+    SUITE, and a published rule in `results/SUITE/RULE` is called SUITE/RULE.
     """
     root = Path(grape_bench.__file__).parent.parent
     found: dict[str, Path] = {}

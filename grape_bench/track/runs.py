@@ -1,4 +1,4 @@
-"""What a folder of runs holds: records, and the files of rows beside them."""
+"""Reads a folder of runs: records, and the tables next to them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Runs:
-    """Records, and by their ids the rows of curve.csv and diagnostics.csv of those that have them."""
+    """Records, and their curve.csv and diagnostics.csv by record id, if they have them."""
 
     records: list[Record]
     curves: dict[str, pd.DataFrame]
@@ -27,23 +27,25 @@ class Runs:
 
 
 def read_runs(*folders: Path) -> Runs:
-    """The runs in one or more folders of one suite.
+    """Return the runs in one or more folders of one suite.
 
-    Raises UserError where a folder has none, and DamagedError where a file is not what was written.
+    Raises UserError if a folder has no records, and DamagedError if a file is damaged.
     """
     jobs: list[Path] = []
     for folder in folders:
         root = runs_folder(folder)
         records = read_records(root)
         if not records:
-            raise UserError("no records here", where=str(folder), hint="a folder of one suite's runs: runs/quickstart")
+            raise UserError(
+                "this folder has no records", where=str(folder), hint="a suite's folder, such as runs/quickstart"
+            )
         jobs += [root / record.name for record in records]
     return read_jobs(jobs)
 
 
 def read_jobs(folders: Sequence[Path]) -> Runs:
-    """The runs in the folders of single jobs, each with a record.json; raises as `read_runs`."""
-    import pandas as pd  # a scheduler that only writes records does not wait for it
+    """Return the runs in job folders, each with a record.json. Raises DamagedError."""
+    import pandas as pd  # imported here, so that a scheduler that only writes records starts fast
 
     found = Runs([], {}, {})
     for folder in folders:

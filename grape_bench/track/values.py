@@ -1,4 +1,4 @@
-"""A record as the flat names and numbers that an experiment tracker shows."""
+"""A record as flat names and numbers for an experiment tracker."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from grape_bench.record.record import Record
 from grape_bench.record.table import read_curve, read_diagnostics
 from grape_bench.record.typed_json import encode
 
-# Of a record, what is a measurement; the rest is description.
+# The parts of a record that hold measurements.
 _GROUPS = ("result", "time", "memory", "profile", "credit", "diagnostics")
 
 
 @dataclass(frozen=True)
 class Value:
-    """A measured number; `step` is the number of training samples seen."""
+    """A measured number. `step` is the number of training samples seen."""
 
     name: str
     value: float
@@ -28,12 +28,12 @@ class Value:
 
     @property
     def finite(self) -> bool:
-        """Whether a database can hold it."""
+        """Whether a database can store the number."""
         return math.isfinite(self.value)
 
 
 def curve_values(folder: Path, record: Record) -> list[Value]:
-    """Every number of the curve of `record` except the step itself; none where there is no file."""
+    """Return every number in curve.csv except the step; an empty list if there is no file."""
     table = read_curve(folder, record)
     return [
         Value(name, float(text), int(row["samples"]))
@@ -44,7 +44,7 @@ def curve_values(folder: Path, record: Record) -> list[Value]:
 
 
 def diagnostics_values(folder: Path, record: Record) -> list[Value]:
-    """Every number of the diagnostics of `record`, such as `diagnostics.signal_cos.blocks.0`; none without a file."""
+    """Return every number in diagnostics.csv, such as `diagnostics.signal_cos.blocks.0`; else an empty list."""
     table = read_diagnostics(folder, record)
     return [
         Value(f"diagnostics.{name}.{row['block'].strip('()')}", float(text), int(row["samples"]))
@@ -55,7 +55,7 @@ def diagnostics_values(folder: Path, record: Record) -> list[Value]:
 
 
 def metric_values(record: Record) -> list[Value]:
-    """The numbers of a record, such as `result.test` and `profile.pipeline.4.bubble`, at its last step."""
+    """Return the numbers of a record at its last step, such as `result.test` and `profile.pipeline.4.bubble`."""
     step = record.time.samples if record.time else 0
     parts = {group: encode(getattr(record, group)) for group in _GROUPS}
     return [Value(name, value, step) for group, part in parts.items() for name, value in _numbers(group, part)]
@@ -70,7 +70,7 @@ def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
 
 
 def parameter_values(job: Job) -> dict[str, str]:
-    """A job's settings under dotted names: `optimizer.lr`, `rule.perturbations`."""
+    """Return a job's settings under dotted names, such as `optimizer.lr` and `rule.perturbations`."""
     flat: dict[str, str] = {}
     for key, value in job.to_dict().items():
         if isinstance(value, Mapping):
@@ -82,7 +82,7 @@ def parameter_values(job: Job) -> dict[str, str]:
 
 
 def tag_values(record: Record) -> dict[str, str]:
-    """What runs are searched by."""
+    """Return the tags by which runs can be searched."""
     tags = {
         "grape.level": "job",
         "grape.job_id": record.id,

@@ -1,4 +1,4 @@
-"""The command line before any work is done: quick, and clear about mistakes."""
+"""The command line before any work starts: fast, and clear about mistakes."""
 
 from __future__ import annotations
 

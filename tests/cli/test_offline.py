@@ -1,4 +1,4 @@
-"""From the hub to a run without a network to an MLflow server that was down meanwhile, as a person types it."""
+"""Download from the Hub, run offline while the MLflow server is down, and sync later, as a user types it."""
 
 from __future__ import annotations
 
@@ -78,20 +78,20 @@ def test_prepared_online_run_offline_and_synced_later(folder: Path) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert not attempts.exists(), attempts.read_text()
     sync = f"grape-bench sync runs/small --tracking-uri {uri}"
-    assert ran.stderr == f"warning: MLflow has not got every job (Connection refused); later: {sync}\n"
+    assert ran.stderr == f"warning: not every job was copied to MLflow (Connection refused); copy later: {sync}\n"
     records = {path.parent.name: json.loads(path.read_text()) for path in folder.glob("runs/small/*/record.json")}
     assert [record["status"] for record in records.values()] == ["finished"] * 2
 
     down = typed(folder, "sync", "runs/small", "--tracking-uri", uri)
     assert down.returncode == 2
-    assert "the same command continues" in down.stderr and "Traceback" not in down.stderr
+    assert "run the same command to resume" in down.stderr and "Traceback" not in down.stderr
 
     with mlflow_server(folder / "server", port):
         first = typed(folder, "sync", "runs/small", "--tracking-uri", uri)
         assert first.returncode == 0, first.stderr
-        assert "2 jobs copied, 0 there before (grape_bench/small@1.0)" in first.stdout
+        assert "2 jobs copied, 0 already there (grape_bench/small@1.0)" in first.stdout
         again = typed(folder, "sync", "runs/small", "--tracking-uri", uri)
-        assert "0 jobs copied, 2 there before" in again.stdout
+        assert "0 jobs copied, 2 already there" in again.stdout
         check_mirror(uri, records)
 
 

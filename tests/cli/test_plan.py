@@ -1,4 +1,4 @@
-"""`grape-bench plan` as a person reads it."""
+"""`grape-bench plan` as a user reads it."""
 
 from __future__ import annotations
 
@@ -54,22 +54,20 @@ def test_what_is_done_missing_and_failed_with_the_time_of_each(
     assert lines[2].split() == ["digits-mlp", "bp", "2", "1", "4", "s", "m"]
     assert lines[3].split() == ["digits-mlp", "dfa", "0", "+1", "diverged", "1", "1", "timeout", "?"]
     assert lines[5:] == [
-        "6 jobs: 3 done, 2 missing, 1 failed and to be tried again",
-        "to do: of 2 nothing is known, the others 4 s on 2 slots",
-        "m = as finished jobs of the same task and rule took",
+        "6 jobs: 3 done, 2 missing, 1 failed (to retry)",
+        "time left: about 4 s on 2 slots, plus 2 jobs of unknown duration",
+        "m = measured: mean of finished jobs of the same task and rule",
         "records: runs/planned",
     ]
     assert max(map(len, lines)) <= 80
 
 
-def test_a_short_profile_tells_what_no_finished_job_does_and_writes_nothing(folder: Path) -> None:
+def test_a_short_timing_fills_in_for_finished_jobs_and_writes_nothing(folder: Path) -> None:
     given = [sys.executable, "-m", "grape_bench", "plan", "planned.toml", "--only", "dfa", "--slots=1"]
     done = subprocess.run(given, cwd=folder, capture_output=True, text=True, env=None)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines() == [
-        "trying out 1 pairs of task and rule, for which no finished job tells the time ..."
-    ]
+    assert done.stderr.splitlines() == ["timing 1 pair of task and rule that no finished job gives a duration for ..."]
     row = next(line for line in done.stdout.splitlines() if line.startswith(" digits-mlp"))
     assert row.split()[:3] == ["digits-mlp", "dfa", "0"] and row.endswith(" p ")
-    assert "3 jobs: 0 done, 3 missing" in done.stdout and "on 1 slots" in done.stdout
+    assert "3 jobs: 0 done, 3 missing" in done.stdout and "on 1 slot" in done.stdout
     assert sorted(path.name for path in folder.iterdir()) == ["planned.toml"]

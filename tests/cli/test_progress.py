@@ -1,4 +1,4 @@
-"""What a person reads while jobs run, and after some went wrong."""
+"""What a user reads while jobs run, and after some failed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from grape_bench.cli.estimate import TimeLeft, in_words
 from grape_bench.cli.failures import exit_code, failures
 from grape_bench.cli.live import Live
 from grape_bench.cli.plain import Plain, result_line
+from grape_bench.cli.time_left import TimeLeft, in_words
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
 from tests.record.test_job import JOB
@@ -53,7 +53,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     plain.ended(ended(JOB))
     plain.ended(ended(second, status="crashed", reason="ValueError: no\nmore"))
     assert capsys.readouterr().out.splitlines() == [
-        "2 jobs to run (1 done before), 2 at a time",
+        "2 jobs to run (1 already done), 2 at a time",
         "[2/3] first dfa seed 0: 92.0 % validation, 2.0 s (1 s left)",
         "[3/3] first dfa seed 1: crashed: ValueError: no",
     ]
@@ -111,7 +111,7 @@ def test_a_crash_shows_where_it_is_and_the_end_of_its_output(tmp_path: Path) -> 
     assert result_line(ended(replace(JOB, trial=3))) == "first dfa trial 3: 92.0 % validation, 2.0 s"
 
 
-def test_seeds_that_failed_alike_are_told_once(tmp_path: Path) -> None:
+def test_seeds_with_the_same_failure_share_a_message(tmp_path: Path) -> None:
     alike = [ended(replace(JOB, seed=seed), status="oom", reason="MemoryError") for seed in (0, 1, 2)]
     other = ended(replace(JOB, seed=3), status="timeout", reason="still running after 3 s")
     first, second = failures([*alike, other], tmp_path)

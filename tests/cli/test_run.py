@@ -1,4 +1,4 @@
-"""`grape-bench run` as a person types it, with real training on real digits."""
+"""`grape-bench run` as a user types it, with real training on real digits."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_run_and_its_repetition(folder: Path) -> None:
 
     again = subprocess.run(command("--tracking-uri", "none"), cwd=folder, capture_output=True, text=True)
     assert again.returncode == 0
-    assert "2 jobs, all done before: nothing to run" in again.stdout
+    assert "all 2 jobs are already done: nothing to run" in again.stdout
     assert {path: path.read_bytes() for path in runs.glob("*/record.json")} == records
 
 
@@ -88,7 +88,7 @@ def test_a_loss_that_is_not_finite(folder: Path) -> None:
 
 
 def start_slow(folder: Path) -> tuple[subprocess.Popen[str], int]:
-    """A run with a job that hangs, and that job's process."""
+    """A run with a job that hangs, and the process id of that job."""
     arguments = command("--rule", "slow.py:Slow", "--only", "Slow", "--tracking-uri", "none")
     run = subprocess.Popen(arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     give_up = time.monotonic() + 60
@@ -106,8 +106,8 @@ def test_stopped_by_a_signal(folder: Path, number: int, code: int) -> None:
     _, stderr = run.communicate(timeout=60)
     assert run.returncode == code
     assert stderr.splitlines() == [
-        "stopped: 0 of 1 jobs are done, none is left running.",
-        "The same command (without --fresh) continues from here.",
+        "stopped: 0 of 1 jobs are done, and no job is still running.",
+        "Run the same command again (without --fresh) to resume.",
     ]
     assert gone(job)
     assert not list(folder.glob("runs/small/*/record.json"))
@@ -131,7 +131,7 @@ def test_two_runs_on_one_folder(folder: Path) -> None:
     try:
         second = subprocess.run(run.args, cwd=folder, capture_output=True, text=True)
         assert second.returncode == 2
-        assert f"another run (process {run.pid}) is writing here" in second.stderr
+        assert f"another run (process {run.pid}) is writing to this folder" in second.stderr
     finally:
         run.terminate()
         run.communicate()

@@ -1,4 +1,4 @@
-"""What `run` and `tune` make of the options that say how jobs are run."""
+"""The options for running jobs that `run`, `tune` and `compare` share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from grape_bench.cli.sweep import request_of
+from grape_bench.cli.sweep import parse_bytes, request_of
 from grape_bench.errors import UserError
 from grape_bench.execute.sweep import Request
 from grape_bench.plan.expand import make_plan
@@ -41,7 +41,7 @@ def test_limits_and_periods_reach_the_executor() -> None:
 @pytest.mark.parametrize(
     ("text", "statuses"), [("none", ()), ("oom", ("oom",)), ("timeout,crashed", ("timeout", "crashed"))]
 )
-def test_the_failures_to_try_again(text: str, statuses: tuple[str, ...]) -> None:
+def test_the_failures_to_retry(text: str, statuses: tuple[str, ...]) -> None:
     assert request(retry=text).retry == statuses
 
 
@@ -55,6 +55,17 @@ def test_the_failures_to_try_again(text: str, statuses: tuple[str, ...]) -> None
         ("checkpoint_every", "60", "--checkpoint-every: '60' is not a period\n  allowed: 60s, 5min"),
     ],
 )
-def test_what_is_not_understood_is_told(option: str, text: str, message: str) -> None:
+def test_invalid_values_are_user_errors(option: str, text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         request(**{option: text})
+
+
+@pytest.mark.parametrize(("text", "size"), [("800MB", 800_000_000), ("2.5 GiB", 5 * 2**29), ("1kB", 1000)])
+def test_amounts_of_memory(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "2", "2gb", "0GB", "-1GB", "2 GB GB"])
+def test_an_invalid_amount_is_a_user_error(text: str) -> None:
+    with pytest.raises(UserError, match=r"--memory-limit: .*\n  allowed: such as 800MB, 2GB, 2.5GiB"):
+        parse_bytes(text, where="--memory-limit")

@@ -1,4 +1,4 @@
-"""Stands in for the training of a job: a model's `act` says what happens instead. In no process but a child."""
+"""A trainer for tests: the model argument `act` says what happens instead of training. Runs only in a child."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 from grape_bench.errors import UserError
 from grape_bench.execute.process_tree import held_bytes
 from grape_bench.record.job import Job
+from grape_bench.track.environment import GPU_JOBS
 
 HOG_LIMIT = 600 * 2**20
 
@@ -58,7 +59,7 @@ def diverge(job: Job) -> dict[str, Any]:
 
 
 def error(job: Job) -> dict[str, Any]:
-    raise ValueError("a rule of a user's went wrong")
+    raise ValueError("a bug in a user's rule")
 
 
 def out_of_memory(job: Job) -> dict[str, Any]:
@@ -72,7 +73,7 @@ def cuda_out_of_memory(job: Job) -> dict[str, Any]:
 
 
 def hog(job: Job) -> dict[str, Any]:
-    """Takes a little more than it may, however late that is seen, and waits for its end."""
+    """Takes a little more memory than the limit, however late that is noticed, and waits to be killed."""
     held = []
     while held_bytes(os.getpid(), HOG_LIMIT) <= HOG_LIMIT:
         held.append(bytearray(os.urandom(1024)) * 2**14)  # 16 MiB
@@ -87,14 +88,14 @@ def hog_in_cgroup(job: Job) -> dict[str, Any]:
 
 
 def hog_elsewhere(job: Job) -> dict[str, Any]:
-    """The same in a process that it starts."""
+    """Takes the memory in a child process."""
     code = "import time; held = bytearray(b'grape') * (1 << 27); time.sleep(600)"
     subprocess.run([sys.executable, "-c", code], start_new_session=True)
     return MEASURED
 
 
 def leave_a_daemon(job: Job) -> dict[str, Any]:
-    """Leaves a process whose parent is gone, in a session of its own."""
+    """Leaves an orphan process in its own session."""
     code = "import os, time; os.fork() and os._exit(0); os.setsid(); print(os.getpid(), flush=True); time.sleep(600)"
     with Path(str(job.model_args["pids"])).open("w") as file:
         subprocess.run([sys.executable, "-c", code], stdout=file)
@@ -114,7 +115,7 @@ def leave(job: Job) -> dict[str, Any]:
 
 
 def fill(job: Job) -> dict[str, Any]:
-    """Prints until the disk is full; the second time there is room."""
+    """Prints until the disk is full. The second time, it finishes."""
     been = Path(str(job.model_args["been"]))
     if been.exists():
         return MEASURED
@@ -133,7 +134,7 @@ def vanish(job: Job) -> dict[str, Any]:
 
 
 def hang(job: Job) -> dict[str, Any]:
-    """Leaves the ids of this process and of one that it started, then never comes back."""
+    """Writes its process id and that of a child, and never returns."""
     helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     Path(str(job.model_args["pids"])).write_text(f"{os.getpid()} {helper.pid}")
     time.sleep(600)
@@ -172,13 +173,14 @@ def threads(job: Job) -> dict[str, Any]:
 
 
 def device(job: Job) -> dict[str, Any]:
-    """Ends once as many jobs have started as there are slots, so that each slot has had one."""
+    """Ends when as many jobs have started as there are slots, so that each slot runs at least one."""
     started, wait_for = Path(str(job.model_args["started"])), int(str(job.model_args["wait_for"]))
     with started.open("a") as file:
         file.write(f"{job.name}\n")
     while len(started.read_text().splitlines()) < wait_for:
         time.sleep(0.01)
-    return {**MEASURED, "data": {"name": "digits", "visible": os.environ.get("CUDA_VISIBLE_DEVICES")}}
+    seen = {"visible": os.environ.get("CUDA_VISIBLE_DEVICES"), "gpu_jobs": os.environ.get(GPU_JOBS)}
+    return {**MEASURED, "data": {"name": "digits", **seen}}
 
 
 ACTS: dict[str, Callable[[Job], dict[str, Any]]] = {

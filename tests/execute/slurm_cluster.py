@@ -1,4 +1,4 @@
-"""A Slurm of one node, on this machine, for as long as a test needs it."""
+"""A single-node Slurm on this machine, for the length of a test."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def slurm(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            subprocess.run(["scancel", "--user=root"], timeout=20)  # what a test that failed has left
+            subprocess.run(["scancel", "--user=root"], timeout=20)  # jobs that a failed test left behind
             _wait_until(_empty, folder)
     finally:
         for process in reversed(running):

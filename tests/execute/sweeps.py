@@ -1,4 +1,4 @@
-"""Small sweeps whose jobs do as they are told, and who watches them."""
+"""Small sweeps of fake jobs, and a display that records events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TRAINER = "tests.execute.fake_trainer"
 
 
 def request(folder: Path, acts: Sequence[dict[str, Any]], *, seeds: int = 1, **more: Any) -> Request:
-    """A task per entry of `acts`, each trained with BP: its model's arguments are that entry."""
+    """A request with one BP task per entry of `acts`, which becomes the arguments of its model."""
     tasks = [
         f'[[task]]\nname = "task{number}"\nmodel = "mlp"\nmodel_args = {_table(act)}\ndataset = "digits"\n'
         'epochs = 2\nbatch_size = 64\noptimizer = { name = "sgd", lr = 0.1 }\n'
@@ -38,7 +38,7 @@ def _table(values: dict[str, Any]) -> str:
 
 
 class Watch:
-    """A display that remembers."""
+    """A display that records what it is shown."""
 
     def __init__(self) -> None:
         self.done: list[Record] = []

@@ -1,4 +1,4 @@
-"""A job's process on a node of a cluster."""
+"""A job's process on a cluster node."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HELPER = (
 )
 
 
-def test_a_late_command_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+def test_a_late_command_is_killed_with_everything_it_started(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     for alone in (False, True):
         script = HELPER.format(alone=alone) + "; p.wait()"
@@ -24,7 +24,7 @@ def test_a_late_command_is_ended_with_all_that_it_started(tmp_path: Path) -> Non
         assert gone(int(pid.read_text()))
 
 
-def test_what_a_command_leaves_behind_is_ended(tmp_path: Path) -> None:
+def test_processes_that_a_command_leaves_behind_are_killed(tmp_path: Path) -> None:
     script = HELPER.format(alone=False)
     assert run_command(["sh", "-c", f'{sys.executable} -c "$0" > {tmp_path}/pid; exit 3', script], None, None) == (
         3,
@@ -33,7 +33,7 @@ def test_what_a_command_leaves_behind_is_ended(tmp_path: Path) -> None:
     assert gone(int((tmp_path / "pid").read_text()))
 
 
-def test_a_command_that_takes_too_much_memory_is_ended() -> None:
+def test_a_command_that_takes_too_much_memory_is_killed() -> None:
     script = "import time; held = bytearray(200 * 2**20); time.sleep(600)"
     code, outcome = run_command([sys.executable, "-c", script], None, 100 * 2**20)
     assert code == -9 and outcome is not None

@@ -1,4 +1,4 @@
-"""Files of a finished sweep that something has damaged: `run` runs the jobs again, the others name the file."""
+"""Damaged files of a finished sweep: `run` runs the jobs again, and the other commands name the file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def call(*arguments: str | Path) -> Result:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `grape-bench run` leaves: a suite and its finished runs."""
+    """A suite and its finished runs, as `grape-bench run` leaves them."""
     folder = tmp_path_factory.mktemp("finished")
     (folder / "tiny.toml").write_text(SUITE)
     with pytest.MonkeyPatch.context() as patch:
@@ -49,7 +49,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it, in which the test runs."""
+    """A copy of the finished runs, as the current folder."""
     copy = shutil.copytree(finished, tmp_path / "copy")
     monkeypatch.chdir(copy)
     return copy
@@ -134,7 +134,7 @@ def test_run_sets_a_damaged_file_aside_and_runs_its_job_again(folder: Path, name
     path.write_bytes(ANY["half"](path.read_bytes()))
     ran = call("run", "tiny.toml", "--tracking-uri", "none")
     assert ran.exit_code == 0, ran.output
-    assert f"{name}: this file is damaged" in ran.stderr and f"kept as {name}.damaged" in ran.stderr
+    assert f"{name}: this file is damaged" in ran.stderr and f"renamed to {name}.damaged" in ran.stderr
     assert (path.parent / f"{name}.damaged").is_file()
     again = read_records(runs)
     assert [record.result for record in again] == [record.result for record in before]

@@ -1,4 +1,4 @@
-"""Jobs of a sweep share the data: decoded once per machine, then mapped."""
+"""Jobs of a sweep share the data: it is decoded once per machine, then memory-mapped."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ optimizer = {{ name = "sgd", lr = 0.1 }}
 """
 
 
-def test_concurrent_jobs_map_what_is_decoded_and_make_a_damaged_file_anew_once(
+def test_concurrent_jobs_share_decoded_files_and_rebuild_a_damaged_one_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRAPE_BENCH_CACHE", str(tmp_path / "cache"))
@@ -47,8 +47,8 @@ def test_concurrent_jobs_map_what_is_decoded_and_make_a_damaged_file_anew_once(
     records = run_sweep(Request(plan, tmp_path / "runs", options=Options(slots=2)), Watch(), None)
     assert [record.status for record in records] == ["finished"] * 4
     assert all(record.data and encode(record.data) == before for record in records)
-    assert train.read_bytes() == whole, "made anew"
+    assert train.read_bytes() == whole, "it was rebuilt"
     assert {path for path in train.parent.iterdir() if path.stat().st_ino != kept.get(path)} == {
         train,
         train.with_suffix(".npz"),
-    }, "what was whole is used as it is"
+    }, "intact files are used as they are"

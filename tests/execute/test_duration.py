@@ -1,4 +1,4 @@
-"""How long jobs take, from their like."""
+"""Forecasts of how long jobs take."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ def test_the_other_seeds_of_a_cell_come_first_and_the_step_profile_is_the_first_
     assert durations.of(JOB) is None
     durations.add(finished(JOB, 10, 15, ratio=2.0, profile_s=3))
     durations.add(finished(JOB, 10, 14))
-    estimate = durations.of(replace(JOB, seed=2))
-    assert estimate and (estimate.seconds, estimate.source) == ((12 + 14) / 2, "measured")
+    forecast = durations.of(replace(JOB, seed=2))
+    assert forecast and (forecast.seconds, forecast.source) == ((12 + 14) / 2, "measured")
     first = durations.of(FIRST)
     assert first and first.seconds == 13 + 3
 
 
-def test_another_rule_of_the_task_is_scaled_by_the_step_times_that_other_tasks_have_told() -> None:
+def test_another_rule_of_the_task_is_scaled_by_step_times_from_other_tasks() -> None:
     durations = Durations()
     durations.add(finished(BP, 10, 14))
     assert durations.of(JOB) is None, "the step time of this rule is unknown"
     durations.add(finished(replace(JOB, task="second"), 5, 9, ratio=1.5, profile_s=1))
-    estimate = durations.of(JOB)
-    assert estimate and (estimate.seconds, estimate.source) == (14 + 10 * 0.5, "scaled")
+    forecast = durations.of(JOB)
+    assert forecast and (forecast.seconds, forecast.source) == (14 + 10 * 0.5, "scaled")
     first = durations.of(FIRST)
     assert first and first.seconds == 19 + 1
     back = durations.of(replace(BP, task="second"))
     assert back and back.seconds == pytest.approx(9 - 1 + 5 * (1 / 1.5 - 1)), "and the other way round"
 
 
-def test_a_profile_comes_last_and_failed_jobs_say_nothing() -> None:
+def test_a_timing_comes_last_and_failed_jobs_do_not_count() -> None:
     durations = Durations()
     durations.add(replace(finished(JOB, 1, 1), status=Status.CRASHED))
     assert durations.of(JOB) is None
-    durations.add_profile(JOB, {"job": 7.0, "profile": 2.0})
-    estimate, first = durations.of(JOB), durations.of(FIRST)
-    assert estimate and first and (estimate.seconds, first.seconds, first.source) == (7, 9, "profiled")
+    durations.add_timing(JOB, {"job": 7.0, "profile": 2.0})
+    forecast, first = durations.of(JOB), durations.of(FIRST)
+    assert forecast and first and (forecast.seconds, first.seconds, first.source) == (7, 9, "profiled")
     durations.add(finished(JOB, 1, 2))
     measured = durations.of(JOB)
     assert measured and measured.source == "measured"

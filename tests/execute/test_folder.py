@@ -1,4 +1,4 @@
-"""The output folder: refused when it cannot be written, and held by one run at a time."""
+"""The output folder: refused if it is not writable, and locked by one run at a time."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from grape_bench.errors import UserError
 from grape_bench.execute.folder import LOCK, check_folder, locked, make_folder
 
 
-def test_a_folder_that_does_not_exist_yet_is_fine_and_is_not_made(tmp_path: Path) -> None:
+def test_a_folder_that_does_not_exist_yet_is_fine_and_is_not_created(tmp_path: Path) -> None:
     check_folder(tmp_path / "a" / "b")
     assert not (tmp_path / "a").exists()
 
 
-def test_a_file_in_its_place_or_above_is_told(tmp_path: Path) -> None:
+def test_a_file_at_this_path_or_above_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("")
     for folder in (tmp_path / "runs", tmp_path / "runs" / "quickstart"):
         with pytest.raises(UserError, match=r"runs: is a file, not a folder\n  try: another folder, with --out DIR"):
             check_folder(folder)
 
 
-def test_a_folder_that_the_system_refuses_is_told() -> None:
+def test_a_folder_that_the_system_refuses_is_an_error() -> None:
     with pytest.raises(UserError, match="--out DIR"):
         make_folder(Path("/proc/runs"))
 

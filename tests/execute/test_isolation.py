@@ -1,4 +1,4 @@
-"""Machines that are short of memory or disk, and schedulers that are killed."""
+"""Machines that run out of memory or disk, and schedulers that are killed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.execute.memory_size import in_units, parse_bytes
+from grape_bench.execute.outcome import in_units
 from grape_bench.execute.sweep import run_sweep
 from grape_bench.record.folder import read_records
 from tests.execute.sweeps import Watch, request
@@ -23,17 +23,17 @@ CGROUP = Path("/sys/fs/cgroup/memory/grape-bench-test")
 
 @pytest.fixture
 def small_cgroup() -> Iterator[Path]:
-    """A memory cgroup of 256 MiB, where this process may make one."""
+    """A memory cgroup of 256 MiB, if this process may create one."""
     try:
         CGROUP.mkdir(exist_ok=True)
         (CGROUP / "memory.limit_in_bytes").write_text(str(2**28))
     except OSError as error:
-        pytest.skip(f"no memory cgroup can be made here: {error}")
+        pytest.skip(f"cannot create a memory cgroup here: {error}")
     yield CGROUP
     CGROUP.rmdir()
 
 
-def test_a_job_that_the_kernel_ends_for_want_of_memory(tmp_path: Path, small_cgroup: Path) -> None:
+def test_a_job_killed_by_the_kernels_oom_killer(tmp_path: Path, small_cgroup: Path) -> None:
     acts = [{"act": "hog-in-cgroup", "cgroup": str(small_cgroup)}, {"act": "finish"}]
     records = run_sweep(request(tmp_path, acts), Watch(), None)
     assert [record.status for record in records] == ["oom", "finished"]
@@ -41,7 +41,7 @@ def test_a_job_that_the_kernel_ends_for_want_of_memory(tmp_path: Path, small_cgr
 
 
 @pytest.mark.slow
-def test_a_daemon_ends_with_a_scheduler_that_is_killed(tmp_path: Path) -> None:
+def test_a_daemon_dies_when_the_scheduler_is_killed(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     code = (
         "import sys\nfrom pathlib import Path\nfrom grape_bench.execute.sweep import run_sweep\n"
@@ -59,7 +59,7 @@ def test_a_daemon_ends_with_a_scheduler_that_is_killed(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 300 kB, where this process may mount one."""
+    """A file system of 300 kB, if this process may mount one."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)]
@@ -69,12 +69,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_a_full_disk_stops_the_run_and_once_there_is_room_the_same_command_goes_on(
+def test_a_full_disk_stops_the_run_and_the_same_command_resumes_when_there_is_space(
     tmp_path: Path, small_disk: Path
 ) -> None:
     acts = [{"act": "finish"}, {"act": "fill", "been": str(tmp_path / "been")}, {"act": "finish", "n": 2}]
     asked = replace(request(tmp_path, acts, slots=1), folder=small_disk / "acts")
-    with pytest.raises(UserError, match=r"cannot be written: No space left on device\n  try: once it can be written"):
+    with pytest.raises(UserError, match=r"cannot write this file: No space left on device\n  try: free some space"):
         run_sweep(asked, Watch(), None)
     before = read_records(asked.folder)
     assert [record.task for record in before if record.status == "finished"] == ["task0"]
@@ -103,16 +103,5 @@ def test_a_record_that_the_scheduler_cannot_write_stops_the_run(
     assert not list(asked.folder.glob("*/*record*"))
 
 
-@pytest.mark.parametrize(("text", "size"), [("800MB", 800_000_000), ("2.5 GiB", 5 * 2**29), ("1kB", 1000)])
-def test_amounts_of_memory(text: str, size: int) -> None:
-    assert parse_bytes(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "2", "2gb", "0GB", "-1GB", "2 GB GB"])
-def test_what_is_no_amount_is_told(text: str) -> None:
-    with pytest.raises(UserError, match=r"--memory-limit: .*\n  allowed: such as 800MB, 2GB, 2.5GiB"):
-        parse_bytes(text, where="--memory-limit")
-
-
-def test_amounts_as_people_read_them() -> None:
+def test_amounts_of_memory_in_units() -> None:
     assert (in_units(600 * 2**20), in_units(5 * 2**29)) == ("600 MiB", "2.50 GiB")

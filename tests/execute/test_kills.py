@@ -1,4 +1,4 @@
-"""A sweep that is killed and stopped at random moments ends as one that nobody disturbed."""
+"""A sweep that is killed and stopped at random moments gives the same results as an undisturbed one."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ batch_size = 32
 optimizer = { name = "adamw", lr = 1e-3 }
 schedule = "cosine"
 """
-FILES = {"record.json", "curve.csv", "diagnostics.csv", "stderr.txt"}  # of a job that is done
-TOKEN = "GRAPE_BENCH_TEST_TOKEN"  # in the environment of a run and so of all that it starts
+FILES = {"record.json", "curve.csv", "diagnostics.csv", "stderr.txt"}  # of a finished job
+TOKEN = "GRAPE_BENCH_TEST_TOKEN"  # in the environment of a run, and so of every process it starts
 
 
 class Sweep:
@@ -50,7 +50,7 @@ class Sweep:
         return subprocess.Popen(self.arguments, cwd=self.folder, env=environment, **pipes)
 
     def processes(self) -> list[int]:
-        """All that carry the token and are not over."""
+        """The live processes with the token in their environment."""
         found = []
         for process in Path("/proc").glob("[0-9]*"):
             try:
@@ -74,14 +74,14 @@ class Sweep:
 
 
 def catches(process: int, number: int) -> bool:
-    """Whether a process has a handler for a signal; before that it has not begun with anything."""
+    """Whether a process has a handler for a signal. Before that, it has not started to work."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     mask = next(line.split()[1] for line in lines if line.startswith("SigCgt:"))
     return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 def measured(content: bytes) -> Mapping[str, Any]:
-    """What two runs of one job must have in common."""
+    """The parts of a record that two runs of one job share."""
     record = json.loads(content)
     return {key: record[key] for key in ("id", "status", "result", "credit", "diagnostics", "network", "seeds", "job")}
 
@@ -93,12 +93,12 @@ def test_ten_kills_of_the_scheduler_and_the_same_command_give_each_record_once(t
     sweep = Sweep(tmp_path / "killed", SUITE, "--checkpoint-every=0s")
     moments = random.Random(seed := random.randrange(10**6))
     seen: dict[str, bytes] = {}
-    for done in sorted(moments.choices(range(50), k=10)):  # also twice, which is then while the sweep starts
+    for done in sorted(moments.choices(range(50), k=10)):  # a number drawn twice means a kill during the start
         run = sweep.start()
         while len(sweep.records()) < done:
             time.sleep(0.01)
         time.sleep(moments.uniform(0, 2))
-        assert run.poll() is None, f"at an end before ten kills, seed {seed}: {run.communicate()}"
+        assert run.poll() is None, f"the sweep ended before ten kills, seed {seed}: {run.communicate()}"
         run.send_signal(signal.SIGKILL)
         run.communicate()
         now = sweep.records()
@@ -121,7 +121,7 @@ def test_ten_kills_of_the_scheduler_and_the_same_command_give_each_record_once(t
 
 
 @pytest.mark.endurance
-def test_signals_at_random_moments_end_in_order(tmp_path: Path) -> None:
+def test_signals_at_random_moments_stop_the_sweep_cleanly(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path / "stopped", SUITE, "--checkpoint-every=0s")
     moments = random.Random(seed := random.randrange(10**6))
     for number in (signal.SIGINT, signal.SIGTERM) * 4:

@@ -1,4 +1,4 @@
-"""Shards become one folder, or are refused with nothing written."""
+"""Shards merge into one folder, or are refused before anything is written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GIT = Git(commit="0f", dirty=False)
 
 
 def shard(folder: Path, jobs: list[Job], *, version: str = "1.0", **outcome: Any) -> Path:
-    """A folder as `run` leaves it, with a record of every job."""
+    """A folder as `run` leaves it, with a record for every job."""
     folder.mkdir()
     Manifest("small", version, GIT, jobs).write(folder)
     (folder / "suite.toml").write_text("")
@@ -65,9 +65,9 @@ def test_a_job_that_is_done_somewhere_is_done(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ({"jobs": JOBS[:1], "version": "2.0"}, "has runs of small@2.0, not of small@1.0"),
-        ({"jobs": [replace(JOBS[0], epochs=9)]}, "other settings than in .*: epochs 2 and 9"),
-        ({"jobs": JOBS[:1], "result": {"test": 1.0}}, "another result than in"),
+        ({"jobs": JOBS[:1], "version": "2.0"}, "this folder holds runs of small@2.0, not small@1.0"),
+        ({"jobs": [replace(JOBS[0], epochs=9)]}, "ran with different settings in .*: epochs 2 and 9"),
+        ({"jobs": JOBS[:1], "result": {"test": 1.0}}, "has a different result in"),
     ],
 )
 def test_a_conflict_is_refused_before_anything_is_written(tmp_path: Path, other: dict[str, Any], message: str) -> None:

@@ -6,7 +6,7 @@ from grape_bench.execute.pool import Pool
 
 
 def is_known(function: str) -> int:
-    """In a child: 0 if what `function` finds out is known before it is asked."""
+    """In a child: 0 if the result of `function` is already cached."""
     module, _, name = function.partition(":")
     return 0 if getattr(import_module(module), name).cache_info().currsize else 1
 
@@ -15,7 +15,7 @@ def is_known(function: str) -> int:
     "function",
     ["grape_bench.track.environment:software", "grape_bench.data.digits:read", "grape_bench.data.mnist1d:generate"],
 )
-def test_children_find_what_the_server_has_found_out(function: str) -> None:
+def test_children_inherit_the_caches_of_the_server(function: str) -> None:
     pool = Pool([function])
     try:
         pool.start("child", f"{__name__}:is_known", function)

@@ -27,7 +27,7 @@ def cluster() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-        # As a shell starts it in the background: what ignores interrupts passes that on to all that it starts.
+        # Like a shell that starts it in the background: a process that ignores SIGINT passes this on to its children.
         heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             two_nodes = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 1})
@@ -44,8 +44,8 @@ def on_ray(cluster: Any, folder: Path, acts: list[dict[str, object]], gpus: floa
     return dataclasses.replace(asked, executor="ray", options=dataclasses.replace(asked.options, cluster=wanted))
 
 
-def test_a_wish_that_no_node_can_meet_is_refused(cluster: Any, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no node has 1 CPUs and 64 GPUs"):
+def test_a_request_that_fits_no_node_is_refused(cluster: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no node has the 1 CPUs, 64 GPUs"):
         run_sweep(on_ray(cluster, tmp_path, [{"act": "finish"}], gpus=64), Watch(), None)
 
 
@@ -63,7 +63,7 @@ def test_an_interrupt_ends_every_process(cluster: Any, tmp_path: Path) -> None:
 
 
 class Killing(Watch):
-    """Kills a node once both are full; the jobs may end when those of that node are gone."""
+    """Kills a node when both are full. The other jobs may end after the jobs of that node are gone."""
 
     def __init__(self, cluster: Any, go: Path) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.execute import slurm_queue
+from grape_bench.execute import slurm as slurm_room
 from grape_bench.execute.sweep import Request, run_sweep
 from grape_bench.plan.suite import Cluster
 from grape_bench.record.folder import read_records
@@ -47,7 +47,7 @@ def on_slurm(folder: Path, acts: list[dict[str, object]], **cluster: object) -> 
 
 
 class Cancelling(Watch):
-    """Takes the job that hangs without a time limit away from the sweep, as an administrator might."""
+    """Cancels the job that hangs, as an administrator might."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -58,16 +58,16 @@ class Cancelling(Watch):
         self.names.append(job.name)
         if job.model_args.get("cancel"):
             ticket = json.loads((self.folder / job.name / "slurm.json").read_text())
-            slurm_queue.cancel([ticket["id"]])
+            slurm_room.cancel([ticket["id"]])
 
 
 @dataclasses.dataclass
 class Ends:
-    """A sweep that goes on beside the tests: its time limit is Slurm's shortest, a minute."""
+    """A sweep that runs in parallel with the tests. Its time limit is Slurm's shortest, a minute."""
 
     asked: Request
     watch: Cancelling
-    late: Path  # the process ids of the job that exceeds its limit
+    late: Path  # file with the process ids of the job that exceeds its limit
     records: Future[list[Record]]
 
 
@@ -83,7 +83,7 @@ def ends(_slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[End
         yield Ends(asked, watch, folder / "late", pool.submit(run_sweep, asked, watch, None))
 
 
-def test_what_sbatch_refuses_is_the_users_to_mend(tmp_path: Path) -> None:
+def test_an_sbatch_error_is_a_user_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"sbatch: .*Invalid partition"):
         run_sweep(on_slurm(tmp_path, [{"act": "finish"}], slurm={"partition": "large"}), Watch(), None)
 
@@ -107,7 +107,7 @@ run_sweep(on_slurm(folder, acts), Telling(), None)
 
 
 def scheduler(folder: Path) -> subprocess.Popen[bytes]:
-    """A process that runs the sweep, as soon as it watches the job that hangs."""
+    """Start a process that runs the sweep, and wait until it watches the job that hangs."""
     process = subprocess.Popen([sys.executable, "-c", SWEEP, str(folder)])
     pids = folder / "pids"
     wait_until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
@@ -144,7 +144,7 @@ def test_jobs_outlive_a_killed_scheduler_and_are_not_run_twice_and_an_interrupt_
     assert {record.status for record in read_records(runs)} == {"finished"}
 
 
-def test_every_way_to_end_is_a_typed_record_and_costs_that_job_alone(ends: Ends) -> None:
+def test_every_way_to_end_gives_a_typed_record_and_affects_only_that_job(ends: Ends) -> None:
     names = ["late", "cancelled", "vanish", "segfault", "oom", "finish"]
     records = ends.records.result()
     found = dict(zip(names, records, strict=True))

@@ -1,4 +1,4 @@
-"""Whole sweeps with jobs that die in every way: each has its record, and the others go on."""
+"""Whole sweeps with jobs that die in every way: each gets its record, and the others keep running."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.execute.sweeps import Watch, request
 
 
 def gone(pid: int) -> bool:
-    """Whether a process has ended; one that nobody has waited for yet counts as ended."""
+    """Whether a process has ended. A zombie counts as ended."""
     for _ in range(100):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -37,7 +37,7 @@ def gone(pid: int) -> bool:
 WAYS = {
     "finish": ("finished", ""),
     "diverge": ("diverged", "the loss is nan in epoch 1, step 3"),
-    "error": ("crashed", "ValueError: a rule of a user's went wrong"),
+    "error": ("crashed", "ValueError: a bug in a user's rule"),
     "oom": ("oom", "MemoryError: no room"),
     "cuda-oom": ("oom", "OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 GiB."),
     "hog": ("oom", "held 6.. MiB, more than the limit of 600 MiB"),
@@ -51,7 +51,7 @@ WAYS = {
 }
 
 
-def test_every_way_to_end_is_a_typed_record_and_costs_that_job_alone(tmp_path: Path) -> None:
+def test_every_way_to_end_gives_a_typed_record_and_affects_only_that_job(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     pids.mkdir()
     watch = Watch()
@@ -72,7 +72,7 @@ def test_every_way_to_end_is_a_typed_record_and_costs_that_job_alone(tmp_path: P
         assert record.job.id == record.id == job.id
         assert sorted(path.name for path in folder.iterdir()) == ["curve.csv", "record.json", "stderr.txt"]
         assert (folder / "curve.csv").read_text().splitlines()[0].startswith("epoch,samples,seconds,train_loss")
-        assert record.job.batch_size == 64, "never changed by anyone but the user"
+        assert record.job.batch_size == 64, "only the user changes the batch size"
     assert by_act["finish"].result == Result(test=91.0, validation=92.0, train_loss=0.5)
     assert by_act["vanish"].result is None
     assert by_act["vanish"].environment.hardware.kind.startswith("cpu:")
@@ -94,14 +94,14 @@ def test_every_way_to_end_is_a_typed_record_and_costs_that_job_alone(tmp_path: P
 
 
 def _check_messages(told: list[str], folder: Path) -> None:
-    """The reason, both paths, the end of the output, what to type."""
+    """The message has the reason, both paths, the end of the output, and what to type next."""
     (error,) = (message for message in told if "ValueError" in message)
     assert error.splitlines()[:3] == [
-        "crashed: task2 bp, seed 0: ValueError: a rule of a user's went wrong",
+        "crashed: task2 bp, seed 0: ValueError: a bug in a user's rule",
         f"  record: {folder}/record.json",
         f"  output: {folder}/stderr.txt, which ends with:",
     ]
-    assert "    ValueError: a rule of a user's went wrong" in error.splitlines()
+    assert "    ValueError: a bug in a user's rule" in error.splitlines()
     (segfault,) = (message for message in told if "SIGSEGV" in message)
     assert "    Fatal Python error: Segmentation fault" in segfault and "in segfault" in segfault
     (cuda,) = (message for message in told if "CUDA" in message)
@@ -109,7 +109,7 @@ def _check_messages(told: list[str], folder: Path) -> None:
     assert sum("more --memory-limit" in message for message in told) == 4
 
 
-def test_a_second_run_does_the_rest_and_a_crashed_job_again(tmp_path: Path) -> None:
+def test_a_second_run_runs_the_rest_and_retries_a_crashed_job(tmp_path: Path) -> None:
     count = tmp_path / "count"
     acts = [{"act": "count", "count": str(count)}, {"act": "crash-once", "been": str(tmp_path / "been")}]
     acts.append({"act": "diverge"})
@@ -126,7 +126,7 @@ def test_a_second_run_does_the_rest_and_a_crashed_job_again(tmp_path: Path) -> N
     assert len(count.read_text().splitlines()) == 2, "once, then not again, then --fresh"
 
 
-def test_each_job_is_a_session_of_its_own_with_its_share_of_threads(tmp_path: Path) -> None:
+def test_each_job_has_its_own_session_and_its_share_of_threads(tmp_path: Path) -> None:
     records = run_sweep(request(tmp_path, [{"act": "threads"}], seeds=2, slots=1), Watch(), None)
     assert len({record.data.more["pid"] for record in records}) == 2
     for record in records:

@@ -32,7 +32,7 @@ def mlflow_server(folder: Path, port: int) -> Iterator[str]:
         "--artifacts-destination",
         f"{folder}/artifacts",
     ]
-    alone = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # no processes for work that nobody gives it
+    alone = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # start no job workers
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
             command, cwd=folder, env={**os.environ, **alone}, stdout=log, stderr=log, start_new_session=True

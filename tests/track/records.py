@@ -1,4 +1,4 @@
-"""A record that the program wrote, as that of a small job, and its folder on disk."""
+"""A record of a small job that the program wrote, and its folder on disk."""
 
 from __future__ import annotations
 

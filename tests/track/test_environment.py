@@ -1,4 +1,4 @@
-"""What is said of the machine and of the source."""
+"""The description of the machine and the source."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_versions_hardware_and_threads() -> None:
     assert found.git == Git(commit="0f", dirty=False)
 
 
-def test_the_caller_names_the_commit_of_a_copy_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_names_the_commit_of_a_copy_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(room.COMMIT, "0f" * 20)
     assert git_state() == Git(commit="0f" * 20, dirty=False)
     monkeypatch.setenv(room.COMMIT, "main")
@@ -29,7 +29,7 @@ def test_the_caller_names_the_commit_of_a_copy_without_git(monkeypatch: pytest.M
         git_state()
 
 
-def test_a_shared_gpu_is_a_class_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shared_gpu_has_its_own_hardware_class(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "gpu_name", lambda: "NVIDIA Test")
     alone = environment(1, INSTALLED).hardware.kind
     monkeypatch.setenv(room.GPU_JOBS, "8")

@@ -1,4 +1,4 @@
-"""The mirror: every record once, as MLflow runs that can be searched; its failure costs a warning."""
+"""The mirror: every record once, as searchable MLflow runs. A failure is only a warning."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_job_that_is_run_again_replaces_its_run(tmp_path: Path) -> None:
     assert [(run.info.status, run.data.tags["grape.status"]) for run in runs] == [("FINISHED", "finished")]
 
 
-def test_a_copy_that_was_cut_short_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_copy_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow import MlflowClient
 
     uri = f"sqlite:///{tmp_path}/mlflow.db"

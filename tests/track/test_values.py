@@ -1,4 +1,4 @@
-"""What experiment runs are searched by."""
+"""Tags and metrics of MLflow runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_a_trial_has_its_number_and_a_failure_its_reason() -> None:
     assert tags.keys() - plain.keys() == {"grape.trial", "grape.reason"}
 
 
-def test_numbers_inside_a_measurement_have_its_place_as_their_name() -> None:
+def test_nested_numbers_have_dotted_names() -> None:
     four = Stage(speedup=3.0, bubble=0.01, bp_speedup=2.0, bp_bubble=0.2)
     profile = {"step_ratio": 1.1, "pipeline": Pipeline(micro_batches=8, devices={"4": four}), "energy": None}
     found = {value.name: value.value for value in metric_values(record(profile=profile))}

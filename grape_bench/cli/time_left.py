@@ -1,4 +1,4 @@
-"""How long a sweep will still take, and durations in words."""
+"""The time that a sweep still needs, and durations in words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from grape_bench.record.record import Record
 
 
 class TimeLeft:
-    """Guesses from the jobs that have ended: as `Durations` does, else from those of the task, else from all."""
+    """Predicts the remaining time: from `Durations`, else the mean of the task's jobs, else the mean of all jobs."""
 
     def __init__(self, slots: int) -> None:
         self.slots = max(1, slots)
@@ -19,15 +19,15 @@ class TimeLeft:
         self._seconds: dict[tuple[str, ...], list[float]] = {}
 
     def add(self, record: Record) -> None:
-        """Learn from a job that has ended."""
+        """Learn from a job that ended."""
         self._durations.add(record)
         for key in (record.task,), ():
             self._seconds.setdefault(key, []).append(duration(record))
 
     def seconds(self, waiting: Iterable[Job], running: Sequence[Job], fractions: Mapping[str, float]) -> float | None:
-        """Wall-clock seconds until the last job ends; None before anything is known.
+        """Return the wall-clock seconds until the last job ends, or None before the first one has ended.
 
-        `fractions` says how far each running job is, by id, from 0 to 1.
+        `fractions` holds the finished fraction of each running job (0 to 1), by id.
         """
         if not self._seconds:
             return None
@@ -41,7 +41,7 @@ class TimeLeft:
 
 
 def in_words(seconds: float) -> str:
-    """Such as `42 s`, `3 min 20 s`, `2 h 5 min`."""
+    """Return a duration as text, such as `42 s`, `3 min 20 s` or `2 h 5 min`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

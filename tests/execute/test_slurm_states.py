@@ -1,4 +1,4 @@
-"""Slurm's words for how a job ended."""
+"""Slurm's states of jobs, from a stand-in for `squeue`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.execute import slurm_queue
-from grape_bench.execute.slurm_queue import State
+from grape_bench.execute import slurm
+from grape_bench.execute.slurm import State
 
 ANSWER = """\
 7_0                                     RUNNING                 0               None
@@ -21,7 +21,7 @@ ANSWER = """\
 
 @pytest.fixture
 def squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A program of that name; it prints what stands in a file beside it."""
+    """A program called squeue that prints the file `answer`."""
     (tmp_path / "answer").write_text(ANSWER)
     program = tmp_path / "squeue"
     program.write_text(f"#!/bin/sh\ncat {tmp_path}/answer\n")
@@ -31,7 +31,7 @@ def squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_states_by_job(squeue: Path) -> None:
-    found = slurm_queue.states("grape-bench-0f")
+    found = slurm.states("grape-bench-0f")
     assert found["7_2"] == State("FAILED", 137 << 8)
     assert {job: (state.running, state.over) for job, state in found.items()} == {
         "7_0": (True, False), "7_1": (False, False), "7_2": (False, True), "7_3": (False, True), "12": (False, True),
@@ -46,10 +46,10 @@ def test_states_by_job(squeue: Path) -> None:
 def test_a_slurm_that_does_not_answer(squeue: Path) -> None:
     squeue.write_text("#!/bin/sh\necho slurm_load_jobs error: Unable to contact slurm controller >&2\nexit 1\n")
     with pytest.raises(RuntimeError, match="squeue failed: slurm_load_jobs error: Unable to contact"):
-        slurm_queue.states("grape-bench-0f")
+        slurm.states("grape-bench-0f")
 
 
 def test_a_machine_without_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="no sbatch on this machine"):
-        slurm_queue.check_slurm()
+        slurm.check_slurm()
