@@ -20,25 +20,32 @@ from benchmarks.examination import EVERY_RULE, Findings, examine
 PAGE = Path(__file__).parents[1] / "docs" / "coverage.md"
 HEAD = """# Coverage
 
-One model per timm family and tiny transformers of every kind, examined with
+The engine was examined on one model per timm family and on tiny transformers of every kind, with
 {versions}.
-{held} of {total} hold everything; the others are named below. For each:
+{held} of {total} pass every check. The others are named below. For each model:
 
-- **blocks** are found; **below**: the share of the weight matrices that they take out of backpropagation's reach.
-- **oracle**: with BP's gradients injected at the cuts, every parameter's gradient is BP's (largest relative error; in
-  float64 where float32 rounds more than 1e-5). With zeros injected, nothing below the cuts gets any gradient.
-- **layers**: cuts of `granularity="layer"`, with the same oracle.
-- **FA, B = W** is BP (largest relative error).
-- One step of `{rules}` gives a finite gradient to every parameter that BP trains (`head-only` to
-  those above the cuts), and BP's own to those that `net.report()` calls exact.
+- **blocks** is the number of blocks found. **below** is the share of the weight matrices that they take out of
+  backpropagation's reach.
+- **oracle** injects BP's gradients at the cuts, and every parameter's gradient must be BP's. The column shows the
+  largest relative error, in float64 if float32 rounds more than 1e-5. With zeros injected, nothing below the cuts gets
+  any gradient.
+- **layers** is the number of cuts with `granularity="layer"`, followed by their oracle.
+- **FA, B = W** compares FA with B = W to BP (largest relative error).
+- **tangent** compares forward-mode derivatives with finite differences in float64 (relative error). Block outputs are
+  moved away from the zeros of a ReLU, so that the step crosses hardly any kink.
+
+Two more checks have no column:
+
+- One step of each of these rules gives a finite gradient to every parameter that BP trains:
+  `{rules}`.
+  (`head-only` gives one only to parameters above the cuts.) Parameters that `net.report()` calls exact get BP's own
+  gradient.
 - The logits are equal to the bit before, while and after a rule is attached.
-- **tangent**: forward-mode derivatives equal finite differences in float64 (relative error), at blocks' outputs that
-  are moved away from the zeros that a ReLU leaves, so that the step meets hardly any kink.
 
-Parameters that are zero throughout (a head that starts at zero) are drawn anew first: 0 = 0 would say nothing.
+Parameters that are all zero (a head that starts at zero) are redrawn first, because 0 = 0 would show nothing.
 
-Made by `python -m benchmarks.coverage`, which also takes a part of a name, or `1/4` for every fourth architecture, and
-then keeps the other rows; `tox -e sweep` holds it.
+`python -m benchmarks.coverage` writes this page. It also accepts a part of a name, or `1/4` for every fourth
+architecture, and then keeps the other rows. `tox -e sweep` tests it.
 """
 TABLE = (
     "| architecture | blocks | below | oracle | layers | oracle | FA, B = W | tangent | all held |\n"

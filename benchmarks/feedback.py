@@ -32,13 +32,17 @@ ROWS = [(model, *rule) for model in MODELS for rule in (("fa",), ("dfa",), ("gra
 ]
 HEAD = """# Feedback of big models
 
-ResNet-50 at 224 × 224 with 1,000 classes, four images, and GPT-2 with its 50,257 tokens, four sequences of 128;
-float32, one CPU thread, torch {torch}. *MiB* are the rule's buffers, *peak* the highest resident memory while attaching
-above that before (the trace's forward included), both also as a share of the model's own weights; *attach* is the
-time it takes ÷ that of a forward without a graph, medians of three. [rules.md](rules.md#direct-feedback) explains how
-feedback is kept.
+The table shows what feedback costs on two models. ResNet-50 gets four images at 224 × 224 with 1,000 classes. GPT-2 has
+50,257 tokens and gets four sequences of 128. Both run in float32 on one CPU thread with torch {torch}.
 
-| model | rule | feedback | kept as | MiB | ÷ weights | peak MiB | ÷ weights | attach ÷ forward |
+- *MiB* is the size of the rule's buffers.
+- *peak* is the highest resident memory during attaching, above the memory before. It includes the trace's forward.
+- *÷ weights* gives both as a share of the model's own weights.
+- *attach ÷ forward* is the time to attach ÷ the time of a forward without a graph (medians of three).
+
+[rules.md](rules.md#direct-feedback) explains how feedback is stored.
+
+| model | rule | feedback | stored as | MiB | ÷ weights | peak MiB | ÷ weights | attach ÷ forward |
 |---|---|---|---|---|---|---|---|---|
 """
 

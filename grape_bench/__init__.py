@@ -1,4 +1,4 @@
-"""grape-bench: learning rules beside backpropagation, attached to any model and compared fairly."""
+"""grape-bench: attach learning rules other than backpropagation to any model, and compare them fairly."""
 
 from __future__ import annotations
 

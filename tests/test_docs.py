@@ -1,4 +1,4 @@
-"""What the documentation points to is there."""
+"""Files, environments and modules that the documentation names exist."""
 
 import re
 from pathlib import Path

@@ -112,7 +112,7 @@ def test_the_package_has_no_banned_phrase() -> None:
 
 
 def test_a_long_sentence_is_found_and_its_parts_are_not_added_up() -> None:
-    long = " ".join(["word"] * 26) + "."
+    long = " ".join(["Word"] * 26) + "."
     assert long_sentences(f"Short one. {long} Another.") == [long]
     assert long_sentences(f"{' '.join(['word'] * 20)}. {' '.join(['Word'] * 20)}.") == []
     assert long_sentences(f"- {' '.join(['word'] * 20)}\n- {' '.join(['word'] * 20)}\n") == []

@@ -84,7 +84,7 @@ def _verdict(record: Record, path: Path) -> Verdict:
     from grape_bench.score.cell import Cell
     from grape_bench.score.verdict import judge
 
-    beside = read_records(path.parent.parent)
-    control = [r for r in beside if (r.task, r.rule, r.seed) == (record.task, "head-only", record.seed)]
+    records = read_records(path.parent.parent)
+    control = [r for r in records if (r.task, r.rule, r.seed) == (record.task, "head-only", record.seed)]
     own = Cell(record.task, record.rule, (record,))
     return judge(own, Cell(record.task, "head-only", tuple(control)) if control else None)

@@ -92,8 +92,8 @@ def _table(found: list[TunedRule]) -> Table:
     table = Table("task", "rule", "chosen", *(f"k = {k}" for k in shown), box=box.SIMPLE_HEAD, title=title)
     for task in found[0].tasks:
         for tuned in found:
-            choice = tuned.tasks[task]
-            expected = curve(choice)
-            settings = " ".join(f"{name} {value}" for name, value in choice.settings.items())
+            best = tuned.tasks[task]
+            expected = curve(best)
+            settings = " ".join(f"{name} {value}" for name, value in best.settings.items())
             table.add_row(task, tuned.rule, settings, *(f"{expected[k - 1]:.1f}" for k in shown))
     return table

@@ -1,4 +1,4 @@
-"""`grape-bench show`: a run on a page of 80 columns."""
+"""`grape-bench show`: one run in 80 columns."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_run_is_found_by_folder_file_name_and_id(runs):
     assert show(folder / "record.json").output == show(identity[:6], "--out", runs).output == expected
 
 
-def test_a_run_that_is_not_there_or_not_one(runs, tmp_path):
+def test_a_missing_or_ambiguous_run_is_a_user_error(runs, tmp_path):
     none = show("digits-mlp.dfq", "--out", runs)
     assert none.exit_code == 2 and "did you mean 'digits-mlp.dfa" in none.output
     both = show("digits-mlp", "--out", runs)

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from grape_bench.cli.main import cli
 
 
-def test_a_store_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_store_is_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(cli, ["ui"])
     assert (
@@ -24,7 +24,7 @@ def test_a_store_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
 
 
-def test_a_server_has_its_own(tmp_path: Path) -> None:
+def test_a_tracking_server_has_its_own_ui(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["ui", "--tracking-uri", "http://127.0.0.1:1"])
     assert result.exit_code == 2 and "open that address" in result.stderr
 

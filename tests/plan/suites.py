@@ -1,4 +1,4 @@
-"""A suite to start from."""
+"""A suite file for the tests of plan."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ optimizer = { name = "sgd", lr = 0.1, momentum = 0.9 }
 
 
 def write_suite(folder: Path, *, old: str = "", new: str = "", more: str = "") -> Path:
-    """The suite with one text replaced and `more` at its end, as a file in `folder`."""
+    """Write the suite to `folder` with one text replaced and `more` appended."""
     assert old in SUITE
     path = folder / "small.toml"
     path.write_text((SUITE.replace(old, new, 1) if old else SUITE) + more, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What is asked of a cluster: a suite's table, a file's settings in its place, and nothing of it in a job's id."""
+"""Cluster resources: a suite's table, a file that overrides it, and no effect on a job's id."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ account = "me"
 """
 
 
-def test_a_file_takes_the_place_of_what_the_suite_says_and_of_nothing_else(tmp_path: Path) -> None:
+def test_a_file_overrides_the_suites_table_and_changes_no_id(tmp_path: Path) -> None:
     more = '[cluster]\nminutes = 10\ncpus = 4\n[cluster.slurm]\npartition = "long"\naccount = "all"\n'
     suite = read_suite(write_suite(tmp_path, more=more))
     file = tmp_path / "cluster.toml"
@@ -41,7 +41,7 @@ def test_a_file_takes_the_place_of_what_the_suite_says_and_of_nothing_else(tmp_p
         ("[slurm]", "[slrum]", ["unknown key 'slrum'; did you mean 'slurm'"]),
     ],
 )
-def test_each_mistake_has_its_message(tmp_path: Path, old: str, new: str, parts: list[str]) -> None:
+def test_each_mistake_has_its_own_message(tmp_path: Path, old: str, new: str, parts: list[str]) -> None:
     file = tmp_path / "cluster.toml"
     file.write_text(FILE.replace(old, new))
     with pytest.raises(UserError) as caught:

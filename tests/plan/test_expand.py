@@ -1,4 +1,4 @@
-"""From a suite to jobs: order, inheritance of settings, the command line's choices."""
+"""From a suite to jobs: order, inheritance of settings, overrides from the command line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_step_time_is_measured_in_the_first_seed_of_all_but_bp(tmp_path: Path) -
     assert all(job.profile == (job.seed == 0) for job in jobs)
 
 
-def test_settings_anchored_above_plain_and_task_above_suite(tmp_path: Path) -> None:
+def test_anchored_settings_override_plain_ones_and_a_task_overrides_the_suite(tmp_path: Path) -> None:
     more = """
 [task.rule.dfa]
 lr = 0.5
@@ -99,7 +99,7 @@ def test_a_users_file_is_a_rule_and_has_settings_under_its_class_name(tmp_path: 
         ("second.rule.dfa.betas=[0.9, 0.99]", "not of sgd"),
     ],
 )
-def test_a_wrong_set_is_told(tmp_path: Path, setting: str, message: str) -> None:
+def test_a_wrong_set_is_a_user_error(tmp_path: Path, setting: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         jobs_of(write_suite(tmp_path), settings=(setting,))
 

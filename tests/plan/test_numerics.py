@@ -1,4 +1,4 @@
-"""A raised integer plans exactly the jobs again whose numbers it stands for."""
+"""A raised integer plans exactly the jobs again that use its part."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_declared_default_is_that_of_the_class() -> None:
             assert inspect.signature(RULES.get(rule)).parameters[setting].default == value
 
 
-def test_a_record_says_all_integers_and_an_old_one_counts_as_1() -> None:
+def test_a_record_lists_all_integers_and_a_missing_one_is_1() -> None:
     job = make_plan("vision-small").jobs[-1]
     assert job.numerics == numerics_of(job.rule, job.model, job.dataset)
     old = replace(job, numerics={})
@@ -121,7 +121,7 @@ def test_a_record_says_all_integers_and_an_old_one_counts_as_1() -> None:
     assert old.id == job.id
 
 
-def test_parts_go_by_the_name_that_all_jobs_share() -> None:
+def test_each_part_has_a_name_that_is_unique_across_jobs() -> None:
     job = replace(
         make_plan("vision-small").jobs[-1], rule="a/my.py:Mine+anchor", model="timm:resnet18", dataset="hf:owner/name"
     )

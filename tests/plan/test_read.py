@@ -47,7 +47,7 @@ RULES = '["dfa", "bp", "dfa+anchor"]'
         ("[8]", "2026-01-01", ["model_args", "JSON"]),
     ],
 )
-def test_each_mistake_has_its_message(tmp_path: Path, old: str, new: str, parts: list[str]) -> None:
+def test_each_mistake_has_its_own_message(tmp_path: Path, old: str, new: str, parts: list[str]) -> None:
     path = write_suite(tmp_path, old=old, new=new)
     with pytest.raises(UserError) as caught:
         read_suite(path)
@@ -55,12 +55,12 @@ def test_each_mistake_has_its_message(tmp_path: Path, old: str, new: str, parts:
         assert part in str(caught.value)
 
 
-def test_a_misspelt_rule_table_is_not_ignored(tmp_path: Path) -> None:
+def test_a_misspelled_rule_table_is_not_ignored(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown rule 'grpae'; did you mean 'grape'"):
         read_suite(write_suite(tmp_path, more="[rule.grpae]\nlr = 1.0\n"))
 
 
-def test_what_the_command_line_broke_is_said_to_come_from_there(tmp_path: Path) -> None:
+def test_an_error_from_the_command_line_names_the_option(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"small.toml with --seeds -1: seeds"):
         read_suite(write_suite(tmp_path), Overrides(seeds=-1))
 
@@ -94,5 +94,5 @@ def test_suites_are_found_by_name_and_by_path(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("path", suite_files().values(), ids=lambda path: path.stem)
-def test_every_suite_that_comes_along_is_valid(path: Path) -> None:
+def test_every_shipped_suite_is_valid(path: Path) -> None:
     assert read_suite(path).name == path.stem

@@ -1,4 +1,4 @@
-"""Parts of a plan: together everything, nothing twice."""
+"""Shards of a plan: together they have every job exactly once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from grape_bench.plan.shard import Shard, whole
 from tests.plan.suites import write_suite
 
 
-def test_shards_share_out_the_plan(tmp_path: Path) -> None:
+def test_shards_split_the_plan(tmp_path: Path) -> None:
     jobs = make_plan(str(write_suite(tmp_path))).jobs
     parts = [Shard(index, 5).of(jobs) for index in range(1, 6)]
     assert sorted(job.id for part in parts for job in part) == sorted(job.id for job in jobs)

@@ -1,4 +1,4 @@
-"""Which settings a plan has: tuned ones for every rule, or the suite's for every rule."""
+"""A plan has tuned settings for every rule, or the suite's settings for every rule."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def tune(suite: str, *rules: str, **overrides: object) -> None:
-    """As if these rules had been searched: trial 2 was best."""
+    """Write settings as if these rules had been searched and trial 2 was best."""
     plan = make_tuning_plan(suite, Overrides(**overrides))
     for rule in rules:
         trials = records_of([job for job in plan.jobs if job.rule == rule], best=2)
@@ -45,7 +45,7 @@ def test_tuned_settings_are_used_and_the_budget_is_in_every_job(suite: str) -> N
     assert {job.seed for job in plan.jobs} == {0, 1}
 
 
-def test_without_settings_for_one_rule_none_is_tuned_and_the_command_for_it_is_told(suite: str, tmp_path: Path) -> None:
+def test_if_one_rule_has_no_settings_none_is_tuned_and_the_note_shows_the_command(suite: str, tmp_path: Path) -> None:
     tune(suite, *RULES)
     (tmp_path / "my.py").write_text("class MyRule: ...\n")
     plan = make_plan(suite, Overrides(rules=("my.py:MyRule",)))
@@ -55,7 +55,7 @@ def test_without_settings_for_one_rule_none_is_tuned_and_the_command_for_it_is_t
     assert make_plan(suite, Overrides(rules=("my.py:MyRule",), only=("bp",))).tuned.trials == 4
 
 
-def test_untuned_is_a_choice(suite: str) -> None:
+def test_the_untuned_option_ignores_tuned_settings(suite: str) -> None:
     tune(suite, *RULES)
     plan = make_plan(suite, Overrides(untuned=True))
     assert plan.tuned.trials == 1 and "--untuned" in plan.tuned.note
@@ -80,7 +80,7 @@ def test_settings_tuned_for_something_else_are_not_used(suite: str, setting: str
     assert make_plan(suite, Overrides(settings=(quoted,))).tuned.trials in (4, 5)
 
 
-def test_a_rule_edited_since_is_told(suite: str, tmp_path: Path) -> None:
+def test_a_rule_edited_since_the_search_is_named(suite: str, tmp_path: Path) -> None:
     file = tmp_path / "my.py"
     file.write_text("class MyRule: ...\n")
     added = {"rules": ("my.py:MyRule",)}
@@ -91,19 +91,19 @@ def test_a_rule_edited_since_is_told(suite: str, tmp_path: Path) -> None:
     assert plan.tuned.trials == 4 and "edited since it was tuned: MyRule" in plan.tuned.note
 
 
-def test_a_suite_without_a_search_has_nothing_to_say(tmp_path: Path) -> None:
+def test_a_suite_without_a_search_has_no_note(tmp_path: Path) -> None:
     tuned = make_plan(str(write_suite(tmp_path))).tuned
     assert (tuned.trials, tuned.note) == (1, "")
 
 
-def test_a_damaged_file_is_told(suite: str) -> None:
+def test_a_damaged_file_is_a_user_error(suite: str) -> None:
     tune(suite, *RULES)
     Path("baselines/small/dfa.json").write_text("{}")
     with pytest.raises(UserError, match=r"baselines/small/dfa\.json: not a file of tuned settings"):
         make_plan(suite)
 
 
-def test_an_installed_package_carries_its_settings_and_the_users_own_come_first(
+def test_an_installed_package_ships_settings_and_the_users_own_come_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -113,5 +113,5 @@ def test_an_installed_package_carries_its_settings_and_the_users_own_come_first(
     assert baseline_folders() == [Path("baselines"), package / "_baselines"]
 
 
-def test_the_quickstart_comes_with_its_settings() -> None:
+def test_the_quickstart_ships_with_tuned_settings() -> None:
     assert make_plan("quickstart").tuned.trials == 8

@@ -1,4 +1,4 @@
-"""The search for settings: equal for all rules, apart from the results."""
+"""The search for settings: equal for all rules, and separate from the results."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_every_rule_and_task_has_the_same_number_of_trials_at_the_same_points(tm
     assert all(found == rates["first", "bp"] for found in rates.values())
 
 
-def test_a_rules_own_settings_are_searched_beside_those_of_all(tmp_path: Path) -> None:
+def test_a_rules_own_settings_are_searched_along_with_the_shared_ones(tmp_path: Path) -> None:
     jobs = make_tuning_plan(str(write_suite(tmp_path, more=TUNING))).jobs
     assert {rule: {key for job in jobs if job.rule == rule for key in job.rule_settings} for rule in ("bp", "dfa")} == {
         "bp": set(),
@@ -58,7 +58,7 @@ def test_no_seed_of_a_trial_is_a_seed_of_a_result_and_no_two_trials_share_one(tm
         make_plan(path, Overrides(seeds=TUNING_SEED + 1))
 
 
-def test_points_are_the_same_everywhere_and_a_longer_search_goes_on_from_a_shorter_one() -> None:
+def test_points_are_the_same_everywhere_and_a_longer_search_extends_a_shorter_one() -> None:
     rate = Axis(log=[1e-4, 1e-1])
     found = [point["lr"] for point in points({"lr": rate}, 8)]
     assert found[:4] == [0.01323, 0.0004185, 0.07442, 0.002353]
@@ -75,7 +75,7 @@ def test_points_are_the_same_everywhere_and_a_longer_search_goes_on_from_a_short
         (Axis(choice=["a", "b", "c"]), ["a", "b", "c"]),
     ],
 )
-def test_an_axis_from_its_beginning_to_its_end(axis: Axis, values: list[object]) -> None:
+def test_an_axis_from_its_low_end_to_its_high_end(axis: Axis, values: list[object]) -> None:
     assert [axis.at(fraction) for fraction in (0.0, 0.5, 1.0)] == values
 
 
@@ -89,7 +89,7 @@ def test_an_axis_from_its_beginning_to_its_end(axis: Axis, values: list[object])
         (TUNING + "".join(f"s{n} = {{ choice = [1] }}\n" for n in range(6)), "more than 6 settings to search"),
     ],
 )
-def test_a_search_that_cannot_be_made(tmp_path: Path, more: str, message: str) -> None:
+def test_a_suite_without_a_tuning_table_cannot_be_tuned(tmp_path: Path, more: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         make_tuning_plan(str(write_suite(tmp_path, more=more)))
 

@@ -23,7 +23,7 @@ def test_equal_runs_have_equal_content(tmp_path: Path) -> None:
     assert first == second and folders[0] == tmp_path / "a" / "vision-small" / "grape"
 
 
-def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
+def test_nothing_is_overwritten_without_replace(tmp_path: Path) -> None:
     folder = pack(RECORDED, "grape", tmp_path, About())
     with pytest.raises(UserError, match="this folder exists"):
         pack(RECORDED, "grape", tmp_path, About())

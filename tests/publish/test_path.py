@@ -1,4 +1,4 @@
-"""The whole path of a rule: its file, a comparison, a publication, and the check of that by somebody else."""
+"""The whole path of a rule: its file, a comparison, a publication, and a verification by someone else."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from grape_bench.publish.site import build
 from tests.publish.test_verify import RECORDED
 
 
-def test_publications_and_plain_runs_of_a_suite_are_put_together(tmp_path: Path) -> None:
+def test_publications_and_plain_runs_of_a_suite_share_a_page(tmp_path: Path) -> None:
     root = tmp_path / "results"
     for rule in ("grape", "fa"):
         pack(RECORDED, rule, root, About(paper="<who>"))
@@ -35,6 +35,6 @@ def test_plain_runs_alone_make_a_page(tmp_path: Path) -> None:
     assert not board.entries and len(board.results.rules) == 7
 
 
-def test_nothing_published(tmp_path: Path) -> None:
+def test_a_folder_without_publications_is_a_user_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no publications in this folder"):
         build(tmp_path, tmp_path / "site")

@@ -1,4 +1,4 @@
-"""What is published is what the suite and the recorded tuned settings make of it."""
+"""Published jobs must be the ones that the suite and the recorded tuned settings define."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RECORDED = Path(__file__).parents[2] / "results" / "quickstart" / "runs"
 
 
 def published(folder: Path, job_of: Callable[[Record], Job]) -> Verification:
-    """GrAPE of the recorded quickstart, published as if its jobs were those of `job_of`."""
+    """Publish GrAPE of the recorded quickstart, with the jobs that `job_of` returns."""
     runs = folder / "runs" / "quickstart"
     runs.mkdir(parents=True)
     shutil.copyfile(RECORDED / "suite.toml", runs / "suite.toml")
@@ -46,8 +46,8 @@ def test_the_recorded_runs_are_those_of_the_suite(tmp_path: Path) -> None:
     assert failing(verification) == {} and verification.badge == "recomputed"
 
 
-def test_settings_from_the_command_line_are_not_the_suites(tmp_path: Path) -> None:
-    """A crippled BP makes every other rule look good; its records agree with themselves."""
+def test_settings_from_the_command_line_fail_the_suite_check(tmp_path: Path) -> None:
+    """A crippled BP makes every other rule look good, although its records are consistent."""
     crippled = Overrides(settings=("task.precision=bf16", "task.optimizer.lr=0.03"), untuned=True)
     jobs = {(job.task, job.rule, job.seed): job for job in make_plan("quickstart", crippled).jobs}
     verification = published(tmp_path, lambda record: jobs[record.task, record.rule, record.seed])

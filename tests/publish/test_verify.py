@@ -1,4 +1,4 @@
-"""Whatever is changed in a published folder is found, and said by name."""
+"""Every change in a published folder is found and reported by name."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def replace(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
-def test_what_was_published_checks_out(folder: Path) -> None:
+def test_an_unchanged_publication_passes_every_check(folder: Path) -> None:
     verification = verify(folder)
     assert [(o.name, o.problems) for o in verification.outcomes if not o.ok] == []
     assert verification.badge == "recomputed"
@@ -62,7 +62,7 @@ def test_what_was_published_checks_out(folder: Path) -> None:
     assert rules == {"grape", "bp", "head-only", "dfa"}
 
 
-# Changed without a new index: the hashes tell, before anything else.
+# Changed without a new index. The hashes detect it first.
 
 
 def test_a_changed_file(folder: Path) -> None:
@@ -80,7 +80,7 @@ def test_an_added_file(folder: Path) -> None:
     assert failing(folder) == ["files"]
 
 
-# By someone who writes the index anew: what the files say must still agree with itself.
+# Changed by someone who also rewrites the index. The content must still be consistent.
 
 
 def better_table(folder: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_forgery_with_a_new_index(folder: Path, forge: Callable[[Path], None],
 
 
 def with_cuts_of_another_version(record: dict[str, Any]) -> None:
-    """A record that is right by itself: its id and name are those of its job."""
+    """A record that is consistent: its id and name match its job."""
     record["job"]["numerics"] = {**record["job"].get("numerics", {}), "cuts": 2}
     made = Job.from_dict(record["job"])
     record.update(id=made.id, name=made.name)
@@ -206,7 +206,7 @@ def test_a_part_in_two_versions_is_named(folder: Path) -> None:
     assert problems["numerics"] == ("cuts has numerics 1 (dfa, grape, head-only) and 2 (grape)",)
 
 
-def test_what_an_older_version_made_checks_out_but_is_not_run_again(
+def test_a_publication_from_an_older_engine_passes_but_is_not_rerun(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(network, "NUMERICS", 2)
@@ -215,7 +215,7 @@ def test_what_an_older_version_made_checks_out_but_is_not_run_again(
         draw(verify(folder).submission, 1, 0)
 
 
-def test_an_installed_version_stands_for_a_commit(folder: Path) -> None:
+def test_an_installed_version_counts_as_a_commit(folder: Path) -> None:
     installed = {"commit": "unknown", "dirty": None}
     edit(folder, lambda record: record["environment"].update(git=installed))
     write_index(folder)
@@ -233,7 +233,7 @@ def test_verifying_executes_nothing(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["record.json", "curve.csv"])
-def test_what_is_not_text_and_what_leads_elsewhere_is_not_read(folder: Path, name: str) -> None:
+def test_binary_files_and_links_are_not_read(folder: Path, name: str) -> None:
     path = job(folder) / name
     path.write_bytes(b"\xff\xfe")
     write_index(folder)
@@ -245,7 +245,7 @@ def test_what_is_not_text_and_what_leads_elsewhere_is_not_read(folder: Path, nam
 
 
 @pytest.mark.parametrize("name", ["../../outside", "/etc/passwd"])
-def test_an_index_that_leads_out_of_its_folder(folder: Path, name: str) -> None:
+def test_an_index_with_a_path_outside_its_folder(folder: Path, name: str) -> None:
     index = json.loads((folder / INDEX).read_text())
     index["files"][name] = "0" * 64
     (folder / INDEX).write_text(json.dumps(index))
@@ -254,7 +254,7 @@ def test_an_index_that_leads_out_of_its_folder(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("missing", [INDEX, "rule.toml", "suite.toml"])
-def test_what_is_no_publication_is_a_user_error(folder: Path, missing: str) -> None:
+def test_a_folder_that_is_not_a_publication_is_a_user_error(folder: Path, missing: str) -> None:
     (folder / missing).unlink()
     with pytest.raises(UserError):
         verify(folder)

@@ -1,4 +1,4 @@
-"""The identity of a job: what counts, and what must not."""
+"""The identity of a job: what is part of it, and what is not."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def test_order_of_settings_and_measuring_step_time_do_not_count() -> None:
     assert replace(JOB, profile=True).id == replace(JOB, probes=3).id == JOB.id
 
 
-def test_an_integer_of_1_is_as_none() -> None:
+def test_an_integer_of_1_is_left_out_of_the_id() -> None:
     assert replace(JOB, numerics={"rule": 1, "cuts": 1}).id == JOB.id
     raised = replace(JOB, numerics={"rule": 1, "cuts": 2})
     assert raised.id == replace(JOB, numerics={"cuts": 2}).id != JOB.id
     assert raised.definition == JOB.definition
 
 
-def test_a_rule_from_a_file_counts_by_its_class_and_content_wherever_the_file_lies() -> None:
+def test_the_id_covers_the_class_and_content_of_a_rules_file_and_not_its_path() -> None:
     here, there = replace(JOB, rule="my.py:MyRule"), replace(JOB, rule="elsewhere/other.py:MyRule")
     assert here.id == there.id
     assert here.name.startswith("first.MyRule.s0.")

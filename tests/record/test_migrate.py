@@ -20,10 +20,10 @@ def test_a_record_of_schema_1_is_read_as_one_of_today() -> None:
     assert RECORDED.read_bytes() == before
 
 
-def test_what_was_not_measured_stays_so() -> None:
+def test_missing_measurements_stay_missing() -> None:
     record = migrated({"schema": 1, "profile": None, "credit": None}, SCHEMA)
     assert record == {"schema": SCHEMA, "profile": None, "credit": None, "diagnostics": None}
 
 
-def test_there_is_a_step_from_every_schema() -> None:
+def test_every_older_schema_has_a_migration() -> None:
     assert sorted(STEPS) == list(range(1, SCHEMA))

@@ -1,4 +1,4 @@
-"""Every list of a job's fields comes from the fields themselves."""
+"""Every list of a job's fields is derived from the fields."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_job_has_every_key_of_a_task_that_can_change_its_result() -> None:
     assert {*names_of(Of.TASK, Of.LAUNCH)} == set(Task.model_fields) - {"name", "optimizer", "rule"}
 
 
-def test_every_field_belongs_to_something() -> None:
+def test_every_field_belongs_to_a_group() -> None:
     assert {name for of in Of for name in names_of(of)} == {field.name for field in fields(Job)}
 
 
@@ -38,7 +38,7 @@ def test_every_recorded_job_has_the_id_of_its_settings_and_is_written_as_it_was_
         assert record.to_dict() == written
 
 
-def test_records_from_before_nproc_load_and_are_scored_beside_new_ones() -> None:
+def test_records_from_before_nproc_load_and_are_scored_with_new_ones() -> None:
     old, new = [], []
     for path in sorted(RECORDED.glob("vision-small/runs/*.s[01].*/record.json")):
         content = json.loads(path.read_text())

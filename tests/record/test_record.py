@@ -1,4 +1,4 @@
-"""Records: whole or not there, and no others than asked for."""
+"""Records are complete or absent, and only the requested ones are read."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def test_what_a_dead_job_could_not_measure_is_null() -> None:
     assert (written.result, written.time, written.reason) == (None, None, "killed")
 
 
-def test_a_word_that_is_no_status_is_a_bug() -> None:
+def test_an_unknown_status_is_a_bug() -> None:
     with pytest.raises(ValueError, match="'done' is not a valid Status"):
         record(status="done")
 
 
-def test_writing_that_fails_half_way_leaves_the_old_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = on_disk(tmp_path, record())
     folder = tmp_path / written.name
 
@@ -59,7 +59,7 @@ def test_with_a_manifest_only_its_jobs_count(tmp_path: Path) -> None:
     ("text", "message"),
     [("{", "damaged: it is not JSON"), ('{"schema": 99}', "schema 99 is unknown to this version")],
 )
-def test_a_file_that_is_no_record_is_told(tmp_path: Path, text: str, message: str) -> None:
+def test_a_file_that_is_not_a_record_is_a_user_error(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "record.json"
     path.write_text(text)
     with pytest.raises(UserError, match=message):

@@ -30,5 +30,5 @@ def test_a_copy_of_the_file_keeps_the_class() -> None:
     assert str(RuleName.parse("a/my.py:MyRule+anchor").moved(Path("b/source.py"))) == "b/source.py:MyRule+anchor"
 
 
-def test_a_file_name_has_no_strange_characters() -> None:
+def test_a_file_label_has_only_safe_characters() -> None:
     assert RuleName.parse("my rule/é").file_label == "my-rule--"

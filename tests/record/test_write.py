@@ -16,7 +16,7 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_folder_in_the_files_place_is_the_users_to_mend(tmp_path: Path) -> None:
+def test_a_folder_at_the_files_path_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "table.md").mkdir()
     with pytest.raises(UserError, match="cannot be written"):
         write_text(tmp_path / "table.md", "new")
@@ -30,7 +30,7 @@ def test_json_is_strict_and_infinity_survives(tmp_path: Path) -> None:
     assert json.loads(text) == {"clip": float("inf"), "low": [-float("inf")], "lost": None, "text": "inf"}
 
 
-def test_a_folder_is_whole_or_absent(tmp_path: Path) -> None:
+def test_a_folder_is_complete_or_absent(tmp_path: Path) -> None:
     with pytest.raises(KeyError), new_folder(tmp_path / "runs") as draft:
         (draft / "half").touch()
         raise KeyError

@@ -1,4 +1,4 @@
-"""The recorded results keep their ids and their numbers, whatever is rebuilt around them."""
+"""Recorded results keep their ids and numbers when the code changes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_record_has_the_id_of_its_job_and_lies_in_a_folder_of_its_name(folder:
 
 @each
 def test_planning_the_recorded_suite_finds_every_job_done(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also the frozen `source` of each rule is tested here, and that all integers are those of the records."""
+    """This also tests the frozen `source` of each rule, and that no integer was raised."""
     monkeypatch.chdir(ROOT)  # where tuned settings are looked for
     manifest = json.loads((folder / "runs" / "manifest.json").read_text())
     planned = {job.id for job in make_plan(str(folder / "runs" / "suite.toml")).jobs}
@@ -43,5 +43,5 @@ def test_planning_the_recorded_suite_finds_every_job_done(folder: Path, monkeypa
 
 
 @each
-def test_every_number_of_the_table_comes_out_again(folder: Path) -> None:
+def test_the_records_reproduce_every_number_of_the_table(folder: Path) -> None:
     assert csv.text(score(read_runs(folder).records)) == (folder / "table.csv").read_text()
