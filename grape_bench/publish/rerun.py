@@ -14,7 +14,7 @@ from grape_bench.publish.submission import SOURCE, SUITE, Submission
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
 from grape_bench.record.status import Status
-from grape_bench.score.numerics import outdated
+from grape_bench.score.comparable import outdated
 
 Sweep = Callable[[Plan], Sequence[Record]]
 

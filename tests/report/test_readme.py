@@ -9,13 +9,13 @@ def test_it_has_tables_pictures_and_provenance() -> None:
     text = readme.render(results(records, curves(records)), {"results.svg": "Ends", "ranks.svg": "Ranks"})
     assert text.count("| rule ") >= 3 and "![Ranks](ranks.svg)" in text
     assert "| Hardware | cpu-x |" in text and "| Records | 43 (43 finished) |" in text
-    assert "hence not here: My_Rule" in text
+    assert "lack a result on some task: My_Rule" in text
     assert "\n\n\n" not in text
 
 
 def test_what_there_is_not_is_not_spoken_of() -> None:
     text = readme.render(results([make("bp"), failed("fa", 0, "oom")]), {})
-    assert "All tasks" not in text and "Time to result" not in text and "Pictures" not in text
+    assert "All tasks" not in text and "Time to result" not in text and "Figures" not in text
     assert "2 (1 finished, 1 oom)" in text
 
 

@@ -16,7 +16,7 @@ def printed(table: pd.DataFrame, width: int = 80) -> list[str]:
 
 def test_one_table_per_task_with_every_rule() -> None:
     lines = printed(score(suite(3)))
-    assert sum("accuracy (3)†" in line for line in lines) == 2, "what holds for all rules is said once"
+    assert sum("accuracy (3)†" in line for line in lines) == 2, "the number of seeds is in the heading"
     rules = [line.split()[0] for line in lines if " ± " in line and "Test accuracy" not in line]
     assert rules == [*RULES, *RULES]
     assert "digits-mlp" in lines and "digits-vit" in lines

@@ -9,9 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from grape_bench.record.record import Record
-from grape_bench.score.table import RELATIVE_TO_ALL, score
+from grape_bench.score.columns import COLUMNS
+from grape_bench.score.table import score
 from tests.score.records import make, with_parts
 
+RELATIVE_TO_ALL = [column.name for column in COLUMNS if column.of_table]
 RULES = ("bp", "head-only", "dfa", "x", "y")
 accuracies = st.floats(10, 100).map(lambda x: round(x, 2))
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

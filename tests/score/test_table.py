@@ -6,8 +6,11 @@ import pandas as pd
 import pytest
 
 from grape_bench.record.record import Record
-from grape_bench.score.table import RELATIVE_TO_ALL, score
+from grape_bench.score.columns import COLUMNS
+from grape_bench.score.table import score
 from tests.score.records import RULES, failed, make, suite
+
+RELATIVE_TO_ALL = [column.name for column in COLUMNS if column.of_table]
 
 
 def cell(table: pd.DataFrame, rule: str, task: str = "digits-mlp") -> dict[str, Any]:

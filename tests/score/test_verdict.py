@@ -72,7 +72,10 @@ def test_the_thresholds(found, expected):
 def test_below_head_only_comes_first_and_the_rest_is_told_too():
     verdict = judge(cell("dfa", 60, 61, 62, diagnostics={"growth": 4000.0, "gain": 1e-9}), HEAD)
     assert verdict.word == NOT_ABOVE and len(verdict.reasons) == 3
-    assert "grow at most 4e+03-fold from block to block (at b.1); the limit is 50 in 3 of 3 runs" in verdict.reasons[1]
+    assert (
+        "grow at most 4e+03-fold from one block to the next (at b.1); the limit is 50 in 3 of 3 runs"
+        in verdict.reasons[1]
+    )
 
 
 def test_a_finding_counts_when_most_runs_have_it():

@@ -121,7 +121,7 @@ def test_axes_of_curves_and_cost(opened: Any) -> None:
     tab.locator("#axis").select_option("seconds")
     tab.locator("#cost").select_option("flops_ratio")
     titles = tab.locator(".plot .xtitle").all_text_contents()
-    assert titles.count("seconds of training") == 2 and titles.count("FLOPs of a step ÷ BP's") == 2
+    assert titles.count("seconds of training") == 2 and titles.count("FLOPs of a training step ÷ BP's") == 2
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

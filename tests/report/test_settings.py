@@ -8,8 +8,8 @@ import pytest
 
 from grape_bench.errors import UserError
 from grape_bench.record.record import Record
+from grape_bench.report.settings import best, complete, expected_best
 from grape_bench.score.metric import METRICS
-from grape_bench.score.search import best, complete, expected_best
 from grape_bench.score.table import score
 from tests.score.records import failed, make, with_parts
 
