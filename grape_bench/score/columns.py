@@ -26,7 +26,7 @@ def _columns_of(metric: Metric) -> tuple[Column, Column]:
         Column(
             name=metric.name,
             heading=metric.name,
-            meaning=metric.meaning,
+            meaning=f"{metric.meaning} {'Higher' if metric.higher_is_better else 'Lower'} is better.",
             value=lambda row: row.mean(metric),
             kind=Kind.METRIC,
             shown=Shown.PRINT,
@@ -277,6 +277,17 @@ CURVE: tuple[Quantity, ...] = (
     Quantity(name="epoch", heading="epoch", meaning="Epochs finished so far.", axis="epoch"),
 )
 """What a learning curve can be drawn over."""
+
+SAMPLES, SECONDS, EPOCH = CURVE
+
+REACHED = Quantity(
+    name="reached",
+    heading="runs",
+    meaning="Share of a rule's runs whose credit is at least a given value, averaged over tasks.",
+    axis="runs that reach it (%)",
+    reference="protocol.md#over-several-tasks",
+)
+"""The performance profile, over credit."""
 
 DIAGNOSTICS: tuple[Quantity, ...] = (
     Quantity(

@@ -24,7 +24,7 @@ def test_the_whole_text_of_a_small_table() -> None:
     )
 
 
-def test_every_line_of_a_table_is_equally_long() -> None:
+def test_all_lines_of_a_table_have_the_same_length() -> None:
     lines = [line for line in markdown.render(score(suite(3))).splitlines() if line.startswith("|")]
     assert len(lines) == 2 * (7 + 2) and len(set(map(len, lines))) == 1
 

@@ -21,7 +21,7 @@ JSON = {
 PROFILE = decode(Profile, JSON)
 
 
-def test_every_part_has_a_line() -> None:
+def test_every_cost_has_a_line() -> None:
     found = costs(PROFILE, 2**23)
     assert found["step"] == (
         "1.04 of BP's (1.00 to 1.10), 10 ms: forward 40 %, tangents 10 %, backward 30 %, update 10 %, data 10 %"
@@ -34,7 +34,7 @@ def test_every_part_has_a_line() -> None:
     assert found["energy"] == "2 J per step, 0.50 of BP's"
 
 
-def test_what_an_older_record_does_not_have_is_left_out() -> None:
+def test_parts_missing_from_older_records_are_left_out() -> None:
     unknown = dict.fromkeys(("split", "holders", "flops", "speedup", "pipeline", "energy"))
     assert costs(decode(Profile, JSON | unknown), 2**23) == {"step": "1.04 of BP's (1.00 to 1.10)"}
     assert "pipeline" not in costs(decode(Profile, JSON | {"pipeline": {"micro_batches": 8}}), None)

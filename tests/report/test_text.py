@@ -17,7 +17,7 @@ def test_numbers() -> None:
     assert [number(x) for x in (1.005, -0.001, -1.5, float("nan"))] == ["1.00", "0.00", "-1.50", "–"]
 
 
-def test_a_column_is_shown_only_where_the_table_has_it() -> None:
+def test_a_column_is_shown_only_if_the_table_has_it() -> None:
     headings = [column.heading for column in printed(score(suite(3)))]
     assert headings == [
         "rule", "accuracy (n)", "credit", "gap closed", "step ÷ BP", "memory ÷ BP", "BP fraction",
@@ -26,25 +26,25 @@ def test_a_column_is_shown_only_where_the_table_has_it() -> None:
     assert [column.heading for column in printed(bare)] == ["rule", "accuracy (n)"]
 
 
-def test_a_rule_from_a_file_goes_by_its_class_while_that_is_unique() -> None:
+def test_a_rule_from_a_file_is_labeled_by_its_class_if_that_is_unique() -> None:
     assert labels(["dfa", "x/my.py:Mine"]) == {"dfa": "dfa", "x/my.py:Mine": "Mine"}
     assert set(labels(["a.py:Mine", "x/b.py:Mine"]).values()) == {"a.py:Mine", "x/b.py:Mine"}
     assert labels(["dfa", "my.py:dfa"]) == {"dfa": "dfa", "my.py:dfa": "my.py:dfa"}
 
 
-def test_caption_names_interval_draft_and_hardware() -> None:
+def test_the_caption_names_interval_draft_and_hardware() -> None:
     draft, final = caption(score(suite(3))), caption(score(suite(5)))
     assert "95 % Student-t interval over n seeds" in draft and "Hardware: cpu-x." in draft
     assert "fewer than 5 seeds" in draft and "fewer than 5 seeds" not in final
 
 
-def test_caption_tells_tuned_from_untuned() -> None:
+def test_the_caption_says_if_settings_were_tuned() -> None:
     assert "Settings: the suite's own, untuned." in caption(score([make("bp")]))
     tuned = caption(score([make("bp", trials=8)]))
     assert "Settings: the best of 8 trials for each rule, chosen on validation." in tuned
 
 
-def test_footnotes_tell_partial_failures_and_what_could_not_be_compared() -> None:
+def test_footnotes_list_failures_and_ratios_that_cannot_be_compared() -> None:
     records = [make("bp"), make("fa", 0), failed("fa", 1, "crashed"), failed("dfa", 0, "oom")]
     notes = footnotes(score([*records, make("x.py:New", hardware="gpu-y")]))
     assert notes[0] == "digits-mlp, fa: crashed 1/2"  # the cell of dfa already shows its status

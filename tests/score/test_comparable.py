@@ -34,7 +34,7 @@ def test_unequal_budgets_of_two_rules_are_refused(key: str, value: Any) -> None:
     assert error.value.where == "task digits-mlp"
 
 
-def test_records_from_before_there_was_nproc_or_a_search_stand_beside_new_ones() -> None:
+def test_records_older_than_nproc_and_tuning_share_a_table_with_new_ones() -> None:
     content = make("bp").to_dict()
     for key in ("compile", "deterministic", "nproc", "trials", "trial", "probes"):
         del content["job"][key]
@@ -64,18 +64,18 @@ def test_seeds_of_one_rule_share_all_settings() -> None:
         score([make("grape", 0), make("grape", 1, rule_source="1a")])
 
 
-def test_a_seed_counts_once() -> None:
+def test_a_seed_may_appear_only_once() -> None:
     with pytest.raises(UserError, match="more than one record of seed 1"):
         score([make("dfa", 0), make("dfa", 1), make("dfa", 1)])
 
 
-def test_a_metric_without_formula_is_refused() -> None:
+def test_an_unknown_metric_is_refused() -> None:
     with pytest.raises(UserError, match="metric 'loss' cannot be scored"):
         score([make("bp", metric={"name": "loss", "unit": "nats", "chance": 2.3})])
 
 
 def made(name: str, seed: int = 0, /, **numerics: int) -> Record:
-    """A record made with these integers; one without any is from before there were integers."""
+    """A record made with these `numerics`. Old records have none."""
     return make(name, seed, numerics=numerics)
 
 
@@ -99,15 +99,15 @@ def test_a_part_with_two_integers_is_refused(one: Record, other: Record, said: s
         compare_sides(Side("here", [one]), Side("there", [other]))
 
 
-def test_the_cuts_do_not_count_for_rules_without_cuts() -> None:
+def test_numerics_of_the_cuts_do_not_matter_to_rules_without_cuts() -> None:
     score([make("bp"), make("fa"), made("dfa", cuts=2)])
 
 
-def test_a_rule_of_another_integer_than_another_rule_is_fine() -> None:
+def test_two_rules_may_have_different_integers() -> None:
     score([make("bp"), made("dfa", rule=2), make("grape")])
 
 
-def test_a_table_of_older_integers_opens_and_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_with_older_integers_opens_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     records = suite()
     before = score(records)
     monkeypatch.setattr(train, "NUMERICS", 3)
@@ -118,7 +118,7 @@ def test_a_table_of_older_integers_opens_and_says_so_in_one_line(monkeypatch: py
     assert csv.text(table) == csv.text(before) and markdown.render(table).count(line) == 1
 
 
-def test_recorded_tables_are_of_this_version() -> None:
+def test_recorded_tables_have_the_current_numerics() -> None:
     from grape_bench.record.folder import read_records
     from grape_bench.score.comparable import outdated
 

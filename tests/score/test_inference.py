@@ -39,7 +39,7 @@ def test_order_does_not_change_the_last_digit() -> None:
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])
-def test_covers_the_mean_as_often_as_it_says(n: int) -> None:
+def test_the_interval_covers_the_mean_in_95_percent_of_samples(n: int) -> None:
     draw = np.random.default_rng(n)
     samples = [interval(draw.normal(7.0, 2.0, n)) for _ in range(4000)]
     covered = np.mean([abs(sample.mean - 7.0) <= sample.half_width for sample in samples])
@@ -81,7 +81,7 @@ def test_against_every_pattern_counted_one_by_one() -> None:
     assert sign_flip(tasks, generator()) == expected
 
 
-def test_many_pairs_are_sampled_with_the_generator_that_is_passed() -> None:
+def test_many_pairs_are_sampled_with_the_given_generator() -> None:
     tasks = [list(np.random.default_rng(task).normal(0.3, 1, 10)) for task in range(3)]
     first, again = (sign_flip(tasks, np.random.default_rng(7)) for _ in range(2))
     other = sign_flip(tasks, np.random.default_rng(8))
@@ -90,7 +90,7 @@ def test_many_pairs_are_sampled_with_the_generator_that_is_passed() -> None:
     assert sign_flip([[1.0] * 20], generator()) == pytest.approx(1 / 10_001, abs=3e-4)  # never 0
 
 
-def test_nothing_to_compare_has_no_p() -> None:
+def test_no_pairs_give_no_p() -> None:
     assert math.isnan(sign_flip([[], []], generator())) and math.isnan(paired_t([1.0]))
 
 
@@ -112,7 +112,7 @@ def test_holm_by_hand() -> None:
 
 
 @pytest.mark.parametrize("test", [lambda x: sign_flip([list(x)], generator()), lambda x: paired_t(list(x))])
-def test_a_true_null_is_rejected_as_seldom_as_it_says(test) -> None:
+def test_a_true_null_hypothesis_is_rejected_in_5_percent_of_samples(test) -> None:
     draw = np.random.default_rng(3)
     rejected = np.mean([test(draw.normal(0, 1, 8)) <= 0.05 for _ in range(1500)])
     assert 0.03 < rejected < 0.068  # 0.05 within 3.2 standard errors
@@ -129,28 +129,28 @@ def of(**values: list[float]) -> dict[str, bool]:
     return {rule: found.best for rule, found in standing(records).items()}
 
 
-def test_bold_is_the_best_and_what_cannot_be_told_from_it() -> None:
+def test_the_best_and_rules_not_significantly_different_are_bold() -> None:
     # fa - bp: -1, 1, 0 (unresolved); dfa - bp: -10, -10.2, -9.9 (t = -113).
     assert of(bp=[90, 91, 92], fa=[89, 92, 92], dfa=[80, 80.8, 82.1]) == {"bp": True, "fa": True, "dfa": False}
 
 
-def test_nothing_is_bold_where_nothing_is_resolved() -> None:
+def test_nothing_is_bold_without_a_significant_difference() -> None:
     assert of(bp=[90, 91, 92], fa=[89, 92, 92]) == {"bp": False, "fa": False}
     assert of(bp=[90], fa=[10]) == {"bp": False, "fa": False}
 
 
-def test_it_is_paired() -> None:
+def test_the_test_is_paired() -> None:
     # The seeds differ by 30 points, the rules by 1.0, 1.1 and 0.9 on each.
     assert of(bp=[50, 80, 95], fa=[49, 78.9, 94.1])["fa"] is False
 
 
-def test_divergence_does_not_make_bold() -> None:
+def test_divergence_does_not_make_a_rule_bold() -> None:
     good = [make("bp", s, 90.0 + s) for s in range(3)] + [make("x", s, 85.0 + s) for s in range(3)]
     good += [make("head-only", s, 50 + 1.1 * s) for s in range(3)]
-    assert standing(good)["x"].best is False  # resolved, by 5 points on every seed
+    assert standing(good)["x"].best is False  # significant: 5 points on every seed
     broken = [with_parts(r, status="diverged") if (r.rule, r.seed) == ("x", 2) else r for r in good]
     found = standing(broken)["x"]
-    assert found.p > 0.05 and found.best is False  # not resolved any more, and not bold either
+    assert found.p > 0.05 and found.best is False  # no longer significant, but not bold either
 
 
 def test_a_rule_without_result_has_no_standing() -> None:

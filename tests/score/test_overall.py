@@ -30,14 +30,14 @@ def test_worked_example() -> None:
     assert found.loc["x", "p"] == 0.5  # two pairs: 2 of 4 sign patterns
 
 
-def test_the_best_is_bold_where_others_are_resolved() -> None:
+def test_the_best_is_bold_if_another_rule_is_significantly_worse() -> None:
     found = overall(cells(suite(5))).set_index("rule")
     assert found.index[0] == "bp" and found.loc["bp", "best"] and not found.loc["head-only", "best"]
     assert found.loc["head-only", "p"] < 0.05
     assert (found["norm_acc_low"] <= found["norm_acc"]).all() and (found["norm_acc"] <= found["norm_acc_high"]).all()
 
 
-def test_a_rule_that_lacks_a_task_is_left_out_and_said() -> None:
+def test_a_rule_without_a_result_on_every_task_is_left_out() -> None:
     records = [*suite(3), make("usf", 0), failed("usf", 0, "oom", task="digits-vit")]
     found = overall(cells(records))
     assert "usf" not in set(found["rule"]) and found.attrs["left_out"] == ["usf"]
@@ -86,7 +86,7 @@ def estimate(rule: dict[str, Cell], bp: dict[str, Cell], statistic: Any = task_m
     return bootstrap(rule, bp, statistic, np.random.default_rng(seed))
 
 
-def test_same_generator_same_digits_whatever_the_order() -> None:
+def test_the_same_generator_gives_the_same_digits_in_any_order() -> None:
     rule, bp = by_task("x", a=[50, 52, 51, 57, 53.3]), by_task("bp", a=[90, 91, 92, 93, 90.5])
     rule, bp = rule | by_task("x", b=[70, 75, 71.1, 79, 70.7]), bp | by_task("bp", b=[95, 96, 97, 98, 94.1])
     first = estimate(rule, bp)
@@ -96,7 +96,7 @@ def test_same_generator_same_digits_whatever_the_order() -> None:
     assert estimate(shuffled, bp) == first
 
 
-def test_bp_is_1_without_doubt_and_one_seed_has_no_interval() -> None:
+def test_bp_is_exactly_1_and_one_seed_has_no_interval() -> None:
     bp = by_task("bp", a=[90, 91, 95], b=[80, 70, 75])
     assert estimate(bp, bp) == pytest.approx((1, 1, 1))
     value, low, high = estimate(by_task("x", a=[50]), by_task("bp", a=[90]))
@@ -106,7 +106,7 @@ def test_bp_is_1_without_doubt_and_one_seed_has_no_interval() -> None:
 @pytest.mark.parametrize(("tasks", "seeds", "floor"), [(2, 3, 0.87), (2, 5, 0.90), (5, 5, 0.92)])
 @pytest.mark.parametrize("statistic", [task_mean, interquartile_mean])
 def test_coverage(tasks: int, seeds: int, floor: float, statistic: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """How often the interval holds the truth, 0.5, where all runs are normal around it."""
+    """How often the interval covers the true value 0.5, if all runs are normally distributed around it."""
     monkeypatch.setattr("grape_bench.score.overall.RESAMPLES", 400)
     draw, hits, tries = np.random.default_rng(0), 0, 300
     for _ in range(tries):
@@ -167,7 +167,7 @@ def test_without_references_there_is_no_profile() -> None:
     assert performance_profile(cells([make("bp", 0, 50.0), make("head-only", 0, 60.0)])).empty
 
 
-def test_it_never_rises() -> None:
+def test_a_profile_never_rises() -> None:
     from tests.score.records import suite
 
     found = performance_profile(cells(suite(3)))

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from grape_bench.report.figures import look
 from grape_bench.report.figures.look import SOFT
-from grape_bench.score.columns import DIAGNOSTICS
+from grape_bench.score.columns import DIAGNOSTICS, SAMPLES
 from grape_bench.score.results import Results
 
 COSINE = DIAGNOSTICS[0]
@@ -71,6 +71,6 @@ def _draw_map(axes: Axes, cosines: pd.DataFrame, *, labeled: bool) -> Any:
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     samples = cosines.columns.to_numpy(float)
     axes.xaxis.set_major_formatter(lambda x, _: f"{samples[int(x)] / 1000:.0f}k" if 0 <= x < len(samples) else "")
-    axes.set_xlabel("samples", fontsize=8.5)
+    axes.set_xlabel(SAMPLES.heading, fontsize=8.5)
     axes.tick_params(length=2, color=SOFT)
     return image

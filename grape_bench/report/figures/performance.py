@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from grape_bench.report.figures import look
 from grape_bench.report.figures.look import INK
 from grape_bench.report.palette import styles
-from grape_bench.score.columns import COLUMN
+from grape_bench.score.columns import COLUMN, REACHED
 from grape_bench.score.results import Results
 
 AVERAGES = ("norm_acc", "iqm")  # drawn filled and open
@@ -47,7 +47,7 @@ def draw_profile(axes: Axes, results: Results) -> None:
             label=names[str(rule)],
         )
     axes.set_xlabel(COLUMN["credit"].axis)
-    axes.set_ylabel("runs that reach it (%)")
+    axes.set_ylabel(REACHED.axis)
     axes.set_ylim(-3, 103)
     axes.legend(framealpha=0.9, edgecolor="none", fontsize=8.5, loc="lower left")
     look.heading(axes, "performance profile")

@@ -14,6 +14,7 @@ from grape_bench.report.figures import look
 from grape_bench.report.figures.look import INK, SOFT
 from grape_bench.report.palette import BLACK, GREY, Style, styles
 from grape_bench.score.cell import Cell
+from grape_bench.score.columns import EPOCH
 from grape_bench.score.metric import DEFAULT
 from grape_bench.score.results import Results
 
@@ -98,7 +99,7 @@ def draw_curves(
         axes.plot(line.index, line.to_numpy(), color=color, linestyle=dash, linewidth=1.7, zorder=front)
     look.grid(axes, "y")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("epoch")
+    axes.set_xlabel(EPOCH.axis)
     metric = next((cell.metric for cell in cells if cell.results), DEFAULT)
     axes.set_title(f"validation {metric.label}, mean of seeds", loc="left", fontsize=9.5)
     if lines and metric is DEFAULT:

@@ -12,7 +12,7 @@ from grape_bench.report.figures.tradeoff import available
 from grape_bench.report.palette import DASH_NAMES, MARKER_NAMES, on_dark, styles
 from grape_bench.report.text import labels
 from grape_bench.score.cell import Cell
-from grape_bench.score.columns import COLUMN, CURVE
+from grape_bench.score.columns import COLUMN, CURVE, REACHED
 from grape_bench.score.quantity import Column
 from grape_bench.score.results import Results
 
@@ -37,7 +37,11 @@ def data(results: Results) -> dict[str, Any]:
         "costs": [{"name": cost.name, "heading": cost.heading} for cost in costs_of(results)],
         "curve": [{"name": axis.name, "heading": axis.heading} for axis in CURVE],
         "tasks": [_task(results, task) for task in results.tasks],
-        "profile": {"credit": _numbers(results.profile.index), "axis": COLUMN["credit"].axis, "rules": profile},
+        "profile": {
+            "credit": _numbers(results.profile.index),
+            "axes": [COLUMN["credit"].axis, REACHED.axis],
+            "rules": profile,
+        },
     }
 
 

@@ -204,8 +204,8 @@
       type: "scatter", mode: "lines", x: data.profile.credit, y: data.profile.rules[rule.id], name: rule.name,
       line: { color: colorOf(rule), width: 2, dash: rule.dash, shape: "vh" }, hovertemplate: "%{y:.0f} % reach %{x:.2f}<extra>%{fullData.name}</extra>",
     }));
-    const yaxis = { title: { text: "runs that reach it (%)" }, range: [-3, 104] };
-    return [traces, layout({ xaxis: { title: { text: data.profile.axis } }, yaxis, height: 360 })];
+    const yaxis = { title: { text: data.profile.axes[1] }, range: [-3, 104] };
+    return [traces, layout({ xaxis: { title: { text: data.profile.axes[0] } }, yaxis, height: 360 })];
   }
 
   // The same numbers as a table, for those who cannot see the chart. One row per rule.

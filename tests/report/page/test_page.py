@@ -16,23 +16,23 @@ def embedded(text: str) -> Any:
     return json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL).group(1))  # type: ignore[union-attr]
 
 
-def test_nothing_is_loaded_from_elsewhere() -> None:
+def test_the_page_loads_nothing_from_elsewhere() -> None:
     text = page.render(results(suite(2)))
     ours = text.replace(page._asset("vendor/plotly-basic.min.js"), "")
     assert not re.search(r"""(src|href)=["']?(https?:)?//|@import|url\(""", ours)
     assert text.count("<script") == 3 and "plotly.js (basic" in text
 
 
-def test_names_cannot_break_out_of_their_place() -> None:
+def test_names_cannot_inject_html() -> None:
     records = [*suite(2, ("t",)), make(NASTY, 0, 50.0, task="t")]
     text = page.render(results(records, curves(records)))
     assert "<b>" not in text.replace(page._asset("vendor/plotly-basic.min.js"), "")
     assert [rule["name"] for rule in embedded(text)["rules"]][-1] == "</script><b>"
     inside = text.partition('id="data">')[2].partition("</script>")[0]
-    assert not set("<>&") & set(inside)  # nothing that HTML could take for its own
+    assert not set("<>&") & set(inside)  # no character with a meaning in HTML
 
 
-def test_the_data_of_the_charts_are_those_of_the_table() -> None:
+def test_charts_and_table_show_the_same_data() -> None:
     records = with_flops([make("bp", s, 90.0 + s) for s in range(3)] + [make("fa", 0, 70.0), failed("usf", 0, "oom")])
     (task,) = data(results(records, curves(records)))["tasks"]
     assert task["rules"]["bp"]["mean"] == 91 and task["rules"]["bp"]["seeds"] == [90, 91, 92]
