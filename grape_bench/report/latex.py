@@ -26,7 +26,7 @@ def escape(text: str) -> str:
 
 
 def render(table: pd.DataFrame, label: str) -> str:
-    """The float, labeled `tab:<label>`. Ends with a newline. Bold are the rules in the column `best`."""
+    """The float, labeled `tab:<label>`. Rules marked in the column `best` are bold. Ends with a newline."""
     chosen = printed(table)
     tasks = [
         {

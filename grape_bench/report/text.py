@@ -103,7 +103,7 @@ def _with_file(name: str) -> str:
 
 
 def caption(table: pd.DataFrame) -> str:
-    """One paragraph on what the numbers of `table` are: the captions of its columns."""
+    """One paragraph that explains the numbers of `table`: the captions of its columns."""
     ordered = sorted(_columns(table), key=lambda column: column.kind)
     return " ".join(filter(None, (_sentence(column, table) for column in ordered)))
 

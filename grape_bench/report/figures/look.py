@@ -30,7 +30,7 @@ LOOK: dict[Any, Any] = {
     "ytick.color": "#444444",
     "svg.fonttype": "path",  # the fonts of a viewer would move the labels
     "svg.hashsalt": "grape-bench",  # the same input gives the same file
-    "pdf.fonttype": 42,  # text stays text
+    "pdf.fonttype": 42,  # keeps text as text
 }
 # Without a date, the same records give the same file.
 _METADATA: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
