@@ -70,7 +70,7 @@ def render(results: Results, publications: Sequence[Publication] = ()) -> str:
 
 
 def rows(results: Results) -> list[dict[str, Any]]:
-    """One entry per task and rule: `rule`, `name`, `task`, `best`, and `texts`, a list of (column, text, sort value)."""
+    """One dictionary per row: `rule`, `name`, `task`, `best`, and `texts`, a list of (column, text, sort value)."""
     shown = text.on_page(results.table)
     names = text.labels(results.rules)
     return [
