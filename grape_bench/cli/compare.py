@@ -15,8 +15,7 @@ from grape_bench.errors import UserError
 if TYPE_CHECKING:
     from grape_bench.plan.expand import Plan
     from grape_bench.record.record import Record
-    from grape_bench.score.compare import Comparison
-    from grape_bench.score.pairing import Side
+    from grape_bench.score.compare import Comparison, Side
 
 TRACKING_URI = "sqlite:///mlflow.db"
 REFERENCES = ("bp", "head-only")
@@ -50,7 +49,7 @@ def command(
     if against or len(compared) != 2:
         hint = "grape-bench compare A B, or grape-bench compare RULE --against RULE --suite SUITE"
         raise UserError("give two sets of runs, or rules and --suite", where="compare", hint=hint)
-    from grape_bench.score.pairing import compare_sides
+    from grape_bench.score.compare import compare_sides
 
     first, second = (_side(reference, given["tracking_uri"]) for reference in compared)
     show(compare_sides(first, second), fail_if_worse)
@@ -71,7 +70,7 @@ def show(comparisons: list[Comparison], fail_if_worse: bool) -> None:
 
 
 def _side(reference: str, tracking_uri: str) -> Side:
-    from grape_bench.score.pairing import Side
+    from grape_bench.score.compare import Side
     from grape_bench.track.references import open_runs
 
     where, _, rule = reference.partition("#")
@@ -82,7 +81,7 @@ def _on_suite(suite: str, rules: tuple[str, ...], against: tuple[str, ...], give
     """Run the missing jobs of the suite and compare the rules."""
     from grape_bench.cli.failures import failures
     from grape_bench.plan.expand import make_plan
-    from grape_bench.score.pairing import compare_rules
+    from grape_bench.score.compare import compare_rules
 
     if not against:
         raise UserError("no rule to compare with", where="compare --suite", hint="--against dfa")

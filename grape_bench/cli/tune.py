@@ -43,7 +43,7 @@ def command(**given: Any) -> None:
     from grape_bench.cli.failures import failures
     from grape_bench.plan.expand import make_tuning_plan
     from grape_bench.record.status import Status
-    from grape_bench.score.search import complete
+    from grape_bench.report.settings import complete
 
     plan = make_tuning_plan(given["suite"], overrides_of(given))
     request = request_of(plan, given["out"] / plan.suite.name / "tuning", given)

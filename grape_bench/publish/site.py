@@ -13,9 +13,10 @@ from grape_bench.record.folder import read_records, runs_folder
 from grape_bench.record.record import Record
 from grape_bench.record.rule_name import RuleName
 from grape_bench.record.write import write_text
-from grape_bench.report import page, readme
-from grape_bench.report.columns import labels
+from grape_bench.report import page
 from grape_bench.report.templates import page_template
+from grape_bench.report.text import labels
+from grape_bench.score.columns import OVERALL
 from grape_bench.score.results import Results, results
 from grape_bench.track.runs import Runs, read_jobs
 
@@ -53,7 +54,7 @@ def build(root: Path, output: Path) -> list[Board]:
     overview = page_template("site.html.j2").render(
         boards=boards,
         names=lambda board: labels(board.results.rules),
-        interval=readme.interval_text,
+        norm_acc=OVERALL[0],
         style=page.style(),
     )
     write_text(output / "index.html", overview)

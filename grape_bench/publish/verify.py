@@ -18,7 +18,7 @@ from grape_bench.record.job import Job
 from grape_bench.record.record import Record, now
 from grape_bench.record.status import Status
 from grape_bench.record.write import write_json
-from grape_bench.score.numerics import outdated
+from grape_bench.score.comparable import outdated
 
 Sweep = Callable[[Plan], Sequence[Record]]
 

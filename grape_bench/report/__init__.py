@@ -1,1 +1,1 @@
-"""Numbers to what people read: terminal, Markdown, CSV and a picture."""
+"""Numbers to what people read: terminal, Markdown, LaTeX, CSV, figures and a web page."""

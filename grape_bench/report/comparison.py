@@ -1,4 +1,4 @@
-"""Comparisons for a terminal of 80 columns."""
+"""Comparisons of rules, for a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from grape_bench.report.columns import ABSENT, labels, number
+from grape_bench.report.text import labels
 from grape_bench.score.cell import Cell
 from grape_bench.score.compare import Comparison, OnTask, Overall
-from grape_bench.score.interval import mean
+from grape_bench.score.inference import mean
+from grape_bench.score.quantity import ABSENT, number
 
 CAPTION = (
     "A - B: mean over common seeds with its 95 % interval. p: paired t-test on a task, paired sign-flip test over all "
@@ -23,7 +24,7 @@ STYLES = {"above": "green", "below": "red", "no result": "red", "not resolved": 
 
 
 def render(comparisons: Sequence[Comparison]) -> RenderableType:
-    """A table per comparison, what it says in words, and a caption."""
+    """A table per comparison, its result over all tasks in words, and a caption."""
     parts: list[RenderableType] = []
     for comparison in comparisons:
         names = labels((comparison.first, comparison.second))
@@ -39,7 +40,7 @@ def _table(comparison: Comparison) -> Table:
     shown.add_column("task", overflow="fold")
     for name in ("A", "B", "A - B", "n", "p", "step", "mem"):
         shown.add_column(name, justify="right", no_wrap=True)
-    # "not resolved" goes over two lines, so that a task's name does not.
+    # "not resolved" takes two lines, so that the name of a task does not have to.
     shown.add_column("A is", max_width=len("resolved"))
     for task in comparison.tasks:
         shown.add_row(*_row(task), Text(task.verdict, style=STYLES[task.verdict]))
@@ -54,8 +55,8 @@ def _overall(overall: Overall) -> Text:
 
 
 def _row(task: OnTask) -> list[str]:
-    centre, half, n = task.difference
-    between = f"{centre:+.2f}" if math.isnan(half) else f"{centre:+.2f} [{centre - half:+.2f}, {centre + half:+.2f}]"
+    center, half, n = task.difference
+    between = f"{center:+.2f}" if math.isnan(half) else f"{center:+.2f} [{center - half:+.2f}, {center + half:+.2f}]"
     return [
         task.first.task,
         _value(task.first),
@@ -79,7 +80,7 @@ def _p(p: float) -> str:
 
 
 def _remarks(comparison: Comparison) -> list[Text]:
-    """What did not finish, and which of the two have trained their hidden layers."""
+    """The verdicts on both rules, and the jobs that did not finish."""
     names = labels((comparison.first, comparison.second))
     remarks = [*_judged(comparison)]
     for task in comparison.tasks:
@@ -90,7 +91,7 @@ def _remarks(comparison: Comparison) -> list[Text]:
 
 
 def _judged(comparison: Comparison) -> Iterator[Text]:
-    """Each side's verdicts, with the tasks on which they hold."""
+    """One line per rule: its verdicts, each with its tasks."""
     for index, name in enumerate("AB"):
         tasks: dict[str, list[str]] = {}
         for task in comparison.tasks:

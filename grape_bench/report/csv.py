@@ -10,14 +10,14 @@ from grape_bench.record.write import write_text
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write `table` to `path`: all columns, numbers with 6 significant digits, nothing for a missing value.
+    """Write all columns of `table` to `path`, with 6 significant digits and nothing for a missing value.
 
-    The file replaces an older one in one step. Raises UserError when it cannot be written.
+    Replaces an existing file atomically. Raises UserError if the file cannot be written.
     """
     write_text(path, text(table))
 
 
 def text(table: pd.DataFrame) -> str:
-    """What `write` writes."""
+    """The content of the file that `write` writes."""
     content: str = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return content

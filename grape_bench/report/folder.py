@@ -1,4 +1,4 @@
-"""The folder of a report: tables, pictures and pages of one suite's results."""
+"""The folder of a report: the tables, figures and pages of one suite's results."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ NOTES = "notes.md"
 
 
 def write(results: Results, output: Path) -> None:
-    """Write README.md, table.csv, table.tex, the pictures (SVG and PDF) and index.html to `output`.
+    """Write README.md, table.csv, table.tex, the figures (SVG and PDF) and index.html to `output`.
 
-    A file notes.md that is there already is put at the top of README.md. Raises UserError where `output` cannot be
-    written.
+    If `output` has a notes.md, its text goes to the top of README.md. Raises UserError if `output` cannot be written.
     """
     from grape_bench.report import page
 
@@ -28,8 +27,8 @@ def write(results: Results, output: Path) -> None:
 
 
 def draw(results: Results, output: Path) -> dict[str, str]:
-    """Draw every picture that the results allow; the SVG files, and what each shows."""
-    # Imported here: only who draws waits for matplotlib.
+    """Draw every figure that the results allow, and delete the others. Returns SVG file -> what it shows."""
+    # Imported here so that other commands do not wait for matplotlib.
     from grape_bench.report.figures import alignment, performance, ranks, tradeoff
     from grape_bench.report.figures import results as ends
 
@@ -48,7 +47,7 @@ def draw(results: Results, output: Path) -> dict[str, str]:
     for name, (module, _) in drawn.items():
         for ending in ("svg", "pdf"):
             module.draw(results, output / f"{name}.{ending}")
-    for name in every.keys() - drawn.keys():  # of an earlier report into this folder
+    for name in every.keys() - drawn.keys():  # left over from an earlier report
         for ending in ("svg", "pdf"):
             (output / f"{name}.{ending}").unlink(missing_ok=True)
     return {f"{name}.svg": shows for name, (_, shows) in drawn.items()}

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from grape_bench.report.columns import ABSENT, DRAFT_MARK, Column, Row, caption, columns, footnotes
 from grape_bench.report.templates import latex_template
-from grape_bench.score.metric import METRICS
+from grape_bench.report.text import Printed, caption, footnotes, printed
+from grape_bench.score.quantity import ABSENT, DRAFT_MARK, Values
 
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _SPECIAL |= {character: f"\\{character}" for character in "&%$#_{}"}
@@ -20,27 +20,24 @@ _PATTERN = re.compile("|".join(map(re.escape, _ALL)))
 
 
 def escape(text: str) -> str:
-    """`text` as LaTeX prints it; a character that pdflatex has no glyph for becomes a question mark."""
+    """Escape `text` for LaTeX. A character for which pdflatex has no glyph becomes a question mark."""
     replaced = _PATTERN.sub(lambda match: _ALL[match.group()], text)
     return re.sub(r"[^\x00-\x7f]", "?", replaced)
 
 
 def render(table: pd.DataFrame, label: str) -> str:
-    """The float, labelled `tab:<label>`; ends with a newline.
-
-    Bold is what cannot be told from the best of a task that others were told from (the column `best`).
-    """
-    chosen = columns(table)
+    """The float, labeled `tab:<label>`. Rules marked in the column `best` are bold. Ends with a newline."""
+    chosen = printed(table)
     tasks = [
         {
             "name": escape(str(task)),
-            "rows": [_cells(row, chosen) for row in table[table["task"] == task].to_dict("records")],
+            "rows": [_texts(row, chosen) for row in table[table["task"] == task].to_dict("records")],
         }
         for task in dict.fromkeys(table["task"])
     ]
     return latex_template("table.tex.j2").render(
-        alignment="".join("l" if column.needs in ("rule", "verdict") else "r" for column in chosen),
-        headings=[_heading(column) for column in chosen],
+        alignment="".join("l" if item.left else "r" for item in chosen),
+        headings=[_heading(item) for item in chosen],
         tasks=tasks,
         caption=escape(caption(table)),
         notes=[escape(note) for note in footnotes(table)],
@@ -48,17 +45,17 @@ def render(table: pd.DataFrame, label: str) -> str:
     )
 
 
-def _heading(column: Column) -> str:
-    """Its words below each other, so that a column is as wide as its numbers."""
-    first, _, rest = escape(column.heading).partition(" ")
-    if not rest or column.needs in METRICS:
-        return escape(column.heading)
+def _heading(item: Printed) -> str:
+    """The first word above the others, so that a column is no wider than its numbers. A metric's stays on one line."""
+    first, _, rest = escape(item.heading).partition(" ")
+    if not rest or item.is_metric:
+        return escape(item.heading)
     return rf"\begin{{tabular}}[b]{{@{{}}r@{{}}}}{first}\\{rest}\end{{tabular}}"
 
 
-def _cells(row: Row, chosen: Sequence[Column]) -> list[str]:
-    texts = [escape(column.text(row)) for column in chosen]
+def _texts(row: Values, chosen: Sequence[Printed]) -> list[str]:
+    texts = [escape(item.text(row)) for item in chosen]
     return [
-        rf"\textbf{{{text}}}" if row["best"] and column.needs in METRICS else text
-        for text, column in zip(texts, chosen, strict=True)
+        rf"\textbf{{{text}}}" if row["best"] and item.is_metric else text
+        for text, item in zip(texts, chosen, strict=True)
     ]

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from grape_bench.report.columns import Column, Row, caption, columns, footnotes
-from grape_bench.score.metric import METRICS
+from grape_bench.report.text import Printed, caption, footnotes, printed
+from grape_bench.score.quantity import Values
 
 
 def render(table: pd.DataFrame) -> str:
-    """A heading and an aligned pipe table per task, then the caption and notes; ends with a newline."""
+    """A heading and an aligned pipe table per task, then the caption and notes. Ends with a newline."""
     if table.empty:
         return "No results yet.\n"
     blocks = [f"### {task}\n\n{_one_task(table, task)}" for task in table["task"].unique()]
@@ -22,33 +22,33 @@ def render(table: pd.DataFrame) -> str:
 
 
 def pipe_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[bool]) -> str:
-    """An aligned pipe table; the texts are already Markdown."""
+    """An aligned pipe table of Markdown texts. `left` says which columns are aligned to the left."""
     widths = [max(3, *(len(line[i]) for line in (headings, *rows))) for i in range(len(headings))]
     rule = ["-" * width if is_left else "-" * (width - 1) + ":" for width, is_left in zip(widths, left, strict=True)]
     return "\n".join(_line(line, widths, left) for line in (headings, rule, *rows))
 
 
 def _one_task(table: pd.DataFrame, task: str) -> str:
-    chosen = columns(table)
-    rows = [[_cell(row, column) for column in chosen] for row in table[table["task"] == task].to_dict("records")]
-    return pipe_table([c.heading for c in chosen], rows, [c.needs in ("rule", "verdict") for c in chosen])
+    chosen = printed(table)
+    rows = [[_text(row, item) for item in chosen] for row in table[table["task"] == task].to_dict("records")]
+    return pipe_table([item.heading for item in chosen], rows, [item.left for item in chosen])
 
 
-def _cell(row: Row, column: Column) -> str:
-    text = escape(column.text(row))
-    return f"**{text}**" if row["best"] and column.needs in METRICS else text
+def _text(row: Values, item: Printed) -> str:
+    text = escape(item.text(row))
+    return f"**{text}**" if row["best"] and item.is_metric else text
 
 
-def _line(cells: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> str:
+def _line(texts: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> str:
     padded = (
         text.ljust(width) if is_left else text.rjust(width)
-        for text, width, is_left in zip(cells, widths, left, strict=True)
+        for text, width, is_left in zip(texts, widths, left, strict=True)
     )
     return f"| {' | '.join(padded)} |"
 
 
 def escape(text: str) -> str:
-    """`text` as Markdown prints it, also inside a table."""
+    """Escape `text` for Markdown, inside a table or outside."""
     for character in "\\|*_<`":
         text = text.replace(character, f"\\{character}")
     return text

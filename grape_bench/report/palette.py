@@ -1,11 +1,11 @@
-"""One fixed colour and line per rule, in every picture."""
+"""One fixed color and line style per rule, in every figure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-# Okabe and Ito (2008), "Color Universal Design"; its yellow is left out, it vanishes on white.
+# Okabe and Ito (2008), "Color Universal Design", without yellow, which vanishes on white.
 BLACK, GREY = "#000000", "#8c8c8c"
 ORANGE, SKY, GREEN = "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
@@ -22,15 +22,15 @@ KNOWN = {
 OTHERS = (PURPLE, GREEN, BLUE, VERMILLION, SKY, ORANGE)
 DASHES = ("solid", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 MARKERS = ("o", "s", "^", "D")
-# The same in the words of plotly.js.
+# The same in plotly.js.
 DASH_NAMES: dict[Any, str] = dict(zip(DASHES, ("solid", "dash", "dot", "dashdot"), strict=True))
 MARKER_NAMES = dict(zip(MARKERS, ("circle", "square", "triangle-up", "diamond"), strict=True))
-# What is too dark on a dark page, lightened in its own hue.
+# Lighter versions of the colors that are too dark for a dark page.
 _ON_DARK = {BLACK: "#f2f4f6", GREY: "#a6adb4", BLUE: "#4aa8ea", VERMILLION: "#ff8a3d", GREEN: "#2cc79a"}
 
 
 class Style(NamedTuple):
-    """How a rule is drawn: the marker and the dashes tell apart what shares a colour."""
+    """How a rule is drawn. Rules that share a color differ in marker and dashes."""
 
     color: str
     dash: str | tuple[int, tuple[float, ...]]
@@ -38,14 +38,14 @@ class Style(NamedTuple):
 
 
 def styles(rules: Iterable[str]) -> dict[str, Style]:
-    """The style of every rule: the baselines' never change, others take theirs in the order given."""
+    """Rule -> style. The baselines always have the same style; other rules get theirs in the given order."""
     given: dict[str, Style] = {}
     others = 0
     for rule in dict.fromkeys(rules):
         if rule in KNOWN:
             given[rule] = Style(KNOWN[rule], DASHES[0], MARKERS[0])
             continue
-        # The first has purple to itself; the rest reuse the baselines' colours with other dashes and markers.
+        # The first one has purple to itself. The rest reuse the baselines' colors with other dashes and markers.
         turn = 0 if others == 0 else 1 + (others - 1) // (len(OTHERS) - 1) % (len(DASHES) - 1)
         color = OTHERS[0] if others == 0 else OTHERS[1 + (others - 1) % (len(OTHERS) - 1)]
         given[rule] = Style(color, DASHES[turn], MARKERS[turn])
@@ -54,5 +54,5 @@ def styles(rules: Iterable[str]) -> dict[str, Style]:
 
 
 def on_dark(color: str) -> str:
-    """The form of one of these colours on a dark page."""
+    """The version of a color for a dark page."""
     return _ON_DARK.get(color, color)

@@ -1,20 +1,24 @@
-"""The report as one Markdown page: tables, pictures, and where the numbers come from."""
+"""The report as one Markdown page: tables, figures and provenance."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
+from grape_bench.record.parts import Environment, Git
+from grape_bench.record.record import Record
 from grape_bench.report import markdown
-from grape_bench.report.columns import ABSENT, Row, labels, number
-from grape_bench.report.provenance import facts
 from grape_bench.report.templates import text_template
+from grape_bench.report.text import labels
+from grape_bench.score.columns import OVERALL
+from grape_bench.score.quantity import ABSENT, Values
 from grape_bench.score.results import Results
 
 
-def render(results: Results, pictures: Mapping[str, str], notes: str = "") -> str:
-    """The page; `pictures` maps files (beside it) to what they show, `notes` is Markdown put first."""
+def render(results: Results, figures: Mapping[str, str], notes: str = "") -> str:
+    """The page. `figures` maps a file beside the page to what it shows. `notes` is Markdown for the top."""
     return text_template("readme.md.j2").render(
         title=title(results),
         notes=notes.strip(),
@@ -22,7 +26,7 @@ def render(results: Results, pictures: Mapping[str, str], notes: str = "") -> st
         overall=_overall(results),
         left_out=", ".join(labels(results.rules)[rule] for rule in results.overall.attrs.get("left_out", [])),
         targets=_targets(results),
-        pictures=pictures,
+        figures=figures,
         facts={name: markdown.escape(value) for name, value in facts(results.records).items()},
     )
 
@@ -33,25 +37,14 @@ def title(results: Results) -> str:
     return f"{records[0].suite} {records[0].job.version}" if records else "No records"
 
 
-def interval_text(row: Row, name: str) -> str:
-    """`0.88 [0.86, 0.90]`."""
-    if pd.isna(row[f"{name}_low"]):
-        return number(row[name])
-    return f"{number(row[name])} [{number(row[f'{name}_low'])}, {number(row[f'{name}_high'])}]"
-
-
 def _overall(results: Results) -> str:
     names = labels(results.rules)
     rows = []
     for row in results.overall.to_dict("records"):
-        mean = interval_text(row, "norm_acc")
-        marked = f"**{mean}**" if row["best"] else mean
-        name = markdown.escape(names[row["rule"]])
-        rows.append(
-            [name, marked, interval_text(row, "iqm"), number(row["rank"]), number(row["p"], 4), str(row["runs"])]
-        )
-    headings = ["rule", "norm acc, mean", "interquartile mean", "rank", "p", "runs"]
-    return markdown.pipe_table(headings, rows, [True] + [False] * 5) if rows else ""
+        first, *others = (quantity.text(row) for quantity in OVERALL)
+        rows.append([markdown.escape(names[row["rule"]]), f"**{first}**" if row["best"] else first, *others])
+    headings = ["rule", *(quantity.heading for quantity in OVERALL)]
+    return markdown.pipe_table(headings, rows, [True] + [False] * len(OVERALL)) if rows else ""
 
 
 def _targets(results: Results) -> str:
@@ -59,16 +52,51 @@ def _targets(results: Results) -> str:
         return ""
     names, rows = labels(results.rules), []
     for (task, rule), group in results.targets.groupby(["task", "rule"], sort=False):
-        cells = [target_text(row) for row in group.to_dict("records")]
-        rows.append([str(task), markdown.escape(names[str(rule)]), *cells])
+        times = [target_text(row) for row in group.to_dict("records")]
+        rows.append([str(task), markdown.escape(names[str(rule)]), *times])
     headings = ["task", "rule", *(f"{100 * share:.0f} %" for share in results.targets["share"].unique())]
     return markdown.pipe_table(headings, rows, [True, True] + [False] * (len(headings) - 2))
 
 
-def target_text(row: Row) -> str:
-    """`12,000 (8.1 s)`; how many seeds got there where not all did."""
+def target_text(row: Values) -> str:
+    """`12,000 (8.1 s)`: samples and seconds, then how many seeds reached the target if not all did."""
     seeds = "" if row["reached"] == row["n"] else f" {row['reached']:.0f}/{row['n']:.0f}"
     if pd.isna(row["samples"]):
         return f"{ABSENT}{seeds}"
     seconds = "" if pd.isna(row["seconds"]) else f" ({row['seconds']:.1f} s)"
     return f"{row['samples']:,.0f}{seconds}{seeds}"
+
+
+def facts(records: Sequence[Record]) -> dict[str, str]:
+    """Where the numbers come from: suite, machine, versions, commits, dates. Values that differ are all listed."""
+    environments = [record.environment for record in records]
+    ended = sorted(str(record.ended) for record in records if record.ended)
+    found = {
+        "Suite": _each(f"{record.suite} {record.job.version}" for record in records),
+        "Records": _statuses(records),
+        "Hardware": _each(environment.hardware.kind for environment in environments),
+        "Commit": _each(_commit(environment.git) for environment in environments),
+        "Packages": _packages(environments),
+        "Measured": f"{ended[0][:10]} to {ended[-1][:10]}" if ended else "",
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _statuses(records: Sequence[Record]) -> str:
+    counts = Counter(record.status.value for record in records)
+    return f"{len(records)} ({', '.join(f'{n} {status}' for status, n in counts.most_common())})"
+
+
+def _commit(git: Git) -> str:
+    commit = git.commit[:12]
+    return f"{commit} with uncommitted changes" if git.dirty else commit
+
+
+def _packages(environments: Sequence[Environment]) -> str:
+    every = [{"python": e.python, **e.packages} for e in environments]
+    names = dict.fromkeys(name for packages in every for name in packages)
+    return ", ".join(f"{name} {_each((p[name] for p in every if name in p), ' / ')}" for name in names)
+
+
+def _each(values: Iterable[str], separator: str = "; ") -> str:
+    return separator.join(sorted(set(values)))

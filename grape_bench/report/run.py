@@ -1,4 +1,4 @@
-"""One run on a page of a terminal: settings, outcome, curve, alignment by block, verdict and why."""
+"""One run on a page of a terminal: settings, outcome, cost, curve, blocks, verdict and reasons."""
 
 from __future__ import annotations
 
@@ -15,38 +15,24 @@ from rich.table import Table
 from rich.text import Text
 
 from grape_bench.record.job import Job
-from grape_bench.record.parts import Diagnostics
+from grape_bench.record.parts import Diagnostics, Flops, Holders, Pipeline, Profile
 from grape_bench.record.record import Record
 from grape_bench.record.table import Table as FileTable
 from grape_bench.record.table import read_curve, read_diagnostics
-from grape_bench.report import cost
-from grape_bench.report.sparkline import sparkline
+from grape_bench.record.typed_json import encode
+from grape_bench.score.columns import COLUMN, DIAGNOSTICS
 from grape_bench.score.verdict import TRAINED, Verdict
 
-NAMED = {
-    "signal_cos": "cosine of the signal at the output and the true dL/dh, over training (0 to 1), and at its end",
-    "null": "that of random direct feedback",
-    "B·J": "cosine of the feedback B and the Jacobian J",
-    "B·W": "cosine of the feedback B and the weights W",
-    "gradient": "cosine of the parameters' gradients and the true ones",
-    "growth": "size of the output ÷ the block's before",
-    "gain": "norm of dL/dh ÷ that of the error",
-    "probe": "accuracy (%) of a linear classifier on the output",
-}
-COLUMNS = {
-    "null": ("null_cos", ".2f"),
-    "B·J": ("feedback_cos", ".2f"),
-    "B·W": ("weight_cos", ".2f"),
-    "gradient": ("gradient_cos", ".2f"),
-    "growth": ("growth", ".3g"),
-    "gain": ("gain", ".2g"),
-    "probe": ("probe_accuracy", ".0f"),
-}
-SUMS = ("(hidden)", "(network)")
+SUMS = ("(hidden)", "(network)")  # rows of diagnostics.csv that are not a block
+MEBI = 2**20
+PHASES = {"forward": "forward", "tangents": "tangents", "credit": "backward", "update": "update", "data": "data"}
+KEPT = ("activations", "gradients", "optimizer", "feedback")
+BARS = "▁▂▃▄▅▆▇█"
+MISSING = "·"
 
 
 def render(record: Record, verdict: Verdict, folder: Path | None) -> RenderableType:
-    """The page of `record`, whose curve and diagnostics lie in `folder`; print it with a `rich.console.Console`."""
+    """The page of `record`, with the curve and diagnostics in `folder`. Print it with a rich `Console`."""
     parts: list[RenderableType] = [
         Text(f"{record.task}  {record.rule}  seed {record.seed}", style="bold"),
         _pairs(_settings(record.job)),
@@ -56,7 +42,7 @@ def render(record: Record, verdict: Verdict, folder: Path | None) -> RenderableT
     ]
     if record.profile:
         peak = record.memory.peak_bytes if record.memory else None
-        parts += ["", Text("cost", style="bold"), _pairs(cost.lines(record.profile, peak))]
+        parts += ["", Text("cost", style="bold"), _pairs(costs(record.profile, peak))]
     curve = _frame(read_curve(folder, record)) if folder else None
     if curve is not None:
         parts += ["", Text("curve", style="bold"), _curve(curve)]
@@ -92,11 +78,63 @@ def _outcome(record: Record) -> dict[str, str]:
         if time.diagnose_s is not None and time.train_s:
             found["time"] += f"; diagnostics {time.diagnose_s:.1f} s"
     if record.memory:
-        found["memory"] = f"{record.memory.peak_bytes / 2**20:.0f} MiB at the peak"
+        found["memory"] = f"{record.memory.peak_bytes / MEBI:.0f} MiB at the peak"
     fraction = record.credit.bp_fraction if record.credit else None
     if fraction is not None and math.isfinite(fraction):
-        found["BP fraction"] = f"{fraction:.3f}"
+        found[COLUMN["bp_fraction"].heading] = f"{fraction:.3f}"
     return found
+
+
+def costs(profile: Profile, peak_bytes: float | None) -> dict[str, str]:
+    """What a step costs: a line each for time, memory, FLOPs, pipeline and energy, if they were measured."""
+    found = {"step": _time(profile)}
+    if profile.holders and peak_bytes is not None:
+        found["peak"] = _memory(profile.holders, peak_bytes)
+    if profile.flops:
+        found["FLOPs"] = _flops(profile.flops, profile.speedup)
+    if profile.pipeline:
+        found["pipeline"] = _pipeline(profile.pipeline)
+    if profile.energy:
+        step, bp = profile.energy.step_j, profile.energy.bp_step_j
+        found["energy"] = f"{step:.3g} J per step, {step / bp:.2f} of BP's"
+    return {name: text for name, text in found.items() if text}
+
+
+def _time(profile: Profile) -> str:
+    text = f"{profile.step_ratio:.2f} of BP's ({profile.low:.2f} to {profile.high:.2f})"
+    if not profile.split:
+        return text
+    seconds: dict[str, float] = encode(profile.split)
+    total = sum(seconds.values())
+    shares = ", ".join(f"{phase} {100 * seconds[name] / total:.0f} %" for name, phase in PHASES.items())
+    return f"{text}, {1000 * total:.3g} ms: {shares}"
+
+
+def _memory(holders: Holders, peak: float) -> str:
+    kept: dict[str, int] = encode(holders)
+    parts = {name: kept[name] / MEBI for name in KEPT}
+    parts["the rest"] = peak / MEBI - sum(parts.values())
+    named = ", ".join(f"{name} {size:.3g}" for name, size in parts.items())
+    return f"{peak / MEBI:.3g} MiB on top of {kept['weights'] / MEBI:.3g} MiB of weights: {named}"
+
+
+def _flops(flops: Flops, speedup: float | None) -> str:
+    text = f"{flops.total / 1e9:.3g} G, {flops.total / flops.bp:.2f} of BP's"
+    if speedup is None:
+        return text
+    chain = f"{flops.critical / flops.bp:.2f} of BP's on the longest chain of dependent blocks"
+    return f"{text}; {chain}: layer-parallel, at most {speedup:.2f} times as fast as BP"
+
+
+def _pipeline(found: Pipeline) -> str:
+    if not found.devices:
+        return ""
+    rows = [
+        f"{name} devices: {row.speedup:.2f} times as fast, idle {100 * row.bubble:.0f} %"
+        f" (BP {row.bp_speedup:.2f}, {100 * row.bp_bubble:.0f} %)"
+        for name, row in found.devices.items()
+    ]
+    return f"modeled, {found.micro_batches} micro-batches, relative to BP on one device; {'; '.join(rows)}"
 
 
 def _curve(curve: pd.DataFrame) -> Table:
@@ -109,33 +147,35 @@ def _curve(curve: pd.DataFrame) -> Table:
 
 
 def _blocks(rows: pd.DataFrame) -> Table:
-    """A line per block: its alignment over training, and the other metrics at the end."""
+    """One row per block: the alignment over training, and the other quantities at the end."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    shown = [name for name, (column, _) in COLUMNS.items() if column in rows]
+    cosine, *others = DIAGNOSTICS
+    shown = [quantity for quantity in others if quantity.name in rows]
     table.add_column("block", overflow="fold")
-    table.add_column("signal_cos", no_wrap=True)
-    for name in shown:
-        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column(cosine.heading, no_wrap=True)
+    for quantity in shown:
+        table.add_column(quantity.heading, justify="right", no_wrap=True)
     for block, series in rows[~rows["block"].isin(SUMS)].groupby("block", sort=False):
-        cosines = series["signal_cos"].tolist() if "signal_cos" in series else []
-        last = series.iloc[-1]
-        line = f"{sparkline(cosines, low=0, high=1, width=12)} {_number(cosines[-1] if cosines else math.nan, '.2f')}"
-        table.add_row(str(block), line, *(_number(last[COLUMNS[name][0]], COLUMNS[name][1]) for name in shown))
+        cosines = series[cosine.name].tolist() if cosine.name in series else []
+        last: dict[Any, Any] = {cosine.name: math.nan, **series.iloc[-1].to_dict()}
+        line = f"{sparkline(cosines, low=0, high=1, width=12)} {cosine.text(last)}"
+        table.add_row(str(block), line, *(quantity.text(last) for quantity in shown))
     return table
 
 
 def _legend(rows: pd.DataFrame) -> Text:
-    present = ["signal_cos", *(name for name, (column, _) in COLUMNS.items() if column in rows)]
-    return Text("; ".join(f"{name}: {NAMED[name]}" for name in present) + ".", style="dim")
+    cosine, *others = DIAGNOSTICS
+    present = [cosine, *(quantity for quantity in others if quantity.name in rows)]
+    return Text("; ".join(f"{quantity.heading}: {quantity.meaning}" for quantity in present) + ".", style="dim")
 
 
 def _whole(found: Diagnostics, rows: pd.DataFrame) -> Table:
     hidden = rows[rows["block"] == SUMS[0]]
     table = _bare(2)
-    table.add_row("moments", f"{found.moments}, after {', '.join(str(step) for step in hidden['step'])} steps")
+    table.add_row("measured", f"{found.moments} times, after {', '.join(str(step) for step in hidden['step'])} steps")
     for name, value, text in (
-        ("descent", found.descent, "of the probe batches: raw direction"),
-        ("update descent", found.update_descent, "the optimizer's step"),
+        ("descent", found.descent, "of the probe batches, for the raw direction"),
+        ("update descent", found.update_descent, "of the probe batches, for the optimizer's step"),
     ):
         if value is not None:
             table.add_row(name, f"{100 * value:.0f} % {text}")
@@ -146,14 +186,14 @@ def _whole(found: Diagnostics, rows: pd.DataFrame) -> Table:
 
 def _verdict(verdict: Verdict) -> list[RenderableType]:
     style = "bold green" if verdict.word == TRAINED else "bold yellow"
-    return [Text.assemble(("verdict  ", "bold"), (verdict.word or "none", style)), *_because(verdict.reasons)]
+    return [Text.assemble(("verdict  ", "bold"), (verdict.word or "none", style)), _reasons(verdict.reasons)]
 
 
-def _because(reasons: Sequence[str]) -> list[RenderableType]:
+def _reasons(reasons: Sequence[str]) -> RenderableType:
     table = _bare(2)
     for reason in reasons:
         table.add_row("-", reason)
-    return [table]
+    return table
 
 
 def _pairs(pairs: Mapping[str, str]) -> Table:
@@ -174,9 +214,27 @@ def _with(name: str, settings: Mapping[str, Any]) -> str:
     return f"{name} {', '.join(f'{key} = {value}' for key, value in settings.items())}".strip()
 
 
-def _number(value: Any, form: str) -> str:
-    return "–" if pd.isna(value) else format(value, form)
-
-
 def _frame(table: FileTable | None) -> pd.DataFrame | None:
     return pd.read_csv(StringIO(table.text)) if table else None
+
+
+def sparkline(values: Sequence[float], *, low: float | None = None, high: float | None = None, width: int = 40) -> str:
+    """A line of bars, one per value, scaled from `low` to `high` (default: the range of the values).
+
+    More than `width` values are thinned out to equally spaced ones, including the last. A missing value is a dot.
+    """
+    if len(values) > width:
+        values = [values[round(index * (len(values) - 1) / (width - 1))] for index in range(width)]
+    present = [value for value in values if math.isfinite(value)]
+    if not present:
+        return MISSING * len(values)
+    bottom = min(present) if low is None else low
+    top = max(present) if high is None else high
+    return "".join(_bar(value, bottom, top) for value in values)
+
+
+def _bar(value: float, bottom: float, top: float) -> str:
+    if not math.isfinite(value):
+        return MISSING
+    share = (value - bottom) / (top - bottom) if top > bottom else 0.5
+    return BARS[min(len(BARS) - 1, max(0, int(share * len(BARS))))]

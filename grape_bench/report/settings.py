@@ -1,7 +1,8 @@
-"""From the trials of a search to the file of a rule's settings, and what a shorter search would have found."""
+"""A search for settings: the best trial, the file of settings, and what fewer trials would have found."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -15,12 +16,31 @@ from grape_bench.plan.tuning import SAMPLER, points, space_of, tuning_of
 from grape_bench.record.record import Record, now
 from grape_bench.record.typed_json import encode
 from grape_bench.record.write import write_json
-from grape_bench.score.metric import METRICS
-from grape_bench.score.search import best, expected_best, validation_loss
+from grape_bench.score.metric import METRICS, Metric
+
+
+def complete(trials: Sequence[Record]) -> bool:
+    """True if every trial has a result. A crashed trial would leave its rule with a smaller search."""
+    return all(record.status.is_result for record in trials)
+
+
+def validation_loss(record: Record) -> float | None:
+    """A trial's validation loss in nats; None if it diverged or is not finite."""
+    return record.result.validation_loss if record.result else None
+
+
+def best(trials: Sequence[Record]) -> Record:
+    """The trial with the best validation metric. Ties go to the lowest validation loss, then to the first trial."""
+
+    def merit(record: Record) -> tuple[float, float]:
+        loss = validation_loss(record)
+        return METRICS[record.scored_by.name].score(record.validation), -math.inf if loss is None else -loss
+
+    return max(trials, key=merit)
 
 
 def chosen(suite: Suite, trials: Sequence[Record]) -> TunedRule:
-    """The outcome of one rule's search: its `trials` on all tasks of `suite`, each with a result."""
+    """The outcome of one rule's search. `trials` are its trials on all tasks of `suite`, each with a result."""
     first = trials[0]
     return TunedRule(
         schema=1,
@@ -45,7 +65,7 @@ def chosen(suite: Suite, trials: Sequence[Record]) -> TunedRule:
 
 
 def write(tuned: TunedRule, folder: Path) -> Path:
-    """Write `tuned` into its suite's `folder` in one step; the file."""
+    """Write `tuned` atomically into its suite's `folder`. Returns the path of the file."""
     folder.mkdir(parents=True, exist_ok=True)
     path = tuned_file(folder, tuned.rule)
     write_json(path, tuned.to_dict())
@@ -53,7 +73,7 @@ def write(tuned: TunedRule, folder: Path) -> Path:
 
 
 def best_of_k(every: Iterable[TunedRule]) -> pd.DataFrame:
-    """For each task and rule and k up to its trials: what the best of k of them is expected to reach on validation."""
+    """One row per task, rule and k: the expected validation value of the best of k trials."""
     rows = [
         {"task": task, "rule": tuned.rule, "k": k, choice.metric: value}
         for tuned in every
@@ -64,7 +84,7 @@ def best_of_k(every: Iterable[TunedRule]) -> pd.DataFrame:
 
 
 def curve(choice: TunedTask) -> list[float]:
-    """The expected best of k trials, for k from 1 to all of them."""
+    """The expected best of k trials, for k from 1 to the number of trials."""
     return expected_best([trial.validation for trial in choice.trials], METRICS[choice.metric])
 
 
@@ -89,3 +109,18 @@ def _choice(suite: Suite, task: Task, records: Sequence[Record]) -> TunedTask:
         settings=settings[number],
         trials=trials,
     )
+
+
+def expected_best(values: Sequence[float], metric: Metric) -> list[float]:
+    """The expected best of k trials, for k = 1 to T: the mean over all subsets of k of the T `values` of their best.
+
+    This is exact (Dodge et al. 2019, "Show your work", without replacement): the i-th lowest score is the highest in
+    C(i - 1, k - 1) of the C(T, k) subsets. The mean is taken on the scale of scores.
+
+        accuracies 1, 2, 4, k = 2: subsets {1, 2}, {1, 4}, {2, 4} with bests 2, 4, 4 -> 10/3
+    """
+    ordered, total = sorted(map(metric.score, values)), len(values)
+    return [
+        metric.value(sum(score * math.comb(rank, k - 1) for rank, score in enumerate(ordered)) / math.comb(total, k))
+        for k in range(1, total + 1)
+    ]

@@ -8,15 +8,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from grape_bench.report.columns import Column, Row, caption, columns, footnotes, measured_on
-from grape_bench.score.metric import METRICS
-
-# Width of what may go over several lines: "grape+anchor", "activations".
-LEAST = {"rule": 12, "verdict": 11}
+from grape_bench.report.text import Printed, caption, footnotes, in_brackets, printed
+from grape_bench.score.quantity import Values
 
 
 def render(table: pd.DataFrame) -> RenderableType:
-    """One rich table per task and a caption, within 80 columns; print it with a `rich.console.Console`."""
+    """One rich table per task, then the caption and notes, within 80 columns. Print it with a rich `Console`."""
     if table.empty:
         return Text("no results yet")
     parts: list[RenderableType] = []
@@ -30,35 +27,35 @@ def render(table: pd.DataFrame) -> RenderableType:
 def _one_task(table: pd.DataFrame, task: str) -> Table:
     shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     rows = table[table["task"] == task].to_dict("records")
-    alike = len({(row["n"], row["draft"]) for row in rows}) == 1 and rows[0]["n"] > 0
-    seeds = measured_on(rows[0])
-    chosen = columns(table)
-    for column in chosen:
-        # A long name gives way, but not within a word of ours; a number never.
-        least = LEAST.get(column.needs)
+    same_n = len({(row["n"], row["draft"]) for row in rows}) == 1 and rows[0]["n"] > 0
+    # If all rows have the same number of seeds, only the heading shows it.
+    seeds = f" {in_brackets(rows[0])}" if same_n else ""
+    chosen = printed(table)
+    for item in chosen:
+        # A long text may wrap, but not within one of our own words. A number never wraps.
+        wrap = item.column.wrap
         shown.add_column(
-            _heading(column, f" {seeds}" if alike else " (n)"),
-            justify="left" if least else "right",
+            _heading(item, seeds or " (n)"),
+            justify="left" if item.left else "right",
             vertical="top",
             overflow="fold",
-            no_wrap=least is None,
-            min_width=least,
+            no_wrap=wrap is None,
+            min_width=wrap,
         )
     for row in rows:
-        shown.add_row(*(_cell(row, column, f" {seeds}" if alike else "") for column in chosen))
+        shown.add_row(*(_text(row, item, seeds) for item in chosen))
     return shown
 
 
-def _heading(column: Column, seeds: str) -> str:
-    """Its words below each other, so that "gap closed" is as wide as its numbers."""
-    if column.needs in METRICS:
-        return column.heading.replace(" (n)", seeds)
-    return column.heading.replace("fraction", "fract.").replace(" ", "\n", 1)
+def _heading(item: Printed, seeds: str) -> str:
+    """One word per line, so that "gap closed" is no wider than its numbers. A metric's heading stays on one line."""
+    if item.is_metric:
+        return f"{item.column.heading}{seeds}"
+    return (item.column.narrow or item.column.heading).replace(" ", "\n", 1)
 
 
-def _cell(row: Row, column: Column, seeds: str) -> Text:
-    style = "bold" if row["best"] and column.needs in METRICS else ""
-    text = column.text(row)
-    if column.needs in METRICS:
-        text = text.removesuffix(seeds)  # which the heading says for all
-    return Text(text.replace(", ", "\n"), style=style)
+def _text(row: Values, item: Printed, seeds: str) -> Text:
+    text = item.text(row)
+    if item.is_metric:
+        text = text.removesuffix(seeds)
+    return Text(text.replace(", ", "\n"), style="bold" if row["best"] and item.is_metric else "")

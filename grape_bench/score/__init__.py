@@ -1,1 +1,1 @@
-"""Records to numbers: pure functions on plain dictionaries, without files and without torch."""
+"""Records to numbers: pure functions, without files and without torch."""

@@ -1,21 +1,27 @@
-"""One cell of a benchmark: the records of one rule on one task."""
+"""One cell of a benchmark: the records of one rule on one task. Pairs of cells share seeds."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+import numpy as np
+import numpy.typing as npt
+
 from grape_bench.record.record import Record
 from grape_bench.record.status import Status
-from grape_bench.score.interval import mean
-from grape_bench.score.metric import METRICS, Metric
+from grape_bench.score.inference import mean
+from grape_bench.score.metric import DEFAULT, METRICS, Metric
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The records of one (task, rule), by seed; values that no record has are NaN."""
+    """The records of one (task, rule), sorted by seed. A value that no record has is NaN."""
 
     task: str
     rule: str
@@ -23,23 +29,23 @@ class Cell:
 
     @property
     def results(self) -> tuple[Record, ...]:
-        """The records that count: finished or diverged. A crash or a limit says nothing about a rule."""
+        """The records that count: finished or diverged. A crash or a time limit says nothing about a rule."""
         return tuple(record for record in self.records if record.status.is_result)
 
     @property
     def metric(self) -> Metric:
-        """What the task is scored by; accuracy where there is no result to tell."""
+        """The metric of the task. Defaults to accuracy if there is no result."""
         names = [record.scored_by.name for record in self.results]
-        return METRICS[names[0] if names else "accuracy"]
+        return METRICS[names[0]] if names else DEFAULT
 
     @property
     def values(self) -> dict[int, float]:
-        """What the test split gave for every seed with a result; chance where training diverged."""
+        """Seed -> test value, for every seed with a result. A diverged run gets the value of chance."""
         return {record.seed: record.test for record in self.results}
 
     @property
     def scores(self) -> dict[int, float]:
-        """`values` on the scale of the formulas (see `metric`): more is better."""
+        """Seed -> score: `values` on the metric's scale where more is better."""
         return {seed: self.metric.score(value) for seed, value in self.values.items()}
 
     @property
@@ -49,61 +55,76 @@ class Cell:
 
     @property
     def trials(self) -> int:
-        """Trials of the search that found the settings; 1 where the suite gives them (records of one cell agree)."""
+        """Number of tuning trials behind the settings; 1 if the suite's settings were used untuned."""
         return self.records[0].job.trials
 
     @property
     def diverged(self) -> int:
-        """The number of seeds whose loss did not stay finite."""
+        """Number of seeds whose loss became infinite or NaN."""
         return sum(record.status is Status.DIVERGED for record in self.results)
 
     @property
     def status(self) -> str:
-        """What did not finish, such as "crashed 1/3, diverged 1/3"; empty when everything did."""
+        """What did not finish, such as "crashed 1/3, diverged 1/3". Empty if everything finished."""
         words = Counter(record.status for record in self.records if record.status is not Status.FINISHED)
         return ", ".join(f"{word} {words[word]}/{len(self.records)}" for word in sorted(words))
 
     @property
     def hardware(self) -> tuple[str, ...]:
-        """Hardware classes on which the results were measured, sorted."""
+        """Hardware classes of the results, sorted."""
         return tuple(sorted({record.environment.hardware.kind for record in self.results}))
 
     @property
     def step_ratio(self) -> float:
-        """Median over the profiled jobs of step time ÷ BP's, measured interleaved in one process."""
+        """Step time ÷ BP's, measured in turns in one process: median over the profiled jobs. BP's own is 1."""
+        if self.rule == "bp" and self.results:
+            return 1.0
         ratios = sorted(record.profile.step_ratio for record in self.results if record.profile)
-        return median(ratios) if ratios else float("nan")
+        return median(ratios) if ratios else math.nan
 
     @property
     def flops_ratio(self) -> float:
-        """Mean over the profiled jobs of counted FLOPs of a step ÷ BP's."""
+        """Counted FLOPs of a step ÷ BP's: mean over the profiled jobs. BP's own is 1."""
+        if self.rule == "bp" and self.results:
+            return 1.0
         counts = [record.profile.flops for record in self.results if record.profile]
         return mean(count.total / count.bp for count in counts if count)
 
+    def memory_ratio(self, other: Cell | None) -> float:
+        """Mean peak memory ÷ that of `other`; NaN if the two were measured differently, or one was not measured."""
+        # The resident memory of a process and the allocated memory of a GPU are different quantities.
+        if other is None or len(self.memory_kinds | other.memory_kinds) != 1:
+            return math.nan
+        return self.peak_bytes / other.peak_bytes
+
     @property
     def memory_kinds(self) -> frozenset[str]:
-        """Ways in which peak memory was measured: "rss", "cuda"."""
+        """How peak memory was measured: "rss", "cuda"."""
         return frozenset(
             record.memory.kind for record in self.results if record.memory and record.memory.peak_bytes > 0
         )
 
     @property
     def peak_bytes(self) -> float:
-        """Mean peak memory in bytes over the jobs in which it could be measured."""
+        """Mean peak memory in bytes. A peak of 0 was too short to be seen and does not count."""
         return mean(memory.peak_bytes for r in self.results if (memory := r.memory) and memory.peak_bytes > 0)
 
     @property
     def bp_fraction(self) -> float:
-        """Mean counted fraction of autograd passes through hidden blocks, relative to BP."""
+        """Counted autograd passes through hidden blocks ÷ BP's: mean over seeds."""
         counts = [record.credit.bp_fraction for record in self.results if record.credit]
         return mean(count for count in counts if count is not None)
 
 
-def cells(records: Iterable[Record]) -> dict[tuple[str, str], Cell]:
-    """Records grouped by (task, rule).
+Grid = Mapping[tuple[str, str], Cell]
+"""Cells by (task, rule)."""
 
-    Tasks and rules keep the order in which the records bring them, BP first in every task. Within a cell the
-    records are sorted by seed, so that the order in which jobs ended changes no number.
+
+def cells(records: Iterable[Record]) -> dict[tuple[str, str], Cell]:
+    """Group `records` by (task, rule).
+
+    Tasks and rules keep the order of the records, except that BP comes first in every task. A cell's records are
+    sorted by seed, so the order in which jobs ended changes no number.
     """
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
@@ -111,3 +132,38 @@ def cells(records: Iterable[Record]) -> dict[tuple[str, str], Cell]:
     tasks = list(dict.fromkeys(task for task, _ in groups))
     ordered = sorted(groups, key=lambda key: (tasks.index(key[0]), key[1] != "bp"))
     return {key: Cell(*key, tuple(sorted(groups[key], key=lambda record: record.seed))) for key in ordered}
+
+
+def common_seeds(group: Sequence[Cell | None]) -> list[int]:
+    """The seeds with a result in every cell, ascending. Empty if a cell is missing."""
+    seeds = [set(cell.scores) if cell else set() for cell in group]
+    return sorted(set.intersection(*seeds)) if seeds else []
+
+
+def means(*group: Cell | None) -> list[float]:
+    """The mean score of each cell over the seeds that all cells share. NaN for a missing cell."""
+    seeds = common_seeds(group)
+    return [mean(cell.scores[seed] for seed in seeds) if cell else math.nan for cell in group]
+
+
+def differences(first: Cell, second: Cell) -> list[float]:
+    """Score of `first` - score of `second` for each seed that both have, by seed."""
+    one, other = first.scores, second.scores
+    return [one[seed] - other[seed] for seed in common_seeds((first, second))]
+
+
+def aligned(*group: Cell) -> list[Floats]:
+    """The scores of each cell over the seeds that all cells share, as arrays (seeds,)."""
+    seeds = common_seeds(group)
+    return [np.array([cell.scores[seed] for seed in seeds]) for cell in group]
+
+
+def hardware_classes(cell: Cell, bp: Cell | None, grid: Grid) -> list[str]:
+    """The hardware classes of `cell` and its reference, sorted. Their costs are comparable if there is only one.
+
+    The reference is BP on the same task, so a rule added from another machine costs no other rule its numbers.
+    Without BP the reference is every rule of the task.
+    """
+    if bp is not None and bp.results:
+        return sorted({*cell.hardware, *bp.hardware})
+    return sorted({name for other in grid.values() if other.task == cell.task for name in other.hardware})

@@ -1,27 +1,54 @@
-"""One rule against another, paired by task and seed."""
+"""Compare two rules, or two sets of runs, paired by task and seed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from grape_bench.score.aggregate import RESAMPLES, Estimate, percentiles, resampled_means
-from grape_bench.score.cell import Cell
-from grape_bench.score.interval import Interval, interval, mean
-from grape_bench.score.paired import differences
-from grape_bench.score.significance import LEVEL, holm, paired_t, sign_flip
+from grape_bench.errors import UserError, unknown
+from grape_bench.record.record import Record
+from grape_bench.score import comparable
+from grape_bench.score.cell import Cell, cells, differences
+from grape_bench.score.inference import (
+    LEVEL,
+    SEED,
+    Bootstrapped,
+    Interval,
+    bootstrap_mean,
+    holm,
+    interval,
+    mean,
+    paired_t,
+    sign_flip,
+)
 from grape_bench.score.verdict import judge
 
-SEED = 0
 ByTask = Mapping[str, Cell]
 
 
 @dataclass(frozen=True)
+class Side:
+    """One side of a comparison: a set of runs named `name`, and the rule chosen from it, if any."""
+
+    name: str
+    records: Sequence[Record]
+    rule: str = ""
+
+    @property
+    def rules(self) -> dict[str, dict[str, Cell]]:
+        """The cells by rule and task."""
+        found: dict[str, dict[str, Cell]] = {}
+        for (task, rule), cell in cells(self.records).items():
+            found.setdefault(rule, {})[task] = cell
+        return found
+
+
+@dataclass(frozen=True)
 class References:
-    """The cells by task that others are measured by."""
+    """The cells of BP and head-only, by task."""
 
     bp: ByTask
     head_only: ByTask
@@ -29,11 +56,11 @@ class References:
 
 @dataclass(frozen=True)
 class OnTask:
-    """One task: `difference` is first - second in score over the seeds in common, `p` Holm-adjusted.
+    """The comparison on one task.
 
-    The score is accuracy in percent, or minus the logarithm of perplexity. Cost ratios are first ÷ second, NaN unless
-    both were measured on one hardware class. `judged` says of each whether it has trained its hidden layers (see
-    `verdict.judge`), "" where that cannot be told.
+    `difference` is first - second in score over the common seeds: accuracy in percent, or minus the log of perplexity.
+    `p` is Holm-adjusted. `step` and `memory` are first ÷ second, NaN unless both ran on one hardware class. `judged`
+    holds the verdict on each rule (see `verdict.judge`), "" if there is none.
     """
 
     first: Cell
@@ -46,7 +73,7 @@ class OnTask:
 
     @property
     def verdict(self) -> str:
-        """ "above", "below", "not resolved", or "no result" where the two share no seed."""
+        """ "above", "below", "not resolved", or "no result" if the two rules share no seed."""
         if self.difference.n == 0:
             return "no result"
         return _verdict(self.difference.mean, self.p)
@@ -54,12 +81,12 @@ class OnTask:
 
 @dataclass(frozen=True)
 class Overall:
-    """All tasks: the mean difference in norm acc where BP is known on every task, else in score (`unit` tells).
+    """The comparison over all tasks: the mean difference, and `p` of the sign-flip test over all (task, seed) pairs.
 
-    `p` is of the paired sign-flip test over all (task, seed).
+    `unit` is "norm acc" if BP has a result on every task, else "score".
     """
 
-    difference: Estimate
+    difference: Bootstrapped
     unit: str
     p: float
     pairs: int
@@ -72,7 +99,7 @@ class Overall:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two names stand for, task by task and over all; `overall` is None below two tasks."""
+    """Two named rules, task by task and over all tasks. `overall` is None if there are fewer than two tasks."""
 
     first: str
     second: str
@@ -81,21 +108,78 @@ class Comparison:
 
     @property
     def worse(self) -> bool:
-        """Whether `first` is resolved to be below, diverged on more seeds, or has no result where `second` has one."""
+        """True if `first` is below, diverged on more seeds, or has no result although `second` has one."""
         lost = any(task.verdict in ("below", "no result") and task.second.results for task in self.tasks)
         diverged = any(task.first.diverged > task.second.diverged for task in self.tasks)
         return lost or diverged or (self.overall is not None and self.overall.verdict == "below")
 
 
-def compare(first: tuple[str, ByTask], second: tuple[str, ByTask], references: References) -> Comparison:
-    """The tasks that both have, in the order of the first; p-values are not yet corrected for other comparisons."""
+def compare_sides(first: Side, second: Side) -> list[Comparison]:
+    """Compare the rule chosen on each side, or the only rule of each, or else every rule that both sides have.
+
+    p-values are Holm-adjusted over all comparisons. Raises UserError if no rules match, or if the records may not
+    share a table (see `comparable.check`).
+    """
+    own, other = first.rules, second.rules
+    named = []
+    for rule, against in _matches(first, second):
+        names = (rule, against) if rule != against else (f"{rule} ({first.name})", f"{rule} ({second.name})")
+        named.append(((names[0], own[rule]), (names[1], other[against])))
+    bp, head_only = ({**other.get(rule, {}), **own.get(rule, {})} for rule in ("bp", "head-only"))
+    references = References(bp, head_only)
+    _check([cell for pair in named for _, by_task in pair for cell in by_task.values()], references)
+    made = [_compare(one, two, references) for one, two in named]
+    if not any(comparison.tasks for comparison in made):
+        raise UserError("the two sets of runs have no task in common", where=f"{first.name}, {second.name}")
+    return _corrected(made)
+
+
+def compare_rules(records: Sequence[Record], rules: Iterable[str], against: Iterable[str]) -> list[Comparison]:
+    """Compare each of `rules` with each of `against`, all from `records`."""
+    by_rule = Side("", records).rules
+    references = References(by_rule.get("bp", {}), by_rule.get("head-only", {}))
+    _check([cell for by_task in by_rule.values() for cell in by_task.values()], references)
+    pairs = [(rule, other) for rule in rules for other in against if rule != other]
+    return _corrected([_compare((rule, by_rule[rule]), (other, by_rule[other]), references) for rule, other in pairs])
+
+
+def _check(used: list[Cell], references: References) -> None:
+    distinct = {id(cell): cell for cell in [*used, *references.bp.values(), *references.head_only.values()]}
+    comparable.check(distinct.values())
+
+
+def _matches(first: Side, second: Side) -> list[tuple[str, str]]:
+    own, other = _candidates(first), _candidates(second)
+    if len(own) == len(other) == 1:
+        return [(own[0], other[0])]
+    shared = [rule for rule in own if rule in other]
+    if not shared:
+        raise UserError(
+            "the two sets of runs share no rule",
+            where=f"{first.name} ({', '.join(own)}), {second.name} ({', '.join(other)})",
+            hint=f"choose one on each side: {first.name}#{own[0]} {second.name}#{other[0]}",
+        )
+    return [(rule, rule) for rule in shared]
+
+
+def _candidates(side: Side) -> list[str]:
+    rules = side.rules
+    if not side.rule:
+        return list(rules)
+    if side.rule not in rules:
+        raise unknown("rule", side.rule, rules, where=side.name)
+    return [side.rule]
+
+
+def _compare(first: tuple[str, ByTask], second: tuple[str, ByTask], references: References) -> Comparison:
+    """Compare on the tasks that both have, in the order of the first, without Holm's correction."""
     shared = [task for task in first[1] if task in second[1]]
     tasks = tuple(_on_task(first[1][task], second[1][task], references.head_only.get(task)) for task in shared)
     return Comparison(first[0], second[0], tasks, _overall(tasks, references.bp) if len(tasks) > 1 else None)
 
 
-def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The same with Holm's correction: over all tasks of all comparisons, and over their overall rows."""
+def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Apply Holm's correction: once over all tasks of all comparisons, once over their overall rows."""
     by_task = holm({(i, j): task.p for i, c in enumerate(comparisons) for j, task in enumerate(c.tasks)})
     overall = holm({i: c.overall.p for i, c in enumerate(comparisons) if c.overall})
     return [
@@ -111,20 +195,15 @@ def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
 def _on_task(first: Cell, second: Cell, head_only: Cell | None) -> OnTask:
     pairs = differences(first, second)
     one_class = len({*first.hardware, *second.hardware}) == 1
-    one_kind = len(first.memory_kinds | second.memory_kinds) == 1
     return OnTask(
         first=first,
         second=second,
         difference=interval(pairs),
         p=paired_t(pairs),
-        step=_step(first) / _step(second) if one_class else math.nan,
-        memory=first.peak_bytes / second.peak_bytes if one_class and one_kind else math.nan,
+        step=first.step_ratio / second.step_ratio if one_class else math.nan,
+        memory=first.memory_ratio(second) if one_class else math.nan,
         judged=(judge(first, head_only).word, judge(second, head_only).word),
     )
-
-
-def _step(cell: Cell) -> float:
-    return 1.0 if cell.rule == "bp" else cell.step_ratio
 
 
 def _overall(tasks: Sequence[OnTask], bp: ByTask) -> Overall | None:
@@ -134,15 +213,13 @@ def _overall(tasks: Sequence[OnTask], bp: ByTask) -> Overall | None:
     pairs = [[x / (s if known else 1) for x in differences(task.first, task.second)] for task, s in ordered]
     if not all(pairs):
         return None
-    value = mean(mean(task) for task in pairs)
-    spread = resampled_means(pairs, RESAMPLES, np.random.default_rng(SEED)) if min(map(len, pairs)) > 1 else None
-    low, high = percentiles(spread) if spread is not None else (math.nan, math.nan)
+    found = bootstrap_mean(pairs, np.random.default_rng(SEED))
     p = sign_flip(pairs, np.random.default_rng(SEED))
-    return Overall(Estimate(value, low, high), "norm acc" if known else "score", p, sum(map(len, pairs)))
+    return Overall(found, "norm acc" if known else "score", p, sum(map(len, pairs)))
 
 
 def _scale(task: OnTask, bp: ByTask) -> float:
-    """What one unit of norm acc is worth on this task; NaN where BP has no result."""
+    """The score that one unit of norm acc stands for on this task. NaN if BP has no result."""
     cell = bp.get(task.first.task)
     return mean(cell.scores.values()) - cell.chance if cell and cell.results else math.nan
 

@@ -1,4 +1,4 @@
-"""The quantities that a task can be scored by, each on a scale where more is better and differences have a meaning."""
+"""The metrics that score a task, each with a scale on which more is better and differences add up."""
 
 from __future__ import annotations
 
@@ -9,26 +9,36 @@ from dataclasses import dataclass
 import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Metric:
-    """`score` takes a measured value to the scale of all formulas, `value` takes it back.
+    """A metric: what it is called, which direction is better, and its scale.
 
-    `validation` reads the same quantity from the rows of a curve.csv.
+    `meaning` is one sentence for the docs. `caption` is the sentence below a table, and says what follows the ±.
+    `score` takes a measured value to the scale of all formulas; `value` takes it back. `validation` reads the metric
+    from the rows of a curve.csv.
     """
 
     name: str
     unit: str
+    higher_is_better: bool
+    meaning: str
+    caption: str
     score: Callable[[float], float]
     value: Callable[[float], float]
     validation: Callable[[pd.DataFrame], pd.Series]
 
     @property
     def label(self) -> str:
-        """For the axis of a picture: "accuracy (%)"."""
+        """The label of an axis: "accuracy (%)"."""
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
+    @property
+    def sign(self) -> int:
+        """1 if a higher value is better, else -1."""
+        return 1 if self.higher_is_better else -1
+
     def half_width(self, score: float, half_width: float) -> float:
-        """Of an interval around `score`, as a length on the scale of values: its longer side."""
+        """The longer side of the interval score ± half_width, as a length on the scale of values."""
         ends = (self.value(score - half_width), self.value(score + half_width))
         return max(abs(end - self.value(score)) for end in ends)
 
@@ -53,8 +63,28 @@ def _validation_perplexity(curve: pd.DataFrame) -> pd.Series:
     return curve["validation_loss"].astype(float).map(math.exp)
 
 
-METRICS = {
-    "accuracy": Metric("accuracy", "%", _same, _same, _validation_accuracy),
+DEFAULT = Metric(
+    name="accuracy",
+    unit="%",
+    higher_is_better=True,
+    meaning="Test accuracy in percent, mean over seeds.",
+    caption="Test accuracy in percent: mean ± 95 % Student-t interval over n seeds.",
+    score=_same,
+    value=_same,
+    validation=_validation_accuracy,
+)
+"""The metric of a task without any result."""
+
+PERPLEXITY = Metric(
+    name="perplexity",
+    unit="",
+    higher_is_better=False,
+    meaning="Test perplexity: the exponential of the loss, averaged over seeds.",
+    caption="Perplexity: the exponential of the mean log-loss ± the longer side of its 95 % interval.",
     # A perplexity is the exponential of a mean loss: minus its logarithm is what adds up over tokens and seeds.
-    "perplexity": Metric("perplexity", "", _minus_log, _perplexity, _validation_perplexity),
-}
+    score=_minus_log,
+    value=_perplexity,
+    validation=_validation_perplexity,
+)
+
+METRICS = {metric.name: metric for metric in (DEFAULT, PERPLEXITY)}

@@ -1,32 +1,39 @@
-"""The table over all tasks: one row per rule."""
+"""Rules over all tasks: averages of norm acc, ranks, who beats whom, and the performance profile."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from grape_bench.score import best
-from grape_bench.score.aggregate import bootstrap, interquartile_mean, norm_runs, task_mean
-from grape_bench.score.cell import Cell
-from grape_bench.score.interval import mean
-from grape_bench.score.paired import common_seeds
-from grape_bench.score.ranking import Grid, ranks
-from grape_bench.score.significance import sign_flip
+from grape_bench.score.cell import Cell, Floats, Grid, aligned, common_seeds, differences
+from grape_bench.score.inference import (
+    RESAMPLES,
+    SEED,
+    Bootstrapped,
+    Standing,
+    mean,
+    percentiles,
+    resampled,
+    sign_flip,
+    standings,
+)
 
-SEED = 0  # of the resampling, the same for every rule: a row never depends on which others there are
+THRESHOLDS = np.round(np.arange(0, 1.1005, 0.005), 3)
 ByTask = Mapping[str, Cell]
+Runs = Sequence[Floats]
+"""Norm acc of the runs of each task: (..., seeds)."""
+Statistic = Callable[[Runs], Floats]
 
 
 def overall(grid: Grid) -> pd.DataFrame:
-    """Rules by their mean norm acc over the tasks on which BP is above chance, the best first.
+    """One row per rule, sorted by mean norm acc over the tasks on which BP is above chance, the best first.
 
-    rule, tasks, runs; norm_acc and iqm (interquartile mean over runs), each with its interval as `_low` and `_high`;
-    rank (mean over tasks); p (of the difference from the best: paired sign-flip test over all (task, seed), Holm)
-    and best (bold). Empty below two tasks. `attrs["left_out"]` holds the rules that lack a result on a task.
+    `columns.OVERALL` declares the columns. The intervals of norm_acc and iqm are in `_low` and `_high`. The table is
+    empty if there are fewer than two tasks. `attrs["left_out"]` lists the rules without a result on every task.
     """
     bp = {task: cell for (task, rule), cell in grid.items() if rule == "bp" and _above_chance(cell)}
     rules = {rule: _complete(grid, rule, bp) for rule in dict.fromkeys(rule for _, rule in grid)}
@@ -43,8 +50,57 @@ def overall(grid: Grid) -> pd.DataFrame:
     return table
 
 
+def norm_runs(rule: Cell, bp: Cell) -> Floats:
+    """Norm acc of each run, (seeds,): (score - chance) / (mean of BP - chance), over the seeds that both have.
+
+    The mean over seeds is the norm acc of the cell.
+    """
+    own, reference = aligned(rule, bp)
+    runs: Floats = (own - rule.chance) / (reference.mean() - rule.chance)
+    return runs
+
+
+def bootstrap(rule: ByTask, bp: ByTask, statistic: Statistic, generator: np.random.Generator) -> Bootstrapped:
+    """`statistic` of the norm acc of all runs of a rule, with its bootstrap interval.
+
+    Seeds are resampled within each task, the rule's together with BP's, because a seed affects both. Tasks are
+    visited by name, so their order changes no digit.
+
+        tasks with 3 and 5 seeds, 10,000 resamples:
+        drawn (10,000, 3) -> norm acc (10,000, 3);  drawn (10,000, 5) -> norm acc (10,000, 5)
+        statistic([(10,000, 3), (10,000, 5)]) -> (10,000,), whose middle 95 % is the interval
+    """
+    tasks = sorted(rule)
+    value = float(statistic([norm_runs(rule[task], bp[task]) for task in tasks]))
+    samples = []
+    for task in tasks:
+        own, reference = aligned(rule[task], bp[task])
+        n = len(own)
+        if n < 2:
+            return Bootstrapped(value, math.nan, math.nan)
+        drawn = generator.integers(n, size=(RESAMPLES, n))
+        own, reference = resampled(own, drawn), resampled(reference, drawn)
+        chance = rule[task].chance
+        samples.append((own - chance) / (reference.mean(-1, keepdims=True) - chance))
+    return Bootstrapped(value, *percentiles(statistic(samples)))
+
+
+def task_mean(runs: Runs) -> Floats:
+    """Mean over tasks of the mean over seeds, (...)."""
+    means: Floats = np.mean([task.mean(-1) for task in runs], axis=0)
+    return means
+
+
+def interquartile_mean(runs: Runs) -> Floats:
+    """Mean of the middle half of all runs of all tasks together, (...) (Agarwal et al. 2021)."""
+    together = np.sort(np.concatenate(runs, axis=-1), axis=-1)
+    cut = together.shape[-1] // 4
+    means: Floats = together[..., cut : together.shape[-1] - cut].mean(-1)
+    return means
+
+
 def pairs(first: ByTask, second: ByTask, bp: ByTask) -> list[list[float]]:
-    """first - second in norm acc for every seed that both and BP have, task by task in the order of their names."""
+    """first - second in norm acc, for each seed that both and BP have. One list per task, ordered by name."""
     every = []
     for task in sorted(bp):
         seeds = common_seeds((first[task], second[task], bp[task]))
@@ -58,32 +114,98 @@ def _above_chance(cell: Cell) -> bool:
 
 
 def _complete(grid: Grid, rule: str, bp: ByTask) -> dict[str, Cell]:
-    """The rule's cells by task; none unless every task of BP's shares a seed with it."""
+    """The rule's cells by task. Empty unless the rule shares a seed with BP on every task."""
     own = {task: grid[task, rule] for task in bp if (task, rule) in grid and common_seeds((grid[task, rule], bp[task]))}
     return own if len(own) == len(bp) else {}
 
 
 def _row(rule: str, cells: ByTask, bp: ByTask) -> dict[str, Any]:
-    estimates = {
-        name: bootstrap(cells, bp, statistic, np.random.default_rng(SEED))
-        for name, statistic in (("norm_acc", task_mean), ("iqm", interquartile_mean))
-    }
     row: dict[str, Any] = {
         "rule": rule,
-        "tasks": len(cells),
         "runs": sum(len(norm_runs(cells[task], bp[task])) for task in cells),
     }
-    for name, estimate in estimates.items():
-        row |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    for name, statistic in (("norm_acc", task_mean), ("iqm", interquartile_mean)):
+        found = bootstrap(cells, bp, statistic, np.random.default_rng(SEED))
+        row |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
     return row
 
 
-def _standings(means: Mapping[str, float], cells: Mapping[str, ByTask], bp: ByTask) -> dict[str, best.Standing]:
+def _standings(means: Mapping[str, float], cells: Mapping[str, ByTask], bp: ByTask) -> dict[str, Standing]:
     top = max(means, key=lambda rule: (means[rule], rule))
     tests = {}
     for rule in means:
         if rule != top:
-            differences = pairs(cells[rule], cells[top], bp)
-            tests[rule] = sign_flip(differences, np.random.default_rng(SEED)) if all(differences) else math.nan
+            by_task = pairs(cells[rule], cells[top], bp)
+            tests[rule] = sign_flip(by_task, np.random.default_rng(SEED)) if all(by_task) else math.nan
     diverged = {rule for rule, by_task in cells.items() if any(cell.diverged for cell in by_task.values())}
-    return best.standings(top, tests, diverged)
+    return standings(top, tests, diverged)
+
+
+def ranks(grid: Grid) -> pd.DataFrame:
+    """The rank of each rule (rows) on each task (columns) by its mean score; 1 is the best, ties share the mean rank.
+
+    NaN if a rule has no result on a task. Unlike a score, a rank depends on which other rules are in the table.
+    """
+    means = {key: mean(cell.scores.values()) for key, cell in grid.items()}
+    return _unstacked(means).rank(ascending=False)
+
+
+def _unstacked(values: Mapping[tuple[str, str], float]) -> pd.DataFrame:
+    tasks, rules = (list(dict.fromkeys(key[i] for key in values)) for i in (0, 1))
+    return pd.DataFrame([[values.get((task, rule), np.nan) for task in tasks] for rule in rules], rules, tasks)
+
+
+def better(grid: Grid) -> pd.DataFrame:
+    """P(the row's rule beats the column's): the share of common seeds on which it scores more, mean over tasks.
+
+    A tie counts as half. NaN on the diagonal, and for two rules that share no seed on any task.
+    """
+    rules = list(dict.fromkeys(rule for _, rule in grid))
+    tasks = sorted({task for task, _ in grid})
+    matrix = pd.DataFrame(np.nan, index=rules, columns=rules)
+    for first in rules:
+        for second in rules:
+            if first != second:
+                matrix.loc[first, second] = _better(grid, tasks, first, second)
+    return matrix
+
+
+def _better(grid: Grid, tasks: list[str], first: str, second: str) -> float:
+    both = [
+        differences(grid[task, first], grid[task, second])
+        for task in tasks
+        if (task, first) in grid and (task, second) in grid
+    ]
+    return mean(mean((x > 0) + 0.5 * (x == 0) for x in task) for task in both if task)
+
+
+def performance_profile(grid: Grid) -> pd.DataFrame:
+    """The share of a rule's runs whose credit reaches a threshold. The index holds thresholds, the columns rules.
+
+    The credit of a run is (score - head-only) / (BP - head-only), with the means of the references over the common
+    seeds. Shares are taken per task and averaged (Agarwal et al. 2021, "score distributions"). Only tasks on which
+    BP is above head-only count, and only rules with a result on all of them.
+    """
+    tasks = [task for task in sorted({task for task, _ in grid}) if _gap(grid, task) > 0]
+    columns: dict[str, Floats] = {}
+    for rule in dict.fromkeys(rule for _, rule in grid):
+        credits = [_credits(grid, task, rule) for task in tasks]
+        if tasks and all(len(credit) for credit in credits):
+            columns[rule] = np.mean([(c[:, None] >= THRESHOLDS - 1e-12).mean(0) for c in credits], axis=0)
+    return pd.DataFrame(columns, index=THRESHOLDS)
+
+
+def _gap(grid: Grid, task: str) -> float:
+    """BP - head-only in mean score over the seeds that both have; NaN if there are none."""
+    if (task, "bp") not in grid or (task, "head-only") not in grid:
+        return math.nan
+    high, low = aligned(grid[task, "bp"], grid[task, "head-only"])
+    return float(np.mean(high) - np.mean(low)) if len(high) else math.nan
+
+
+def _credits(grid: Grid, task: str, rule: str) -> Floats:
+    """The credit of each run, (seeds,)."""
+    if (task, rule) not in grid:
+        return np.array([])
+    own, high, low = aligned(grid[task, rule], grid[task, "bp"], grid[task, "head-only"])
+    return (own - low.mean()) / (high.mean() - low.mean()) if len(own) else own

@@ -1,4 +1,4 @@
-"""Time to result: how long a rule trains until it reaches a share of BP's gain."""
+"""Time to result: how long a rule trains until it reaches a given share of BP's gain."""
 
 from __future__ import annotations
 
@@ -11,23 +11,21 @@ import pandas as pd
 
 from grape_bench.record.record import Record
 from grape_bench.record.status import Status
-from grape_bench.score.cell import Cell
-from grape_bench.score.hardware import comparable
-from grape_bench.score.interval import mean
-from grape_bench.score.ranking import Grid
+from grape_bench.score.cell import Cell, Grid, hardware_classes
+from grape_bench.score.inference import mean
 
 SHARES = (0.5, 0.8, 0.95, 1.0)
 Curves = Mapping[str, pd.DataFrame]
 
 
 def time_to(grid: Grid, curves: Curves) -> pd.DataFrame:
-    """A row per task, rule and share of BP's gain: target, samples, seconds, reached, n.
+    """One row per task, rule and share of BP's gain: target, samples, seconds, reached, n.
 
-    The gain is BP's final validation score above head-only's, both as means over seeds; `target` is the validation
-    value (accuracy in percent, or a perplexity) at that share of it. A seed's time is that of its first evaluation
-    at or above the target. `samples` and `seconds` are medians over seeds, a seed that never got there taken as
-    infinite: NaN where that makes the median infinite. A diverged seed never got there, whatever it had reached
-    before. Seconds only for rules on BP's hardware class. Empty where BP or head-only has no curve.
+    The gain is BP's final validation score - head-only's, each a mean over seeds. `target` is the validation value
+    (accuracy in percent, or perplexity) at a share of the gain. A seed's time is its first evaluation at or above the
+    target. `samples` and `seconds` are medians over seeds; a seed that never reached the target counts as infinite,
+    and an infinite median is NaN. A diverged seed counts as never, even if it reached the target before. `seconds` is
+    NaN unless the rule ran on BP's hardware class. The table is empty if BP or head-only has no curve.
     """
     rows = []
     for (task, rule), cell in grid.items():
@@ -38,13 +36,13 @@ def time_to(grid: Grid, curves: Curves) -> pd.DataFrame:
             for share in SHARES:
                 target = low + share * (high - low)
                 rows.append({"task": task, "rule": rule, "share": share, **_times(cell, runs, curves, target)})
-                if not comparable(cell, bp, grid):
+                if len(hardware_classes(cell, bp, grid)) > 1:
                     rows[-1]["seconds"] = math.nan
     return pd.DataFrame(rows)
 
 
 def _final(cell: Cell, curves: Curves) -> float:
-    """Mean over seeds of the last validation score; a diverged seed counts as chance."""
+    """Mean over seeds of the last validation score. A diverged seed counts as chance."""
     ends = [
         cell.chance if record.status is Status.DIVERGED else _scores(cell, curves[record.id]).iloc[-1]
         for record in cell.results
@@ -70,7 +68,7 @@ def _times(cell: Cell, runs: list[Record], curves: Curves, target: float) -> dic
 
 
 def _first(cell: Cell, record: Record, curves: Curves, target: float) -> tuple[float, float]:
-    """Samples and seconds of the first evaluation at or above the target; infinite where there is none."""
+    """Samples and seconds of the first evaluation at or above the target; infinite if there is none."""
     if record.status is not Status.DIVERGED:
         curve = curves[record.id]
         above = curve[_scores(cell, curve) >= target]

@@ -9,7 +9,7 @@ from grape_bench.record.record import Record
 
 
 def curve(end: float, epochs: int = 20) -> pd.DataFrame:
-    """The rows of one curve.csv whose validation accuracy rises to `end` percent."""
+    """The rows of a curve.csv whose validation accuracy rises to `end` percent."""
     epoch = np.arange(1, epochs + 1)
     rise = end - (end - 20) * np.exp(-epoch / 3)
     return pd.DataFrame(
@@ -25,5 +25,5 @@ def curve(end: float, epochs: int = 20) -> pd.DataFrame:
 
 
 def curves(records: list[Record]) -> dict[str, pd.DataFrame]:
-    """A curve for every record with a result, by record id."""
+    """Record id -> curve, for every record with a result."""
     return {record.id: curve(record.result.test) for record in records if record.result}

@@ -1,4 +1,4 @@
-"""Runs on disk, made of records that the program wrote, with synthetic curves."""
+"""Runs on disk: records written by the program, with synthetic curves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.report.curves import curve
 
 
 def on_disk(runs: Path, records: list[Record]) -> Path:
-    """`records` with their curves below the folder `runs`, which is returned."""
+    """Write `records` and their curves to the folder `runs`. Returns the folder."""
     for record in records:
         job = runs / record.name
         job.mkdir(parents=True)
@@ -24,14 +24,14 @@ def on_disk(runs: Path, records: list[Record]) -> Path:
 
 
 def diagnostics(cosine: float) -> pd.DataFrame:
-    """The rows of a diagnostics.csv of two blocks at three times, and one of the whole network."""
+    """The rows of a diagnostics.csv: two blocks at three times, and one row for the whole network."""
     rows = [(1000 * t, b, cosine * t / 3) for t in (1, 2, 3) for b in ("blocks.0", "blocks.1")]
     rows.append((1000, "(network)", float("nan")))
     return pd.DataFrame(rows, columns=["samples", "block", "signal_cos"])
 
 
 def with_flops(records: list[Record]) -> list[Record]:
-    """The records with counted FLOPs in their profiles."""
+    """Add counted FLOPs to the profiles of `records`."""
     flops = Flops(forward=0.3, credit=0.4, tangents=0.1, critical=0.8, total=0.8, bp=1.0)
     return [
         replace(record, profile=replace(record.profile, flops=flops)) if record.profile else record

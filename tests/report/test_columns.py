@@ -1,48 +1,87 @@
-from grape_bench.report.columns import caption, columns, footnotes, labels, measured, number
-from grape_bench.score.table import score
-from tests.score.records import failed, make, suite
+"""A column is declared once, and every output shows it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from grape_bench.report import csv, latex, markdown, page, reference, terminal
+from grape_bench.score import columns
+from grape_bench.score.quantity import Column, Kind, Shown
+from grape_bench.score.results import results
+from tests.report.curves import curves
+from tests.score.records import suite
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs" / "reports.md"
+
+ADDED = Column(
+    name="lines",
+    heading="lines of code",
+    meaning="Lines in the file of the rule.",
+    value=lambda row: 1000 + len(row.cell.rule),
+    format="d",
+    shown=Shown.PRINT,
+    caption="Lines: without comments.",
+    axis="lines of code ÷ BP's",
+    reference="rules.md",
+    bp_is_1=True,
+)
 
 
-def test_accuracy_is_written_with_interval_n_and_draft_mark() -> None:
-    row = {"n": 5, "accuracy": 97.312, "accuracy_ci": 0.25, "draft": False}
-    assert measured(row, "accuracy") == "97.31 ± 0.25 (5)"
-    assert measured({**row, "n": 3, "draft": True}, "accuracy") == "97.31 ± 0.25 (3)†"
-    assert measured({**row, "n": 1, "accuracy_ci": float("nan"), "draft": True}, "accuracy") == "97.31 (1)†"
-    assert measured({"n": 0, "status": "oom 3/3"}, "accuracy") == "oom 3/3"
+def outputs() -> dict[str, str]:
+    """What each output shows of a small suite."""
+    records = suite(2, ("digits-mlp",))
+    scored = results(records, curves(records))
+    console = Console(file=io.StringIO(), width=140)
+    console.print(terminal.render(scored.table))
+    return {
+        "terminal": console.file.getvalue(),  # type: ignore[attr-defined]
+        "markdown": markdown.render(scored.table),
+        "latex": latex.render(scored.table, "t"),
+        "csv": csv.text(scored.table),
+        "page": page.render(scored).replace(page._asset("vendor/plotly-basic.min.js"), ""),
+        "docs": reference.section(),
+    }
 
 
-def test_numbers() -> None:
-    assert [number(x) for x in (1.005, -0.001, -1.5, float("nan"))] == ["1.00", "0.00", "-1.50", "–"]
+def test_a_column_that_is_declared_appears_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = outputs()
+    monkeypatch.setattr(columns, "COLUMNS", (*columns.COLUMNS, ADDED))
+    after = outputs()
+    for name, text in after.items():
+        shown = "`lines`" if name == "docs" else "1003"  # dfa: 1,000 + 3 letters
+        assert shown in text and shown not in before[name], name
+    for name in ("terminal", "markdown", "latex", "page"):
+        assert "Lines: without comments." in after[name], name
+    assert "Lines in the file of the rule." in after["page"] and "Lines in the file of the rule." in after["docs"]
+    assert '<option value="lines">lines of code ÷ BP&#39;s</option>' in after["page"]  # an axis of the cost chart
 
 
-def test_a_column_is_shown_only_where_the_table_has_it() -> None:
-    headings = [column.heading for column in columns(score(suite(3)))]
-    assert headings == [
-        "rule", "accuracy (n)", "credit", "gap closed", "step ÷ BP", "memory ÷ BP", "BP fraction",
-    ]  # fmt: skip
-    bare = score([make("bp", credit=None), make("fa", credit=None, memory=None, profile=None)])
-    assert [column.heading for column in columns(bare)] == ["rule", "accuracy (n)"]
+def test_the_docs_list_the_columns_as_they_are_declared() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    assert reference.updated(text) == text, f"run `python -m grape_bench.report.reference {DOCS.relative_to(ROOT)}`"
 
 
-def test_a_rule_from_a_file_goes_by_its_class_while_that_is_unique() -> None:
-    assert labels(["dfa", "x/my.py:Mine"]) == {"dfa": "dfa", "x/my.py:Mine": "Mine"}
-    assert set(labels(["a.py:Mine", "x/b.py:Mine"]).values()) == {"a.py:Mine", "x/b.py:Mine"}
-    assert labels(["dfa", "my.py:dfa"]) == {"dfa": "dfa", "my.py:dfa": "my.py:dfa"}
+def test_every_reference_to_the_docs_exists() -> None:
+    for quantity in (*columns.COLUMNS, *columns.OVERALL):
+        assert quantity.reference, quantity.name
+        file, _, anchor = quantity.reference.partition("#")
+        if not file.endswith(".md"):
+            continue  # a paper
+        headings = [line.lstrip("# ") for line in (DOCS.parent / file).read_text().splitlines() if line.startswith("#")]
+        assert not anchor or anchor in {heading.lower().replace(" ", "-") for heading in headings}, quantity.name
 
 
-def test_caption_names_interval_draft_and_hardware() -> None:
-    draft, final = caption(score(suite(3))), caption(score(suite(5)))
-    assert "95 % Student-t interval over n seeds" in draft and "Hardware: cpu-x." in draft
-    assert "fewer than 5 seeds" in draft and "fewer than 5 seeds" not in final
+def test_names_are_unique_and_meanings_are_sentences() -> None:
+    for table in (columns.COLUMNS, columns.OVERALL):
+        assert len({quantity.name for quantity in table}) == len(table)
+        assert all(quantity.meaning.endswith(".") and quantity.meaning[0] != " " for quantity in table)
 
 
-def test_caption_tells_tuned_from_untuned() -> None:
-    assert "Settings: the suite's own, untuned." in caption(score([make("bp")]))
-    assert "Settings: for each rule the best of 8 trials on validation." in caption(score([make("bp", trials=8)]))
-
-
-def test_footnotes_tell_partial_failures_and_what_could_not_be_compared() -> None:
-    records = [make("bp"), make("fa", 0), failed("fa", 1, "crashed"), failed("dfa", 0, "oom")]
-    notes = footnotes(score([*records, make("x.py:New", hardware="gpu-y")]))
-    assert notes[0] == "digits-mlp, fa: crashed 1/2"  # dfa's cell already shows its word
-    assert len(notes) == 2 and "different hardware" in notes[1]
+def test_a_metric_brings_its_interval() -> None:
+    names = {column.name for column in columns.COLUMNS}
+    assert all(f"{column.name}_ci" in names for column in columns.COLUMNS if column.kind is Kind.METRIC)

@@ -16,7 +16,7 @@ from tests.score.records import RULES, suite
 FILES = {"README.md", "index.html", "table.csv", "table.tex"}
 
 
-def pictures(*names: str) -> set[str]:
+def figures(*names: str) -> set[str]:
     return {f"{name}.{ending}" for name in names for ending in ("svg", "pdf")}
 
 
@@ -33,7 +33,7 @@ def test_a_folder_of_runs_becomes_a_report(tmp_path: Path) -> None:
     assert "digits-mlp" in result.output and "head-only" in result.output
     page = (tmp_path / "out" / "README.md").read_text()
     assert page.startswith("# quickstart 1.0\n\nWhat was *learned*.\n\n![")
-    assert names(tmp_path / "out") == {"notes.md"} | FILES | pictures("results", "tradeoff", "profile", "ranks")
+    assert names(tmp_path / "out") == {"notes.md"} | FILES | figures("results", "tradeoff", "profile", "ranks")
     assert set(pd.read_csv(tmp_path / "out" / "table.csv")["rule"]) == set(RULES)
 
 
@@ -44,16 +44,16 @@ def test_several_folders_make_one_report(tmp_path: Path) -> None:
     assert len(read_runs(own, others.parent).records) == len(records)  # a published folder has its runs in runs/
 
 
-def test_alignment_is_drawn_where_it_was_measured(tmp_path: Path) -> None:
+def test_alignment_is_drawn_if_it_was_measured(tmp_path: Path) -> None:
     records = with_flops(suite(2, ("digits-mlp",)))
     measured = {r.id: diagnostics(0.6) for r in records if r.rule in ("bp", "dfa")}
     drawn = folder.draw(results(records, curves(records), measured), tmp_path)
     assert "alignment.svg" in drawn
     folder.draw(results(records), tmp_path)
-    assert not names(tmp_path) & pictures("alignment")  # of an earlier report
+    assert not names(tmp_path) & figures("alignment")  # left over from the earlier report
 
 
-def test_a_report_is_the_same_every_time(tmp_path: Path) -> None:
+def test_a_report_is_reproducible(tmp_path: Path) -> None:
     scored = results(records := suite(2, ("t",)), curves(records))
     for name in ("a", "b"):
         folder.write(scored, tmp_path / name)

@@ -1,4 +1,4 @@
-"""README's picture and table are the report on the recorded quickstart."""
+"""README.md shows the figure and the table of the recorded quickstart."""
 
 from pathlib import Path
 
@@ -21,5 +21,5 @@ def test_the_front_page_shows_the_recorded_report() -> None:
     assert "(results/quickstart/results.svg)" in front and (RECORDED / "results.svg").is_file()
 
 
-def test_the_recorded_table_comes_out_of_its_records() -> None:
+def test_the_recorded_table_can_be_recomputed() -> None:
     assert csv.text(score(read_records(RECORDED / "runs"))) == (RECORDED / "table.csv").read_text(encoding="utf-8")

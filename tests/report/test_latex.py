@@ -22,7 +22,7 @@ def test_bold_where_resolved_n_interval_and_hardware() -> None:
     assert "(5)" in text
 
 
-def test_nothing_is_bold_where_nothing_is_resolved() -> None:
+def test_nothing_is_bold_without_a_significant_difference() -> None:
     assert r"\textbf" not in latex.render(score([make("bp"), make("fa")]), "t")
 
 

@@ -16,14 +16,15 @@ def test_the_whole_text_of_a_small_table() -> None:
         "| head-only |     60.00 ± 2.48 (3)† |   0.00 |      -1.00 |\n"
         "| dfa       |     75.00 ± 2.48 (3)† |   0.50 |       0.00 |\n"
         "\n"
-        "Test accuracy in percent, mean ± 95 % Student-t interval over n seeds. † draft: fewer than 5 seeds. "
-        "Bold: the best of a task, and what cannot be told from it (paired t-test, Holm, 5 %). "
+        "Test accuracy in percent: mean ± 95 % Student-t interval over n seeds. † draft: fewer than 5 seeds. "
+        "Bold: the best rule of a task, and rules that do not differ significantly from it "
+        "(paired t-test, Holm-adjusted, 5 %). "
         "Credit: 0 is head-only, 1 is BP. Gap closed: 0 is DFA, 1 is BP. Settings: the suite's own, untuned. "
         "Hardware: cpu-x.\n"
     )
 
 
-def test_every_line_of_a_table_is_equally_long() -> None:
+def test_all_lines_of_a_table_have_the_same_length() -> None:
     lines = [line for line in markdown.render(score(suite(3))).splitlines() if line.startswith("|")]
     assert len(lines) == 2 * (7 + 2) and len(set(map(len, lines))) == 1
 

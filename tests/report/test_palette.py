@@ -2,7 +2,7 @@ from grape_bench.report.palette import KNOWN, styles
 from tests.score.records import RULES
 
 
-def test_a_baseline_looks_the_same_in_every_picture() -> None:
+def test_a_baseline_looks_the_same_in_every_figure() -> None:
     assert styles(["bp", "grape"])["grape"] == styles(RULES)["grape"] == styles(["my-rule", "grape"])["grape"]
     assert set(KNOWN) == set(RULES)
 

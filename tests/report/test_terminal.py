@@ -16,14 +16,14 @@ def printed(table: pd.DataFrame, width: int = 80) -> list[str]:
 
 def test_one_table_per_task_with_every_rule() -> None:
     lines = printed(score(suite(3)))
-    assert sum("accuracy (3)†" in line for line in lines) == 2, "what holds for all rules is said once"
+    assert sum("accuracy (3)†" in line for line in lines) == 2, "the number of seeds is in the heading"
     rules = [line.split()[0] for line in lines if " ± " in line and "Test accuracy" not in line]
     assert rules == [*RULES, *RULES]
     assert "digits-mlp" in lines and "digits-vit" in lines
 
 
-def test_numbers_stay_whole_in_80_columns_beside_long_names() -> None:
-    # 100.00 ± 10.00 (10) is the widest accuracy there is.
+def test_numbers_do_not_wrap_next_to_long_names() -> None:
+    # 100.00 ± 10.00 (10) is the widest possible accuracy.
     records = [make("my/rules.py:AnExtremelyLongNameOfARule", s, 100.0 - 20 * (s % 2)) for s in range(10)]
     lines = printed(score([*records, *suite(5, ("digits-mlp",)), failed("usf", 0, "crashed"), failed("usf", 1, "oom")]))
     assert max(map(len, lines)) <= 80
@@ -32,9 +32,9 @@ def test_numbers_stay_whole_in_80_columns_beside_long_names() -> None:
     assert "crashed 1/2" in text and "oom 1/2" in text
 
 
-def test_no_word_of_ours_is_broken_in_80_columns() -> None:
+def test_our_own_words_do_not_wrap_in_80_columns() -> None:
     table = score(suite(3))
-    # The widest that there are: a rule of ours, a number of three figures, a verdict of two words.
+    # The widest values: our longest rule name, a number of three digits, a verdict of two words.
     table["gap_closed"], table["accuracy_ci"], table["verdict"] = -11.55, 31.65, "activations exploding"
     text = "\n".join(printed(table))
     assert max(map(len, text.splitlines())) <= 80
@@ -42,5 +42,5 @@ def test_no_word_of_ours_is_broken_in_80_columns() -> None:
         assert word in text, word
 
 
-def test_nothing_to_show_is_said() -> None:
+def test_an_empty_table_says_so() -> None:
     assert printed(score([])) == ["no results yet"]

@@ -1,4 +1,4 @@
-"""Records that the program wrote, with other numbers in them."""
+"""Records written by the program, with other numbers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def written() -> dict[tuple[str, str], Record]:
 
 
 def make(rule: str, seed: int = 0, test: float = 90.0, *, task: str = "digits-mlp", **changes: Any) -> Record:
-    """A finished record. `changes` replaces fields of its job (`epochs` ...), its parts, or values of its parts."""
+    """A finished record. `changes` overrides fields of its job (`epochs` ...), its parts, or values of its parts."""
     known = written()
     record = known.get((task, rule)) or known["digits-mlp", rule if rule in RULES else "dfa"]
     job: dict[str, Any] = {"version": "1.0", "task": task, "rule": rule, "seed": seed, "trials": 1}
@@ -49,7 +49,7 @@ def make(rule: str, seed: int = 0, test: float = 90.0, *, task: str = "digits-ml
 
 
 def with_parts(record: Record, **changes: Any) -> Record:
-    """`record` with parts replaced: by others, or by themselves with the values of a dictionary."""
+    """`record` with other parts. A dictionary overrides only some values of a part."""
     whole = written()[("digits-mlp", "bp")]  # has every part
     parts = {}
     for name, value in changes.items():
@@ -70,7 +70,7 @@ def failed(rule: str, seed: int, status: str, **changes: Any) -> Record:
 
 
 def suite(seeds: int = 3, tasks: tuple[str, ...] = ("digits-mlp", "digits-vit")) -> list[Record]:
-    """All rules on all tasks, with accuracies near what such networks reach."""
+    """All rules on all tasks, with realistic accuracies."""
     level = {"bp": 97.5, "fa": 95.8, "dfa": 93.0, "dfa+anchor": 94.6, "grape": 95.9, "grape+anchor": 96.6}
     draw = np.random.default_rng(0)
     records = []

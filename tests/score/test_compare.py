@@ -7,8 +7,7 @@ from rich.console import Console, RenderableType
 from grape_bench.errors import UserError
 from grape_bench.record.record import Record, changed
 from grape_bench.report.comparison import render
-from grape_bench.score.compare import Comparison
-from grape_bench.score.pairing import Side, compare_rules, compare_sides
+from grape_bench.score.compare import Comparison, Side, compare_rules, compare_sides
 from tests.score.records import failed, make, with_parts
 
 
@@ -53,14 +52,14 @@ def test_holm_over_all_tasks_of_all_comparisons() -> None:
     assert both[1].tasks[0].p == pytest.approx(2 * alone)
 
 
-def test_rules_that_both_sets_have_are_compared_with_themselves() -> None:
+def test_a_rule_in_both_sets_is_compared_with_itself() -> None:
     first, second = (rule("fa", [80 + x, 81]) + rule("dfa", [70, 71 + x]) for x in (0, 1))
     found = compare_sides(Side("old", first), Side("new", second))
     assert [(c.first, c.second) for c in found] == [("fa (old)", "fa (new)"), ("dfa (old)", "dfa (new)")]
 
 
-def test_what_cannot_be_compared_is_refused() -> None:
-    with pytest.raises(UserError, match="no rule is in both"):
+def test_sets_that_cannot_be_compared_are_refused() -> None:
+    with pytest.raises(UserError, match="share no rule"):
         compare_sides(Side("x", rule("fa", [1]) + rule("bp", [1])), Side("y", rule("dfa", [1])))
     with pytest.raises(UserError, match="unknown rule 'gr'"):
         compare_sides(Side("x", rule("grape", [1]), "gr"), Side("y", rule("dfa", [1])))
@@ -80,12 +79,12 @@ def test_worse() -> None:
     assert one(bad, good).worse and not one(good, bad).worse
     assert not one(good, [changed(r, rule="y") for r in good]).worse
     broken = [good[0], good[1], with_parts(good[2], status="diverged")]
-    # Divergence makes the difference so uncertain that it is not resolved: it is worse all the same.
+    # Divergence widens the interval, so the difference is not significant. It still counts as worse.
     assert one(broken, bad).tasks[0].verdict == "not resolved" and one(broken, bad).worse
     assert one([failed("x", s, "crashed", task="a") for s in range(3)], bad).worse
 
 
-def test_it_says_who_has_not_trained_its_hidden_layers() -> None:
+def test_the_verdicts_are_printed() -> None:
     records = [*rule("x", [70, 71, 72]), *rule("y", [90, 91, 92]), *rule("head-only", [80, 80, 80])]
     (found,) = compare_rules(records, ["x"], ["y"])
     assert found.tasks[0].judged[0] == "not above head-only" != found.tasks[0].judged[1]

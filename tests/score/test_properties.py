@@ -1,4 +1,4 @@
-"""What must hold for whatever records: hypothesis looks for ones for which it does not."""
+"""Properties that must hold for all records. Hypothesis searches for counterexamples."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from grape_bench.record.record import Record
-from grape_bench.score.table import RELATIVE_TO_ALL, score
+from grape_bench.score.columns import COLUMNS
+from grape_bench.score.table import score
 from tests.score.records import make, with_parts
 
+RELATIVE_TO_ALL = [column.name for column in COLUMNS if column.of_table]
 RULES = ("bp", "head-only", "dfa", "x", "y")
 accuracies = st.floats(10, 100).map(lambda x: round(x, 2))
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -19,7 +21,7 @@ quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCh
 
 @st.composite
 def tables(draw: st.DrawFn) -> list[Record]:
-    """Some rules with some seeds on one or two tasks, some of them diverged; bp, dfa and head-only are there."""
+    """Rules with a few seeds each on one or two tasks; some runs diverged. Includes bp, dfa and head-only."""
     records = []
     for task in ("a", "b")[: draw(st.integers(1, 2))]:
         for rule in RULES:
@@ -72,8 +74,8 @@ def test_a_diverged_run_never_helps(records: list[Record], pick: int) -> None:
 
     before, after = row(score(records)), row(score(broken))
     assert after["accuracy"] <= before["accuracy"] and after["n"] == before["n"]
-    if before.get("norm_acc", 0) > 0:  # with BP below chance the sign of norm acc turns, as for any other result
+    if before.get("norm_acc", 0) > 0:  # if BP is below chance, norm acc changes its sign
         assert after["norm_acc"] <= before["norm_acc"]
     if after["best"] and not before["best"]:
-        # Bold only by being the best in spite of it: then it was that before, and nothing was resolved.
+        # It can become bold only as the best. Then it was the best before, and no difference was significant.
         assert after["p_best"] == before["p_best"] == 1.0

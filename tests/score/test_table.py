@@ -6,8 +6,11 @@ import pandas as pd
 import pytest
 
 from grape_bench.record.record import Record
-from grape_bench.score.table import RELATIVE_TO_ALL, score
+from grape_bench.score.columns import COLUMNS
+from grape_bench.score.table import score
 from tests.score.records import RULES, failed, make, suite
+
+RELATIVE_TO_ALL = [column.name for column in COLUMNS if column.of_table]
 
 
 def cell(table: pd.DataFrame, rule: str, task: str = "digits-mlp") -> dict[str, Any]:
@@ -44,7 +47,7 @@ def test_scores_are_paired_over_the_seeds_in_common() -> None:
 
 
 def test_a_diverged_seed_counts_as_chance() -> None:
-    # 85 and 85 and a diverged seed that stood at 88 when it broke: (85 + 85 + 10) / 3 = 60, norm_acc 50 / 80.
+    # 85, 85, and a seed that had 88 before it diverged: (85 + 85 + 10) / 3 = 60, norm_acc 50 / 80.
     records = [make("bp", s, 90.0) for s in range(3)] + [make("grape", s, 85.0) for s in range(2)]
     grape = cell(score([*records, make("grape", 2, 88.0, status="diverged")]), "grape")
     assert (grape["n"], grape["accuracy"], grape["status"]) == (3, 60.0, "diverged 1/3")
@@ -66,7 +69,7 @@ def test_a_diverged_rule_has_norm_acc_0() -> None:
 
 
 @pytest.mark.parametrize("status", ["crashed", "oom", "timeout"])
-def test_what_says_nothing_about_the_rule_does_not_count(status: str) -> None:
+def test_a_crash_out_of_memory_or_timeout_does_not_count(status: str) -> None:
     table = score([make("bp", 0), make("dfa", 0, 80.0), make("dfa", 1, 82.0), failed("dfa", 2, status)])
     dfa = cell(table, "dfa")
     assert (dfa["n"], dfa["accuracy"], dfa["status"]) == (2, 81.0, f"{status} 1/3")
@@ -113,7 +116,7 @@ def test_memory_ratio_is_of_means() -> None:
         return {"peak_bytes": size, "kind": kind}
 
     bp = [make("bp", 0, memory=peak(1000)), make("bp", 1, memory=peak(3000))]
-    # 0 is a peak that the clock of the kernel missed, not a small one.
+    # 0 means that the kernel missed the peak, not that it was small.
     table = score([*bp, make("dfa", 0, memory=peak(1500)), make("dfa", 1, memory=peak(0))])
     assert cell(table, "dfa")["memory_ratio"] == 0.75
     assert "memory_ratio" not in score([*bp, make("dfa", memory=peak(1500, "cuda"))])
@@ -139,12 +142,12 @@ def test_without_bp_ratios_need_one_class() -> None:
     assert "step_ratio" not in score([make("fa"), make("dfa", hardware="gpu-y")])
 
 
-def test_bp_below_a_reference_is_said() -> None:
+def test_a_note_says_that_bp_is_below_a_reference() -> None:
     table = score([make("bp", test=70.0), make("dfa", test=80.0)])
     assert table.attrs["notes"] == ["digits-mlp: bp is not above dfa, so gap_closed has no meaning there"]
 
 
-def test_rows_come_as_the_records_do_with_bp_first() -> None:
+def test_rows_keep_the_order_of_the_records_with_bp_first() -> None:
     order = ["dfa", "grape", "bp", "head-only"]
     table = score([make(rule, task=task) for task in ("b", "a") for rule in order])
     assert list(table["task"]) == ["b"] * 4 + ["a"] * 4
@@ -167,7 +170,7 @@ def test_adding_a_rule_changes_no_other_score(added: str) -> None:
     others = [record for record in records if record.rule != added]
     before, after = score(others), score(records)
     after = after[after["rule"] != added].reset_index(drop=True)
-    # Removing a reference takes the score that stands on it away; all others stay to the last digit.
+    # Without a reference, its score is missing. All other scores stay the same to the last digit.
     needs = {"head-only": "credit", "dfa": "gap_closed"}.get(added)
     assert set(after) - set(before) == ({needs} if needs else set())
     own = [name for name in before if name not in RELATIVE_TO_ALL]

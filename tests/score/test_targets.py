@@ -35,7 +35,7 @@ def test_targets_by_hand() -> None:
     assert math.isnan(missed["samples"]) and (missed["reached"], missed["n"]) == (0, 1)
 
 
-def test_the_median_counts_seeds_that_never_got_there() -> None:
+def test_the_median_counts_seeds_that_never_reached_the_target() -> None:
     extra, ends = [make("x", s) for s in range(3)], [curve(71, 90), curve(60, 72), curve(10, 20)]
     found = row(times(extra, ends), "x", 0.5)
     assert (found["samples"], found["reached"], found["n"]) == (200, 2, 3)  # of 100, 200, never
@@ -43,7 +43,7 @@ def test_the_median_counts_seeds_that_never_got_there() -> None:
     assert math.isnan(never["samples"]) and never["reached"] == 1
 
 
-def test_a_diverged_run_never_got_there() -> None:
+def test_a_diverged_run_never_reaches_the_target() -> None:
     found = row(times([make("x", 0, status="diverged")], [curve(95, 95)]), "x", 0.5)
     assert found["reached"] == 0 and found["n"] == 1
 
@@ -53,6 +53,6 @@ def test_seconds_are_compared_on_one_machine() -> None:
     assert found["samples"] == 100 and math.isnan(found["seconds"])
 
 
-def test_without_reference_or_gain_there_is_nothing() -> None:
+def test_the_table_is_empty_without_references() -> None:
     records = [make("bp", 0), make("x", 0)]
     assert time_to(cells(records), {record.id: curve(80) for record in records}).empty

@@ -1,4 +1,4 @@
-"""Verdicts by hand, and on the recorded runs."""
+"""Verdicts on worked examples and on the recorded runs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_rule_that_clearly_beats_head_only_is_trained():
     assert verdict.reasons[0] == "+20.00 ± 2.48 to head-only (3 seeds, paired)"
 
 
-def test_not_by_a_hair():
+def test_a_tiny_lead_over_head_only_is_not_enough():
     hair = (70.5, 72.6, 71.3)
     assert word(*hair, data={"sizes": {"test": 1000}}) == NOT_ABOVE, "0.5, 0.6, 0.3: the seeds agree, on 1000 samples"
     assert word(*hair, data={"sizes": {"test": 1_000_000}}) == TRAINED
@@ -44,7 +44,7 @@ def test_not_by_a_hair():
     assert word(71, 80, 71.5) == NOT_ABOVE, "1, 8, 0.5: the mean is above, but not resolved"
 
 
-def test_one_seed_is_judged_by_the_error_of_the_test_samples():
+def test_one_seed_is_judged_by_the_sampling_error():
     """72 and 70 % of 100 samples differ by 2 with an error of 12.6; of 100,000 by 2 with 0.4."""
     head = cell("head-only", 70)
     assert word(72, head=head, data={"sizes": {"test": 100}}) == NOT_ABOVE
@@ -69,13 +69,16 @@ def test_the_thresholds(found, expected):
     assert word(90, 91, 92, diagnostics=found) == expected
 
 
-def test_below_head_only_comes_first_and_the_rest_is_told_too():
+def test_below_head_only_comes_first_among_the_reasons():
     verdict = judge(cell("dfa", 60, 61, 62, diagnostics={"growth": 4000.0, "gain": 1e-9}), HEAD)
     assert verdict.word == NOT_ABOVE and len(verdict.reasons) == 3
-    assert "grow at most 4e+03-fold from block to block (at b.1); the limit is 50 in 3 of 3 runs" in verdict.reasons[1]
+    assert (
+        "grow at most 4e+03-fold from one block to the next (at b.1); the limit is 50 in 3 of 3 runs"
+        in verdict.reasons[1]
+    )
 
 
-def test_a_finding_counts_when_most_runs_have_it():
+def test_a_finding_counts_if_most_runs_have_it():
     def mixed(*growths):
         rows = [make("dfa", i, 90.0 + i, diagnostics={**SOUND, "growth": growth}) for i, growth in enumerate(growths)]
         return judge(cells(rows)[TASK, "dfa"], HEAD)
@@ -84,7 +87,7 @@ def test_a_finding_counts_when_most_runs_have_it():
     assert mixed(60, 60, 3).word == EXPLODING
 
 
-def test_what_cannot_be_told_is_empty():
+def test_the_verdict_is_empty_without_head_only_or_diagnostics():
     assert judge(HEAD, HEAD).word == ""
     assert word(90, 91, 92, head=None) == ""
     assert judge(cells([make("dfa", 0, 90.0)])[TASK, "dfa"], HEAD).word == "", "no diagnostics"
@@ -112,8 +115,8 @@ recorded = pytest.mark.skipif(not DIAGNOSED, reason="results/ holds no run with 
 
 
 @recorded
-def test_no_recorded_run_of_backpropagation_is_walked_back():
-    """The calibration: BP's verdict in every table that was published with diagnostics."""
+def test_every_recorded_bp_run_with_diagnostics_is_trained():
+    """Calibration of the thresholds: BP is trained in every recorded table with diagnostics."""
     found = {}
     for suite in {path.parent.parent for path in DIAGNOSED}:
         every = cells(read_record(path) for path in DIAGNOSED if path.parent.parent == suite)
@@ -124,7 +127,7 @@ def test_no_recorded_run_of_backpropagation_is_walked_back():
 
 
 @recorded
-def test_the_audits_failure_is_found_where_it_was_recorded():
+def test_the_recorded_failure_of_the_audit_is_found():
     every = cells(read_record(path) for path in DIAGNOSED if path.parent.parent.parent.name == "walk-back")
     verdicts = {key: judge(cell, every.get((key[0], "head-only"))).word for key, cell in every.items()}
     assert verdicts["vit", "dfa"] in (NOT_ABOVE, EXPLODING, NOT_MEASURABLE)

@@ -1,4 +1,4 @@
-"""Trials of a search: records that the program wrote, with the trials' jobs and other numbers in them."""
+"""Tuning trials: records written by the program, with the jobs of trials and other numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.score.records import make, with_parts
 
 
 def records_of(jobs: Sequence[Job], *, best: int, diverged: int | None = None) -> list[Record]:
-    """A record for each of `jobs`: trial number `best` has 90 % on validation, the others 50 % and less."""
+    """One record per job. Trial number `best` has a validation accuracy of 90 %, the others 50 % or less."""
     return [_record(job, 90.0 if job.trial == best else 50.0 - (job.trial or 0), job.trial == diverged) for job in jobs]
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from grape_bench.errors import UserError
 from grape_bench.publish.submission import Submission
-from grape_bench.score import budget
 from grape_bench.score.cell import cells
+from grape_bench.score.comparable import check_budget
 
 
 def problems(submission: Submission) -> Iterator[str]:
@@ -15,7 +15,7 @@ def problems(submission: Submission) -> Iterator[str]:
     records = list(submission.records.values())
     try:
         grid = cells(records)
-        budget.check(grid.values())
+        check_budget(grid.values())
     except UserError as error:
         yield f"{error.where}: {error.what}" if error.where else error.what
         return

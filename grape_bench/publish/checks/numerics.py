@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from grape_bench.publish.submission import Submission
-from grape_bench.score.numerics import mixed
+from grape_bench.score.comparable import mixed
 
 
 def problems(submission: Submission) -> Iterator[str]:

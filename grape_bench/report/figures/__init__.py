@@ -1,1 +1,1 @@
-"""The pictures of a report, as vector graphics for print: one module each, with `draw(results, path)`."""
+"""The figures of a report, as vector graphics for print. Each module draws one, with `draw(results, path)`."""

@@ -1,4 +1,4 @@
-"""How well each block's signal points where the true gradient does, over training: a heat map per rule and task."""
+"""The alignment of each block's signal with the true gradient over training: one heat map per rule and task."""
 
 from __future__ import annotations
 
@@ -13,33 +13,34 @@ from matplotlib.ticker import MaxNLocator
 
 from grape_bench.report.figures import look
 from grape_bench.report.figures.look import SOFT
+from grape_bench.score.columns import DIAGNOSTICS, SAMPLES
 from grape_bench.score.results import Results
 
-COSINE = "signal_cos"
+COSINE = DIAGNOSTICS[0]
 Maps = Mapping[tuple[str, str], pd.DataFrame]
 
 
 def maps(results: Results) -> Maps:
-    """By (task, rule): cosine of signal and true gradient, blocks by training samples, mean over seeds.
+    """(task, rule) -> cosine between signal and true gradient, (blocks, training samples), mean over seeds.
 
-    Only what was measured; BP, which is 1 everywhere, is left out.
+    Holds only what was measured, without BP, whose cosine is always 1.
     """
     found = {}
     for key, cell in results.grid.items():
         of_seeds = [results.diagnostics[r.id] for r in cell.results if r.id in results.diagnostics]
-        of_seeds = [rows for rows in of_seeds if COSINE in rows]
+        of_seeds = [rows for rows in of_seeds if COSINE.name in rows]
         if key[1] == "bp" or not of_seeds:
             continue
         rows = pd.concat(of_seeds)
-        rows = rows[rows[COSINE].notna()]
+        rows = rows[rows[COSINE.name].notna()]
         blocks = list(dict.fromkeys(rows["block"]))
         if blocks:
-            found[key] = rows.groupby(["block", "samples"])[COSINE].mean().unstack().loc[blocks]
+            found[key] = rows.groupby(["block", "samples"])[COSINE.name].mean().unstack().loc[blocks]
     return found
 
 
 def draw(results: Results, path: Path) -> None:
-    """A row per task, a panel per rule; the first block at the bottom."""
+    """Draw one row per task and one panel per rule, with the first block at the bottom."""
     look.render(lambda: _figure(results), path)
 
 
@@ -55,21 +56,21 @@ def _figure(results: Results) -> Figure:
         for rule, panel in zip(rules, row, strict=True):
             panel.set_title(names[rule], fontsize=9.5, loc="left")
             if (task, rule) in found:
-                image = _draw_map(panel, found[task, rule], labelled=panel is row[0])
+                image = _draw_map(panel, found[task, rule], labeled=panel is row[0])
             else:
                 panel.set_axis_off()
         row[0].set_ylabel(f"{task}\nblock")
-    figure.colorbar(image, ax=axes, label="cosine to the true gradient", shrink=0.8)
+    figure.colorbar(image, ax=axes, label=COSINE.axis, shrink=0.8)
     return figure
 
 
-def _draw_map(axes: Axes, cosines: pd.DataFrame, *, labelled: bool) -> Any:
-    # From purple over white to green, colours that differ in lightness on each side only: 0 is white.
+def _draw_map(axes: Axes, cosines: pd.DataFrame, *, labeled: bool) -> Any:
+    # Purple to white to green: 0 is white, and lightness falls on both sides.
     image = axes.imshow(cosines.to_numpy(float), cmap="PRGn", vmin=-1, vmax=1, aspect="auto", origin="lower")
-    axes.set_yticks(range(len(cosines)), list(cosines.index) if labelled else [""] * len(cosines), fontsize=7.5)
+    axes.set_yticks(range(len(cosines)), list(cosines.index) if labeled else [""] * len(cosines), fontsize=7.5)
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     samples = cosines.columns.to_numpy(float)
     axes.xaxis.set_major_formatter(lambda x, _: f"{samples[int(x)] / 1000:.0f}k" if 0 <= x < len(samples) else "")
-    axes.set_xlabel("samples", fontsize=8.5)
+    axes.set_xlabel(SAMPLES.heading, fontsize=8.5)
     axes.tick_params(length=2, color=SOFT)
     return image

@@ -1,4 +1,4 @@
-"""What all pictures have in common: type, lines, names, and how they are written."""
+"""What all figures share: fonts, lines, names, and how a figure is written to a file."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from grape_bench.record.write import output
-from grape_bench.report.columns import labels
+from grape_bench.report.text import labels
 
 INK, FAINT, SOFT = "#222222", "#d9d9d9", "#666666"
-LONGEST = 18  # characters of a name
+LONGEST = 18  # longest name in characters
 LOOK: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
     "font.size": 9.5,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -28,18 +28,18 @@ LOOK: dict[Any, Any] = {
     "axes.axisbelow": True,
     "xtick.color": "#444444",
     "ytick.color": "#444444",
-    "svg.fonttype": "path",  # a viewer's fonts would move the labels
-    "svg.hashsalt": "grape-bench",  # equal input, equal file
-    "pdf.fonttype": 42,  # text stays text
+    "svg.fonttype": "path",  # the fonts of a viewer would move the labels
+    "svg.hashsalt": "grape-bench",  # the same input gives the same file
+    "pdf.fonttype": 42,  # keeps text as text
 }
-# Without a date two drawings of the same records are the same file.
+# Without a date, the same records give the same file.
 _METADATA: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 
 def render(make: Callable[[], Figure], path: Path) -> None:
-    """Write the figure that `make` returns to `path` (SVG, PDF or PNG by its ending), on white.
+    """Write the figure that `make` returns to `path`, on white: SVG, PDF or PNG, depending on the extension.
 
-    Raises UserError when the file cannot be written.
+    Raises UserError if the file cannot be written.
     """
     with mpl.rc_context(LOOK):
         figure = make()
@@ -48,23 +48,23 @@ def render(make: Callable[[], Figure], path: Path) -> None:
 
 
 def canvas(width: float, height: float) -> Figure:
-    """An empty figure, in inches, whose parts make room for each other."""
+    """An empty figure of `width` x `height` inches whose parts make room for each other."""
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.1, wspace=0.04, hspace=0.06)
     return Figure(figsize=(width, height), layout=layout, facecolor="white")
 
 
 def names(rules: Iterable[str]) -> dict[str, str]:
-    """The name of each rule as a picture shows it."""
-    # A long class name would take the room of the data; its colour and the table still tell which it is.
+    """Rule -> the name that a figure shows."""
+    # A long class name would leave no room for the data. Its color and the table still identify the rule.
     short = labels(rules)
     return {rule: x if len(x) <= LONGEST else x[: LONGEST - 1] + "…" for rule, x in short.items()}
 
 
 def heading(axes: Axes, text: str) -> None:
-    """The title of a panel."""
+    """Set the title of a panel."""
     axes.set_title(text, loc="left", fontweight="bold", fontsize=11)
 
 
 def grid(axes: Axes, axis: Any = "both") -> None:
-    """Faint lines behind the data."""
+    """Draw faint lines behind the data."""
     axes.grid(axis=axis, color=FAINT, linewidth=0.6)

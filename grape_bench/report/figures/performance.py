@@ -1,4 +1,4 @@
-"""Performance profile over all tasks, and the mean and interquartile mean of norm acc with their intervals."""
+"""The performance profile over all tasks, and the averages of norm acc with their intervals."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from matplotlib.figure import Figure
 from grape_bench.report.figures import look
 from grape_bench.report.figures.look import INK
 from grape_bench.report.palette import styles
+from grape_bench.score.columns import COLUMN, REACHED
 from grape_bench.score.results import Results
 
-ESTIMATES = {"norm_acc": "mean", "iqm": "interquartile mean"}
+AVERAGES = ("norm_acc", "iqm")  # drawn filled and open
 
 
 def draw(results: Results, path: Path) -> None:
-    """Left: the share of runs that reach a credit. Right, with several tasks: the averages."""
+    """Draw the share of runs that reach a credit (left) and, if there are several tasks, the averages (right)."""
     look.render(lambda: _figure(results), path)
 
 
@@ -31,7 +32,7 @@ def _figure(results: Results) -> Figure:
 
 
 def draw_profile(axes: Axes, results: Results) -> None:
-    """A falling line per rule; the further to the right, the better."""
+    """Draw a falling line per rule. Further to the right is better."""
     style, names = styles(results.rules), look.names(results.rules)
     for rule in results.profile:
         color, dash, _ = style[str(rule)]
@@ -45,8 +46,8 @@ def draw_profile(axes: Axes, results: Results) -> None:
             drawstyle="steps-pre",
             label=names[str(rule)],
         )
-    axes.set_xlabel("credit: 0 is head-only, 1 is BP")
-    axes.set_ylabel("runs that reach it (%)")
+    axes.set_xlabel(COLUMN["credit"].axis)
+    axes.set_ylabel(REACHED.axis)
     axes.set_ylim(-3, 103)
     axes.legend(framealpha=0.9, edgecolor="none", fontsize=8.5, loc="lower left")
     look.heading(axes, "performance profile")
@@ -54,19 +55,19 @@ def draw_profile(axes: Axes, results: Results) -> None:
 
 
 def draw_averages(axes: Axes, results: Results) -> None:
-    """Two lines per rule, the best rule on top: mean (filled) and interquartile mean (open)."""
+    """Draw two intervals per rule, the best rule on top: mean (filled) and interquartile mean (open)."""
     table, style, names = results.overall, styles(results.rules), look.names(results.rules)
-    for place, row in enumerate(table.to_dict("records")):
+    for height, row in enumerate(table.to_dict("records")):
         color, _, marker = style[row["rule"]]
-        for offset, name in zip((-0.14, 0.14), ESTIMATES, strict=True):
+        for offset, name in zip((-0.14, 0.14), AVERAGES, strict=True):
             low, high = row[f"{name}_low"], row[f"{name}_high"]
-            axes.plot([low, high], [place + offset] * 2, color=color, linewidth=1.6)
+            axes.plot([low, high], [height + offset] * 2, color=color, linewidth=1.6)
             face = color if name == "norm_acc" else "white"
-            axes.plot(row[name], place + offset, marker, color=color, markerfacecolor=face, markersize=6)
+            axes.plot(row[name], height + offset, marker, color=color, markerfacecolor=face, markersize=6)
     axes.set_yticks(range(len(table)), [names[rule] for rule in table["rule"]])
     axes.set_ylim(len(table) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel("norm acc over tasks: mean (filled), interquartile mean (open)")
+    axes.set_xlabel(f"{COLUMN['norm_acc'].axis}: mean (filled), interquartile mean (open)")
     look.heading(axes, "all tasks")
     look.grid(axes, "x")

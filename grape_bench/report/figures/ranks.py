@@ -1,4 +1,4 @@
-"""Who beats whom: the mean rank of each rule, and the probability that a run of one beats a run of another."""
+"""Who beats whom: the mean rank of each rule, and the share of paired runs in which one rule beats another."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from matplotlib.figure import Figure
 from grape_bench.report.figures import look
 from grape_bench.report.figures.look import INK
 from grape_bench.report.palette import BLUE, ORANGE, styles
-from grape_bench.score.ranking import ranks
+from grape_bench.score.overall import ranks
 from grape_bench.score.results import Results
 
-# Orange to blue through white: told apart by all, and 0.5 is the lightest also in grey.
+# Orange to white to blue: safe for the color-blind, and 0.5 is the lightest even in grayscale.
 DIVERGING = LinearSegmentedColormap.from_list("better", [ORANGE, "#ffffff", BLUE])
 
 
 def draw(results: Results, path: Path) -> None:
-    """Left: ranks per task and their mean. Right: the matrix."""
+    """Draw ranks per task and their mean (left), and the matrix of paired runs (right)."""
     look.render(lambda: _figure(results), path)
 
 
 def by_mean(results: Results) -> pd.DataFrame:
-    """Ranks by task, the best rule by mean rank first; rules without a result on some task last."""
+    """Ranks, (rules, tasks), sorted by mean rank. Rules without a result on some task come last."""
     table = ranks(results.grid)
     order = table.mean(axis=1, skipna=False).sort_values(kind="stable", na_position="last").index
     return table.loc[order]
@@ -43,13 +43,13 @@ def _figure(results: Results) -> Figure:
 
 
 def draw_ranks(axes: Axes, table: pd.DataFrame, results: Results) -> None:
-    """A line per rule: small dots for tasks, a large one for the mean."""
+    """Draw one line per rule: small dots for the tasks, a large marker for the mean."""
     style, names = styles(results.rules), look.names(results.rules)
-    for place, rule in enumerate(table.index.astype(str)):
+    for height, rule in enumerate(table.index.astype(str)):
         (color, _, marker), row = style[rule], table.loc[rule]
-        axes.plot(row.to_numpy(), [place + 0.26] * len(row), "o", color=color, markersize=2.8)
+        axes.plot(row.to_numpy(), [height + 0.26] * len(row), "o", color=color, markersize=2.8)
         if row.notna().all():
-            axes.plot(row.mean(), place, marker, color=color, markersize=7)
+            axes.plot(row.mean(), height, marker, color=color, markersize=7)
     axes.set_yticks(range(len(table)), [names[rule] for rule in table.index.astype(str)])
     axes.set_ylim(len(table) - 0.4, -0.6)
     axes.set_xlim(0.6, len(table) + 0.4)
@@ -62,11 +62,11 @@ def draw_ranks(axes: Axes, table: pd.DataFrame, results: Results) -> None:
 
 
 def draw_better(axes: Axes, matrix: pd.DataFrame, results: Results) -> None:
-    """The row's rule against the column's, in percent of paired runs."""
+    """Draw how often the row's rule beats the column's, in percent of paired runs."""
     names = look.names(results.rules)
     labels = [names[rule] for rule in matrix.index.astype(str)]
     values = matrix.to_numpy(float)
-    axes.imshow(values, cmap=DIVERGING, vmin=-0.6, vmax=1.6, aspect="auto")  # light enough for ink
+    axes.imshow(values, cmap=DIVERGING, vmin=-0.6, vmax=1.6, aspect="auto")  # light enough for black text
     for (i, j), value in np.ndenumerate(values):
         if not np.isnan(value):
             axes.text(j, i, f"{100 * value:.0f}", ha="center", va="center", fontsize=8.5, color=INK)

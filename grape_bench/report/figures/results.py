@@ -1,4 +1,4 @@
-"""The picture of a table: where every seed of every rule ended, and how it got there."""
+"""The results of each task: the test value of every seed of every rule, and the learning curves."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from grape_bench.report.figures import look
 from grape_bench.report.figures.look import INK, SOFT
 from grape_bench.report.palette import BLACK, GREY, Style, styles
 from grape_bench.score.cell import Cell
-from grape_bench.score.metric import METRICS
+from grape_bench.score.columns import EPOCH
+from grape_bench.score.metric import DEFAULT
 from grape_bench.score.results import Results
 
-LINE_POINTS = 11.5  # from one name to the next below it
+LINE_POINTS = 11.5  # distance between two names, in points
 REFERENCES = {"bp": BLACK, "head-only": GREY}
 
 
 def draw(results: Results, path: Path) -> None:
-    """Draw `results` to `path`: one row per task.
+    """Draw one row per task.
 
-    Left: what the test split gave for every seed, mean and 95 % interval, BP and head-only as lines through all
-    rules. Right, where there are curves: validation over epochs, mean over seeds.
+    Left: test value of every seed, with mean and 95 % interval; dashed lines mark BP and head-only. Right, if there
+    are curves: validation over epochs, mean over seeds.
     """
     look.render(lambda: _figure(results), path)
 
@@ -44,7 +45,7 @@ def _figure(results: Results) -> Figure:
         if results.curves:
             cells = [results.grid[task, rule] for rule in of_task["rule"]]
             named.append((row[1], draw_curves(row[1], cells, results.curves, style)))
-    figure.draw_without_rendering()  # how far apart names must be is known once the axes have their size
+    figure.draw_without_rendering()  # names are placed in points, so the axes need their final size first
     for panel, lines in named:
         name_ends(panel, lines, style, names)
     return figure
@@ -56,23 +57,23 @@ def draw_ends(
     task: str,
     style: Mapping[str, Style],
 ) -> None:
-    """The test split's values of one task: a line per rule, the first on top."""
+    """Draw the test values of one task: one line per rule, the first on top."""
     metric, names = results.metric(task), look.names(results.rules)
     table = results.table[results.table["task"] == task]
     for place, row in enumerate(table.to_dict("records")):
-        rule, centre, half = row["rule"], row[metric.name], row[f"{metric.name}_ci"]
+        rule, center, half = row["rule"], row[metric.name], row[f"{metric.name}_ci"]
         color, _, marker = style[rule]
         if row["n"] == 0:
-            _say_status(axes, place, row["status"])
+            _write_status(axes, place, row["status"])
             continue
         if row["n"] > 1:
-            axes.plot([centre - half, centre + half], [place] * 2, color=color, linewidth=1.8, zorder=3)
-        axes.plot(centre, place, marker, color=color, markersize=7, zorder=4)
-        # Seeds below the interval's line: on it they would hide one another and the mean.
+            axes.plot([center - half, center + half], [place] * 2, color=color, linewidth=1.8, zorder=3)
+        axes.plot(center, place, marker, color=color, markersize=7, zorder=4)
+        # Seeds go below the line of the interval: on it they would hide each other and the mean.
         values = list(results.grid[task, rule].values.values())
         axes.plot(values, [place + 0.32] * len(values), "o", color=color, markersize=2.6, zorder=3)
         if rule in REFERENCES:
-            axes.axvline(centre, color=REFERENCES[rule], linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+            axes.axvline(center, color=REFERENCES[rule], linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
     axes.set_yticks(range(len(table)), [names[rule] for rule in table["rule"]])
     axes.set_ylim(len(table) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0, labelsize=10, labelcolor=INK)
@@ -88,7 +89,7 @@ def draw_curves(
     curves: Mapping[str, pd.DataFrame],
     style: Mapping[str, Style],
 ) -> dict[str, pd.Series]:
-    """Validation accuracy (or perplexity) over epochs of one task; the lines drawn, by rule."""
+    """Draw the validation metric of one task over epochs. Returns rule -> its line."""
     cells = list(of_task)
     lines = {cell.rule: mean_curve(validation(cell, curves)) for cell in cells}
     lines = {rule: line for rule, line in lines.items() if not line.empty}
@@ -98,16 +99,16 @@ def draw_curves(
         axes.plot(line.index, line.to_numpy(), color=color, linestyle=dash, linewidth=1.7, zorder=front)
     look.grid(axes, "y")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("epoch")
-    metric = next((cell.metric for cell in cells if cell.results), METRICS["accuracy"])
+    axes.set_xlabel(EPOCH.axis)
+    metric = next((cell.metric for cell in cells if cell.results), DEFAULT)
     axes.set_title(f"validation {metric.label}, mean of seeds", loc="left", fontsize=9.5)
-    if lines and metric.name == "accuracy":
+    if lines and metric is DEFAULT:
         axes.set_ylim(*window(lines.values()))
     return lines
 
 
 def validation(cell: Cell, curves: Mapping[str, pd.DataFrame]) -> list[pd.Series]:
-    """The validation values by epoch of every seed with a curve."""
+    """The validation values of each seed that has a curve, indexed by epoch."""
     own = [curves[record.id] for record in cell.results if record.id in curves]
     return [cell.metric.validation(curve).set_axis(curve["epoch"]) for curve in own]
 
@@ -115,7 +116,7 @@ def validation(cell: Cell, curves: Mapping[str, pd.DataFrame]) -> list[pd.Series
 def mean_curve(columns: Sequence[pd.Series]) -> pd.Series:
     """Mean by epoch, up to the last epoch that every seed reached.
 
-    Beyond it the mean would be over the seeds that did not diverge, and would rise by their leaving.
+    Beyond it, the mean would cover only the seeds that did not diverge, and would thus rise.
     """
     if not columns:
         return pd.Series(dtype=float)
@@ -123,9 +124,9 @@ def mean_curve(columns: Sequence[pd.Series]) -> pd.Series:
 
 
 def window(lines: Iterable[pd.Series]) -> tuple[float, float]:
-    """The percentages to show: where lines end, and as much again below.
+    """The range of percentages to show: where the lines end, and as much again below.
 
-    The first epochs climb through tens of points, which would press the ends, a few apart, into one line.
+    Showing the first epochs, which climb by tens of points, would squeeze the ends of the lines together.
     """
     every = list(lines)
     top, ends = max(line.max() for line in every), [line.iloc[-1] for line in every]
@@ -136,7 +137,7 @@ def window(lines: Iterable[pd.Series]) -> tuple[float, float]:
 
 
 def name_ends(axes: Axes, lines: Mapping[str, pd.Series], style: Mapping[str, Style], names: Mapping[str, str]) -> None:
-    """Write each rule's name beside its line's end, moved apart where ends lie close, with a leader."""
+    """Write each rule's name beside the end of its line. Names of close ends are moved apart, with a leader line."""
     if not lines:
         return
     ordered = sorted(lines, key=lambda rule: float(lines[rule].iloc[-1]))
@@ -146,7 +147,7 @@ def name_ends(axes: Axes, lines: Mapping[str, pd.Series], style: Mapping[str, St
     axes.set_xlim(first - 0.02 * (last - first + 1), last + 0.01 * (last - first + 1))
     ends = [float(lines[rule].iloc[-1]) for rule in ordered]
     heights = spread(ends, gap=(high - low) * LINE_POINTS / _height_in_points(axes), high=high)
-    edge = axes.get_yaxis_transform()  # x in widths of the axes, y in percent
+    edge = axes.get_yaxis_transform()  # x in widths of the axes, y in data units
     for rule, height in zip(ordered, heights, strict=True):
         line, color = lines[rule], style[rule].color
         axes.annotate(
@@ -161,15 +162,18 @@ def name_ends(axes: Axes, lines: Mapping[str, pd.Series], style: Mapping[str, St
 
 
 def spread(values: Sequence[float], *, gap: float, high: float) -> list[float]:
-    """Ascending `values` moved as little as possible (least squares) to be `gap` apart, then below `high`."""
-    groups: list[tuple[float, int]] = []  # centre and size of labels that touch
+    """Move ascending `values` as little as possible (least squares) so that they are `gap` apart and below `high`.
+
+    [4, 4], gap 1, high 10  ->  one group of center 4 and size 2  ->  [3.5, 4.5]
+    """
+    groups: list[tuple[float, int]] = []  # center and size of labels that touch
     for value in values:
-        centre, size = value, 1
-        while groups and groups[-1][0] + gap * (groups[-1][1] + size) / 2 > centre:
+        center, size = value, 1
+        while groups and groups[-1][0] + gap * (groups[-1][1] + size) / 2 > center:
             other, count = groups.pop()
-            centre, size = (centre * size + other * count) / (size + count), size + count
-        groups.append((centre, size))
-    moved = [centre + gap * (i - (size - 1) / 2) for centre, size in groups for i in range(size)]
+            center, size = (center * size + other * count) / (size + count), size + count
+        groups.append((center, size))
+    moved = [center + gap * (i - (size - 1) / 2) for center, size in groups for i in range(size)]
     return [min(height, high - gap * above) for above, height in enumerate(reversed(moved))][::-1]
 
 
@@ -177,7 +181,7 @@ def _height_in_points(axes: Axes) -> float:
     return float(axes.get_window_extent().height / axes.figure.dpi * 72)
 
 
-def _say_status(axes: Axes, place: int, status: str) -> None:
+def _write_status(axes: Axes, place: int, status: str) -> None:
     across = axes.get_yaxis_transform()
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
     axes.text(0.02, place, status, transform=across, va="center", color=SOFT, style="italic", bbox=box)

@@ -1,4 +1,4 @@
-"""What a rule's result costs: test score against step time and against FLOPs, with the Pareto front."""
+"""The test result against the cost of a training step, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from matplotlib.figure import Figure
 from grape_bench.report.figures import look
 from grape_bench.report.figures.look import INK, SOFT
 from grape_bench.report.palette import styles
-from grape_bench.score.metric import METRICS
+from grape_bench.score import columns
+from grape_bench.score.quantity import Column
 from grape_bench.score.results import Results
 
-COSTS = {"step_ratio": "time of a training step ÷ BP's", "flops_ratio": "FLOPs of a training step ÷ BP's"}
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]  # left, bottom, right, top
-SIDES = tuple((x, y) for x in (1, -1) for y in (1, -1, 2, -2, 3, -3))  # of a point, the best first
+SIDES = tuple((x, y) for x in (1, -1) for y in (1, -1, 2, -2, 3, -3))  # where a name can go, best first
 
 
-def available(results: Results) -> list[str]:
-    """The columns of the table that this picture can be drawn against."""
-    return [name for name in COSTS if name in results.table]
+def available(results: Results) -> list[Column]:
+    """The costs that were measured: columns relative to BP with the label of an axis."""
+    costs = [column for column in columns.COLUMNS if column.bp_is_1 and column.axis]
+    return [column for column in costs if column.name in results.table]
 
 
 def draw(results: Results, path: Path) -> None:
-    """A row per task, a column per cost: each rule's mean with its 95 % interval."""
+    """Draw one row per task and one column per cost: each rule's mean with its 95 % interval."""
     look.render(lambda: _figure(results), path)
 
 
@@ -43,11 +44,11 @@ def _figure(results: Results) -> Figure:
     return figure
 
 
-def _draw_panel(axes: Axes, results: Results, task: str, cost: str) -> None:
+def _draw_panel(axes: Axes, results: Results, task: str, cost: Column) -> None:
     metric, style, names = results.metric(task), styles(results.rules), look.names(results.rules)
-    table = results.table[results.table["task"] == task].dropna(subset=[cost, metric.name])
-    better = 1 if metric is METRICS["accuracy"] else -1
-    points = list(zip(table[cost], better * table[metric.name], strict=True))
+    table = results.table[results.table["task"] == task].dropna(subset=[cost.name, metric.name])
+    better = metric.sign
+    points = list(zip(table[cost.name], better * table[metric.name], strict=True))
     front = pareto(points)
     if len(front) > 1:
         axes.plot([x for x, _ in front], [better * y for _, y in front], color=SOFT, linewidth=1, zorder=1)
@@ -55,7 +56,7 @@ def _draw_panel(axes: Axes, results: Results, task: str, cost: str) -> None:
         color, _, marker = style[row["rule"]]
         half = row[f"{metric.name}_ci"]
         axes.errorbar(
-            row[cost],
+            row[cost.name],
             row[metric.name],
             yerr=None if pd.isna(half) else half,
             fmt=marker,
@@ -64,14 +65,14 @@ def _draw_panel(axes: Axes, results: Results, task: str, cost: str) -> None:
             elinewidth=1.4,
         )
     axes.axvline(1, color=SOFT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
-    axes.set_xlabel(COSTS[cost])
+    axes.set_xlabel(cost.axis)
     axes.margins(x=0.2, y=0.14)
     look.grid(axes)
     _name_points(axes, [(x, better * y) for x, y in points], [names[rule] for rule in table["rule"]])
 
 
 def _name_points(axes: Axes, points: Sequence[Point], texts: Sequence[str]) -> None:
-    """Write each name beside its point, on the side where it covers least of the others."""
+    """Write each name beside its point, on the side where it overlaps least with the others."""
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     places = [((x - left) / (right - left), (y - low) / (high - low)) for x, y in points]
     taken: list[Box] = [(x - 0.015, y - 0.025, x + 0.015, y + 0.025) for x, y in places]
@@ -92,7 +93,7 @@ def _name_points(axes: Axes, points: Sequence[Point], texts: Sequence[str]) -> N
 
 
 def _label_box(place: Point, side: tuple[int, int], characters: int) -> Box:
-    """Where a name would stand, in widths and heights of the panel."""
+    """The box of a name at `place`, in widths and heights of the panel."""
     x, y = place[0] + 0.025 * side[0], place[1] + 0.045 * side[1]
     width = 0.02 * characters
     return (x, y - 0.03, x + width, y + 0.03) if side[0] > 0 else (x - width, y - 0.03, x, y + 0.03)
@@ -105,7 +106,7 @@ def _overlap(one: Box, other: Box) -> float:
 
 
 def pareto(points: Iterable[Point]) -> Sequence[Point]:
-    """Of (cost, score) those that no other beats in one and equals in the other, by rising cost."""
+    """The (cost, score) points that no other point beats on one axis without losing on the other, by rising cost."""
     front: list[Point] = []
     for cost, score in sorted(points, key=lambda point: (point[0], -point[1])):
         if not front or score > front[-1][1]:

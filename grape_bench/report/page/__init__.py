@@ -1,4 +1,4 @@
-"""The report as one web page that needs nothing else: no network, no server, no second file."""
+"""The report as one self-contained web page: no network, no server, no second file."""
 
 from __future__ import annotations
 
@@ -6,34 +6,35 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
+import pandas as pd
 from markupsafe import Markup
 
-from grape_bench.report import columns, readme
+from grape_bench.report import readme, text
 from grape_bench.report.figures.alignment import maps
-from grape_bench.report.page import matrix
-from grape_bench.report.page.data import data
-from grape_bench.report.page.rows import HEADINGS, rows
-from grape_bench.report.provenance import facts
+from grape_bench.report.figures.ranks import by_mean
+from grape_bench.report.page.data import costs_of, data
 from grape_bench.report.templates import page_template
+from grape_bench.score.columns import COLUMN, CURVE, OVERALL
+from grape_bench.score.quantity import ABSENT
 from grape_bench.score.results import Results
 
 
 class Publication(Protocol):
-    """What a leaderboard knows of a rule."""
+    """What a leaderboard knows about a rule."""
 
     @property
     def rule(self) -> str:
-        """Its name."""
+        """The name of the rule."""
 
     @property
     def version(self) -> str:
-        """Its own version."""
+        """The version of the rule."""
 
     @property
     def paper(self) -> str:
-        """Where it is described."""
+        """The paper that describes it."""
 
     @property
     def badge(self) -> str:
@@ -41,29 +42,92 @@ class Publication(Protocol):
 
 
 def render(results: Results, publications: Sequence[Publication] = ()) -> str:
-    """The HTML: tables as text, charts drawn by the plotly.js that is inside the page."""
-    names = columns.labels(results.rules)
-    aligned = [(task, names[rule], matrix.alignment(cosines)) for (task, rule), cosines in maps(results).items()]
+    """The HTML: tables as text, and charts that are drawn by the plotly.js inside the page."""
+    names = text.labels(results.rules)
+    aligned = [(task, names[rule], alignment(cosines)) for (task, rule), cosines in maps(results).items()]
     return page_template("page.html.j2").render(
         title=readme.title(results),
         results=results,
         names=names,
-        headings=HEADINGS,
+        columns=text.on_page(results.table),
         rows=rows(results),
-        interval=readme.interval_text,
+        overall=OVERALL,
+        curve_axes=CURVE,
+        costs=costs_of(results),
+        credit=COLUMN["credit"],
         target=readme.target_text,
-        number=columns.number,
-        caption=columns.caption(results.table),
-        notes=columns.footnotes(results.table),
-        better=matrix.better(results),
+        caption=text.caption(results.table),
+        notes=text.footnotes(results.table),
+        better=better(results),
         aligned=aligned,
-        facts=facts(results.records),
+        facts=readme.facts(results.records),
         publications=publications,
         style=style(),
         script=Markup(_asset("page.js")),
         plotly=Markup(_asset("vendor/plotly-basic.min.js")),
         data=_embedded(data(results)),
     )
+
+
+def rows(results: Results) -> list[dict[str, Any]]:
+    """One dictionary per row: `rule`, `name`, `task`, `best`, and `texts`, a list of (column, text, sort value)."""
+    shown = text.on_page(results.table)
+    names = text.labels(results.rules)
+    return [
+        {
+            "rule": row["rule"],
+            "name": names[row["rule"]],
+            "task": row["task"],
+            "best": row["best"],
+            "texts": [(item, item.text(row), _sort_value(row[item.column.name])) for item in shown],
+        }
+        for row in results.table.to_dict("records")
+    ]
+
+
+def _sort_value(value: Any) -> Any:
+    """What the browser sorts by; empty if the value is missing."""
+    return "" if pd.isna(value) else value
+
+
+class Shade(NamedTuple):
+    """A colored entry of a matrix: its text, and its color from -1 to 1 (None: no color)."""
+
+    text: str
+    strength: float | None
+
+
+class Matrix(NamedTuple):
+    """Headings of the columns, and rows of (heading, entries).
+
+    A matrix is an HTML table of colored entries, which eyes, keyboards and screen readers can all read.
+    """
+
+    columns: list[str]
+    rows: list[tuple[str, list[Shade]]]
+
+
+def better(results: Results) -> Matrix:
+    """P(row beats column) in percent, after a column with the mean rank. The best rule is on top."""
+    names, table = text.labels(results.rules), by_mean(results)
+    order, ranks = list(table.index), table.mean(axis=1, skipna=False)
+    found = []
+    for rule in order:
+        rank = Shade(ABSENT if pd.isna(ranks[rule]) else f"{ranks[rule]:.1f}", None)
+        values = results.better.loc[rule, order].astype(float)
+        found.append((names[rule], [rank, *(_shade(100 * p, 2 * p - 1, 0) for p in values)]))
+    return Matrix(["mean rank", *(names[rule] for rule in order)], found)
+
+
+def alignment(cosines: pd.DataFrame) -> Matrix:
+    """Blocks by training samples. The last block is on top, as in a drawing of the network."""
+    columns = [f"{samples:,.0f}" for samples in cosines.columns.astype(float)]
+    found = [(str(block), [_shade(c, c, 2) for c in cosines.loc[block].astype(float)]) for block in cosines.index[::-1]]
+    return Matrix(columns, found)
+
+
+def _shade(value: float, strength: float, digits: int) -> Shade:
+    return Shade("", None) if pd.isna(value) else Shade(f"{value:z.{digits}f}", round(float(strength), 3))
 
 
 def style() -> Markup:
@@ -77,6 +141,6 @@ def _asset(name: str) -> str:
 
 
 def _embedded(value: object) -> Markup:
-    """JSON inside a script element, which no text of a user's can close."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+    """JSON for a script element. No text from a user can close the element."""
+    encoded = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return Markup(encoded.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))

@@ -1,4 +1,4 @@
-"""What the page's charts are drawn from, as JSON types; a number that is missing is null."""
+"""The data of the page's charts, as JSON types. A missing number is null."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any
 
 import pandas as pd
 
-from grape_bench.report.columns import labels
+from grape_bench.report.figures.tradeoff import available
 from grape_bench.report.palette import DASH_NAMES, MARKER_NAMES, on_dark, styles
+from grape_bench.report.text import labels
 from grape_bench.score.cell import Cell
+from grape_bench.score.columns import COLUMN, CURVE, REACHED
+from grape_bench.score.quantity import Column
 from grape_bench.score.results import Results
-
-AXES = ("epoch", "samples", "seconds")
 
 
 def data(results: Results) -> dict[str, Any]:
-    """Rules with their style, and per task what each of them reached, over time and at what cost."""
+    """Rules with their styles, the results of each task, and the performance profile."""
     names, style = labels(results.rules), styles(results.rules)
     rules = [
         {
@@ -33,9 +34,20 @@ def data(results: Results) -> dict[str, Any]:
     profile = {str(rule): _numbers(100 * results.profile[rule]) for rule in results.profile}
     return {
         "rules": rules,
+        "costs": [{"name": cost.name, "heading": cost.heading} for cost in costs_of(results)],
+        "curve": [{"name": axis.name, "heading": axis.heading} for axis in CURVE],
         "tasks": [_task(results, task) for task in results.tasks],
-        "profile": {"credit": _numbers(results.profile.index), "rules": profile},
+        "profile": {
+            "credit": _numbers(results.profile.index),
+            "axes": [COLUMN["credit"].axis, REACHED.axis],
+            "rules": profile,
+        },
     }
+
+
+def costs_of(results: Results) -> list[Column]:
+    """The costs that were measured. If none was, the step time, which the chart then says is missing."""
+    return available(results) or [COLUMN["step_ratio"]]
 
 
 def _task(results: Results, task: str) -> dict[str, Any]:
@@ -45,14 +57,13 @@ def _task(results: Results, task: str) -> dict[str, Any]:
     return {
         "name": task,
         "label": metric.label,
-        "better": "lower" if metric.name == "perplexity" else "higher",
+        "better": "higher" if metric.higher_is_better else "lower",
         "rules": {
             rule: {
                 "mean": _number(row[metric.name]),
                 "half": _number(row[f"{metric.name}_ci"]),
                 "seeds": [_number(value) for value in results.grid[task, rule].values.values()],
-                "step_ratio": _number(row.get("step_ratio")),
-                "flops_ratio": _number(row.get("flops_ratio")),
+                "costs": {cost.name: _number(row.get(cost.name)) for cost in costs_of(results)},
                 "curve": _curve(results.grid[task, rule], results),
             }
             for rule, row in rows.items()
@@ -62,16 +73,16 @@ def _task(results: Results, task: str) -> dict[str, Any]:
 
 
 def _curve(cell: Cell, results: Results) -> dict[str, list[float | None]]:
-    """Means over seeds, up to the last epoch that every seed reached; empty where there is no curve."""
+    """Means over seeds, up to the last epoch that every seed reached. Empty if there is no curve."""
     curves = [results.curves[record.id] for record in cell.results if record.id in results.curves]
     if not curves:
         return {}
     by_epoch = [curve.assign(value=cell.metric.validation(curve)).set_index("epoch", drop=False) for curve in curves]
-    columns = [*AXES, "value"]
-    stacked = pd.concat([curve[columns] for curve in by_epoch], keys=range(len(by_epoch)), names=["seed", "at"])
+    names = [*(axis.name for axis in CURVE), "value"]
+    stacked = pd.concat([curve[names] for curve in by_epoch], keys=range(len(by_epoch)), names=["seed", "at"])
     counts = stacked.groupby("at")["value"].count()
     mean = stacked.groupby("at").mean().loc[counts[counts == len(curves)].index]
-    return {name: _numbers(mean[name]) for name in columns}
+    return {name: _numbers(mean[name]) for name in names}
 
 
 def _numbers(values: Iterable[Any]) -> list[float | None]:
@@ -79,5 +90,5 @@ def _numbers(values: Iterable[Any]) -> list[float | None]:
 
 
 def _number(value: Any) -> float | None:
-    """6 significant digits are more than a screen shows."""
+    """Round to 6 significant digits, which is more than a screen shows."""
     return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")

@@ -6,7 +6,7 @@
   const rules = new Map(data.rules.map((rule) => [rule.id, rule]));
   const hidden = new Set();
 
-  // Light and dark: the system's choice, until the button is pressed.
+  // Light or dark: the system's setting, until the button overrides it.
 
   const system = matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => (document.documentElement.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
@@ -23,7 +23,7 @@
   });
   system.addEventListener("change", paint);
 
-  // What is shown: a task, rules by name, rules by chip.
+  // Filters: a task, rules by name, rules by button.
 
   const matches = (id) => rules.get(id).name.toLowerCase().includes($("find").value.trim().toLowerCase());
   const showsRule = (id) => !hidden.has(id) && matches(id);
@@ -65,7 +65,7 @@
   $("task").addEventListener("change", filter);
   $("find").addEventListener("input", filter);
 
-  // Sorting: numbers by size, words by alphabet; what is missing comes last in either direction.
+  // Sort numbers by size and words alphabetically. Missing values come last in both directions.
 
   const original = all("#results tbody tr");
 
@@ -154,7 +154,7 @@
     return line;
   }
 
-  // Names that would cover one another take other sides of their points; a name without room is left to the pointer.
+  // Labels that would overlap move to another side of their point. A label without room is shown on hover only.
 
   const sides = { "top right": [1, 1], "bottom right": [1, -1], "top left": [-1, 1], "bottom left": [-1, -1] };
 
@@ -177,8 +177,8 @@
 
   function tradeoff(task) {
     const cost = $("cost").value;
-    const shown = visible(task).filter((rule) => task.rules[rule.id][cost] !== null);
-    const points = shown.map((rule) => ({ x: task.rules[rule.id][cost], y: task.rules[rule.id].mean }));
+    const shown = visible(task).filter((rule) => task.rules[rule.id].costs[cost] !== null);
+    const points = shown.map((rule) => ({ x: task.rules[rule.id].costs[cost], y: task.rules[rule.id].mean }));
     const line = front([...points], task.better === "lower");
     const muted = colors().getPropertyValue("--muted").trim();
     const traces = shown.length ? [{ type: "scatter", mode: "lines", x: line.map((p) => p.x), y: line.map((p) => p.y), hoverinfo: "skip",
@@ -189,7 +189,7 @@
       const { mean, half } = task.rules[rule.id];
       const color = colorOf(rule);
       const [text, textposition] = names[i];
-      traces.push({ type: "scatter", mode: "markers+text", x: [task.rules[rule.id][cost]], y: [mean], text: [text], textposition,
+      traces.push({ type: "scatter", mode: "markers+text", x: [task.rules[rule.id].costs[cost]], y: [mean], text: [text], textposition,
         textfont: { size: 11 }, cliponaxis: false, marker: { color, size: 10, symbol: rule.symbol }, name: rule.name,
         error_y: { type: "data", array: [half ?? 0], color, thickness: 1.5, width: 0, visible: half !== null },
         hovertemplate: "%{y:.2f} at %{x:.2f}<extra>%{fullData.name}</extra>" });
@@ -204,32 +204,32 @@
       type: "scatter", mode: "lines", x: data.profile.credit, y: data.profile.rules[rule.id], name: rule.name,
       line: { color: colorOf(rule), width: 2, dash: rule.dash, shape: "vh" }, hovertemplate: "%{y:.0f} % reach %{x:.2f}<extra>%{fullData.name}</extra>",
     }));
-    const yaxis = { title: { text: "runs that reach it (%)" }, range: [-3, 104] };
-    return [traces, layout({ xaxis: { title: { text: "credit: 0 is head-only, 1 is BP" } }, yaxis, height: 360 })];
+    const yaxis = { title: { text: data.profile.axes[1] }, range: [-3, 104] };
+    return [traces, layout({ xaxis: { title: { text: data.profile.axes[0] } }, yaxis, height: 360 })];
   }
 
-  // A table for those who do not see the chart; a row per rule with the numbers that are drawn.
+  // The same numbers as a table, for those who cannot see the chart. One row per rule.
 
   const columns = {
     ends: { mean: (r) => r.mean, "± 95 %": (r) => r.half, seeds: (r) => r.seeds.length },
-    curves: { "last epoch": (r) => r.curve.epoch?.at(-1), samples: (r) => r.curve.samples?.at(-1), seconds: (r) => r.curve.seconds?.at(-1),
+    curves: { ...Object.fromEntries(data.curve.map(({ name, heading }) => [heading, (r) => r.curve[name]?.at(-1)])),
       validation: (r) => r.curve.value?.at(-1) },
-    tradeoff: { test: (r) => r.mean, "time ÷ BP": (r) => r.step_ratio, "FLOPs ÷ BP": (r) => r.flops_ratio },
+    tradeoff: { test: (r) => r.mean, ...Object.fromEntries(data.costs.map(({ name, heading }) => [heading, (r) => r.costs[name]])) },
   };
 
   function numbers(kind, task) {
     const table = document.createElement("table");
     table.className = "data";
     const head = table.createTHead().insertRow();
-    const cell = (row, tag, text) => Object.assign(row.appendChild(document.createElement(tag)), { textContent: text });
-    for (const name of ["rule", ...Object.keys(columns[kind])]) cell(head, "th", name).scope = "col";
+    const add = (row, tag, text) => Object.assign(row.appendChild(document.createElement(tag)), { textContent: text });
+    for (const name of ["rule", ...Object.keys(columns[kind])]) add(head, "th", name).scope = "col";
     const body = table.createTBody();
     for (const rule of visible(task)) {
       const row = body.insertRow();
-      cell(row, "th", rule.name).scope = "row";
+      add(row, "th", rule.name).scope = "row";
       for (const value of Object.values(columns[kind])) {
         const found = value(task.rules[rule.id]);
-        cell(row, "td", found === null || found === undefined ? "–" : found.toLocaleString("en", { maximumFractionDigits: 2 }));
+        add(row, "td", found === null || found === undefined ? "–" : found.toLocaleString("en", { maximumFractionDigits: 2 }));
       }
     }
     return table;
@@ -250,7 +250,7 @@
         plot.setAttribute("aria-label", place.dataset.about + (task ? `; ${task.name}` : ""));
         const empty = figure.appendChild(document.createElement("p"));
         empty.className = "empty";
-        empty.textContent = "Nothing to show: not measured, or every rule is hidden.";
+        empty.textContent = "Nothing to show: nothing was measured, or every rule is hidden.";
         let details = null;
         if (task) {
           details = figure.appendChild(document.createElement("details"));
@@ -280,9 +280,6 @@
 
   $("axis").addEventListener("change", drawAll);
   $("cost").addEventListener("change", drawAll);
-  if (!data.tasks.some((task) => Object.values(task.rules).some((rule) => rule.flops_ratio !== null))) {
-    $("cost").querySelector("[value=flops_ratio]").remove();
-  }
   build();
   paint();
   filter();

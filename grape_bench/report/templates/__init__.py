@@ -1,4 +1,4 @@
-"""The texts that reports fill in, as Jinja templates beside this file."""
+"""The Jinja templates of the reports, in the files of this folder."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 
 def latex_template(name: str) -> Template:
-    """A template whose marks LaTeX leaves alone: `<< value >>`, `<% statement %>`, `<# comment #>`."""
+    """A template with delimiters that do not clash with LaTeX: `<< value >>`, `<% statement %>`, `<# comment #>`."""
     return _environment(html=False, marks="<<>>").get_template(name)
 
 
 def text_template(name: str) -> Template:
-    """A template with Jinja's usual marks, nothing escaped."""
+    """A template with Jinja's usual delimiters, without escaping."""
     return _environment(html=False).get_template(name)
 
 
 def page_template(name: str) -> Template:
-    """A template for HTML: every value is escaped unless it is marked safe."""
+    """A template for HTML. Every value is escaped unless it is marked as safe."""
     return _environment(html=True).get_template(name)
 
 
@@ -33,7 +33,7 @@ def _environment(*, html: bool, marks: str = "{{}}") -> Environment:
     return Environment(
         loader=PackageLoader("grape_bench.report"),
         autoescape=html,
-        undefined=StrictUndefined,  # a misspelt name is an error, not an empty place
+        undefined=StrictUndefined,  # a misspelled name is an error, not an empty string
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

@@ -15,7 +15,7 @@ from tests.report.curves import curve, curves
 from tests.score.records import RULES, failed, make, suite
 
 
-def test_the_picture_is_svg_and_the_same_every_time(tmp_path: Path) -> None:
+def test_the_figure_is_svg_and_reproducible(tmp_path: Path) -> None:
     records = suite(3, ("t",))
     for name in ("a.svg", "b.svg"):
         plot.draw(results(records, curves(records)), tmp_path / name)

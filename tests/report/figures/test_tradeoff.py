@@ -1,6 +1,7 @@
 import pytest
 from matplotlib.figure import Figure
 
+from grape_bench.record.record import Record
 from grape_bench.report.figures import tradeoff
 from grape_bench.score.results import results
 from tests.report.runs import with_flops
@@ -14,13 +15,16 @@ def test_pareto_front_by_hand() -> None:
     assert tradeoff.pareto([]) == []
 
 
-def test_it_is_drawn_against_what_was_measured() -> None:
-    assert tradeoff.available(results(suite(2))) == ["step_ratio"]
-    assert tradeoff.available(results(with_flops(suite(2)))) == ["step_ratio", "flops_ratio"]
-    assert tradeoff.available(results([make("bp"), make("fa", profile=None)])) == []
+def test_costs_are_drawn_if_they_were_measured() -> None:
+    def costs(records: list[Record]) -> list[str]:
+        return [column.name for column in tradeoff.available(results(records))]
+
+    assert costs(suite(2)) == ["step_ratio"]
+    assert costs(with_flops(suite(2))) == ["step_ratio", "flops_ratio"]
+    assert costs([make("bp"), make("fa", profile=None)]) == []
 
 
-def test_names_do_not_cover_one_another() -> None:
+def test_labels_do_not_overlap() -> None:
     axes = Figure(figsize=(5, 3)).subplots()
     points = [(1.0, 90.0), (1.01, 90.2), (1.02, 90.1), (2.0, 50.0)]
     axes.plot(*zip(*points, strict=True), "o")
@@ -30,7 +34,7 @@ def test_names_do_not_cover_one_another() -> None:
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
-def test_perplexity_is_better_below() -> None:
+def test_a_table_of_perplexities() -> None:
     metric = {"name": "perplexity", "unit": "", "chance": 100.0}
     table = results([make("bp", 0, 20.0, metric=metric), make("fa", 0, 40.0, metric=metric)]).table
     assert list(table["perplexity"]) == pytest.approx([20, 40])

@@ -1,4 +1,4 @@
-"""The page in a real browser: Chromium of the operating system, without a window."""
+"""The page in a real browser: the system's Chromium, headless."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def opened(browser: Any, file: Path) -> Iterator[Any]:
-    """Opens the page offline, and fails when it wrote an error to the console or asked for another file."""
+    """Opens the page offline. Fails if it logs an error to the console or requests another file."""
     contexts, troubles = [], []
 
     def open_page(width: int = 1280, scheme: str = "light", **more: Any) -> Any:
@@ -121,12 +121,12 @@ def test_axes_of_curves_and_cost(opened: Any) -> None:
     tab.locator("#axis").select_option("seconds")
     tab.locator("#cost").select_option("flops_ratio")
     titles = tab.locator(".plot .xtitle").all_text_contents()
-    assert titles.count("seconds of training") == 2 and titles.count("FLOPs of a step ÷ BP's") == 2
+    assert titles.count("seconds of training") == 2 and titles.count("FLOPs of a training step ÷ BP's") == 2
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_nothing_is_wider_than_the_screen_and_no_serious_finding(opened: Any, scheme: str, width: int) -> None:
+def test_the_page_fits_the_screen_and_axe_finds_nothing_serious(opened: Any, scheme: str, width: int) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
     tab = opened(width, scheme)
     tab.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
@@ -160,7 +160,7 @@ def test_dark_by_system_and_by_button(opened: Any) -> None:
     assert dark != light and light == opened().evaluate(color)
 
 
-def test_a_keyboard_reaches_everything(opened: Any) -> None:
+def test_everything_is_reachable_by_keyboard(opened: Any) -> None:
     tab = opened()
     reached = set()
     for _ in range(120):
@@ -169,6 +169,6 @@ def test_a_keyboard_reaches_everything(opened: Any) -> None:
     assert {"theme", "task", "find", "all", "Rule", "Credit", "axis", "cost", "Numbers: digits-vit"} <= reached
 
 
-def test_a_finger_scrolls_over_charts(opened: Any) -> None:
+def test_touch_scrolls_over_charts(opened: Any) -> None:
     tab = opened(360, has_touch=True, is_mobile=True)
     assert tab.locator(".plot").first.evaluate("plot => plot.layout.dragmode") is False

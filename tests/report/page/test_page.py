@@ -3,7 +3,6 @@ import re
 from typing import Any
 
 from grape_bench.report import page
-from grape_bench.report.page import matrix
 from grape_bench.report.page.data import data
 from grape_bench.score.results import results
 from tests.report.curves import curves
@@ -17,27 +16,27 @@ def embedded(text: str) -> Any:
     return json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL).group(1))  # type: ignore[union-attr]
 
 
-def test_nothing_is_loaded_from_elsewhere() -> None:
+def test_the_page_loads_nothing_from_elsewhere() -> None:
     text = page.render(results(suite(2)))
     ours = text.replace(page._asset("vendor/plotly-basic.min.js"), "")
     assert not re.search(r"""(src|href)=["']?(https?:)?//|@import|url\(""", ours)
     assert text.count("<script") == 3 and "plotly.js (basic" in text
 
 
-def test_names_cannot_break_out_of_their_place() -> None:
+def test_names_cannot_inject_html() -> None:
     records = [*suite(2, ("t",)), make(NASTY, 0, 50.0, task="t")]
     text = page.render(results(records, curves(records)))
     assert "<b>" not in text.replace(page._asset("vendor/plotly-basic.min.js"), "")
     assert [rule["name"] for rule in embedded(text)["rules"]][-1] == "</script><b>"
     inside = text.partition('id="data">')[2].partition("</script>")[0]
-    assert not set("<>&") & set(inside)  # nothing that HTML could take for its own
+    assert not set("<>&") & set(inside)  # no character with a meaning in HTML
 
 
-def test_the_data_of_the_charts_are_those_of_the_table() -> None:
+def test_charts_and_table_show_the_same_data() -> None:
     records = with_flops([make("bp", s, 90.0 + s) for s in range(3)] + [make("fa", 0, 70.0), failed("usf", 0, "oom")])
     (task,) = data(results(records, curves(records)))["tasks"]
     assert task["rules"]["bp"]["mean"] == 91 and task["rules"]["bp"]["seeds"] == [90, 91, 92]
-    assert task["rules"]["fa"]["half"] is None and task["rules"]["fa"]["flops_ratio"] == 0.8
+    assert task["rules"]["fa"]["half"] is None and task["rules"]["fa"]["costs"]["flops_ratio"] == 0.8
     assert len(task["rules"]["fa"]["curve"]["samples"]) == 20
     assert "usf" not in task["rules"]  # it has no result; the table says why
 
@@ -52,12 +51,12 @@ def test_curves_end_where_the_first_seed_ends() -> None:
 
 def test_matrices() -> None:
     records = [make("bp", s, 90.0 + s) for s in range(2)] + [make("fa", s, 80.0 + 11 * s) for s in range(2)]
-    found = matrix.better(results(records))
+    found = page.better(results(records))
     assert found.columns == ["mean rank", "bp", "fa"]
     # fa is ahead by half a point on average of seeds 0 (80 against 90) and 1 (91 against 91: a tie).
     assert [name for name, _ in found.rows] == ["bp", "fa"]
-    assert [cell.text for cell in found.rows[0][1]] == ["1.0", "", "75"] and found.rows[0][1][2].strength == 0.5
-    aligned = matrix.alignment(diagnostics(0.6).dropna().set_index(["block", "samples"])["signal_cos"].unstack())
+    assert [entry.text for entry in found.rows[0][1]] == ["1.0", "", "75"] and found.rows[0][1][2].strength == 0.5
+    aligned = page.alignment(diagnostics(0.6).dropna().set_index(["block", "samples"])["signal_cos"].unstack())
     assert aligned.columns == ["1,000", "2,000", "3,000"]
     assert aligned.rows[0][0] == "blocks.1" and aligned.rows[0][1][2].text == "0.60"
 

@@ -1,4 +1,4 @@
-"""Which trial is best, and what fewer would have found."""
+"""The best trial, and what fewer trials would have found."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 from grape_bench.errors import UserError
 from grape_bench.record.record import Record
+from grape_bench.report.settings import best, complete, expected_best
 from grape_bench.score.metric import METRICS
-from grape_bench.score.search import best, complete, expected_best
 from grape_bench.score.table import score
 from tests.score.records import failed, make, with_parts
 
@@ -25,7 +25,7 @@ def test_the_highest_accuracy_then_the_lowest_loss_then_the_first() -> None:
     assert best([trial(0, 90.0, None), trial(1, 90.0, 9.0)]).job.trial == 1
 
 
-def test_a_trial_that_diverged_has_the_accuracy_of_chance() -> None:
+def test_a_diverged_trial_has_the_accuracy_of_chance() -> None:
     diverged = with_parts(trial(0, 99.0), status="diverged", result=None)
     assert diverged.validation == 10.0
     assert best([diverged, trial(1, 11.0)]).job.trial == 1
@@ -41,7 +41,7 @@ def test_the_expected_best_is_the_mean_over_all_choices_of_k() -> None:
     assert expected_best([4.0, 1.0, 2.0], METRICS["accuracy"]) == pytest.approx([7 / 3, 10 / 3, 4.0])
 
 
-def test_of_perplexities_the_lowest_is_best() -> None:
+def test_the_lowest_perplexity_is_best() -> None:
     metric = {"name": "perplexity", "unit": "", "chance": 100.0}
     trials = [with_parts(trial(number, value), metric=metric) for number, value in enumerate((40.0, 10.0, 90.0))]
     assert best(trials).job.trial == 1
@@ -49,6 +49,6 @@ def test_of_perplexities_the_lowest_is_best() -> None:
     assert curve == pytest.approx([36000 ** (1 / 3), 4000 ** (1 / 3), 10.0])  # geometric means
 
 
-def test_trials_are_no_results() -> None:
+def test_tuning_trials_are_not_results() -> None:
     with pytest.raises(UserError, match="trials of a search"):
         score([trial(0, 90.0)])

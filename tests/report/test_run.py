@@ -1,6 +1,6 @@
 from grape_bench.record.parts import Profile
 from grape_bench.record.typed_json import decode
-from grape_bench.report.cost import lines
+from grape_bench.report.run import costs
 
 JSON = {
     "step_ratio": 1.04,
@@ -21,20 +21,20 @@ JSON = {
 PROFILE = decode(Profile, JSON)
 
 
-def test_every_part_has_a_line() -> None:
-    found = lines(PROFILE, 2**23)
+def test_every_cost_has_a_line() -> None:
+    found = costs(PROFILE, 2**23)
     assert found["step"] == (
-        "1.04 of BP's (1.00 to 1.10), 10 ms: forward 40 %, tangents 10 %, credit 30 %, update 10 %, data 10 %"
+        "1.04 of BP's (1.00 to 1.10), 10 ms: forward 40 %, tangents 10 %, backward 30 %, update 10 %, data 10 %"
     )
     assert found["peak"] == (
-        "8 MiB above the 1 of the weights: activations 4, gradients 1, optimizer 2, feedback 0.5, the rest 0.5"
+        "8 MiB on top of 1 MiB of weights: activations 4, gradients 1, optimizer 2, feedback 0.5, the rest 0.5"
     )
-    assert found["FLOPs"].startswith("3 G, 1.00 of BP's; on the longest chain of dependent blocks 0.50")
-    assert "4 devices: 3.90 times, waiting 1 % (BP 2.90, 27 %)" in found["pipeline"]
-    assert found["energy"] == "2 J a step, 0.50 of BP's"
+    assert found["FLOPs"].startswith("3 G, 1.00 of BP's; 0.50 of BP's on the longest chain of dependent blocks")
+    assert "4 devices: 3.90 times as fast, idle 1 % (BP 2.90, 27 %)" in found["pipeline"]
+    assert found["energy"] == "2 J per step, 0.50 of BP's"
 
 
-def test_what_an_older_record_does_not_have_is_left_out() -> None:
+def test_parts_missing_from_older_records_are_left_out() -> None:
     unknown = dict.fromkeys(("split", "holders", "flops", "speedup", "pipeline", "energy"))
-    assert lines(decode(Profile, JSON | unknown), 2**23) == {"step": "1.04 of BP's (1.00 to 1.10)"}
-    assert "pipeline" not in lines(decode(Profile, JSON | {"pipeline": {"micro_batches": 8}}), None)
+    assert costs(decode(Profile, JSON | unknown), 2**23) == {"step": "1.04 of BP's (1.00 to 1.10)"}
+    assert "pipeline" not in costs(decode(Profile, JSON | {"pipeline": {"micro_batches": 8}}), None)

@@ -1,0 +1,122 @@
+"""What every printed table shares: which columns it shows, the names of rules, the caption and the notes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+
+import pandas as pd
+
+from grape_bench.record.rule_name import RuleName
+from grape_bench.score import columns
+from grape_bench.score.quantity import Column, Kind, Shown, Values, draft_mark
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A column of one printed table. `names` maps each rule of the table to its label."""
+
+    column: Column
+    names: Mapping[str, str]
+    with_seeds: bool
+
+    @property
+    def heading(self) -> str:
+        """The heading; a metric's says that the number of seeds follows."""
+        return f"{self.column.heading} (n)" if self.has_seeds else self.column.heading
+
+    @property
+    def title(self) -> str:
+        """The heading with a capital, for the web page."""
+        return self.column.heading[0].upper() + self.column.heading[1:]
+
+    @property
+    def has_seeds(self) -> bool:
+        """True if each text ends with the number of seeds, as `(5)` or `(3)†`."""
+        return self.with_seeds and self.is_metric
+
+    @property
+    def is_metric(self) -> bool:
+        """True for a column that is bold if the rule is among the best."""
+        return self.column.kind is Kind.METRIC
+
+    @property
+    def left(self) -> bool:
+        """True if the column is aligned to the left."""
+        return self.column.kind is Kind.TEXT
+
+    def text(self, values: Values) -> str:
+        """The text in the row `values`."""
+        if self.column.name == "rule":
+            return self.names[values["rule"]]
+        text = self.column.text(values)
+        if self.column.name == "n":
+            return text + draft_mark(values)
+        if self.has_seeds and values["n"] > 0 and not pd.isna(values[self.column.name]):
+            return f"{text} {in_brackets(values)}"
+        return text
+
+
+def printed(table: pd.DataFrame) -> list[Printed]:
+    """The columns of `table` in the terminal, Markdown and LaTeX."""
+    return _printed(table, Shown.PRINT, with_seeds=True)
+
+
+def on_page(table: pd.DataFrame) -> list[Printed]:
+    """The columns of `table` on the web page, which has a column for the number of seeds."""
+    return _printed(table, Shown.PAGE, with_seeds=False)
+
+
+def _printed(table: pd.DataFrame, least: Shown, *, with_seeds: bool) -> list[Printed]:
+    names = labels(table["rule"])
+    return [Printed(column, names, with_seeds) for column in _columns(table) if column.shown >= least]
+
+
+def _columns(table: pd.DataFrame) -> list[Column]:
+    """The declared columns that `table` has, without a metric that no task of it is scored by."""
+    every = [column for column in columns.COLUMNS if column.name in table]
+    used = {column.name for column in every if column.kind is Kind.METRIC and table[column.name].notna().any()}
+    return [column for column in every if column.kind is not Kind.METRIC or column.name in used or not used]
+
+
+def in_brackets(values: Values) -> str:
+    """The number of seeds: `(5)`, or `(3)†` for a draft."""
+    return f"({values['n']}){draft_mark(values)}"
+
+
+def labels(rules: Iterable[str]) -> dict[str, str]:
+    """A short label for each rule: `my/rules/new.py:Rule` becomes `Rule`, unless another rule has that label."""
+    names = list(dict.fromkeys(rules))
+    short = {name: RuleName.parse(name).label for name in names}
+    count = Counter(short.values())
+    return {name: label if count[label] == 1 else _with_file(name) for name, label in short.items()}
+
+
+def _with_file(name: str) -> str:
+    parsed = RuleName.parse(name)
+    if not parsed.file:
+        return name
+    path = PurePath(parsed.file)
+    return f"{path.parent.name}/{path.name}:{parsed.label}".lstrip("/")
+
+
+def caption(table: pd.DataFrame) -> str:
+    """One paragraph that explains the numbers of `table`: the captions of its columns."""
+    ordered = sorted(_columns(table), key=lambda column: column.kind)
+    return " ".join(filter(None, (_sentence(column, table) for column in ordered)))
+
+
+def _sentence(column: Column, table: pd.DataFrame) -> str:
+    return column.caption if isinstance(column.caption, str) else column.caption(table[column.name])
+
+
+def footnotes(table: pd.DataFrame) -> list[str]:
+    """Notes on single cells: jobs without a result, and ratios that could not be compared."""
+    names = labels(table["rule"])
+    notes = []
+    if "status" in table:
+        unfinished = table[(table["status"] != "") & (table["n"] > 0)]
+        notes += [f"{row['task']}, {names[row['rule']]}: {row['status']}" for row in unfinished.to_dict("records")]
+    return notes + list(table.attrs.get("notes", []))

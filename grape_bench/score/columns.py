@@ -1,0 +1,331 @@
+"""Every column, axis and heading that a report shows, declared once.
+
+The terminal, Markdown, LaTeX, `table.csv`, the web page, the figures and docs/reports.md are rendered from these
+tables. To add a column to the results, add one `Column` to `COLUMNS`. Then update the docs with
+`python -m grape_bench.report.reference docs/reports.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from grape_bench.score.metric import DEFAULT, METRICS, Metric
+from grape_bench.score.quantity import DRAFT_MARK, Column, Kind, Quantity, Shown
+from grape_bench.score.row import DRAFT_BELOW
+
+
+def _metric_columns() -> Iterator[Column]:
+    for metric in METRICS.values():
+        yield from _columns_of(metric)
+
+
+def _columns_of(metric: Metric) -> tuple[Column, Column]:
+    return (
+        Column(
+            name=metric.name,
+            heading=metric.name,
+            meaning=f"{metric.meaning} {'Higher' if metric.higher_is_better else 'Lower'} is better.",
+            value=lambda row: row.mean(metric),
+            kind=Kind.METRIC,
+            shown=Shown.PRINT,
+            unit=metric.unit,
+            caption=metric.caption,
+            reference="protocol.md#the-scores",
+            optional=metric is not DEFAULT,
+        ),
+        Column(
+            name=f"{metric.name}_ci",
+            heading=f"{metric.name} ±",
+            meaning=f"Half-width of the 95 % Student-t interval of the {metric.name} over seeds.",
+            value=lambda row: row.half_width(metric),
+            unit=metric.unit,
+            reference="protocol.md#the-scores",
+            optional=metric is not DEFAULT,
+        ),
+    )
+
+
+def _settings(trials: pd.Series) -> str:
+    return " ".join(
+        "Settings: the suite's own, untuned."
+        if count == 1
+        else f"Settings: the best of {count} trials for each rule, chosen on validation."
+        for count in sorted(int(each) for each in trials.unique())
+    )
+
+
+def _hardware(classes: pd.Series) -> str:
+    return f"Hardware: {'; '.join(sorted({name for each in classes for name in each.split('; ') if name}))}."
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column(
+        name="task",
+        heading="task",
+        meaning="Model, data set and budget, as the suite names them.",
+        value=lambda row: row.cell.task,
+        kind=Kind.TEXT,
+        shown=Shown.PAGE,
+        reference="protocol.md#what-is-compared",
+        optional=False,
+    ),
+    Column(
+        name="rule",
+        heading="rule",
+        meaning="The learning rule.",
+        value=lambda row: row.cell.rule,
+        kind=Kind.TEXT,
+        shown=Shown.PRINT,
+        reference="rules.md",
+        optional=False,
+        wrap=len("grape+anchor"),
+    ),
+    Column(
+        name="n",
+        heading="seeds",
+        meaning="Number of seeds with a result.",
+        value=lambda row: len(row.cell.scores),
+        format="d",
+        shown=Shown.PAGE,
+        reference="protocol.md#what-counts-as-a-result",
+        optional=False,
+    ),
+    Column(
+        name="draft",
+        heading="draft",
+        meaning=f"True if there are fewer than {DRAFT_BELOW} seeds.",
+        value=lambda row: row.draft,
+        kind=Kind.MARK,
+        caption=lambda drafts: f"{DRAFT_MARK} draft: fewer than {DRAFT_BELOW} seeds." if drafts.any() else "",
+        reference="protocol.md#the-scores",
+        optional=False,
+    ),
+    Column(
+        name="status",
+        heading="status",
+        meaning="Jobs that did not finish, such as `crashed 1/3`. Empty if all finished.",
+        value=lambda row: row.cell.status,
+        kind=Kind.TEXT,
+        reference="protocol.md#what-counts-as-a-result",
+    ),
+    *_metric_columns(),
+    Column(
+        name="norm_acc",
+        heading="norm acc",
+        meaning="(score - chance) / (BP - chance): 0 is chance, 1 is BP.",
+        value=lambda row: row.norm_acc,
+        shown=Shown.PAGE,
+        axis="norm acc over tasks",
+        reference="protocol.md#the-scores",
+    ),
+    Column(
+        name="credit",
+        heading="credit",
+        meaning="(score - head-only) / (BP - head-only): 0 means that the hidden layers learned nothing, 1 is BP.",
+        value=lambda row: row.credit,
+        shown=Shown.PRINT,
+        caption="Credit: 0 is head-only, 1 is BP.",
+        axis="credit: 0 is head-only, 1 is BP",
+        reference="protocol.md#the-scores",
+    ),
+    Column(
+        name="gap_closed",
+        heading="gap closed",
+        meaning="(score - DFA) / (BP - DFA): 0 is DFA, 1 is BP.",
+        value=lambda row: row.gap_closed,
+        shown=Shown.PRINT,
+        caption="Gap closed: 0 is DFA, 1 is BP.",
+        reference="protocol.md#the-scores",
+    ),
+    Column(
+        name="step_ratio",
+        heading="step ÷ BP",
+        meaning="Time of a training step ÷ BP's, both measured in turns in one process.",
+        value=lambda row: row.step_ratio,
+        shown=Shown.PRINT,
+        caption="Step: time of a training step, measured in turns with BP's in one process.",
+        axis="time of a training step ÷ BP's",
+        reference="protocol.md#the-costs",
+        bp_is_1=True,
+    ),
+    Column(
+        name="memory_ratio",
+        heading="memory ÷ BP",
+        meaning="Peak memory of training ÷ BP's.",
+        value=lambda row: row.memory_ratio,
+        shown=Shown.PRINT,
+        caption="Memory: peak during training.",
+        reference="protocol.md#the-costs",
+        bp_is_1=True,
+    ),
+    Column(
+        name="flops_ratio",
+        heading="FLOPs ÷ BP",
+        meaning="Counted FLOPs of a training step ÷ BP's, without the optimizer.",
+        value=lambda row: row.cell.flops_ratio,
+        shown=Shown.PAGE,
+        axis="FLOPs of a training step ÷ BP's",
+        reference="protocol.md#the-costs",
+        bp_is_1=True,
+    ),
+    Column(
+        name="bp_fraction",
+        heading="BP fraction",
+        meaning="Counted autograd passes through hidden blocks ÷ BP's: 1 is BP, 0 uses no backpropagation.",
+        value=lambda row: row.cell.bp_fraction,
+        format="z.3f",
+        shown=Shown.PRINT,
+        caption="BP fraction: counted autograd passes through hidden blocks, relative to BP's.",
+        reference="protocol.md#the-costs",
+        narrow="BP fract.",
+    ),
+    Column(
+        name="trials",
+        heading="trials",
+        meaning="Tuning trials behind the settings; 1 means the suite's own settings, untuned.",
+        value=lambda row: row.cell.trials,
+        format="d",
+        caption=_settings,
+        reference="tuning.md",
+    ),
+    Column(
+        name="hardware",
+        heading="hardware",
+        meaning="Hardware classes of the results.",
+        value=lambda row: "; ".join(row.cell.hardware),
+        kind=Kind.TEXT,
+        caption=_hardware,
+        reference="protocol.md#the-costs",
+    ),
+    Column(
+        name="verdict",
+        heading="verdict",
+        meaning="Whether the rule really trained the hidden layers.",
+        value=lambda row: row.verdict,
+        kind=Kind.TEXT,
+        shown=Shown.PRINT,
+        reference="protocol.md#the-verdict",
+        wrap=len("activations"),
+    ),
+    Column(
+        name="p_best",
+        heading="p",
+        meaning="p of the difference from the best rule of the task: paired t-test over seeds, Holm-adjusted.",
+        value=lambda row: row.standing.p,
+        reference="protocol.md#what-is-resolved",
+        of_table=True,
+    ),
+    Column(
+        name="best",
+        heading="best",
+        meaning="True if the rule is printed bold: the best of the task, or not significantly different from it.",
+        value=lambda row: row.standing.best,
+        kind=Kind.MARK,
+        caption=lambda best: (
+            "Bold: the best rule of a task, and rules that do not differ significantly from it"
+            " (paired t-test, Holm-adjusted, 5 %)."
+            if best.any()
+            else ""
+        ),
+        reference="protocol.md#what-is-resolved",
+        of_table=True,
+    ),
+)
+"""The columns of the results table, in the order of table.csv."""
+
+OVERALL: tuple[Quantity, ...] = (
+    Quantity(
+        name="norm_acc",
+        heading="norm acc, mean",
+        meaning="Mean over tasks of the mean norm acc over seeds. In brackets, its 95 % bootstrap interval.",
+        reference="protocol.md#over-several-tasks",
+    ),
+    Quantity(
+        name="iqm",
+        heading="interquartile mean",
+        meaning="Mean of the middle half of all runs' norm acc. In brackets, its 95 % bootstrap interval.",
+        reference="Agarwal et al. 2021",
+    ),
+    Quantity(
+        name="rank",
+        heading="rank",
+        meaning="Rank by mean test score, averaged over tasks. It depends on which rules are in the table.",
+        reference="protocol.md#over-several-tasks",
+    ),
+    Quantity(
+        name="p",
+        heading="p",
+        meaning="p of the difference from the best rule: paired sign-flip test over all (task, seed), Holm-adjusted.",
+        format="z.4f",
+        reference="protocol.md#what-is-resolved",
+    ),
+    Quantity(
+        name="runs",
+        heading="runs",
+        meaning="Number of runs, over all tasks.",
+        format="d",
+        reference="protocol.md#over-several-tasks",
+    ),
+)
+"""The columns of the table over all tasks, after the rule."""
+
+CURVE: tuple[Quantity, ...] = (
+    Quantity(name="samples", heading="samples", meaning="Training samples seen so far.", axis="training samples"),
+    Quantity(name="seconds", heading="seconds", meaning="Seconds of training so far.", axis="seconds of training"),
+    Quantity(name="epoch", heading="epoch", meaning="Epochs finished so far.", axis="epoch"),
+)
+"""What a learning curve can be drawn over."""
+
+SAMPLES, SECONDS, EPOCH = CURVE
+
+REACHED = Quantity(
+    name="reached",
+    heading="runs",
+    meaning="Share of a rule's runs whose credit is at least a given value, averaged over tasks.",
+    axis="runs that reach it (%)",
+    reference="protocol.md#over-several-tasks",
+)
+"""The performance profile, over credit."""
+
+DIAGNOSTICS: tuple[Quantity, ...] = (
+    Quantity(
+        name="signal_cos",
+        heading="signal_cos",
+        meaning="cosine between the signal at the output and the true dL/dh, over training (0 to 1) and at its end",
+        format=".2f",
+        axis="cosine to the true gradient",
+    ),
+    Quantity(name="null_cos", heading="null", meaning="the same cosine for random direct feedback", format=".2f"),
+    Quantity(
+        name="feedback_cos",
+        heading="B·J",
+        meaning="cosine between the feedback B and the Jacobian J",
+        format=".2f",
+    ),
+    Quantity(
+        name="weight_cos",
+        heading="B·W",
+        meaning="cosine between the feedback B and the weights W",
+        format=".2f",
+    ),
+    Quantity(
+        name="gradient_cos",
+        heading="gradient",
+        meaning="cosine between the parameters' gradients and the true ones",
+        format=".2f",
+    ),
+    Quantity(name="growth", heading="growth", meaning="size of the output ÷ the previous block's", format=".3g"),
+    Quantity(name="gain", heading="gain", meaning="norm of dL/dh ÷ norm of the error", format=".2g"),
+    Quantity(
+        name="probe_accuracy",
+        heading="probe",
+        meaning="accuracy (%) of a linear classifier on the output",
+        format=".0f",
+    ),
+)
+"""The columns of diagnostics.csv that `show` prints for each block."""
+
+COLUMN = {column.name: column for column in COLUMNS}
+"""The results columns by name."""

@@ -1,0 +1,126 @@
+"""Which records may share a table: one suite version, equal budgets, one metric per task, one engine version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from grape_bench.errors import UserError
+from grape_bench.plan.numerics import changed, parts
+from grape_bench.record.job import Of, canonical, names_of
+from grape_bench.record.record import Record
+from grape_bench.score.cell import Cell
+from grape_bench.score.metric import METRICS
+
+# The optimizer is not part of the budget: its settings are tuned for each rule, with equally many trials.
+BUDGET = names_of(Of.TASK, Of.SEARCH)
+# The seeds of one cell agree in all but these. `check_numerics` compares the engine.
+VARIES = (Of.ENGINE, Of.SEED, Of.TRIAL, Of.MEASURING)
+
+
+def check(cells: Iterable[Cell]) -> None:
+    """Raise UserError unless the cells may share a table: `check_budget` and `check_numerics`."""
+    every = list(cells)
+    check_budget(every)
+    check_numerics([record for cell in every for record in cell.records])
+
+
+def check_budget(cells: Iterable[Cell]) -> None:
+    """Raise UserError unless all records belong to one suite version, and each task has one budget and one metric.
+
+    Within a cell everything but the seed must be equal, and a seed may appear only once.
+    """
+    every = list(cells)
+    _check_results([record for cell in every for record in cell.records])
+    _check_suite([record for cell in every for record in cell.records])
+    for task in dict.fromkeys(cell.task for cell in every):
+        of_task = [cell for cell in every if cell.task == task]
+        for cell in of_task:
+            _check_cell(cell)
+        records = [record for cell in of_task for record in cell.records]
+        _check_budget(task, records)
+        _check_metric(task, records)
+
+
+def _check_results(records: Sequence[Record]) -> None:
+    if any(record.job.trial is not None for record in records):
+        hint = "`grape-bench tune SUITE` shows them; `grape-bench run SUITE` uses the settings they found"
+        raise UserError("these records are tuning trials of a search, which have no test result", hint=hint)
+
+
+def _check_suite(records: Sequence[Record]) -> None:
+    suites = {f"{record.suite}@{record.job.version}" for record in records}
+    if len(suites) > 1:
+        raise UserError(
+            f"records of different suites or suite versions cannot share a table: {', '.join(sorted(suites))}",
+            hint="use one folder per suite and version: --out DIR",
+        )
+
+
+def _check_cell(cell: Cell) -> None:
+    where = f"task {cell.task}, rule {cell.rule}"
+    settings = [record.job.parts(*(of for of in Of if of not in VARIES)) for record in cell.records]
+    for key in sorted(settings[0]):
+        values = {canonical(setting[key]) for setting in settings}
+        if len(values) > 1:
+            raise UserError(
+                f"the seeds were run with different {key}: {' and '.join(sorted(values))}",
+                where=where,
+                hint="delete the records with the old setting, or write to another folder with --out DIR",
+            )
+    seeds = [record.seed for record in cell.records]
+    if len(set(seeds)) < len(seeds):
+        twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+        raise UserError(f"there is more than one record of seed {', '.join(map(str, twice))}", where=where)
+
+
+def _check_budget(task: str, records: Sequence[Record]) -> None:
+    for key in BUDGET:
+        rules: dict[str, str] = {}
+        for record in records:
+            rules.setdefault(canonical(getattr(record.job, key)), record.rule)
+        if len(rules) > 1:
+            said = " but ".join(f"{value} for {rule}" for value, rule in rules.items())
+            raise UserError(
+                f"unequal budgets cannot share a table: {key} = {said}",
+                where=f"task {task}",
+                hint="run every rule of the task with the same settings",
+            )
+
+
+def _check_metric(task: str, records: Sequence[Record]) -> None:
+    names = {record.metric.name for record in records if record.metric}
+    if len(names) > 1:
+        raise UserError(f"a task has more than one metric: {', '.join(sorted(names))}", where=f"task {task}")
+    if unscored := names - set(METRICS):
+        raise UserError(f"metric {unscored.pop()!r} cannot be scored", where=f"task {task}", allowed=", ".join(METRICS))
+
+
+def check_numerics(records: Iterable[Record]) -> None:
+    """Raise UserError if a part (a rule, a model, a data set, the trainer, the cuts) has two `numerics` integers."""
+    if found := mixed(records):
+        raise UserError(
+            f"results of two versions of the engine cannot share a table: {'; '.join(found)}",
+            hint="run the suite again; it reruns only the jobs with older numerics",
+        )
+
+
+def mixed(records: Iterable[Record]) -> list[str]:
+    """One phrase for each part that appears with two integers, naming the rules behind each integer."""
+    made: dict[str, dict[int, dict[str, None]]] = {}
+    for record in records:
+        for name, integer in parts(record.job).items():
+            made.setdefault(name, {}).setdefault(integer, {})[record.rule] = None
+    return [
+        f"{name} has numerics " + " and ".join(f"{one} ({', '.join(rules)})" for one, rules in sorted(by.items()))
+        for name, by in made.items()
+        if len(by) > 1
+    ]
+
+
+def outdated(records: Iterable[Record]) -> str:
+    """One line listing the parts whose integer differs from this version's. Empty if there are none."""
+    found: dict[str, tuple[int, int]] = {}
+    for record in records:
+        found.update(changed(record.job))
+    listed = ", ".join(f"{name} {made} (now {now})" for name, (made, now) in sorted(found.items()))
+    return f"made with different numerics than this version has: {listed}" if found else ""
