@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from benchmarks import page
-from grape_bench.cost.rules import Subject, profile, rows
+from grape_bench.cost.rules import Subject, measure_costs, rows
 from grape_bench.track.environment import environment, git_state
 
 RAW = Path(__file__).parent / "measured"
@@ -77,7 +77,7 @@ def main() -> None:
 
 def measured(part: Part) -> pd.DataFrame:
     """A row a rule: ratios to BP, raw numbers, and where they were measured."""
-    table = pd.DataFrame(rows(profile(part.subject, part.rules, budget_s=part.seconds)))
+    table = pd.DataFrame(rows(measure_costs(part.subject, part.rules, budget_s=part.seconds)))
     where = environment(1, git_state())
     table["hardware"] = where["hardware"]["class"]
     table["torch"] = torch.__version__

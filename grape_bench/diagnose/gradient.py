@@ -1,4 +1,4 @@
-"""Whether the parameters' gradients point in the direction of the true ones, by block."""
+"""Whether the parameters' gradients point in the direction of the true gradients, by block."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def compare(own: Flat, reference: Flat) -> dict[str, Comparison]:
         for part, (x, y) in enumerate(((own, reference), (own, own), (reference, reference)))
         if name in x and name in y
     }
-    # One transfer for all: on a GPU each single one would wait for the device.
+    # One transfer for all numbers, because each transfer from a GPU waits for it.
     products = torch.stack([torch.dot(x, y) for x, y in pairs.values()]).tolist() if pairs else []
     found = dict(zip(pairs, products, strict=True))
     return {name: Comparison(*(found.get((name, part), 0.0) for part in range(3))) for name in names}

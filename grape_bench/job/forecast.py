@@ -1,4 +1,4 @@
-"""How long a job will take, from a few of its steps."""
+"""Predict how long a job will take from a few of its steps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _forecast(job: Job) -> dict[str, float]:
     trainer = make_trainer(job, build_model(job, data, device), data, job.rule, job.rule_settings)
     trainer.network.begin_epoch(trainer.steps_per_epoch)
     batches = endless(data, job.batch_size)
-    trainer.step(*next(batches))  # the first step pays for one-time work
+    trainer.step(*next(batches))  # the first step includes one-time work
     setup = time.perf_counter() - start
     step = _step_seconds(trainer, batches)
     clock = Clock(device)

@@ -140,8 +140,8 @@ def _credit(network: Network, batches: int, epochs: int) -> dict[str, Any]:
     return {
         "bp_fraction": network.bp_fraction,
         "declared_bp_fraction": network.rule.bp_fraction(batches, epochs),
-        "backward_passes": network.backward_passes,
-        "hidden_block_passes": network.hidden_block_passes,
+        "backward_passes": network.counts.backward,
+        "hidden_block_passes": network.counts.hidden,
     }
 
 
@@ -175,7 +175,7 @@ class _Curve(Observer):
 
 
 def check(job: Job) -> None:
-    """Raise UserError for what is known before training: sources, settings, blocks, the model's output."""
+    """Raise UserError for mistakes that show before training: unknown names, wrong settings, blocks, model output."""
     set_arithmetic(job.precision, deterministic=job.deterministic)
     device = pick_device()
     data = load_data(job, device)

@@ -33,7 +33,7 @@ def find_blocks(model: nn.Module, trace: Trace, globs: Sequence[str] = (), granu
     if granularity not in ("block", "layer"):
         raise UserError(f"unknown granularity {granularity!r}", allowed="block, layer")
     graph = flow_graph(trace.output, trace.entries)
-    calls, further = (_places(made, trace, graph) for made in (trace.calls, trace.further))
+    calls, further = (_candidates(made, trace, graph) for made in (trace.calls, trace.further))
     clean = _clean_nodes(calls, trace, graph)
     if globs:
         chosen = with_further(_named(calls, globs), further, graph)
@@ -52,7 +52,7 @@ def find_blocks(model: nn.Module, trace: Trace, globs: Sequence[str] = (), granu
     return [Block(call.label, call.module, call.shape[1:], call.index) for call in chosen]
 
 
-def _places(calls: list[Call], trace: Trace, graph: FlowGraph) -> list[Call]:
+def _candidates(calls: list[Call], trace: Trace, graph: FlowGraph) -> list[Call]:
     """The calls between input and output where a cut is possible: activations with the samples as their first axis."""
     inside = [call for call in calls if call.name and call.node in graph.below and call.node is not trace.output]
     return [call for call in inside if call.shape[:1] == (trace.samples,)]
@@ -248,7 +248,7 @@ def joint_cuts(calls: list[Call], further: list[Call], graph: FlowGraph) -> list
 
 
 def _of_one_container(calls: list[Call], containers: set[str], graph: FlowGraph) -> list[Call]:
-    """The largest of those that are apart."""
+    """The largest set of calls in one of `containers` that is clean together, or an empty list."""
     held = [[call for call in calls if call.name.rpartition(".")[0] == container] for container in sorted(containers)]
     return max((own for own in held if _apart(own, graph)), key=len, default=[])
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block, load_tensors, remove_stored, tensors_of
-from grape_bench.network.operators import Place, Places
+from grape_bench.network.operators import CallSite, CallSites
 from grape_bench.network.passes import Pass, PassCounts
 from grape_bench.network.reach import Credit, Exact, Reach
 from grape_bench.network.recompute import backward_at_work, refuse_reentrant
@@ -54,9 +54,9 @@ class Network:
             for name, parameter in module.named_parameters(recurse=False)
             if id(parameter) in traced.weights.parameters
         ]
-        self._derived: dict[Place, Tensor] | None = traced.weights.derived
+        self._derived: dict[CallSite, Tensor] | None = traced.weights.derived
         self._watched = dict.fromkeys(module for module, _ in traced.weights.derived)
-        self.places = Places()
+        self.call_sites = CallSites()
         self._by_module: dict[nn.Module, list[Block]] = {block.module: [] for block in blocks}
         for block in blocks:
             self._by_module[block.module].append(block)
@@ -82,7 +82,7 @@ class Network:
             if before_head
             else self._head.register_forward_hook(self._at_output),
             self.model.register_forward_hook(self._close, always_call=True),
-            *(handle for module in self._watched for handle in self.places.watch(module)),
+            *(handle for module in self._watched for handle in self.call_sites.watch(module)),
         ]
 
     def detach(self) -> None:
@@ -127,35 +127,17 @@ class Network:
             self._pass = None
 
     @property
-    def derived_weights(self) -> dict[Place, Tensor]:
+    def derived_weights(self) -> dict[CallSite, Tensor]:
         """The weights that modules compute from parameters, with their values at set-up."""
         if self._derived is None:
             raise RuntimeError("derived weights are only available in the rule's `setup`")
         return self._derived
 
     @property
-    def backward_passes(self) -> int:
-        """How often autograd started at the output."""
-        return self.counts.backward
-
-    @backward_passes.setter
-    def backward_passes(self, count: int) -> None:
-        self.counts.backward = count
-
-    @property
-    def hidden_block_passes(self) -> int:
-        """How often autograd went on into a hidden block."""
-        return self.counts.hidden
-
-    @hidden_block_passes.setter
-    def hidden_block_passes(self, count: int) -> None:
-        self.counts.hidden = count
-
-    @property
     def bp_fraction(self) -> float:
         """Autograd passes through hidden blocks ÷ the passes of backpropagation. NaN before the first backward."""
-        possible = self.backward_passes * len(self.blocks)
-        return self.hidden_block_passes / possible if possible else float("nan")
+        possible = self.counts.backward * len(self.blocks)
+        return self.counts.hidden / possible if possible else float("nan")
 
     @property
     def device(self) -> torch.device:
@@ -170,10 +152,6 @@ class Network:
     def generator(self, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
         """The generator of one of the rule's random streams on `device`; it continues from its last draw."""
         return self.streams.generator(stream, device)
-
-    def generators(self, device: torch.device) -> list[torch.Generator]:
-        """The generators on `device` that the rule has used so far."""
-        return self.streams.on(device)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that training changes, to resume to the bit: the model's tensors with the feedback, the rule's

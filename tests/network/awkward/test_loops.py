@@ -124,7 +124,7 @@ def test_a_model_within_another_is_attached_by_itself():
     whole = Recogniser()
     net = attach(whole.backbone, "dfa")
     loss_of(whole(X)).backward()
-    assert net.bp_fraction == 0 and net.backward_passes == 1
+    assert net.bp_fraction == 0 and net.counts.backward == 1
 
 
 def test_a_data_parallel_model_is_attached_inside(tmp_path):
