@@ -22,7 +22,7 @@ HEAD = """# Coverage
 
 One model per timm family and tiny transformers of every kind, examined with
 {versions}.
-{held} of {total} hold everything; the others are named below. For each:
+{held} of {total} keep every promise. The others are listed below. For each:
 
 - **blocks** are found; **below**: the share of the weight matrices that they take out of backpropagation's reach.
 - **oracle**: with BP's gradients injected at the cuts, every parameter's gradient is BP's (largest relative error; in
@@ -35,7 +35,7 @@ One model per timm family and tiny transformers of every kind, examined with
 - **tangent**: forward-mode derivatives equal finite differences in float64 (relative error), at blocks' outputs that
   are moved away from the zeros that a ReLU leaves, so that the step meets hardly any kink.
 
-Parameters that are zero throughout (a head that starts at zero) are drawn anew first: 0 = 0 would say nothing.
+Parameters that are all zero (a head that starts at zero) are redrawn first, because 0 = 0 would say nothing.
 
 Made by `python -m benchmarks.coverage`, which also takes a part of a name, or `1/4` for every fourth architecture, and
 then keeps the other rows; `tox -e sweep` holds it.
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def chosen(part: str) -> list[Architecture]:
-    """All, those with `part` in their names, or every n-th from the i-th on for "i/n"."""
+    """Choose all models, those with `part` in their names, or for "i/n" every n-th model, starting with the i-th."""
     if re.fullmatch(r"\d+/\d+", part):
         i, n = map(int, part.split("/"))
         return ARCHITECTURES[i - 1 :: n]
@@ -81,7 +81,7 @@ def row(findings: Findings) -> str:
 
 
 def write(findings: Findings) -> None:
-    """The page with a new row; the old ones stay if they were made with the same packages."""
+    """Add a row to the page. Keeps the old rows if they were made with the same package versions."""
     old = PAGE.read_text() if PAGE.exists() else ""
     if VERSIONS not in old:
         old = ""

@@ -1,4 +1,4 @@
-"""What attaching a rule to a big model takes, in memory and in time; writes the table of docs/feedback.md.
+"""The memory and time to attach a rule to a big model. Writes the table of docs/feedback.md.
 
 python -m benchmarks.feedback            every row, a process each
 python -m benchmarks.feedback MODEL RULE [KIND]    one row, printed
@@ -32,11 +32,11 @@ ROWS = [(model, *rule) for model in MODELS for rule in (("fa",), ("dfa",), ("gra
 ]
 HEAD = """# Feedback of big models
 
-ResNet-50 at 224 × 224 with 1,000 classes, four images, and GPT-2 with its 50,257 tokens, four sequences of 128;
-float32, one CPU thread, torch {torch}. *MiB* are the rule's buffers, *peak* the highest resident memory while attaching
-above that before (the trace's forward included), both also as a share of the model's own weights; *attach* is the
-time it takes ÷ that of a forward without a graph, medians of three. [rules.md](rules.md#direct-feedback) explains how
-feedback is kept.
+The models are ResNet-50 on four images of 224 × 224 pixels with 1,000 classes, and GPT-2 with 50,257 tokens on four
+sequences of 128. They run in float32 on one CPU thread with torch {torch}. *MiB* is the size of the rule's buffers.
+*Peak* is the increase in resident memory while attaching, including the forward of the trace. Both are also given as a
+share of the model's own weights. *Attach* is the time to attach ÷ the time of a forward without a graph, the median of
+three. [rules.md](rules.md#direct-feedback) explains how feedback is kept.
 
 | model | rule | feedback | kept as | MiB | ÷ weights | peak MiB | ÷ weights | attach ÷ forward |
 |---|---|---|---|---|---|---|---|---|
@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> None:
 
 
 def row(name: str, rule: str, kind: str = "") -> str:
-    """Attach `rule` to the model called `name`, first in fresh memory, then three times for the clock."""
+    """Attach `rule` to the model called `name`: once in fresh memory, then three times to measure the time."""
     make, example = MODELS[name]
     model, batch = make(), example()
     weights = sum(p.numel() * p.element_size() for p in model.parameters())

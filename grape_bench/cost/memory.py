@@ -75,8 +75,8 @@ class PeakMemory:
 def _make_library_workspaces(device: torch.device) -> None:
     """Make cuBLAS allocate its workspaces now, so that they count as part of the baseline.
 
-    PyTorch allocates them from its own pool: 32 MiB for each thread that multiplies matrices on an H100. Backward runs
-    in a thread of its own. Without this, the peak of a small network is almost only workspace, for every rule.
+    PyTorch allocates them from its own pool: 32 MiB for each thread that multiplies matrices on an H100. The backward
+    runs in another thread. Without this, the peak of a small network would be almost entirely workspace for every rule.
     """
     if device.type == "cuda":
         x = torch.ones(16, 16, device=device, requires_grad=True)

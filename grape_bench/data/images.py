@@ -1,4 +1,4 @@
-"""From a source's tables to a DataSet: in memory if the images are small enough, streamed otherwise."""
+"""From a source's tables to a DataSet: decoded into memory if it fits, otherwise decoded batch by batch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from grape_bench.data.partition import Contents, Indices, assemble
 from grape_bench.data.tables import ImageTable, Selection, read_labels, select
 
 STATISTICS_SAMPLE = 4096
-"""Streamed sets are normalized by this many training images, the first ones of the fixed permutation."""
+"""Sets that are decoded batch by batch are normalized by the first training images of the fixed permutation."""
 
 
 def image_set(name: str, tables: dict[str, ImageTable], options: ImageOptions, device: torch.device) -> DataSet:
@@ -124,7 +124,7 @@ class EncodedImages(Dataset[Tensor]):
     @classmethod
     def of(cls, table: ImageTable, selection: Selection) -> EncodedImages:
         """Return the images of one split."""
-        import datasets  # takes half a second to import, and only streaming needs it
+        import datasets  # takes half a second to import, and only decoding batch by batch needs it
 
         column = selection.columns.image
         rows = table.random_access().select_columns([column]).cast_column(column, datasets.Image(decode=False))

@@ -37,7 +37,7 @@ class Alignment:
             self._zeros[block] += _zero_samples(signal, exact)
 
     def values(self) -> Values:
-        """By block."""
+        """Return the values by block."""
         return {
             block: {
                 "signal_cos": compared.cosine,
@@ -85,7 +85,7 @@ class Null:
                     self._cosines[block.name].append(Comparison.of(signal, exact).cosine)
 
     def values(self) -> Values:
-        """By block."""
+        """Return the values by block."""
         return {
             block: {"null_cos": math.sqrt(sum(cosine**2 for cosine in cosines) / len(cosines))}
             for block, cosines in self._cosines.items()

@@ -40,7 +40,7 @@ class Descent:
             self._update[group].append(compared.product < 0)
 
     def values(self) -> Values:
-        """For the hidden parameters and for all."""
+        """Return the values for the hidden parameters and for all parameters."""
         return {
             group: {"descent": _share(self._raw[group]), "update_descent": _share(self._update[group])}
             for group in self.groups

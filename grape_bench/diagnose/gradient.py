@@ -33,7 +33,7 @@ class Gradients:
                 total[name] = gradient if name not in total else total[name] + gradient
 
     def values(self) -> Values:
-        """By block, and for all of them."""
+        """Return the values by block, and for all of them."""
         found: Values = {}
         for group, compared in grouped(compare(flat(self._own), flat(self._true)), self.groups).items():
             norm = Comparison(own=compared.reference, reference=float(self._batches**2)).ratio

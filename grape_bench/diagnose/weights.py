@@ -26,7 +26,7 @@ class WeightAlignment:
         """Nothing to add: the weights are the same for every batch."""
 
     def values(self) -> Values:
-        """By block, and for the network."""
+        """Return the values by block, and for the network."""
         if not isinstance(self.rule, BackwardFeedback):
             return {}
         groups = {name: names for name, names in parameter_groups(self.network).items() if name != HIDDEN}

@@ -67,14 +67,14 @@ def _uncut(model: nn.Module, around: list[str], clean: list[str]) -> UserError:
         )
     else:
         problem = (
-            f"{type(model).__name__} has no repeated modules that cut off most of its weights: the output's gradient "
-            "bypasses them (through a skip connection or a parallel branch)"
+            f"{type(model).__name__} has no repeated modules that separate most of its weights from the output: the "
+            "gradient bypasses them (through a skip connection or a parallel branch)"
         )
     return UserError(
         problem,
         allowed=f"modules that all earlier activations flow through: {_listed(clean) or 'there are none'}",
-        hint="blocks=['layers.*'] names modules by patterns (--blocks 'layers.*' on the command line); "
-        "name the modules of all parallel branches, so that they are cut together",
+        hint="choose modules by name with blocks=['layers.*'] (--blocks 'layers.*' on the command line), and include "
+        "all parallel branches, so that they are cut together",
     )
 
 
@@ -97,13 +97,14 @@ def _named(calls: list[Call], globs: Sequence[str]) -> list[Call]:
             patterns = dict.fromkeys(re.sub(r"(?<![^.])\d+(?![^.])", "*", call.name) for call in calls)
             allowed = ", ".join(patterns)
             raise UserError(
-                f"no module that is called once, with samples first in its output, matches {glob!r}", allowed=allowed
+                f"{glob!r} matches no module that can be cut (called once per forward, samples as the first axis)",
+                allowed=allowed,
             )
     return [call for call in calls if any(_matches(call.name, glob) for glob in globs)]
 
 
 def _matches(name: str, glob: str) -> bool:
-    """Level by level: `layers.*` is every layer, not what is inside them."""
+    """Match level by level: `layers.*` matches every layer, but no module inside a layer."""
     levels, patterns = name.split("."), glob.split(".")
     return len(levels) == len(patterns) and all(map(fnmatchcase, levels, patterns))
 
@@ -123,7 +124,7 @@ def _clean_nodes(calls: list[Call], trace: Trace, graph: FlowGraph) -> set[Node]
     """Nodes that are clean in the whole graph, or clean once a second input of the network counts as given.
 
     In an encoder-decoder every decoder block reads the encoder's output, so no decoder block dominates it. But that
-    output is itself cut. With it given, the decoder is a chain of its own.
+    output is itself cut. With it given, the decoder is a chain like any other.
     """
     clean = graph.clean()
     side = _side_inputs([call.node for call in calls if call.node in clean], graph, trace.entries)

@@ -86,7 +86,7 @@ class Network:
         ]
 
     def detach(self) -> None:
-        """Take the rule off: no hook and no buffer of it is left on the model."""
+        """Remove the rule, with all of its hooks and buffers on the model."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -101,7 +101,7 @@ class Network:
         }
 
     def feedback(self) -> dict[str, Kept]:
-        """Name of a block (in the FA family: of a weight) -> how the rule keeps its feedback, if there is any."""
+        """Name of a block (in the FA family: of a weight) -> how the rule keeps its feedback, if it has any."""
         return self.rule.kept_feedback(self)
 
     def begin_epoch(self, batches: int) -> None:
@@ -109,7 +109,7 @@ class Network:
         self.rule.begin_epoch(self, batches)
 
     def run(self, pass_: Pass, batch: Batch) -> Any:
-        """Forward `batch` in the caller's own pass instead of the rule's. Returns the model's output."""
+        """Run a forward on `batch` in `pass_` instead of the rule's pass. Returns the model's output."""
         args, kwargs = batch
         outer = self._pass
         with self._passing(pass_):
@@ -141,7 +141,7 @@ class Network:
 
     @property
     def device(self) -> torch.device:
-        """Where the model's first parameter is."""
+        """The device of the model's first parameter."""
         return next(self.model.parameters()).device
 
     @property
@@ -187,7 +187,7 @@ class Network:
         """The parameters that get gradients from several blocks, or from a block and the head."""
         return [self.model.get_parameter(name) for name in self._reach.shared]
 
-    # The hooks, in the order of a forward. The compiler is disabled: it would freeze what they did the first time.
+    # The hooks, in the order of a forward. The compiler is disabled, because it would freeze the first run's behavior.
 
     @torch.compiler.disable
     def _open(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -195,8 +195,8 @@ class Network:
             return
         if module is not self.model:
             raise UserError(
-                f"this {type(module).__name__} is a shallow copy or a replica of the one with a learning rule",
-                hint="copy.deepcopy(model) instead of copy.copy, DistributedDataParallel instead of DataParallel",
+                f"this {type(module).__name__} is a shallow copy or a replica of the model with the learning rule",
+                hint="use copy.deepcopy instead of copy.copy, DistributedDataParallel instead of DataParallel",
             )
         pass_ = self.rule.open_pass(self, (args, kwargs)) if backward_at_work() is None else self._repeated()
         self._context = self._passing(pass_)
@@ -226,13 +226,13 @@ class Network:
         backward, pass_ = self._returning
         if backward_at_work() is None:
             raise UserError(
-                f"block {block!r} is called without its model, so the learning rule cannot take part",
-                hint="call the model that was attached, or a deep copy of it without the rule",
+                f"block {block!r} was called without its model, so the learning rule has no pass for it",
+                hint="call the whole model, or make a deep copy of it and detach the rule from the copy",
             )
         if backward != backward_at_work():
             raise UserError(
-                "activation checkpointing repeats the model before the error has reached its output",
-                hint="compute the loss outside of the checkpoint",
+                "activation checkpointing recomputes the model before the error has reached its output",
+                hint="compute the loss outside of the checkpointed function",
             )
         return pass_
 
@@ -275,7 +275,7 @@ class Network:
 
 
 def _unembedding_width(head: nn.Module, output_shape: tuple[int, ...]) -> int | None:
-    """The width of the features where the head maps tokens to a larger vocabulary, as Launay et al. (2020) cut it."""
+    """The width of the features if the head maps tokens to a larger vocabulary, the cut of Launay et al. (2020)."""
     if isinstance(head, nn.Linear) and len(output_shape) == 3 and head.out_features > head.in_features:
         return head.in_features
     return None

@@ -125,13 +125,13 @@ def as_batch(example: Any) -> Batch:
 
 
 def scored_output(output: Any) -> Tensor | None:
-    """The logits in what a model returns: its `.logits` if it has them, else the first float tensor."""
+    """Find the logits in a model's output: its `.logits` if it has them, else the first float tensor."""
     logits = output.get("logits") if isinstance(output, dict) else getattr(output, "logits", None)
     return logits if isinstance(logits, Tensor) else first_activation(output)
 
 
 def logits_of(output: object, classes: int) -> Tensor:
-    """The (N, classes) logits in what a model returned; raises UserError when there are none."""
+    """Return the (N, classes) logits in a model's output. Raises UserError if there are none."""
     logits = scored_output(output)
     if logits is None or logits.dim() != 2 or logits.shape[1] != classes:
         found = "no tensor" if logits is None else f"a tensor of shape {tuple(logits.shape)}"
@@ -140,13 +140,13 @@ def logits_of(output: object, classes: int) -> Tensor:
 
 
 def _graph_alone() -> saved_tensors_hooks:
-    """Let autograd keep its nodes but no activations: this graph is read, never run backward."""
+    """Make autograd keep its nodes but no activations, because this graph is never run backward."""
     return saved_tensors_hooks(lambda saved: None, lambda saved: saved)
 
 
 @contextmanager
 def _all_trainable(model: nn.Module) -> Iterator[None]:
-    """Let frozen parameters require gradients, so that the graph does not depend on what is frozen."""
+    """Make frozen parameters require gradients, so that the graph is the same whether they are frozen or not."""
     frozen = [p for p in model.parameters() if not p.requires_grad and p.is_floating_point()]
     for parameter in frozen:
         parameter.requires_grad_(True)
@@ -192,7 +192,7 @@ class InputTaint(OperatorMode):
         self.entries: set[Node] = set()
 
     def weights(self) -> Weights:
-        """The weights that do not depend on the input; called at the end of the forward."""
+        """Return the weights that do not depend on the input. Call it at the end of the forward."""
         derived = {
             site: weight
             for site, weight in self._derived.items()
@@ -204,7 +204,7 @@ class InputTaint(OperatorMode):
         return Weights({key for key in known if isinstance(key, int)}, values, gates)
 
     def linear_map(self, call: LinearMap) -> Tensor:
-        """Note the weight (or the parameter that it is a view of), and give the input a node of its own."""
+        """Note the weight (or the parameter that it views), and give the input its own autograd node."""
         weight = call.weight
         parameter = weight if weight._base is None else weight._base
         input = call.input if call.input.grad_fn is None else call.input.view_as(call.input)

@@ -55,7 +55,7 @@ class Observer:
         """Called after an epoch and its validation (`trainer.rows[-1]`), while the clock is stopped."""
 
     def state(self) -> dict[str, Any]:
-        """What a resume needs: numbers, strings, tensors and containers of them."""
+        """Return what a resume needs: numbers, strings, tensors and containers of them."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:

@@ -108,7 +108,7 @@ def test_blocks_outside_of_their_model_are_refused_with_a_graph(rule):
     attach(model, rule)
     with torch.no_grad():
         model.forward_features(X)
-    with pytest.raises(UserError, match=r"block 'blocks.0' is called without its model"):
+    with pytest.raises(UserError, match=r"block 'blocks.0' was called without its model"):
         model.forward_features(X)
 
 
