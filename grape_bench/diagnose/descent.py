@@ -47,7 +47,7 @@ class Descent:
         }
 
     def update(self, gradients: dict[str, Tensor]) -> dict[str, Tensor]:
-        """By how much the optimizer's next step would change each parameter, given its gradient."""
+        """Return the change that the optimizer's next step would make to each parameter, given its gradient."""
         names = {id(parameter): name for name, parameter in self.parameters.items()}
         optimizer = copy.deepcopy(self.optimizer)  # a copy with its own parameters
         pairs = [

@@ -51,11 +51,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Trace:
-    """The calls in the order in which they ended, the output's node, and the nodes at which the input enters.
+    """One recorded forward: the module calls, the output's node, and the nodes at which the input enters (`entries`).
 
-    `calls` has the first activation of each module, `further` the other ones. `head` is the module whose output is the
-    network's output, or "" if that is only the network itself. `weights` are the weights of the linear maps, `samples`
-    is N. `sequences` is true for token ids or a token mask: the number of tokens may then change between batches.
+    `calls` holds the first activation of each module, in the order in which the calls ended. `further` holds the other
+    activations. `head` is the module whose output is the network's output, or "" if no inner module is. `weights` are
+    the weights of the linear maps, `samples` is N. `sequences` is true if the input holds token ids or a token mask. The
+    number of tokens may then change between batches.
     """
 
     calls: list[Call]

@@ -162,7 +162,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume from a `state_dict` of another process. An observer that has no state in it starts from scratch."""
+        """Resume from a `state_dict` of another process. An observer without a state in it starts from scratch."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.schedule:
