@@ -153,8 +153,8 @@ class Metric(Protocol):
 def apart(network: Network) -> Iterator[LearningRule]:
     """Lend a copy of the network's rule for extra passes, and restore everything at the end.
 
-    This restores the rule, its feedback and random streams, the pass counts, the model's buffers and every global random
-    generator. Gradients do not change if the passes use `torch.autograd.grad`. Compiled models run uncompiled.
+    It restores the rule, its feedback and random streams, the pass counts, the model's buffers and the global random
+    generators. Gradients do not change if the passes use `torch.autograd.grad`. Compiled models run uncompiled.
     """
     counts, streams = network.counts, network.streams
     python, numpy = random.getstate(), np.random.get_state()

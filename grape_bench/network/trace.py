@@ -55,7 +55,7 @@ class Trace:
 
     `calls` holds the first activation of each module, in the order in which the calls ended. `further` holds the other
     activations. `head` is the module whose output is the network's output, or "" if no inner module is. `weights` are
-    the weights of the linear maps, `samples` is N. `sequences` is true if the input holds token ids or a token mask. The
+    the weights of the linear maps, `samples` is N. `sequences` is true if the input holds token ids or a mask. The
     number of tokens may then change between batches.
     """
 
