@@ -1,4 +1,4 @@
-"""What the coverage sweep looks at: a timm model per family, and tiny transformers of every kind."""
+"""The models of the coverage sweep: one timm model per family, and tiny transformers of every kind."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ import torch
 import transformers
 from torch import nn
 
-# The smallest model of each family of timm 1.0, at a small input or the only one it takes. Left out for their
-# size: deepseek_vit (412 M parameters) and gemma4_vit (167 M).
+# The smallest model of each family of timm 1.0, at a small input size or the only one that it accepts. Two families
+# are too large: deepseek_vit (412 M parameters) and gemma4_vit (167 M).
 TIMM = {
     "beit_base_patch16_224": 224,
     "eca_botnext26ts_256": 256,
@@ -115,7 +115,7 @@ SHALLOW = {"depth": 3}
 NARROW = {"depth": 3, "embed_dim": 192, "num_heads": 3}
 SHALLOW_STAGES = {"depths": (2, 2, 2, 2)}
 
-# Fewer or narrower layers of the same kinds, where a model would take most of the sweep's time.
+# Fewer or narrower layers of the same kinds, for models that would take most of the sweep's time.
 SMALLER: dict[str, dict[str, Any]] = {
     "vit_tiny_patch16_224": SHALLOW,
     "vit_srelpos_small_patch16_224": SHALLOW,
@@ -203,7 +203,7 @@ EXTRA["gptj"] |= EXTRA["gpt2"]
 
 @dataclass(frozen=True)
 class Architecture:
-    """A name, how to make the model, and a batch for it."""
+    """A model of the sweep: its name, a function that makes it, and a batch for it."""
 
     name: str
     make: Callable[[], nn.Module]
@@ -243,7 +243,7 @@ def _tokens(decoder: bool = False) -> dict[str, Any]:
 
 
 def _uncached() -> dict[str, Any]:
-    return {**_tokens(), "use_cache": False}  # as a decoder is trained
+    return {**_tokens(), "use_cache": False}  # the setting for training a decoder
 
 
 def _images(kind: str) -> torch.Tensor:

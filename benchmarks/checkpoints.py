@@ -28,7 +28,7 @@ ROUNDS = 7
 
 
 def trainer(model: str, args: dict[str, Any], size: int) -> Trainer:
-    """A training under GrAPE after its first step, so that Adam's moments are there."""
+    """Make a GrAPE training and take its first step, so that Adam's moments exist."""
     values: dict[str, Any] = dict(suite="", version="", task="", rule_settings={}, rule_source="", seed=0)
     values |= dict(model=model, model_args=args, dataset="digits", dataset_args={} if size == 8 else {"resize": size})
     job = Job(

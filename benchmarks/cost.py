@@ -1,4 +1,4 @@
-"""Measure what rules cost beside backpropagation on the models of docs/speed.md, and write its tables.
+"""Measure the cost of rules relative to backpropagation on the models of docs/speed.md, and write its tables.
 
 python -m benchmarks.cost [PART]    on one CPU thread; a part takes two to six minutes, on an otherwise idle machine
 """
@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from benchmarks import page
-from grape_bench.cost.rules import Subject, profile, rows
+from grape_bench.cost.rules import Subject, measure_costs, rows
 from grape_bench.track.environment import environment, git_state
 
 RAW = Path(__file__).parent / "measured"
@@ -20,7 +20,7 @@ MEBI = 2**20
 
 @dataclass(frozen=True)
 class Part:
-    """A model, the rules to measure on it, and the most that each may take and hold, as ratios to BP's."""
+    """A model, the rules to measure on it, and the limits on time and memory of each rule, as ratios to BP's."""
 
     title: str
     subject: Subject
@@ -76,8 +76,8 @@ def main() -> None:
 
 
 def measured(part: Part) -> pd.DataFrame:
-    """A row a rule: ratios to BP, raw numbers, and where they were measured."""
-    table = pd.DataFrame(rows(profile(part.subject, part.rules, budget_s=part.seconds)))
+    """Make one row per rule: ratios to BP, raw numbers, and the machine."""
+    table = pd.DataFrame(rows(measure_costs(part.subject, part.rules, budget_s=part.seconds)))
     where = environment(1, git_state())
     table["hardware"] = where["hardware"]["class"]
     table["torch"] = torch.__version__
@@ -89,7 +89,7 @@ HEAD = """| rule | time (quartiles) | aim | memory | aim | FLOPs | tangents | pa
 
 
 def section(part: Part, table: pd.DataFrame) -> str:
-    """The table in Markdown; a figure that misses its aim is marked."""
+    """Make the Markdown table. Marks numbers that exceed their limit."""
     bp = table.iloc[0]
     where = f"{bp.hardware}, one thread, torch {bp.torch}"
     costs = f"{1000 * bp.step_s:.0f} ms and {bp.memory_bytes / MEBI:.0f} MiB above the weights"

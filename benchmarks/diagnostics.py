@@ -1,4 +1,4 @@
-"""What diagnostics cost at their default schedule: their time ÷ that of training.
+"""The cost of diagnostics at their default schedule: their time ÷ the training time.
 
 Writes its table into docs/diagnostics.md.
 
@@ -36,7 +36,7 @@ optimizer = { name = "adamw", lr = 1e-3 }
 
 
 def jobs() -> list[Job]:
-    """Quickstart's, which are as short as a job gets, and a CNN's on images of 32 pixels."""
+    """The jobs of quickstart, which are as short as jobs get, and those of a CNN on images of 32 pixels."""
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write(CNN)
         file.flush()
@@ -46,7 +46,7 @@ def jobs() -> list[Job]:
 
 def main() -> None:
     torch.set_num_threads(1)
-    gc.freeze()  # as a worker does
+    gc.freeze()  # like a worker
     rows = []
     for job in jobs():
         found = training.run(job, lambda row: None)

@@ -1,4 +1,4 @@
-"""Everything the engine promises, examined on one architecture."""
+"""Check every promise of the engine on one architecture."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,14 +16,14 @@ from grape_bench.network.trace import as_batch, scored_output
 from grape_bench.rules.names import RULES
 
 EVERY_RULE = [*RULES, "dfa+anchor"]
-ROUNDING = 1e-5  # relative, of gradients that are equal but for the order of sums
+ROUNDING = 1e-5  # relative error of gradients that only differ in the order of their sums
 TANGENT = 1e-5
 STEPS = 1e-6, 1e-8, 1e-9, 1e-4  # of the central difference: small for kinks and steep models, large for flat ones
 
 
 @dataclass
 class Findings:
-    """`failures` names what did not hold; the rest is for the table. Errors are relative."""
+    """The result for one architecture. `failures` names the broken promises. Errors are relative."""
 
     name: str
     blocks: int = 0
@@ -41,7 +41,7 @@ class Findings:
 
 
 class Subject:
-    """A model in training mode with a batch; everything is run aside, with the same masks each time."""
+    """A model in training mode with a batch. Every run has the same dropout masks and leaves the model unchanged."""
 
     def __init__(self, model, example):
         self.model, self.example = model.train(), example
@@ -61,7 +61,7 @@ class Subject:
         return self.gradients(), self.seen
 
     def gradients(self, run=None):
-        """Those of one loss, of which every logit of every sample is a part; `seen` are its logits."""
+        """The gradients of a loss that depends on every logit of every sample. `seen` gets the logits."""
         self.model.zero_grad()
         with preserved(self.model):
             output = self.model(*self.batch[0], **self.batch[1]) if run is None else run(self.batch)
@@ -72,7 +72,7 @@ class Subject:
         return found
 
     def double(self):
-        """The same in float64."""
+        """Convert the subject to float64."""
         if isinstance(self.example, torch.Tensor):
             return Subject(self.model.double(), self.example.double())
         return Subject(self.model.double(), self.example)
@@ -92,13 +92,13 @@ class Recorded(Pass):
         self.signals = {}
 
     def cut(self, block, output):
-        seen = output.clone()  # as a block may use its output itself
+        seen = output.clone()  # because a block may also use its output internally
         seen.register_hook(lambda signal: self.signals.__setitem__(block.name, signal))
         return seen
 
 
 class Apart(TangentPass):
-    """Tangents at blocks' outputs that are moved by `offsets`, away from the zeros that a ReLU leaves."""
+    """Tangents at block outputs that are shifted by `offsets`, away from the zeros of a ReLU."""
 
     def __init__(self, offsets):
         self.offsets, self.directions = offsets, {}
@@ -110,7 +110,7 @@ class Apart(TangentPass):
 
 
 class Shifted(Pass):
-    """The same, moved on along the directions; keeps the network's output."""
+    """A forward with block outputs shifted further along the directions. Keeps the network's output."""
 
     def __init__(self, offsets, directions, by):
         self.offsets, self.directions, self.by = offsets, directions, by
@@ -124,7 +124,7 @@ class Shifted(Pass):
 
 
 class Float64(TorchFunctionMode):
-    """Models that round to float32 in norms and softmaxes do not: a difference would be of these roundings."""
+    """While active, conversions to float32 give float64, because rounding in norms and softmaxes would hide errors."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         def wide(value):
@@ -136,7 +136,7 @@ class Float64(TorchFunctionMode):
 
 
 def examine(architecture: Architecture) -> Findings:
-    """Blocks and layers, FA with B = W, a step of every rule, tangents; the first check that fails ends it."""
+    """Check blocks, layers, FA with B = W, one step of every rule, and tangents. Stops at the first failure."""
     torch.manual_seed(0)
     findings = Findings(architecture.name)
     subject = Subject(_awake(architecture.make()), architecture.batch())
@@ -152,7 +152,7 @@ def examine(architecture: Architecture) -> Findings:
 
 
 def _awake(model):
-    """No parameter zero throughout: a head or a branch that starts at zero would make every comparison 0 = 0."""
+    """Redraw parameters that are all zero. A head or a branch that starts at zero would make all comparisons 0 = 0."""
     with torch.no_grad():
         for parameter in model.parameters():
             if not parameter.any():
@@ -175,7 +175,7 @@ def _worst(found, expected) -> float:
 
 
 def _blocks(findings, subject):
-    """With BP's gradients injected at the cuts every gradient is BP's; with none, nothing below gets any."""
+    """With BP's gradients injected at the cuts, every gradient equals BP's. Without them, nothing below gets any."""
     net = subject.attach("dfa")
     findings.blocks = len(net.blocks)
     findings.oracle = _injected(subject, net)
@@ -205,7 +205,7 @@ def _nothing(block, error):
 
 def _injected(subject, net) -> float:
     error = _injection_error(subject, net)
-    if not error < ROUNDING:  # float64 tells rounding from a leak
+    if not error < ROUNDING:  # float64 distinguishes rounding from a leak
         error = _injection_error(subject.double(), net)
         subject.model.float()
     return error
@@ -215,7 +215,7 @@ def _injection_error(subject, net):
     exact = Recorded()
     expected = subject.gradients(lambda batch: net.run(exact, batch))
     if 2 * sum(bool(signal.any()) for signal in exact.signals.values()) < len(net.blocks):
-        return float("nan")  # 0 = 0 would say nothing; some are, where stochastic depth drops a branch
+        return float("nan")  # 0 = 0 says nothing; this happens if stochastic depth drops a branch
     injected = CutPass(lambda block, error: exact.signals[block.name])
     return _worst(subject.gradients(lambda batch: net.run(injected, batch)), expected)
 
@@ -229,11 +229,11 @@ def _transported(findings, subject):
 
 
 def _rules(findings, subject):
-    """Every rule leaves the logits as they are, and gives every parameter what it reports."""
+    """Check that every rule leaves the logits unchanged and gives every parameter the gradient that it reports."""
     before, (exact, trained_on) = subject.logits(), subject.exact
     for rule in EVERY_RULE:
         net = subject.attach(rule)
-        net.begin_epoch(batches=2)  # of which an anchor may be one
+        net.begin_epoch(batches=2)  # one of them may be an anchor
         for _ in range(2 if rule.endswith("+anchor") else 1):
             frozen = {name for name, credit in net.report().items() if credit == "frozen"}
             trained = exact.keys() - (frozen if rule == "head-only" else set())
@@ -245,7 +245,7 @@ def _rules(findings, subject):
 
 
 def _misreported(report, found, exact, trained):
-    """A finite gradient for all that are `trained`, BP's own where it is reported exact, none where frozen."""
+    """Check for a finite gradient if a parameter is trained, BP's gradient if exact, and none if frozen."""
     if trained - found.keys():
         yield f"no gradient for {_some(trained - found.keys())}"
     endless = {name for name, gradient in found.items() if not gradient.isfinite().all()}
@@ -265,7 +265,7 @@ def _some(names):
 
 
 def _tangents(findings, subject):
-    """In float64, where so small a step meets few kinks of a model that has some."""
+    """Compare in float64, where the small step crosses few kinks of the model."""
     subject = subject.double()
     subject.model.eval()
     net = subject.attach("bp")

@@ -1,11 +1,12 @@
-"""Step times of layer-parallel training on one GPU, next to backpropagation measured with the same tools.
+"""Step times of layer-parallel training on one GPU, compared with backpropagation measured with the same tools.
 
 python -m benchmarks.gpu --out results/gpu                           (under 4 minutes, no network)
-python -m benchmarks.gpu --out smoke --device cpu --smoke            (toy sizes, no streams and no graphs)
+python -m benchmarks.gpu --out smoke --device cpu --smoke            (toy sizes, no CUDA streams and no CUDA graphs)
 
-Writes gpu.md (the tables), table.csv (the same) and times.csv (every round), again after each model. Every model runs
-in processes of its own, so that an error costs its own row only. Each variant is first compared with ordinary
-training; one that trains differently is reported, not timed. Exit code 1: a variant failed; 2: there is no GPU.
+Writes gpu.md (the tables), table.csv (the same numbers) and times.csv (every round), and rewrites them after each
+model. Every model runs in separate processes, so an error only costs its own row. Each variant is first compared with
+ordinary training. A variant that trains differently is reported and not timed. Exit code 1 means that a variant
+failed, and 2 that there is no GPU.
 """
 
 import argparse
@@ -36,10 +37,10 @@ from grape_bench.network.captured import CapturedStep
 from grape_bench.network.parallel import parallel_backward
 from grape_bench.network.trace import as_batch
 
-STEPS = 8  # timed at once: GrAPE's period, so that its refresh is counted in full
-CHECKED = 12  # steps of training compared: three to warm up, a capture, eight replays with one refresh
-TOLERANCE = 1e-2  # of the distance that the weights moved
-LIMIT_S = 180  # for one process
+STEPS = 8  # per measurement: GrAPE's period, so that its refresh counts in full
+CHECKED = 12  # steps to compare: three warm-up steps, one capture, eight replays with one refresh
+TOLERANCE = 1e-2  # relative to the distance that the weights moved
+LIMIT_S = 180  # per process
 Variant = tuple[str, str]
 BP: Variant = ("bp", "eager")
 EAGER: list[Variant] = [BP, ("dfa", "eager"), ("grape", "eager")]
@@ -51,7 +52,7 @@ GROUPS = [[*EAGER, *STREAMS], [BP, *GRAPHS]]  # measured in one process each; a 
 
 @dataclass(frozen=True)
 class Case:
-    """A model on random data of one shape; `shape` of a sample, integers below `vocabulary` where there is one."""
+    """A model on random data. `shape` is the shape of a sample. With a `vocabulary`, samples are token ids below it."""
 
     name: str
     model: Callable[[], nn.Module]
@@ -99,7 +100,7 @@ def image_models(smoke: bool) -> list[Case]:
 
 @dataclass
 class Stepper:
-    """One variant's network, and a function that takes a training step."""
+    """The network of one variant, and a function that takes a training step."""
 
     network: gb.Network
     step: Callable[[], object]
@@ -140,9 +141,9 @@ def stepper(case: Case, variant: Variant, device: torch.device) -> Stepper:
 
 @dataclass(frozen=True)
 class Check:
-    """How far a variant's weights end from ordinary training's, as a share of the distance that those moved.
+    """The distance between the final weights of a variant and of ordinary training, relative to how far those moved.
 
-    `noise` is the same between two runs of ordinary training: a GPU's operations may not repeat themselves.
+    `noise` is the same distance between two runs of ordinary training, because GPU operations may not be deterministic.
     """
 
     difference: float
@@ -150,14 +151,14 @@ class Check:
 
     @property
     def problem(self) -> str:
-        """What is wrong; "" where nothing is."""
+        """What is wrong, or "" if nothing is."""
         if self.difference <= TOLERANCE:
             return ""
         return f"weights off by {self.difference:.2g} of their way (ordinary runs among themselves: {self.noise:.2g})"
 
 
 def check(case: Case, variant: Variant, device: torch.device) -> Check:
-    """`variant` against ordinary training with the same rule, in full fp32 and with cuDNN's repeatable algorithms."""
+    """Compare `variant` with ordinary training, in full fp32 and with cuDNN's deterministic algorithms."""
     with _repeatable():
         ends = []
         for tool in ("eager", "eager", variant[1]):
@@ -183,7 +184,7 @@ def _repeatable() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: seconds per step in each round; joules per step where they could be measured.
+    """One line of a table: seconds per step in each round, and joules per step if they could be measured.
 
     A row with a `problem` has no times.
     """
@@ -202,7 +203,7 @@ class Row:
 def measure(
     case: Case, variants: list[Variant], device: torch.device, budget_s: float, send: Callable[[Row], None]
 ) -> None:
-    """Check each of `variants` and time those that train as they should, in turns; `send` gets each row."""
+    """Check each of `variants`, and time the correct ones in turns. `send` gets each row."""
     checks: dict[Variant, Check] = {}
     steppers: dict[Variant, Stepper] = {}
     for variant in variants:
@@ -237,9 +238,9 @@ def measure(
 
 
 def apart(limit_s: float, do: Callable[..., None], *arguments: Any) -> tuple[list[Any], str]:
-    """Run `do(*arguments, send)` in a forked process: what it sent, and what ended it early ("" for nothing).
+    """Run `do(*arguments, send)` in a forked process. Returns what it sent, and why it ended early ("" if it did not).
 
-    CUDA errors are sticky and may be fatal; they end that process alone. This process must not have used CUDA.
+    CUDA errors are sticky and may be fatal, and they end only that process. This process must not have used CUDA.
     """
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
@@ -279,7 +280,7 @@ def _work(sender: Connection, do: Callable[..., None], arguments: tuple[Any, ...
 
 
 def rows_of(case: Case, groups: list[list[Variant]], device: torch.device, budget_s: float) -> Iterator[Row]:
-    """The rows of one model, a process per group; what a process that died left open is measured alone."""
+    """Yield the rows of one model, with one process per group. If a process dies, its missing variants run alone."""
     seen: set[Variant] = set()
     for group in groups:
         rows, problem = apart(LIMIT_S, measure, case, group, device, budget_s)
@@ -347,7 +348,7 @@ def environment(device: torch.device, send: Callable[[str], None]) -> None:
 
 
 class Run:
-    """One run of the script; its files are written again after each model."""
+    """One run of the script. Its files are rewritten after each model."""
 
     def __init__(self, device: torch.device, folder: Path, budget_s: float) -> None:
         self.device, self.folder, self.budget_s = device, folder, budget_s
@@ -361,7 +362,7 @@ class Run:
         )
 
     def table(self, title: str, cases: list[Case]) -> None:
-        """Measure `cases`; each model's rows are on disk before the next one starts."""
+        """Measure `cases`. The rows of each model are on disk before the next model starts."""
         for case in cases:
             self.titles[case.name] = title
             for row in rows_of(case, self.groups, self.device, self.budget_s):
@@ -370,12 +371,12 @@ class Run:
                 self.write()
 
     def end(self) -> int:
-        """The exit code."""
+        """Return the exit code."""
         self.write()
         return 1 if any(row.problem for row in self.rows) else 0
 
     def page(self) -> str:
-        """The tables and what was checked."""
+        """Return the tables and the results of the checks."""
         parts = [self.head]
         for title in dict.fromkeys(self.titles.values()):
             parts.append(f"## {title}\n\n{markdown([row for row in self.rows if self.titles[row.case] == title])}")

@@ -4,10 +4,10 @@ python -m benchmarks.gpu_all --prepare DATA               copies the part of CIF
 python -m benchmarks.gpu_all --out OUT --data DATA        on the GPU machine; again with the same OUT to resume the jobs
 python -m benchmarks.gpu_all --out OUT --dry-run          the same steps on a CPU at toy sizes
 
-Each part is a process of its own with a time limit, and a part that fails does not stop the others. OUT gets a file of
-output per part, summary.txt, the tables of `benchmarks.gpu`, cost.csv, rounds.csv and jobs.tar.gz (the records).
-Needs Python 3.11 or later, torch, timm, transformers, pandas, pyarrow, scikit-learn, scipy, rich, click and pydantic;
-no network, no mlflow, no datasets. DATA holds mnist/ (from `grape-bench data prepare mnist`) and cifar10-first-15000/.
+Each part is a separate process with a time limit, and a part that fails does not stop the others. OUT gets one output
+file per part, summary.txt, the tables of `benchmarks.gpu`, cost.csv, rounds.csv and jobs.tar.gz (the records).
+Needs Python 3.11 or later, torch, timm, transformers, pandas, pyarrow, scikit-learn, scipy, rich, click and pydantic,
+but no network, mlflow or datasets. DATA holds mnist/ (from `grape-bench data prepare mnist`) and cifar10-first-15000/.
 """
 
 import argparse
@@ -26,7 +26,7 @@ SUBSET, TRAIN, TEST = "cifar10-first-15000", 15_000, 3_000
 
 @dataclass(frozen=True)
 class Part:
-    """One command, ended after `limit_s` seconds."""
+    """One command, killed after `limit_s` seconds."""
 
     name: str
     limit_s: float
@@ -34,7 +34,7 @@ class Part:
 
 
 def parts(out: Path, dry: bool) -> list[Part]:
-    """All parts, the tables first: whoever has less time on a card stops early."""
+    """All parts. The tables come first, for users who have less time on a GPU and stop early."""
     python = [sys.executable, "-m"]
     tests = ["tests/network/test_gpu.py", "tests/job/test_gpu.py"]
     gpu = ["benchmarks.gpu", "--out", str(out), *(["--device", "cpu", "--smoke"] if dry else ["--budget", "3"])]
@@ -118,7 +118,7 @@ def rounds(out: Path) -> None:
 
 
 def cost(out: Path, dry: bool) -> None:
-    """The tables of docs/speed.md on this machine's device; a file after each model."""
+    """Make the tables of docs/speed.md on this machine's device. Writes a file after each model."""
     import pandas as pd
 
     from benchmarks.cost import PARTS, measured
@@ -146,7 +146,7 @@ def prepare(folder: Path) -> None:
 
 
 def run_all(out: Path, data: Path | None, dry: bool, only: list[str]) -> int:
-    """Run the parts; how many of them failed."""
+    """Run the parts. Returns how many of them failed."""
     out.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1", "COLUMNS": "160"}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
@@ -182,7 +182,7 @@ def run_all(out: Path, data: Path | None, dry: bool, only: list[str]) -> int:
 
 
 def pack(out: Path) -> None:
-    """The records so far as one file."""
+    """Write the records so far to one file."""
     if (out / "jobs").is_dir():
         with tarfile.open(out / "jobs.tar.gz", "w:gz") as archive:
             archive.add(out / "jobs", "jobs")

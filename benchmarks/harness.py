@@ -1,4 +1,4 @@
-"""What the harness costs: for 200 trivial jobs, and beside a plain PyTorch loop. Writes its table into docs/harness.md.
+"""The overhead of the harness: on 200 trivial jobs, and over a plain PyTorch loop. Writes a table to docs/harness.md.
 
 python -m benchmarks.harness            about seven minutes on 2 cores, on which nothing else should run
 """
@@ -56,7 +56,7 @@ dataset = "digits"
 batch_size = 64
 optimizer = { name = "adamw", lr = 1e-3 }
 """
-# The suites' CNN on images of CIFAR-10's size, and a network with steps so short that Python is a part of them.
+# The suites' CNN on images of CIFAR-10's size, and a network with steps so short that Python's share shows.
 MODELS = {
     "CNN at 32 pixels": """\
 epochs = 32
@@ -73,7 +73,7 @@ model_args = { img_size = 8, patch_size = 4, embed_dim = 64, depth = 4, num_head
 
 @dataclass
 class Many:
-    """Seconds of a whole command, and what its jobs spent in training and evaluation."""
+    """The seconds of a whole command, and the seconds that its jobs spent in training and evaluation."""
 
     wall_s: float
     slots: int
@@ -81,12 +81,12 @@ class Many:
 
     @property
     def overhead_s(self) -> float:
-        """Per job: all that is not training or evaluation, also the command's own start and end, shared out."""
+        """Seconds per job outside of training and evaluation, including a share of the command's own start and end."""
         return (self.wall_s - self.work_s / self.slots) / JOBS
 
 
 def many(mirror: str) -> Many:
-    """Run the trivial jobs as a person would."""
+    """Run the trivial jobs like a user."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "trivial.toml").write_text(TRIVIAL)
@@ -101,7 +101,7 @@ def many(mirror: str) -> Many:
 
 
 class PlainLoop:
-    """What a person would write for the same training: epochs of steps, each followed by a validation."""
+    """The plain PyTorch loop for the same training: epochs of steps, each followed by a validation."""
 
     def __init__(self, job: Job) -> None:
         self.data = load_data(job, pick_device())
@@ -136,7 +136,7 @@ class PlainLoop:
 
 @dataclass
 class Turns:
-    """Seconds of each epoch, in turns, and of all that comes before the first and after the last."""
+    """Seconds of each epoch, measured in turns, and of everything before the first and after the last."""
 
     plain: list[float] = field(default_factory=list)
     harness: list[float] = field(default_factory=list)
@@ -145,13 +145,13 @@ class Turns:
 
     @property
     def per_epoch(self) -> float:
-        """Median over epochs of the harness's time ÷ the mean of the plain loop's before and after it, less one."""
+        """Median over epochs of the harness's time ÷ the mean of the plain epochs before and after it, minus one."""
         around = [(before + after) / 2 for before, after in pairwise(self.plain)]
         return statistics.median(own / plain for own, plain in zip(self.harness[1:], around, strict=True)) - 1
 
 
 def in_turns(model: str) -> Turns:
-    """A worker runs the job; after each of its epochs the plain loop does one of its own, which is not counted."""
+    """Run the job in a worker. After each of its epochs, time one epoch of the plain loop, with the job paused."""
     turns = Turns()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -187,8 +187,8 @@ def row(what: str, measured: str, limit: str) -> str:
     return f"| {what} | {measured} | {limit} |"
 
 
-def beside(name: str, turns: Turns) -> tuple[str, str]:
-    """Two rows: the epochs beside the plain loop's, and what comes before and after them."""
+def compared(name: str, turns: Turns) -> tuple[str, str]:
+    """Make two rows: the epochs compared with the plain loop's, and the time before and after them."""
     plain, harness = sum(turns.plain), sum(turns.harness)
     epoch_ms = 1000 * statistics.median(turns.plain)
     what = (
@@ -201,7 +201,7 @@ def beside(name: str, turns: Turns) -> tuple[str, str]:
 
 def main() -> None:
     torch.set_num_threads(1)
-    out = os.dup(1)  # the worker takes the standard output for itself
+    out = os.dup(1)  # the worker redirects standard output
     rows = []
     for mirror, label in (("none", "without"), ("sqlite:///mlflow.db", "with")):
         found = many(mirror)
@@ -215,7 +215,7 @@ def main() -> None:
         os.write(out, f"{rows[-1]}\n".encode())
     for name, model in MODELS.items():
         turns = in_turns(model)
-        rows += [*beside(name, turns)]
+        rows += [*compared(name, turns)]
         os.write(out, ("\n".join(rows[-2:]) + "\n").encode())
     table = "\n".join(["| what | measured | limit |", "|---|---|---|", *rows])
     page.write("harness.md", "harness", f"{table}\n\n{page.machine()}.")

@@ -1,4 +1,4 @@
-"""The part of a page of the docs that a benchmark writes."""
+"""Write the part of a docs page that comes from a benchmark."""
 
 import re
 from pathlib import Path
@@ -12,12 +12,12 @@ END = "<!-- end -->"
 
 
 def machine() -> str:
-    """What a table was measured on."""
+    """Describe the machine on which a table was measured."""
     return f"{hardware(1)['class']}, torch {torch.__version__.partition('+')[0]}"
 
 
 def write(name: str, benchmark: str, text: str) -> None:
-    """Put `text` between the marks of `python -m benchmarks.BENCHMARK` in docs/`name`; ValueError without them."""
+    """Put `text` between the marks of `python -m benchmarks.BENCHMARK` in docs/`name`. Without marks: ValueError."""
     page, begin = DOCS / name, f"<!-- python -m benchmarks.{benchmark} -->"
     old = page.read_text(encoding="utf-8")
     if begin not in old:

@@ -39,7 +39,7 @@ optimizer = {{ name = "adamw", lr = 1e-3 }}
 
 
 def entered(do: Callable[[], Any]) -> set[CodeType]:
-    """The functions of grape_bench that are called while `do` runs; import-time code is left out."""
+    """Record the functions of grape_bench that are called while `do` runs, without import-time code."""
     found: set[CodeType] = set()
 
     def note(frame: FrameType, event: str, _: Any) -> None:
@@ -62,14 +62,14 @@ def files(functions: set[CodeType]) -> list[str]:
 
 
 def one_epoch(rule: str) -> set[CodeType]:
-    """A job of one epoch in this process: set-up, training with diagnostics, test."""
+    """Run a job of one epoch in this process: set-up, training with diagnostics, test."""
     from grape_bench.job.run import run
 
     return entered(lambda: run(_job(rule), lambda row: None))
 
 
 def loop_alone(rule: str) -> set[CodeType]:
-    """The part of it that repeats: the steps of an epoch and the validation."""
+    """Run the part that repeats: the steps of an epoch and the validation."""
     from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device
 
     job = _job(rule)
@@ -79,7 +79,7 @@ def loop_alone(rule: str) -> set[CodeType]:
 
 
 def command_to_record(rule: str) -> set[CodeType]:
-    """`python -m grape_bench run` until its record is there, and the worker on that job again in this process."""
+    """Run `python -m grape_bench run` until its record exists, then run the worker on that job in this process."""
     with tempfile.TemporaryDirectory() as folder:
         suite, out = Path(folder) / "reading.toml", Path(folder) / "runs"
         suite.write_text(SUITE.format(rule=rule))
@@ -99,7 +99,7 @@ def command_to_record(rule: str) -> set[CodeType]:
 
 
 def _as_main(module: str, arguments: list[str]) -> None:
-    """`python -m MODULE ARGUMENTS` in this process."""
+    """Run `python -m MODULE ARGUMENTS` in this process."""
     before, sys.argv = sys.argv, [module, *arguments]
     try:
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), suppress(SystemExit):

@@ -40,7 +40,7 @@ SAMPLINGS = {
 
 
 def networks() -> dict[str, tuple[Network, Batch]]:
-    """Each kind of model in evaluation mode, where a sample's output depends on that sample alone, and a batch."""
+    """One model of each kind and a batch. In evaluation mode, the output of a sample depends on that sample alone."""
     found = {}
     for case in CASES:
         network = gb.attach(case.model(), "bp", case.inputs(0))
@@ -50,7 +50,7 @@ def networks() -> dict[str, tuple[Network, Batch]]:
 
 
 def exact(network: Network, batch: Batch) -> dict[str, Tensor]:
-    """J_l (outputs x n_l) of every block, the mean over the samples: a backward pass per output."""
+    """Compute J_l (outputs x n_l) of every block, the mean over samples, with one backward pass per output."""
     _, watched = forward(network, Pass(), batch)
     assert watched.joined is not None
     rows = watched.joined.flatten(1)
@@ -63,7 +63,7 @@ def exact(network: Network, batch: Batch) -> dict[str, Tensor]:
 
 
 def bound(J: Tensor) -> float:
-    """The guarantee for one perturbation."""
+    """The guaranteed cosine for one perturbation."""
     return math.sqrt(2 / (math.pi * J.shape[1])) * (torch.linalg.matrix_norm(J, 2) / J.norm()).item()
 
 
@@ -96,10 +96,10 @@ def cosines(kind: str, network: Network, batch: Batch) -> list[dict[str, object]
 
 
 def concentration(kind: str, network: Network, samples: Batch) -> list[dict[str, object]]:
-    """Root mean square error of J^ ÷ ||J|| over batches of several sizes, one perturbation for each sample.
+    """Measure the root mean square error of J^ ÷ ||J|| for several batch sizes, with one perturbation per sample.
 
-    One block at a time, so that nothing but the batch is averaged over. It falls with the square root of the batch:
-    `scaled`, the error times that root, stays what it is (but for how much the samples' Jacobians differ).
+    Only one block is perturbed at a time, so the batch is the only average. The error falls with the square root of the
+    batch size. `scaled`, the error times that root, is constant up to the differences between the samples' Jacobians.
     """
     rows: list[dict[str, object]] = []
     for size in BATCHES:
@@ -121,13 +121,13 @@ def concentration(kind: str, network: Network, samples: Batch) -> list[dict[str,
 
 
 def first(batch: Batch, size: int) -> Batch:
-    """Its first samples."""
+    """Keep the first `size` samples."""
     args, kwargs = batch
     return map_tensors(lambda tensor: tensor[:size], args), map_tensors(lambda tensor: tensor[:size], kwargs)
 
 
 def samples(case: Case) -> Batch:
-    """As many as the largest batch has."""
+    """As many samples as the largest batch has."""
     batches = [as_batch(case.inputs(index)) for index in range(1, 1 + math.ceil(max(BATCHES) / SAMPLES))]
     if not case.shape:
         return (), {"input_ids": torch.cat([kwargs["input_ids"] for _, kwargs in batches])}
@@ -135,9 +135,9 @@ def samples(case: Case) -> Batch:
 
 
 def estimators(kind: str, network: Network, batch: Batch) -> list[dict[str, object]]:
-    """Bias and variance of each estimator of the mean Jacobian over a batch, relative to its norm.
+    """Measure bias and variance of each estimator of the mean Jacobian over a batch, relative to its norm.
 
-    The mean over the repeats of an unbiased estimate is off by sqrt(variance / repeats): `bias` in units of that is 1.
+    `bias` is in units of sqrt(variance / repeats), the error of the mean of an unbiased estimator. So 1 means unbiased.
     """
     truth = exact(network, batch)
     layouts = {name: Dense(J.shape[1]) for name, J in truth.items()}
@@ -148,7 +148,7 @@ def estimators(kind: str, network: Network, batch: Batch) -> list[dict[str, obje
             target = exact(network, first(batch, SAMPLES // 2))
         draws = [estimate_jacobians(network, batch, layouts, sampling) for _ in range(REPEATS)]
         for name, J in target.items():
-            # With few samples a block may get none in a pass of `split`.
+            # With few samples, `split` may leave a block without any.
             found = torch.stack([draw[name].matrix for draw in draws if name in draw])
             variance = (found - J).square().sum((1, 2)).mean() / J.square().sum()
             off = (found.mean(0) - J).norm() / J.norm()
@@ -168,13 +168,13 @@ def estimators(kind: str, network: Network, batch: Batch) -> list[dict[str, obje
 
 
 def violated(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of one perturbation whose measured mean is below the bound by more than three standard errors."""
+    """The rows for one perturbation whose measured mean is more than three standard errors below the bound."""
     one = table[table["perturbations"] == 1]
     return one[one["cosine"] + 3 * one["error"] < one["bound"]]
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
-    """Per model, the cosine against the number of perturbations for each block, and its bound for one."""
+    """Plot, per model and block, the cosine against the number of perturbations, and the bound for one."""
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 

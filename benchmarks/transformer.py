@@ -1,4 +1,4 @@
-"""A plain causal transformer, small enough for launches to be most of its step time."""
+"""A plain causal transformer, so small that kernel launches dominate its step time."""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class Block(nn.Module):
-    """Attention and MLP, each behind a LayerNorm."""
+    """Attention and an MLP, each after a LayerNorm."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

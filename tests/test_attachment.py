@@ -43,7 +43,7 @@ def test_bp_fraction_counts_the_hidden_blocks_that_autograd_goes_through(rule, f
     assert net.bp_fraction != net.bp_fraction, "NaN before the first backward"
     for _ in range(3):
         loss_of(net.model(torch.randn(4, 6))).backward()
-    assert net.backward_passes == 3
+    assert net.counts.backward == 3
     assert net.bp_fraction == fraction
 
 
@@ -139,7 +139,7 @@ def test_every_occurrence_of_a_block_output_is_cut():
 
     net = gb.attach(Net(), "head-only", torch.randn(2, 4))
     loss_of(net.model(torch.randn(2, 4))).backward()
-    assert net.hidden_block_passes == 0 and net.model.blocks[1].linear.weight.grad is None
+    assert net.counts.hidden == 0 and net.model.blocks[1].linear.weight.grad is None
 
 
 def test_attaching_twice_is_refused_and_a_failed_setup_leaves_no_hook():
@@ -165,7 +165,7 @@ def test_a_forward_that_fails_does_not_leave_a_pass_open():
     with pytest.raises(RuntimeError):
         model(torch.randn(4, 9))
     loss_of(model(torch.randn(4, 6))).backward()
-    assert net.backward_passes == 1
+    assert net.counts.backward == 1
 
 
 def test_a_signal_of_the_wrong_shape_is_named():

@@ -1,4 +1,4 @@
-"""`grape-bench blocks`: where a model would be cut, and what each parameter would get."""
+"""`grape-bench blocks`: where a rule cuts a model, and which gradient each parameter gets."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from grape_bench.network.reach import Credit
 
 MEANINGS: dict[Credit, str] = {
-    "rule": "the gradient is that of {rule}",
-    "exact": "the gradient is backpropagation's",
-    "frozen": "there is none",
+    "rule": "the gradient comes from {rule}",
+    "exact": "the gradient equals backpropagation's",
+    "frozen": "no gradient",
 }
 
 
 @click.command("blocks")
 @click.argument("model")
 @click.option("--model-arg", "model_args", multiple=True, metavar="KEY=VALUE", help="May be repeated; VALUE is TOML.")
-@click.option("--rule", default="dfa", show_default=True, help="Whose report is shown.")
-@click.option("--shape", default="3,32,32", show_default=True, help="Of a sample.")
-@click.option("--tokens", type=click.IntRange(min=1), help="A sample is so many token ids, for text models of hf:.")
+@click.option("--rule", default="dfa", show_default=True, help="The rule to report on.")
+@click.option("--shape", default="3,32,32", show_default=True, help="The shape of a sample.")
+@click.option("--tokens", type=click.IntRange(min=1), help="Use a sample of this many token ids, for text models.")
 @click.option("--classes", default=10, show_default=True)
-@click.option("--blocks", "globs", multiple=True, metavar="GLOB", help="Modules to cut at, as 'layers.*'.")
+@click.option("--blocks", "globs", multiple=True, metavar="GLOB", help="Modules to cut at, for example 'layers.*'.")
 @click.option("--granularity", default="block", show_default=True, help="block or layer.")
-@click.option("--parameters", is_flag=True, help="List every parameter by its whole name.")
+@click.option("--parameters", is_flag=True, help="List every parameter by its full name.")
 def command(
     model: str,
     model_args: tuple[str, ...],
@@ -43,7 +43,7 @@ def command(
     granularity: str,
     parameters: bool,
 ) -> None:
-    """Show the blocks of MODEL (as in a suite: timm:NAME, hf:NAME, mlp, file.py:factory) and its report."""
+    """Show where a rule cuts MODEL (timm:NAME, hf:NAME, mlp, file.py:factory), and which gradients its weights get."""
     import torch
     from rich.console import Console
 
@@ -65,19 +65,21 @@ def command(
 
 
 def token_ids(model: nn.Module, count: int) -> dict[str, Tensor]:
-    """A sample for a model of transformers: one, as many have no token to pad a second with."""
+    """Make a batch of one sample of `count` token ids. Many models have no padding token, so one sample must do."""
     import torch
 
     from grape_bench.errors import UserError
 
     vocabulary = getattr(getattr(model, "config", None), "vocab_size", None)
     if vocabulary is None:
-        raise UserError(f"{type(model).__name__} has no vocabulary", where="--tokens", hint="--shape for other samples")
+        raise UserError(
+            f"{type(model).__name__} has no vocabulary", where="--tokens", hint="use --shape if samples are not text"
+        )
     return {"input_ids": torch.arange(count).remainder(vocabulary)[None]}
 
 
 def table(network: Network) -> Table:
-    """A row a block: its name, shape per sample, numbers, and how its feedback is kept."""
+    """Make a table with one row per block: name, shape per sample, size, and how its feedback is kept."""
     from rich import box
     from rich.table import Table
 
@@ -92,7 +94,7 @@ def table(network: Network) -> Table:
 
 
 def credits(report: dict[str, Credit], whole_names: bool) -> Table:
-    """What the parameters get; those whose names differ in numbers alone share a row."""
+    """Make a table of the gradients that parameters get. Names that differ only in numbers share a row."""
     from rich import box
     from rich.table import Table
 

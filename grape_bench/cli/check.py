@@ -1,4 +1,4 @@
-"""`grape-bench check`: whether a rule keeps what every rule promises."""
+"""`grape-bench check`: whether a rule keeps the promises of every rule."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 def command(rule: str) -> None:
     """Check RULE (a name or file.py:MyRule) on an MLP, a CNN, a ViT and a decoder.
 
-    That it fills every gradient it claims, repeats under a seed, leaves logits, model and random state alone,
-    keeps its state in state_dict, and takes from backpropagation what it declares.
+    The rule must fill every gradient that it claims, give the same numbers for the same seed, leave logits, model and
+    random state alone, keep its state in state_dict, and use as much of backpropagation as it declares.
     """
     import torch
 
     from grape_bench.contract.check import check_rule
     from grape_bench.rules.make import make_rule
 
-    make_rule(rule)  # a user's mistake ends here
-    torch.set_num_threads(1)  # the models are too small to share out
+    make_rule(rule)  # fail early on a wrong name
+    torch.set_num_threads(1)  # the models are too small for more threads
     report = check_rule(lambda: make_rule(rule), on_result=_show)
     click.echo(f"{rule}: {report}")
     if not report.ok:

@@ -1,4 +1,4 @@
-"""`grape-bench new`: the file of a rule to begin with."""
+"""`grape-bench new`: write a starting file for a new rule."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import grape_bench as gb
 
 
 class {name}(gb.DirectFeedback):
-    """One line on what it does; then the paper and its equation."""
+    """Say in one line what the rule does, then cite the paper and its equation."""
 
-    # What the rule takes from backpropagation is inherited: a DirectFeedback reads no forward weights, and no
-    # block waits for another. Where yours differs it says so, and `grape-bench check` measures it:
+    # The base class declares what the rule takes from backpropagation: DirectFeedback reads no forward weights, and
+    # no block waits for another. If your rule differs, declare it here. `grape-bench check` measures both:
     #
     # weight_transport = True
     #
@@ -29,42 +29,44 @@ class {name}(gb.DirectFeedback):
         self.scale = scale
 
     def signal(self, block, error):
-        """What stands for dL/d(block.output), shaped like it.
+        """Return what replaces dL/d(block.output), with the same shape.
 
-        block.output (N, *block.shape); error (N, ..., n_out), the gradient at the network's output. project() is
-        B^T e with the block's fixed random B.
+        block.output is (N, *block.shape). error is (N, ..., n_out), the gradient at the network's output.
+        project() returns B^T e with the block's fixed random B.
         """
         return self.scale * self.project(error, block)
 
-    # def setup(self, network):  # once, when attached; keeps tensors in state_dict
+    # def setup(self, network):  # called once, when attached; block.store keeps tensors in state_dict
     #     super().setup(network)
     #     for block in network.blocks:
     #         block.store("gain", torch.rand(block.shape, generator=network.generator("feedback")))
-    # ... with `import torch` above, and in signal: block.load("gain")
+    # This needs `import torch`. Read the tensor in `signal` with block.load("gain").
 '''
 
 
 @click.command("new")
 @click.argument("file", type=click.Path(path_type=Path))
 def command(file: Path) -> None:
-    """Write FILE (such as my_rule.py), a commented rule to edit; an existing file is left alone."""
+    """Write FILE (for example my_rule.py), a commented rule to edit. Never overwrites a file."""
     name = class_name(file)
     try:
         with file.open("x", encoding="utf-8") as out:
             out.write(TEMPLATE.format(name=name))
     except FileExistsError as error:
-        raise UserError("there is such a file", where=str(file), hint="another name") from error
+        raise UserError("the file already exists", where=str(file), hint="choose another name") from error
     except FileNotFoundError as error:
-        raise UserError("no such folder", where=str(file.parent)) from error
-    click.echo(f"wrote {file}; next:")
+        raise UserError("the folder does not exist", where=str(file.parent)) from error
+    click.echo(f"wrote {file}; next steps:")
     click.echo(f"  grape-bench check {file}:{name}")
     click.echo(f"  grape-bench run quickstart --rule {file}:{name}")
 
 
 def class_name(file: Path) -> str:
-    """`my_rule.py` -> `MyRule`; raises UserError where that gives no name of a class."""
+    """`my_rule.py` -> `MyRule`. Raises UserError if the result is not a valid class name."""
     words = re.split(r"[^0-9A-Za-z]+", file.stem)
     name = "".join(word[:1].upper() + word[1:] for word in words)
     if file.suffix != ".py" or not name.isidentifier():
-        raise UserError("not the name of a Python file", where=str(file), hint="grape-bench new my_rule.py")
+        raise UserError(
+            "the name does not give a valid Python class name", where=str(file), hint="grape-bench new my_rule.py"
+        )
     return name

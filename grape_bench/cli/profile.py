@@ -66,11 +66,11 @@ def command(
     import torch
     from rich.console import Console
 
-    from grape_bench.cost.rules import profile
+    from grape_bench.cost.rules import measure_costs
 
     torch.set_num_threads(threads)
     subject = make_subject(model, model_args, shape, classes, batch_size)
-    costs = profile(subject, list(rules or ("fa", "dfa", "dfa lean", "grape", "head-only")), budget_s=seconds)
+    costs = measure_costs(subject, list(rules or ("fa", "dfa", "dfa lean", "grape", "head-only")), budget_s=seconds)
     console = Console()
     console.print(table(costs))
     console.print(parallel(costs))

@@ -1,1 +1,1 @@
-"""What every learning rule promises, checked on small models of four kinds."""
+"""What every learning rule promises, checked on four kinds of small models."""

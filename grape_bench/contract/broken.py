@@ -1,4 +1,4 @@
-"""How a check says what a rule does wrong."""
+"""How a check reports what a rule does wrong."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from torch import Tensor
 
 
 class BrokenPromiseError(Exception):
-    """The rule does not keep what the check asks of it; the message says what it does instead."""
+    """The rule breaks the promise that the check is about. The message says what the rule does instead."""
 
 
 def require(kept: bool, otherwise: str) -> None:
-    """Raise BrokenPromiseError with the reason, unless `kept`."""
+    """Raise BrokenPromiseError with the message `otherwise`, unless `kept`."""
     if not kept:
         raise BrokenPromiseError(otherwise)
 
 
 def same(one: Tensor | None, other: Tensor | None) -> bool:
-    """Whether two gradients are equal to the bit, or both missing; a NaN equals a NaN."""
+    """Whether two gradients are equal to the bit, or both missing. A NaN equals a NaN."""
     if one is None or other is None:
         return one is other
     return one.shape == other.shape and bool(((one == other) | (one.isnan() & other.isnan())).all())
 
 
 def difference(one: Tensor | None, other: Tensor | None) -> float:
-    """||a - b|| ÷ ||b||; infinite where only one is there, zero where both are zero or missing."""
+    """||a - b|| ÷ ||b||. Infinite if only one of them exists, zero if both are zero or missing."""
     if one is None or other is None:
         return 0.0 if one is other else float("inf")
     gap, size = (one - other).norm().item(), other.norm().item()

@@ -16,10 +16,10 @@ from grape_bench.network.rule import LearningRule
 from grape_bench.network.trace import as_batch, scored_output
 
 MakeRule = Callable[[], LearningRule]
-"""A fresh rule: one that no network has used."""
+"""Makes a new rule that no network has used."""
 
 Gradients = dict[str, Tensor | None]
-"""`.grad` of each parameter, by its name."""
+"""Name of a parameter -> its `.grad`."""
 
 SAMPLES, CLASSES, TOKENS, VOCABULARY = 12, 5, 6, 40
 LEARNING_RATE = 0.01
@@ -27,55 +27,55 @@ LEARNING_RATE = 0.01
 
 @dataclass(frozen=True)
 class Case:
-    """A kind of model; without `shape` (of a sample) it is a decoder, whose loss is one per token."""
+    """A kind of model. `shape` is the shape of a sample. Without it the model is a decoder with a loss per token."""
 
     name: str
     make: Callable[[], nn.Module]
     shape: tuple[int, ...] = ()
 
     def model(self) -> nn.Module:
-        """A model in training mode, with the same weights each time."""
+        """Make the model in training mode, with the same weights every time."""
         with torch.random.fork_rng():
             torch.manual_seed(0)
             return self.make().train()
 
     def inputs(self, index: int) -> Any:
-        """Batch number `index`, as `attach` takes an example."""
+        """Make batch number `index`, in the form that `attach` accepts as an example."""
         generator = torch.Generator().manual_seed(index)
         if not self.shape:
             return {"input_ids": torch.randint(VOCABULARY, (SAMPLES, TOKENS), generator=generator)}
         return torch.randn(SAMPLES, *self.shape, generator=generator)
 
     def logits(self, model: nn.Module, index: int) -> Tensor:
-        """What `model` makes of batch number `index`: (N, classes), or (N, tokens, vocabulary)."""
+        """Run `model` on batch number `index`. Returns (N, classes), or (N, tokens, vocabulary)."""
         args, kwargs = as_batch(self.inputs(index))
         logits = scored_output(model(*args, **kwargs))
-        assert logits is not None, "attach has found them"
+        assert logits is not None, "these models return logits"
         return logits
 
     def loss(self, logits: Tensor, index: int) -> Tensor:
-        """Cross-entropy of batch number `index`; a decoder predicts each next token."""
+        """Return the cross-entropy on batch number `index`. A decoder predicts each next token."""
         if not self.shape:
             return F.cross_entropy(logits[:, :-1].flatten(0, 1), self.inputs(index)["input_ids"][:, 1:].flatten())
         return F.cross_entropy(logits, torch.arange(SAMPLES) % CLASSES)
 
     def attached(self, make_rule: MakeRule, seed: int = 0) -> Network:
-        """A fresh model with a fresh rule on it."""
+        """Make a new model and attach a new rule to it."""
         return attach(self.model(), make_rule(), self.inputs(0), seed=seed)
 
     def gradients(self, model: nn.Module, index: int) -> Gradients:
-        """One forward and backward on batch number `index`; the weights stay."""
+        """Run one forward and backward on batch number `index`. The weights do not change."""
         model.zero_grad(set_to_none=True)
         self.loss(self.logits(model, index), index).backward()
         return {name: parameter.grad for name, parameter in model.named_parameters()}
 
     def train(self, network: Network, steps: int) -> list[Gradients]:
-        """The gradients of each step of an epoch of `steps`, in which the weights descend."""
+        """Train for one epoch of `steps` steps. Returns the gradients of each step."""
         network.begin_epoch(steps)
         return [self.step(network.model, index) for index in range(steps)]
 
     def step(self, model: nn.Module, index: int) -> Gradients:
-        """The gradients of a training step on batch number `index`, after which the weights have descended."""
+        """Take a step of gradient descent on batch number `index`. Returns its gradients."""
         gradients = self.gradients(model, index)
         with torch.no_grad():
             for parameter in model.parameters():
@@ -85,7 +85,7 @@ class Case:
 
 
 def steps_of(rule: LearningRule) -> int:
-    """Steps in which a rule does all that it does: whole periods, at least four."""
+    """The number of steps that shows everything a rule does: whole periods, and at least four steps."""
     return rule.period * -(-4 // rule.period)
 
 
@@ -114,7 +114,9 @@ def _decoder() -> nn.Module:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     sizes = dict(hidden_size=24, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, use_cache=False)
-    return LlamaForCausalLM(LlamaConfig(**sizes, vocab_size=VOCABULARY, max_position_embeddings=TOKENS))
+    config = LlamaConfig(**sizes, vocab_size=VOCABULARY, max_position_embeddings=TOKENS)
+    model: nn.Module = LlamaForCausalLM(config)
+    return model
 
 
 CASES = (

@@ -1,4 +1,4 @@
-"""Check a rule: every check on every model."""
+"""Check a rule: run every check on every model."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from grape_bench.contract.report import Report, Result
 def check_rule(
     make_rule: MakeRule, cases: Sequence[Case] = CASES, on_result: Callable[[Result], None] = lambda _: None
 ) -> Report:
-    """Check the rules that `make_rule` makes, a fresh one at each call; `on_result` gets each result at once.
+    """Check the rule that `make_rule` makes; every call makes a new one. `on_result` gets each result as it comes in.
 
-    What a rule raises is a failed check. Where it cannot even take a training step on a model, the other checks
-    on that model are left out.
+    An exception in a rule counts as a failed check. If the rule cannot take a training step on a model, the remaining
+    checks on that model are skipped.
     """
     results = []
     for case in cases:
@@ -38,14 +38,14 @@ def _on(case: Case, make_rule: MakeRule) -> Iterator[Result]:
                 yield Result(case.name, name, False, str(broken))
             except Exception as error:
                 stuck = name == next(iter(CHECKS))
-                rest = " (its other checks on this model are left out)" if stuck else ""
+                rest = " (the remaining checks on this model are skipped)" if stuck else ""
                 yield Result(case.name, name, False, _raised(error) + rest)
                 if stuck:
                     return
 
 
 def _raised(error: Exception) -> str:
-    """The error and the last line outside of torch that led to it."""
+    """Describe the error and the last line outside of torch that led to it."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/torch/" not in frame.filename]
-    place = f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"
+    line = f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{line}"

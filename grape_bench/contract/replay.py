@@ -1,4 +1,4 @@
-"""Two networks with the same activations but different weights: one forward recorded, another that repeats it."""
+"""Give two networks with different weights the same activations: record one forward, and replay it in the other."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from grape_bench.network.trees import first_activation
 
 
 class Recording:
-    """What the linear maps of a network computed, and the signals that came back to its blocks.
+    """Records what the linear maps of a network compute, and the signals that come back to its blocks.
 
-    Only of forwards with a graph: those that a rule makes aside, without one, are its own affair.
+    Forwards without a graph are ignored, because a rule may run extra ones.
     """
+
+    # Example: an MLP with two hidden layers of 12 units, N = 12 samples.  outputs = {"hidden.0.0": [(12, 12)],
+    #   "hidden.1.0": [(12, 12)], "head": [(12, 5)]}; after the backward, signals = {"hidden.0": (12, 12), ...}.
+    #   A replay in a twin with other weights downstream of hidden.0 shows whether signals["hidden.0"] depends on them.
 
     def __init__(self, network: Network) -> None:
         self.outputs: dict[str, list[Tensor]] = defaultdict(list)
@@ -27,18 +31,18 @@ class Recording:
         self._called: list[str] = []
         self._names = {module: name for name, module in network.model.named_modules()}
         for block in network.blocks:
-            # Before the network's own hook, which hands a constant on.
+            # Runs before the network's own hook, which passes on a constant.
             block.module.register_forward_hook(self._at_block, prepend=True)
         for module in {module: None for module, _ in network.weights}:
-            module.register_forward_hook(self._at_linear, prepend=True)  # the rule is to see the same scores
+            module.register_forward_hook(self._at_linear, prepend=True)  # so that the rule sees the replayed scores
 
     def downstream(self, block: str) -> list[str]:
-        """The linear maps that were called after `block`, in that order."""
+        """The linear maps that were called after `block`, in the order of the calls."""
         after = self._called[self._called.index(block) + 1 :]
         return [name for name in after if name in self.outputs and name != block]
 
     def linear(self, name: str, output: Tensor) -> Tensor:
-        """What the network goes on with in place of the `output` of the linear map `name`."""
+        """Record the `output` of the linear map `name`. Returns what the network uses downstream."""
         self.outputs[name].append(output.detach())
         return output
 
@@ -56,20 +60,20 @@ class Recording:
 
 
 class Replay(Recording):
-    """Lets the network of a twin, whose weights differ, go on with what `recorded` has of each linear map."""
+    """Makes a network with other weights use the outputs of the linear maps that `recorded` holds."""
 
     def __init__(self, network: Network, recorded: Recording) -> None:
         super().__init__(network)
         self.recorded = recorded
 
     def linear(self, name: str, output: Tensor) -> Tensor:
-        """The recorded output; what comes back goes through this network's own map."""
+        """Return the recorded output. The backward still runs through this network's own map."""
         replaced: Tensor = _Replaced.apply(output, self.recorded.outputs[name].pop(0))
         return replaced
 
 
 class _Replaced(torch.autograd.Function):
-    """(a, b) -> b; backward: all to a."""
+    """(a, b) -> b. The backward passes the gradient to a."""
 
     @staticmethod
     def forward(ctx: Any, _: Tensor, recorded: Tensor) -> Tensor:
@@ -82,7 +86,7 @@ class _Replaced(torch.autograd.Function):
 
 
 def redraw(network: Network, maps: Collection[str]) -> None:
-    """Give the linear maps called `maps` other random weights of the same scale."""
+    """Replace the weights of the linear maps called `maps` by random weights of the same scale."""
     chosen = [network.model.get_submodule(name) for name in maps]
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -93,8 +97,8 @@ def redraw(network: Network, maps: Collection[str]) -> None:
 
 
 def copy_feedback(source: Network, target: Network) -> None:
-    """Give `target` the tensors that the rule keeps in `source`."""
+    """Copy the tensors that the rule keeps in `source` into `target`."""
     kept = dict(source.model.named_buffers())
     for name, buffer in target.model.named_buffers():
         if PREFIX in name:
-            buffer.data.copy_(kept[name])  # .data: autograd has saved it, and is to go back through the copy
+            buffer.data.copy_(kept[name])  # .data hides the write from autograd, whose backward must use the new values

@@ -1,4 +1,4 @@
-"""What the checks of a rule found."""
+"""The results of checking a rule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _INDENT = 35  # where the details begin
 
 @dataclass(frozen=True)
 class Result:
-    """One check on one model; `detail` is what was seen, or why it failed."""
+    """One check on one model. `detail` says what was measured, or why the check failed."""
 
     case: str
     check: str
@@ -20,7 +20,7 @@ class Result:
     detail: str
 
     def __str__(self) -> str:
-        """A line of at most 80 columns, which goes on below itself where the detail is longer."""
+        """Format as a line of at most 80 columns. A longer detail wraps to further lines."""
         head = f"{self.case:<9}{self.check:<18}{'ok' if self.ok else 'FAILED':<8}"
         return textwrap.fill(self.detail, WIDTH, initial_indent=head, subsequent_indent=" " * _INDENT)
 
@@ -33,12 +33,12 @@ class Report:
 
     @property
     def failed(self) -> list[Result]:
-        """The promises that the rule does not keep."""
+        """The results of the checks that failed."""
         return [result for result in self.results if not result.ok]
 
     @property
     def ok(self) -> bool:
-        """Whether it keeps all."""
+        """Whether all checks passed."""
         return not self.failed
 
     def __str__(self) -> str:

@@ -1,1 +1,1 @@
-"""What one training step costs: time, memory, energy, FLOPs, and how far blocks could overlap."""
+"""What one training step costs: time, memory, energy, FLOPs, and how much of it blocks could do in parallel."""

@@ -1,4 +1,4 @@
-"""Energy of a GPU from NVML, which the driver brings along."""
+"""The energy that a GPU uses, read from NVML, which comes with the driver."""
 
 import ctypes
 import time
@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import torch
 
-LEAST_S = 0.5  # NVML's counter moves every few tens of milliseconds
+LEAST_S = 0.5  # NVML updates its counter only every few tens of milliseconds
 
 
 class EnergyMeter:
-    """Joules per step; None where there is no GPU or its driver does not count energy."""
+    """Measures joules per step. Returns None without a GPU, or if its driver does not count energy."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -33,7 +33,7 @@ class EnergyMeter:
             self._library.nvmlShutdown()
 
     def per_step(self, steps: Callable[[int], object], count: int) -> float | None:
-        """Joules of one of the `steps`, which are taken `count` at a time for half a second."""
+        """Measure the joules of one step. `steps(count)` takes `count` steps; it is called for half a second."""
         before = self._millijoules()
         if before is None:
             return None
@@ -46,7 +46,7 @@ class EnergyMeter:
         return None if after is None else (after - before) / 1000 / taken
 
     def _millijoules(self) -> int | None:
-        """Since the driver was loaded."""
+        """Millijoules since the driver was loaded."""
         total = ctypes.c_ulonglong()
         if self._library is None or not self._handle.value:
             return None

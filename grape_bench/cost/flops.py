@@ -1,4 +1,4 @@
-"""Floating-point operations of one training step: where they go, and which depend on each other."""
+"""The floating-point operations of one training step: where they go, and which of them depend on each other."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ class Segment:
 
     name: str
     forward: float
-    credit: float
+    backward: float
 
 
 @dataclass(frozen=True)
 class StepFlops:
     """FLOPs of a step without the optimizer, averaged over the rule's period.
 
-    `credit` is the backward with weight gradients, `tangents` what a rule computes before the forward. `independent`
-    means that no segment's backward waits for another's.
+    `backward` includes the weight gradients. `tangents` is what a rule computes before the forward. `independent` means
+    that no segment's backward waits for another segment.
     """
 
     forward: float
-    credit: float
+    backward: float
     tangents: float
     independent: bool
     segments: tuple[Segment, ...]
 
     @property
     def total(self) -> float:
-        """Forward, credit and tangents."""
-        return self.forward + self.credit + self.tangents
+        """Forward, backward and tangents."""
+        return self.forward + self.backward + self.tangents
 
     @property
     def critical(self) -> float:
@@ -58,7 +58,7 @@ class StepFlops:
 
         For BP this is everything. With independent blocks it is tangents, forward and the largest segment's backward.
         """
-        last = max(segment.credit for segment in self.segments) if self.independent else self.credit
+        last = max(segment.backward for segment in self.segments) if self.independent else self.backward
         return self.forward + self.tangents + last
 
 
@@ -71,21 +71,21 @@ def step_flops(network: Network, batch: Batch, loss_of: Loss, forwards: int = 1)
     with preserved(network.model):
         opened = [_counted(lambda: rule.open_pass(network, batch)) for _ in range(rule.period)]
         tangents = sum(flops for _, flops in opened) / rule.period
-        # The rule's own forward on dual numbers is the first of a lean step.
+        # The rule's own forward on dual numbers serves as the first forward of a lean step.
         spared = sum(isinstance(pass_, CutPass) and pass_.forward is not None for pass_, _ in opened) / rule.period
         pass_ = opened[-1][0]
         loss, forward = _counted(lambda: loss_of(network.run(pass_, batch)))
-        _, credit = _counted(lambda: loss.backward())
+        _, backward = _counted(lambda: loss.backward())
         network.model.zero_grad(set_to_none=True)
         segments = _segments(network, pass_, batch, loss_of)
         if isinstance(pass_, HeadPass):
-            segments = tuple(replace(each, credit=credit if each.name == HEAD else 0.0) for each in segments)
+            segments = tuple(replace(each, backward=backward if each.name == HEAD else 0.0) for each in segments)
     forward *= forwards - (spared if forwards > 1 else 0)
-    return StepFlops(forward, credit, tangents, isinstance(pass_, CutPass | HeadPass), segments)
+    return StepFlops(forward, backward, tangents, isinstance(pass_, CutPass | HeadPass), segments)
 
 
 def _segments(network: Network, pass_: Pass, batch: Batch, loss_of: Loss) -> tuple[Segment, ...]:
-    """Every segment, in the order of the forward."""
+    """Measure every segment, in the order of the forward."""
     if isinstance(pass_, CutPass):
         return _one_by_one(network, LeanPass, pass_.signal, batch, loss_of)
     return _one_by_one(network, _ChainPass, _no_signal, batch, loss_of)
@@ -94,7 +94,7 @@ def _segments(network: Network, pass_: Pass, batch: Batch, loss_of: Loss) -> tup
 def _one_by_one(
     network: Network, kind: type[LeanPass], signal: Signal, batch: Batch, loss_of: Loss
 ) -> tuple[Segment, ...]:
-    """Forward and backward of one segment after the other, counted separately."""
+    """Run and count the forward and backward of one segment after the other."""
     error = output_error(network, batch, loss_of)
     found: list[Segment] = []
     at, forward = HEAD, 0.0
@@ -125,7 +125,7 @@ class _ChainPass(LeanPass):
     """Segments whose backward includes the gradient of their input, as in backpropagation."""
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        """The output from a leaf; a copy, for networks that overwrite it."""
+        """Return the output as a new leaf, copied for networks that overwrite it in place."""
         needed = output.requires_grad
         return super().cut(block, output).requires_grad_(needed).clone()
 

@@ -1,4 +1,4 @@
-"""Peak memory of training above the state before it."""
+"""The peak memory of training, above the memory in use before it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 class PeakMemory:
-    """Measures from its creation: CUDA's peak allocation, or the peak resident set of this process.
+    """Measures the peak since its creation: of CUDA allocations, or of the resident set of this process.
 
-    A resumed training has the larger one of its processes' peaks.
-
-    On a CPU the figure includes what the allocator holds, and means something only in a process per job.
+    The peak of a resumed training is the largest peak of its processes. On a CPU the number includes memory that the
+    allocator holds, so it is only meaningful if the process runs a single job.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -29,11 +28,11 @@ class PeakMemory:
         self.earlier = 0
         _make_library_workspaces(device)
         gc.collect()
-        self._count_anew()
+        self._reset_peak()
         self.baseline = self._now()
 
     def measure(self) -> dict[str, Any]:
-        """`baseline_bytes` before, `peak_bytes` above it, and the `kind` of memory."""
+        """Return `baseline_bytes` (before training), `peak_bytes` above the baseline, and the `kind` of memory."""
         if self.device.type == "cuda":
             peak, kind = torch.cuda.max_memory_allocated(self.device), "cuda"
         else:
@@ -42,16 +41,16 @@ class PeakMemory:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Leave out of the peak what happens until the end of the block, and what remains of it."""
+        """Exclude the memory of this block from the peak, including what the block leaves allocated."""
         self.earlier = self.measure()["peak_bytes"]
         before = self._now()
         try:
             yield
         finally:
             if self.device.type != "cuda":
-                _give_back()
+                _return_freed_memory()
             self.baseline += max(0, self._now() - before)
-            self._count_anew()
+            self._reset_peak()
 
     def _now(self) -> int:
         return torch.cuda.memory_allocated(self.device) if self.device.type == "cuda" else _resident("VmRSS")
@@ -61,23 +60,23 @@ class PeakMemory:
         return {"peak_bytes": self.measure()["peak_bytes"]}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """That peak, and a new one from here on: reading a checkpoint is no part of training."""
+        """Keep the earlier peak and restart the count, because reading a checkpoint is not part of training."""
         self.earlier = state["peak_bytes"]
         gc.collect()
-        self._count_anew()
+        self._reset_peak()
 
-    def _count_anew(self) -> None:
+    def _reset_peak(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         else:
-            _reset_peak()
+            _reset_resident_peak()
 
 
 def _make_library_workspaces(device: torch.device) -> None:
-    """Let cuBLAS allocate its workspaces now, so that they count as part of the baseline.
+    """Make cuBLAS allocate its workspaces now, so that they count as part of the baseline.
 
-    PyTorch allocates them from its own pool: 32 MiB for each thread that multiplies matrices on an H100. Backward runs
-    in a thread of its own. Without this, the peak of a small network is almost only workspace, for every rule.
+    PyTorch allocates them from its own pool: 32 MiB for each thread that multiplies matrices on an H100. The backward
+    runs in another thread. Without this, the peak of a small network would be almost entirely workspace for every rule.
     """
     if device.type == "cuda":
         x = torch.ones(16, 16, device=device, requires_grad=True)
@@ -85,21 +84,21 @@ def _make_library_workspaces(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _give_back() -> None:
-    """Let the C library return freed memory to the system (glibc; elsewhere it is kept)."""
+def _return_freed_memory() -> None:
+    """Make the C library return freed memory to the system. Only glibc can do this; other libraries keep it."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
 
 
-def _reset_peak() -> None:
-    """Let the kernel count the peak anew (Linux; elsewhere it is that of the whole process)."""
+def _reset_resident_peak() -> None:
+    """Reset the kernel's peak. Only Linux can do this; elsewhere the peak is that of the whole process."""
     if RESET.exists():
         RESET.write_text("5")
 
 
 def _resident(field: str) -> int:
-    """`VmRSS` (now) or `VmHWM` (peak) in bytes."""
+    """Read `VmRSS` (current) or `VmHWM` (peak), in bytes."""
     if STATUS.exists():
         line = next(line for line in STATUS.read_text().splitlines() if line.startswith(field + ":"))
         return int(line.split()[1]) * 1024

@@ -1,11 +1,17 @@
-"""A model of training on several devices in a row: how long they wait under BP and under direct feedback.
+"""A model of pipeline training: how long devices wait for each other under BP and under direct feedback.
 
-Assumptions. The segments between cuts are shared out to k equal devices, contiguous, so that the busiest has as little
-to do as possible. A batch is split into m micro-batches, and a device steps its weights when it has gone back through
-all of them: no weight is stale, and the update is that of one device. Time is FLOPs; what is sent costs nothing.
-Tangents take their share of the forward. Under BP a micro-batch goes back through device i after device i + 1; under
-direct feedback as soon as its error is there, which is when the last device has gone forward.
+Assumptions:
+- The segments between cuts go to k equal devices in contiguous runs, so that the busiest device has the least work.
+- A batch is split into m micro-batches. A device updates its weights after the backward of all of them. So no weight is
+  stale, and the update equals that of a single device.
+- Time is FLOPs. Communication is free. Tangents are spread over the devices in proportion to the forward.
+- Under BP, the backward of a micro-batch on device i waits for device i + 1. Under direct feedback it only waits for
+  the error, which exists when the last device has finished the forward.
 """
+
+# Example: 2 devices, 2 micro-batches a and b, forward F = 1 and backward B = 2 units of time each. Dots are waits.
+#   BP:     device 0: Fa Fb .  .  .  Ba Ba Bb Bb    device 1: .  Fa Fb Ba Ba Bb Bb .  .     9 units
+#   direct: device 0: Fa Fb Ba Ba Bb Bb .           device 1: .  Fa Fb Ba Ba Bb Bb          7 units
 
 from __future__ import annotations
 
@@ -18,12 +24,12 @@ from itertools import accumulate, pairwise
 from grape_bench.cost.flops import Segment, StepFlops
 
 MICRO_BATCHES, DEVICES = 8, (2, 4, 8)
-STEPS = 4  # simulated: the last one's time is that of all later ones
+STEPS = 4  # to simulate; all later steps take as long as the last one
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """`time` of a step on `devices`, in FLOPs of one device, and `bubble`, the share of it in which they wait."""
+    """The `time` of a step on `devices`, in FLOPs of one device, and `bubble`, the share in which devices wait."""
 
     devices: int
     time: float
@@ -31,27 +37,31 @@ class Pipeline:
 
 
 def pipelines(flops: StepFlops) -> list[Pipeline]:
-    """On 2, 4 and 8 devices, as far as there are segments for them."""
+    """Simulate 2, 4 and 8 devices, if there are at least as many segments."""
     return [pipeline(flops, devices) for devices in DEVICES if devices <= len(flops.segments)]
 
 
 def pipeline(flops: StepFlops, devices: int, micro_batches: int = MICRO_BATCHES) -> Pipeline:
-    """One step on `devices`; raises ValueError where there are fewer segments."""
+    """Simulate one step on `devices`. Raises ValueError if there are fewer segments."""
     share = 1 + flops.tangents / flops.forward
-    stages = partition([Segment(s.name, s.forward * share, s.credit) for s in flops.segments], devices)
-    of_micro_batch = [(forward / micro_batches, credit / micro_batches) for forward, credit in stages]
+    stages = partition([Segment(s.name, s.forward * share, s.backward) for s in flops.segments], devices)
+    of_micro_batch = [(forward / micro_batches, backward / micro_batches) for forward, backward in stages]
     time = step_time(of_micro_batch, micro_batches, independent=flops.independent)
     return Pipeline(devices, time, 1 - sum(map(sum, stages)) / (devices * time))
 
 
 def partition(segments: Sequence[Segment], parts: int) -> list[tuple[float, float]]:
-    """(forward, credit) FLOPs of each of `parts` contiguous runs, of which the largest is as small as can be."""
+    """Split `segments` into `parts` contiguous runs. Returns each run's (forward, backward) FLOPs.
+
+    Of all splits, this one has the smallest maximum.
+    """
+    # Example: work 1 1 1 6 1 1 4 in 3 parts: [1 1 1] [6] [1 1 4] -> 3, 6, 6. No split has a maximum below 6.
     if parts > len(segments):
-        raise ValueError(f"{len(segments)} segments are no {parts} parts")
+        raise ValueError(f"cannot split {len(segments)} segments into {parts} parts")
     forward = [0.0, *accumulate(segment.forward for segment in segments)]
-    credit = [0.0, *accumulate(segment.credit for segment in segments)]
-    work = [f + c for f, c in zip(forward, credit, strict=True)]
-    # For the first `end` segments in so many runs: the largest run, and where they begin and end.
+    backward = [0.0, *accumulate(segment.backward for segment in segments)]
+    work = [f + c for f, c in zip(forward, backward, strict=True)]
+    # end -> (the largest run, the bounds of all runs) of the best split of the first `end` segments into `count` runs.
     best: dict[int, tuple[float, tuple[int, ...]]] = {end: (work[end], (0, end)) for end in range(1, len(segments) + 1)}
     for count in range(2, parts + 1):
         best = {
@@ -59,18 +69,18 @@ def partition(segments: Sequence[Segment], parts: int) -> list[tuple[float, floa
             for end in range(count, len(segments) + 1)
         }
     bounds = best[len(segments)][1]
-    return [(forward[b] - forward[a], credit[b] - credit[a]) for a, b in pairwise(bounds)]
+    return [(forward[b] - forward[a], backward[b] - backward[a]) for a, b in pairwise(bounds)]
 
 
 def step_time(stages: Sequence[tuple[float, float]], micro_batches: int, *, independent: bool) -> float:
-    """Time of one of many steps, the better of two schedules: a device goes back first where it can, or forward."""
+    """Time of one of many steps under the better of two schedules: devices prefer the backward, or the forward."""
     runs = (_Run(stages, micro_batches, independent, back_first) for back_first in (True, False))
     return min(run.step_time() for run in runs)
 
 
 @dataclass(frozen=True, order=True)
 class _Task:
-    """Going forward or back with one micro-batch on one device; `rank` orders what is ready there."""
+    """The forward or the backward of one micro-batch on one device. `rank` orders the tasks that are ready."""
 
     step: int
     rank: int
@@ -81,7 +91,7 @@ class _Task:
 
 @dataclass
 class _Run:
-    """A simulation of `STEPS` steps; every device begins the first task that is ready as soon as it is free."""
+    """Simulates `STEPS` steps. A free device starts the first task that is ready."""
 
     stages: Sequence[tuple[float, float]]
     micro_batches: int
@@ -89,7 +99,7 @@ class _Run:
     back_first: bool
 
     def step_time(self) -> float:
-        """The mean of all steps but the first."""
+        """The mean time of all steps after the first."""
         ends = self._ends()
         return (ends[-1] - ends[0]) / (STEPS - 1)
 
@@ -97,7 +107,7 @@ class _Run:
         return _Task(step, int(back != self.back_first), micro, device, back)
 
     def _before(self, task: _Task) -> list[_Task]:
-        """What has to be done before it."""
+        """The tasks that `task` waits for."""
         step, micro, device, last = task.step, task.micro, task.device, len(self.stages) - 1
         if task.back:
             if device == last or self.independent:
@@ -108,7 +118,7 @@ class _Run:
         return before + [self._task(step - 1, each, device, back=True) for each in stepped]
 
     def _ends(self) -> list[float]:
-        """When each step's last task is done."""
+        """The time at which the last task of each step ends."""
         tasks = [
             self._task(step, micro, device, back=back)
             for step in range(STEPS)

@@ -1,11 +1,11 @@
-"""What a rule costs: step time and memory beside BP's, FLOPs and their critical path."""
+"""What a rule costs: step time and memory relative to BP, FLOPs, and their critical path."""
 
 from __future__ import annotations
 
 import multiprocessing
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
@@ -27,7 +27,7 @@ from grape_bench.network.trace import logits_of
 from grape_bench.rules.make import make_rule
 
 PERIODS = 2  # of the rule with the longest period
-STEPS_OF_MEMORY = 3  # enough for the optimizer's and the rule's state, and one refresh
+MEMORY_STEPS = 3  # enough to allocate the optimizer's and the rule's state, and for one refresh
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Cost:
     blocks: int
 
 
-def profile(subject: Subject, rules: Sequence[str], *, most: int = 400, budget_s: float = 20) -> list[Cost]:
-    """The costs of "bp" and of `rules`. Times come from interleaved steps in this process, memory from a fresh process.
+def measure_costs(subject: Subject, rules: Sequence[str], *, most: int = 400, budget_s: float = 20) -> list[Cost]:
+    """Measure "bp" and `rules`. Times come from interleaved steps in this process, memory from a fresh process each.
 
     A rule's time is compared with BP's over at least two whole periods of the rule.
     """
@@ -88,13 +88,13 @@ def _measure_memory(subject: Subject, rule: str, threads: int) -> int:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     steps = subject.steps(rule, device)
     memory = PeakMemory(device)
-    for _ in range(max(STEPS_OF_MEMORY, steps.network.rule.period)):
+    for _ in range(max(MEMORY_STEPS, steps.network.rule.period)):
         steps.take()
     return int(memory.measure()["peak_bytes"])
 
 
 def _attach_in_forwards(subject: Subject, rule: str, device: torch.device) -> float:
-    """Seconds to attach ÷ seconds of a forward with a graph, on the same batch."""
+    """Time to attach ÷ time of a forward with a graph, on the same batch."""
     network = subject.network(rule.partition(" ")[0], device)
     inputs, _ = subject.batch(device)
     network.detach()
@@ -108,7 +108,7 @@ def _attach_in_forwards(subject: Subject, rule: str, device: torch.device) -> fl
 
 
 def rows(costs: list[Cost]) -> list[dict[str, float | str]]:
-    """One row per rule. Ratios are to the first cost, which is BP's."""
+    """Make one row per rule. Ratios are relative to the first cost, which is BP's."""
     bp = costs[0]
     return [
         {
@@ -122,7 +122,7 @@ def rows(costs: list[Cost]) -> list[dict[str, float | str]]:
             "memory_bytes": cost.memory,
             "flops": cost.flops.total / bp.flops.total,
             "forward": cost.flops.forward / bp.flops.total,
-            "credit": cost.flops.credit / bp.flops.total,
+            "credit": cost.flops.backward / bp.flops.total,
             "tangents": cost.flops.tangents / bp.flops.total,
             "critical": cost.flops.critical / bp.flops.total,
             "attach": cost.attach,
@@ -139,18 +139,18 @@ def rows(costs: list[Cost]) -> list[dict[str, float | str]]:
 
 
 def _shares(cost: Cost) -> dict[str, float]:
-    """Share of a step's time by phase; empty for lean steps."""
-    seconds = asdict(cost.split) if cost.split else {}
+    """The share of each phase in a step's time. Empty for lean steps."""
+    seconds = cost.split.record() if cost.split else {}
     return {name: value / sum(seconds.values()) for name, value in seconds.items() if name != "data"}
 
 
 LEAN, CHECKPOINT = "lean", "checkpoint"
-ENDLESS = 10**6  # batches per epoch: a profile never reaches the end of one
+ENDLESS = 10**6  # batches per epoch, so that a measurement never reaches the end of an epoch
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is profiled: a model on random samples of `shape`, trained with SGD."""
+    """What is measured: a model on random samples of `shape`, trained with SGD."""
 
     model: str
     model_args: dict[str, Any] = field(default_factory=dict)
@@ -175,7 +175,7 @@ class Subject:
 
     @staticmethod
     def forwards(rule: str) -> int:
-        """How often a step of `rule` computes an activation."""
+        """How often a step of `rule` computes each activation."""
         return 2 if mode_of(rule)[1] else 1
 
     def loss_of(self, labels: Tensor) -> Callable[[Any], Tensor]:
@@ -183,10 +183,10 @@ class Subject:
         return lambda output: F.cross_entropy(logits_of(output, self.classes), labels)
 
     def steps(self, rule: str, device: torch.device) -> Steps:
-        """Training steps on one batch.
+        """Make training steps on one batch.
 
-        `RULE lean` trains block by block, `RULE checkpoint` with the model's own activation checkpointing. Raises
-        UserError for a model that has none, or for another word.
+        `RULE lean` trains block by block, and `RULE checkpoint` uses the model's own activation checkpointing. Raises
+        UserError for a model without checkpointing, or for an unknown mode.
         """
         name, mode = mode_of(rule)
         network = self.network(name, device)
@@ -208,24 +208,24 @@ class Steps:
     lean: bool
 
     def take(self) -> None:
-        """One training step."""
+        """Take one training step."""
         if self.lean:
             lean_step(self.network, ((self.inputs,), {}), self.subject.loss_of(self.labels), self.optimizer)
         else:
-            self.credit(self.forward(self.inputs, self.labels))
+            self.backward(self.forward(self.inputs, self.labels))
             self.update()
 
     def forward(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """The loss, after clearing the gradients. Lean steps have no phases."""
+        """Clear the gradients and return the loss. Lean steps have no phases."""
         self.optimizer.zero_grad(set_to_none=True)
         return self.subject.loss_of(labels)(self.network.model(inputs))
 
-    def credit(self, loss: Tensor) -> None:
-        """The backward: the rule fills the gradients."""
+    def backward(self, loss: Tensor) -> None:
+        """Run the backward, in which the rule fills the gradients."""
         loss.backward()
 
     def update(self) -> None:
-        """SGD's step."""
+        """Take SGD's step."""
         self.optimizer.step()
 
 

@@ -1,4 +1,4 @@
-"""One training step in its phases: how long each takes, and what holds memory."""
+"""The phases of one training step: how long each takes, and what holds memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Protocol
 from weakref import WeakSet
 
@@ -21,7 +21,7 @@ from grape_bench.network.rule import LearningRule
 
 
 class Step(Protocol):
-    """A training step is `forward`, `credit` and `update`, in this order."""
+    """A training step is `forward`, `backward` and `update`, in this order."""
 
     @property
     def network(self) -> Network:
@@ -32,37 +32,43 @@ class Step(Protocol):
         """The optimizer of its weights."""
 
     def forward(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """The loss, after clearing the gradients."""
+        """Clear the gradients and return the loss."""
 
-    def credit(self, loss: Tensor) -> None:
-        """The backward: the rule fills the gradients."""
+    def backward(self, loss: Tensor) -> None:
+        """Run the backward, in which the rule fills the gradients."""
 
     def update(self) -> None:
-        """The optimizer's step."""
+        """Take the optimizer's step."""
 
 
 SPLIT_WARM_UP, SPLIT_LEAST, SPLIT_MOST = 1, 3, 20  # rounds
 SPLIT_BUDGET_S = 0.5
 
-Batches = Iterator[tuple[Tensor, Tensor]]
+LabeledBatches = Iterator[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class TimeSplit:
     """Seconds per step in each phase. `forward` includes the loss, `tangents` is what the rule computes before it.
 
-    On a GPU the phases are measured one after the other, so their sum may exceed a step.
+    On a GPU the clock synchronizes after each phase, so their sum may exceed the time of a step.
     """
 
     data: float
     forward: float
     tangents: float
-    credit: float
+    backward: float
     update: float
 
+    def record(self) -> dict[str, float]:
+        """Seconds by phase, under the names that records use. A record calls the backward "credit"."""
+        return {"credit" if name == "backward" else name: seconds for name, seconds in asdict(self).items()}
 
-def time_split(step: Step, batches: Batches, device: torch.device, budget_s: float = SPLIT_BUDGET_S) -> TimeSplit:
-    """Medians over rounds, each as long as the rule's period. No new round starts after `budget_s` seconds."""
+
+def time_split(
+    step: Step, batches: LabeledBatches, device: torch.device, budget_s: float = SPLIT_BUDGET_S
+) -> TimeSplit:
+    """Time each phase: medians over rounds of one period of the rule. No round starts after `budget_s` seconds."""
     started = time.perf_counter()
     rounds: list[dict[str, float]] = []
     while len(rounds) < SPLIT_WARM_UP + SPLIT_LEAST or (
@@ -72,8 +78,8 @@ def time_split(step: Step, batches: Batches, device: torch.device, budget_s: flo
     return TimeSplit(**{name: statistics.median(one[name] for one in rounds[SPLIT_WARM_UP:]) for name in rounds[0]})
 
 
-def _round(step: Step, batches: Batches, device: torch.device) -> dict[str, float]:
-    """Seconds per step of one period."""
+def _round(step: Step, batches: LabeledBatches, device: torch.device) -> dict[str, float]:
+    """Measure the seconds per step over one period of the rule."""
     rule = step.network.rule
     period = rule.period
     clocks = {field.name: Clock(device) for field in fields(TimeSplit)}
@@ -83,8 +89,8 @@ def _round(step: Step, batches: Batches, device: torch.device) -> dict[str, floa
                 inputs, labels = next(batches)
             with clocks["forward"].running():
                 loss = step.forward(inputs, labels)
-            with clocks["credit"].running():
-                step.credit(loss)
+            with clocks["backward"].running():
+                step.backward(loss)
             with clocks["update"].running():
                 step.update()
     seconds = {name: clock.seconds / period for name, clock in clocks.items()}
@@ -135,7 +141,7 @@ def holders(step: Step, inputs: Tensor, labels: Tensor) -> Holders:
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept.tensor):
             loss = step.forward(inputs, labels)
         activations = _alive(saved, [*weights, *feedback])
-        step.credit(loss)
+        step.backward(loss)
     gradients = _bytes(parameter.grad for parameter in model.parameters() if parameter.grad is not None)
     step.update()
     state = (value for values in step.optimizer.state.values() for value in values.values())
@@ -149,10 +155,10 @@ def holders(step: Step, inputs: Tensor, labels: Tensor) -> Holders:
 
 
 class _Saved:
-    """A tensor that autograd saves; it disappears with its graph."""
+    """A tensor that autograd saves. It is freed with the graph."""
 
     def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor.detach()  # not detached, an output that its own operation saves would keep itself alive
+        self.tensor = tensor.detach()  # otherwise, an output that its own operation saves would keep itself alive
 
 
 def _alive(saved: Iterable[_Saved], known: Iterable[Tensor]) -> int:

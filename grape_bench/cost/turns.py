@@ -1,4 +1,4 @@
-"""Times measured in turns, so that what slows the machine slows everything that is compared."""
+"""Time several things in turns, so that a slow machine slows all of them alike."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WARM_UP, LEAST = 2, 5  # rounds
 
 @dataclass(frozen=True)
 class Ratio:
-    """Median over rounds of one time ÷ the reference's in the same round, with the quartiles."""
+    """The median and the quartiles, over rounds, of a time ÷ the reference time in the same round."""
 
     median: float
     low: float
@@ -26,9 +26,10 @@ class Ratio:
 def in_turns(
     work: Mapping[str, Callable[[], object]], device: torch.device, most: int, budget_s: float, least: int = LEAST
 ) -> dict[str, list[float]]:
-    """Seconds of each piece of `work` in each round; a round does every piece once, in order.
+    """Time every piece of `work`, round by round. Returns the seconds of each piece in each round.
 
-    At least `least` rounds, at most `most`, and no new one after `budget_s` seconds.
+    A round runs every piece once, in order. There are at least `least` and at most `most` rounds, and no round starts
+    after `budget_s` seconds.
     """
     seconds: dict[str, list[float]] = {name: [] for name in work}
     started = time.perf_counter()
@@ -45,12 +46,14 @@ def in_turns(
 
 
 def ratio(seconds: list[float], reference: list[float], period: int = 1) -> Ratio:
-    """How `seconds` compare with `reference`, `period` rounds at a time; rounds that fill no period are left out."""
+    """Compare `seconds` with `reference` over whole periods of `period` rounds. Drops an incomplete last period."""
+    # Example: seconds [1 1 4, 1 1 4, 1], reference [1 1 1, 1 1 1, 1], period 3 (every third step is expensive):
+    #   sums [6, 6] and [3, 3] -> ratios [2, 2]; the seventh round is dropped.
     own, other = sums(seconds, period), sums(reference, period)
     low, median, high = statistics.quantiles([a / b for a, b in zip(own, other, strict=True)], n=4)
     return Ratio(median, low, high)
 
 
 def sums(seconds: list[float], period: int) -> list[float]:
-    """Those of each `period` rounds together, for what happens only now and then."""
+    """Sum the seconds of each `period` rounds, so that rare expensive steps count in full."""
     return [sum(seconds[end - period : end]) for end in range(period, len(seconds) + 1, period)]

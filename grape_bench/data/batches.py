@@ -181,7 +181,7 @@ class ArraySplit(StoredSplit):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StreamSplit(StoredSplit):
+class OnDemandSplit(StoredSplit):
     """A split of `images` that worker processes decode batch by batch, with labels and index on the CPU.
 
     Batches end up on the device of the transform.

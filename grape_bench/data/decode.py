@@ -37,7 +37,7 @@ class ImageForm:
 def native_form(first: Image.Image, *, channels: int | None, resize: int | None, where: str) -> ImageForm:
     """Return the form of a set whose first image is `first`. Raises UserError for images of more than 8 bits."""
     if first.mode.startswith(DEEP):
-        raise UserError(f"images of more than 8 bits (mode {first.mode})", where=where, allowed="8-bit images")
+        raise UserError(f"the images have more than 8 bits (mode {first.mode})", where=where, allowed="8-bit images")
     if channels is not None:
         return ImageForm("L" if channels == 1 else "RGB", resize, convert=True)
     return ImageForm("L" if first.mode in GRAY else "RGB", resize, convert=False)
@@ -49,18 +49,18 @@ def open_image(cell: Any, *, where: str) -> Image.Image:
     if data is None and isinstance(cell, dict) and cell.get("path") and Path(cell["path"]).is_file():
         data = Path(cell["path"]).read_bytes()
     if data is None:
-        raise UserError("a row without an image", where=where)
+        raise UserError("the row has no image", where=where)
     try:
         return Image.open(io.BytesIO(data))
     except UnidentifiedImageError as error:
-        raise UserError("not an image that PIL can read", where=where) from error
+        raise UserError("PIL cannot read the image", where=where) from error
 
 
 def to_array(image: Image.Image, form: ImageForm, *, where: str) -> NDArray[np.uint8]:
     """Decode `image` to (H, W) or (H, W, 3) in `form`. Raises UserError for damaged images and dropped color."""
     if form.mode == "L" and image.mode not in GRAY and not form.convert:
         hint = "dataset_args = { channels = 3 }, or 1 to convert all images to grayscale"
-        raise UserError(f"a color image (mode {image.mode}) in a grayscale data set", where=where, hint=hint)
+        raise UserError(f"found a color image (mode {image.mode}) in a grayscale data set", where=where, hint=hint)
     try:
         if image.mode != form.mode:
             image = image.convert(form.mode)
@@ -68,7 +68,7 @@ def to_array(image: Image.Image, form: ImageForm, *, where: str) -> NDArray[np.u
             image = ImageOps.fit(image, (form.resize, form.resize), Image.Resampling.BILINEAR)
         return np.asarray(image)
     except OSError as error:
-        raise UserError(f"a damaged image: {error}", where=where) from error
+        raise UserError(f"the image is damaged: {error}", where=where) from error
 
 
 def stack(cells: list[Any], form: ImageForm, *, where: str, first_row: int = 0) -> NDArray[np.uint8]:
@@ -92,4 +92,4 @@ def join(images: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 def different_sizes(first: tuple[int, ...], other: tuple[int, ...], *, where: str) -> UserError:
     """Return the error for a data set whose images have several sizes."""
     sizes = f"{first[0]}x{first[1]} and {other[0]}x{other[1]}"
-    return UserError(f"images of several sizes: {sizes}", where=where, hint="dataset_args = { resize = 64 }")
+    return UserError(f"the images have several sizes: {sizes}", where=where, hint="dataset_args = { resize = 64 }")

@@ -1,4 +1,4 @@
-"""From a source's tables to a DataSet: in memory if the images are small enough, streamed otherwise."""
+"""From a source's tables to a DataSet: decoded into memory if it fits, otherwise decoded batch by batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from grape_bench.data.batches import ArraySplit, StreamSplit, Transform
+from grape_bench.data.batches import ArraySplit, OnDemandSplit, Transform
 from grape_bench.data.cache import Decoded, Sums, cached, image_sums
 from grape_bench.data.dataset import DataSet
 from grape_bench.data.decode import ImageForm, different_sizes, stack
@@ -22,7 +22,7 @@ from grape_bench.data.partition import Contents, Indices, assemble
 from grape_bench.data.tables import ImageTable, Selection, read_labels, select
 
 STATISTICS_SAMPLE = 4096
-"""Streamed sets are normalized by this many training images, the first ones of the fixed permutation."""
+"""Sets that are decoded batch by batch are normalized by the first training images of the fixed permutation."""
 
 
 def image_set(name: str, tables: dict[str, ImageTable], options: ImageOptions, device: torch.device) -> DataSet:
@@ -32,7 +32,7 @@ def image_set(name: str, tables: dict[str, ImageTable], options: ImageOptions, d
     """
     selection = select(name, tables, options)
     if selection.bytes > options.memory_limit * 2**30:
-        return _streamed(name, selection, options, device)
+        return _decoded_on_demand(name, selection, options, device)
     decoded = {split: _cached(table, selection) for split, table in selection.tables.items()}
     labels = {split: arrays.labels for split, arrays in decoded.items()}
     contents = Contents(name, selection.shape, selection.class_count(labels["train"]), labels, selection.key)
@@ -93,7 +93,7 @@ def _decode(table: ImageTable, selection: Selection) -> Decoded:
     return Decoded.of(images, read_labels(table, selection.columns.label))
 
 
-def _streamed(name: str, selection: Selection, options: ImageOptions, device: torch.device) -> DataSet:
+def _decoded_on_demand(name: str, selection: Selection, options: ImageOptions, device: torch.device) -> DataSet:
     labels = {split: read_labels(table, selection.columns.label) for split, table in selection.tables.items()}
     images = {split: EncodedImages.of(table, selection) for split, table in selection.tables.items()}
     pixels = selection.shape[1] * selection.shape[2]
@@ -102,9 +102,9 @@ def _streamed(name: str, selection: Selection, options: ImageOptions, device: to
         sample = images["train"].__getitems__(rows[:STATISTICS_SAMPLE].tolist())
         return normalization(image_sums(sample.numpy()), pixels, options.augment, device)
 
-    def make_split(split: str, rows: Indices, transform: Transform) -> StreamSplit:
+    def make_split(split: str, rows: Indices, transform: Transform) -> OnDemandSplit:
         every = torch.from_numpy(labels[split])
-        return StreamSplit(images=images[split], labels=every, index=torch.from_numpy(rows), transform=transform)
+        return OnDemandSplit(images=images[split], labels=every, index=torch.from_numpy(rows), transform=transform)
 
     classes = selection.class_count(labels["train"])
     contents = Contents(name, selection.shape, classes, labels, selection.key)
@@ -124,7 +124,7 @@ class EncodedImages(Dataset[Tensor]):
     @classmethod
     def of(cls, table: ImageTable, selection: Selection) -> EncodedImages:
         """Return the images of one split."""
-        import datasets  # takes half a second to import, and only streaming needs it
+        import datasets  # takes half a second to import, and only decoding batch by batch needs it
 
         column = selection.columns.image
         rows = table.random_access().select_columns([column]).cast_column(column, datasets.Image(decode=False))

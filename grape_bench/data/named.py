@@ -60,11 +60,11 @@ def prepare(name: str, root: Path) -> tuple[Path, dict[str, int]]:
     """
     if name not in HUB:
         if name in DATASETS:
-            raise UserError(f"{name!r} needs no download: the program makes it")
+            raise UserError(f"{name!r} needs no download, because the program generates it")
         raise unknown("data set of the Hub", name, HUB)
     folder = root / name
     if folder.exists():
-        raise UserError("already exists", where=str(folder), hint="delete it first to download it again")
+        raise UserError("the folder already exists", where=str(folder), hint="delete it first to download it again")
     splits = hub.load_splits(HUB[name], where=name)
     try:
         with new_folder(folder) as draft:
@@ -72,7 +72,7 @@ def prepare(name: str, root: Path) -> tuple[Path, dict[str, int]]:
                 table.to_parquet(draft / f"{split}.parquet")
     except OSError as error:
         hint = "another folder, with --to DIR"
-        raise UserError(f"cannot be written: {error}", where=str(folder), hint=hint) from error
+        raise UserError(f"cannot write the folder: {error}", where=str(folder), hint=hint) from error
     return folder, {split: len(table) for split, table in splits.items()}
 
 

@@ -23,7 +23,7 @@ DATASETS: Registry[Callable[..., DataSet]] = Registry(
     },
     group="grape_bench.data",
 )
-"""Data sets with a name of their own: called as `load(args=..., device=...)`.
+"""Data sets with a short name, called as `load(args=..., device=...)`.
 
 Raise `numerics` of each data set whose numbers change (a split, a normalization): exactly its jobs then run again.
 """
@@ -57,4 +57,4 @@ def check_name(dataset_id: str) -> None:
     if source not in SOURCES:
         raise unknown("data source", source, SOURCES, where=dataset_id)
     if not name:
-        raise UserError("a source without a name", where=repr(dataset_id), hint=EXAMPLES.get(source, ""))
+        raise UserError("the name after the source is missing", where=repr(dataset_id), hint=EXAMPLES.get(source, ""))

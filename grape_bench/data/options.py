@@ -52,7 +52,7 @@ class ImageOptions(BaseModel):
     """Which split of the source is the test split: `validation` if the test labels are hidden."""
 
     memory_limit: Gibibytes = Field(2.0, description="GiB, 0 or more")
-    """Keep decoded images in memory up to this many GiB. Larger sets are streamed."""
+    """Keep decoded images in memory up to this many GiB. Larger sets are decoded batch by batch."""
 
 
 def parse(dataset_id: str, args: dict[str, Any], *, without: tuple[str, ...] = ()) -> ImageOptions:

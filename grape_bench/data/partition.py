@@ -87,10 +87,10 @@ def stratified_cut(labels: Indices, fraction: float) -> tuple[Indices, Indices]:
     kept, cut = order[~is_cut[order]], order[is_cut[order]]
     if not len(kept) or not len(cut):
         raise UserError(
-            f"a fraction of {fraction} of {len(labels)} samples leaves {len(kept)} for training and {len(cut)} "
-            "for validation",
+            f"a validation fraction of {fraction} of {len(labels)} samples leaves {len(kept)} for training and "
+            f"{len(cut)} for validation",
             where="validation",
-            hint="another fraction, as in dataset_args = { validation = 0.5 }",
+            hint="choose another fraction, as in dataset_args = { validation = 0.5 }",
         )
     return kept, cut
 
@@ -103,7 +103,7 @@ def train_and_validation(labels: Indices, *, has_validation: bool, options: Imag
     if has_validation:
         if options.validation is not None:
             hint = "remove `validation` from dataset_args"
-            raise UserError("the source has a validation split of its own", where="validation", hint=hint)
+            raise UserError("the source already has a validation split", where="validation", hint=hint)
         train = np.random.RandomState(SPLIT_SEED).permutation(len(labels)).astype(np.int64)
         validation = np.zeros(0, dtype=np.int64)
     else:
@@ -116,7 +116,7 @@ def check_labels(labels: Indices, classes: int, *, where: str) -> None:
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(wrong):
         raise UserError(
-            f"label {labels[wrong[0]]} in row {wrong[0]}; {len(wrong)} of {len(labels)} labels are out of range",
+            f"{len(wrong)} of {len(labels)} labels are out of range, first label {labels[wrong[0]]} in row {wrong[0]}",
             where=where,
             allowed=f"0 to {classes - 1}",
             hint='if the test labels are hidden: dataset_args = { test_split = "validation" }',

@@ -88,7 +88,7 @@ def select(name: str, tables: dict[str, ImageTable], options: ImageOptions) -> S
     columns = find_columns(train.schema, options, where=train.where)
     for table in chosen.values():
         if table.rows == 0:
-            raise UserError("no rows", where=table.where)
+            raise UserError("the split has no rows", where=table.where)
         for column in (columns.image, columns.label):
             if column not in table.schema.names:
                 raise unknown("column", column, table.schema.names, where=table.where)
@@ -141,7 +141,7 @@ def _image_column(schema: pa.Schema, features: dict[str, Any], requested: str | 
         if requested not in schema.names:
             raise unknown("image_column", requested, schema.names, where=where)
         if not holds_images(requested):
-            raise UserError(f"column {requested!r} ({schema.field(requested).type}) has no images", where=where)
+            raise UserError(f"column {requested!r} ({schema.field(requested).type}) holds no images", where=where)
         return requested
     found = [name for name in schema.names if holds_images(name)]
     usual = [name for name in IMAGE_NAMES if name in found]
@@ -153,7 +153,7 @@ def _image_column(schema: pa.Schema, features: dict[str, Any], requested: str | 
         )
     if len(found) > 1 and not usual:
         hint = f'dataset_args = {{ image_column = "{found[0]}" }}'
-        raise UserError(f"several columns of images: {', '.join(found)}", where=where, hint=hint)
+        raise UserError(f"several columns hold images: {', '.join(found)}", where=where, hint=hint)
     return usual[0] if usual else found[0]
 
 
@@ -176,6 +176,6 @@ def read_labels(table: ImageTable, column: str) -> Indices:
     for chunk in table.chunks([column], 100_000):
         labels = chunk.column(column)
         if labels.null_count:
-            raise UserError(f"{labels.null_count} rows without a label", where=table.where)
+            raise UserError(f"rows without a label: {labels.null_count}", where=table.where)
         parts.append(np.asarray(labels).astype(np.int64))
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)

@@ -1,1 +1,1 @@
-"""What tells a trained network from a lucky one, and what a rule costs."""
+"""Metrics that show whether a rule really trains a network: alignment, descent, growth, linear probes."""

@@ -15,7 +15,7 @@ from grape_bench.rules.dfa import DFA
 
 
 class Alignment:
-    """The rule's signal at each block's output against the true dL/dh:
+    """Compares the rule's signal at each block's output with the true dL/dh:
 
     - `signal_cos`, `signal_ratio`: cosine and norm ratio, with all samples as one vector;
     - `signal_zeros`: the number of samples in which one of the two is exactly zero;
@@ -37,7 +37,7 @@ class Alignment:
             self._zeros[block] += _zero_samples(signal, exact)
 
     def values(self) -> Values:
-        """By block."""
+        """Return the values by block."""
         return {
             block: {
                 "signal_cos": compared.cosine,
@@ -62,8 +62,8 @@ DRAWS = 4
 class Null:
     """`null_cos`: root mean square, over draws of a random B, of the cosine between B^T e and dL/dh.
 
-    Draws direct feedback like DFA, whatever the rule, on the first probe batch. It says how well a signal made of the
-    error does by chance. It is far from zero if the error has few dimensions.
+    Draws direct feedback like DFA, for every rule, on the first probe batch. The value says how well a random signal
+    made from the error does by chance. It is far from zero if the error has few dimensions.
     """
 
     def __init__(self, network: Network, draws: int = DRAWS) -> None:
@@ -76,7 +76,7 @@ class Null:
             return
         with apart(self.network):
             for draw in range(self.draws):
-                self.network.streams.reseed(-1 - draw)  # no run's seed
+                self.network.streams.reseed(-1 - draw)  # negative, so that no run has the same seed
                 dfa = DFA()
                 dfa.setup(self.network)
                 for block in self.network.blocks:
@@ -85,7 +85,7 @@ class Null:
                     self._cosines[block.name].append(Comparison.of(signal, exact).cosine)
 
     def values(self) -> Values:
-        """By block."""
+        """Return the values by block."""
         return {
             block: {"null_cos": math.sqrt(sum(cosine**2 for cosine in cosines) / len(cosines))}
             for block, cosines in self._cosines.items()

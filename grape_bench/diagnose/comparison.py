@@ -1,4 +1,4 @@
-"""How one vector compares with another, summed over parts of the vectors."""
+"""Compare one vector with another, part by part."""
 
 from __future__ import annotations
 

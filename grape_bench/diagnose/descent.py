@@ -40,14 +40,14 @@ class Descent:
             self._update[group].append(compared.product < 0)
 
     def values(self) -> Values:
-        """For the hidden parameters and for all."""
+        """Return the values for the hidden parameters and for all parameters."""
         return {
             group: {"descent": _share(self._raw[group]), "update_descent": _share(self._update[group])}
             for group in self.groups
         }
 
     def update(self, gradients: dict[str, Tensor]) -> dict[str, Tensor]:
-        """By how much the optimizer's next step would change each parameter, given its gradient."""
+        """Return the change that the optimizer's next step would make to each parameter, given its gradient."""
         names = {id(parameter): name for name, parameter in self.parameters.items()}
         optimizer = copy.deepcopy(self.optimizer)  # a copy with its own parameters
         pairs = [

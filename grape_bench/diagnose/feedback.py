@@ -72,7 +72,7 @@ class FeedbackAlignment:
                 self._terms[block.name].append(_term(feedback, first, last))
 
     def values(self) -> Values:
-        """By block."""
+        """Return the values by block."""
         found: Values = {}
         for block, terms in self._terms.items():
             without = [_cosine(terms[:i] + terms[i + 1 :]) for i in range(len(terms))]  # the jackknife

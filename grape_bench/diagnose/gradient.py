@@ -1,4 +1,4 @@
-"""Whether the parameters' gradients point in the direction of the true ones, by block."""
+"""Whether the parameters' gradients point in the direction of the true gradients, by block."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Gradients:
                 total[name] = gradient if name not in total else total[name] + gradient
 
     def values(self) -> Values:
-        """By block, and for all of them."""
+        """Return the values by block, and for all of them."""
         found: Values = {}
         for group, compared in grouped(compare(flat(self._own), flat(self._true)), self.groups).items():
             norm = Comparison(own=compared.reference, reference=float(self._batches**2)).ratio
@@ -61,7 +61,7 @@ def compare(own: Flat, reference: Flat) -> dict[str, Comparison]:
         for part, (x, y) in enumerate(((own, reference), (own, own), (reference, reference)))
         if name in x and name in y
     }
-    # One transfer for all: on a GPU each single one would wait for the device.
+    # One transfer for all numbers, because each transfer from a GPU waits for it.
     products = torch.stack([torch.dot(x, y) for x, y in pairs.values()]).tolist() if pairs else []
     found = dict(zip(pairs, products, strict=True))
     return {name: Comparison(*(found.get((name, part), 0.0) for part in range(3))) for name in names}

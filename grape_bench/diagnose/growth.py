@@ -27,7 +27,7 @@ class Growth:
             self._squares[name].append(size**2)
 
     def values(self) -> Values:
-        """By block."""
+        """Return the values by block."""
         sizes = {name: math.sqrt(sum(squares) / len(squares)) for name, squares in self._squares.items()}
         return {
             name: {"size": sizes[name], "growth": sizes[name] / sizes[before] if sizes.get(before) else math.nan}

@@ -38,12 +38,12 @@ class Diagnostics(Observer):
         self._steps = moments(self.epochs * trainer.steps_per_epoch, self.count)
 
     def step_begins(self, trainer: Trainer, inputs: Tensor, labels: Tensor) -> None:
-        """The moment before the first step."""
+        """Measure before the first step, if that is one of the moments."""
         if self._done(trainer) == 0 and 0 in self._steps:
             self._take(trainer)
 
     def step_done(self, trainer: Trainer) -> None:
-        """All later moments."""
+        """Measure after this step, if that is one of the moments."""
         if self._done(trainer) in self._steps:
             self._take(trainer)
 
@@ -90,10 +90,10 @@ class Diagnostics(Observer):
         for block, running in self._sums.items():
             found = values[block]
             values[block]["zoutendijk"] = running.add(step, found["gradient_cos"], found["gradient_norm"])
-        place = {"step": step, "samples": trainer.position.samples}
+        moment = {"step": step, "samples": trainer.position.samples}
         for block, found in values.items():
             known = {name: value for name, value in found.items() if not math.isnan(value)}
-            self.rows.append({**place, "block": block, **known})
+            self.rows.append({**moment, "block": block, **known})
 
 
 STEPS_PER_MOMENT, MOST = 500, 20

@@ -1,4 +1,4 @@
-"""What one pass does with a probe batch (activations, signals, gradients), and what a metric makes of it."""
+"""What one pass produces on a probe batch (activations, signals, gradients), and the interface of a metric."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from grape_bench.network.trace import Batch
 from grape_bench.network.trees import first_activation
 
 Loss = Callable[[Any], Tensor]
-"""From what the model returns to the loss."""
+"""Maps the model's output to the loss."""
 
 Flat = dict[str, Tensor]
-"""By parameter: its numbers in float64, as one vector."""
+"""Name of a parameter -> its values as one float64 vector."""
 
 MASK_SEED = 0
 
@@ -124,7 +124,7 @@ def read(network: Network, pass_: Pass, batch: Batch, loss_of: Loss) -> Reading:
 
 
 def flat(tensors: dict[str, Tensor]) -> Flat:
-    """By parameter, as `compare` takes them."""
+    """Flatten every tensor to float64, the form that `compare` takes."""
     return {name: tensor.detach().flatten().double() for name, tensor in tensors.items()}
 
 
@@ -140,21 +140,21 @@ Values = dict[str, dict[str, float]]
 
 
 class Metric(Protocol):
-    """One quantity."""
+    """A diagnostic quantity, accumulated over probe batches."""
 
     def see(self, batch: Batch, own: Reading, true: Reading) -> None:
         """Add one probe batch."""
 
     def values(self) -> Values:
-        """The values, after the last batch."""
+        """Return the values. Called after the last batch."""
 
 
 @contextmanager
 def apart(network: Network) -> Iterator[LearningRule]:
     """Lend a copy of the network's rule for extra passes, and restore everything at the end.
 
-    Restored are the rule, its feedback and random streams, the pass counts, the model's buffers and every global random
-    generator. Gradients stay as they are if the passes use `torch.autograd.grad`. Compiled models run uncompiled.
+    It restores the rule, its feedback and random streams, the pass counts, the model's buffers and the global random
+    generators. Gradients do not change if the passes use `torch.autograd.grad`. Compiled models run uncompiled.
     """
     counts, streams = network.counts, network.streams
     python, numpy = random.getstate(), np.random.get_state()

@@ -14,8 +14,8 @@ from grape_bench.rules.backward import BackwardFeedback
 
 
 class WeightAlignment:
-    """`weight_cos`: cosine of B and W, all linear maps of a block as one vector (an angle of 90° is 0). Nothing for
-    a rule outside the FA family.
+    """`weight_cos`: the cosine between B and W, with all linear maps of a block as one vector (90° is 0). No values for
+    rules outside the FA family.
     """
 
     def __init__(self, network: Network, rule: LearningRule) -> None:
@@ -26,7 +26,7 @@ class WeightAlignment:
         """Nothing to add: the weights are the same for every batch."""
 
     def values(self) -> Values:
-        """By block, and for the network."""
+        """Return the values by block, and for the network."""
         if not isinstance(self.rule, BackwardFeedback):
             return {}
         groups = {name: names for name, names in parameter_groups(self.network).items() if name != HIDDEN}
@@ -38,10 +38,10 @@ class WeightAlignment:
     def _compared(self, rule: BackwardFeedback) -> dict[str, Comparison]:
         names = {id(parameter): name for name, parameter in self.network.model.named_parameters()}
         compared: dict[str, Comparison] = {}
-        for module, place in self.network.weights:
-            weight = module.get_parameter(place)
+        for module, attribute in self.network.weights:
+            weight = module.get_parameter(attribute)
             name = names[id(weight)]
-            if name not in compared:  # a tied weight has its B at its first place
-                matrix = rule.matrix(weight, module.get_buffer(f"{PREFIX}{place}_feedback"))
+            if name not in compared:  # the B of a tied weight is at its first module
+                matrix = rule.matrix(weight, module.get_buffer(f"{PREFIX}{attribute}_feedback"))
                 compared[name] = Comparison.of(matrix, weight)
         return compared

@@ -1,1 +1,1 @@
-"""One job: data, model and rule, trained, diagnosed and timed."""
+"""One job: load the data, build the model, attach the rule, train, diagnose and time it."""

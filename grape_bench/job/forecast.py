@@ -1,4 +1,4 @@
-"""How long a job will take, from a few of its steps."""
+"""Predict how long a job will take from a few of its steps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENOUGH_S, MOST_S = 0.5, 10.0
 
 
 def forecast(jobs: Sequence[dict[str, Any]], threads: int) -> list[dict[str, float]]:
-    """For each job (its `to_dict`), the expected seconds of the job (`job`) and of its step profile (`profile`)."""
+    """Predict the seconds of each job (`job`) and of its step profile (`profile`). `jobs` holds `Job.to_dict()`s."""
     torch.set_num_threads(threads)
     return [_forecast(Job.from_dict(values)) for values in jobs]
 
@@ -35,7 +35,7 @@ def _forecast(job: Job) -> dict[str, float]:
     trainer = make_trainer(job, build_model(job, data, device), data, job.rule, job.rule_settings)
     trainer.network.begin_epoch(trainer.steps_per_epoch)
     batches = endless(data, job.batch_size)
-    trainer.step(*next(batches))  # the first step pays for one-time work
+    trainer.step(*next(batches))  # the first step includes one-time work
     setup = time.perf_counter() - start
     step = _step_seconds(trainer, batches)
     clock = Clock(device)
@@ -53,7 +53,7 @@ def _forecast(job: Job) -> dict[str, float]:
 
 
 def _step_seconds(trainer: Trainer, batches: Iterator[tuple[Tensor, Tensor]]) -> float:
-    """Seconds per step, the mean over whole periods of the rule."""
+    """Measure the mean seconds per step over whole periods of the rule."""
     period = trainer.network.rule.period
     clock, steps = Clock(trainer.clock.device), 0
     while clock.seconds < ENOUGH_S or (steps % period and clock.seconds < MOST_S):

@@ -1,4 +1,4 @@
-"""What a step of one job costs: its time beside backpropagation's, in its phases, its FLOPs, memory and energy."""
+"""The profile in a job's record: what a step costs relative to BP, by phase, in FLOPs, memory and energy."""
 
 from __future__ import annotations
 
@@ -25,17 +25,20 @@ from grape_bench.train.loop import Trainer
 
 ROUNDS, BUDGET_S = 40, 4.0
 GPU_STEPS = 8
-Batch = tuple[Tensor, Tensor]
+LabeledBatch = tuple[Tensor, Tensor]
 
 
 def profile(job: Job, data: DataSet) -> dict[str, Any]:
-    """The median over rounds of the rule's step time ÷ BP's as `step_ratio`, with the quartiles as `low` and `high`.
+    """Measure the cost of a step of `job`. The keys of the result are those of a record's `profile`.
 
-    A round times the same batches under BP and under the rule. It covers whole periods of the rule, so that what a
-    rule does only at some steps is counted in full. Then for the rule alone: `split`, seconds of a step by phase;
-    `holders`, bytes by what holds them; `flops`, also BP's; `speedup`, of a step over BP's if independent blocks ran
-    side by side and time were FLOPs; `pipeline`, the same on so many devices in a row; `energy`, joules of a step and
-    of BP's.
+    `step_ratio` is the median over rounds of the rule's step time ÷ BP's, with the quartiles `low` and `high`. A round
+    times the same batches under BP and under the rule. It covers whole periods of the rule, so that rare expensive
+    steps count in full. The other keys are:
+    - `split`: seconds of a step by phase. `holders`: bytes by what holds them.
+    - `flops`: FLOPs of a step by phase, and those of BP.
+    - `speedup`: of a step over BP's, if independent blocks ran in parallel and time were FLOPs.
+    - `pipeline`: the same on several devices in a pipeline, by number of devices.
+    - `energy`: joules of a step, and of a step of BP.
     """
     device = next(iter(data.validation.batches(1)))[0].device
 
@@ -60,10 +63,14 @@ def profile(job: Job, data: DataSet) -> dict[str, Any]:
         "high": measured.high,
         "bp_step_s": statistics.median(seconds["bp"]) / steps,
         "rounds": len(seconds["bp"]),
-        "split": asdict(time_split(own, batches, device)),
+        "split": time_split(own, batches, device).record(),
         "holders": asdict(holders(own, *chosen[0])),
         "flops": {
-            **{name: getattr(counted, name) for name in ("forward", "credit", "tangents", "critical", "total")},
+            "forward": counted.forward,
+            "credit": counted.backward,
+            "tangents": counted.tangents,
+            "critical": counted.critical,
+            "total": counted.total,
             "bp": reference.total,
         },
         "speedup": reference.total / counted.critical,
@@ -73,25 +80,25 @@ def profile(job: Job, data: DataSet) -> dict[str, Any]:
 
 
 def steps_per_round(period: int, device: torch.device) -> int:
-    """Steps timed without a synchronization between them: whole periods, and on a GPU at least eight steps.
+    """The number of steps to time without a synchronization: whole periods, and on a GPU at least eight steps.
 
-    Training synchronizes once per epoch, so the CPU runs ahead of the GPU. A round of one step would forbid that, and
-    BP's own step time would depend on the period of the rule beside it.
+    Training synchronizes once per epoch, so the CPU runs ahead of the GPU. In rounds of one step it could not, and BP's
+    own step time would depend on the period of the rule that it is compared with.
     """
     return period if device.type == "cpu" else period * -(-GPU_STEPS // period)
 
 
-def _steps(trainer: Trainer, batches: list[Batch]) -> None:
+def _steps(trainer: Trainer, batches: list[LabeledBatch]) -> None:
     for inputs, labels in batches:
         trainer.step(inputs, labels)
 
 
-def _rounds(trainer: Trainer, batches: list[Batch], steps: int) -> None:
+def _rounds(trainer: Trainer, batches: list[LabeledBatch], steps: int) -> None:
     _steps(trainer, batches[:steps])
 
 
-def _flops(trainer: Trainer, batch: Batch) -> StepFlops:
-    """FLOPs of a training step; the optimizer left out."""
+def _flops(trainer: Trainer, batch: LabeledBatch) -> StepFlops:
+    """Count the FLOPs of a training step, without the optimizer."""
     inputs, labels = batch
 
     def loss_of(output: Any) -> Tensor:
@@ -101,7 +108,7 @@ def _flops(trainer: Trainer, batch: Batch) -> StepFlops:
 
 
 def _pipeline(own: StepFlops, bp: StepFlops) -> dict[str, Any]:
-    """By number of devices: speed-up over a step of BP on one, and the share of waiting; BP's beside it."""
+    """By number of devices: the speed-up over BP on one device, the share of waiting, and both numbers for BP."""
     found: dict[str, Any] = {"micro_batches": MICRO_BATCHES}
     for mine, theirs in zip(pipelines(own), pipelines(bp), strict=True):
         found[str(mine.devices)] = {
@@ -113,8 +120,8 @@ def _pipeline(own: StepFlops, bp: StepFlops) -> dict[str, Any]:
     return found
 
 
-def _energy(own: Trainer, bp: Trainer, batches: list[Batch]) -> dict[str, float] | None:
-    """Joules of a step by the GPU's own counter; None where there is none."""
+def _energy(own: Trainer, bp: Trainer, batches: list[LabeledBatch]) -> dict[str, float] | None:
+    """Joules of a step from the GPU's own counter, or None without such a counter."""
     found: list[float] = []
     with EnergyMeter(own.clock.device) as meter:
         for trainer in (own, bp):
@@ -125,8 +132,8 @@ def _energy(own: Trainer, bp: Trainer, batches: list[Batch]) -> dict[str, float]
     return {"step_j": found[0], "bp_step_j": found[1]}
 
 
-def endless(data: DataSet, batch_size: int) -> Iterator[Batch]:
-    """Training batches, pass after pass."""
+def endless(data: DataSet, batch_size: int) -> Iterator[LabeledBatch]:
+    """Yield training batches, epoch after epoch."""
     generator = torch.Generator().manual_seed(0)
     while True:
         yield from data.train.batches(batch_size, generator=generator)

@@ -69,7 +69,7 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
     trainer.observers += [_Curve(on_epoch)]
     trainer.observers += [checkpoints] if checkpoints else []
 
-    # Train. Dropout draws from a stream of its own, seeded after all set-up that may have used the global generators.
+    # Train. Dropout draws from its own stream, seeded after all set-up that may have used the global generators.
     seed_everything(process_seed(job, "dropout"))
     if checkpoints:
         checkpoints.resume(trainer)
@@ -79,7 +79,7 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
     except LossNotFiniteError as error:
         reason = str(error)
 
-    # Test, once. Then the profile: the same model again beside BP, so it comes after everything that is timed.
+    # Test, once. Then profile new copies of the model under BP and the rule. This comes after everything that is timed.
     peak = memory.measure()
     result = None if reason else _result(trainer, job)
     aside = {
@@ -140,8 +140,8 @@ def _credit(network: Network, batches: int, epochs: int) -> dict[str, Any]:
     return {
         "bp_fraction": network.bp_fraction,
         "declared_bp_fraction": network.rule.bp_fraction(batches, epochs),
-        "backward_passes": network.backward_passes,
-        "hidden_block_passes": network.hidden_block_passes,
+        "backward_passes": network.counts.backward,
+        "hidden_block_passes": network.counts.hidden,
     }
 
 
@@ -175,7 +175,7 @@ class _Curve(Observer):
 
 
 def check(job: Job) -> None:
-    """Raise UserError for what is known before training: sources, settings, blocks, the model's output."""
+    """Raise UserError for mistakes that show before training: unknown names, wrong settings, blocks, model output."""
     set_arithmetic(job.precision, deterministic=job.deterministic)
     device = pick_device()
     data = load_data(job, device)
@@ -187,9 +187,10 @@ def check(job: Job) -> None:
             output = model(inputs)
         except Exception as error:
             raise UserError(
-                f"model {job.model!r} does not take {tuple(inputs.shape[1:])} samples of {job.dataset!r}: {error}",
+                f"model {job.model!r} does not accept samples of {job.dataset!r}, whose shape is "
+                f"{tuple(inputs.shape[1:])}: {error}",
                 where=f"task {job.task!r}",
-                hint="other model_args, or dataset_args such as resize = 32, channels = 3",
+                hint="change model_args, or dataset_args such as resize = 32, channels = 3",
             ) from error
     logits_of(output, data.classes)
     model.train()

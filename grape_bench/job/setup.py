@@ -26,7 +26,7 @@ from grape_bench.train.loop import Trainer
 from grape_bench.train.precision import Precision
 from grape_bench.train.random_state import seed_everything
 
-EXAMPLE = 4  # samples of the forward that finds the blocks
+EXAMPLE = 4  # samples in the forward that finds the blocks
 
 
 def pick_device() -> torch.device:
@@ -35,7 +35,7 @@ def pick_device() -> torch.device:
 
 
 def load_data(job: Job, device: torch.device) -> DataSet:
-    """This process's part of the job's data set, on `device`. The last set is cached for the next job of the task."""
+    """Load this process's part of the job's data set, on `device`. The last one is cached for the next job."""
     data = _load(job.dataset, json.dumps(job.dataset_args, sort_keys=True), str(device))
     return data.for_process(data_parallel.rank(), data_parallel.size())
 
@@ -46,7 +46,7 @@ def _load(dataset: str, args: str, device: str) -> DataSet:
 
 
 def build_model(job: Job, data: DataSet, device: torch.device) -> nn.Module:
-    """The job's model. Its weights come from the "init" stream, so they are the same for every rule."""
+    """Build the job's model. Its weights come from the "init" stream, so they are the same for every rule."""
     seed_everything(stream_seed(job.seed, "init"))
     return models.build(job.model, shape=data.shape, classes=data.classes, args=job.model_args).to(device)
 
@@ -57,13 +57,13 @@ def process_seed(job: Job, stream: str) -> int:
 
 
 def make_trainer(job: Job, model: nn.Module, data: DataSet, rule: str, settings: dict[str, Any]) -> Trainer:
-    """A trainer of `model` with `rule` attached: precision, optimizer, schedule and random streams."""
+    """Attach `rule` to `model`, and make its trainer: precision, optimizer, schedule and random streams."""
     example, _ = next(iter(data.validation.batches(EXAMPLE)))
     precision = Precision(job.precision, example.device)
     network = attach(model, make_rule(rule, **settings), example, seed=job.seed)
     _check_batches(job, data)
-    for place in {"cpu", str(network.device)}:  # each process draws its own directions; their mean is less noisy
-        network.generator("perturbation", place).manual_seed(process_seed(job, "perturbation"))
+    for device in {"cpu", str(network.device)}:  # each process draws its own directions; their mean is less noisy
+        network.generator("perturbation", device).manual_seed(process_seed(job, "perturbation"))
     if job.compile:
         model.compile()
     optimizer = make_optimizer(model.parameters(), job.optimizer)
@@ -74,7 +74,7 @@ def make_trainer(job: Job, model: nn.Module, data: DataSet, rule: str, settings:
 
 
 def _check_batches(job: Job, data: DataSet) -> None:
-    """Every process needs an equal share of a batch, so that the mean gradient is that of the whole batch."""
+    """Raise UserError unless every process gets an equal share of a batch. Otherwise the mean gradient is wrong."""
     joint = min(job.batch_size, len(data.train))
     if joint % job.nproc:
         what = f"batches of {joint} samples cannot be divided evenly among {job.nproc} processes"
@@ -91,7 +91,7 @@ SCHEDULES = ("constant", "cosine")
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], settings: dict[str, Any]) -> torch.optim.Optimizer:
-    """The optimizer `settings["name"]` with the other settings as its arguments; raises UserError."""
+    """Make the optimizer `settings["name"]` with the other settings as arguments. Raises UserError for wrong ones."""
     arguments = {name: value for name, value in settings.items() if name != "name"}
     name = settings.get("name", "adamw")
     if name not in OPTIMIZERS:
@@ -99,11 +99,11 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: dict[str, Any])
     try:
         return OPTIMIZERS[name](parameters, **arguments)
     except (TypeError, ValueError) as error:
-        raise UserError(f"optimizer {name!r} refuses its settings: {error}") from error
+        raise UserError(f"optimizer {name!r} does not accept its settings: {error}") from error
 
 
 def make_schedule(optimizer: torch.optim.Optimizer, name: str, steps: int) -> LambdaLR | None:
-    """`"cosine"`: from the full rate to zero over `steps`. `"constant"`: None."""
+    """Make a learning-rate schedule. `"cosine"` goes from the full rate to zero over `steps`, `"constant"` is None."""
     if name not in SCHEDULES:
         raise unknown("schedule", name, SCHEDULES)
     if name == "constant":

@@ -32,7 +32,7 @@ def build(model_id: str, *, shape: tuple[int, ...], classes: int, args: dict[str
     model = factory(shape=shape, classes=classes, **args)
     if not isinstance(model, nn.Module):
         raise UserError(
-            f"returned {type(model).__name__}, not a torch.nn.Module",
+            f"the factory returned {type(model).__name__}, not a torch.nn.Module",
             where=model_id,
             hint="def factory(shape, classes): return torch.nn.Sequential(...)",
         )

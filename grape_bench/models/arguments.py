@@ -62,7 +62,11 @@ def _is_checked(annotation: Any) -> bool:
 def require_image(model_id: str, shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Return `shape` as (C, H, W). Raises UserError for samples that are not images."""
     if len(shape) != 3:
-        raise UserError(f"needs images, not samples of shape {shape}", where=model_id, hint='model = "mlp"')
+        raise UserError(
+            f"the model needs images, not samples of shape {shape}",
+            where=model_id,
+            hint='model = "mlp"',
+        )
     return shape[0], shape[1], shape[2]
 
 
@@ -79,7 +83,7 @@ def bad_arguments(model_id: str, error: Exception) -> UserError:
 def unreachable(model_id: str, error: Exception) -> UserError:
     """Return the error for weights or a configuration that could not be downloaded."""
     return UserError(
-        f"could not download it: {str(error).splitlines()[0]}",
+        f"the download failed: {str(error).splitlines()[0]}",
         where=model_id,
         hint="load it once on a machine with a network (the download stays in $HF_HOME), use a local folder as hub "
         "id, or remove `pretrained` from model_args",

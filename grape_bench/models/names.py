@@ -22,7 +22,7 @@ MODELS: Registry[Callable[..., nn.Module]] = Registry(
     },
     group="grape_bench.models",
 )
-"""Networks with a name of their own: called as `factory(shape=..., classes=..., **args)`.
+"""Networks with a short name, called as `factory(shape=..., classes=..., **args)`.
 
 Raise `numerics` of each model whose numbers change (a width, an initialization): exactly its jobs then run again.
 """
@@ -64,7 +64,7 @@ def check_name(model_id: str) -> None:
     if source not in SOURCES:
         raise unknown("model source", source, SOURCES, where=model_id)
     if not name:
-        raise UserError("a source without a name", where=repr(model_id), hint=EXAMPLES.get(source, ""))
+        raise UserError("the name after the source is missing", where=repr(model_id), hint=EXAMPLES.get(source, ""))
 
 
 EXAMPLES = {"timm": "timm:resnet18", "hf": "hf:vit", "torchvision": "torchvision:resnet18"}

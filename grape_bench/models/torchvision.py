@@ -26,7 +26,7 @@ def build(name: str, *, shape: tuple[int, ...], classes: int, args: dict[str, An
         raise unknown_in_library("torchvision model", name, known, where=model_id, hint=hint)
     if channels != 3:
         hint = "dataset_args = { channels = 3 }"
-        raise UserError(f"needs images of 3 channels, not {channels}", where=model_id, hint=hint)
+        raise UserError(f"the model needs images with 3 channels, not {channels}", where=model_id, hint=hint)
     settings: dict[str, Any] = {"weights": None, "num_classes": classes}
     if name.startswith("vit_"):
         settings["image_size"] = height

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from grape_bench.errors import UserError
 
-PREFIX = "grape_bench_"  # of the buffers that a rule keeps on a user's modules
+PREFIX = "grape_bench_"  # starts the names of buffers that a rule keeps on a user's modules
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +47,8 @@ class Block:
         """The activation (N, *shape). Raises UserError if the model has overwritten it since."""
         if self._current._version != self._version:
             raise UserError(
-                f"the model overwrites the output of block {self.name!r} in place, and the rule reads it",
-                hint="inplace=False for the activation that follows, or block.output_shape if the shape is enough",
+                f"the model overwrites the output of block {self.name!r} in place, but the rule reads it later",
+                hint="set inplace=False in the activation after it, or use block.output_shape if the shape is enough",
             )
         return self._current
 
@@ -68,7 +68,7 @@ class Block:
         self.module.register_buffer(self._buffer(name), value)
 
     def load(self, name: str) -> Tensor:
-        """What `store` kept under `name`."""
+        """Return the tensor that `store` kept under `name`."""
         return self.module.get_buffer(self._buffer(name))
 
     def _buffer(self, name: str) -> str:
@@ -83,7 +83,7 @@ def remove_stored(model: nn.Module) -> None:
 
 
 def own_buffers(model: nn.Module) -> list[Tensor]:
-    """The model's own buffers, without those of a rule."""
+    """The model's own buffers, without a rule's buffers."""
     return [
         buffer
         for module in model.modules()

@@ -33,7 +33,7 @@ def find_blocks(model: nn.Module, trace: Trace, globs: Sequence[str] = (), granu
     if granularity not in ("block", "layer"):
         raise UserError(f"unknown granularity {granularity!r}", allowed="block, layer")
     graph = flow_graph(trace.output, trace.entries)
-    calls, further = (_places(made, trace, graph) for made in (trace.calls, trace.further))
+    calls, further = (_candidates(made, trace, graph) for made in (trace.calls, trace.further))
     clean = _clean_nodes(calls, trace, graph)
     if globs:
         chosen = with_further(_named(calls, globs), further, graph)
@@ -52,7 +52,7 @@ def find_blocks(model: nn.Module, trace: Trace, globs: Sequence[str] = (), granu
     return [Block(call.label, call.module, call.shape[1:], call.index) for call in chosen]
 
 
-def _places(calls: list[Call], trace: Trace, graph: FlowGraph) -> list[Call]:
+def _candidates(calls: list[Call], trace: Trace, graph: FlowGraph) -> list[Call]:
     """The calls between input and output where a cut is possible: activations with the samples as their first axis."""
     inside = [call for call in calls if call.name and call.node in graph.below and call.node is not trace.output]
     return [call for call in inside if call.shape[:1] == (trace.samples,)]
@@ -67,14 +67,14 @@ def _uncut(model: nn.Module, around: list[str], clean: list[str]) -> UserError:
         )
     else:
         problem = (
-            f"{type(model).__name__} has no repeated modules that cut off most of its weights: the output's gradient "
-            "bypasses them (through a skip connection or a parallel branch)"
+            f"{type(model).__name__} has no repeated modules that separate most of its weights from the output: the "
+            "gradient bypasses them (through a skip connection or a parallel branch)"
         )
     return UserError(
         problem,
         allowed=f"modules that all earlier activations flow through: {_listed(clean) or 'there are none'}",
-        hint="blocks=['layers.*'] names modules by patterns (--blocks 'layers.*' on the command line); "
-        "name the modules of all parallel branches, so that they are cut together",
+        hint="choose modules by name with blocks=['layers.*'] (--blocks 'layers.*' on the command line), and include "
+        "all parallel branches, so that they are cut together",
     )
 
 
@@ -97,13 +97,14 @@ def _named(calls: list[Call], globs: Sequence[str]) -> list[Call]:
             patterns = dict.fromkeys(re.sub(r"(?<![^.])\d+(?![^.])", "*", call.name) for call in calls)
             allowed = ", ".join(patterns)
             raise UserError(
-                f"no module that is called once, with samples first in its output, matches {glob!r}", allowed=allowed
+                f"{glob!r} matches no module that can be cut (called once per forward, samples as the first axis)",
+                allowed=allowed,
             )
     return [call for call in calls if any(_matches(call.name, glob) for glob in globs)]
 
 
 def _matches(name: str, glob: str) -> bool:
-    """Level by level: `layers.*` is every layer, not what is inside them."""
+    """Match level by level: `layers.*` matches every layer, but no module inside a layer."""
     levels, patterns = name.split("."), glob.split(".")
     return len(levels) == len(patterns) and all(map(fnmatchcase, levels, patterns))
 
@@ -123,7 +124,7 @@ def _clean_nodes(calls: list[Call], trace: Trace, graph: FlowGraph) -> set[Node]
     """Nodes that are clean in the whole graph, or clean once a second input of the network counts as given.
 
     In an encoder-decoder every decoder block reads the encoder's output, so no decoder block dominates it. But that
-    output is itself cut. With it given, the decoder is a chain of its own.
+    output is itself cut. With it given, the decoder is a chain like any other.
     """
     clean = graph.clean()
     side = _side_inputs([call.node for call in calls if call.node in clean], graph, trace.entries)
@@ -248,7 +249,7 @@ def joint_cuts(calls: list[Call], further: list[Call], graph: FlowGraph) -> list
 
 
 def _of_one_container(calls: list[Call], containers: set[str], graph: FlowGraph) -> list[Call]:
-    """The largest of those that are apart."""
+    """The largest set of calls in one of `containers` that is clean together, or an empty list."""
     held = [[call for call in calls if call.name.rpartition(".")[0] == container] for container in sorted(containers)]
     return max((own for own in held if _apart(own, graph)), key=len, default=[])
 

@@ -1,4 +1,4 @@
-"""Training steps that hold one block's activations and gradients at a time."""
+"""Training steps that hold the activations and gradients of only one block at a time."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 def lean_step(
     network: Network, batch: Batch, loss_of: Callable[[Any], Tensor], optimizer: torch.optim.Optimizer
 ) -> Tensor:
-    """One optimizer step of a direct-feedback rule; the detached loss.
+    """Take one optimizer step of a direct-feedback rule and return the detached loss.
 
     A first forward without a graph gives the error at the output. If GrAPE refreshes its feedback, its forward on dual
-    numbers is that first forward. A second forward, with graphs, runs each block's backward as soon as the block's
-    output exists and updates its weights before the next block begins. The update equals that of an ordinary step.
-    `loss_of` takes what the model returns. Raises UserError for a rule that needs one block's result for another.
+    numbers serves as that first forward. A second forward, with graphs, runs each block's backward as soon as the
+    block's output exists, and updates the block's weights before the next block begins. The update equals that of an
+    ordinary step. `loss_of` maps the model's output to the loss. Raises UserError for a rule in which one block waits
+    for another.
     """
     # Example: blocks h1, h2 (N, 256), logits (N, 10). Forward 1: no graph, e (N, 10).
     # Forward 2: h1, signal e @ B1 (N, 256), backward of block 1, step its weights, free its graph; the same for h2;
@@ -37,7 +38,7 @@ def lean_step(
     if not isinstance(rule_pass, CutPass):
         raise UserError(
             f"{network.rule!r} cannot train block by block",
-            allowed="rules of direct feedback: dfa, grape, your own DirectFeedback",
+            allowed="rules with direct feedback: dfa, grape, or your own DirectFeedback",
         )
     dual = rule_pass.forward is not None
     with preserved(network.model):
@@ -54,7 +55,7 @@ def lean_step(
 
 
 def output_error(network: Network, batch: Batch, loss_of: Callable[[Any], Tensor]) -> Tensor:
-    """dL/dy_hat (N, ..., n_out), from a forward without a graph below the output. Leaves no trace."""
+    """Return dL/dy_hat (N, ..., n_out) from a forward without a graph. Buffers and random state do not change."""
     with preserved(network.model):
         return _forward(network, batch).error(loss_of)
 
@@ -72,12 +73,12 @@ class _LeafPass(Pass):
 
     @contextmanager
     def around(self) -> Iterator[None]:
-        """No graph until the output."""
+        """Disable the graph up to the output."""
         with torch.no_grad():
             yield
 
     def join(self, logits: Tensor) -> Tensor:
-        """The leaf that the loss depends on. The graph starts here."""
+        """Turn the output into the leaf that the loss depends on. The graph starts here."""
         torch.set_grad_enabled(True)
         self.leaf = logits.detach().requires_grad_()
         return self.leaf
@@ -90,7 +91,7 @@ class LeanPass(Pass):
         self.signal, self.error, self.update = signal, error, update
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        """The output as a constant. Its graph is used up here."""
+        """Run the block's backward and return its output as a constant."""
         if output.requires_grad:
             signal = self.signal(block.at(output.detach()), self.error).to(output.dtype)
             # Retained because blocks may share a part (every decoder block reads the encoder); freed with `output`.
@@ -116,7 +117,7 @@ class _Update:
         self.optimizer.zero_grad(set_to_none=True)
 
     def last(self) -> None:
-        """The step of the head and of the parameters that waited."""
+        """Step the head and the parameters that waited."""
         for parameter, gradient in self.waiting:
             parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
         self.optimizer.step()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block, load_tensors, remove_stored, tensors_of
-from grape_bench.network.operators import Place, Places
+from grape_bench.network.operators import CallSite, CallSites
 from grape_bench.network.passes import Pass, PassCounts
 from grape_bench.network.reach import Credit, Exact, Reach
 from grape_bench.network.recompute import backward_at_work, refuse_reentrant
@@ -54,9 +54,9 @@ class Network:
             for name, parameter in module.named_parameters(recurse=False)
             if id(parameter) in traced.weights.parameters
         ]
-        self._derived: dict[Place, Tensor] | None = traced.weights.derived
+        self._derived: dict[CallSite, Tensor] | None = traced.weights.derived
         self._watched = dict.fromkeys(module for module, _ in traced.weights.derived)
-        self.places = Places()
+        self.call_sites = CallSites()
         self._by_module: dict[nn.Module, list[Block]] = {block.module: [] for block in blocks}
         for block in blocks:
             self._by_module[block.module].append(block)
@@ -82,11 +82,11 @@ class Network:
             if before_head
             else self._head.register_forward_hook(self._at_output),
             self.model.register_forward_hook(self._close, always_call=True),
-            *(handle for module in self._watched for handle in self.places.watch(module)),
+            *(handle for module in self._watched for handle in self.call_sites.watch(module)),
         ]
 
     def detach(self) -> None:
-        """Take the rule off: no hook and no buffer of it is left on the model."""
+        """Remove the rule, with all of its hooks and buffers on the model."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -101,7 +101,7 @@ class Network:
         }
 
     def feedback(self) -> dict[str, Kept]:
-        """Name of a block (in the FA family: of a weight) -> how the rule keeps its feedback, if there is any."""
+        """Name of a block (in the FA family: of a weight) -> how the rule keeps its feedback, if it has any."""
         return self.rule.kept_feedback(self)
 
     def begin_epoch(self, batches: int) -> None:
@@ -109,7 +109,7 @@ class Network:
         self.rule.begin_epoch(self, batches)
 
     def run(self, pass_: Pass, batch: Batch) -> Any:
-        """Forward `batch` in the caller's own pass instead of the rule's. Returns the model's output."""
+        """Run a forward on `batch` in `pass_` instead of the rule's pass. Returns the model's output."""
         args, kwargs = batch
         outer = self._pass
         with self._passing(pass_):
@@ -127,39 +127,21 @@ class Network:
             self._pass = None
 
     @property
-    def derived_weights(self) -> dict[Place, Tensor]:
+    def derived_weights(self) -> dict[CallSite, Tensor]:
         """The weights that modules compute from parameters, with their values at set-up."""
         if self._derived is None:
             raise RuntimeError("derived weights are only available in the rule's `setup`")
         return self._derived
 
     @property
-    def backward_passes(self) -> int:
-        """How often autograd started at the output."""
-        return self.counts.backward
-
-    @backward_passes.setter
-    def backward_passes(self, count: int) -> None:
-        self.counts.backward = count
-
-    @property
-    def hidden_block_passes(self) -> int:
-        """How often autograd went on into a hidden block."""
-        return self.counts.hidden
-
-    @hidden_block_passes.setter
-    def hidden_block_passes(self, count: int) -> None:
-        self.counts.hidden = count
-
-    @property
     def bp_fraction(self) -> float:
         """Autograd passes through hidden blocks ÷ the passes of backpropagation. NaN before the first backward."""
-        possible = self.backward_passes * len(self.blocks)
-        return self.hidden_block_passes / possible if possible else float("nan")
+        possible = self.counts.backward * len(self.blocks)
+        return self.counts.hidden / possible if possible else float("nan")
 
     @property
     def device(self) -> torch.device:
-        """Where the model's first parameter is."""
+        """The device of the model's first parameter."""
         return next(self.model.parameters()).device
 
     @property
@@ -170,10 +152,6 @@ class Network:
     def generator(self, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
         """The generator of one of the rule's random streams on `device`; it continues from its last draw."""
         return self.streams.generator(stream, device)
-
-    def generators(self, device: torch.device) -> list[torch.Generator]:
-        """The generators on `device` that the rule has used so far."""
-        return self.streams.on(device)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that training changes, to resume to the bit: the model's tensors with the feedback, the rule's
@@ -209,7 +187,7 @@ class Network:
         """The parameters that get gradients from several blocks, or from a block and the head."""
         return [self.model.get_parameter(name) for name in self._reach.shared]
 
-    # The hooks, in the order of a forward. The compiler is disabled: it would freeze what they did the first time.
+    # The hooks, in the order of a forward. The compiler is disabled, because it would freeze the first run's behavior.
 
     @torch.compiler.disable
     def _open(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -217,8 +195,8 @@ class Network:
             return
         if module is not self.model:
             raise UserError(
-                f"this {type(module).__name__} is a shallow copy or a replica of the one with a learning rule",
-                hint="copy.deepcopy(model) instead of copy.copy, DistributedDataParallel instead of DataParallel",
+                f"this {type(module).__name__} is a shallow copy or a replica of the model with the learning rule",
+                hint="use copy.deepcopy instead of copy.copy, DistributedDataParallel instead of DataParallel",
             )
         pass_ = self.rule.open_pass(self, (args, kwargs)) if backward_at_work() is None else self._repeated()
         self._context = self._passing(pass_)
@@ -248,13 +226,13 @@ class Network:
         backward, pass_ = self._returning
         if backward_at_work() is None:
             raise UserError(
-                f"block {block!r} is called without its model, so the learning rule cannot take part",
-                hint="call the model that was attached, or a deep copy of it without the rule",
+                f"block {block!r} was called without its model, so the learning rule has no pass for it",
+                hint="call the whole model, or make a deep copy of it and detach the rule from the copy",
             )
         if backward != backward_at_work():
             raise UserError(
-                "activation checkpointing repeats the model before the error has reached its output",
-                hint="compute the loss outside of the checkpoint",
+                "activation checkpointing recomputes the model before the error has reached its output",
+                hint="compute the loss outside of the checkpointed function",
             )
         return pass_
 
@@ -297,7 +275,7 @@ class Network:
 
 
 def _unembedding_width(head: nn.Module, output_shape: tuple[int, ...]) -> int | None:
-    """The width of the features where the head maps tokens to a larger vocabulary, as Launay et al. (2020) cut it."""
+    """The width of the features if the head maps tokens to a larger vocabulary, the cut of Launay et al. (2020)."""
     if isinstance(head, nn.Linear) and len(output_shape) == 3 and head.out_features > head.in_features:
         return head.in_features
     return None

@@ -74,15 +74,15 @@ def _never(*_: Any) -> bool:
     return False
 
 
-Place = tuple[nn.Module, int]
-"""Where a linear map with a derived weight is computed: the module, and how many such maps came before it in the same
+CallSite = tuple[nn.Module, int]
+"""Where a linear map with a derived weight is computed: the module, and the number of such maps before it in the same
 call of that module."""
 
 
-class Places:
+class CallSites:
     """Identifies derived weights (weight norm, weight standardization, parametrizations) by where they are used.
 
-    A derived weight is a new tensor in every forward, so its `id` says nothing. Its place does: a module that is
+    A derived weight is a new tensor in every forward, so its `id` says nothing. Its call site does: a module that is
     called twice uses its derived weights in the same order.
     """
 
@@ -96,8 +96,8 @@ class Places:
             module.register_forward_hook(self._leave, always_call=True),
         ]
 
-    def next(self) -> Place | None:
-        """The place of the current linear map; None outside of the watched modules."""
+    def next(self) -> CallSite | None:
+        """The call site of the current linear map; None outside of the watched modules."""
         if not self._at_work:
             return None
         module, count = self._at_work[-1]

@@ -1,4 +1,8 @@
-"""Blocks that go back at the same time: the graph of each on a CUDA stream of its own."""
+"""Run the backward passes of independent blocks at the same time, each on its own CUDA stream.
+
+Experimental: this ran on one H200 (see docs/speed.md) and on no other GPU. It is not part of the public API, and no job
+uses it.
+"""
 
 from __future__ import annotations
 
@@ -19,29 +23,23 @@ if TYPE_CHECKING:
     from grape_bench.network.network import Network
 
 BRANCHES = 8
-"""Streams; more blocks than that take turns. cuBLAS keeps a workspace (32 MiB on an H100) per stream and thread."""
+"""The number of CUDA streams. With more blocks, several blocks share a stream. cuBLAS keeps a workspace (32 MiB on an
+H100) per stream and thread."""
 
 
 def parallel_backward(network: Network, batch: Batch, loss_of: Callable[[Any], Tensor]) -> Tensor:
-    """Forward and backward of one training step, in the place of `loss.backward()`; the detached loss.
+    """Run the forward and backward of one training step and return the detached loss. Replaces `loss.backward()`.
 
-    The gradients are those of an ordinary step; the saved activations all live until its end. `loss_of` takes what
-    the model returns. A rule that needs one block's result for another's goes back as ever. Raises UserError
-    where the model is not on a CUDA device.
+    The gradients equal those of an ordinary step. All saved activations live until the end of the step. `loss_of` maps
+    the model's output to the loss. A rule in which one block waits for another (BP, FA) runs an ordinary backward.
+    Raises UserError if the model is not on a CUDA device.
     """
     require_cuda(network, "parallel_backward")
-    return backward_of(network, open_pass(network, batch), batch, loss_of)
-
-
-def open_pass(network: Network, batch: Batch) -> Pass:
-    """The pass that the attached rule opens on `batch`."""
-    if network.rule is None:
-        raise RuntimeError("no rule is attached")
-    return network.rule.open_pass(network, batch)
+    return backward_of(network, network.rule.open_pass(network, batch), batch, loss_of)
 
 
 def require_cuda(network: Network, what: str) -> None:
-    """Raise UserError where the model is not on a CUDA device."""
+    """Raise UserError if the model is not on a CUDA device. `what` is the function that needs it."""
     if network.device.type != "cuda":
         raise UserError(
             f"{what} needs CUDA, and the model is on {network.device}",
@@ -50,77 +48,80 @@ def require_cuda(network: Network, what: str) -> None:
 
 
 def backward_of(network: Network, pass_: Pass, batch: Batch, loss_of: Callable[[Any], Tensor]) -> Tensor:
-    """Forward and backward of `pass_`, on streams of their own where the blocks do not need each other."""
+    """Run the forward and backward of `pass_`, on several CUDA streams if the blocks are independent."""
     if not isinstance(pass_, CutPass):
         loss = loss_of(network.run(pass_, batch))
         loss.backward()
         return loss.detach()
     blocks = len(network.blocks)
-    parallel = ParallelPass(pass_, side_streams(network.device, min(BRANCHES, blocks)), blocks)
+    parallel = ParallelPass(pass_, cuda_streams(network.device, min(BRANCHES, blocks)), blocks)
     try:
         loss = loss_of(network.run(parallel, batch))
-        # One block's backward may read memory that another block's stream allocated. The retained graph keeps that
-        # memory until all streams are joined; freed earlier, the other stream could write over it.
+        # One block's backward may read memory that another block's stream allocated. If the graph freed it now, the
+        # other stream could overwrite it. So the graph is retained until all streams have been joined.
         loss.backward(retain_graph=True)
     finally:
-        # After an error too: a caller that catches it must not free or reuse memory that a stream still reads.
+        # Also after an error: a caller that catches it must not free or reuse memory that a stream still reads.
         parallel.join_streams()
     return loss.detach()
 
 
 @cache
-def side_streams(device: torch.device, count: int) -> tuple[cuda.Stream, ...]:
-    """`count` streams of `device`, the same ones at every call."""
+def cuda_streams(device: torch.device, count: int) -> tuple[cuda.Stream, ...]:
+    """Return `count` streams of `device`. Every call returns the same ones."""
     return tuple(cuda.Stream(device) for _ in range(count))
 
 
 class ParallelPass(Pass):
-    """A cut pass whose forward changes to another stream after each block, and back to the caller's for the head.
+    """A cut pass whose forward switches to another CUDA stream after each block. The head runs on the caller's stream.
 
-    Each stream waits for the one before, so the forward is as sequential as ever. Autograd runs every operation's
-    backward on the stream of its forward and lets streams wait for each other where gradients cross: a block's
-    backward, its signal included, thus waits for the error and for nothing else.
+    Each stream waits for the previous one, so the forward stays sequential. Autograd runs the backward of an operation
+    on the stream of its forward, and streams wait for each other only where a gradient crosses from one to another. The
+    backward of a block, including its signal, therefore waits for the error alone.
     """
 
+    # Example: 3 blocks on 2 streams.  forward: block 1 on s0, block 2 on s1, block 3 on s0, head on the caller's stream
+    #   backward: head on the caller's stream -> e (N, n_out); then block 2 on s1 beside blocks 3 and 1 on s0
+
     def __init__(self, cut_pass: CutPass, streams: tuple[cuda.Stream, ...], blocks: int) -> None:
-        self.cut_pass, self.streams, self.blocks = cut_pass, streams, blocks
+        self.cut_pass, self.cuda_streams, self.blocks = cut_pass, streams, blocks
         self.device = streams[0].device
         self.used: list[cuda.Stream] = []
 
     @contextmanager
     def around(self) -> Iterator[None]:
-        """Begins on the first block's stream; ends on the caller's, whatever happens."""
+        """Start on the first block's stream and end on the caller's, also after an error."""
         with cuda.device(self.device), self.cut_pass.around():
             self._caller, self._cuts = cuda.current_stream(self.device), 0
-            self._go_on(self.streams[0])
+            self._switch_to(self.cuda_streams[0])
             try:
                 yield
             finally:
-                self._go_on(self._caller)
+                self._switch_to(self._caller)
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        """As the cut pass does, on the block's stream; then on to the next."""
+        """Cut on the block's stream, then switch to the next stream."""
         seen = self.cut_pass.cut(block, output)
         self._cuts += 1
         last = self._cuts == self.blocks
-        self._go_on(self._caller if last else self.streams[self._cuts % len(self.streams)])
+        self._switch_to(self._caller if last else self.cuda_streams[self._cuts % len(self.cuda_streams)])
         return seen
 
     def join(self, logits: Tensor) -> Tensor:
-        """As the cut pass does, on the caller's stream even where the model left out a block."""
-        self._go_on(self._caller)
+        """Join on the caller's stream, even if the model skipped a block."""
+        self._switch_to(self._caller)
         return self.cut_pass.join(logits)
 
     def again(self) -> Pass:
-        """As the cut pass does; autograd is on the right stream when it runs a part again."""
+        """The cut pass's own. Autograd is already on the right stream when it repeats a part of the forward."""
         return self.cut_pass.again()
 
     def join_streams(self) -> None:
-        """Let the current stream wait for all that the blocks' streams were given."""
+        """Make the current stream wait for all work on the blocks' streams."""
         for stream in self.used:
             cuda.current_stream(self.device).wait_stream(stream)
 
-    def _go_on(self, stream: cuda.Stream) -> None:
+    def _switch_to(self, stream: cuda.Stream) -> None:
         before = cuda.current_stream(self.device)
         if stream == before:
             return

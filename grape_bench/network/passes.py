@@ -18,7 +18,7 @@ class Pass:
     """One forward of the network. This one changes nothing: its backward is backpropagation."""
 
     def around(self) -> AbstractContextManager[object]:
-        """The context in which the forward runs."""
+        """Return the context in which the forward runs."""
         return nullcontext()
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ class Pass:
 
 @dataclass
 class PassCounts:
-    """What autograd really did: `backward` starts at the output, and `hidden` visits to a hidden block.
+    """Counts what autograd did: `backward` is the number of starts at the output, `hidden` of visits to hidden blocks.
 
     Example with 4 blocks and 10 steps: BP gives backward = 10 and hidden = 40, DFA gives 10 and 0.
     """
@@ -62,14 +62,14 @@ class Forward:
 
 
 class HeadPass(Pass):
-    """Nothing below the last block's output gets a gradient."""
+    """A pass in which nothing below the last block's output gets a gradient."""
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
         """The output as a constant."""
         return output.detach()
 
     def again(self) -> Pass:
-        """The same."""
+        """Another head pass."""
         return HeadPass()
 
 
@@ -117,7 +117,7 @@ class CutPass(Pass):
         self.error = error
 
     def again(self) -> Pass:
-        """Cuts at the same blocks, without signals."""
+        """A pass with the same cuts, but without signals."""
         return HeadPass()
 
 

@@ -1,4 +1,4 @@
-"""Run a model without leaving a trace in its buffers or in the random state."""
+"""Run a model without changing its buffers or the random state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from grape_bench.network.block import own_buffers
 def preserved(model: nn.Module) -> Iterator[None]:
     """Restore the model's own buffers (BatchNorm statistics) and the random generators at the end.
 
-    The next forward therefore draws the same dropout masks as one made inside.
+    The next forward therefore draws the same dropout masks as a forward inside the block.
     """
     saved = [(buffer, buffer.clone()) for buffer in own_buffers(model)]
     devices = sorted({p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"})

@@ -1,6 +1,6 @@
-"""LSTM and GRU written out as linear maps, sigmoid and tanh, each of which has a forward derivative.
+"""LSTM and GRU written out as linear maps, sigmoid and tanh, which all have a forward derivative.
 
-PyTorch computes both with fused kernels on CUDA (cuDNN's or its own), and those have none.
+On CUDA, PyTorch computes both layers with fused kernels (its own or cuDNN's), which have no forward derivative.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Cell = Callable[[Tensor, State, list[Any]], State]
 
 
 def lstm_cell(x: Tensor, state: State, weights: list[Any]) -> State:
-    """(h, c) after one step: `x` (N, inputs), `weights` W_ih, W_hh, b_ih, b_hh with gates i, f, g, o."""
+    """Return (h, c) after one step. `x` is (N, inputs), `weights` are W_ih, W_hh, b_ih, b_hh with gates i, f, g, o."""
     h, c = state
     w_ih, w_hh, b_ih, b_hh = weights
     i, f, g, o = (F.linear(x, w_ih, b_ih) + F.linear(h, w_hh, b_hh)).chunk(4, -1)
@@ -26,7 +26,7 @@ def lstm_cell(x: Tensor, state: State, weights: list[Any]) -> State:
 
 
 def gru_cell(x: Tensor, state: State, weights: list[Any]) -> State:
-    """(h,) after one step: `x` (N, inputs), `weights` W_ih, W_hh, b_ih, b_hh with gates r, z, n."""
+    """Return (h,) after one step. `x` is (N, inputs), `weights` are W_ih, W_hh, b_ih, b_hh with gates r, z, n."""
     (h,) = state
     w_ih, w_hh, b_ih, b_hh = weights
     x_r, x_z, x_n = F.linear(x, w_ih, b_ih).chunk(3, -1)
@@ -39,7 +39,7 @@ CELLS: dict[str, Cell] = {"lstm": lstm_cell, "gru": gru_cell}
 
 
 def step(name: str, x: Tensor, state: Any, *weights: Tensor | None) -> Any:
-    """What `torch.lstm_cell` or `torch.gru_cell` returns; `name` is "lstm" or "gru"."""
+    """Return what `torch.lstm_cell` (`name` = "lstm") or `torch.gru_cell` ("gru") returns."""
     given = [*weights, *[None] * (4 - len(weights))]
     if name == "lstm":
         return lstm_cell(x, tuple(state), given)
@@ -47,15 +47,19 @@ def step(name: str, x: Tensor, state: Any, *weights: Tensor | None) -> Any:
 
 
 def takes(args: tuple[Any, ...]) -> bool:
-    """Whether `layers` can stand for a call of `torch.lstm` or `torch.gru`: no packed sequence, no projections."""
+    """Whether `layers` can replace `torch.lstm(*args)` or `torch.gru(*args)`: no packed sequence, no projections."""
     if len(args) != 9 or not isinstance(args[2], (list, tuple)):
         return False
     _, _, weights, biased, layer_count, _, _, bidirectional, _ = args
-    return len(weights) == layer_count * (2 if bidirectional else 1) * (4 if biased else 2)
+    expected: int = layer_count * (2 if bidirectional else 1) * (4 if biased else 2)
+    return len(weights) == expected
 
 
 def layers(name: str, args: tuple[Any, ...]) -> tuple[Tensor, ...]:
-    """What `torch.lstm` (output, h_n, c_n) or `torch.gru` (output, h_n) returns for `args` that `takes` accepts."""
+    """Return what `torch.lstm` (output, h_n, c_n) or `torch.gru` (output, h_n) returns. `takes(args)` must hold."""
+    # Example: a GRU with 1 layer, both directions, x (N=2, T=5, 3), hidden size 4, batch_first.
+    #   weights: W_ih (12, 3), W_hh (12, 4), b_ih (12,), b_hh (12,) forward, then the same four backward
+    #   x -> (5, 2, 3); forward and backward outputs (5, 2, 4) each -> output (2, 5, 8), h_n (2, 2, 4)
     x, initial, weights, biased, layer_count, dropout, training, bidirectional, batch_first = args
     starts = tuple(initial) if name == "lstm" else (initial,)
     per, directions = (4 if biased else 2), (2 if bidirectional else 1)
@@ -78,7 +82,7 @@ def layers(name: str, args: tuple[Any, ...]) -> tuple[Tensor, ...]:
 
 
 def _direction(cell: Cell, x: Tensor, state: State, weights: list[Any], *, reverse: bool) -> tuple[Tensor, State]:
-    """All steps of one layer in one direction: outputs (T, N, hidden) in the order of `x`, and the last state."""
+    """Run one layer in one direction. Returns outputs (T, N, hidden) in the order of `x`, and the last state."""
     outputs: list[Tensor] = []
     for x_t in reversed(x.unbind()) if reverse else x.unbind():
         state = cell(x_t, state, weights)

@@ -26,15 +26,15 @@ with warnings.catch_warnings(), forward_ad.dual_level():
     forward_ad.make_dual(torch.zeros(()), torch.zeros(()))
 
 Perturb = Callable[[Block, Tensor], Tensor | None]
-"""(block, its output) -> the direction in which the output moves, shaped like it; None: it does not move."""
+"""(block, its output) -> the direction in which the output moves, shaped like it, or None if it does not move."""
 
 
 @contextmanager
 def same_dropout(device: torch.device) -> Iterator[None]:
-    """Let attention draw its dropout as the tangent pass does, for a forward that must have the same masks.
+    """Make attention draw the same dropout masks as the tangent pass.
 
-    The tangent pass needs the math back-end. On CUDA the fused back-ends draw other masks from the same seed; on a CPU
-    attention with dropout runs on the math back-end anyway.
+    The tangent pass needs the math back-end. On CUDA the fused back-ends draw other masks from the same seed. On a CPU,
+    attention with dropout always runs on the math back-end.
     """
     with sdpa_kernel(SDPBackend.MATH) if device.type == "cuda" else nullcontext():
         yield
@@ -43,9 +43,13 @@ def same_dropout(device: torch.device) -> Iterator[None]:
 class TangentPass(Pass):
     """One forward on dual numbers, with a direction p_l injected at each block's output.
 
-    Afterwards `logits` is the output (N, ..., n_out), a leaf for a loss, and `tangent` is sum_l J_l p_l of the same
-    shape, zero where nothing reached it. No activation outlives its use.
+    After the pass, `logits` is the output (N, ..., n_out) as a leaf for a loss. `tangent` is sum_l J_l p_l, of the same
+    shape, and zero where no direction had an effect. No activation outlives its use.
     """
+
+    # Example: blocks h1, h2 (N, 256), logits (N, 10).  cut(h1): h1 becomes the dual number (h1, p1)
+    #   block 2 maps it to (h2, J p1);  cut(h2): (h2, J p1 + p2)
+    #   join: logits (N, 10) and tangent = J_1 p1 + J_2 p2 (N, 10), from a single forward
 
     def __init__(self, perturb: Perturb) -> None:
         self.perturb = perturb
@@ -55,7 +59,7 @@ class TangentPass(Pass):
 
     @contextmanager
     def around(self) -> Iterator[None]:
-        """No graph; eager mode (compiled code loses tangents); an attention back-end with a forward derivative."""
+        """Disable the graph and compiled code, which loses tangents. Use an attention back-end with a derivative."""
         eager = torch.compiler.set_stance("force_eager")
         duals = torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH), unfolded_functions()
         with ExitStack() as stack:
@@ -103,7 +107,7 @@ class _TwoProducts(OperatorMode):
             with self:
                 return recurrent.layers(name, args)
         if name in _RECURRENT:
-            # The kernels of oneDNN and cuDNN have no forward derivative; PyTorch's own have one on the CPU.
+            # The kernels of oneDNN and cuDNN have no forward derivative. PyTorch's own CPU kernels have one.
             with torch.backends.mkldnn.flags(enabled=False), _without_cudnn():
                 return func(*args, **(kwargs or {}))
         return super().__torch_function__(func, types, args, kwargs)
@@ -127,7 +131,7 @@ def _fused(x: Any) -> bool:
 
 @contextmanager
 def _without_cudnn() -> Iterator[None]:
-    """Its switch alone: `torch.backends.cudnn.flags` would reset the others too."""
+    """Turn cuDNN off. `torch.backends.cudnn.flags` would also reset its other settings."""
     enabled = torch.backends.cudnn.enabled
     torch.backends.cudnn.enabled = False
     try:
@@ -138,10 +142,10 @@ def _without_cudnn() -> Iterator[None]:
 
 @contextmanager
 def unfolded_functions() -> Iterator[None]:
-    """While active, a custom function without a `jvp` runs its forward on dual numbers as plain code.
+    """While active, a custom autograd function without a `jvp` runs its forward on dual numbers as plain code.
 
-    Only for passes without a graph: the derivative is the derivative of the forward, and the backward has no part.
-    Raises NotImplementedError for a function whose forward loses the tangent (its own kernel).
+    Only for passes without a graph: the tangent is the derivative of the forward, and the function's own backward is
+    ignored. Raises NotImplementedError for a function whose forward loses the tangent (a kernel of its own).
     """
     own = vars(Function).get("apply")  # a class method here, or inherited from C
 

@@ -16,7 +16,7 @@ from torch.nn.utils import parametrize
 
 from grape_bench.errors import UserError
 from grape_bench.network.graph import Node, reach
-from grape_bench.network.operators import LinearMap, OperatorMode, Place, Places
+from grape_bench.network.operators import CallSite, CallSites, LinearMap, OperatorMode
 from grape_bench.network.preserve import preserved
 from grape_bench.network.recompute import refuse_reentrant
 from grape_bench.network.trees import activations, first_activation, tensors
@@ -51,11 +51,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Trace:
-    """The calls in the order in which they ended, the output's node, and the nodes at which the input enters.
+    """One recorded forward: the module calls, the output's node, and the nodes at which the input enters (`entries`).
 
-    `calls` has the first activation of each module, `further` the other ones. `head` is the module whose output is the
-    network's output, or "" if that is only the network itself. `weights` are the weights of the linear maps, `samples`
-    is N. `sequences` is true for token ids or a token mask: the number of tokens may then change between batches.
+    `calls` holds the first activation of each module, in the order in which the calls ended. `further` holds the other
+    activations. `head` is the module whose output is the network's output, or "" if no inner module is. `weights` are
+    the weights of the linear maps, `samples` is N. `sequences` is true if the input holds token ids or a mask. The
+    number of tokens may then change between batches.
     """
 
     calls: list[Call]
@@ -91,10 +92,10 @@ def trace(model: nn.Module, batch: Batch) -> Trace:
 
     calls: list[Call] = []
     further: list[Call] = []
-    places = Places()
-    handles = [handle for module in names for handle in places.watch(module)]
+    sites = CallSites()
+    handles = [handle for module in names for handle in sites.watch(module)]
     handles += [module.register_forward_hook(note) for module in names]
-    taint = InputTaint(tensors([args, kwargs]), model.parameters(), places)
+    taint = InputTaint(tensors([args, kwargs]), model.parameters(), sites)
     try:
         eager = torch.compiler.set_stance("force_eager")
         with preserved(model), torch.enable_grad(), _all_trainable(model), _graph_alone(), eager, taint:
@@ -125,13 +126,13 @@ def as_batch(example: Any) -> Batch:
 
 
 def scored_output(output: Any) -> Tensor | None:
-    """The logits in what a model returns: its `.logits` if it has them, else the first float tensor."""
+    """Find the logits in a model's output: its `.logits` if it has them, else the first float tensor."""
     logits = output.get("logits") if isinstance(output, dict) else getattr(output, "logits", None)
     return logits if isinstance(logits, Tensor) else first_activation(output)
 
 
 def logits_of(output: object, classes: int) -> Tensor:
-    """The (N, classes) logits in what a model returned; raises UserError when there are none."""
+    """Return the (N, classes) logits in a model's output. Raises UserError if there are none."""
     logits = scored_output(output)
     if logits is None or logits.dim() != 2 or logits.shape[1] != classes:
         found = "no tensor" if logits is None else f"a tensor of shape {tuple(logits.shape)}"
@@ -140,13 +141,13 @@ def logits_of(output: object, classes: int) -> Tensor:
 
 
 def _graph_alone() -> saved_tensors_hooks:
-    """Let autograd keep its nodes but no activations: this graph is read, never run backward."""
+    """Make autograd keep its nodes but no activations, because this graph is never run backward."""
     return saved_tensors_hooks(lambda saved: None, lambda saved: saved)
 
 
 @contextmanager
 def _all_trainable(model: nn.Module) -> Iterator[None]:
-    """Let frozen parameters require gradients, so that the graph does not depend on what is frozen."""
+    """Make frozen parameters require gradients, so that the graph is the same whether they are frozen or not."""
     frozen = [p for p in model.parameters() if not p.requires_grad and p.is_floating_point()]
     for parameter in frozen:
         parameter.requires_grad_(True)
@@ -159,13 +160,13 @@ def _all_trainable(model: nn.Module) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights of a forward's linear maps: parameters by `id`, and weights computed from parameters by place.
+    """The weights of a forward's linear maps: parameters by `id`, and weights computed from parameters by call site.
 
     `gates` are nodes that only the input gradients of these maps pass through.
     """
 
     parameters: set[int]
-    derived: dict[Place, Tensor]
+    derived: dict[CallSite, Tensor]
     gates: set[Node]
 
 
@@ -180,31 +181,31 @@ class InputTaint(OperatorMode):
     #   tok = embed(ids) (N, T, C): touched, its node joins `entries`.  pos = table(arange(T)) (T, C): not touched.
     #   tok + pos depends on the input; pos alone counts as a parameter, so nothing needs to be cut on its side.
 
-    def __init__(self, inputs: Iterable[Tensor], parameters: Iterable[Tensor], places: Places) -> None:
+    def __init__(self, inputs: Iterable[Tensor], parameters: Iterable[Tensor], sites: CallSites) -> None:
         super().__init__()
         # Weak references, so that activations are freed as in any forward. A dead reference marks a reused id.
         self._tainted: dict[int, ref[Tensor]] = {id(tensor): ref(tensor) for tensor in inputs}
         self._parameters = {id(parameter) for parameter in parameters}
-        self._places = places
-        self._maps: list[tuple[int | Place, Node | None]] = []
-        self._derived: dict[Place, Tensor] = {}
-        self._others: set[Place | None] = {None}
+        self._call_sites = sites
+        self._maps: list[tuple[int | CallSite, Node | None]] = []
+        self._derived: dict[CallSite, Tensor] = {}
+        self._others: set[CallSite | None] = {None}
         self.entries: set[Node] = set()
 
     def weights(self) -> Weights:
-        """The weights that do not depend on the input; called at the end of the forward."""
+        """Return the weights that do not depend on the input. Call it at the end of the forward."""
         derived = {
-            place: weight
-            for place, weight in self._derived.items()
-            if place not in self._others and not reach([weight.grad_fn]) & self.entries
+            site: weight
+            for site, weight in self._derived.items()
+            if site not in self._others and not reach([weight.grad_fn]) & self.entries
         }
         known = {key for key, _ in self._maps if isinstance(key, int) or key in derived}
         gates = {gate for key, gate in self._maps if gate is not None and key in known}
-        values = {place: weight.detach() for place, weight in derived.items()}
+        values = {site: weight.detach() for site, weight in derived.items()}
         return Weights({key for key in known if isinstance(key, int)}, values, gates)
 
     def linear_map(self, call: LinearMap) -> Tensor:
-        """Note the weight (or the parameter that it is a view of), and give the input a node of its own."""
+        """Note the weight (or the parameter that it views), and give the input its own autograd node."""
         weight = call.weight
         parameter = weight if weight._base is None else weight._base
         input = call.input if call.input.grad_fn is None else call.input.view_as(call.input)
@@ -215,13 +216,13 @@ class InputTaint(OperatorMode):
         return call.apply(input, weight, call.bias)
 
     def _note_other(self, weight: Tensor, gate: Node | None) -> None:
-        place = self._places.next()
+        site = self._call_sites.next()
         overlapping = 0 in weight.stride()  # no other matrix can have this memory layout
-        if place is None or weight.grad_fn is None or overlapping or self._is_tainted(weight):
-            self._others.add(place)
+        if site is None or weight.grad_fn is None or overlapping or self._is_tainted(weight):
+            self._others.add(site)
         else:
-            self._maps.append((place, gate))
-            self._derived.setdefault(place, weight)
+            self._maps.append((site, gate))
+            self._derived.setdefault(site, weight)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = super().__torch_function__(func, types, args, kwargs)

@@ -1,1 +1,1 @@
-"""The learning rules: the contract in `base`, one family or rule per module."""
+"""The learning rules, one module per rule and per family. The contract is in `grape_bench.network.rule`."""

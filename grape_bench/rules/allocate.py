@@ -1,4 +1,4 @@
-"""Choose how each block's feedback is kept, by size or by name, and draw it."""
+"""Choose how the feedback of each block is kept, by size or by name, and draw it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block
-from grape_bench.rules.feedback import FEEDBACK, SEED, FeedbackMap, Seeded, Slice, Stored
+from grape_bench.rules.feedback import FEEDBACK, FeedbackMap, Seeded, Slice, Stored
 from grape_bench.rules.layout import SKETCH, Dense, Layout, LowRank, PerChannel, PerToken, channel_axis
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ DENSE_LIMIT = 2**20
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A layout, how its matrix is kept (`kind`, in words), and the rank (0 for full rank)."""
+class FeedbackChoice:
+    """How a block's feedback is kept: its layout, the `kind` in words, and the rank (0 for full rank)."""
 
     layout: Layout
     kind: str
@@ -35,10 +35,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Chooser:
-    """Chooses for blocks of any shape, given the error's `output_shape` per sample.
+    """Chooses how feedback is kept for blocks of any shape. `output_shape` is the error's shape per sample.
 
-    `limit` is how many numbers a block's feedback may have, and `blocks` how many blocks there are;
-    with `varying` lengths nothing may depend on a position.
+    `limit` is the number of values that the feedback of a block may have. `blocks` is the number of blocks. If
+    sequences have `varying` lengths, feedback cannot depend on the position.
     """
 
     output_shape: tuple[int, ...]
@@ -46,27 +46,27 @@ class Chooser:
     blocks: int = 1
     varying: bool = False
 
-    def choose(self, kind: FeedbackKind, shape: tuple[int, ...]) -> Choice:
-        """The choice for a block of `shape`. Raises UserError if `kind` does not suit the block.
+    def choose(self, kind: FeedbackKind, shape: tuple[int, ...]) -> FeedbackChoice:
+        """Choose for a block of `shape`. Raises UserError if `kind` does not suit the block.
 
-        `"auto"` is per token if block and error have the same tokens, else dense within the limit, else per channel,
-        and of low rank if even that exceeds the limit.
+        `"auto"` is per-token if block and error have the same tokens. Otherwise it is dense up to the limit, and then
+        per-channel. If that also exceeds the limit, the matrix has low rank.
         """
         # Examples with limit 2**20 = 1,048,576 numbers:
         #   block (64, 32, 32), error (10,):  dense 10 x 65,536 = 655,360 fits -> dense
         #   block (64, 32, 32), error (100,): dense 6,553,600 does not; per channel 100 x 64
         if kind in ("dense", "per-channel", "per-token"):
-            return Choice(self._named(kind, shape), kind)
+            return FeedbackChoice(self._named(kind, shape), kind)
         within: dict[str, Callable[[int], bool]] = {
-            "slice": lambda numbers: numbers <= self.limit * self.blocks,  # one matrix for all
+            "slice": lambda numbers: numbers <= self.limit * self.blocks,  # one matrix for all blocks
             "seeded": lambda numbers: True,
         }
         layout = self._by_size(shape, within.get(kind, self._fits))
         full = layout.outputs(self.output_shape) * layout.features
         if kind == "low-rank" or (kind == "auto" and not self._fits(full)):
             rank = self._rank(layout)
-            return Choice(layout, f"{_name(layout)}, rank {rank}", rank)
-        return Choice(layout, _name(layout) if kind == "auto" else f"{_name(layout)}, {kind}")
+            return FeedbackChoice(layout, f"{_name(layout)}, rank {rank}", rank)
+        return FeedbackChoice(layout, _name(layout) if kind == "auto" else f"{_name(layout)}, {kind}")
 
     def _fits(self, numbers: int) -> bool:
         return numbers <= self.limit
@@ -95,7 +95,7 @@ class Chooser:
         return len(self.output_shape) == len(shape) == 2 and shape[0] == self.output_shape[0]
 
     def _rank(self, layout: Layout) -> int:
-        """The greatest for which U and V are within the limit, at most half of the error's numbers."""
+        """The largest rank for which U and V stay within the limit, and at most half the size of the error."""
         outputs = layout.outputs(self.output_shape)
         return max(1, min(-(-outputs // 2), self.limit // (outputs + layout.features)))
 
@@ -107,10 +107,14 @@ def check_kind(kind: str) -> None:
 
 
 def allocate(network: Network, kind: FeedbackKind) -> dict[str, FeedbackMap]:
-    """Draw B_l for every block, on its device. Returns block name -> its feedback.
+    """Draw B_l for every block, on the network's device. Returns block name -> feedback.
 
-    Each block may use an equal share of the network's own bytes, so all feedback is no larger than the network.
+    Each block may use an equal share of the network's own bytes, so all feedback together is no larger than the network
+    (or `DENSE_LIMIT` numbers per block, if that is more).
     """
+    # Example: 40 MB of fp32 weights, 5 blocks, error (10,).  limit = max(2**20, 40 MB / 4 / 5) = 2,000,000 numbers.
+    #   block (256, 32, 32): dense 10 x 262,144 = 2.6 M exceeds it -> per channel: B (10, 256)
+    #   block (512, 16, 16): dense 10 x 131,072 = 1.3 M fits       -> dense: B (10, 131072)
     own = sum(parameter.numel() * parameter.element_size() for parameter in network.model.parameters())
     limit = max(DENSE_LIMIT, own // 4 // len(network.blocks))
     chooser = Chooser(network.output_shape, limit, len(network.blocks), network.sequences)
@@ -119,41 +123,40 @@ def allocate(network: Network, kind: FeedbackKind) -> dict[str, FeedbackMap]:
     return {block.name: _drawn(network, block, choice, owner) for block, choice in choices.items()}
 
 
-def _drawn(network: Network, block: Block, choice: Choice, owner: Block | None) -> FeedbackMap:
+def _drawn(network: Network, block: Block, choice: FeedbackChoice, owner: Block | None) -> FeedbackMap:
     layout = choice.layout
     shape = layout.outputs(network.output_shape), layout.features
     generator = network.generator("feedback")
     if owner is not None:
         return FeedbackMap(block, layout, Slice(owner, *shape), choice.kind, shape)
     if choice.kind.endswith("seeded"):
-        block.store(SEED, torch.randint(2**62, (), generator=generator).to(network.device))
-        return FeedbackMap(block, layout, Seeded(block, *shape), choice.kind, shape)
+        return FeedbackMap(block, layout, Seeded.drawn(block, shape, network.device, generator), choice.kind, shape)
     if choice.rank:
         sketch = torch.randn(shape[0], choice.rank, generator=generator).div_(math.sqrt(choice.rank))
-        block.store(SKETCH, _placed(sketch, network))
+        block.store(SKETCH, _on_device(sketch, network))
         layout = LowRank(layout, block)
     rows = layout.outputs(network.output_shape)
-    block.store(FEEDBACK, _placed(draw_feedback(rows, layout.features, generator), network))
+    block.store(FEEDBACK, _on_device(draw_feedback(rows, layout.features, generator), network))
     return FeedbackMap(block, layout, Stored(block), choice.kind, shape)
 
 
-def _store_shared(network: Network, choices: dict[Block, Choice]) -> Block:
-    """Draw the one matrix that all blocks slice, and keep it at the first block that needs all its columns."""
+def _store_shared(network: Network, choices: dict[Block, FeedbackChoice]) -> Block:
+    """Draw the matrix that all blocks share, and keep it at the first block that needs all its columns."""
     layouts = {block: choice.layout for block, choice in choices.items()}
     outputs = max(layout.outputs(network.output_shape) for layout in layouts.values())
     owner = max(layouts, key=lambda block: layouts[block].features)
     drawn = torch.randn(outputs, layouts[owner].features, generator=network.generator("feedback"))
-    owner.store(FEEDBACK, _placed(drawn, network))
+    owner.store(FEEDBACK, _on_device(drawn, network))
     return owner
 
 
 def draw_feedback(rows: int, features: int, generator: torch.Generator) -> Tensor:
-    """A random B (rows x features): Gaussian, then each row divided by its norm."""
+    """Draw a random B (rows x features): Gaussian, with each row divided by its norm."""
     drawn = torch.randn(rows, features, generator=generator)
     return drawn.div_(drawn.norm(dim=1, keepdim=True))
 
 
-def _placed(drawn: Tensor, network: Network) -> Tensor:
+def _on_device(drawn: Tensor, network: Network) -> Tensor:
     return drawn.to(network.device, torch.promote_types(network.dtype, torch.float32))
 
 

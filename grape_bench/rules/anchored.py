@@ -1,4 +1,4 @@
-"""Anchors: now and then one mini-batch of true backpropagation (Caillon et al., ICLR 2026)."""
+"""Anchors: an occasional mini-batch with true backpropagation (Caillon et al., ICLR 2026)."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class Anchored(LearningRule):
-    """`rule`, with exact gradients on `batches` random mini-batches of every `every_epochs`-th epoch.
+    """Wraps `rule` and gives exact gradients on `batches` random mini-batches of every `every_epochs`-th epoch.
 
-    The training loop must call `network.begin_epoch`; without it a forward raises RuntimeError.
+    The training loop must call `network.begin_epoch`. Otherwise a forward raises RuntimeError.
     """
 
     weight_transport: ClassVar[bool] = True  # on the anchors
 
     def __init__(self, rule: LearningRule, every_epochs: int = 1, batches: int = 1) -> None:
         if every_epochs < 1 or batches < 1:
-            raise ValueError("every_epochs and batches are at least 1")
+            raise ValueError("every_epochs and batches must be at least 1")
         self.rule, self.every_epochs, self.batches = rule, every_epochs, batches
         self._epoch = 0
         self._step = -1
@@ -43,8 +43,9 @@ class Anchored(LearningRule):
     def setup(self, network: Network) -> None:
         self.rule.setup(network)
 
+    @override
     def begin_epoch(self, network: Network, batches: int) -> None:
-        """Choose which of the epoch's `batches` steps are anchors."""
+        # The anchors are drawn once per epoch: `self.batches` of its `batches` steps.
         self.rule.begin_epoch(network, batches)
         order = torch.randperm(batches, generator=network.generator("anchor"))
         self._anchors = set(order[: self.batches].tolist()) if self._epoch % self.every_epochs == 0 else set()
@@ -52,7 +53,7 @@ class Anchored(LearningRule):
         self._step = -1
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
-        """Backpropagation on an anchor, else the rule's own pass."""
+        """Return a plain pass (backpropagation) on an anchor, and the rule's own pass otherwise."""
         if self._anchors is None:
             raise RuntimeError("an anchored rule needs net.begin_epoch(batches=len(loader)) at the start of each epoch")
         if not network.model.training:
@@ -61,7 +62,7 @@ class Anchored(LearningRule):
         return Pass() if self._step in self._anchors else self.rule.open_pass(network, batch)
 
     def bp_fraction(self, batches: int, epochs: int) -> float:
-        """The anchors' share of the steps, and the rule's own on the others."""
+        """The share of anchors among the steps, plus the rule's own fraction on all other steps."""
         anchors = min(self.batches, batches) * math.ceil(epochs / self.every_epochs) / (batches * epochs)
         return anchors + (1 - anchors) * self.rule.bp_fraction(batches, epochs)
 
@@ -75,15 +76,15 @@ class Anchored(LearningRule):
         return self.rule.period
 
     def credit(self, network: Network) -> dict[str, Credit]:
-        """The rule's own credit; an anchor also trains the parameters that the rule leaves frozen."""
+        """The rule's own credit, except that anchors also train the parameters that the rule leaves frozen."""
         own = self.rule.credit(network)
         return {name: "rule" if credit == "frozen" else credit for name, credit in own.items()}
 
     def state(self) -> dict[str, Any]:
-        """Its own progress through the anchors, and the rule's state."""
+        """The progress through the anchors, and the rule's state."""
         return {"anchors": super().state(), "rule": self.rule.state()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Resume both."""
+        """Resume from what `state` returned."""
         super().load_state(state["anchors"])
         self.rule.load_state(state["rule"])

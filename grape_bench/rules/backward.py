@@ -1,4 +1,4 @@
-"""The FA family: a feedback matrix replaces W in every linear map's input gradient."""
+"""The FA family: a feedback matrix replaces W in the input gradient of every linear map."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from grape_bench.network.rule import Kept, LearningRule
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Network
-    from grape_bench.network.operators import Place
+    from grape_bench.network.operators import CallSite
     from grape_bench.network.reach import Credit
     from grape_bench.network.trace import Batch
 
 
 class BackwardFeedback(LearningRule):
-    """Base class: `draw` makes the feedback of a weight once, `matrix` makes what replaces the weight in a pass.
+    """Base class. `draw` makes the feedback of a weight once, and `matrix` replaces the weight in each backward.
 
-    Weight and bias gradients stay local and exact, and so does everything that is not a linear map. The backward pass
-    is as sequential as backpropagation's, so `bp_fraction` is 1. A `matrix` that reads the weight, even only its signs,
-    is weight transport, and its class declares it.
+    Weight and bias gradients stay local and exact. Everything that is not a linear map stays exact too. The backward
+    pass is as sequential as backpropagation's, so `bp_fraction` is 1. A `matrix` that reads the weight, even only its
+    signs, is weight transport, and its class must declare it.
     """
 
     weight_transport: ClassVar[bool] = False
 
     def draw(self, weight: Tensor, generator: torch.Generator) -> Tensor:
-        """Feedback shaped like `weight`: Gaussian with the weight's standard deviation, on the CPU.
+        """Draw the feedback on the CPU, shaped like `weight`: Gaussian with the standard deviation of the weight.
 
-        At unit or fan-in scale the signal explodes through a transformer.
+        With unit variance or fan-in scaling, the signal explodes in a transformer.
         """
         return torch.randn(weight.shape, generator=generator).mul_(scale_of(weight))
 
     def matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
-        """What replaces `weight` in the backward, shaped like it; `feedback` is what `draw` returned."""
+        """Return what replaces `weight` in the backward, shaped like it. `feedback` is what `draw` returned."""
         return feedback
 
     def setup(self, network: Network) -> None:
-        """Draw the feedback of every weight and keep it in a buffer beside the weight.
+        """Draw the feedback of every weight and keep it in a buffer of the same module.
 
-        A tied weight keeps it at its first module. A derived weight keeps it at the module that computes it.
+        The feedback of a tied weight is kept at its first module, that of a derived weight where it is computed.
         """
         drawn: set[int] = set()
         for module, name in network.weights:
@@ -64,34 +64,34 @@ class BackwardFeedback(LearningRule):
         module.register_buffer(f"{PREFIX}{name}_feedback", feedback.to(weight.device, weight.dtype))
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
-        """A pass in which autograd finds the feedback where it saved the weights."""
+        """Return a pass in which autograd saves the feedback instead of the weights."""
         matrices: dict[int, Tensor] = {}
         for module, name in network.weights:
             weight = getattr(module, name)
             if id(weight) not in matrices:
                 matrices[id(weight)] = self._matrix(weight, module.get_buffer(f"{PREFIX}{name}_feedback"))
-        computed: dict[Place, Tensor] = {}
+        computed: dict[CallSite, Tensor] = {}
 
         def matrix_of_derived(weight: Tensor) -> Tensor | None:
-            place = network.places.next()
-            feedback = _feedback_at(place)
-            if place is not None and feedback is not None and place not in computed:
-                computed[place] = self._matrix(weight, feedback)
-            return None if place is None else computed.get(place)
+            site = network.call_sites.next()
+            feedback = _feedback_at(site)
+            if site is not None and feedback is not None and site not in computed:
+                computed[site] = self._matrix(weight, feedback)
+            return None if site is None else computed.get(site)
 
         return FeedbackPass(matrices, matrix_of_derived)
 
     def feedback_of(self, network: Network, weight: Tensor) -> tuple[Tensor, Tensor] | None:
-        """The parameter that `weight` is or views, and its feedback; called within a forward, for derived weights."""
+        """Return the parameter that `weight` is or views, and its feedback. Must be called within a forward."""
         parameter = weight if weight._base is None else weight._base
         for module, name in network.weights:
             if getattr(module, name) is parameter:
                 return parameter, module.get_buffer(f"{PREFIX}{name}_feedback")
-        feedback = _feedback_at(network.places.next())
+        feedback = _feedback_at(network.call_sites.next())
         return None if feedback is None else (weight, feedback)
 
     def _matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
-        """What replaces `weight`, with the memory layout of `weight`."""
+        """Return what replaces `weight`, in the memory layout of `weight`."""
         matrix = self.matrix(weight.detach(), feedback)
         if matrix.stride() == weight.stride():
             return matrix
@@ -108,12 +108,12 @@ class BackwardFeedback(LearningRule):
         return kept
 
     def credit(self, network: Network) -> dict[str, Credit]:
-        """Exact from the last linear map on, the rule's before it."""
+        """Exact gradients from the last linear map on, and the rule's gradients before it."""
         return network.credit("rule", "after the last linear map")
 
 
-def _feedback_at(place: Place | None) -> Tensor | None:
-    return None if place is None else place[0]._buffers.get(f"{PREFIX}{_derived(place[1])}_feedback")
+def _feedback_at(site: CallSite | None) -> Tensor | None:
+    return None if site is None else site[0]._buffers.get(f"{PREFIX}{_derived(site[1])}_feedback")
 
 
 def _derived(index: int) -> str:
@@ -121,7 +121,7 @@ def _derived(index: int) -> str:
 
 
 def scale_of(weight: Tensor) -> float:
-    """The standard deviation of a weight; 1/sqrt(fan-in) for one that starts at zero."""
+    """The standard deviation of a weight, or 1/sqrt(fan-in) if the weight starts at zero."""
     return weight.detach().float().std(correction=0).item() or 1 / math.sqrt(weight[0].numel())
 
 
@@ -135,23 +135,23 @@ class FeedbackPass(Pass):
         self.matrices, self.of_derived = matrices, of_derived
 
     def around(self) -> AbstractContextManager[object]:
-        """The mode that intercepts the linear maps."""
+        """Return the mode that intercepts the linear maps."""
         return _Substitute(self.matrices, self.of_derived)
 
 
 class _Substitute(OperatorMode):
-    """Lets autograd save B in place of W: the operator's own backward then uses it for the input gradient.
+    """Makes autograd save B instead of W, so the operator's own backward uses B for the input gradient.
 
-    The weight gradient does not need W, so it stays exact, and nothing is computed twice.
+    The weight gradient does not need W, so it stays exact. Nothing is computed twice.
     """
 
     def __init__(self, matrices: dict[int, Tensor], of_derived: Callable[[Tensor], Tensor | None]) -> None:
         super().__init__()
         self.matrices, self.of_derived = matrices, of_derived
 
-    @torch.compiler.disable  # the hooks on what autograd saves would be lost
+    @torch.compiler.disable  # compiled code would lose the hooks on saved tensors
     def linear_map(self, call: LinearMap) -> Tensor:
-        """The model's own product, with B saved for its backward."""
+        """Compute the model's own product, and save B for its backward."""
         weight = call.weight
         if not torch.is_grad_enabled():
             refuse_reentrant("a linear map")
@@ -161,7 +161,7 @@ class _Substitute(OperatorMode):
             parameter, matrix = weight, self.of_derived(weight)
         if matrix is None:
             return call.apply(call.input, weight, call.bias)
-        if torch.is_autocast_enabled(weight.device.type):  # it would cast W to a copy with another id
+        if torch.is_autocast_enabled(weight.device.type):  # autocast would make a copy of W with another id
             dtype = torch.get_autocast_dtype(weight.device.type)
             matrix = same_view(matrix, weight, parameter).to(dtype)
             parameter = weight = weight.to(dtype)
@@ -170,7 +170,10 @@ class _Substitute(OperatorMode):
 
 
 def same_view(matrix: Tensor, view: Tensor, weight: Tensor) -> Tensor:
-    """The view of `matrix` that `view` (a transpose, a chunk) is of `weight`; both have the same strides."""
+    """Return the view of `matrix` that corresponds to `view` of `weight`: its transpose, or a chunk of it.
+
+    `matrix` and `weight` must have the same strides.
+    """
     return matrix.as_strided(view.size(), view.stride(), view.storage_offset() - weight.storage_offset())
 
 

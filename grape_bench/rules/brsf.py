@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class BrSF(USF):
-    """B = |M| ∘ sign(W), with M Gaussian of standard deviation s and drawn anew in each training step."""
+    """B = |M| ∘ sign(W). M is Gaussian with standard deviation s and is redrawn in every training step."""
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
-        """As the family's, with numbers from the feedback stream of the network's device."""
+        """Return the family's pass. M is drawn from the "feedback" stream on the network's device."""
         self._generator = network.generator("feedback", network.device)
         return super().open_pass(network, batch)
 

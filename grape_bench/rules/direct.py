@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 class DirectFeedback(LearningRule):
-    """Base class: `signal` replaces dL/dh_l. Gradients inside a block are exact; nothing passes between blocks.
+    """Base class. `signal` replaces dL/dh_l. Gradients inside a block are exact, and no gradient crosses a cut.
 
-    Each block has a random B_l (n_out x features) with rows of norm one, from the "feedback" stream. `feedback` is how
-    B_l is kept: `"auto"` chooses by size (see `Chooser.choose`). Raises UserError if a kind does not suit a block.
-    `pull_back="layernorm"` sends each signal through the backward of a LayerNorm of the block's output.
+    Each block has a random B_l (n_out x features) with rows of norm one, drawn from the "feedback" stream. `feedback`
+    says how B_l is kept; `"auto"` chooses by size (see `Chooser.choose`). Raises UserError if a kind does not suit a
+    block. `pull_back="layernorm"` sends each signal through the backward of a LayerNorm of the block's output.
     """
 
     weight_transport: ClassVar[bool] = False
-    feedback: FeedbackKind = "auto"  # defaults for rules whose __init__ does not call this one
+    feedback: FeedbackKind = "auto"  # defaults for subclasses whose __init__ does not call super().__init__
     pull_back: PullBack = "none"
 
     def __init__(self, feedback: FeedbackKind = "auto", pull_back: PullBack = "none") -> None:
@@ -38,7 +38,7 @@ class DirectFeedback(LearningRule):
         self.feedback, self.pull_back = feedback, pull_back
 
     def bp_fraction(self, batches: int, epochs: int) -> float:
-        """No block waits for another's result."""
+        """Zero: no block waits for another block."""
         return 0.0
 
     def setup(self, network: Network) -> None:
@@ -58,7 +58,7 @@ class DirectFeedback(LearningRule):
         return self._maps[block.name].project(error, block.output_shape)
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
-        """A pass cut at every block."""
+        """Return a pass that cuts at every block."""
         return CutPass(self._sent)
 
     def _sent(self, block: Block, error: Tensor) -> Tensor:
@@ -66,5 +66,5 @@ class DirectFeedback(LearningRule):
         return signal if self.pull_back == "none" else through_layernorm(signal, block.output)
 
     def credit(self, network: Network) -> dict[str, Credit]:
-        """The rule's below the last cut, exact above."""
+        """The rule's gradients below the last cut, exact gradients above it."""
         return network.credit("rule", "above the cuts")

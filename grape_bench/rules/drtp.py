@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 class DRTP(DirectFeedback):
-    """dL/dh_l := -s B_l^T y*: the one-hot target y* in place of the error, s its weight in the loss.
+    """dL/dh_l := -s B_l^T y*. The one-hot target y* replaces the error, and s is the sample's weight in the loss.
 
-    So a block could learn as soon as its output is there: nothing of what the network makes of it is needed. Here
-    the target is read from the error that arrives (see `read_target`), and any loss and trainer will do.
+    A block could therefore learn as soon as its output exists, because its signal does not depend on later blocks.
+    This implementation reads the target from the error (see `read_target`), so it works with any loss and trainer.
     """
 
     @property
     def at_scores(self) -> bool:
-        """Targets are classes."""
+        """True, because targets are classes."""
         return True
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
-        """A pass cut at every block, whose `signal` gets -s y* as its error."""
+        """Return a pass that cuts at every block. Its `signal` gets -s y* as the error."""
         return TargetPass(self._from_target)
 
     def _from_target(self, block: Block, target: Target) -> Tensor:

@@ -6,4 +6,4 @@ from grape_bench.rules.backward import BackwardFeedback
 
 
 class FA(BackwardFeedback):
-    """In each linear map's backward a fixed random B stands for W in the input gradient."""
+    """A fixed random B replaces W in the input gradient of every linear map."""

@@ -1,10 +1,10 @@
-"""Feedback: the matrix B_l from the network's error to a block's output, and how it is kept."""
+"""Feedback: the matrix B_l that maps the network's error to a block's output, and how it is kept."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -16,24 +16,24 @@ from grape_bench.network.rule import Kept
 from grape_bench.rules.layout import Layout
 
 FEEDBACK, SEED = "feedback", "feedback_seed"
-CHUNK = 2**20  # a seeded B exists in chunks of this many numbers
+CHUNK = 2**20  # numbers of a seeded B that are in memory at a time
 
 
 class Matrix(Protocol):
-    """B_l (rows x features), its rows of norm one."""
+    """B_l (n_out x features), with rows of norm one."""
 
     def back(self, rows: Tensor) -> Tensor:
-        """(R, rows of B) -> (R, features): each row times B."""
+        """Multiply each row by B: (R, n_out) -> (R, features)."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """All of B in a buffer of the block."""
+    """The whole of B, in a buffer of the block."""
 
     block: Block
 
     def back(self, rows: Tensor) -> Tensor:
-        """One product."""
+        """Multiply by the stored matrix."""
         feedback = self.block.load(FEEDBACK)
         return rows.to(feedback.dtype) @ feedback
 
@@ -50,30 +50,51 @@ class Slice:
     features: int
 
     def back(self, rows: Tensor) -> Tensor:
-        """One product with the slice."""
+        """Multiply by the slice."""
         shared = self.owner.load(FEEDBACK)
         return rows.to(shared.dtype) @ shared[: self.outputs, : self.features] / math.sqrt(self.features)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Seeded:
     """Only a seed is kept. Each signal draws B again, at most `CHUNK` numbers at a time.
 
-    The entries are random signs ÷ sqrt(features). They need one bit each and are the same on every device.
+    The entries are random signs ÷ sqrt(features). They need one bit each and are the same on every device. The seed is
+    a buffer, so it saves and moves with the model. Reading a number from a GPU waits for it, so `_read` keeps the
+    number on the host together with the buffer and the version of the buffer that it came from.
     """
 
     block: Block
     outputs: int
     features: int
+    _read: tuple[Tensor, int, int] | None = field(default=None, repr=False)
+
+    @classmethod
+    def drawn(cls, block: Block, shape: tuple[int, int], device: torch.device, generator: torch.Generator) -> Seeded:
+        """Draw a seed on the CPU and keep it at `block`, on `device`. `shape` is that of B (n_out x features)."""
+        seed = torch.randint(2**62, (), generator=generator)
+        buffer = seed.to(device)
+        block.store(SEED, buffer)
+        return cls(block, *shape, (buffer, buffer._version, int(seed)))
+
+    @property
+    def seed(self) -> int:
+        """The number in the buffer. It is read from the device only after a load or a move has changed the buffer."""
+        buffer = self.block.load(SEED)
+        if self._read is None or self._read[0] is not buffer or self._read[1] != buffer._version:
+            self._read = buffer, buffer._version, int(buffer)
+        return self._read[2]
 
     def back(self, rows: Tensor) -> Tensor:
-        """The columns of the product, some at a time."""
+        """Compute the columns of the product, one chunk of B after the other."""
         rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
         return torch.cat([rows @ drawn for _, drawn in self.chunks(rows)], dim=1)
 
     def chunks(self, like: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """(first column, those columns of B) from the left to the right, on the device and of the type of `like`."""
-        seed = int(self.block.load(SEED))
+        """Yield (first column, columns of B) from left to right, with the device and type of `like`."""
+        # Example: B (100 x 25,000) has 2.5 million numbers, and CHUNK is 1,048,576: chunks of 10,485 columns.
+        #   yields (0, (100, 10485)), (10485, (100, 10485)), (20970, (100, 4030)), each drawn from (seed, first column)
+        seed = self.seed
         width = max(1, CHUNK // self.outputs)
         for start in range(0, self.features, width):
             columns = min(width, self.features - start)
@@ -82,7 +103,7 @@ class Seeded:
 
 
 def random_signs(seed: tuple[int, ...], count: int) -> Tensor:
-    """`count` numbers of -1 and 1 (int8, on the CPU), a random bit each."""
+    """Draw `count` numbers from {-1, 1} (int8, on the CPU), one random bit each."""
     words = np.random.SFC64(seed).random_raw(-(-count // 64)).astype("<u8")
     bits = np.unpackbits(words.view(np.uint8), count=count)
     return torch.from_numpy(bits.view(np.int8)).mul_(2).sub_(1)
@@ -90,7 +111,7 @@ def random_signs(seed: tuple[int, ...], count: int) -> Tensor:
 
 @dataclass(frozen=True)
 class FeedbackMap:
-    """From the error to a block's signal: `layout` makes rows, `matrix` multiplies them. `kind` is the name."""
+    """Maps the error to a block's signal: `layout` makes rows, `matrix` multiplies them. `kind` is for display."""
 
     block: Block
     layout: Layout
@@ -99,11 +120,11 @@ class FeedbackMap:
     shape: tuple[int, int]
 
     def project(self, error: Tensor, shape: torch.Size) -> Tensor:
-        """B_l^T e for a block's output of `shape`."""
+        """Return B_l^T e in the `shape` (N, *block.shape) of the block's output."""
         return self.layout.spread(self.matrix.back(self.layout.rows(error)), shape)
 
     def scores(self, output: Tensor, shape: torch.Size) -> Tensor:
-        """B_l h_l, shaped like an error of `shape`: the transpose of `project`."""
+        """Return B_l h_l in the `shape` (N, ..., n_out) of an error: the transpose of `project`, by autograd."""
         with torch.enable_grad():
             error = output.new_zeros(shape, requires_grad=True)
             signal = self.project(error, output.shape)

@@ -10,8 +10,8 @@ from grape_bench.rules.forward_gradient import ForwardGradient
 
 
 class FG(ForwardGradient):
-    """p_l ~ N(0, I) at every block's output at once."""
+    """p_l ~ N(0, I), at the outputs of all blocks at once."""
 
     def direction(self, block: Block, output: Tensor, generator: torch.Generator) -> Tensor:
-        """A standard Gaussian."""
+        """Draw from a standard Gaussian."""
         return torch.randn(output.shape, generator=generator, device=output.device, dtype=output.dtype)

@@ -10,9 +10,9 @@ from grape_bench.rules.backward import BackwardFeedback
 
 
 class FrSF(BackwardFeedback):
-    """B = |M| ∘ sign(W), with M drawn once as FA draws B."""
+    """B = |M| ∘ sign(W). M is drawn once, like the B of FA."""
 
-    weight_transport: ClassVar[bool] = True  # of the signs
+    weight_transport: ClassVar[bool] = True  # it reads the signs of W
 
     def matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
         """|M| ∘ sign(W)."""

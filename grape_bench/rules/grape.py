@@ -1,4 +1,4 @@
-"""GrAPE: direct feedback aligned to the true Jacobian by forward-mode derivatives (Caillon et al., ICLR 2026)."""
+"""GrAPE: direct feedback that follows the true Jacobian, by forward-mode derivatives (Caillon et al., ICLR 2026)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from grape_bench.network.passes import CutPass, Forward, Pass
 from grape_bench.rules.allocate import FeedbackKind
 from grape_bench.rules.direct import DirectFeedback
 from grape_bench.rules.feedback import FEEDBACK
-from grape_bench.rules.jacobian import Estimate, Estimator, Sampling, estimate_jacobians
+from grape_bench.rules.jacobian import Estimator, JacobianEstimate, Sampling, estimate_jacobians
 from grape_bench.rules.pull_back import PullBack
 
 if TYPE_CHECKING:
@@ -29,18 +29,24 @@ EPS = 1e-8
 class GrAPE(DirectFeedback):
     """DFA whose B_l follows J^_l, the mean over the batch of (J_l p) p^T.
 
-    Every `refresh`-th training forward, from `perturbations` draws of p by `estimator` on the first `fraction`
-    of the batch: one gradient step of size `feedback_lr` on 1 - c_l, then each column is divided by its norm.
-    c_l is the mean of the cosines between the columns of B_l and J^_l (`cosine="columns"`) or the one cosine of
-    the matrices ("frobenius"). A column belongs to an `"output"` (n_l numbers) or to a hidden `"unit"` (n_out
-    numbers): the paper leaves it open. `feedback_lr=None` is free of parameters: each column moves by
-    1 - (1 - r)^refresh with r = sqrt(b / (n_l + b)), which grows with the share of J^ that b samples can tell
-    from noise, and forgets at the same rate per training step however rare the refreshes are.
+    Every `refresh`-th training forward refreshes the feedback. `estimator` draws p `perturbations` times, on the first
+    `fraction` of the batch. B_l takes one gradient step of size `feedback_lr` on 1 - c_l. Then each column is divided
+    by its norm. c_l is the mean cosine between the columns of B_l and J^_l (`cosine="columns"`), or the cosine between
+    the two matrices ("frobenius"). `normalize` says what a column belongs to: an `"output"` (n_l numbers) or a hidden
+    `"unit"` (n_out numbers). The paper leaves this open.
 
-    `update="nlms"` is not the paper's: B_l, not normalised, takes a normalised least-mean-squares step on the
-    directions and their effects (see `nlms_step`). Of low-rank feedback, B = U V, it is V that follows the Jacobian
+    `feedback_lr=None` needs no tuning. Each column moves by 1 - (1 - r)^refresh with r = sqrt(b / (n_l + b)). r grows
+    with the number of samples b, because more samples separate J^ from noise. The exponent makes B_l forget at the same
+    rate per training step for every `refresh`.
+
+    `update="nlms"` is an extension. B_l is not normalized and takes a normalized least-mean-squares step on the
+    directions and their effects (see `nlms_step`). With low-rank feedback, B = U V, only V follows the Jacobian, that
     of the sketched output.
     """
+
+    # Example: block of 256 units, 10 outputs, B (10, 256), b = 64 samples of this block, refresh = 8:
+    #   p (64, 256), d = J p (64, 10) -> J^ = d^T p / 64 (10, 256);  r = sqrt(64 / 320) = 0.45, 1 - (1 - r)^8 = 0.99
+    #   B - step * gradient of (1 - c), then every row of B (a "column" of B^T, one per output) is divided by its norm
 
     def __init__(
         self,
@@ -56,9 +62,9 @@ class GrAPE(DirectFeedback):
         pull_back: PullBack = "none",
     ) -> None:
         if feedback in ("slice", "seeded"):
-            raise ValueError(f"feedback = {feedback!r} cannot follow the Jacobians: blocks share it or nothing is kept")
+            raise ValueError(f"feedback = {feedback!r} cannot learn: its matrix is shared by blocks or not stored")
         if perturbations < 1 or refresh < 1 or not 0 < fraction <= 1:
-            raise ValueError("perturbations and refresh are at least 1, fraction is in (0, 1]")
+            raise ValueError("perturbations and refresh must be at least 1, and fraction must be in (0, 1]")
         chosen = ((estimator, Estimator), (normalize, Columns), (cosine, Cosine), (update, Update))
         for value, allowed in chosen:
             if value not in get_args(allowed):
@@ -74,14 +80,14 @@ class GrAPE(DirectFeedback):
         self._forwards = 0
 
     def setup(self, network: Network) -> None:
-        """Draw B_l as DFA does, with normalised columns."""
+        """Draw B_l like DFA, then normalize its columns."""
         super().setup(network)
         self._forwards = 0
         for block in network.blocks:
             block.store(FEEDBACK, normalized(block.load(FEEDBACK), self._axis))
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
-        """A cut pass; on a training forward whose turn it is, after the feedback is refreshed."""
+        """Return a cut pass. Every `refresh`-th training forward refreshes the feedback first."""
         forward = None
         if network.model.training:
             if self._forwards % self.refresh == 0:
@@ -90,7 +96,7 @@ class GrAPE(DirectFeedback):
         return CutPass(self._sent, forward)
 
     def align(self, network: Network, batch: Batch) -> Forward | None:
-        """One step of every B_l towards its J^_l; the forward that showed it, if it was one of the whole batch."""
+        """Move every B_l one step toward its J^_l. Returns the forward that was used if it ran on the whole batch."""
         sampling = Sampling(self.perturbations, self.fraction, self.estimator)
         layouts = {name: feedback.layout for name, feedback in self._maps.items()}
         estimates = estimate_jacobians(network, batch, layouts, sampling)
@@ -99,7 +105,7 @@ class GrAPE(DirectFeedback):
             feedback.copy_(self._agreed(self._moved(feedback, estimates.get(block.name))))
         return estimates.forward
 
-    def _moved(self, feedback: Tensor, estimate: Estimate | None) -> Tensor:
+    def _moved(self, feedback: Tensor, estimate: JacobianEstimate | None) -> Tensor:
         if estimate is None:
             return feedback
         if self.update == "nlms":
@@ -108,11 +114,11 @@ class GrAPE(DirectFeedback):
             step = self._step_size(feedback, estimate.samples)
             gradient = cosine_gradient(feedback, estimate.matrix.to(feedback.dtype), self._cosine_axis)
             moved = normalized(feedback - step * gradient, self._axis)
-        # Nothing to follow: a head that starts at zero. An `if` would wait for the GPU.
+        # If all effects are zero (a head that starts at zero), B stays. An `if` would wait for the GPU.
         return torch.where(estimate.effects.any(), moved, feedback)
 
     def _agreed(self, feedback: Tensor) -> Tensor:
-        """In data-parallel training the mean over the processes, each of which saw samples of its own."""
+        """Average over the processes of a data-parallel training, each of which saw other samples."""
         if not (dist.is_available() and dist.is_initialized()):
             return feedback
         dist.all_reduce(feedback)
@@ -121,12 +127,12 @@ class GrAPE(DirectFeedback):
 
     @property
     def period(self) -> int:
-        """One refresh."""
+        """The steps from one refresh to the next."""
         return self.refresh
 
     @property
     def _axis(self) -> int:
-        """The axis of B (n_out x n_l) along which a column's numbers lie."""
+        """The axis of B (n_out x n_l) along which a column extends."""
         return 1 if self.normalize == "output" else 0
 
     @property
@@ -137,18 +143,22 @@ class GrAPE(DirectFeedback):
         if self.feedback_lr is not None:
             return self.feedback_lr
         columns = feedback.shape[1 - self._axis]
-        mean = columns if self.cosine == "columns" else math.sqrt(columns)  # undoes the mean; the matrix's norm
+        mean = columns if self.cosine == "columns" else math.sqrt(columns)  # cancels the mean, or the matrix's norm
         rate = math.sqrt(samples / (feedback.shape[1] + samples))
         return mean * (1 - (1 - rate) ** self.refresh)
 
 
 def normalized(feedback: Tensor, axis: int) -> Tensor:
-    """Each column, which lies along `axis`, divided by its norm."""
-    return feedback / (feedback.norm(dim=axis, keepdim=True) + EPS)
+    """Divide each column, which extends along `axis`, by its norm."""
+    norms: Tensor = feedback.norm(dim=axis, keepdim=True)
+    return feedback / (norms + EPS)
 
 
 def cosine_gradient(feedback: Tensor, estimate: Tensor, axis: int | None) -> Tensor:
-    """The gradient with respect to B of 1 - c: c the mean over columns of cos(B, J^), or one cosine (axis None)."""
+    """Return the gradient of 1 - c with respect to B. c is the mean of cos(B, J^) over columns along `axis`.
+
+    If `axis` is None, c is the cosine between the whole matrices.
+    """
     dims = (0, 1) if axis is None else (axis,)
     columns = 1 if axis is None else feedback.shape[1 - axis]
     size = feedback.norm(dim=dims, keepdim=True) + EPS
@@ -159,10 +169,10 @@ def cosine_gradient(feedback: Tensor, estimate: Tensor, axis: int | None) -> Ten
     return gradient
 
 
-def nlms_step(feedback: Tensor, estimate: Estimate) -> Tensor:
-    """B + (d - B p)^T p / (n_l + b + 1), summed over the b pairs: least mean squares with a normalised step.
+def nlms_step(feedback: Tensor, estimate: JacobianEstimate) -> Tensor:
+    """Return B + sum over the b pairs of (d - B p) p^T / (n_l + b + 1): least mean squares with a normalized step.
 
-    Its fixed point is the mean Jacobian itself, scale included (Widrow and Hoff 1960; Nagumo and Noda 1967).
+    Its fixed point is the mean Jacobian, including its scale (Widrow and Hoff 1960; Nagumo and Noda 1967).
     """
     directions = estimate.directions.to(feedback.dtype)
     residual = estimate.effects.to(feedback.dtype) - directions @ feedback.T

@@ -1,4 +1,4 @@
-"""The control that decides whether a rule trained anything: hidden blocks frozen, the head trained."""
+"""The control that shows whether a rule trained the hidden blocks: they stay frozen, and only the head is trained."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class HeadOnly(LearningRule):
-    """Exact gradients above the last block's output, none below."""
+    """Exact gradients above the last block's output, and no gradients below it."""
 
     weight_transport: ClassVar[bool] = False
 
     def bp_fraction(self, batches: int, epochs: int) -> float:
-        """Nothing goes back into a hidden block."""
+        """Zero: no backward runs through a hidden block."""
         return 0.0
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
-        """A pass in which the last block's output is a constant."""
+        """Return a pass in which the last block's output is a constant."""
         return HeadPass()
 
     def credit(self, network: Network) -> dict[str, Credit]:

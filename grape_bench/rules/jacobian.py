@@ -1,10 +1,10 @@
-"""Estimates of the Jacobians J_l = d y_hat / d h_l of every block from forward passes alone."""
+"""Estimate the Jacobian J_l = d y_hat / d h_l of every block from forward passes alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ Estimator = Literal["split", "joint"]
 
 
 @dataclass(frozen=True)
-class Estimate:
+class JacobianEstimate:
     """Directions p (samples, features) at one block and their effects d = J p (samples, rows of B)."""
 
     directions: Tensor
@@ -32,17 +32,17 @@ class Estimate:
 
     @property
     def samples(self) -> int:
-        """How many pairs there are."""
+        """The number of pairs (p, d)."""
         return len(self.directions)
 
     @property
     def matrix(self) -> Tensor:
-        """J^ (rows of B x features): the mean of d p^T, as one product."""
+        """J^ (rows of B x features): the mean of d p^T, as one matrix product."""
         return self.effects.T @ self.directions / self.samples
 
 
-class Estimates(dict[str, Estimate]):
-    """Name of a block -> its estimate. `forward` is the pass that made them, if it ran on the whole batch."""
+class JacobianEstimates(dict[str, JacobianEstimate]):
+    """Block name -> estimate. `forward` is the forward that made the estimates, if it ran on the whole batch."""
 
     forward: Forward | None = None
 
@@ -51,8 +51,8 @@ class Estimates(dict[str, Estimate]):
 class Sampling:
     """How p is drawn: `perturbations` passes over the first `fraction` of the batch.
 
-    `"split"` gives each sample of the batch to one block in turn. `"joint"` moves all blocks at once: every sample
-    serves every block, but the other blocks' effects are noise. Both are unbiased.
+    `"split"` assigns each sample of the batch to one block. `"joint"` perturbs all blocks at once: every sample counts
+    for every block, but the effects of the other blocks are noise. Both are unbiased.
     """
 
     perturbations: int = 1
@@ -60,14 +60,16 @@ class Sampling:
     estimator: Estimator = "split"
 
 
-def estimate_jacobians(network: Network, batch: Batch, layouts: Mapping[str, Layout], sampling: Sampling) -> Estimates:
-    """J^_l of the blocks that `layouts` names: the mean of d p^T with p ~ N(0, I) and d = J_l p.
+def estimate_jacobians(
+    network: Network, batch: Batch, layouts: Mapping[str, Layout], sampling: Sampling
+) -> JacobianEstimates:
+    """Estimate J^_l for the blocks in `layouts`: the mean of d p^T with p ~ N(0, I) and d = J_l p.
 
-    Leaves no trace in statistics and random state, so the next forward has the same dropout masks.
+    Statistics and random state do not change, so the next forward draws the same dropout masks.
     """
     batch = _first(batch, sampling.fraction)
     blocks = [block for block in network.blocks if block.name in layouts]
-    sums = Estimates()
+    sums = JacobianEstimates()
     for turn in range(sampling.perturbations):
         draw = _Draw(network, layouts, blocks if sampling.estimator == "split" else [], turn)
         tangent_pass = TangentPass(draw)
@@ -84,7 +86,7 @@ def estimate_jacobians(network: Network, batch: Batch, layouts: Mapping[str, Lay
 
 
 class _Draw:
-    """The directions of one pass: drawn block by block, kept as rows for the outer products."""
+    """Draws the directions of one pass, block by block, and keeps them as rows for the outer products."""
 
     # Example: N = 6 samples, 10 outputs, two blocks of 256 units, "split", turn 0: block 0 owns samples 0, 2, 4.
     #   rows p (3, 256) ~ N(0, I) -> direction (6, 256) with p in rows 0, 2, 4 and zeros in rows 1, 3, 5
@@ -99,7 +101,7 @@ class _Draw:
         self.rows: dict[str, Tensor] = {}
 
     def __call__(self, block: Block, output: Tensor) -> Tensor | None:
-        """p for `block`, with zeros for the samples of other blocks. None if no sample belongs to it."""
+        """Draw p for `block`, with zeros for the samples of other blocks. Returns None if no sample belongs to it."""
         if block.name not in self.layouts:
             return None
         mine = self._mine(block, output.shape[0], output.device)
@@ -115,8 +117,8 @@ class _Draw:
             return direction.contiguous()
         return torch.zeros_like(output).index_copy_(0, mine, direction)
 
-    def estimate(self, block: Block, tangent: Tensor | None) -> Estimate | None:
-        """What the pass shows of the block's Jacobian. None if no sample belongs to the block."""
+    def estimate(self, block: Block, tangent: Tensor | None) -> JacobianEstimate | None:
+        """Return the estimate of the block's Jacobian, or None if no sample belongs to the block."""
         rows = self.rows.get(block.name)
         if rows is None or tangent is None:
             return None
@@ -124,22 +126,22 @@ class _Draw:
         effects = self.layouts[block.name].rows(tangent if mine is None else tangent[mine])
         if len(effects) != len(rows):
             raise unfit(torch.Size((len(rows), *block.shape[1:])))
-        return Estimate(rows.to(effects.dtype), effects)
+        return JacobianEstimate(rows.to(effects.dtype), effects)
 
     def _mine(self, block: Block, samples: int, device: torch.device) -> Tensor | None:
-        """The indices of the block's samples. None means all samples."""
+        """Return the indices of the block's samples, or None for all samples."""
         if not self.split:
             return None
         first = (self.split[block.name] + self.turn) % len(self.split)
         return torch.arange(samples, device=device)[first :: len(self.split)]
 
 
-def _pooled(a: Estimate, b: Estimate) -> Estimate:
-    return Estimate(torch.cat([a.directions, b.directions]), torch.cat([a.effects, b.effects]))
+def _pooled(a: JacobianEstimate, b: JacobianEstimate) -> JacobianEstimate:
+    return JacobianEstimate(torch.cat([a.directions, b.directions]), torch.cat([a.effects, b.effects]))
 
 
 def _first(batch: Batch, fraction: float) -> Batch:
-    """The first `fraction` of the samples, at least one."""
+    """Keep the first `fraction` of the samples, at least one."""
     if fraction == 1:
         return batch
     args, kwargs = batch
@@ -149,5 +151,4 @@ def _first(batch: Batch, fraction: float) -> Batch:
     def shorten(tensor: Tensor) -> Tensor:
         return tensor[:kept] if tensor.dim() and len(tensor) == samples else tensor
 
-    shortened: Any = map_tensors(shorten, args), map_tensors(shorten, kwargs)
-    return shortened
+    return map_tensors(shorten, args), map_tensors(shorten, kwargs)

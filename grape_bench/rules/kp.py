@@ -1,4 +1,4 @@
-"""Kolen and Pollack's rule: feedback that gets the updates of the weights (1994; Akrout et al. 2019)."""
+"""The Kolen-Pollack rule: the feedback gets the same updates as the weights (1994; Akrout et al. 2019)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from grape_bench.rules.backward import BackwardFeedback
 
 
 class KP(BackwardFeedback):
-    """FA whose B gets each update that W gets, and the same weight decay: B - W shrinks by the decay.
+    """FA whose B gets every update that W gets, and the same weight decay. B - W therefore shrinks by the decay.
 
-    `decay` is what the optimizer's weight decay takes off a weight in one step, as a share of it (learning rate x
-    weight decay, for SGD and AdamW): of W's update W' - W, the part -decay W is replaced by -decay B.
+    `decay` is the share of a weight that weight decay removes in one step (learning rate x weight decay, for SGD and
+    AdamW). The update W' - W contains -decay W. B gets -decay B instead.
     """
 
     def __init__(self, decay: float = 0.0) -> None:
@@ -21,14 +21,17 @@ class KP(BackwardFeedback):
         self.decay = decay
 
     def draw(self, weight: Tensor, generator: torch.Generator) -> Tensor:
-        """B, and W as it was when B was last updated."""
+        """B and a copy of W, stacked: (2, *W). The copy is W at the last update of B."""
         drawn = super().draw(weight, generator)
         return torch.stack([drawn.to(weight), weight.detach()])
 
     def matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
-        """B, after W's last update if there was one."""
+        """B, after it has received the last update of W, if there was one."""
         own, before = feedback[0], feedback[1]
-        if not torch.equal(weight, before):
-            own += weight - before + self.decay * (before - own)
-            before.copy_(weight)
+        # Decided on the device: an `if` would make the host wait for the GPU, once per weight and step. The version
+        # counter of W would be known on the host, but an optimizer that writes to `weight.data` does not raise it.
+        updated = (weight != before).any()
+        change = weight - before + self.decay * (before - own)
+        own += torch.where(updated, change, 0.0)
+        before.copy_(weight)
         return own

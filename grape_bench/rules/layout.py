@@ -1,4 +1,4 @@
-"""Layouts: how an error becomes rows for B_l, and how rows times B_l become a block's signal."""
+"""Layouts: how an error is turned into rows for B_l, and how rows times B_l are turned into a block's signal."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SKETCH = "sketch"
 
 
 class Layout(Protocol):
-    """Errors (N, ..., n_out) as rows (R, n_out); row signals (R, features) as signals (N, *shape).
+    """Turns errors (N, ..., n_out) into rows (R, n_out), and rows (R, features) into signals (N, *shape).
 
-    `spread` keeps norms, so a B with rows of norm one passes the error's norm on in every layout.
+    `spread` keeps norms. With rows of norm one in B, the scale of the signal is thus the same in every layout.
     """
 
     @property
@@ -29,10 +29,10 @@ class Layout(Protocol):
         """Rows of B, for errors of `output_shape` per sample."""
 
     def rows(self, error: Tensor) -> Tensor:
-        """(N, ..., n_out) -> (R, n_out)."""
+        """Turn an error (N, ..., n_out) into rows (R, n_out)."""
 
     def spread(self, rows: Tensor, shape: torch.Size) -> Tensor:
-        """(R, features) -> `shape`, that of the block's output."""
+        """Turn rows (R, features) into a signal with the `shape` (N, *block.shape) of the block's output."""
 
     def row_count(self, shape: torch.Size) -> int:
         """R for a block's output of `shape`."""
@@ -45,15 +45,15 @@ class Dense:
     features: int
 
     def outputs(self, output_shape: tuple[int, ...]) -> int:
-        """Every number of a sample's error."""
+        """All numbers of a sample's error."""
         return math.prod(output_shape)
 
     def rows(self, error: Tensor) -> Tensor:
-        """Errors flattened per sample."""
+        """Flatten the error of each sample."""
         return error.flatten(1)
 
     def spread(self, rows: Tensor, shape: torch.Size) -> Tensor:
-        """Each row is one sample's signal."""
+        """Reshape each row to the signal of one sample."""
         return _arranged(rows, shape)
 
     def row_count(self, shape: torch.Size) -> int:
@@ -63,12 +63,15 @@ class Dense:
 
 @dataclass(frozen=True)
 class PerToken:
-    """A token's error goes to the same token: B is n_out x width, shared by the tokens (Launay et al. 2020)."""
+    """The error of a token goes to the same token: B is n_out x width, shared by all tokens (Launay et al. 2020)."""
+
+    # Example: a language model with width 64, error (N, T, 64), block (N, T, 64), B (64, 64).
+    #   rows(e) = (N T, 64);  rows @ B = (N T, 64);  spread reshapes to (N, T, 64), token by token.
 
     features: int
 
     def outputs(self, output_shape: tuple[int, ...]) -> int:
-        """A token's numbers."""
+        """The numbers of a token's error."""
         return output_shape[-1]
 
     def rows(self, error: Tensor) -> Tensor:
@@ -76,7 +79,7 @@ class PerToken:
         return error.reshape(-1, error.shape[-1])
 
     def spread(self, rows: Tensor, shape: torch.Size) -> Tensor:
-        """Tokens back in their places."""
+        """Reshape the rows to (N, tokens, width)."""
         return _arranged(rows, shape)
 
     def row_count(self, shape: torch.Size) -> int:
@@ -86,7 +89,7 @@ class PerToken:
 
 @dataclass(frozen=True)
 class PerChannel:
-    """The same signal at every position: B is n_out x channels. `channel` is the channels' axis, batch included."""
+    """The same signal at every position: B is n_out x channels. `channel` is the channel axis of (N, *shape)."""
 
     # Example: block (N, 64, 8, 8), error (N, 10), B (10, 64).  rows(e) = e (N, 10);  e @ B = r (N, 64);
     #   spread(r) = r / sqrt(64 positions), as (N, 64, 1, 1), expanded to (N, 64, 8, 8).
@@ -96,17 +99,17 @@ class PerChannel:
     channel: int
 
     def outputs(self, output_shape: tuple[int, ...]) -> int:
-        """A sample's, or a token's, numbers."""
+        """The numbers of a sample's error, or of a token's error."""
         return output_shape[-1]
 
     def rows(self, error: Tensor) -> Tensor:
-        """One row per sample. Errors of several tokens are summed and divided by the square root of their count."""
+        """One row per sample. The errors of several tokens are summed and divided by the square root of their count."""
         if error.dim() == 2:
             return error
         return error.flatten(1, -2).sum(1) / math.sqrt(error[0, ..., 0].numel())
 
     def spread(self, rows: Tensor, shape: torch.Size) -> Tensor:
-        """Each channel's number at all positions, divided by the square root of their count."""
+        """Copy each channel's number to all positions, divided by the square root of the number of positions."""
         aligned = [1] * len(shape)
         aligned[0], aligned[self.channel] = shape[0], shape[self.channel]
         positions = math.prod(shape) // (shape[0] * shape[self.channel])
@@ -124,22 +127,25 @@ def _arranged(rows: Tensor, shape: torch.Size) -> Tensor:
 
 
 def unfit(shape: torch.Size) -> UserError:
-    """The error for a block's output of `shape`, if the feedback was drawn for another shape."""
+    """Return the error for a block's output of `shape` if the feedback was drawn for another shape."""
     return UserError(
-        f"the feedback does not fit a block's output of shape {tuple(shape)}",
-        allowed="samples of the example's shape, or with as many tokens in as out where the example has",
-        hint="attach with an example like this batch",
+        f"the feedback was drawn for another shape than {tuple(shape)}, the shape of a block's output",
+        allowed="samples with the shape of the example; the number of tokens may vary if input and output share it",
+        hint="attach the rule with an example like this batch",
     )
 
 
 @dataclass(frozen=True)
 class LowRank:
-    """B = U V of rank r: a fixed random U (n_out x r) sketches the error to r numbers, then V (r x features) applies.
+    """B = U V of rank r: a fixed random U (n_out x r) compresses the error to r numbers, then V (r x features) applies.
 
-    V is stored as the feedback. A rule that learns the Jacobian learns that of the sketched output, U^T J. U is
-    Gaussian with variance 1/r, so the sketch keeps norms on average, and U U^T is the identity on average. (Hanut and
-    Kadmon 2025 send the error back through every layer with such a B; here it goes directly to the block.)
+    V is stored as the feedback. A rule that learns the Jacobian learns U^T J, the Jacobian of the compressed output. U
+    is Gaussian with variance 1/r, so it keeps norms on average, and U U^T is the identity on average. (Hanut and Kadmon
+    2025 send the error back through every layer with such a B. Here it goes directly to the block.)
     """
+
+    # Example: error (N, 1000), block (N, 4096), rank 32: U (1000, 32), V (32, 4096) instead of B (1000, 4096).
+    #   rows(e) = e @ U (N, 32);  times V = (N, 4096).  163,072 numbers instead of 4,096,000.
 
     inner: Layout
     block: Block
@@ -154,19 +160,19 @@ class LowRank:
         return self.block.load(SKETCH).shape[1]
 
     def rows(self, error: Tensor) -> Tensor:
-        """The sketches of the rows of `inner`."""
+        """Compress the rows of `inner` to (R, rank)."""
         sketch = self.block.load(SKETCH)
         return self.inner.rows(error).to(sketch.dtype) @ sketch
 
     def spread(self, rows: Tensor, shape: torch.Size) -> Tensor:
-        """(R, features) -> `shape`, by `inner`."""
+        """Spread rows (R, features) like `inner`."""
         return self.inner.spread(rows, shape)
 
     def row_count(self, shape: torch.Size) -> int:
-        """R, by `inner`."""
+        """R, as in `inner`."""
         return self.inner.row_count(shape)
 
 
 def channel_axis(shape: tuple[int, ...]) -> int:
-    """Channels first for maps (C, H, W), last for tokens (T, C) and for (H, W, C)."""
+    """The channel axis of `shape`: the first for maps (C, H, W), the last for tokens (T, C) and for (H, W, C)."""
     return 0 if len(shape) > 2 and shape[1] == shape[2] else len(shape) - 1

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class Local(LocalLoss):
-    """Each block's loss is the cross-entropy of the scores B_l h_l of a fixed random classifier.
+    """The loss of each block is the cross-entropy of the scores B_l h_l of a fixed random classifier.
 
-    So dL_l/dh_l = B_l^T (softmax(B_l h_l) - y*). B_l is drawn, laid out and kept as in direct feedback (`feedback`).
+    So dL_l/dh_l = B_l^T (softmax(B_l h_l) - y*). B_l is drawn and kept as in `DirectFeedback` (`feedback`).
     """
 
     def __init__(self, feedback: FeedbackKind = "auto") -> None:
@@ -36,6 +36,6 @@ class Local(LocalLoss):
         return {name: feedback.kept for name, feedback in self._maps.items()}
 
     def loss(self, block: Block, output: Tensor, target: Tensor) -> Tensor:
-        """Cross-entropy."""
+        """Return the cross-entropy of the scores, summed over samples."""
         scores = self._maps[block.name].scores(output, target.shape)
         return -(target * F.log_softmax(scores, -1)).sum()

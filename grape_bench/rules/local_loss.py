@@ -1,4 +1,4 @@
-"""The family of local losses: each block is trained by a loss of its own."""
+"""The local-loss family: each block is trained by its own loss."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 
 
 class LocalLoss(LearningRule):
-    """Base class: each block has a `loss` of its output and the target; later blocks send nothing back.
+    """Base class. Each block has a `loss` that depends on its output and the target, and not on later blocks.
 
-    The gradient of that loss, with the sample's weight in the network's loss, replaces dL/dh_l. The head gets the true
+    The gradient of that loss, times the sample's weight in the network's loss, replaces dL/dh_l. The head gets the true
     gradient of the network's loss. The target is read from the error (see `read_target`).
     """
 
     weight_transport: ClassVar[bool] = False
 
     def loss(self, block: Block, output: Tensor, target: Tensor) -> Tensor:
-        """The sum over samples of the loss of `block` with `output` (N, *shape), differentiable in it.
+        """Return the loss of `block`, summed over samples and differentiable with respect to `output` (N, *shape).
 
-        `target` (N, ..., n_out) is one-hot, and zero where there is none.
+        `target` (N, ..., n_out) is one-hot, and zero at positions without a target.
         """
         raise NotImplementedError
 
     def bp_fraction(self, batches: int, epochs: int) -> float:
-        """No block waits for another's result."""
+        """Zero: no block waits for another block."""
         return 0.0
 
     @property
     def at_scores(self) -> bool:
-        """Targets are classes."""
+        """True, because targets are classes."""
         return True
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
-        """A pass cut at every block."""
+        """Return a pass that cuts at every block."""
         return TargetPass(self._signal)
 
     def _signal(self, block: Block, target: Target) -> Tensor:
@@ -54,5 +54,5 @@ class LocalLoss(LearningRule):
         return gradient * target.scale.to(gradient.dtype)
 
     def credit(self, network: Network) -> dict[str, Credit]:
-        """The rule's below the last cut, exact above."""
+        """The rule's gradients below the last cut, exact gradients above it."""
         return network.credit("rule", "above the cuts")

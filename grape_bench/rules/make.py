@@ -16,9 +16,9 @@ R = TypeVar("R", bound=type[LearningRule])
 
 
 def make_rule(name: str, **settings: Any) -> LearningRule:
-    """The rule called `name` (registered, an entry point, `file.py:Class`; `X+anchor` is `Anchored(X)`).
+    """Make the rule called `name`: a registered name, an entry point, or `file.py:Class`. `X+anchor` is `Anchored(X)`.
 
-    Raises UserError for an unknown name, an unknown setting, or a value that the rule refuses.
+    Raises UserError for an unknown name, an unknown setting, or a value that the rule does not accept.
     """
     parsed = RuleName.parse(name)
     base, anchored = parsed.reference, parsed.anchored
@@ -35,11 +35,11 @@ def make_rule(name: str, **settings: Any) -> LearningRule:
         rule = cls(**settings)
         return Anchored(rule, **anchor_settings) if anchored else rule
     except (TypeError, ValueError) as error:
-        raise UserError(f"rule {name!r} refuses its settings: {error}") from error
+        raise UserError(f"rule {name!r} does not accept its settings: {error}") from error
 
 
 def register_rule(name: str) -> Callable[[R], R]:
-    """Class decorator that makes a rule known as `name`."""
+    """Class decorator that registers a rule as `name`."""
 
     def register(cls: R) -> R:
         RULES.register(name, cls)
@@ -49,6 +49,6 @@ def register_rule(name: str) -> Callable[[R], R]:
 
 
 def _parameters(cls: type) -> list[str]:
-    # inspect would evaluate the text signature of `object` in copies of all modules: 8 ms in a forked child.
+    # Without an __init__, inspect would evaluate the text signature of `object`, which takes 8 ms in a forked child.
     has_init = any("__init__" in vars(base) for base in cls.mro() if base is not object)
     return list(inspect.signature(cls).parameters) if has_init else []

@@ -1,4 +1,4 @@
-"""Signals pulled back through a LayerNorm of the block's output."""
+"""Pull a signal back through a LayerNorm of the block's output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EPS = 1e-5
 
 
 def through_layernorm(signal: Tensor, output: Tensor) -> Tensor:
-    """J^T `signal`, J being the derivative of a LayerNorm without parameters at `output`, both (N, *shape).
+    """Return J^T `signal`, where J is the derivative of a parameter-free LayerNorm at `output`. Both are (N, *shape).
 
     The LayerNorm normalizes over channels. With the normalized output z and its scale sigma, the result is
     (s - mean(s) - z mean(z s)) / sigma. This removes what the next LayerNorm cannot see: the parts along the mean and

@@ -1,4 +1,4 @@
-"""Feedback re-fitted to exact gradients on one mini-batch an epoch: `grape+refit`, an extension of this project."""
+"""`grape+refit`: fit the feedback to exact gradients on one mini-batch per epoch. An extension of this project."""
 
 from __future__ import annotations
 
@@ -21,31 +21,35 @@ if TYPE_CHECKING:
     from grape_bench.network.network import Network
     from grape_bench.network.trace import Batch
 
-RIDGE = 1e-3  # of the mean square of an error's number
+RIDGE = 1e-3  # relative to the mean square of the errors
 
 
 class GrAPERefit(GrAPE):
-    """GrAPE that on one random mini-batch of each epoch fits B_l to exact gradients by least squares.
+    """GrAPE that fits B_l to exact gradients by least squares, on one random mini-batch of each epoch.
 
-    That batch goes forward a second time, aside, and backpropagation of the error takes it to every block's output;
-    no weight takes a step along it, only one of direct feedback with the new B_l. The trainer says where an epoch
-    begins (`network.begin_epoch`); raises RuntimeError where it did not.
+    An extra forward on that batch and backpropagation of its error give the exact dL/dh_l at every block's output. They
+    only fit the feedback: the weights take their usual direct-feedback step, with the new B_l. The training loop must
+    call `network.begin_epoch`. Otherwise a forward raises RuntimeError.
     """
 
+    # Example: block of 256 units, 10 outputs, a batch of 64: errors e (64, 10), exact signals s = dL/dh (64, 256).
+    #   B (10, 256) minimizes ||e B - s||^2 + ridge ||B - B0||^2, one linear system with the matrix e^T e (10, 10).
+    #   B0 is the feedback before the fit, scaled so that ||e B0|| = ||s||.
+
     weight_transport: ClassVar[bool] = True  # on the batch of the fit
-    _before_fit: int | None = None  # training steps
+    _before_fit: int | None = None  # training steps until the batch of the fit
 
     def bp_fraction(self, batches: int, epochs: int) -> float:
-        """One batch an epoch."""
+        """One batch per epoch."""
         return 1 / batches
 
     def begin_epoch(self, network: Network, batches: int) -> None:
-        """Choose the batch."""
+        """Draw the batch of the fit."""
         super().begin_epoch(network, batches)
         self._before_fit = int(torch.randint(batches, (), generator=network.generator("anchor")))
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
-        """As GrAPE; on the chosen batch the feedback is fitted when the error arrives."""
+        """Return GrAPE's pass. On the drawn batch, return a pass that fits the feedback when the error arrives."""
         pass_ = super().open_pass(network, batch)
         if not network.model.training:
             return pass_
@@ -62,40 +66,40 @@ class GrAPERefit(GrAPE):
 
     @torch.no_grad()
     def refit(self, network: Network, signals: dict[str, Tensor], error: Tensor) -> None:
-        """Fit every B_l to the true `signals` dL/dh_l of the samples, given their `error`."""
+        """Fit every B_l to the exact `signals` dL/dh_l of the samples, given their `error`."""
         for block in network.blocks:
             if block.name in signals:
                 feedback, layout = block.load(FEEDBACK), self._maps[block.name].layout
                 errors, wanted = layout.rows(error).to(feedback.dtype), gathered(layout, signals[block.name])
-                if not wanted.any():  # nothing to fit: a head that starts at zero
+                if not wanted.any():  # all zero, as with a head that starts at zero: nothing to fit
                     continue
                 fitted = least_squares(feedback, errors, wanted.to(feedback.dtype))
                 feedback.copy_(self._agreed(fitted if self.update == "nlms" else normalized(fitted, self._axis)))
 
 
 class ProbePass(Pass):
-    """A forward with the model's own graph, kept until the error is known."""
+    """A forward that keeps the model's own graph until the error is known."""
 
     def __init__(self) -> None:
         self.outputs: dict[str, Tensor] = {}
 
     def around(self) -> AbstractContextManager[object]:
-        """Autograd does not mind that BatchNorm's statistics, which it saves but does not read, are put back."""
+        """Turn off autograd's version check: BatchNorm's saved statistics are restored before the backward."""
         return saved_tensors_hooks(lambda saved: saved, lambda saved: saved)
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        """The output itself, noted."""
+        """Remember the output and return it unchanged."""
         if output.requires_grad:
             self.outputs[block.name] = output
         return output
 
     def join(self, logits: Tensor) -> Tensor:
-        """A constant: this forward has no loss of its own."""
+        """Return the logits as a constant, because this forward has no loss."""
         self.logits = logits
         return logits.detach()
 
     def signals(self, error: Tensor) -> dict[str, Tensor]:
-        """J_l^T e of every block, by backpropagation; the graph is used up."""
+        """Return J_l^T e of every block by backpropagation, and free the graph."""
         outputs, self.outputs = self.outputs, {}
         found = torch.autograd.grad(self.logits, list(outputs.values()), error.to(self.logits.dtype))
         del self.logits
@@ -103,7 +107,7 @@ class ProbePass(Pass):
 
 
 class RefitPass(CutPass):
-    """A cut pass that has the feedback fitted to the error before the first signal."""
+    """A cut pass that fits the feedback before the first signal."""
 
     def __init__(self, signal: Signal, fit: Callable[[Tensor], None]) -> None:
         super().__init__(self._after_fit)
@@ -111,12 +115,12 @@ class RefitPass(CutPass):
         self._fitted = False
 
     def receive(self, error: Tensor) -> None:
-        """The feedback is fitted."""
+        """Fit the feedback to the error."""
         super().receive(error)
         self._fit_once(error)
 
     def _after_fit(self, block: Block, error: Tensor) -> Tensor:
-        self._fit_once(error)  # block by block the error comes with the signal
+        self._fit_once(error)  # a lean step never calls `receive`, so the first signal brings the error
         return self._then(block, error)
 
     def _fit_once(self, error: Tensor) -> None:
@@ -126,7 +130,7 @@ class RefitPass(CutPass):
 
 
 def gathered(layout: Layout, signal: Tensor) -> Tensor:
-    """The rows (R, features) that `layout.spread` makes most of `signal` of: its transpose, by autograd."""
+    """Apply the transpose of `layout.spread` to `signal`, by autograd. Returns rows (R, features)."""
     with torch.enable_grad():
         rows = signal.new_zeros(layout.row_count(signal.shape), layout.features, requires_grad=True)
         (found,) = torch.autograd.grad(layout.spread(rows, signal.shape), rows, signal)
@@ -134,14 +138,15 @@ def gathered(layout: Layout, signal: Tensor) -> Tensor:
 
 
 def least_squares(feedback: Tensor, errors: Tensor, signals: Tensor) -> Tensor:
-    """The B that minimises ||errors B - signals||^2, near `feedback` where the errors tell nothing.
+    """Return the B that minimizes ||errors B - signals||^2. `errors` is (R, n_out), `signals` is (R, features).
 
-    `feedback` is first brought to the scale of `signals`; a ridge keeps B near it.
+    `feedback` is first scaled to `signals`. A ridge keeps B close to it in directions that the errors do not cover.
     """
-    start = feedback * (signals.norm() / (errors @ feedback).norm().clamp_min(torch.finfo(feedback.dtype).tiny))
+    size: Tensor = (errors @ feedback).norm().clamp_min(torch.finfo(feedback.dtype).tiny)
+    start = feedback * (signals.norm() / size)
     gram = errors.T @ errors
     ridge = RIDGE * gram.diagonal().mean()
     gram.diagonal().add_(ridge)
     missing = errors.T @ (signals - errors @ start)
-    solved: Tensor = torch.linalg.solve(gram, missing)
-    return start + solved
+    fitted: Tensor = start + torch.linalg.solve(gram, missing)
+    return fitted

@@ -1,4 +1,4 @@
-"""Read the target from an error at the scores, for rules that learn from targets."""
+"""Read the target from the error at the scores, for rules that learn from targets."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ from grape_bench.network.passes import CutPass
 
 @dataclass(frozen=True)
 class Target:
-    """`one_hot` (N, ..., n_out), zero where the loss ignores a position, and `scale`, the weight of a sample."""
+    """`one_hot` (N, ..., n_out), zero at positions that the loss ignores, and `scale` (), the weight of a sample."""
 
     one_hot: Tensor
     scale: Tensor
 
 
 def read_target(scores: Tensor, error: Tensor) -> Target:
-    """The target behind `error` = dL/d `scores`: the class whose score the error would raise most.
+    """Read the target from `error` = dL/d `scores`: the class whose score a gradient step would raise most.
 
-    Under cross-entropy the error is s (softmax(scores) - one-hot target), where s is 1/N times any scale of the loss.
-    It is negative only at the target. s is its size ÷ the size of softmax - one-hot, over the whole batch, so that one
-    perfectly fitted sample does no harm. With label smoothing the target is right until its probability reaches the
-    smoothed value. With other losses it is the class whose score is most too low, in the scale of the loss.
+    Under cross-entropy the error is s (softmax(scores) - one-hot target), where s is 1/N times the scale of the loss.
+    It is negative only at the target. s is the L1 norm of the error ÷ that of softmax - one-hot, over the whole batch,
+    so that a perfectly fitted sample does no harm. With label smoothing, the target is right until its probability
+    reaches the smoothed value. With other losses, it is the class with the most negative error.
     """
+    # Example: N = 2, 3 classes, scores [[0 0 0], [0 0 0]], mean cross-entropy, targets 2 and 0:
+    #   error = [[1/6 1/6 -1/3], [-1/3 1/6 1/6]] -> one_hot [[0 0 1], [1 0 0]]
+    #   scale = sum |error| / sum |softmax - one_hot| = (4/3) / (8/3) = 1/2 = 1/N
     error = error.float()
     lowest, index = error.min(-1, keepdim=True)
     told = (lowest < 0).to(error.dtype)
@@ -51,20 +54,20 @@ class TargetPass(CutPass):
         self._target: Target | None = None
 
     def join(self, logits: Tensor) -> Tensor:
-        """Keep the scores, from which the target is read."""
+        """Keep the scores, which `read_target` needs."""
         self._scores = logits.detach()
         return super().join(logits)
 
     def receive(self, error: Tensor) -> None:
         """Read the target."""
         super().receive(error)
-        assert self._scores is not None, "the forward has come by"
+        assert self._scores is not None, "`join` was called in the forward"
         self._target = read_target(self._scores, error)
 
     def _told(self, block: Block, _: Tensor) -> Tensor:
         if self._target is None:
             raise UserError(
-                "a rule that learns from targets cannot train block by block: they are read from the scores",
-                hint="an ordinary training step",
+                "a rule that learns from targets cannot train block by block, because it reads them from the scores",
+                hint="take an ordinary training step",
             )
         return self._signal(block, self._target)

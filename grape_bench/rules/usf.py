@@ -11,12 +11,12 @@ from grape_bench.rules.backward import BackwardFeedback, scale_of
 
 
 class USF(BackwardFeedback):
-    """B = s sign(W): the signs of the weights as they are, the magnitude s that of the weights when attached."""
+    """B = s sign(W). The signs are those of the current weights, s is the weights' standard deviation at attach."""
 
-    weight_transport: ClassVar[bool] = True  # of the signs
+    weight_transport: ClassVar[bool] = True  # it reads the signs of W
 
     def draw(self, weight: Tensor, generator: torch.Generator) -> Tensor:
-        """s, one number."""
+        """Return s as a scalar tensor ()."""
         return torch.tensor(scale_of(weight))
 
     def matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:

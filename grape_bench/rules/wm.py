@@ -1,4 +1,4 @@
-"""Weight mirrors: feedback that learns the weights from noise (Akrout et al. 2019)."""
+"""Weight mirrors: the feedback learns the weights from their response to noise (Akrout et al. 2019)."""
 
 from __future__ import annotations
 
@@ -21,30 +21,33 @@ if TYPE_CHECKING:
 
 
 class WM(BackwardFeedback):
-    """FA whose B mirrors W: before every `every`-th training batch each linear map is shown noise x.
+    """FA whose B mirrors W. Before every `every`-th training batch, each linear map gets noise x as its input.
 
-    Its answer W x, without the bias, makes B move by `rate` towards the mean of (W x) x^T, whose expectation is W
-    for x ~ N(0, I). Only a map's own input and output take part.
+    B moves by `rate` toward the mean of (W x) x^T, where W x is the map's output without its bias. For x ~ N(0, I) the
+    expectation of this mean is W. The update uses only the input and the output of the map itself.
     """
+
+    # Example: W (10, 256), a batch of 64: x (64, 256) ~ N(0, I), y = x W^T (64, 10).
+    #   mean of y x^T = y^T x / 64 (10, 256) = W + noise;  B <- 0.9 B + 0.1 (W + noise) with rate = 0.1
 
     def __init__(self, rate: float = 0.1, every: int = 1) -> None:
         if not 0 < rate <= 1 or every < 1:
-            raise ValueError("rate is in (0, 1], every is at least 1")
+            raise ValueError("rate must be in (0, 1], and every must be at least 1")
         self.rate, self.every = rate, every
         self._forwards = 0
 
     @property
     def period(self) -> int:
-        """One mirror phase."""
+        """The steps from one mirror phase to the next."""
         return self.every
 
     def setup(self, network: Network) -> None:
-        """As FA."""
+        """Draw B like FA."""
         super().setup(network)
         self._forwards = 0
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
-        """As FA; on a training forward whose turn it is, after a mirror phase."""
+        """Return FA's pass. Every `every`-th training forward runs a mirror phase first."""
         if network.model.training:
             if self._forwards % self.every == 0:
                 self.mirror(network, batch)
@@ -52,7 +55,7 @@ class WM(BackwardFeedback):
         return super().open_pass(network, batch)
 
     def mirror(self, network: Network, batch: Batch) -> None:
-        """Show noise to every linear map, in batches shaped like those that it gets in a forward on `batch`."""
+        """Feed noise to every linear map, shaped like the inputs that it gets in a forward on `batch`."""
         mirrors = MirrorPass(partial(self.feedback_of, network), network.generator("perturbation", network.device))
         with preserved(network.model):
             network.run(mirrors, batch)
@@ -62,11 +65,11 @@ class WM(BackwardFeedback):
 
 
 FeedbackOf = Callable[[Tensor], tuple[Tensor, Tensor] | None]
-"""The weight in a linear map -> (the parameter that it is or is a view of, what is kept for it), if there is any."""
+"""The weight in a linear map -> (the parameter that it is or views, its feedback), or None without feedback."""
 
 
 class MirrorPass(Pass):
-    """A forward without a graph, in which each linear map with feedback is tried on noise as well."""
+    """A forward without a graph, in which each linear map with feedback also runs on noise."""
 
     def __init__(self, feedback_of: FeedbackOf, generator: torch.Generator) -> None:
         self.mode = _Mirror(feedback_of, generator)
@@ -74,13 +77,13 @@ class MirrorPass(Pass):
 
     @contextmanager
     def around(self) -> Iterator[None]:
-        """No graph; the mode that meets the linear maps."""
+        """Disable the graph and compiled code, and intercept the linear maps."""
         with torch.no_grad(), torch.compiler.set_stance("force_eager"), self.mode:
             yield
 
 
 class _Mirror(OperatorMode):
-    """`sums` has the feedback, the sum of (W x) x^T, and how many products each of its numbers is the sum of."""
+    """`sums` maps the id of a feedback to: the feedback, the sum of (W x) x^T, and the number of terms per entry."""
 
     def __init__(self, feedback_of: FeedbackOf, generator: torch.Generator) -> None:
         super().__init__()
@@ -88,13 +91,13 @@ class _Mirror(OperatorMode):
         self.sums: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
     def linear_map(self, call: LinearMap) -> Tensor:
-        """The map's own result; its mirror's on the side."""
+        """Return the map's own result, and add its response to noise to `sums`."""
         known = self.feedback_of(call.weight)
         if known is not None:
             weight, feedback = known
             like = call.input
             noise = torch.randn(like.shape, generator=self.generator, device=like.device, dtype=like.dtype)
-            # A convolution's border leaves some of its weights without an input at some positions.
+            # At the border of a convolution, some weights get no input, so entries have different numbers of terms.
             once, samples = torch.ones_like(like[:1]), len(like)
             total, count = _products(call, weight, noise), samples * _products(call, weight, once, torch.ones_like)
             if id(feedback) in self.sums:
@@ -107,7 +110,7 @@ class _Mirror(OperatorMode):
 def _products(
     call: LinearMap, weight: Tensor, x: Tensor, answer: Callable[[Tensor], Tensor] = torch.Tensor.detach
 ) -> Tensor:
-    """The sum of y x^T over samples and positions, shaped like `weight`: y is `answer` of the map's own W x."""
+    """Return the sum of y x^T over samples and positions, shaped like `weight`. y is `answer(W x)`."""
     with torch.enable_grad():
         leaf = weight.detach().requires_grad_()
         view = leaf if call.weight is weight else same_view(leaf, call.weight, weight)

@@ -1,4 +1,4 @@
-"""One training run: setup, loop, clock, memory, evaluation."""
+"""One training run: the loop, its observers, checkpoints and evaluation."""
 
 NUMERICS = 1
 """Part of every job's id ("trainer"). Raise it when the same rule, model and data give other numbers: another order of

@@ -13,25 +13,25 @@ from grape_bench.train.loop import Observer
 if TYPE_CHECKING:
     from grape_bench.train.loop import Trainer
 
-MOST_SHARE = 0.01  # of the time, if the period is in seconds
+MOST_SHARE = 0.01  # of the training time, if the period is in seconds
 
 
 class Checkpoints(Observer):
     """Writes the trainer's state every `period`. Must be the last observer, so that the others are up to date.
 
-    With a period in seconds, the next checkpoint waits until writing has cost at most `most_share` of the time. A disk
-    error costs the checkpoint, not the training. With several processes, checkpoints come only at the end of an epoch.
-    The first process writes the shared state and what each process has of its own.
+    With a period in seconds, the next checkpoint waits until writing takes at most `most_share` of the time. After a
+    disk error the training continues without that checkpoint. With several processes, checkpoints are only written at
+    the end of an epoch. Process 0 writes the shared state and the private state of each process.
     """
 
-    def __init__(self, place: CheckpointFolder, period: Period, most_share: float = MOST_SHARE) -> None:
-        self.place, self.period, self.most_share = place, period, most_share
+    def __init__(self, folder: CheckpointFolder, period: Period, most_share: float = MOST_SHARE) -> None:
+        self.folder, self.period, self.most_share = folder, period, most_share
         self.seconds = 0.0
         self._next = float("inf")
 
     def resume(self, trainer: Trainer) -> bool:
         """Load the last checkpoint into `trainer`. Returns whether there was one."""
-        state = self.place.read()
+        state = self.folder.read()
         if state is not None:
             trainer.load_state_dict(_with_own(state, state["own"][data_parallel.rank()]))
         return state is not None
@@ -68,7 +68,7 @@ class Checkpoints(Observer):
             state["own"] = data_parallel.gathered(_own(state))
             try:
                 if data_parallel.rank() == 0:
-                    self.place.write(state, trainer.total_steps)
+                    self.folder.write(state, trainer.total_steps)
             except OSError as error:
                 print(f"could not write a checkpoint: {error}", file=sys.stderr)
             cost = time.perf_counter() - start

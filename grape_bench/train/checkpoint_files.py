@@ -48,7 +48,7 @@ class CheckpointFolder:
             if content["stamp"] == self.stamp:
                 state: dict[str, Any] = content["state"]
                 return state
-            print(f"{path.name} is of other software or hardware: not used", file=sys.stderr)
+            print(f"ignoring {path.name}: it was written by other software or on other hardware", file=sys.stderr)
         return None
 
     def clear(self) -> None:
@@ -80,7 +80,7 @@ class Period:
         if unit in _SECONDS:
             return cls(seconds=float(number) * _SECONDS[unit])
         if not number.isdigit() or number == "0":
-            raise UserError(f"{text!r}: a whole number of epochs, at least 1", where=where)
+            raise UserError(f"{text!r} is not a whole number of epochs", where=where, allowed="1epoch, 2epochs, ...")
         return cls(epochs=int(number))
 
     def __str__(self) -> str:

@@ -98,7 +98,7 @@ def gathered(value: Any) -> list[Any]:
 
 
 def share_statistics(model: nn.Module) -> None:
-    """Copy the buffers of process 0 to all: each process has BatchNorm statistics of its own samples."""
+    """Copy the buffers of process 0 to all processes, whose BatchNorm statistics come from different samples."""
     if _joined():
         for buffer in model.buffers():
             dist.broadcast(buffer, 0)

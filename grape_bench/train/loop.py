@@ -55,7 +55,7 @@ class Observer:
         """Called after an epoch and its validation (`trainer.rows[-1]`), while the clock is stopped."""
 
     def state(self) -> dict[str, Any]:
-        """What a resume needs: numbers, strings, tensors and containers of them."""
+        """Return what a resume needs: numbers, strings, tensors and containers of them."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -78,7 +78,7 @@ class Trainer:
     network: Network
     data: DataSet
     optimizer: torch.optim.Optimizer
-    schedule: LambdaLR | None  # none: a constant rate
+    schedule: LambdaLR | None  # None for a constant rate
     batch_size: int
     order: torch.Generator
     clock: Clock
@@ -112,25 +112,25 @@ class Trainer:
             self._end_epoch()
 
     def step(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """Forward, backward, update. The detached loss stays on the device, so that no step waits for it."""
+        """Run forward, backward and update. The detached loss stays on the device, so that no step waits for it."""
         loss = self.forward(inputs, labels)
-        self.credit(loss)
+        self.backward(loss)
         self.update()
         return loss.detach()
 
     def forward(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """The loss, after clearing the gradients."""
+        """Clear the gradients and return the loss."""
         self.optimizer.zero_grad(set_to_none=True)
         with self.precision.forward():
             return self.loss_of(self.network.model(inputs), labels)
 
-    def credit(self, loss: Tensor) -> None:
-        """The backward: the rule fills the gradients."""
+    def backward(self, loss: Tensor) -> None:
+        """Run the backward, in which the rule fills the gradients."""
         self.precision.backward(loss)
         data_parallel.average_gradients(self.network.model.parameters())
 
     def update(self) -> None:
-        """The step of the optimizer and of the schedule."""
+        """Step the optimizer and the schedule."""
         self.precision.step(self.optimizer)
         if self.schedule:
             self.schedule.step()
@@ -162,7 +162,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume from a `state_dict` of another process. An observer that has no state in it starts from scratch."""
+        """Resume from a `state_dict` of another process. An observer without a state in it starts from scratch."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.schedule:

@@ -25,7 +25,7 @@ class Spent(Observer):
         return self._earlier + time.perf_counter() - self._start
 
     def training_begins(self, trainer: Trainer) -> None:
-        """Everything until now was set-up."""
+        """Count everything before this as set-up."""
         self.setup += time.perf_counter() - self._start
 
     def state(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class CompileTime(Observer):
     def step_done(self, trainer: Trainer) -> None:
         """Restart the clock."""
         if self._step is not None:
-            self._step.close()  # it has waited for the device
+            self._step.close()  # waits for the device
             self._step = None
             self.seconds += time.perf_counter() - self._since
 

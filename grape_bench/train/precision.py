@@ -13,7 +13,7 @@ from grape_bench.errors import UserError
 
 CPU = torch.device("cpu")
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-_AMPERE = (8, 0)  # the first GPUs that multiply in tf32 and bf16
+_AMPERE = (8, 0)  # compute capability of the first GPUs with tf32 and bf16
 
 
 class Precision:
@@ -77,4 +77,6 @@ def _check(name: str, device: torch.device) -> None:
     if missing:
         where = "a CPU" if device.type == "cpu" else torch.cuda.get_device_name(device)
         allowed = "fp32, bf16, fp16" if device.type == "cpu" else "fp32, fp16"
-        raise UserError(f"{where} has no {name}", where="precision", allowed=allowed, hint="--set task.precision=fp32")
+        raise UserError(
+            f"{where} does not support {name}", where="precision", allowed=allowed, hint="--set task.precision=fp32"
+        )

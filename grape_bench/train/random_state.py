@@ -17,7 +17,7 @@ def seed_everything(seed: int) -> None:
 
 
 def random_state(device: torch.device) -> dict[str, Any]:
-    """The state of the generators of the CPU and of `device`, as tensors and plain data."""
+    """Return the state of the generators on the CPU and on `device`, as tensors and plain data."""
     kind, keys, *rest = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),

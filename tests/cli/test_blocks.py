@@ -11,7 +11,7 @@ def test_it_shows_the_cuts_and_what_parameters_get():
     result = blocks("mlp", "--shape", "12", "--model-arg", "hidden=[8, 6]", "--parameters")
     assert result.exit_code == 0, result.output
     assert "hidden.1" in result.output and "dense 10 × 6" in result.output
-    assert "4 × rule: the gradient is that of dfa" in result.output and "frozen" not in result.output
+    assert "4 × rule: the gradient comes from dfa" in result.output and "frozen" not in result.output
     assert all(name in result.output for name in ("hidden.1.0.weight", "head.weight"))
 
 

@@ -36,7 +36,7 @@ def test_a_file_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text("x = 1\n")
     result = call("new", str(path))
-    assert result.exit_code == 2 and "there is such a file" in result.stderr
+    assert result.exit_code == 2 and "the file already exists" in result.stderr
     assert path.read_text() == "x = 1\n"
 
 
@@ -53,7 +53,7 @@ def test_a_broken_rule_is_exit_code_1_and_the_reason(tmp_path: Path) -> None:
     path.write_text(WRONG)
     result = call("check", f"{path}:Wrong")
     assert result.exit_code == 1
-    assert "mlp      bp_fraction       FAILED  bp_fraction(4, 2) declares 0.5; 0 was counted" in result.output
+    assert "mlp      bp_fraction       FAILED  bp_fraction(4, 2) declares 0.5, but 0 was" in result.output
     assert result.output.endswith(": 32 checks, 4 failed\n")
 
 

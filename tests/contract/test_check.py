@@ -200,26 +200,34 @@ class NoTransport(gb.DirectFeedback):
 BROKEN = [
     (ForgetsABlock, "gradients", "hidden.1.0.weight is reported as 'rule', but its gradient is zero in all of 4 steps"),
     (ClaimsFrozen, "gradients", "hidden.0.0.weight is reported as 'exact', but gets no gradient"),
-    (TrainsUnsaid, "gradients", "hidden.0.0.weight is reported frozen, but gets a gradient"),
-    (NotExact, "gradients", "hidden.0.0.weight is reported exact, but is "),
+    (TrainsUnsaid, "gradients", "hidden.0.0.weight is reported as 'frozen', but gets a gradient"),
+    (NotExact, "gradients", "hidden.0.0.weight is reported as exact, but its gradient differs from"),
     (NotFinite, "gradients", "the gradient of hidden.0.0.weight is not finite"),
     (WrongShape, "gradients", "ValueError: the signal for block 'hidden.2.1' has shape (12, 5)"),
     (ChangesLogits, "logits", "the rule changes the logits in training (step 1)"),
-    (Unseeded, "determinism", "two attachments with one seed give hidden.0.0.weight other gradients in step 1"),
-    (Unseeded, "random state", "the rule moves torch's global random state when attached"),
-    (PythonRandom, "random state", "the rule moves Python's global random state in training"),
+    (
+        Unseeded,
+        "determinism",
+        "attached twice with the same seed, the rule gives hidden.0.0.weight different gradients in step 1",
+    ),
+    (Unseeded, "random state", "the rule advances torch's global random state when attached"),
+    (PythonRandom, "random state", "the rule advances Python's global random state in training"),
     (Mutates, "restoration", "a forward and backward changes hidden.0.0.bias"),
     (Rescales, "restoration", "attaching changes hidden.0.0.weight"),
     (
         LeavesAHook,
         "restoration",
-        "after detach, the hooks of the model are not those before: hidden.0.1._forward_hooks",
+        "after detach, the hooks of the model have changed: hidden.0.1._forward_hooks",
     ),
     (LeavesABuffer, "restoration", "attaching changes the keys of state_dict: mine"),
     (LeavesEvalMode, "restoration", "attaching changes the training mode of hidden.0.1"),
-    (KeepsStateToItself, "state", "loaded from its state, the rule gives hidden.0.0.weight other gradients"),
-    (CountsInATensor, "state", "loaded from its state, the rule gives hidden.0.0.weight other gradients (step 1 of"),
-    (UnderstatesBP, "bp_fraction", "bp_fraction(4, 2) declares 0.5; 1 was counted"),
+    (KeepsStateToItself, "state", "after loading its state, the rule gives hidden.0.0.weight different gradients"),
+    (
+        CountsInATensor,
+        "state",
+        "after loading its state, the rule gives hidden.0.0.weight different gradients (step 1 of",
+    ),
+    (UnderstatesBP, "bp_fraction", "bp_fraction(4, 2) declares 0.5, but 1 was measured"),
     (HiddenTransport, "weight transport", "the signal reads the weights at hidden.0.1, hidden.1.1, hidden.2.1"),
     (SignSymmetry, "weight transport", "weight_transport = False is declared, but the signal reads the weights at"),
     (
@@ -259,7 +267,7 @@ def test_transport_is_found_inside_transformers():
 def test_a_rule_that_cannot_step_is_told_once_for_each_model():
     report = check_rule(WrongShape, [MLP, CNN])
     assert [(result.case, result.check) for result in report.results] == [("mlp", "gradients"), ("cnn", "gradients")]
-    assert "(passes.py:" in report.results[0].detail and "left out" in report.results[0].detail
+    assert "(passes.py:" in report.results[0].detail and "are skipped" in report.results[0].detail
 
 
 def test_anchors_in_every_other_epoch_are_declared_to_the_last_one():

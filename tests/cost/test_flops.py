@@ -22,14 +22,14 @@ def flops_of(rule, **settings):
 def test_bp_makes_three_products_per_map_but_none_for_the_input():
     flops = flops_of("bp")
     assert flops.forward == sum(PRODUCTS)
-    assert flops.credit == 2 * sum(PRODUCTS) - PRODUCTS[0]
+    assert flops.backward == 2 * sum(PRODUCTS) - PRODUCTS[0]
     assert flops.critical == flops.total and flops.tangents == 0
 
 
 def test_dfa_makes_no_product_for_any_input_and_waits_for_one_block_only():
     flops = flops_of("dfa")
     feedback = [2 * N * SIZES[-1] * width for width in SIZES[1:-1]]
-    assert flops.credit == sum(PRODUCTS) + sum(feedback)
+    assert flops.backward == sum(PRODUCTS) + sum(feedback)
     slowest = max(*(map(sum, zip(PRODUCTS, feedback, strict=False))), PRODUCTS[-1])
     assert flops.critical == flops.forward + slowest
 
@@ -37,7 +37,7 @@ def test_dfa_makes_no_product_for_any_input_and_waits_for_one_block_only():
 def test_grape_adds_a_dual_forward_of_two_products_per_map_at_most():
     dfa, every = flops_of("dfa"), flops_of("grape", refresh=1)
     outer = sum(2 * (N // 2) * SIZES[-1] * width for width in SIZES[1:-1])
-    assert every.credit == dfa.credit
+    assert every.backward == dfa.backward
     # The tangent starts behind the first block: its own map needs no second product.
     assert every.tangents == sum(PRODUCTS) + sum(PRODUCTS[1:]) + outer
     rarely = flops_of("grape", refresh=4)
@@ -72,7 +72,7 @@ def test_the_segments_make_up_the_step(rule):
     flops = flops_of(rule)
     assert len(flops.segments) == 3 and flops.segments[-1].name == ""
     assert sum(segment.forward for segment in flops.segments) == flops.forward
-    assert sum(segment.credit for segment in flops.segments) == flops.credit
+    assert sum(segment.backward for segment in flops.segments) == flops.backward
     assert flops.independent == (rule in ("dfa", "grape", "head-only"))
 
 

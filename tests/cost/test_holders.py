@@ -25,7 +25,7 @@ class Step:
         self.optimizer.zero_grad(set_to_none=True)
         return F.cross_entropy(self.network.model(inputs), labels)
 
-    def credit(self, loss):
+    def backward(self, loss):
         loss.backward()
 
     def update(self):

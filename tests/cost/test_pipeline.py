@@ -8,9 +8,9 @@ from grape_bench.cost.pipeline import partition, pipeline, pipelines, step_time
 F, B = 1.0, 2.0
 
 
-def flops(credits, *, independent, tangents=0.0):
-    segments = tuple(Segment(str(index), F, credit) for index, credit in enumerate(credits))
-    return StepFlops(len(credits) * F, sum(credits), tangents, independent, segments)
+def flops(backwards, *, independent, tangents=0.0):
+    segments = tuple(Segment(str(index), F, backward) for index, backward in enumerate(backwards))
+    return StepFlops(len(backwards) * F, sum(backwards), tangents, independent, segments)
 
 
 @pytest.mark.parametrize("devices", [2, 4, 8])

@@ -2,20 +2,20 @@ import pytest
 import torch
 
 from grape_bench import UserError
-from grape_bench.cost.rules import Subject, peak_memory, profile
+from grape_bench.cost.rules import Subject, measure_costs, peak_memory
 
 SMALL = Subject("mlp", {"hidden": [64] * 4}, shape=(32,), batch_size=32)
 
 
 def test_a_profile_has_a_row_per_rule_beside_bp(monkeypatch):
     monkeypatch.setattr("grape_bench.cost.rules.peak_memory", lambda subject, rule: 10)
-    costs = profile(SMALL, ["dfa", "dfa lean"], most=5, budget_s=1)
+    costs = measure_costs(SMALL, ["dfa", "dfa lean"], most=5, budget_s=1)
     assert [cost.rule for cost in costs] == ["bp", "dfa", "dfa lean"]
     bp, dfa, lean = costs
     assert bp.time.median == 1 and dfa.time.median > 0 and dfa.blocks == 4
     assert dfa.flops.total < bp.flops.total and dfa.flops.critical < bp.flops.critical
     assert lean.attach > 0
-    assert lean.split is None and dfa.split is not None and dfa.split.credit > 0
+    assert lean.split is None and dfa.split is not None and dfa.split.backward > 0
 
 
 @pytest.mark.slow

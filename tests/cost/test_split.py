@@ -12,7 +12,7 @@ import grape_bench as gb
 from grape_bench.cost.step import time_split
 
 CPU = torch.device("cpu")
-SECONDS = {"data": 0.002, "forward": 0.006, "credit": 0.012, "update": 0.004}
+SECONDS = {"data": 0.002, "forward": 0.006, "backward": 0.012, "update": 0.004}
 
 
 class Sleeper:
@@ -27,8 +27,8 @@ class Sleeper:
         time.sleep(SECONDS["forward"])
         return torch.zeros(())
 
-    def credit(self, loss):
-        time.sleep(SECONDS["credit"])
+    def backward(self, loss):
+        time.sleep(SECONDS["backward"])
 
     def update(self):
         time.sleep(SECONDS["update"])
@@ -42,7 +42,8 @@ def batches():
 
 def test_each_phase_has_its_seconds():
     found = time_split(Sleeper("bp"), batches(), CPU, budget_s=0)
-    assert found.data < found.update < found.forward < found.credit
+    assert found.data < found.update < found.forward < found.backward
+    assert list(found.record()) == ["data", "forward", "tangents", "credit", "update"], "the keys of records"
     for name, seconds in SECONDS.items():
         assert getattr(found, name) >= seconds
     assert found.tangents < found.data

@@ -26,7 +26,7 @@ def image_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_load_dataset_reads_in_memory_and_streamed(image_folder: Path, load_on_cpu: Load) -> None:
+def test_what_load_dataset_reads_in_memory_and_batch_by_batch(image_folder: Path, load_on_cpu: Load) -> None:
     both = [load_on_cpu(f"hf:{image_folder}", memory_limit=limit) for limit in (1.0, 0)]
     assert both[0].description["sizes"] == {"train": 26, "validation": 4, "test": 30}
     assert (both[0].shape, both[0].classes) == ((3, 8, 8), 2)

@@ -14,7 +14,7 @@ def test_names_and_sources_are_known(dataset_id: str) -> None:
     [
         ("mnst", "did you mean 'mnist'"),
         ("parket:x", "did you mean 'parquet'"),
-        ("hf:", "a source without a name"),
+        ("hf:", "the name after the source is missing"),
     ],
 )
 def test_a_wrong_id_is_refused(dataset_id: str, said: str) -> None:

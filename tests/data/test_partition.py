@@ -34,7 +34,7 @@ def test_validation_does_not_depend_on_limit() -> None:
 def test_nothing_is_cut_if_the_source_has_a_validation_split() -> None:
     train, validation = train_and_validation(LABELS, has_validation=True, options=ImageOptions())
     assert (len(train), len(validation)) == (160, 0)
-    with pytest.raises(UserError, match="validation split of its own"):
+    with pytest.raises(UserError, match="already has a validation split"):
         train_and_validation(LABELS, has_validation=True, options=ImageOptions(validation=0.2))
 
 

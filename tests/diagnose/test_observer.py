@@ -38,7 +38,7 @@ def everything(trainer):
         "order": trainer.order.get_state(),
         "python": torch.tensor([random.random()]),
         "numpy": torch.tensor([np.random.rand()]),
-        "counts": torch.tensor([network.backward_passes, network.hidden_block_passes]),
+        "counts": torch.tensor([network.counts.backward, network.counts.hidden]),
         "losses": torch.tensor([row["train_loss"] for row in trainer.rows]),
     }
 

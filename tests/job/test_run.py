@@ -119,7 +119,7 @@ def test_a_loss_that_is_not_finite_is_a_result_with_its_place():
     [
         ({"model": "timm:resnet999"}, "resnet999"),
         ({"optimizer": {"name": "adamm"}}, "did you mean 'adam' or 'adamw'"),
-        ({"optimizer": {"name": "sgd", "beta": 1}}, "refuses its settings"),
+        ({"optimizer": {"name": "sgd", "beta": 1}}, "does not accept its settings"),
         ({"schedule": "cosin"}, "did you mean 'cosine'"),
         ({"rule": "grape", "rule_settings": {"perturbation": 2}}, "did you mean 'perturbations'"),
         ({"model": "timm:vit_tiny_patch16_224", "model_args": {"img_size": 8}}, "timm:vit_tiny_patch16_224"),

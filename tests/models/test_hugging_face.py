@@ -63,5 +63,5 @@ def test_a_hub_that_cannot_be_reached_is_refused(monkeypatch: pytest.MonkeyPatch
         raise OSError("We couldn't connect to the hub\nand more")
 
     monkeypatch.setattr(AutoConfig, "from_pretrained", no_network)
-    with pytest.raises(UserError, match="could not download it: We couldn't connect to the hub\n"):
+    with pytest.raises(UserError, match="the download failed: We couldn't connect to the hub\n"):
         build("hf:owner/model", shape=(3, 32, 32), classes=10, args={})

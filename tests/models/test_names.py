@@ -17,7 +17,7 @@ def test_names_and_sources_are_known(model_id: str) -> None:
     [
         ("mpl", "did you mean 'mlp'"),
         ("tim:resnet18", "did you mean 'timm'"),
-        ("timm:", "a source without a name"),
+        ("timm:", "the name after the source is missing"),
         ("missing.py:factory", "no file 'missing.py'"),
     ],
 )

@@ -49,5 +49,5 @@ def test_weights_that_cannot_be_downloaded_are_refused(monkeypatch: pytest.Monke
         raise ConnectionError("no route to host")
 
     monkeypatch.setattr(timm, "create_model", no_network)
-    with pytest.raises(UserError, match="could not download it: no route to host"):
+    with pytest.raises(UserError, match="the download failed: no route to host"):
         build("timm:resnet10t", shape=(3, 32, 32), classes=10, args={"pretrained": True})

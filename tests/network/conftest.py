@@ -13,6 +13,6 @@ def fake_cuda(monkeypatch):
         monkeypatch.setattr(module, "require_cuda", lambda network, what: None)
     monkeypatch.setattr(captured, "_stop_allocating", lambda device, pool: None)
     monkeypatch.setattr(captured, "_stop_capturing", lambda generators: None)
-    parallel.side_streams.cache_clear()
+    parallel.cuda_streams.cache_clear()
     yield fake
-    parallel.side_streams.cache_clear()
+    parallel.cuda_streams.cache_clear()

@@ -65,9 +65,9 @@ def test_replays_train_as_ordinary_steps_do(rule, model, fake_cuda):
             losses[-1].append(taken)
         tensors = {**net.model.state_dict(), **{f"{n}.grad": p.grad for n, p in net.model.named_parameters()}}
         momenta = [state["momentum_buffer"] for state in optimizer.state.values()]
-        states.append((tensors, momenta, net.backward_passes, net.hidden_block_passes))
+        states.append((tensors, momenta, net.counts.backward, net.counts.hidden))
         if step:
-            assert len(step._recordings) == (2 if "anchor" in rule else 1)
+            assert len(step._graphs) == (2 if "anchor" in rule else 1)
 
     assert torch.equal(torch.stack(losses[0]), torch.stack(losses[1]))
     (expected, momenta, *counts), (found, found_momenta, *found_counts) = states
@@ -104,7 +104,7 @@ def test_a_batch_of_another_shape_is_refused_before_anything_changes(fake_cuda):
         step(inputs, targets)
     before = copy.deepcopy(net.model.state_dict())
     (short,) = batches(1, samples=3)
-    with pytest.raises(gb.UserError, match="batches of one form") as refused:
+    with pytest.raises(gb.UserError, match="need the same shapes and types") as refused:
         step(*short)
     assert "drop_last=True" in str(refused.value)
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.model.state_dict().items())
@@ -116,7 +116,7 @@ def test_a_changed_learning_rate_is_refused_not_ignored(fake_cuda):
     for inputs, targets in batches(5):
         step(inputs, targets)
     optimizer.param_groups[0]["lr"] = 0.01
-    with pytest.raises(gb.UserError, match="settings are no longer those of the captured step"):
+    with pytest.raises(gb.UserError, match="settings have changed since the capture"):
         step(inputs, targets)
 
 
@@ -187,9 +187,9 @@ def test_random_streams_on_the_device_are_registered(fake_cuda):
     step = CapturedStep(net, cross_entropy, optimizer)
     for inputs, targets in batches(5):
         step(inputs, targets)
-    (recording,) = step._recordings.values()
-    assert recording.graph.generators == net.generators(net.device)
-    assert net.rule._generator in recording.graph.generators
+    (captured,) = step._graphs.values()
+    assert captured.graph.generators == net.streams.on(net.device)
+    assert net.rule._generator in captured.graph.generators
 
 
 def test_passes_made_for_one_batch_are_refused(fake_cuda):
@@ -200,7 +200,7 @@ def test_passes_made_for_one_batch_are_refused(fake_cuda):
 
     for rule in ("fa", Fresh()):
         net, optimizer = prepared(rule)
-        with pytest.raises(gb.UserError, match="holds what was made for one batch"):
+        with pytest.raises(gb.UserError, match="holds data of one batch"):
             CapturedStep(net, cross_entropy, optimizer)(*next(batches(1)))
 
 
@@ -212,7 +212,7 @@ def test_an_optimizer_that_counts_on_the_cpu_is_refused(fake_cuda):
 
 def test_autocast_around_the_step_is_refused(fake_cuda):
     net, optimizer = prepared("dfa")
-    with torch.autocast("cpu", torch.bfloat16), pytest.raises(gb.UserError, match="weights cast outside"):
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(gb.UserError, match="casts the weights once"):
         CapturedStep(net, cross_entropy, optimizer)(*next(batches(1)))
 
 
@@ -227,7 +227,7 @@ def test_the_code_in_the_docs_runs_as_printed(fake_cuda):
     net, optimizer = prepared("dfa")
     loader = list(batches(6))
     exec(code, {"net": net, "optimizer": optimizer, "loader": loader, "inputs": loader[0][0], "targets": loader[0][1]})
-    assert net.backward_passes == 7
+    assert net.counts.backward == 7
     assert net.bp_fraction == 0
 
 

@@ -1,4 +1,4 @@
-"""What a GPU would mind: tensors of two devices in one operation, and steps that wait for a number from it."""
+"""What would fail or be slow on a GPU: tensors of two devices in one operation, and steps that wait for a number."""
 
 from contextlib import nullcontext
 
@@ -10,31 +10,61 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import grape_bench as gb
 from grape_bench.network.network import Network
+from grape_bench.rules.dfa import DFA
 from grape_bench.rules.grape import GrAPE
 from tests.network.problems import BY_NAME, loss_of
 
-RULES = ["bp", "fa", "dfa", "head-only", GrAPE(refresh=1, estimator="joint"), GrAPE(refresh=1, update="nlms")]
-NAMES = ["bp", "fa", "dfa", "head-only", "grape-joint", "grape-nlms"]
+RULES = {
+    **{name: name for name in ("bp", "fa", "usf", "kp", "wm", "dfa", "head-only", "fg", "local")},
+    "dfa-seeded": DFA(feedback="seeded"),
+    "grape-joint": GrAPE(refresh=1, estimator="joint"),
+    "grape-nlms": GrAPE(refresh=1, estimator="joint", update="nlms"),
+}
+
+aten = torch.ops.aten
 
 
 class NoWaiting(TorchDispatchMode):
-    """Refuses to hand a computed number to Python."""
+    """Refuses to hand a computed number to Python: `.item()`, `int(tensor)`, `torch.equal(a, b)`."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func is torch.ops.aten._local_scalar_dense.default and args[0].dtype != torch.int64:  # drawn on the CPU
+        if func in (aten._local_scalar_dense.default, aten.equal.default):
             raise AssertionError("a step waits for the device")
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("rule", RULES, ids=NAMES)
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_a_step_never_waits_for_a_number(rule):
     problem = BY_NAME["vit"]
     model, batch = problem.model().train(), problem.batch()
     gb.attach(model, rule, batch)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     with NoWaiting():
-        loss_of(model(batch)).backward()
-        optimizer.step()
+        for _ in range(2):  # the second step sees weights that have changed
+            loss_of(model(batch)).backward()
+            optimizer.step()
+
+
+@pytest.mark.parametrize("wait", [lambda x: x.sum().item(), lambda x: torch.equal(x, x), lambda x: int(x[0, 0])])
+def test_the_mode_above_refuses_every_kind_of_wait(wait):
+    with NoWaiting(), pytest.raises(AssertionError, match="waits for the device"):
+        wait(torch.ones(2, 2))
+
+
+def test_a_seed_is_read_from_the_device_again_only_after_it_has_changed():
+    """Another seed arrives by `load_state_dict`; the signals are then those of that seed."""
+    problem = BY_NAME["vit"]
+    batch = problem.batch()
+    first, second = (gb.attach(problem.model(), DFA(feedback="seeded"), batch, seed=seed) for seed in (0, 1))
+    block = first.blocks[0].name
+    seeds = [net.rule._maps[block].matrix.seed for net in (first, second)]
+    assert seeds[0] != seeds[1]
+
+    second.load_state_dict(first.state_dict())
+
+    assert second.rule._maps[block].matrix.seed == seeds[0]
+    with NoWaiting():
+        assert second.rule._maps[block].matrix.seed == seeds[0]
 
 
 # Fakes have no numbers, as fa's scales and the turns of GrAPE's default estimator are.

@@ -109,7 +109,7 @@ def test_the_caller_waits_for_every_block(fake_cuda):
     last = []
 
     def signal(block, error):
-        last.extend(stream.tick() for stream in parallel.side_streams(net.device, 2))
+        last.extend(stream.tick() for stream in parallel.cuda_streams(net.device, 2))
         return torch.zeros_like(block.output)
 
     backward_of(net, CutPass(signal), as_batch(torch.randn(8, 6)), loss_of)

@@ -48,7 +48,7 @@ def test_another_attachment_goes_on_in_mid_epoch(rule):
         continued.begin_epoch(7)
         train(continued, range(7))
     assert all(map(torch.equal, net.model.state_dict().values(), other.model.state_dict().values()))
-    assert net.bp_fraction == other.bp_fraction and net.backward_passes == other.backward_passes == 14
+    assert net.bp_fraction == other.bp_fraction and net.counts.backward == other.counts.backward == 14
 
 
 def test_what_a_rule_keeps_in_plain_attributes_is_its_state_and_nothing_else():

@@ -25,7 +25,7 @@ def test_trainers_train_with_a_rule_in_a_line(title, model, rule, tmp_path, monk
     names: dict = {}
     exec(re.sub(r'(attach\([\w.]+, )"\w+"', rf'\1"{rule}"', CODE[title]), names)
     net = attached(eval(model, names))
-    assert net.backward_passes == 8 and net.bp_fraction == 0
+    assert net.counts.backward == 8 and net.bp_fraction == 0
     assert type(net.rule).__name__.lower() == rule
 
 

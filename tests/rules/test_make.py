@@ -52,7 +52,7 @@ def test_unknown_names_and_settings_are_answered_with_what_is_allowed(rule_file,
         gb.make_rule(rule_file.replace("HalfDFA", "HalfDFa"))
     with pytest.raises(UserError, match="no file"):
         gb.make_rule("nowhere.py:Rule")
-    with pytest.raises(UserError, match="refuses its settings: perturbations and refresh are at least 1"):
+    with pytest.raises(UserError, match="does not accept its settings: perturbations and refresh must be at least 1"):
         gb.make_rule("grape", perturbations=0)
     broken = tmp_path / "broken.py"
     broken.write_text("import nothing_of_this_name")

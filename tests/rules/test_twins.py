@@ -9,7 +9,7 @@ from torch.nn.utils.parametrizations import weight_norm
 import grape_bench as gb
 from grape_bench.rules.feedback import FEEDBACK, SEED
 from grape_bench.rules.grape import nlms_step
-from grape_bench.rules.jacobian import Estimate
+from grape_bench.rules.jacobian import JacobianEstimate
 from grape_bench.rules.layout import SKETCH
 from tests.network.problems import tanh_mlp
 from tests.rules import reference
@@ -324,7 +324,7 @@ def test_anchored_rules_take_backpropagation_on_one_random_batch_an_epoch(proble
 def test_nlms():
     B, directions, effects = torch.randn(3, 6), torch.randn(8, 6), torch.randn(8, 3)
     expected = reference.nlms_step(B, directions, effects)
-    torch.testing.assert_close(nlms_step(B, Estimate(directions, effects)), expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(nlms_step(B, JacobianEstimate(directions, effects)), expected, rtol=1e-6, atol=1e-6)
 
 
 def test_nlms_finds_the_jacobian_of_a_linear_network_scale_included():

@@ -114,7 +114,7 @@ def test_two_checkpoints_are_kept_and_the_newest_that_can_be_read_is_used(tmp_pa
 def test_a_checkpoint_of_other_software_is_not_used(tmp_path, capsys):
     fill(CheckpointFolder(tmp_path, "torch 1"), 5)
     assert CheckpointFolder(tmp_path, "torch 2").read() is None
-    assert "is of other software or hardware" in capsys.readouterr().err
+    assert "it was written by other software or on other hardware" in capsys.readouterr().err
 
 
 def test_nothing_is_left_of_them_nor_of_a_draft_of_a_killed_process(tmp_path):

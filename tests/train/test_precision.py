@@ -52,7 +52,7 @@ def test_fp16_leaves_out_a_step_that_overflows_and_goes_on_with_a_smaller_scale(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_tf32_is_refused_without_a_gpu():
-    with pytest.raises(UserError, match=r"a CPU has no tf32[^Z]*allowed: fp32, bf16, fp16"):
+    with pytest.raises(UserError, match=r"a CPU does not support tf32[^Z]*allowed: fp32, bf16, fp16"):
         training.check(job(precision="tf32"))
 
 

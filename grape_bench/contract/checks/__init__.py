@@ -1,4 +1,4 @@
-"""One check per module: `check(case, make_rule)` returns what was seen, or raises BrokenPromiseError."""
+"""One check per module: `check(case, make_rule)` returns what was measured, or raises BrokenPromiseError."""
 
 from __future__ import annotations
 
@@ -26,4 +26,4 @@ CHECKS: dict[str, Callable[[Case, MakeRule], str]] = {
     "bp_fraction": bp_fraction.check,
     "weight transport": weight_transport.check,
 }
-"""The first is the one without which the others mean nothing."""
+"""The first check comes first because the others mean nothing if it cannot run."""

@@ -1,4 +1,4 @@
-"""The declared share of backpropagation is the one that is counted."""
+"""The declared `bp_fraction` matches the measured one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TOLERANCE = 0.01
 
 
 def check(case: Case, make_rule: MakeRule) -> str:
-    """`rule.bp_fraction(batches, epochs)` against `net.bp_fraction` after so many."""
+    """Compare `rule.bp_fraction(batches, epochs)` with `net.bp_fraction` after that many batches and epochs."""
     rule = make_rule()
     steps = steps_of(rule)
     declared = rule.bp_fraction(steps, EPOCHS)
@@ -20,6 +20,6 @@ def check(case: Case, make_rule: MakeRule) -> str:
     counted = network.bp_fraction
     require(
         abs(counted - declared) <= TOLERANCE,
-        f"bp_fraction({steps}, {EPOCHS}) declares {declared:.3g}; {counted:.3g} was counted",
+        f"bp_fraction({steps}, {EPOCHS}) declares {declared:.3g}, but {counted:.3g} was measured",
     )
     return f"{counted:.3g} in {EPOCHS} epochs of {steps} steps, as declared"

@@ -1,4 +1,4 @@
-"""One seed, one training."""
+"""The same seed gives the same training."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from grape_bench.contract.cases import Case, Gradients, MakeRule, steps_of
 
 
 def check(case: Case, make_rule: MakeRule) -> str:
-    """Two fresh attachments with one seed give equal gradients, whatever the global random state is."""
+    """Attach twice with the same seed, under different global seeds. The gradients must be equal."""
     steps = steps_of(make_rule())
     first, second = (_train(case, make_rule, steps, global_seed) for global_seed in (1, 2))
     for index, (one, other) in enumerate(zip(first, second, strict=True)):
         for name in one:
             require(
                 same(one[name], other[name]),
-                f"two attachments with one seed give {name} other gradients in step {index + 1}; "
-                "does the rule draw from network.generator?",
+                f"attached twice with the same seed, the rule gives {name} different gradients in step {index + 1}; "
+                "does it draw from network.generator?",
             )
     return f"equal gradients in {steps} steps"
 

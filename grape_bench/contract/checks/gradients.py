@@ -1,4 +1,4 @@
-"""Every parameter gets what `net.report()` says, and it is finite."""
+"""Every parameter gets the gradient that `net.report()` claims, and it is finite."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from grape_bench.contract.broken import difference, require
 from grape_bench.contract.cases import Case, Gradients, MakeRule, steps_of
 from grape_bench.network.reach import Credit
 
-ROUNDING = 1e-4  # relative, of an exact gradient in fp32
+ROUNDING = 1e-4  # relative error of an exact gradient in fp32
 
 
 def check(case: Case, make_rule: MakeRule) -> str:
-    """A claimed gradient is there, finite, and not zero throughout; an exact one is backpropagation's."""
+    """Check that claimed gradients exist, are finite and are not always zero, and that exact ones equal BP's."""
     true = case.gradients(case.model(), 0)
     network = case.attached(make_rule)
     report = network.report()
@@ -21,7 +21,10 @@ def check(case: Case, make_rule: MakeRule) -> str:
         _inspect(name, credit, steps)
         if credit == "exact":
             off = difference(steps[0][name], true[name])
-            require(off < ROUNDING, f"{name} is reported exact, but is {off:.1g} away from backpropagation's gradient")
+            require(
+                off < ROUNDING,
+                f"{name} is reported as exact, but its gradient differs from backpropagation's by {off:.1g} (relative)",
+            )
     counts = Counter(report.values())
     return ", ".join(f"{counts[credit]} {credit}" for credit in ("rule", "exact", "frozen") if counts[credit])
 
@@ -29,7 +32,7 @@ def check(case: Case, make_rule: MakeRule) -> str:
 def _inspect(name: str, credit: Credit, steps: list[Gradients]) -> None:
     found = [gradient for step in steps if (gradient := step[name]) is not None]
     if credit == "frozen":
-        require(not found, f"{name} is reported frozen, but gets a gradient")
+        require(not found, f"{name} is reported as 'frozen', but gets a gradient")
         return
     require(bool(found), f"{name} is reported as {credit!r}, but gets no gradient")
     require(all(bool(gradient.isfinite().all()) for gradient in found), f"the gradient of {name} is not finite")

@@ -1,4 +1,4 @@
-"""A rule changes gradients; what the network computes stays as it is."""
+"""A rule changes gradients, and never the network's output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from grape_bench.contract.cases import Case, MakeRule, steps_of
 
 
 def check(case: Case, make_rule: MakeRule) -> str:
-    """Logits equal to the bit to those without the rule: in training, in evaluation, under no_grad."""
+    """Check that the logits equal those without the rule to the bit, in training, in evaluation, and under no_grad."""
     plain, network = case.model(), case.attached(make_rule)
     steps = steps_of(make_rule())
     network.begin_epoch(steps)

@@ -1,4 +1,4 @@
-"""The global random generators are the model's and the data's: their draws do not depend on the rule."""
+"""A rule leaves the global random generators alone, so that the model's and the data's draws do not depend on it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from grape_bench.contract.cases import Case, MakeRule, steps_of
 
 
 def check(case: Case, make_rule: MakeRule) -> str:
-    """Neither attaching nor training moves the global generators of torch, NumPy and Python."""
-    case.model()  # the first one imports libraries, which may draw
+    """Check that neither attaching nor training advances the global generators of torch, NumPy and Python."""
+    case.model()  # the first model imports libraries, which may draw random numbers
     before = _states()
     network = case.attached(make_rule)
     _compare(before, "when attached")
@@ -34,4 +34,6 @@ def _states() -> dict[str, bytes]:
 def _compare(before: dict[str, bytes], when: str) -> None:
     for library, state in _states().items():
         moved = state != before[library]
-        require(not moved, f"the rule moves {library}'s global random state {when}; network.generator is its own")
+        require(
+            not moved, f"the rule advances {library}'s global random state {when}; it must draw from network.generator"
+        )

@@ -1,4 +1,4 @@
-"""After `net.detach()` the model is as if the rule had never been there."""
+"""After `net.detach()` the model is as if the rule had never been attached."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from grape_bench.network.block import PREFIX
 
 
 def check(case: Case, make_rule: MakeRule) -> str:
-    """Attached, run forwards and backwards, and detached: weights, buffers, hooks and modes of a model without."""
+    """Attach, run forward and backward, and detach. The model must equal one that never had a rule."""
     plain, model = case.model(), case.model()
     shape = _shape(model)
     network = attach(model, make_rule(), case.inputs(0))
@@ -30,12 +30,12 @@ def check(case: Case, make_rule: MakeRule) -> str:
     _compare_modes(model, plain, "the rule")
     _compare(model.state_dict(), plain.state_dict(), "the rule")
     for (what, now), before in zip(_shape(model).items(), shape.values(), strict=True):
-        require(now == before, f"after detach, {what} of the model are not those before: {_differing(now, before)}")
+        require(now == before, f"after detach, {what} of the model have changed: {_differing(now, before)}")
     return "weights, buffers, hooks and modes as before"
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and the model's own buffers: those that it had without a rule."""
+    """The parameters and the model's own buffers, without the rule's."""
     return {name: value for name, value in model.state_dict().items() if PREFIX not in name}
 
 
@@ -52,7 +52,7 @@ def _compare_modes(model: nn.Module, expected: nn.Module, culprit: str) -> None:
 
 
 def _shape(model: nn.Module) -> dict[str, dict[str, Any]]:
-    """What hangs on the model beside its tensors' values."""
+    """Everything about the model except the values of its tensors."""
     modules = dict(model.named_modules())
     return {
         "the modules": {name: id(module) for name, module in modules.items()},

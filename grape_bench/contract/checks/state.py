@@ -1,4 +1,4 @@
-"""A network's state is whole, so that training can go on from a file to the bit."""
+"""A network's state is complete, so that a training resumed from a file repeats every bit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from grape_bench.contract.cases import Case, Gradients, MakeRule, steps_of
 
 
 def check(case: Case, make_rule: MakeRule) -> str:
-    """A fresh attachment with another seed, given the state of one in mid-epoch and mid-period, goes on as that one."""
+    """Save in mid-epoch and mid-period, load into a network with another seed, and compare the gradients after that."""
     steps = steps_of(make_rule())
     trained, loaded = case.attached(make_rule, seed=0), case.attached(make_rule, seed=1)
     case.train(trained, steps)
@@ -30,6 +30,6 @@ def _compare(loaded: Gradients, trained: Gradients, where: str) -> None:
     for name in loaded:
         require(
             same(loaded[name], trained[name]),
-            f"loaded from its state, the rule gives {name} other gradients ({where}); does it keep its tensors "
+            f"after loading its state, the rule gives {name} different gradients ({where}); does it keep its tensors "
             "with block.store, and its counters as plain numbers?",
         )

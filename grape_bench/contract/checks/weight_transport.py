@@ -1,4 +1,4 @@
-"""Whether the backward signal reads the forward weights is as declared."""
+"""The declared `weight_transport` matches whether the backward signal reads the forward weights."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from grape_bench.contract.broken import difference, require
 from grape_bench.contract.cases import Case, MakeRule, steps_of
 from grape_bench.contract.replay import Recording, Replay, copy_feedback, redraw
 
-ROUNDING = 1e-4  # relative, of a signal in fp32
+ROUNDING = 1e-4  # relative error of a signal in fp32
 
 
 def check(case: Case, make_rule: MakeRule) -> str:
-    """Redraw the weights downstream of a block, hold all else fixed, and watch the signal at the block."""
+    """Redraw the weights downstream of each block, hold everything else fixed, and compare the signal at the block."""
     declared = make_rule().weight_transport
     blocks = [block.name for block in case.attached(make_rule).blocks]
     readers = [name for name in blocks if _reads(case, make_rule, name)]
@@ -23,10 +23,10 @@ def check(case: Case, make_rule: MakeRule) -> str:
 
 
 def _reads(case: Case, make_rule: MakeRule, block: str) -> bool:
-    """Two equal networks step side by side; one has other weights downstream of `block`, and the same activations.
+    """Whether the signal at `block` depends on the weights downstream of it.
 
-    The feedback of the other is made equal before the backward: that a rule which learns its feedback by watching
-    forward passes follows the weights is no transport.
+    Two networks take the same steps. They have the same activations, but different weights downstream of `block`. The
+    feedback is copied from one to the other before the backward: learning the feedback from forward passes is allowed.
     """
     kept, moved = case.attached(make_rule), case.attached(make_rule)
     recording = Recording(kept)
@@ -48,6 +48,6 @@ def _reads(case: Case, make_rule: MakeRule, block: str) -> bool:
 
 
 def _downstream(recording: Recording, block: str, unembedding: bool) -> list[str]:
-    """The linear maps between `block` and where the error is taken, which is before an `unembedding`."""
+    """The linear maps from `block` to the point where the error is read, which is before an `unembedding`."""
     maps = recording.downstream(block)
     return maps[:-1] if unembedding else maps

@@ -71,7 +71,7 @@ def test_around_the_model(rule):
     net = attach(model, rule)
     found = gradients(model, call=lambda x: checkpoint(model, x, use_reentrant=False))
     assert_same(found, expected_of(rule))
-    assert net.backward_passes == 1
+    assert net.counts.backward == 1
 
 
 def test_around_the_loss_is_refused():

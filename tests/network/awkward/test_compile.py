@@ -24,7 +24,7 @@ def test_after_attaching(rule, backend):
     model = vit()
     net = attach(model, rule)
     assert_same(gradients(model, call=torch.compile(model, backend=backend)), expected_of(rule))
-    assert net.backward_passes == 1
+    assert net.counts.backward == 1
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ def test_a_deep_copy_has_a_rule_of_its_own(rule):
     net = attach(model, rule)
     twin = copy.deepcopy(model)
     assert_same(gradients(twin), expected_of(rule))
-    assert all(p.grad is None for p in model.parameters()) and net.backward_passes == 0
+    assert all(p.grad is None for p in model.parameters()) and net.counts.backward == 0
     assert attached(twin).report() == net.report()
     attached(twin).detach()
     assert attached(model) is net and list(twin.state_dict()) == list(vit().state_dict())

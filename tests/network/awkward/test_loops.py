@@ -97,18 +97,18 @@ def test_feedback_that_does_not_fit_a_batch_is_an_error(rule):
     """An example with as many source as target tokens makes an encoder's feedback token by token."""
     model, ids = BY_NAME["t5"].model().train(), torch.randint(3, 60, (3, 6))
     attach(model, rule, {"input_ids": ids, "decoder_input_ids": ids})
-    with pytest.raises(UserError, match="does not fit a block's output"):
+    with pytest.raises(UserError, match="the feedback was drawn for another shape"):
         loss_of(model(input_ids=ids, decoder_input_ids=ids[:, :4])).backward()
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_blocks_outside_of_their_model_are_refused_with_a_graph(rule):
-    """They would be backpropagated through without a word."""
+    """Otherwise backpropagation would run through them silently."""
     model = vit()
     attach(model, rule)
     with torch.no_grad():
         model.forward_features(X)
-    with pytest.raises(UserError, match=r"block 'blocks.0' is called without its model"):
+    with pytest.raises(UserError, match=r"block 'blocks.0' was called without its model"):
         model.forward_features(X)
 
 
@@ -124,7 +124,7 @@ def test_a_model_within_another_is_attached_by_itself():
     whole = Recogniser()
     net = attach(whole.backbone, "dfa")
     loss_of(whole(X)).backward()
-    assert net.bp_fraction == 0 and net.backward_passes == 1
+    assert net.bp_fraction == 0 and net.counts.backward == 1
 
 
 def test_a_data_parallel_model_is_attached_inside(tmp_path):
