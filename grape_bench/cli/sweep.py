@@ -160,10 +160,10 @@ def _display() -> Display:
 
     console = Console()
     if console.is_terminal:
-        from grape_bench.cli.live import Live
+        from grape_bench.cli.display import Live
 
         return Live(console)
-    from grape_bench.cli.plain import Plain
+    from grape_bench.cli.display import Plain
 
     return Plain()
 

@@ -66,7 +66,7 @@ def show(verification: Verification) -> None:
 def _rerun(submission: Submission, count: int, tolerance: float, seed: int) -> list[Rerun]:
     from tempfile import TemporaryDirectory
 
-    from grape_bench.cli.plain import Plain
+    from grape_bench.cli.display import Plain
     from grape_bench.execute.sweep import Request, run_sweep
     from grape_bench.publish.verify import draw, rerun
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from statistics import median
 from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 
 from grape_bench.record.record import Record
-from grape_bench.score.cell import Grid, cells
+from grape_bench.record.status import Status
+from grape_bench.score.cell import Cell, Grid, cells, hardware_classes
+from grape_bench.score.inference import mean
 from grape_bench.score.metric import DEFAULT, Metric
 from grape_bench.score.overall import better, overall, performance_profile
 from grape_bench.score.table import score
-from grape_bench.score.targets import Curves, time_to
+
+SHARES = (0.5, 0.8, 0.95, 1.0)
+Curves = Mapping[str, pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -71,3 +78,62 @@ def results(records: Iterable[Record], curves: Curves = NONE, diagnostics: Curve
         curves=curves,
         diagnostics=diagnostics,
     )
+
+
+def time_to(grid: Grid, curves: Curves) -> pd.DataFrame:
+    """One row per task, rule and share of BP's gain: target, samples, seconds, reached, n.
+
+    The gain is BP's final validation score - head-only's, each a mean over seeds. `target` is the validation value
+    (accuracy in percent, or perplexity) at a share of the gain. A seed's time is its first evaluation at or above the
+    target. `samples` and `seconds` are medians over seeds; a seed that never reached the target counts as infinite,
+    and an infinite median is NaN. A diverged seed counts as never, even if it reached the target before. `seconds` is
+    NaN unless the rule ran on BP's hardware class. The table is empty if BP or head-only has no curve.
+    """
+    rows = []
+    for (task, rule), cell in grid.items():
+        bp, head_only = grid.get((task, "bp")), grid.get((task, "head-only"))
+        low, high = (_final(reference, curves) if reference else math.nan for reference in (head_only, bp))
+        runs = [record for record in cell.results if record.id in curves or record.status is Status.DIVERGED]
+        if runs and high > low:
+            for share in SHARES:
+                target = low + share * (high - low)
+                rows.append({"task": task, "rule": rule, "share": share, **_times(cell, runs, curves, target)})
+                if len(hardware_classes(cell, bp, grid)) > 1:
+                    rows[-1]["seconds"] = math.nan
+    return pd.DataFrame(rows)
+
+
+def _final(cell: Cell, curves: Curves) -> float:
+    """Mean over seeds of the last validation score. A diverged seed counts as chance."""
+    ends = [
+        cell.chance if record.status is Status.DIVERGED else _scores(cell, curves[record.id]).iloc[-1]
+        for record in cell.results
+        if record.status is Status.DIVERGED or record.id in curves
+    ]
+    return mean(float(end) for end in ends)
+
+
+def _scores(cell: Cell, curve: pd.DataFrame) -> pd.Series:
+    return cell.metric.validation(curve).map(cell.metric.score)
+
+
+def _times(cell: Cell, runs: list[Record], curves: Curves, target: float) -> dict[str, Any]:
+    reached = [_first(cell, record, curves, target) for record in runs]
+    middle = [median(time[i] for time in reached) for i in (0, 1)]
+    return {
+        "target": cell.metric.value(target),
+        "samples": middle[0] if math.isfinite(middle[0]) else math.nan,
+        "seconds": middle[1] if math.isfinite(middle[1]) else math.nan,
+        "reached": sum(math.isfinite(samples) for samples, _ in reached),
+        "n": len(runs),
+    }
+
+
+def _first(cell: Cell, record: Record, curves: Curves, target: float) -> tuple[float, float]:
+    """Samples and seconds of the first evaluation at or above the target; infinite if there is none."""
+    if record.status is not Status.DIVERGED:
+        curve = curves[record.id]
+        above = curve[_scores(cell, curve) >= target]
+        if len(above):
+            return float(above["samples"].iloc[0]), float(above["seconds"].iloc[0])
+    return math.inf, math.inf

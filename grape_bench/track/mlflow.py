@@ -18,11 +18,18 @@ from grape_bench.record.record import RECORD, Record
 from grape_bench.record.table import CURVE, DIAGNOSTICS
 from grape_bench.track.mirror import Sweep
 from grape_bench.track.runs import Runs, read_jobs
-from grape_bench.track.values import curve_values, diagnostics_values, metric_values, parameter_values, tag_values
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import RunInfo
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from grape_bench.record.job import Job
+from grape_bench.record.table import read_curve, read_diagnostics
+from grape_bench.record.typed_json import encode
 
 PARENT = "mlflow.parentRunId"
 PREFIX = "grape_bench/"
@@ -187,3 +194,92 @@ def _client(uri: str) -> MlflowClient:
 
 def _ms(time: str) -> int:
     return int(datetime.fromisoformat(time).timestamp() * 1000)
+
+
+# The parts of a record that hold measurements.
+_GROUPS = ("result", "time", "memory", "profile", "credit", "diagnostics")
+
+
+@dataclass(frozen=True)
+class Value:
+    """A measured number. `step` is the number of training samples seen."""
+
+    name: str
+    value: float
+    step: int
+
+    @property
+    def finite(self) -> bool:
+        """Whether a database can store the number."""
+        return math.isfinite(self.value)
+
+
+def curve_values(folder: Path, record: Record) -> list[Value]:
+    """Return every number in curve.csv except the step; an empty list if there is no file."""
+    table = read_curve(folder, record)
+    return [
+        Value(name, float(text), int(row["samples"]))
+        for row in (table.rows if table else ())
+        for name, text in row.items()
+        if name != "samples" and text
+    ]
+
+
+def diagnostics_values(folder: Path, record: Record) -> list[Value]:
+    """Return every number in diagnostics.csv, such as `diagnostics.signal_cos.blocks.0`; else an empty list."""
+    table = read_diagnostics(folder, record)
+    return [
+        Value(f"diagnostics.{name}.{row['block'].strip('()')}", float(text), int(row["samples"]))
+        for row in (table.rows if table else ())
+        for name, text in row.items()
+        if name not in ("step", "samples", "block") and text
+    ]
+
+
+def metric_values(record: Record) -> list[Value]:
+    """Return the numbers of a record at its last step, such as `result.test` and `profile.pipeline.4.bubble`."""
+    step = record.time.samples if record.time else 0
+    parts = {group: encode(getattr(record, group)) for group in _GROUPS}
+    return [Value(name, value, step) for group, part in parts.items() for name, value in _numbers(group, part)]
+
+
+def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _numbers(f"{name}.{key}", inner)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield name, float(value)
+
+
+def parameter_values(job: Job) -> dict[str, str]:
+    """Return a job's settings under dotted names, such as `optimizer.lr` and `rule.perturbations`."""
+    flat: dict[str, str] = {}
+    for key, value in job.to_dict().items():
+        if isinstance(value, Mapping):
+            prefix = "rule" if key == "rule_settings" else key
+            flat.update({f"{prefix}.{inner}": _text(content) for inner, content in value.items()})
+        else:
+            flat[key] = _text(value)
+    return flat
+
+
+def tag_values(record: Record) -> dict[str, str]:
+    """Return the tags by which runs can be searched."""
+    tags = {
+        "grape.level": "job",
+        "grape.job_id": record.id,
+        "grape.status": record.status.value,
+        "grape.rule": record.rule,
+        "grape.task": record.task,
+        "grape.seed": str(record.seed),
+        "grape.ended": record.ended,
+        "git.commit": record.environment.git.commit,
+        "hw.class": record.environment.hardware.kind,
+    }
+    trial = record.job.trial
+    tags |= {"grape.trial": str(trial)} if trial is not None else {}
+    return tags | ({"grape.reason": record.reason[:5000]} if record.reason else {})
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

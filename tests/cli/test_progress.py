@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from grape_bench.cli.display import Live, Plain, result_line
 from grape_bench.cli.failures import exit_code, failures
-from grape_bench.cli.live import Live
-from grape_bench.cli.plain import Plain, result_line
 from grape_bench.cli.time_left import TimeLeft, in_words
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record

@@ -300,7 +300,7 @@ def test_a_long_reason_goes_on_below_itself():
 
 
 def test_a_replayed_network_has_the_activations_and_not_the_weights():
-    from grape_bench.contract.replay import Recording, Replay, redraw
+    from grape_bench.contract.checks.weight_transport import Recording, Replay, redraw
 
     kept, moved = (MLP.attached(lambda: gb.make_rule("bp")) for _ in range(2))
     recording = Recording(kept)

@@ -2,9 +2,109 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
 from grape_bench.contract.broken import difference, require
 from grape_bench.contract.cases import Case, MakeRule, steps_of
-from grape_bench.contract.replay import Recording, Replay, copy_feedback, redraw
+from grape_bench.network.block import PREFIX
+from grape_bench.network.network import Network
+from grape_bench.network.trees import first_activation
+
+
+class Recording:
+    """Records what the linear maps of a network compute, and the signals that come back to its blocks.
+
+    Forwards without a graph are ignored, because a rule may run extra ones.
+    """
+
+    # Example: an MLP with two hidden layers of 12 units, N = 12 samples.  outputs = {"hidden.0.0": [(12, 12)],
+    #   "hidden.1.0": [(12, 12)], "head": [(12, 5)]}; after the backward, signals = {"hidden.0": (12, 12), ...}.
+    #   A replay in a twin with other weights downstream of hidden.0 shows whether signals["hidden.0"] depends on them.
+
+    def __init__(self, network: Network) -> None:
+        self.outputs: dict[str, list[Tensor]] = defaultdict(list)
+        self.signals: dict[str, Tensor] = {}
+        self._called: list[str] = []
+        self._names = {module: name for name, module in network.model.named_modules()}
+        for block in network.blocks:
+            # Runs before the network's own hook, which passes on a constant.
+            block.module.register_forward_hook(self._at_block, prepend=True)
+        for module in {module: None for module, _ in network.weights}:
+            module.register_forward_hook(self._at_linear, prepend=True)  # so that the rule sees the replayed scores
+
+    def downstream(self, block: str) -> list[str]:
+        """The linear maps that were called after `block`, in the order of the calls."""
+        after = self._called[self._called.index(block) + 1 :]
+        return [name for name in after if name in self.outputs and name != block]
+
+    def linear(self, name: str, output: Tensor) -> Tensor:
+        """Record the `output` of the linear map `name`. Returns what the network uses downstream."""
+        self.outputs[name].append(output.detach())
+        return output
+
+    def _at_block(self, module: nn.Module, _: Any, output: Any) -> None:
+        activation, name = first_activation(output), self._names[module]
+        if torch.is_grad_enabled() and activation is not None and activation.requires_grad:
+            self._called.append(name)
+            activation.register_hook(lambda signal: self.signals.__setitem__(name, signal))
+
+    def _at_linear(self, module: nn.Module, _: Any, output: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            return output
+        self._called.append(self._names[module])
+        return self.linear(self._names[module], output)
+
+
+class Replay(Recording):
+    """Makes a network with other weights use the outputs of the linear maps that `recorded` holds."""
+
+    def __init__(self, network: Network, recorded: Recording) -> None:
+        super().__init__(network)
+        self.recorded = recorded
+
+    def linear(self, name: str, output: Tensor) -> Tensor:
+        """Return the recorded output. The backward still runs through this network's own map."""
+        replaced: Tensor = _Replaced.apply(output, self.recorded.outputs[name].pop(0))
+        return replaced
+
+
+class _Replaced(torch.autograd.Function):
+    """(a, b) -> b. The backward passes the gradient to a."""
+
+    @staticmethod
+    def forward(ctx: Any, _: Tensor, recorded: Tensor) -> Tensor:
+        return recorded.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient, None
+
+
+def redraw(network: Network, maps: Collection[str]) -> None:
+    """Replace the weights of the linear maps called `maps` by random weights of the same scale."""
+    chosen = [network.model.get_submodule(name) for name in maps]
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for module, name in network.weights:
+            if module in chosen:
+                weight = module.get_parameter(name)
+                weight.copy_(torch.randn(weight.shape, generator=generator) * weight.std())
+
+
+def copy_feedback(source: Network, target: Network) -> None:
+    """Copy the tensors that the rule keeps in `source` into `target`."""
+    kept = dict(source.model.named_buffers())
+    for name, buffer in target.model.named_buffers():
+        if PREFIX in name:
+            buffer.data.copy_(kept[name])  # .data hides the write from autograd, whose backward must use the new values
+
 
 ROUNDING = 1e-4  # relative error of a signal in fp32
 
