@@ -35,7 +35,7 @@ def test_a_job_that_finishes(tmp_path: Path) -> None:
 def test_a_job_that_raises_leaves_record_trace_and_exit_code(tmp_path: Path) -> None:
     code, record, folder = run_worker(tmp_path, "error")
     assert (code, record.status) == (1, "crashed")
-    assert "ValueError: a rule of a user's went wrong" in (folder / "stderr.txt").read_text()
+    assert "ValueError: a bug in a user's rule" in (folder / "stderr.txt").read_text()
 
 
 def test_what_killed_processes_have_left_is_gone_when_the_job_is_done(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_an_old_gpu_has_neither_tf32_nor_bf16(monkeypatch, name, missing):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
     if missing:
-        with pytest.raises(UserError, match=f"Tesla T4 has no {name}"):
+        with pytest.raises(UserError, match=f"Tesla T4 does not support {name}"):
             Precision(name, CUDA)
     else:
         Precision(name, CUDA)
