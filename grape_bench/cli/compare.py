@@ -71,7 +71,7 @@ def show(comparisons: list[Comparison], fail_if_worse: bool) -> None:
 
 def _side(reference: str, tracking_uri: str) -> Side:
     from grape_bench.score.compare import Side
-    from grape_bench.track.runs import open_runs
+    from grape_bench.track.references import open_runs
 
     where, _, rule = reference.partition("#")
     return Side(where, open_runs(where, tracking_uri).records, rule)
@@ -97,7 +97,7 @@ def _on_suite(suite: str, rules: tuple[str, ...], against: tuple[str, ...], give
 
 def _records(plan: Plan, given: dict[str, Any]) -> list[Record]:
     """The records of the plan's jobs. Jobs without a recorded or finished result run now."""
-    from grape_bench.track.runs import recorded_jobs
+    from grape_bench.track.references import recorded_jobs
 
     known = {} if given["fresh"] else recorded_jobs(plan.suite.name)
     found = {job.id: known[job.id] for job in plan.jobs if job.id in known}

@@ -8,17 +8,13 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import grape_bench
-from grape_bench.errors import UserError, unknown
+from grape_bench.errors import UserError
 from grape_bench.record.folder import read_records, runs_folder
 from grape_bench.record.record import RECORD, Record, read_record
 from grape_bench.record.table import read_curve, read_diagnostics
 
 if TYPE_CHECKING:
     import pandas as pd
-
-MLFLOW = "mlflow:"
-ALLOWED = "a folder of runs, mlflow:EXPERIMENT, or the name of a recorded table"
 
 
 @dataclass(frozen=True)
@@ -58,44 +54,4 @@ def read_jobs(folders: Sequence[Path]) -> Runs:
         for rows, read in ((found.curves, read_curve), (found.diagnostics, read_diagnostics)):
             if table := read(folder, record):
                 rows[record.id] = pd.read_csv(StringIO(table.text))
-    return found
-
-
-def open_runs(reference: str, tracking_uri: str) -> Runs:
-    """Return the runs that `reference` names. Raises UserError if there are none."""
-    if reference.startswith(MLFLOW):
-        from grape_bench.track.mlflow import read_experiment
-
-        return read_experiment(tracking_uri, reference.removeprefix(MLFLOW))
-    if Path(reference).is_dir():
-        return read_runs(Path(reference))
-    known = recorded()
-    if reference not in known:
-        raise unknown("set of runs", reference, known, hint=ALLOWED)
-    return read_runs(known[reference])
-
-
-def recorded_jobs(suite: str) -> dict[str, Record]:
-    """Return the recorded results of `suite` by job id. These jobs need not run again."""
-    found: dict[str, Record] = {}
-    for folder in recorded().values():
-        for path in sorted(runs_folder(folder).glob(f"*/{RECORD}")):
-            record = read_record(path)
-            if record.suite == suite and record.status.is_result:
-                found.setdefault(record.id, record)
-    return found
-
-
-def recorded() -> dict[str, Path]:
-    """Return the folders of recorded tables by name.
-
-    Looks in `./results`, `./baselines`, and the same folders of the checkout. A table in `results/SUITE` is called
-    SUITE, and a published rule in `results/SUITE/RULE` is called SUITE/RULE.
-    """
-    root = Path(grape_bench.__file__).parent.parent
-    found: dict[str, Path] = {}
-    for parent in (Path("results"), Path("baselines"), root / "results", root / "baselines"):
-        for folder in (*sorted(parent.glob("*/")), *sorted(parent.glob("*/*/"))):
-            if folder.name != "runs" and any((folder / "runs").glob(f"*/{RECORD}")):
-                found.setdefault(folder.relative_to(parent).as_posix(), folder)
     return found
