@@ -177,3 +177,10 @@ def test_a_signal_of_the_wrong_shape_is_named():
     gb.attach(model, Flat(), torch.randn(4, 6))
     with pytest.raises(ValueError, match=r"signal for block '3' has shape \(4, 4\); its output has \(4, 5\)"):
         loss_of(model(torch.randn(4, 6))).backward()
+
+
+def test_an_example_that_the_model_cannot_take_is_named_with_what_it_may_be():
+    model, x = tanh_mlp(), torch.randn(8, 6)
+    with pytest.raises(gb.UserError, match="Sequential cannot run on this example: TypeError") as error:
+        gb.attach(model, "dfa", ((x,), {}))
+    assert "a tuple of positional arguments" in str(error.value)

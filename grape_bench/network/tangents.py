@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -40,6 +41,10 @@ def same_dropout(device: torch.device) -> Iterator[None]:
         yield
 
 
+_ONE_AT_A_TIME = threading.RLock()
+"""PyTorch has one forward-mode level per process, so the tangent passes of several threads take turns."""
+
+
 class TangentPass(Pass):
     """One forward on dual numbers, with a direction p_l injected at each block's output.
 
@@ -63,7 +68,7 @@ class TangentPass(Pass):
         eager = torch.compiler.set_stance("force_eager")
         duals = torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH), unfolded_functions()
         with ExitStack() as stack:
-            for context in (eager, *duals, _TwoProducts()):
+            for context in (_ONE_AT_A_TIME, eager, *duals, _TwoProducts()):
                 stack.enter_context(context)
             try:
                 yield

@@ -100,6 +100,12 @@ def trace(model: nn.Module, batch: Batch) -> Trace:
         eager = torch.compiler.set_stance("force_eager")
         with preserved(model), torch.enable_grad(), _all_trainable(model), _graph_alone(), eager, taint:
             output = model(*args, **kwargs)
+    except (AttributeError, IndexError, TypeError) as error:
+        raise UserError(
+            f"{type(model).__name__} cannot run on this example: {type(error).__name__}: {error}",
+            allowed="a tensor, a tuple of positional arguments, or a dict of keyword arguments",
+            hint="an example for which model(example), model(*example) or model(**example) works",
+        ) from error
     finally:
         for handle in handles:
             handle.remove()

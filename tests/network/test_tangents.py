@@ -1,6 +1,9 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
+import grape_bench as gb
 from grape_bench.errors import UserError
 from grape_bench.network.find import find_blocks
 from grape_bench.network.network import Network
@@ -9,6 +12,7 @@ from grape_bench.network.preserve import preserved
 from grape_bench.network.rule import LearningRule
 from grape_bench.network.tangents import TangentPass
 from grape_bench.network.trace import as_batch, scored_output, trace
+from grape_bench.rules.grape import GrAPE
 from tests.network.problems import BY_NAME, tanh_mlp
 
 SMOOTH = ["mlp", "vit", "convnext", "mixer", "bert", "gpt2"]  # LLaMA rounds to float32 inside its norms
@@ -153,3 +157,11 @@ def test_a_custom_function_without_a_jvp_is_the_operations_of_its_forward():
 def test_a_custom_function_that_hides_its_operations_is_refused():
     with pytest.raises(UserError, match="without a forward-mode derivative: Hidden"):
         tangent_through(Hidden)
+
+
+def test_tangent_passes_of_two_threads_take_turns():
+    """PyTorch refuses a second forward-mode level while one is open."""
+    nets = [gb.attach(tanh_mlp().train(), GrAPE(refresh=1), torch.randn(8, 6)) for _ in range(2)]
+    with ThreadPoolExecutor(2) as threads:
+        outputs = list(threads.map(lambda net: [net.model(torch.randn(8, 6)) for _ in range(20)], nets))
+    assert all(output.isfinite().all() for own in outputs for output in own)
