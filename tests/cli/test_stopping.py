@@ -33,9 +33,10 @@ def interrupted(**_: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[list[Any]]:
-    """The handlers before the test, put back after it."""
+    """A notebook's handlers, and what was there before put back after the test (a shell's background job has others)."""
     before = [signal.getsignal(each) for each in SIGNALS]
-    yield before
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield [signal.getsignal(each) for each in SIGNALS]
     for each, handler in zip(SIGNALS, before, strict=True):
         signal.signal(each, handler)
 

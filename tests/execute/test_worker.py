@@ -29,7 +29,8 @@ def run_worker(folder: Path, act: str) -> tuple[int, Record, Path]:
 def test_a_job_that_finishes(tmp_path: Path) -> None:
     code, record, folder = run_worker(tmp_path, "finish")
     assert (code, record.status) == (0, "finished")
-    assert (folder / "stderr.txt").read_text() == "started finish\n"
+    # Libraries may print more when the process exits: PyTorch 2.15's Triton reports leaks there.
+    assert (folder / "stderr.txt").read_text().splitlines()[0] == "started finish"
 
 
 def test_a_job_that_raises_leaves_record_trace_and_exit_code(tmp_path: Path) -> None:
