@@ -33,7 +33,7 @@ def interrupted(**_: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[list[Any]]:
-    """A notebook's handlers, and what was there before put back after the test (a shell's background job has others)."""
+    """A notebook's handlers. The test's end restores what was there before, such as a background job's."""
     before = [signal.getsignal(each) for each in SIGNALS]
     signal.signal(signal.SIGINT, signal.default_int_handler)
     yield [signal.getsignal(each) for each in SIGNALS]
