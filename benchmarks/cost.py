@@ -79,7 +79,7 @@ def measured(part: Part) -> pd.DataFrame:
     """Make one row per rule: ratios to BP, raw numbers, and the machine."""
     table = pd.DataFrame(rows(measure_costs(part.subject, part.rules, budget_s=part.seconds)))
     where = environment(1, git_state())
-    table["hardware"] = where["hardware"]["class"]
+    table["hardware"] = where.hardware.kind
     table["torch"] = torch.__version__
     return table
 

@@ -13,7 +13,7 @@ END = "<!-- end -->"
 
 def machine() -> str:
     """Describe the machine on which a table was measured."""
-    return f"{hardware(1)['class']}, torch {torch.__version__.partition('+')[0]}"
+    return f"{hardware(1).kind}, torch {torch.__version__.partition('+')[0]}"
 
 
 def write(name: str, benchmark: str, text: str) -> None:

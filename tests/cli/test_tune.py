@@ -33,7 +33,7 @@ def test_tune_then_run(tmp_path: Path) -> None:
 
     tuned = call(tmp_path, "tune", "small.toml")
     assert tuned.returncode == 0, tuned.stdout + tuned.stderr
-    assert "4 jobs to run (2 done before)" in tuned.stdout and "k = 3" in tuned.stdout and tuned.stderr == ""
+    assert "4 jobs to run (2 already done)" in tuned.stdout and "k = 3" in tuned.stdout and tuned.stderr == ""
     records = [json.loads(path.read_text()) for path in tmp_path.glob("runs/small/tuning/*/record.json")]
     assert len(records) == 6 and not any("test" in record["result"] for record in records)
 
@@ -45,7 +45,7 @@ def test_tune_then_run(tmp_path: Path) -> None:
     assert [(row["rule"], row["k"]) for row in curve] == [(rule, k) for rule in ("bp", "dfa") for k in "123"]
 
     again = call(tmp_path, "tune", "small.toml", "--only", "dfa")
-    assert "3 jobs, all done before: nothing to run" in again.stdout
+    assert "all 3 jobs are already done: nothing to run" in again.stdout
 
     run = call(tmp_path, "run", "small.toml", "--tracking-uri", "none")
     assert run.returncode == 0, run.stderr

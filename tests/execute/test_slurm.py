@@ -160,7 +160,7 @@ def test_every_way_to_end_gives_a_typed_record_and_affects_only_that_job(ends: E
     assert read_records(ends.asked.folder) == records
     about = found["vanish"].environment.slurm
     assert about.state == "FAILED" and "_" in about.job
-    assert all(Path(about[name]).is_file() for name in ("stdout", "stderr"))
+    assert all(Path(path).is_file() for path in (about.stdout, about.stderr))
     assert all(gone(int(pid)) for pid in ends.late.read_text().split())
 
     again = [job for job in ends.asked.plan.jobs if job.model_args["act"] in ("vanish", "finish")]

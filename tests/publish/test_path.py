@@ -75,7 +75,7 @@ def test_from_a_rule_to_a_verified_publication(folder: Path) -> None:
     assert checked.exit_code == 0 and checked.output.count("ok ") == 11 and "recomputed" in checked.output
     verified = call("verify", str(where), "--rerun", "1", "--tolerance", "0.5", "--seed", "0", "--keep")
     assert verified.exit_code == 0, verified.output
-    assert "run again" in verified.output and ": verified" in verified.output
+    assert "rerun  " in verified.output and ": verified" in verified.output
     site = call("leaderboard", "results", "-o", "site")
     assert "Halved verified" in site.output, site.output
     assert "badge verified" in (folder / "site" / "small" / "index.html").read_text()
@@ -83,7 +83,7 @@ def test_from_a_rule_to_a_verified_publication(folder: Path) -> None:
     made_up_accuracy(where)
     assert verify(where).badge == "recomputed"  # no curve has the test split: only running it again tells
     caught = call("verify", str(where), "--rerun", "2")
-    assert caught.exit_code == 1 and "FAILED  run again" in caught.output and ": reported" in caught.output
+    assert caught.exit_code == 1 and "FAILED  rerun" in caught.output and ": reported" in caught.output
     assert (
         "Halved recomputed" in call("leaderboard", "results", "-o", "site").output
     )  # the kept rerun was of other content
