@@ -38,7 +38,7 @@ def score(records: Iterable[Record]) -> pd.DataFrame:
         columns=[column.name for column in columns.COLUMNS],
     )
     table = table.drop(columns=[column.name for column in columns.COLUMNS if column.optional and _empty(table, column)])
-    table.attrs["notes"] = list(dict.fromkeys(notes))
+    table.attrs["notes"] = list(dict.fromkeys([*notes, *_hardware_notes(grid)]))
     return table
 
 
@@ -53,12 +53,23 @@ def _row(cell: Cell, grid: Grid, standing: Standing, notes: list[str]) -> Row:
         _, high, low = means(cell, bp, reference)
         if low >= high:
             notes.append(f"{cell.task}: bp is not above {name}, so {column} has no meaning there")
-    classes = hardware_classes(cell, bp, grid)
-    if len(classes) > 1:
+    return Row(cell, bp, head_only, dfa, comparable=len(hardware_classes(cell, bp, grid)) <= 1, standing=standing)
+
+
+def _hardware_notes(grid: Grid) -> list[str]:
+    """One note per mix of hardware classes, with the rules that have no cost ratios because of it."""
+    mixed: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    for (task, rule), cell in grid.items():
+        classes = tuple(hardware_classes(cell, grid.get((task, "bp")), grid))
+        if len(classes) > 1:
+            mixed.setdefault(classes, {}).setdefault(task, []).append(rule)
+    notes = []
+    for classes, tasks in mixed.items():
+        which = "; ".join(f"{task} ({', '.join(rules)})" for task, rules in tasks.items())
         notes.append(
-            f"{cell.task}, {cell.rule}: no time or memory ratio, measured on different hardware ({', '.join(classes)})"
+            f"no time or memory ratio, measured on different hardware: {which}. Hardware: {'; '.join(classes)}"
         )
-    return Row(cell, bp, head_only, dfa, comparable=len(classes) <= 1, standing=standing)
+    return notes
 
 
 def _standings(task: str, grid: Grid) -> Mapping[tuple[str, str], Standing]:
