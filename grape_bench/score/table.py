@@ -66,9 +66,7 @@ def _hardware_notes(grid: Grid) -> list[str]:
     notes = []
     for classes, tasks in mixed.items():
         which = "; ".join(f"{task} ({', '.join(rules)})" for task, rules in tasks.items())
-        notes.append(
-            f"no time or memory ratio, measured on different hardware: {which}. Hardware: {'; '.join(classes)}"
-        )
+        notes.append(f"no time or memory ratio, measured on different hardware: {which}: {'; '.join(classes)}")
     return notes
 
 
