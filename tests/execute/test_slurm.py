@@ -89,7 +89,7 @@ def test_an_sbatch_error_is_a_user_error(tmp_path: Path) -> None:
 
 
 SWEEP = """\
-import os, sys
+import os, signal, sys
 from pathlib import Path
 from tests.execute.sweeps import Watch
 from tests.execute.test_slurm import on_slurm
@@ -102,6 +102,7 @@ class Telling(Watch):
     def progressed(self, progress):
         (folder / f"watched by {os.getpid()}").touch()
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell's children ignore it
 run_sweep(on_slurm(folder, acts), Telling(), None)
 """
 
