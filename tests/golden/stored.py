@@ -28,7 +28,7 @@ def write(entries: dict[str, Entry]) -> None:
 
 
 def problems(stored: Entry | None, made_with: dict[str, Any], numbers: Numbers) -> list[str]:
-    """Why the stored run is not the one of today's code; empty where it is."""
+    """Why the stored run differs from what the code gives today. Empty if it does not."""
     if stored is None:
         return [f"there is no such run yet: {UPDATE}"]
     found = differences(numbers, stored)

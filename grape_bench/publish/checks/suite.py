@@ -1,4 +1,4 @@
-"""Every job is the one that the suite and the tuned settings define."""
+"""Every job has the settings that its suite and the tuned settings give it."""
 
 from __future__ import annotations
 
