@@ -13,6 +13,7 @@ from grape_bench.errors import UserError
 from grape_bench.network.find import find_blocks
 from grape_bench.network.network import Network
 from grape_bench.network.rule import LearningRule
+from grape_bench.network.sites import Cuts
 from grape_bench.network.trace import as_batch, trace
 from grape_bench.rules.make import make_rule
 
@@ -25,6 +26,9 @@ def attach(
     seed: int = 0,
     blocks: Sequence[str] = (),
     granularity: str = "block",
+    cuts: Cuts = "depth",
+    axis: int | None = None,
+    output: int | str | None = None,
 ) -> Network:
     """Let `rule` fill the gradients of `model`. The model's code, parameters and outputs do not change.
 
@@ -37,8 +41,11 @@ def attach(
     if attached(model) is not None:
         raise UserError(f"{type(model).__name__} already has a learning rule", hint="net.detach() first")
     chosen = make_rule(rule) if isinstance(rule, str) else rule
-    traced = trace(model, as_batch(example))
-    return Network(model, chosen, traced, find_blocks(model, traced, blocks, granularity), seed)
+    traced = trace(model, as_batch(example), output, axis)
+    found = find_blocks(model, traced, blocks, granularity, cuts)
+    if found:
+        _ = traced.view  # refuses an output that no error can be laid out for
+    return Network(model, chosen, traced, found, seed)
 
 
 def attached(model: nn.Module) -> Network | None:

@@ -1,4 +1,4 @@
-"""A block: a module whose output is a point where credit can be assigned."""
+"""A block: a part of a network whose activation is a point where credit can be assigned."""
 
 from __future__ import annotations
 
@@ -14,19 +14,42 @@ from grape_bench.errors import UserError
 PREFIX = "grape_bench_"  # starts the names of buffers that a rule keeps on a user's modules
 
 
+@dataclass(frozen=True)
+class Site:
+    """A place at which a block's activation is cut: output number `index` of `module`, or, if `entering`, an argument.
+
+    `turn` is the call of the module at which it is cut, or None for all of its calls.
+    """
+
+    module: nn.Module = field(repr=False)
+    index: int = 0
+    entering: bool = False
+    turn: int | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Block:
-    """The module `name`, whose output (N, *shape) is cut.
+    """A part of the network that ends in an activation (N, *shape), which is cut at `sites`.
 
-    If a module returns several activations, each one that is cut is a block. After the first, names end in `[index]`,
-    the position among the module's floating-point outputs. While a rule computes a signal, `output` is the activation
-    of the current pass.
+    `name` is the module that computes the activation. If a module returns several activations, each one that is cut is
+    a block. After the first, names end in `[index]`, the position among the module's floating-point outputs. A module
+    that is called several times per forward is one block (`calls` activations), or a block per call if `turn` is set.
+    If it is `timed`, the first position of the error is the call.
+    `where` says in words where the cut lies. `axis` is the axis of the samples in the model's own activation. While a
+    rule computes a signal, `output` is the activation of the current pass, with the samples first.
     """
 
     name: str
     module: nn.Module = field(repr=False)
     shape: tuple[int, ...]
     index: int = 0
+    sites: tuple[Site, ...] = field(default=(), repr=False)
+    where: str = field(default="", repr=False)
+    axis: int = field(default=0, repr=False)
+    calls: int = 1
+    timed: bool = field(default=False, repr=False)
+    turn: int | None = field(default=None, repr=False)
+    call: int = field(default=0, repr=False)
     _computed: Tensor | None = field(default=None, repr=False)
     _version: int = field(default=0, repr=False)
 
@@ -37,6 +60,18 @@ class Block:
         for extent in self.shape:
             size *= extent
         return size
+
+    def at_call(self, call: int) -> Block:
+        """This block in call number `call` of the forward."""
+        return dataclass_replace(self, call=call)
+
+    def own(self, error: Tensor) -> Tensor:
+        """The part of the error (N, positions..., n_out) that belongs to this call."""
+        return error[:, self.call] if self.timed else error
+
+    def own_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape per sample of the part that `own` returns."""
+        return output_shape[1:] if self.timed else output_shape
 
     def at(self, output: Tensor) -> Block:
         """This block, in a pass in which it computed `output` (N, *shape)."""
@@ -72,7 +107,7 @@ class Block:
         return self.module.get_buffer(self._buffer(name))
 
     def _buffer(self, name: str) -> str:
-        return f"{PREFIX}{name}{self.index or ''}"
+        return f"{PREFIX}{name}{self.index or ''}" + ("" if self.turn is None else f"_call{self.turn}")
 
 
 def remove_stored(model: nn.Module) -> None:

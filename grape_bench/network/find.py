@@ -6,13 +6,15 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from typing import get_args
 
 from torch import nn
 
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block
 from grape_bench.network.graph import FlowGraph, Node, flow_graph, parameters_reached, reach
-from grape_bench.network.trace import Call, Trace
+from grape_bench.network.sites import Cut, Cuts, after_nonlinearity, headed, layer_cuts
+from grape_bench.network.trace import Call, Trace, module_has_weights
 
 Kind = type[nn.Module]
 
@@ -20,62 +22,103 @@ ENOUGH = 0.5
 """The cuts must put at least this share of the weights out of backpropagation's reach."""
 
 
-def find_blocks(model: nn.Module, trace: Trace, globs: Sequence[str] = (), granularity: str = "block") -> list[Block]:
+def find_blocks(
+    model: nn.Module, trace: Trace, globs: Sequence[str] = (), granularity: str = "block", cuts: Cuts = "depth"
+) -> list[Block]:
     """The blocks of `model`, from the input to the output.
 
     `globs` (patterns of module names, level by level, such as `"layers.*"`) override the search. Granularity `"block"`
     cuts between the repeated modules. `"layer"` also cuts at every linear map inside them, but not inside attention
-    (Launay et al. 2020). Raises UserError if there is nothing to cut, or if the output's gradient would bypass a cut.
+    (Launay et al. 2020). `cuts` is for modules that are called several times: `"depth"` cuts between layers and keeps
+    exact gradients through time, `"time"` cuts between the calls of a module, and `"both"` does both. Weights always
+    lie between the last cut and the output. Raises UserError if there is nothing to cut, or if the output's gradient
+    would bypass a cut.
     """
     # Example, a ResNet: stem (N, 64, 8, 8) -> layers.0 .. layers.3, each with a skip connection -> fc (N, 10).
     #   clean:    stem, layers.0 .. layers.3; not layers.0.conv1, which the skip connection bypasses
     #   repeated: four siblings of class BasicBlock in `layers` -> the blocks are layers.0, .., layers.3
-    if granularity not in ("block", "layer"):
-        raise UserError(f"unknown granularity {granularity!r}", allowed="block, layer")
+    for value, allowed in ((granularity, ("block", "layer")), (cuts, get_args(Cuts))):
+        if value not in allowed:
+            raise UserError(f"{value!r} is not one of {', '.join(allowed)}", allowed=", ".join(allowed))
     graph = flow_graph(trace.output, trace.entries)
+    weights = {id(p) for p in model.parameters() if p.dim() > 1}
     calls, further = (_candidates(made, trace, graph) for made in (trace.calls, trace.further))
     clean = _clean_nodes(calls, trace, graph)
     if globs:
         chosen = with_further(_named(calls, globs), further, graph)
+        if chosen and not headed(chosen, trace, graph, weights):
+            raise _headless(model, [call.label for call in chosen])
     else:
-        chosen = _repeated(calls, clean)
+        chosen = headed(_repeated(calls, clean), trace, graph, weights)
         if len(chosen) < 2 or _below(model, trace, chosen) < ENOUGH:
-            weighty = [call for call in calls if _has_weights(call.module)]
-            joint = joint_cuts(weighty, further, graph)
+            weighty = [call for call in calls if module_has_weights(call.module)]
+            joint = headed(joint_cuts(weighty, further, graph), trace, graph, weights)
             chosen = joint if len(joint) > len(chosen) else chosen
     if granularity == "layer":
-        chosen = _with_layers(chosen, calls)
-    leaks = graph.leaks([call.node for call in chosen])
-    if leaks or not chosen or (not globs and _below(model, trace, chosen) < ENOUGH):
-        around = [call.label for call in chosen if call.node in leaks]
-        raise _uncut(model, around, [call.name for call in calls if call.node in clean and _has_weights(call.module)])
-    return [Block(call.label, call.module, call.shape[1:], call.index) for call in chosen]
+        chosen = headed(_with_layers(chosen, calls), trace, graph, weights)
+    placed = [Cut(call, after_nonlinearity(call, trace, graph, weights)) for call in chosen]
+    if not globs and (cuts != "depth" or _below(model, trace, chosen) < ENOUGH or not chosen):
+        layered = layer_cuts(trace, graph, weights, cuts)
+        placed = layered if cuts != "depth" or len(layered) >= len(placed) else placed
+    leaks = graph.leaks([call.node for cut in placed for call in cut.at])
+    share = _below(model, trace, [call for cut in placed for call in cut.at])
+    if leaks or not placed or (not globs and share < ENOUGH):
+        around = [cut.made.label for cut in placed if any(call.node in leaks for call in cut.at)]
+        names = [call.name for call in calls if call.node in clean and module_has_weights(call.module)]
+        raise _uncut(model, around, names, trace)
+    return [cut.block(trace) for cut in placed]
 
 
 def _candidates(calls: list[Call], trace: Trace, graph: FlowGraph) -> list[Call]:
     """The calls between input and output where a cut is possible: activations with the samples as their first axis."""
     inside = [call for call in calls if call.name and call.node in graph.below and call.node is not trace.output]
-    return [call for call in inside if call.shape[:1] == (trace.samples,)]
+    return [call for call in inside if trace.samples.axis(call.shape) is not None]
 
 
-def _uncut(model: nn.Module, around: list[str], clean: list[str]) -> UserError:
+def _headless(model: nn.Module, names: list[str]) -> UserError:
+    return UserError(
+        f"{type(model).__name__} has no weights between the cut at {_listed(names[-1:])} and its output",
+        allowed="blocks below the last module with weights, which gets the true gradient",
+        hint="leave the last layer out of blocks=[...]",
+    )
+
+
+def _uncut(model: nn.Module, around: list[str], clean: list[str], trace: Trace) -> UserError:
     """The error for cuts that the output's gradient bypasses (`around`), or for a model without good cuts."""
+    several = [name for name, module in model.named_modules() if trace.turns[name] > 1 and module_has_weights(module)]
     if around:
         problem = (
             f"{type(model).__name__} cannot be cut at {_listed(around)}: the output's gradient would bypass it "
             "(through a skip connection or a parallel branch)"
+        )
+    elif several:
+        problem = (
+            f"{type(model).__name__} calls {_listed(several)} several times per forward, and no layer separates most "
+            "of its weights from the output"
         )
     else:
         problem = (
             f"{type(model).__name__} has no repeated modules that separate most of its weights from the output: the "
             "gradient bypasses them (through a skip connection or a parallel branch)"
         )
+    fused = [name for name, module in model.named_modules() if getattr(module, "num_layers", 1) > 1 and _fused(module)]
+    hints = [
+        "choose modules by name with blocks=['layers.*'] (--blocks 'layers.*' on the command line), and include "
+        "all parallel branches, so that they are cut together"
+    ]
+    if several:
+        hints = ["cuts='time' cuts between the calls of a module"]
+    if fused:
+        hints = [f"{_listed(fused)} is one block; write its layers as separate modules with num_layers=1"]
     return UserError(
         problem,
         allowed=f"modules that all earlier activations flow through: {_listed(clean) or 'there are none'}",
-        hint="choose modules by name with blocks=['layers.*'] (--blocks 'layers.*' on the command line), and include "
-        "all parallel branches, so that they are cut together",
+        hint=hints[0],
     )
+
+
+def _fused(module: nn.Module) -> bool:
+    return isinstance(module, nn.RNNBase)
 
 
 def _listed(names: list[str], most: int = 8) -> str:
@@ -111,7 +154,7 @@ def _matches(name: str, glob: str) -> bool:
 
 def _repeated(calls: list[Call], clean_nodes: set[Node]) -> list[Call]:
     """The clean calls of the classes that are repeated among siblings, at the finest level of nesting."""
-    weighty = [call for call in calls if _has_weights(call.module)]
+    weighty = [call for call in calls if module_has_weights(call.module)]
     clean = [call for call in weighty if call.node in clean_nodes]
     kinds = _finest(_repeated_kinds(clean, weighty), clean)
     layers = {call.kind for call in clean if _is_leaf(call.module)}
@@ -202,7 +245,7 @@ def _with_layers(blocks: list[Call], calls: list[Call]) -> list[Call]:
     layers = []
     for call in calls:
         exact = any(call.name.startswith(name + ".") for name in attention)
-        layer = _is_leaf(call.module) and _has_weights(call.module)
+        layer = _is_leaf(call.module) and module_has_weights(call.module)
         if call.name.startswith(within) and not exact and (layer or call.name in attention) and call.name not in named:
             layers.append(call)
     position = {call.name: index for index, call in enumerate(calls)}
@@ -212,11 +255,6 @@ def _with_layers(blocks: list[Call], calls: list[Call]) -> list[Call]:
 
 def _is_leaf(module: nn.Module) -> bool:
     return all(name == "parametrizations" for name, _ in module.named_children())
-
-
-def _has_weights(module: nn.Module) -> bool:
-    """Whether a module transforms its input by weights: neither a norm's gains nor a table of embeddings."""
-    return not isinstance(module, nn.Embedding) and any(p.dim() > 1 for p in module.parameters())
 
 
 def joint_cuts(calls: list[Call], further: list[Call], graph: FlowGraph) -> list[Call]:

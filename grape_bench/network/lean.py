@@ -93,7 +93,7 @@ class LeanPass(Pass):
     def cut(self, block: Block, output: Tensor) -> Tensor:
         """Run the block's backward and return its output as a constant."""
         if output.requires_grad:
-            signal = self.signal(block.at(output.detach()), self.error).to(output.dtype)
+            signal = self.signal(block.at(output.detach()), block.own(self.error)).to(output.dtype)
             # Retained because blocks may share a part (every decoder block reads the encoder); freed with `output`.
             torch.autograd.backward(output, signal, retain_graph=True)
             self.update()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -11,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from grape_bench.errors import UserError
-from grape_bench.network.block import Block, load_tensors, remove_stored, tensors_of
+from grape_bench.network.axes import OutputView
+from grape_bench.network.block import Block, Site, load_tensors, remove_stored, tensors_of
 from grape_bench.network.operators import CallSite, CallSites
 from grape_bench.network.passes import Pass, PassCounts
 from grape_bench.network.reach import Credit, Exact, Reach
 from grape_bench.network.recompute import backward_at_work, refuse_reentrant
 from grape_bench.network.streams import RandomStreams
-from grape_bench.network.trace import Batch, Trace, scored_output
+from grape_bench.network.trace import Batch, Trace, scored_outputs
 from grape_bench.network.trees import activations, replace
 
 if TYPE_CHECKING:
@@ -43,9 +45,12 @@ class Network:
         self.model, self.rule, self.blocks = model, rule, blocks
         self.streams, self.counts = RandomStreams(seed), PassCounts()
         self._head = model.get_submodule(traced.head)
-        width = None if rule.at_scores else _unembedding_width(self._head, traced.output_shape)
+        self._samples, self._choose = traced.samples, traced.choose
+        self._view = traced.view if blocks else None
+        width = None if rule.at_scores or self._view is None else _unembedding_width(self._head, self._view)
         self.sequences = traced.sequences
-        self.output_shape = (*traced.output_shape[1:-1], width) if width else traced.output_shape[1:]
+        shape = self._view.shape if self._view is not None else traced.outputs[0][1:]
+        self.output_shape = (*shape[:-1], width) if width else shape
         self._reach = Reach(model, traced, blocks)
         self.segments = self._reach.segments
         self.weights = [
@@ -57,10 +62,12 @@ class Network:
         self._derived: dict[CallSite, Tensor] | None = traced.weights.derived
         self._watched = dict.fromkeys(module for module, _ in traced.weights.derived)
         self.call_sites = CallSites()
-        self._by_module: dict[nn.Module, list[Block]] = {block.module: [] for block in blocks}
+        self._cuts: dict[tuple[nn.Module, bool], list[tuple[Site, Block]]] = defaultdict(list)
         for block in blocks:
-            self._by_module[block.module].append(block)
+            for site in block.sites:
+                self._cuts[site.module, site.entering].append((site, block))
         self._pass: Pass | None = None
+        self._progress = Progress()
         self._context: AbstractContextManager[object] | None = None
         self._returning: tuple[int | None, Pass] = (None, Pass())  # the current backward, and how to repeat its pass
 
@@ -75,9 +82,12 @@ class Network:
 
     def _hooked(self, *, before_head: bool) -> list[Any]:
         """Register the hooks; with `before_head`, the error is read at the head's input."""
+        entered = [module for module, entering in self._cuts if entering]
+        returned = [module for module, entering in self._cuts if not entering]
         return [
             self.model.register_forward_pre_hook(self._open, with_kwargs=True),
-            *(module.register_forward_hook(self._at_blocks) for module in self._by_module),
+            *(module.register_forward_pre_hook(self._entering, with_kwargs=True) for module in entered),
+            *(module.register_forward_hook(self._returned) for module in returned),
             self._head.register_forward_pre_hook(self._at_features)
             if before_head
             else self._head.register_forward_hook(self._at_output),
@@ -111,15 +121,15 @@ class Network:
     def run(self, pass_: Pass, batch: Batch) -> Any:
         """Run a forward on `batch` in `pass_` instead of the rule's pass. Returns the model's output."""
         args, kwargs = batch
-        outer = self._pass
-        with self._passing(pass_):
+        outer = self._pass, self._progress
+        with self._passing(pass_, batch):
             output = self.model(*args, **kwargs)
-        self._pass = outer
+        self._pass, self._progress = outer
         return output
 
     @contextmanager
-    def _passing(self, pass_: Pass) -> Iterator[None]:
-        self._pass = pass_
+    def _passing(self, pass_: Pass, batch: Batch) -> Iterator[None]:
+        self._pass, self._progress = pass_, Progress(self._samples.count_in(batch))
         try:
             with pass_.around():
                 yield
@@ -199,16 +209,26 @@ class Network:
                 hint="use copy.deepcopy instead of copy.copy, DistributedDataParallel instead of DataParallel",
             )
         pass_ = self.rule.open_pass(self, (args, kwargs)) if backward_at_work() is None else self._repeated()
-        self._context = self._passing(pass_)
+        self._context = self._passing(pass_, (args, kwargs))
         self._context.__enter__()
 
     @torch.compiler.disable
-    def _at_blocks(self, module: nn.Module, _: Any, output: Any) -> Any:
-        made = dict(enumerate(activations(output)))
-        for block in self._by_module[module]:
-            if (activation := made.get(block.index)) is not None:
-                output = replace(output, activation, self._seen(block, activation))
-        return output
+    def _entering(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self._cut_in((args, kwargs), module, entering=True)
+
+    @torch.compiler.disable
+    def _returned(self, module: nn.Module, _: Any, output: Any) -> Any:
+        return self._cut_in(output, module, entering=False)
+
+    def _cut_in(self, tree: Any, module: nn.Module, *, entering: bool) -> Any:
+        """`tree`, which the module takes or returns, with the activations that are cut replaced."""
+        turn = self._progress.next(module, entering)
+        made = dict(enumerate(activations(tree)))
+        for site, block in self._cuts[module, entering]:
+            activation = made.get(site.index)
+            if activation is not None and site.turn in (None, turn):
+                tree = replace(tree, activation, self._seen(block, activation))
+        return tree
 
     def _seen(self, block: Block, activation: Tensor) -> Tensor:
         """What the model sees instead of the block's activation (N, *shape)."""
@@ -216,9 +236,14 @@ class Network:
             return self._repeated(block.name).cut(block, activation) if activation.requires_grad else activation
         if not activation.requires_grad:
             refuse_reentrant(f"block {block.name!r}")
-        seen = self._pass.cut(block, activation)
+        if (known := self._progress.known(block, activation)) is not None:
+            return known
+        own = activation if block.axis == 0 else activation.movedim(block.axis, 0)
+        seen = self._pass.cut(self._progress.at_call(block), own)
         if seen.requires_grad:
             seen.register_hook(self._count_hidden)
+        seen = seen if block.axis == 0 else seen.movedim(0, block.axis)
+        self._progress.note(block, activation, seen)
         return seen
 
     def _repeated(self, block: str = "") -> Pass:
@@ -238,27 +263,33 @@ class Network:
 
     @torch.compiler.disable
     def _at_features(self, _: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (self._joined(args[0]), *args[1:])
+        return (self._joined([args[0]])[0], *args[1:])
 
     @torch.compiler.disable
     def _at_output(self, module: nn.Module, _: Any, output: Any) -> Any:
-        logits = scored_output(output)
-        if self._pass is None or logits is None:
+        if self._pass is None:
             return output
         if isinstance(output, dict) and output.get("loss") is not None:
             raise UserError(
                 f"{type(module).__name__} computes its loss before the rule can see the output",
                 hint="call the model without labels and compute the loss from its logits",
             )
-        return replace(output, logits, self._joined(logits))
+        scored = scored_outputs(output, self._choose)
+        for before, after in zip(scored, self._joined(scored), strict=True):
+            output = replace(output, before, after)
+        return output
 
-    def _joined(self, logits: Tensor) -> Tensor:
-        if self._pass is None:
-            return logits
-        joined = self._pass.join(logits)
+    def _joined(self, outputs: list[Tensor]) -> list[Tensor]:
+        """What the loss sees instead of the model's outputs. The rule sees them as (N, positions..., n_out)."""
+        if self._pass is None or not outputs:
+            return outputs
+        count = self._progress.samples
+        joined = self._pass.join(outputs[0] if self._view is None else self._view.seen(outputs, count))
         if joined.requires_grad:
             joined.register_hook(partial(self._begin_backward, self._pass.again()))
-        return joined
+        if self._view is None:
+            return [joined, *outputs[1:]]
+        return self._view.returned(joined, outputs, count)
 
     @torch.compiler.disable
     def _close(self, *_: Any) -> None:
@@ -274,8 +305,40 @@ class Network:
         self._returning = backward_at_work(), again
 
 
-def _unembedding_width(head: nn.Module, output_shape: tuple[int, ...]) -> int | None:
+class Progress:
+    """How far the current forward of `samples` samples has come: module calls, and activations that are already cut."""
+
+    def __init__(self, samples: int = 1) -> None:
+        self.samples = samples
+        self._turns: Counter[tuple[nn.Module, bool]] = Counter()
+        self._calls: Counter[str] = Counter()
+        self._known: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
+
+    def next(self, module: nn.Module, entering: bool) -> int:
+        """Count one more call of `module`; returns how many came before."""
+        self._turns[module, entering] += 1
+        return self._turns[module, entering] - 1
+
+    def at_call(self, block: Block) -> Block:
+        """`block`, in its next call."""
+        if block.calls == 1:
+            return block
+        self._calls[block.name] += 1
+        return block.at_call(self._calls[block.name] - 1)
+
+    def known(self, block: Block, activation: Tensor) -> Tensor | None:
+        """What the model sees instead of `activation`, if it has been cut at another site of `block`."""
+        found = self._known.get((block.name, id(activation)))
+        return None if found is None else found[1]
+
+    def note(self, block: Block, activation: Tensor, seen: Tensor) -> None:
+        """Remember a cut of a block with several sites: one activation that several modules read is cut once."""
+        if len(block.sites) > 1:
+            self._known[block.name, id(activation)] = activation, seen
+
+
+def _unembedding_width(head: nn.Module, view: OutputView) -> int | None:
     """The width of the features if the head maps tokens to a larger vocabulary, the cut of Launay et al. (2020)."""
-    if isinstance(head, nn.Linear) and len(output_shape) == 3 and head.out_features > head.in_features:
+    if isinstance(head, nn.Linear) and len(view.shape) == 2 and head.out_features > head.in_features:
         return head.in_features
     return None

@@ -24,6 +24,7 @@ class LinearMap:
     weight: Tensor
     bias: Tensor | None
     apply: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+    convolution: bool = False
 
 
 class OperatorMode(TorchFunctionMode):
@@ -46,7 +47,7 @@ class OperatorMode(TorchFunctionMode):
 def _linear(
     func: Any, input: Tensor, weight: Tensor, bias: Tensor | None = None, *rest: Any, **options: Any
 ) -> LinearMap:
-    return LinearMap(input, weight, bias, lambda x, w, b: func(x, w, b, *rest, **options))
+    return LinearMap(input, weight, bias, lambda x, w, b: func(x, w, b, *rest, **options), func is not F.linear)
 
 
 def _addmm(func: Any, bias: Tensor, input: Tensor, weight: Tensor) -> LinearMap:

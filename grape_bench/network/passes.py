@@ -133,7 +133,7 @@ class _Cut(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, _: Tensor) -> tuple[Tensor, None, None]:
         block, error = ctx.block, ctx.owner.error
-        signal = ctx.owner.signal(block, error)
+        signal = ctx.owner.signal(block, block.own(error))
         if signal.shape != block.output_shape:
             raise ValueError(
                 f"the signal for block {block.name!r} has shape {tuple(signal.shape)}; "

@@ -32,9 +32,8 @@ class Reach:
     #   credit("rule", "above the cuts") = {head.bias: "exact", all others: "rule"}; embed.weight is in `shared`
 
     def __init__(self, model: nn.Module, traced: Trace, blocks: Sequence[Block]) -> None:
-        names = {block.name for block in blocks}
-        cut_at = {call.label: call.node for call in (*traced.calls, *traced.further) if call.label in names}
-        cuts, gates = set(cut_at.values()), traced.weights.gates
+        cut_at = {block.name: traced.nodes(block) for block in blocks}
+        cuts, gates = set(chain(*cut_at.values())), traced.weights.gates
         name_of = {id(parameter): name for name, parameter in model.named_parameters()}
 
         def reached(tops: Iterable[Node], **limits: Any) -> set[str]:
@@ -44,8 +43,8 @@ class Reach:
         self.by_head = reached([traced.output], stop=cuts)
         self.below = reached(cuts)
         self.exactly = reached([traced.output], stop=gates) - reached(gates)
-        tops = {HEAD: traced.output, **cut_at}
-        self.segments = {name: reached([top], stop=cuts - {top}) for name, top in tops.items()}
+        tops = {HEAD: [traced.output], **cut_at}
+        self.segments = {name: reached(own, stop=cuts - set(own)) for name, own in tops.items()}
         self.shared = [name for name, times in Counter(chain(*self.segments.values())).items() if times > 1]
 
     def credit(self, hidden: Credit, exact: Exact) -> dict[str, Credit]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, cast
 from weakref import ref
 
 import torch
@@ -15,11 +16,13 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.utils import parametrize
 
 from grape_bench.errors import UserError
+from grape_bench.network.axes import OutputView, Samples, output_view
+from grape_bench.network.block import Block
 from grape_bench.network.graph import Node, reach
 from grape_bench.network.operators import CallSite, CallSites, LinearMap, OperatorMode
 from grape_bench.network.preserve import preserved
 from grape_bench.network.recompute import refuse_reentrant
-from grape_bench.network.trees import activations, first_activation, tensors
+from grape_bench.network.trees import activations, first_activation, map_tensors, tensors
 
 Batch = tuple[tuple[Any, ...], dict[str, Any]]
 """The positional and keyword arguments of one forward."""
@@ -27,9 +30,10 @@ Batch = tuple[tuple[Any, ...], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Call:
-    """A module that was called once in the forward, with its activation's node and shape (N, ...).
+    """One activation of a module call: its output number `index`, with its node and shape.
 
-    The activation is the module's floating-point output number `index`.
+    `turn` counts the calls of the module before this one in the same forward. With `entering`, the activation is what
+    the module takes in, number `index` of its floating-point arguments.
     """
 
     name: str
@@ -37,6 +41,8 @@ class Call:
     node: Node
     shape: tuple[int, ...]
     index: int = 0
+    turn: int = 0
+    entering: bool = False
 
     @property
     def kind(self) -> type[nn.Module]:
@@ -53,88 +59,222 @@ class Call:
 class Trace:
     """One recorded forward: the module calls, the output's node, and the nodes at which the input enters (`entries`).
 
-    `calls` holds the first activation of each module, in the order in which the calls ended. `further` holds the other
-    activations. `head` is the module whose output is the network's output, or "" if no inner module is. `weights` are
-    the weights of the linear maps, `samples` is N. `sequences` is true if the input holds token ids or a mask. The
-    number of tokens may then change between batches.
+    `made` holds what every module call returned, in the order in which the calls ended, and `entered` what the modules
+    with weights took in. `turns` is the number of calls per module name. `head` is the module whose output is the
+    network's output, or "" if no inner module is. `weights` are the weights of the linear maps. `sequences` is true if
+    the input holds token ids or a mask. The number of tokens may then change between batches. `outputs` are the shapes
+    of the outputs that are scored, and `convolved` says that the last linear map was a convolution.
     """
 
-    calls: list[Call]
-    further: list[Call]
+    made: list[Call]
+    entered: list[Call]
+    turns: Counter[str]
     output: Node
-    output_shape: tuple[int, ...]
+    outputs: list[tuple[int, ...]]
     entries: set[Node]
     head: str
     weights: Weights
-    samples: int
+    samples: Samples
     sequences: bool
+    convolved: bool
+    choose: Choice = None
+    axis: int | None = None
+
+    @cached_property
+    def view(self) -> OutputView:
+        """How rules see the outputs. Raises UserError if the axis of the outputs or of the samples is unclear."""
+        steps = max(self.turns.values(), default=1)
+        return output_view(self.outputs, self.samples, self.axis, steps, self.convolved)
+
+    def nodes(self, block: Block) -> list[Node]:
+        """The nodes at which `block` is cut."""
+        wanted = {(site.module, site.index, site.entering, site.turn) for site in block.sites}
+        found = []
+        for call in (*self.made, *self.entered):
+            at = call.module, call.index, call.entering
+            if (*at, None) in wanted or (*at, call.turn) in wanted:
+                found.append(call.node)
+        return found
+
+    @property
+    def calls(self) -> list[Call]:
+        """The first activation of each module that was called once."""
+        return [call for call in self.made if call.index == 0 and self.turns[call.name] == 1]
+
+    @property
+    def further(self) -> list[Call]:
+        """The further activations of modules that were called once."""
+        return [call for call in self.made if call.index and self.turns[call.name] == 1]
 
 
-def trace(model: nn.Module, batch: Batch) -> Trace:
-    """Record one forward of `model` on `batch`. Raises UserError if the output has no float tensor."""
+def trace(model: nn.Module, batch: Batch, choose: Choice = None, axis: int | None = None) -> Trace:
+    """Record one forward of `model` on `batch`. Raises UserError if the output has no float tensor.
+
+    `choose` is the index or key of the output that is scored, `axis` the axis of its classes.
+    """
     args, kwargs = batch
-    names = {module: name for name, module in model.named_modules()}
-    outputs: list[tuple[str, ref[Tensor]]] = []
-    seen: Counter[str] = Counter()
-
-    def note(module: nn.Module, _: Any, output: Any) -> None:
-        name = names[module]
-        seen[name] += 1
-        for index, activation in enumerate(activations(output)):
-            node = activation.grad_fn
-            if node is not None:
-                made = Call(name, module, node, tuple(activation.shape), index)
-                (further if index else calls).append(made)
-            if index == 0 and node is not None:
-                outputs.append((name, ref(activation)))
-            elif index == 0:
-                refuse_reentrant(f"module {name!r}")
-
-    calls: list[Call] = []
-    further: list[Call] = []
-    sites = CallSites()
-    handles = [handle for module in names for handle in sites.watch(module)]
-    handles += [module.register_forward_hook(note) for module in names]
+    recorder = Recorder(model)
+    sites = recorder.sites
     taint = InputTaint(tensors([args, kwargs]), model.parameters(), sites)
     try:
         eager = torch.compiler.set_stance("force_eager")
-        with preserved(model), torch.enable_grad(), _all_trainable(model), _graph_alone(), eager, taint:
+        with recorder, preserved(model), torch.enable_grad(), _all_trainable(model), _graph_alone(), eager, taint:
             output = model(*args, **kwargs)
+            scored = [one for one in scored_outputs(output, choose) if one.grad_fn is not None]
+            joined = torch.cat([one.flatten() for one in scored]) if len(scored) > 1 else None
     except (AttributeError, IndexError, TypeError) as error:
         raise UserError(
             f"{type(model).__name__} cannot run on this example: {type(error).__name__}: {error}",
             allowed="a tensor, a tuple of positional arguments, or a dict of keyword arguments",
             hint="an example for which model(example), model(*example) or model(**example) works",
         ) from error
-    finally:
-        for handle in handles:
-            handle.remove()
-    logits = scored_output(output)
-    if logits is None or logits.grad_fn is None:
+    if not scored:
         raise UserError(
             f"the output of {type(model).__name__} ({type(output).__name__}) has no tensor to score",
             allowed="a floating-point tensor, a tuple that starts with one, or a ModelOutput with .logits",
         )
-    heads = [name for name, activation in outputs if activation() is logits and seen[name] == 1]
-    once, further = ([call for call in made if seen[call.name] == 1] for made in (calls, further))
-    head = heads[0] if heads else ""
-    samples = next((tensor.shape[0] for tensor in tensors([args, kwargs]) if tensor.dim()), 1)
-    sequences = any(tensor.dim() == 2 and not tensor.is_floating_point() for tensor in tensors([args, kwargs]))
-    shape, entries, weights = tuple(logits.shape), taint.entries, taint.weights()
-    return Trace(once, further, logits.grad_fn, shape, entries, head, weights, samples, sequences)
+    first = next((tensor for tensor in tensors([args, kwargs]) if tensor.dim()), None)
+    samples = Samples(1) if first is None else recorder.samples(first, tuple(scored[0].shape))
+    return Trace(
+        recorder.made,
+        recorder.entered,
+        recorder.turns,
+        (scored[0] if joined is None else joined).grad_fn,
+        [tuple(one.shape) for one in scored],
+        taint.entries,
+        recorder.head(scored),
+        taint.weights(),
+        samples,
+        any(tensor.dim() == 2 and not tensor.is_floating_point() for tensor in tensors([args, kwargs])),
+        taint.convolved,
+        choose,
+        axis,
+    )
+
+
+class Recorder:
+    """Notes what the modules of `model` take in and return, while active.
+
+    What a module with weights takes in gets an autograd node of its own, so that a cut there is one edge of the graph.
+    """
+
+    # Example: h = F.relu(self.a(x)); y = self.b(h) + self.c(h)
+    #   made: a (N, 16) at AddmmBackward, b, c;  entered: b at AliasBackward of h, c at another AliasBackward of h
+
+    def __init__(self, model: nn.Module) -> None:
+        self.made: list[Call] = []
+        self.entered: list[Call] = []
+        self.turns: Counter[str] = Counter()
+        self.sites = CallSites()
+        self._names = {module: name for name, module in model.named_modules()}
+        self._outputs: list[tuple[str, ref[Tensor]]] = []
+        self._time_first: set[tuple[int, ...]] = set()
+        self._handles: list[Any] = []
+
+    def __enter__(self) -> None:
+        for module in self._names:
+            self._handles += self.sites.watch(module)
+            self._handles.append(module.register_forward_hook(self._returned))
+            if module_has_weights(module):
+                self._handles.append(module.register_forward_pre_hook(self._takes, with_kwargs=True))
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def head(self, scored: list[Tensor]) -> str:
+        """The name of the module, called once, whose output is the network's only output; else ""."""
+        if len(scored) > 1:
+            return ""
+        heads = [name for name, made in self._outputs if made() is scored[0] and self.turns[name] == 1]
+        return heads[0] if heads else ""
+
+    def samples(self, first: Tensor, output: tuple[int, ...]) -> Samples:
+        """The samples of the network, whose first input tensor is `first`."""
+        shape = tuple(first.shape)
+        time_first = shape[:2] in self._time_first or (
+            len(shape) > 2 and output[:1] == shape[1:2] and output[0] != shape[0] and shape[0] > 1
+        )
+        return Samples(shape[1], time_first=True) if time_first else Samples(shape[0])
+
+    def _takes(self, module: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        name, aliases = self._names[module], dict[int, Tensor]()
+        if getattr(module, "batch_first", True) is False:
+            self._time_first |= {tuple(one.shape[:2]) for one in activations((args, kwargs)) if one.dim() == 3}
+        for index, taken in enumerate(activations((args, kwargs))):
+            if taken.grad_fn is None or id(taken) in aliases:
+                continue
+            aliases[id(taken)] = alias = taken.view_as(taken)
+            node = cast("Node", alias.grad_fn)
+            self.entered.append(Call(name, module, node, tuple(taken.shape), index, self.turns[name], entering=True))
+        seen: tuple[Any, Any] = map_tensors(lambda tensor: aliases.get(id(tensor), tensor), (args, kwargs))
+        return seen
+
+    def _returned(self, module: nn.Module, _: Any, output: Any) -> None:
+        name = self._names[module]
+        turn = self.turns[name]
+        self.turns[name] += 1
+        for index, activation in enumerate(activations(output)):
+            node = activation.grad_fn
+            if node is not None:
+                self.made.append(Call(name, module, node, tuple(activation.shape), index, turn))
+            if index == 0 and node is not None:
+                self._outputs.append((name, ref(activation)))
+            elif index == 0:
+                refuse_reentrant(f"module {name!r}")
+
+
+def module_has_weights(module: nn.Module) -> bool:
+    """Whether a module transforms its input by weights: neither a norm's gains nor a table of embeddings."""
+    return not isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and any(p.dim() > 1 for p in module.parameters())
 
 
 def as_batch(example: Any) -> Batch:
     """A batch as positional and keyword arguments: a dict is keywords, a tuple or list positions."""
-    if isinstance(example, dict) or hasattr(example, "keys"):
+    if isinstance(example, Mapping):
         return (), dict(example)
     return (tuple(example), {}) if isinstance(example, (tuple, list)) else ((example,), {})
 
 
+Choice = int | str | None
+"""Which of a model's outputs is scored: an index, a key or attribute, or None for the logits or all outputs."""
+
+
+def scored_outputs(output: Any, choose: Choice = None) -> list[Tensor]:
+    """The outputs that a loss may read: `.logits` if there are any, else every floating-point tensor, each once.
+
+    Raises UserError if `choose` names none.
+    """
+    if choose is not None:
+        return [_chosen(output, choose)]
+    logits = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
+    if isinstance(logits, Tensor):
+        return [logits]
+    return list({id(made): made for made in activations(output)}.values())
+
+
 def scored_output(output: Any) -> Tensor | None:
-    """Find the logits in a model's output: its `.logits` if it has them, else the first float tensor."""
-    logits = output.get("logits") if isinstance(output, dict) else getattr(output, "logits", None)
-    return logits if isinstance(logits, Tensor) else first_activation(output)
+    """The first of `scored_outputs`, or None."""
+    return next(iter(scored_outputs(output)), None)
+
+
+def _chosen(output: Any, choose: int | str) -> Tensor:
+    try:
+        found = list(activations(output))[choose] if isinstance(choose, int) else None
+        found = found if isinstance(choose, int) else first_activation(_part(output, choose))
+    except (AttributeError, IndexError, KeyError):
+        found = None
+    if found is None:
+        keys = ", ".join(map(str, output)) if isinstance(output, Mapping) else ""
+        raise UserError(
+            f"the model has no output {choose!r}",
+            allowed=keys or f"an index below {len(list(activations(output)))}",
+        )
+    return found
+
+
+def _part(output: Any, key: str) -> Any:
+    return output[key] if isinstance(output, Mapping) else getattr(output, key)
 
 
 def logits_of(output: object, classes: int) -> Tensor:
@@ -196,6 +336,7 @@ class InputTaint(OperatorMode):
         self._maps: list[tuple[int | CallSite, Node | None]] = []
         self._derived: dict[CallSite, Tensor] = {}
         self._others: set[CallSite | None] = {None}
+        self.convolved = False
         self.entries: set[Node] = set()
 
     def weights(self) -> Weights:
@@ -213,6 +354,7 @@ class InputTaint(OperatorMode):
     def linear_map(self, call: LinearMap) -> Tensor:
         """Note the weight (or the parameter that it views), and give the input its own autograd node."""
         weight = call.weight
+        self.convolved = call.convolution
         parameter = weight if weight._base is None else weight._base
         input = call.input if call.input.grad_fn is None else call.input.view_as(call.input)
         if id(parameter) in self._parameters:

@@ -1,4 +1,4 @@
-"""Tensors inside what modules take and return: tuples, lists, dicts and ModelOutputs of any depth."""
+"""Tensors inside what modules take and return: tuples, lists, dicts, ModelOutputs and graphs, of any depth."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ def tensors(tree: Any) -> Iterator[Tensor]:
     elif isinstance(tree, dict):
         for item in tree.values():
             yield from tensors(item)
+    elif _is_graph(tree):
+        yield from tensors(tree.to_dict())
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
@@ -34,7 +36,12 @@ def map_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
         for key, item in tree.items():
             mapped[key] = map_tensors(function, item)
         return mapped
-    return tree
+    return copy.copy(tree).apply(function) if _is_graph(tree) else tree
+
+
+def _is_graph(tree: Any) -> bool:
+    """Whether `tree` is a graph of PyTorch Geometric (a `Data` or `Batch`), known by its methods: it may be missing."""
+    return hasattr(tree, "edge_index") and hasattr(tree, "to_dict") and hasattr(tree, "apply")
 
 
 def activations(tree: Any) -> Iterator[Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
@@ -72,7 +72,7 @@ class Chooser:
         return numbers <= self.limit
 
     def _by_size(self, shape: tuple[int, ...], fits: Callable[[int], bool]) -> Layout:
-        if len(self.output_shape) == 2:
+        if len(self.output_shape) > 1:
             return self._named("per-token" if self._same_tokens(shape) else "per-channel", shape)
         dense = len(shape) == 1 or (not self.varying and fits(math.prod(shape) * math.prod(self.output_shape)))
         return self._named("dense" if dense else "per-channel", shape)
@@ -89,10 +89,12 @@ class Chooser:
                 allowed="blocks and errors with the same number of tokens",
                 hint='feedback = "auto"',
             )
-        return PerToken(shape[-1])
+        axis = channel_axis(shape, self.output_shape[:-1])
+        return PerToken(shape[axis], axis + 1)
 
     def _same_tokens(self, shape: tuple[int, ...]) -> bool:
-        return len(self.output_shape) == len(shape) == 2 and shape[0] == self.output_shape[0]
+        positions = self.output_shape[:-1]
+        return bool(positions) and positions in (shape[:-1], shape[1:])
 
     def _rank(self, layout: Layout) -> int:
         """The largest rank for which U and V stay within the limit, and at most half the size of the error."""
@@ -118,14 +120,15 @@ def allocate(network: Network, kind: FeedbackKind) -> dict[str, FeedbackMap]:
     own = sum(parameter.numel() * parameter.element_size() for parameter in network.model.parameters())
     limit = max(DENSE_LIMIT, own // 4 // len(network.blocks))
     chooser = Chooser(network.output_shape, limit, len(network.blocks), network.sequences)
-    choices = {block: chooser.choose(kind, block.shape) for block in network.blocks}
+    timed = replace(chooser, output_shape=network.output_shape[1:])  # one error per call of the block
+    choices = {block: (timed if block.timed else chooser).choose(kind, block.shape) for block in network.blocks}
     owner = _store_shared(network, choices) if kind == "slice" else None
     return {block.name: _drawn(network, block, choice, owner) for block, choice in choices.items()}
 
 
 def _drawn(network: Network, block: Block, choice: FeedbackChoice, owner: Block | None) -> FeedbackMap:
     layout = choice.layout
-    shape = layout.outputs(network.output_shape), layout.features
+    shape = layout.outputs(block.own_shape(network.output_shape)), layout.features
     generator = network.generator("feedback")
     if owner is not None:
         return FeedbackMap(block, layout, Slice(owner, *shape), choice.kind, shape)
@@ -135,7 +138,7 @@ def _drawn(network: Network, block: Block, choice: FeedbackChoice, owner: Block 
         sketch = torch.randn(shape[0], choice.rank, generator=generator).div_(math.sqrt(choice.rank))
         block.store(SKETCH, _on_device(sketch, network))
         layout = LowRank(layout, block)
-    rows = layout.outputs(network.output_shape)
+    rows = layout.outputs(block.own_shape(network.output_shape))
     block.store(FEEDBACK, _on_device(draw_feedback(rows, layout.features, generator), network))
     return FeedbackMap(block, layout, Stored(block), choice.kind, shape)
 
@@ -143,7 +146,7 @@ def _drawn(network: Network, block: Block, choice: FeedbackChoice, owner: Block 
 def _store_shared(network: Network, choices: dict[Block, FeedbackChoice]) -> Block:
     """Draw the matrix that all blocks share, and keep it at the first block that needs all its columns."""
     layouts = {block: choice.layout for block, choice in choices.items()}
-    outputs = max(layout.outputs(network.output_shape) for layout in layouts.values())
+    outputs = max(layout.outputs(block.own_shape(network.output_shape)) for block, layout in layouts.items())
     owner = max(layouts, key=lambda block: layouts[block].features)
     drawn = torch.randn(outputs, layouts[owner].features, generator=network.generator("feedback"))
     owner.store(FEEDBACK, _on_device(drawn, network))

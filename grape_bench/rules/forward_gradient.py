@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from grape_bench.network.block import Block
-from grape_bench.network.passes import CutPass, Pass, Signal
+from grape_bench.network.passes import CutPass, Pass
 from grape_bench.network.preserve import preserved
 from grape_bench.network.rule import LearningRule
 from grape_bench.network.tangents import TangentPass, same_dropout
@@ -51,24 +51,24 @@ class ForwardGradient(LearningRule):
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """Run one forward on dual numbers per draw, and return a cut pass whose signals use their directions."""
-        draws = [_Draw(self, network, batch) for _ in range(self.perturbations)]
-
-        def signal(block: Block, error: Tensor) -> Tensor:
-            return torch.stack([draw.along(block, error) for draw in draws]).mean(0)
-
-        return _SameMasks(network.device, signal)
+        return _ForwardPass([_Draw(self, network, batch) for _ in range(self.perturbations)], network.device)
 
     def credit(self, network: Network) -> dict[str, Credit]:
         """The rule's gradients below the last cut, exact gradients above it."""
         return network.credit("rule", "above the cuts")
 
 
-class _SameMasks(CutPass):
+class _ForwardPass(CutPass):
     """A cut pass with the dropout masks of the tangent pass, so that d and e belong to the same sub-network."""
 
-    def __init__(self, device: torch.device, signal: Signal) -> None:
-        super().__init__(signal)
-        self.device = device
+    def __init__(self, draws: Sequence[_Draw], device: torch.device) -> None:
+        super().__init__(self._along)
+        self.draws, self.device = draws, device
+
+    def _along(self, block: Block, _: Tensor) -> Tensor:
+        # A change at one call moves all positions of the output, so the derivative needs the whole error.
+        assert self.error is not None, "the error arrives before any signal is asked for"
+        return torch.stack([draw.along(block, self.error) for draw in self.draws]).mean(0)
 
     @contextmanager
     def around(self) -> Iterator[None]:
@@ -82,19 +82,20 @@ class _Draw:
 
     def __init__(self, rule: ForwardGradient, network: Network, batch: Batch) -> None:
         self.rule, self.generator = rule, network.generator("perturbation", network.device)
-        self.directions: dict[str, Tensor] = {}
+        self.directions: dict[tuple[str, int], Tensor] = {}
         tangents = TangentPass(self._perturb)
         with preserved(network.model):
             network.run(tangents, batch)
         self.tangent = tangents.tangent
 
     def _perturb(self, block: Block, output: Tensor) -> Tensor:
-        self.directions[block.name] = self.rule.direction(block, output, self.generator)
-        return self.directions[block.name]
+        direction = self.rule.direction(block, output, self.generator)
+        self.directions[block.name, block.call] = direction
+        return direction
 
     def along(self, block: Block, error: Tensor) -> Tensor:
         """Return (e . d) p_l of each sample."""
         assert self.tangent is not None, "the tangent pass ran in __init__"
         derivative = (error * self.tangent.to(error.dtype)).flatten(1).sum(1)
-        direction = self.directions[block.name]
+        direction = self.directions[block.name, block.call]
         return derivative.reshape(-1, *[1] * (direction.dim() - 1)).to(direction.dtype) * direction

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -98,7 +100,7 @@ class _Draw:
         self.split = {block.name: index for index, block in enumerate(split)}
         if split:
             self.turn = turn + int(torch.randint(len(split), (), generator=network.generator("perturbation")))
-        self.rows: dict[str, Tensor] = {}
+        self.rows: dict[str, list[tuple[Block, Tensor]]] = defaultdict(list)
 
     def __call__(self, block: Block, output: Tensor) -> Tensor | None:
         """Draw p for `block`, with zeros for the samples of other blocks. Returns None if no sample belongs to it."""
@@ -111,7 +113,7 @@ class _Draw:
         layout = self.layouts[block.name]
         shape = torch.Size((count, *output.shape[1:]))
         drawn = torch.randn(layout.row_count(shape), layout.features, generator=self.generator, device=output.device)
-        self.rows[block.name] = drawn
+        self.rows[block.name].append((block, drawn))
         direction = layout.spread(drawn, shape).to(output.dtype)
         if mine is None:
             return direction.contiguous()
@@ -119,14 +121,18 @@ class _Draw:
 
     def estimate(self, block: Block, tangent: Tensor | None) -> JacobianEstimate | None:
         """Return the estimate of the block's Jacobian, or None if no sample belongs to the block."""
-        rows = self.rows.get(block.name)
-        if rows is None or tangent is None:
+        calls = self.rows.get(block.name)
+        if calls is None or tangent is None:
             return None
         mine = self._mine(block, tangent.shape[0], tangent.device)
-        effects = self.layouts[block.name].rows(tangent if mine is None else tangent[mine])
-        if len(effects) != len(rows):
-            raise unfit(torch.Size((len(rows), *block.shape[1:])))
-        return JacobianEstimate(rows.to(effects.dtype), effects)
+        moved = tangent if mine is None else tangent[mine]
+        found = []
+        for call, rows in calls:
+            effects = self.layouts[block.name].rows(call.own(moved))
+            if len(effects) != len(rows):
+                raise unfit(torch.Size((len(rows), *block.shape[1:])))
+            found.append(JacobianEstimate(rows.to(effects.dtype), effects))
+        return reduce(_pooled, found)
 
     def _mine(self, block: Block, samples: int, device: torch.device) -> Tensor | None:
         """Return the indices of the block's samples, or None for all samples."""

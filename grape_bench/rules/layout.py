@@ -63,28 +63,35 @@ class Dense:
 
 @dataclass(frozen=True)
 class PerToken:
-    """The error of a token goes to the same token: B is n_out x width, shared by all tokens (Launay et al. 2020)."""
+    """The error of a position goes to the same position: B is n_out x width, shared by all (Launay et al. 2020).
+
+    Positions are tokens, time steps, pixels or nodes. `channel` is the axis of the width in (N, *shape).
+    """
 
     # Example: a language model with width 64, error (N, T, 64), block (N, T, 64), B (64, 64).
     #   rows(e) = (N T, 64);  rows @ B = (N T, 64);  spread reshapes to (N, T, 64), token by token.
+    # Example: segmentation, error (N, H, W, 6), block (N, 8, H, W), channel = 1: spread moves the 8 to axis 1.
 
     features: int
+    channel: int = -1
 
     def outputs(self, output_shape: tuple[int, ...]) -> int:
-        """The numbers of a token's error."""
+        """The numbers of a position's error."""
         return output_shape[-1]
 
     def rows(self, error: Tensor) -> Tensor:
-        """One row per token."""
+        """One row per position."""
         return error.reshape(-1, error.shape[-1])
 
     def spread(self, rows: Tensor, shape: torch.Size) -> Tensor:
-        """Reshape the rows to (N, tokens, width)."""
-        return _arranged(rows, shape)
+        """Arrange the rows as (N, *shape)."""
+        last = list(shape)
+        last.append(last.pop(self.channel))
+        return _arranged(rows, torch.Size(last)).movedim(-1, self.channel)
 
     def row_count(self, shape: torch.Size) -> int:
-        """One row per token."""
-        return shape[0] * shape[1]
+        """One row per position."""
+        return shape.numel() // self.features
 
 
 @dataclass(frozen=True)
@@ -173,6 +180,13 @@ class LowRank:
         return self.inner.row_count(shape)
 
 
-def channel_axis(shape: tuple[int, ...]) -> int:
-    """The channel axis of `shape`: the first for maps (C, H, W), the last for tokens (T, C) and for (H, W, C)."""
-    return 0 if len(shape) > 2 and shape[1] == shape[2] else len(shape) - 1
+def channel_axis(shape: tuple[int, ...], positions: tuple[int, ...] = ()) -> int:
+    """The channel axis of `shape`: the first for maps (C, H, W), the last for tokens (T, C) and for (H, W, C).
+
+    If the error has the block's `positions`, they are the other axes.
+    """
+    if positions and shape[:-1] == positions:
+        return len(shape) - 1
+    if positions and shape[1:] == positions:
+        return 0
+    return 0 if len(shape) > 2 and shape[0] != shape[1] else len(shape) - 1

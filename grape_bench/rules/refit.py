@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, ClassVar
@@ -65,23 +66,28 @@ class GrAPERefit(GrAPE):
         return RefitPass(self._sent, lambda error: self.refit(network, probe.signals(error), error))
 
     @torch.no_grad()
-    def refit(self, network: Network, signals: dict[str, Tensor], error: Tensor) -> None:
+    def refit(self, network: Network, signals: Signals, error: Tensor) -> None:
         """Fit every B_l to the exact `signals` dL/dh_l of the samples, given their `error`."""
         for block in network.blocks:
             if block.name in signals:
                 feedback, layout = block.load(FEEDBACK), self._maps[block.name].layout
-                errors, wanted = layout.rows(error).to(feedback.dtype), gathered(layout, signals[block.name])
+                errors = torch.cat([layout.rows(call.own(error)) for call, _ in signals[block.name]]).to(feedback.dtype)
+                wanted = torch.cat([gathered(layout, signal) for _, signal in signals[block.name]])
                 if not wanted.any():  # all zero, as with a head that starts at zero: nothing to fit
                     continue
                 fitted = least_squares(feedback, errors, wanted.to(feedback.dtype))
                 feedback.copy_(self._agreed(fitted if self.update == "nlms" else normalized(fitted, self._axis)))
 
 
+Signals = dict[str, list[tuple[Block, Tensor]]]
+"""Block's name -> the signal (N, *shape) at each of its calls."""
+
+
 class ProbePass(Pass):
     """A forward that keeps the model's own graph until the error is known."""
 
     def __init__(self) -> None:
-        self.outputs: dict[str, Tensor] = {}
+        self.outputs: list[tuple[Block, Tensor]] = []
 
     def around(self) -> AbstractContextManager[object]:
         """Turn off autograd's version check: BatchNorm's saved statistics are restored before the backward."""
@@ -90,7 +96,7 @@ class ProbePass(Pass):
     def cut(self, block: Block, output: Tensor) -> Tensor:
         """Remember the output and return it unchanged."""
         if output.requires_grad:
-            self.outputs[block.name] = output
+            self.outputs.append((block, output))
         return output
 
     def join(self, logits: Tensor) -> Tensor:
@@ -98,12 +104,15 @@ class ProbePass(Pass):
         self.logits = logits
         return logits.detach()
 
-    def signals(self, error: Tensor) -> dict[str, Tensor]:
+    def signals(self, error: Tensor) -> Signals:
         """Return J_l^T e of every block by backpropagation, and free the graph."""
-        outputs, self.outputs = self.outputs, {}
-        found = torch.autograd.grad(self.logits, list(outputs.values()), error.to(self.logits.dtype))
+        outputs, self.outputs = self.outputs, []
+        found = torch.autograd.grad(self.logits, [output for _, output in outputs], error.to(self.logits.dtype))
         del self.logits
-        return dict(zip(outputs, found, strict=True))
+        signals: Signals = defaultdict(list)
+        for (block, _), signal in zip(outputs, found, strict=True):
+            signals[block.name].append((block, signal))
+        return signals
 
 
 class RefitPass(CutPass):

@@ -70,4 +70,4 @@ class TargetPass(CutPass):
                 "a rule that learns from targets cannot train block by block, because it reads them from the scores",
                 hint="take an ordinary training step",
             )
-        return self._signal(block, self._target)
+        return self._signal(block, Target(block.own(self._target.one_hot), self._target.scale))

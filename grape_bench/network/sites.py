@@ -1,0 +1,191 @@
+"""Where a block's activation is cut: after its nonlinearity, below the last weights, and at every call of a module."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from grape_bench.network.block import Block, Site
+from grape_bench.network.graph import FlowGraph, Node, parameters_reached, reach
+from grape_bench.network.trace import Call, Trace, module_has_weights
+
+Cuts = Literal["depth", "time", "both"]
+
+_NONLINEAR = (
+    *("Relu", "LeakyRelu", "Elu", "Selu", "Celu", "Gelu", "Silu", "Mish", "Softplus", "Softsign", "Sigmoid", "Tanh"),
+    *("Hardtanh", "Hardswish", "Hardsigmoid", "LogSigmoid", "Threshold", "Clamp", "PreluKernel", "Rrelu"),
+)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A block before it has a shape: the call that computes it, and the calls at which its activation is cut.
+
+    `turn` is set if one call of a module is a block of its own.
+    """
+
+    made: Call
+    at: Sequence[Call]
+    turn: int | None = None
+
+    def block(self, trace: Trace) -> Block:
+        """The block that a rule sees."""
+        first = self.at[0]
+        axis = trace.samples.axis(first.shape) or 0
+        shape = (*first.shape[:axis], *first.shape[axis + 1 :])
+        shape = shape if axis else first.shape[1:]
+        turns = {call.turn for call in self.at}
+        every = len(turns) == max(trace.turns[call.name] for call in self.at)
+        sites = {(call.module, call.index, call.entering, None if every else call.turn) for call in self.at}
+        name = self.made.label if self.turn is None else f"{self.made.name}[{self.turn}]"
+        calls = len({call.node.next_functions[0][0] if call.entering else call.node for call in self.at})
+        timed = calls > 1 and trace.view.shape[:-1][:1] == (calls,)
+        readers = ", ".join(dict.fromkeys(call.name for call in self.at if call.entering))
+        where = f"at the input of {readers}" if readers else f"after {first.name}"
+        return Block(
+            name,
+            self.made.module,
+            shape,
+            self.made.index,
+            tuple(Site(*site) for site in sorted(sites, key=lambda site: (str(site[1:3]), site[3] or 0))),
+            where,
+            axis,
+            calls,
+            timed,
+            self.turn,
+        )
+
+
+def headed(chosen: list[Call], trace: Trace, graph: FlowGraph, weights: set[int]) -> list[Call]:
+    """`chosen` without the last cuts above which there are no `weights` (ids): they would replace the head's gradient.
+
+    Example: Linear -> ReLU -> Linear -> LogSoftmax. A cut after the second Linear goes, the one after the ReLU stays.
+    """
+    while chosen:
+        stop = {call.node for call in chosen}
+        if parameters_reached([trace.output], stop) & weights:
+            break
+        around = reach([trace.output], graph.below, stop)
+        met = {below for node in around for below in graph.below.get(node, ()) if below in stop}
+        chosen = [call for call in chosen if call.node not in met]
+    return chosen
+
+
+def after_nonlinearity(call: Call, trace: Trace, graph: FlowGraph, weights: set[int]) -> list[Call]:
+    """Where the activation of `call` is cut: at the inputs of the next modules with weights, or at its own output.
+
+    The nonlinearity belongs to the block (Nøkland 2016, eq. 2), whether it is a module or a function. The inputs are
+    the right place if all of the next modules read one activation, which depends on the input only through `call`. A
+    module with inner structure moves only past a nonlinearity, a bare layer also past pooling, dropout and reshaping.
+    """
+    # Example: y = self.b(F.dropout(F.relu(self.a(x)))). `a` is cut at the input of `b`, so f' is part of block a.
+    readers = {made.node: made for made in trace.entered if made.node in graph.below}
+    above: dict[Node, list[Node]] = defaultdict(list)
+    for node, nexts in graph.below.items():
+        for below in nexts:
+            above[below].append(node)
+    met = _first_met(call.node, above, readers)
+    parents = {node.next_functions[0][0] for node in met}
+    if len(parents) != 1 or parents == {call.node}:
+        return [call]
+    (read,) = parents
+    between = reach([read], graph.below, {call.node})
+    through = all(graph.below[node] for node in between)
+    weighted = parameters_reached([read], {call.node}) & weights
+    placed = [readers[node] for node in met]
+    bare = not any(True for _ in call.module.children())
+    nonlinear = any(str(node.name()).startswith(_NONLINEAR) for node in between)
+    shaped = all(trace.samples.axis(made.shape) is not None for made in placed)
+    return placed if through and not weighted and shaped and (bare or nonlinear) else [call]
+
+
+def _first_met(start: Node, above: dict[Node, list[Node]], readers: Iterable[Node]) -> list[Node]:
+    """The `readers` that a walk up from `start` meets first, or an empty list if it can also reach the output."""
+    wanted, met = set(readers), []
+    stack, seen = [start], {start}
+    while stack:
+        node = stack.pop()
+        if not above.get(node):
+            return []
+        for upper in above[node]:
+            if upper in seen:
+                continue
+            seen.add(upper)
+            if upper in wanted:
+                met.append(upper)
+            else:
+                stack.append(upper)
+    return met
+
+
+def layer_cuts(trace: Trace, graph: FlowGraph, weights: set[int], cuts: Cuts) -> list[Cut]:
+    """The cuts at what the modules with weights take in, for modules that stand alone or are called several times.
+
+    An input that depends on an earlier call of the same module comes through time. All others come through depth.
+    """
+    # Example: for x_t in x: h = cell_1(x_t, h); g = cell_2(h, g); return head(g).
+    #   depth: block cell_1, cut at the first argument of cell_2 (T calls), and block cell_2, cut at the input of head.
+    #   time:  blocks cell_1[0], cell_1[1], .., each cut at the state that the next call takes in.
+    producers = {made.node: made for made in trace.made if module_has_weights(made.module) and made.node in graph.below}
+    own: dict[str, set[Node]] = defaultdict(set)
+    for node, made in producers.items():
+        own[made.name].add(node)
+    through_depth: dict[frozenset[Node], list[Call]] = defaultdict(list)
+    through_time: dict[tuple[str, int], list[Call]] = defaultdict(list)
+    by_module: dict[str, list[Call]] = defaultdict(list)
+    for taken in trace.entered:
+        if taken.node not in graph.below or trace.samples.axis(taken.shape) is None:
+            continue
+        below = graph.subtree(taken.node)
+        if own[taken.name] & below:
+            through_time[taken.name, taken.turn].append(taken)
+        elif parameters_reached([taken.node]) & weights:
+            by_module[taken.name].append(taken)
+    for taken in by_module.values():
+        through_depth[frozenset(one.node.next_functions[0][0] for one in taken)] += taken
+    found: list[Cut] = []
+    if cuts in ("depth", "both"):
+        found += [Cut(_producer(taken, producers, graph), taken) for taken in through_depth.values()]
+    if cuts in ("time", "both"):
+        for (name, turn), taken in through_time.items():
+            made = next(one for one in trace.made if one.name == name and one.turn == turn - 1)
+            found += [Cut(made, [one], turn - 1) for one in taken]
+    kept = _leak_free(_outermost(found), graph)
+    if not headed([call for cut in kept for call in cut.at], trace, graph, weights):
+        return []
+    return _ordered(kept, graph)
+
+
+def _producer(taken: list[Call], producers: dict[Node, Call], graph: FlowGraph) -> Call:
+    """The module with weights that computes what is `taken`: the last that was called below it."""
+    for node in graph.order:
+        if node in producers and node in graph.subtree(taken[-1].node):
+            return producers[node]
+    return taken[-1]
+
+
+def _outermost(found: list[Cut]) -> list[Cut]:
+    """`found` without cuts inside of modules whose own input is cut at the same activation."""
+    nodes = {call.node for cut in found for call in cut.at}
+    return [cut for cut in found if not all(call.node.next_functions[0][0] in nodes for call in cut.at)]
+
+
+def _leak_free(found: list[Cut], graph: FlowGraph) -> list[Cut]:
+    """The cuts that no gradient of the output bypasses, alone or together with the others."""
+    alone = [cut for cut in found if not graph.leaks([call.node for call in cut.at])]
+    leaking = graph.leaks([call.node for cut in found for call in cut.at])
+    together = [cut for cut in found if not any(call.node in leaking for call in cut.at)]
+    return together if len(together) > len(alone) and not _leaks(together, graph) else alone
+
+
+def _leaks(found: list[Cut], graph: FlowGraph) -> bool:
+    return bool(graph.leaks([call.node for cut in found for call in cut.at]))
+
+
+def _ordered(found: list[Cut], graph: FlowGraph) -> list[Cut]:
+    """From the input to the output, with one cut per name."""
+    rank = {node: index for index, node in enumerate(graph.order)}
+    ordered = sorted(found, key=lambda cut: -min(rank[call.node] for call in cut.at))
+    return list({(cut.made.label, cut.turn): cut for cut in ordered}.values())
