@@ -278,7 +278,8 @@ def carries_tangent(tree: Any) -> bool:
 
 
 def _duals(tree: Any) -> Iterator[Tensor]:
-    return (tensor for tensor in activations(tree) if forward_ad.unpack_dual(tensor).tangent is not None)
+    dense = (tensor for tensor in activations(tree) if tensor.layout is torch.strided)  # sparse ones cannot be asked
+    return (tensor for tensor in dense if forward_ad.unpack_dual(tensor).tangent is not None)
 
 
 def _moves(tree: Any) -> bool:
