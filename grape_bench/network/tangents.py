@@ -9,17 +9,18 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd import Function, forward_ad
-from torch.autograd.function import FunctionCtx
+from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from grape_bench.errors import UserError
-from grape_bench.network import recurrent
+from grape_bench.network import recurrent, sparse
 from grape_bench.network.block import Block
+from grape_bench.network.functions import Custom, Tangents, carries_tangent, custom_functions
 from grape_bench.network.operators import LinearMap, OperatorMode
 from grape_bench.network.passes import Pass
-from grape_bench.network.trees import activations
+from grape_bench.network.trees import map_tensors
 
 with warnings.catch_warnings(), forward_ad.dual_level():
     # PyTorch compiles 26 MB of formulas at the first dual number. Do it here, not within a job's measured training.
@@ -66,9 +67,10 @@ class TangentPass(Pass):
     def around(self) -> Iterator[None]:
         """Disable the graph and compiled code, which loses tangents. Use an attention back-end with a derivative."""
         eager = torch.compiler.set_stance("force_eager")
-        duals = torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH), unfolded_functions()
+        tangents = Tangents()
+        duals = torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH), custom_functions(tangents)
         with ExitStack() as stack:
-            for context in (_ONE_AT_A_TIME, eager, *duals, _TwoProducts()):
+            for context in (_ONE_AT_A_TIME, eager, *duals, _Derivatives(tangents)):
                 stack.enter_context(context)
             try:
                 yield
@@ -100,11 +102,30 @@ _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 _CELLS = {"lstm_cell": "lstm", "gru_cell": "gru"}
 
 
-class _TwoProducts(OperatorMode):
-    """Linear maps of dual numbers as two products. Native forward AD adds a third, with a zero weight tangent."""
+_FLASH = "aten::_scaled_dot_product_flash_attention_for_cpu"
+_SDPA = "aten::scaled_dot_product_attention"
+
+
+class _Derivatives(OperatorMode):
+    """Derivatives of operators that have none in PyTorch, and linear maps of dual numbers as two products.
+
+    Native forward AD adds a third product, with a zero weight tangent.
+    """
+
+    def __init__(self, tangents: Tangents) -> None:
+        super().__init__()
+        self.tangents = tangents
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")
+        if (derivative := sparse.derivative_of(func, args, kwargs or {})) is not None:
+            return derivative(func, *args, **(kwargs or {}))
+        operator = _registered(func)
+        if func is F.scaled_dot_product_attention or operator in (_SDPA, _FLASH):
+            return _attention(func, operator == _FLASH, *args, **(kwargs or {}))
+        if operator and not operator.startswith("aten::") and carries_tangent([args, kwargs]):
+            custom = Custom(func, operator, *[lambda *given: func(*given, **(kwargs or {}))] * 2)
+            return self.tangents.through(custom, args)
         if name in _CELLS and _fused(args[0]):
             with self:
                 return recurrent.step(_CELLS[name], *args, **(kwargs or {}))
@@ -129,6 +150,27 @@ class _TwoProducts(OperatorMode):
         return dual
 
 
+def _registered(func: Any) -> str | None:
+    """The name of an operator of `torch.ops` ("aten::mm"), or None for other functions."""
+    packet = func.overloadpacket if isinstance(func, torch._ops.OpOverload) else func
+    return packet._qualified_op_name if isinstance(packet, torch._ops.OpOverloadPacket) else None
+
+
+def _attention(func: Any, flash: bool, *args: Any, **kwargs: Any) -> Any:
+    """Attention on the math back-end, also where the model asks for another or calls the CPU's flash kernel itself."""
+    with sdpa_kernel(SDPBackend.MATH):
+        if not flash or not carries_tangent([args, kwargs]):
+            return func(*args, **kwargs)
+        options = dict(zip(("dropout_p", "is_causal"), args[3:], strict=False)) | kwargs
+        output = F.scaled_dot_product_attention(*args[:3], **options)
+    _, log_sum_exp = func(*map_tensors(_primal, args), **map_tensors(_primal, kwargs))
+    return output, log_sum_exp
+
+
+def _primal(x: Tensor) -> Tensor:
+    return forward_ad.unpack_dual(x).primal if x.is_floating_point() else x
+
+
 def _fused(x: Any) -> bool:
     """Whether PyTorch computes a recurrent layer of `x` with a fused kernel, which has no forward derivative."""
     return isinstance(x, Tensor) and x.is_cuda
@@ -143,44 +185,3 @@ def _without_cudnn() -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.enabled = enabled
-
-
-@contextmanager
-def unfolded_functions() -> Iterator[None]:
-    """While active, a custom autograd function without a `jvp` runs its forward on dual numbers as plain code.
-
-    Only for passes without a graph: the tangent is the derivative of the forward, and the function's own backward is
-    ignored. Raises NotImplementedError for a function whose forward loses the tangent (a kernel of its own).
-    """
-    own = vars(Function).get("apply")  # a class method here, or inherited from C
-
-    def apply(cls: type[Function], *args: Any, **kwargs: Any) -> Any:
-        native: Any = getattr(super(Function, cls), "apply") if own is None else own.__get__(None, cls)  # noqa: B009
-        if cls.jvp is not Function.jvp or not _carries_tangent(args):
-            return native(*args, **kwargs)
-        return _unfolded(cls, args, kwargs)
-
-    Function.apply = classmethod(apply)
-    try:
-        yield
-    finally:
-        if own is None:
-            del Function.apply
-        else:
-            Function.apply = own
-
-
-def _unfolded(cls: type[Function], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if cls.setup_context is not Function.setup_context:
-        output = cls.forward(*args, **kwargs)
-    else:
-        ctx: Any = FunctionCtx()
-        ctx.needs_input_grad = (False,) * len(args)
-        output = cls.forward(ctx, *args, **kwargs)
-    if not _carries_tangent(output):
-        raise NotImplementedError(f"{cls.__name__}, whose forward hides its operations and which has no jvp")
-    return output
-
-
-def _carries_tangent(tree: Any) -> bool:
-    return any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in activations(tree))

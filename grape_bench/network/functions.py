@@ -1,0 +1,321 @@
+"""Custom autograd functions on dual numbers, with the derivative that backpropagation uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function, forward_ad
+from torch.autograd.function import FunctionCtx
+
+from grape_bench.network.trees import activations
+
+
+@dataclass(frozen=True)
+class Custom:
+    """A function with a backward of its own and without a forward derivative.
+
+    `identity` tells it from others. `native` calls it as the model does. `unfolded` runs its forward on dual numbers as
+    plain code, if that is possible.
+    """
+
+    identity: Hashable
+    name: str
+    native: Callable[..., Any]
+    unfolded: Callable[..., Any]
+
+
+class Tangents:
+    """Tangents of custom functions in one pass.
+
+    - *Element-wise* (f with the backward g -> g * s(x), as surrogate gradients have): s(x) * dx, which is the
+      function's own backward of the tangent. So a forward such as a step may have any derivative.
+    - *Others*: the derivative of the operations in the forward, if the backward agrees with it on a random vector.
+    - Raises NotImplementedError, with the function's name, if neither works.
+
+    A function that receives code (activation checkpointing, for example) runs as its operations if they have a tangent.
+    """
+
+    # Example: spikes = (v > 0), backward g -> g / (1 + |v|)^2, on the dual number (v, dv), both (N, 256).
+    #   probe: backward(2^k g) == 2^k backward(g) for random g and k per element -> element-wise
+    #   result: ((v > 0), dv / (1 + |v|)^2)
+
+    def __init__(self) -> None:
+        self._elementwise: set[Hashable] = set()
+
+    def through(self, custom: Custom, args: tuple[Any, ...]) -> Any:
+        """Return the function of `args`, some of which are dual numbers, as dual numbers."""
+        if _holds_code(args):
+            output = custom.unfolded(*args)
+            if _moves(output):
+                return output
+        key, random = _key(custom, args), _random_state(args)
+        run = _run(custom, args, trusted=key in self._elementwise)
+        if run is not None and (key in self._elementwise or self._is_elementwise(key, run)):
+            return run.dual()
+        _restore(random)
+        output = custom.unfolded(*args)
+        if not carries_tangent(output):
+            raise NotImplementedError(f"{custom.name}, whose forward hides its operations and which has no jvp")
+        if run is not None and not _agree(run, output):
+            raise NotImplementedError(f"{custom.name}, whose backward is not the derivative of its forward")
+        return output
+
+    def _is_elementwise(self, key: Hashable, run: _Run) -> bool:
+        found = _elementwise(run)
+        if found and key is not None:
+            self._elementwise.add(key)
+        return found is not False
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One call of a function with a graph: its outputs, and its inputs with their tangents."""
+
+    outputs: list[Tensor]
+    inputs: list[Tensor]
+    tangents: list[Tensor]
+
+    def backward(self, *gradients: Tensor) -> list[Tensor]:
+        """The function's backward of a gradient per output -> a gradient per input, zeros where there is none."""
+        with _same_randomness(self.inputs[0].device):
+            return self._backward(*gradients)
+
+    def _backward(self, *gradients: Tensor) -> list[Tensor]:
+        copies = [gradient.clone() for gradient in gradients]  # a backward may write to its gradient
+        found = torch.autograd.grad(self.outputs, self.inputs, copies, retain_graph=True, allow_unused=True)
+        pairs = zip(found, self.inputs, strict=True)
+        return [torch.zeros_like(x) if gradient is None else gradient for gradient, x in pairs]
+
+    def dual(self) -> Tensor:
+        """The output with sum_i backward(dx_i)_i as its tangent."""
+        (output,) = self.outputs
+        if not output.requires_grad:
+            return output.detach()  # a constant for backpropagation
+        parts = [self._backward(tangent.to(output.dtype))[i] for i, tangent in enumerate(self.tangents)]
+        dual: Tensor = forward_ad.make_dual(output.detach(), torch.stack(parts).sum(0).to(output.dtype))
+        return dual
+
+
+def _run(custom: Custom, args: tuple[Any, ...], *, trusted: bool) -> _Run | None:
+    """Call the function once with a graph. Returns None if that is not possible and the function not `trusted`."""
+    moving = [i for i, arg in enumerate(args) if isinstance(arg, Tensor) and carries_tangent(arg)]
+    if len(moving) != sum(1 for _ in _duals(args)):
+        return None  # some are inside of lists
+    primals, tangents = zip(*(forward_ad.unpack_dual(args[i]) for i in moving), strict=True)
+    try:
+        run = _graph(custom, args, dict(zip(moving, primals, strict=True)), tangents)
+        if _broadcast(run):
+            primals, tangents = (torch.broadcast_tensors(*tree, run.outputs[0])[:-1] for tree in (primals, tangents))
+            run = _graph(custom, args, dict(zip(moving, primals, strict=True)), tangents)
+    except RuntimeError:
+        if trusted:
+            raise
+        return None
+    return run
+
+
+def _broadcast(run: _Run) -> bool:
+    """Whether inputs of smaller shape are repeated to that of the only output."""
+    if len(run.outputs) != 1:
+        return False
+    shape = run.outputs[0].shape
+    try:
+        fits = torch.broadcast_shapes(shape, *(x.shape for x in run.inputs)) == shape
+    except RuntimeError:
+        return False
+    return fits and any(x.shape != shape for x in run.inputs)
+
+
+def _graph(custom: Custom, args: tuple[Any, ...], primals: dict[int, Tensor], tangents: Any) -> _Run:
+    # Clones, because some functions write to their input.
+    leaves = {i: primal.clone(memory_format=torch.contiguous_format).requires_grad_() for i, primal in primals.items()}
+    with torch.enable_grad():
+        outputs = custom.native(*(leaves.get(i, arg) for i, arg in enumerate(args)))
+    return _Run(list(activations(outputs)), list(leaves.values()), list(tangents))
+
+
+def _elementwise(run: _Run) -> bool | None:
+    """Whether the backward multiplies each element by a factor of its own. None if all factors found were zero."""
+    if len(run.outputs) != 1 or any(x.shape != run.outputs[0].shape for x in run.inputs):
+        return False
+    (output,) = run.outputs
+    return _scales(run.backward, output) if output.requires_grad else None
+
+
+def _scales(backward: Callable[[Tensor], list[Tensor]], like: Tensor) -> bool | None:
+    """Whether 2^k times each element of a random gradient (shaped `like`) becomes 2^k times each element of the result.
+
+    None if the result is zero.
+    """
+    generator = torch.Generator(like.device).manual_seed(0)
+    gradient = torch.randn(like.shape, generator=generator, device=like.device).to(like.dtype)
+    exponents = torch.randint(-6, 7, like.shape, generator=generator, device=like.device)
+    signs = torch.randint(0, 2, like.shape, generator=generator, device=like.device) * 2 - 1
+    factor = (signs * 2.0**exponents).to(like.dtype)  # products with powers of two are exact
+    try:
+        plain, scaled = backward(gradient), backward(gradient * factor)
+    except RuntimeError:
+        return False
+    for a, b in zip(plain, scaled, strict=True):
+        if a.shape != like.shape:
+            return False
+        if not torch.allclose(a * factor.to(a.dtype), b, rtol=32 * torch.finfo(a.dtype).eps, atol=0, equal_nan=True):
+            return False
+    return True if any(bool(a.any()) for a in plain) else None
+
+
+def _agree(run: _Run, output: Any) -> bool:
+    """Whether <u, d output> = <backward(u), d input> for a random u. True if the backward cannot be called."""
+    found = [forward_ad.unpack_dual(tensor).tangent for tensor in activations(output)]
+    if len(found) != len(run.outputs) or not all(made.requires_grad for made in run.outputs):
+        return True
+    generator = torch.Generator(run.inputs[0].device).manual_seed(0)
+    # Small, so that a backward that clips its gradient does not clip it here.
+    us = [1e-3 * torch.randn(y.shape, generator=generator, device=y.device).to(y.dtype) for y in run.outputs]
+    try:
+        backs = run.backward(*us)
+    except RuntimeError:
+        return True
+    ahead = [(u * t).double().flatten() for u, t in zip(us, found, strict=True) if t is not None]
+    behind = [(g * t).double().flatten() for g, t in zip(backs, run.tangents, strict=True)]
+    a, b = torch.cat(ahead), torch.cat(behind)
+    tolerance = torch.finfo(run.outputs[0].dtype).eps ** 0.5 * (a.norm() + b.norm())
+    return bool((a.sum() - b.sum()).abs() <= tolerance)
+
+
+@contextmanager
+def custom_functions(tangents: Tangents) -> Iterator[None]:
+    """While active, `tangents` carries dual numbers through custom autograd functions that have no `jvp`.
+
+    A function whose `apply` the model stored (`spike = Spike.apply`) is only seen where PyTorch asks for its `jvp`.
+    """
+    own = vars(Function).get("apply")  # a class method here, or inherited from C
+
+    def apply(cls: type[Function], *args: Any, **kwargs: Any) -> Any:
+        native: Any = getattr(super(Function, cls), "apply") if own is None else own.__get__(None, cls)  # noqa: B009
+        if cls.jvp is not Function.jvp or not carries_tangent([args, kwargs]):
+            return native(*args, **kwargs)
+        return tangents.through(
+            Custom(
+                cls,
+                cls.__name__,
+                lambda *given: native(*given, **kwargs),
+                lambda *given: _unfolded(cls, given, kwargs),
+            ),
+            args,
+        )
+
+    jvp = _replaced(Function, "jvp", staticmethod(_stored_jvp))
+    with _replaced(Function, "apply", classmethod(apply)), jvp, _replaced(FunctionCtx, "save_for_backward", _save):
+        yield
+
+
+@contextmanager
+def _replaced(owner: type, name: str, value: Any) -> Iterator[None]:
+    """Set an attribute of a class that it may have inherited."""
+    own = vars(owner).get(name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        if own is None:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, own)
+
+
+def _save(ctx: Any, *tensors: Tensor | None) -> None:
+    """`save_for_backward` that also keeps the tensors where `_stored_jvp` finds them."""
+    ctx.to_save = tensors
+    ctx.grape_bench_saved = tensors
+
+
+def _stored_jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
+    """The tangent of a function that was called through a stored `apply`: its backward of the tangent of each input."""
+    cls = ctx._forward_cls
+    given = [tangent for tangent in tangents if tangent is not None]
+    seen = _Context(ctx, len(tangents))
+
+    def backward(gradient: Tensor) -> list[Tensor]:
+        returned = cls.backward(seen, gradient.clone())
+        parts = returned if isinstance(returned, tuple) else (returned,)
+        chosen = [part for part, tangent in zip(parts, tangents, strict=False) if tangent is not None]
+        return [torch.zeros_like(x) if part is None else part for part, x in zip(chosen, given, strict=True)]
+
+    with _same_randomness(given[0].device):
+        fits = all(x.shape == given[0].shape for x in given) and _scales(backward, given[0]) is not False
+    if not fits:
+        raise NotImplementedError(f"{cls.__name__}, whose `apply` the model stored (write {cls.__name__}.apply(x))")
+    return torch.stack([backward(x)[i] for i, x in enumerate(given)]).sum(0)
+
+
+class _Context:
+    """What a backward reads of its context, before PyTorch has made the saved tensors available."""
+
+    def __init__(self, ctx: Any, inputs: int) -> None:
+        self.__dict__.update(ctx.__dict__)
+        kept = self.__dict__.pop("grape_bench_saved", ())
+        self.saved_tensors = tuple(x if x is None else forward_ad.unpack_dual(x).primal for x in kept)
+        self.needs_input_grad = (True,) * inputs
+
+
+def _unfolded(cls: type[Function], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if cls.setup_context is not Function.setup_context:
+        return cls.forward(*args, **kwargs)
+    ctx: Any = FunctionCtx()
+    ctx.needs_input_grad = (False,) * len(args)
+    return cls.forward(ctx, *args, **kwargs)
+
+
+def carries_tangent(tree: Any) -> bool:
+    """Whether a tensor in `tree` is a dual number."""
+    return next(_duals(tree), None) is not None
+
+
+def _duals(tree: Any) -> Iterator[Tensor]:
+    dense = (tensor for tensor in activations(tree) if tensor.layout is torch.strided)  # sparse ones cannot be asked
+    return (tensor for tensor in dense if forward_ad.unpack_dual(tensor).tangent is not None)
+
+
+def _moves(tree: Any) -> bool:
+    return any(bool(forward_ad.unpack_dual(tensor).tangent.any()) for tensor in _duals(tree))
+
+
+def _holds_code(tree: Any) -> bool:
+    if isinstance(tree, (tuple, list)):
+        return any(_holds_code(item) for item in tree)
+    return callable(tree) and not isinstance(tree, (Tensor, type))
+
+
+def _key(custom: Custom, args: tuple[Any, ...]) -> Hashable:
+    """What decides whether a function is element-wise: itself and its settings. None if they cannot be compared."""
+    key = custom.identity, *(type(arg) if isinstance(arg, Tensor) else arg for arg in args)
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return key
+
+
+def _random_state(args: tuple[Any, ...]) -> tuple[Tensor, Tensor | None, torch.device]:
+    device = next(_duals(args)).device
+    return torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None, device
+
+
+def _restore(state: tuple[Tensor, Tensor | None, torch.device]) -> None:
+    cpu, cuda, device = state
+    torch.set_rng_state(cpu)
+    if cuda is not None:
+        torch.cuda.set_rng_state(cuda, device)
+
+
+@contextmanager
+def _same_randomness(device: torch.device) -> Iterator[None]:
+    """Make a backward that draws random numbers draw the same ones in every probe."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
