@@ -11,9 +11,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from grape_bench.errors import UserError
 from grape_bench.network.find import find_blocks
+from grape_bench.network.layer_drop import all_layers_present
+from grape_bench.network.lazy import build_lazy, refuse_scripted
 from grape_bench.network.network import Network
+from grape_bench.network.preserve import refuse_hidden_state, remember_written
 from grape_bench.network.rule import LearningRule
-from grape_bench.network.trace import as_batch, trace
+from grape_bench.network.trace import Batch, Trace, as_batch, trace
 from grape_bench.rules.make import make_rule
 
 
@@ -37,8 +40,18 @@ def attach(
     if attached(model) is not None:
         raise UserError(f"{type(model).__name__} already has a learning rule", hint="net.detach() first")
     chosen = make_rule(rule) if isinstance(rule, str) else rule
-    traced = trace(model, as_batch(example))
+    traced = _traced(model, as_batch(example))
     return Network(model, chosen, traced, find_blocks(model, traced, blocks, granularity), seed)
+
+
+def _traced(model: nn.Module, batch: Batch) -> Trace:
+    """A recorded forward with all layers present. Raises UserError for a model whose state cannot be restored."""
+    refuse_scripted(model)
+    build_lazy(model, batch)
+    remember_written(model, batch)
+    refuse_hidden_state(model, batch)
+    with all_layers_present(model, batch):
+        return trace(model, batch)
 
 
 def attached(model: nn.Module) -> Network | None:

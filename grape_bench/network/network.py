@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block, load_tensors, remove_stored, tensors_of
+from grape_bench.network.layer_drop import stop_detour
 from grape_bench.network.operators import CallSite, CallSites
 from grape_bench.network.passes import Pass, PassCounts
 from grape_bench.network.reach import Credit, Exact, Reach
@@ -61,6 +62,9 @@ class Network:
         for block in blocks:
             self._by_module[block.module].append(block)
         self._pass: Pass | None = None
+        self._met: set[str] = set()  # the blocks that the current pass has called
+        below = self._reach.below - self._reach.by_head
+        self._hidden = [parameter for name, parameter in model.named_parameters() if name in below]
         self._context: AbstractContextManager[object] | None = None
         self._returning: tuple[int | None, Pass] = (None, Pass())  # the current backward, and how to repeat its pass
 
@@ -119,7 +123,7 @@ class Network:
 
     @contextmanager
     def _passing(self, pass_: Pass) -> Iterator[None]:
-        self._pass = pass_
+        self._pass, self._met = pass_, set()
         try:
             with pass_.around():
                 yield
@@ -136,7 +140,7 @@ class Network:
     @property
     def bp_fraction(self) -> float:
         """Autograd passes through hidden blocks ÷ the passes of backpropagation. NaN before the first backward."""
-        possible = self.counts.backward * len(self.blocks)
+        possible = self.counts.backward * len(self.blocks) - self.counts.absent
         return self.counts.hidden / possible if possible else float("nan")
 
     @property
@@ -167,6 +171,8 @@ class Network:
             "streams": self.streams.positions(),
             "backward_passes": self.counts.backward,
             "hidden_block_passes": self.counts.hidden,
+            "absent_blocks": self.counts.absent,
+            "detours": self.counts.detours,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -174,7 +180,9 @@ class Network:
         load_tensors(self.model, state["model"])
         self.rule.load_state(state["rule"])
         self.streams.restore(state["seed"], state["streams"])
-        self.counts = PassCounts(state["backward_passes"], state["hidden_block_passes"])
+        self.counts = PassCounts(
+            state["backward_passes"], state["hidden_block_passes"], state["absent_blocks"], state["detours"]
+        )
 
     def credit(self, hidden: Credit, exact: Exact) -> dict[str, Credit]:
         """Name of each parameter that the loss depends on -> "exact" for those at the output, else `hidden`.
@@ -214,6 +222,7 @@ class Network:
         """What the model sees instead of the block's activation (N, *shape)."""
         if self._pass is None:
             return self._repeated(block.name).cut(block, activation) if activation.requires_grad else activation
+        self._met.add(block.name)
         if not activation.requires_grad:
             refuse_reentrant(f"block {block.name!r}")
         seen = self._pass.cut(block, activation)
@@ -255,9 +264,11 @@ class Network:
     def _joined(self, logits: Tensor) -> Tensor:
         if self._pass is None:
             return logits
+        absent = len(self.blocks) - len(self._met)
+        detour = bool(absent and self._pass.cuts and stop_detour(logits, self._hidden))
         joined = self._pass.join(logits)
         if joined.requires_grad:
-            joined.register_hook(partial(self._begin_backward, self._pass.again()))
+            joined.register_hook(partial(self._begin_backward, self._pass.again(), absent, detour))
         return joined
 
     @torch.compiler.disable
@@ -269,8 +280,10 @@ class Network:
     def _count_hidden(self, _: Tensor) -> None:
         self.counts.hidden += 1
 
-    def _begin_backward(self, again: Pass, _: Tensor) -> None:
+    def _begin_backward(self, again: Pass, absent: int, detour: bool, _: Tensor) -> None:
         self.counts.backward += 1
+        self.counts.absent += absent
+        self.counts.detours += detour
         self._returning = backward_at_work(), again
 
 

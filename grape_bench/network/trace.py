@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 from grape_bench.errors import UserError
 from grape_bench.network.graph import Node, reach
 from grape_bench.network.operators import CallSite, CallSites, LinearMap, OperatorMode
-from grape_bench.network.preserve import preserved
+from grape_bench.network.preserve import fits, preserved
 from grape_bench.network.recompute import refuse_reentrant
 from grape_bench.network.trees import activations, first_activation, tensors
 
@@ -98,14 +98,8 @@ def trace(model: nn.Module, batch: Batch) -> Trace:
     taint = InputTaint(tensors([args, kwargs]), model.parameters(), sites)
     try:
         eager = torch.compiler.set_stance("force_eager")
-        with preserved(model), torch.enable_grad(), _all_trainable(model), _graph_alone(), eager, taint:
+        with fits(model), preserved(model), torch.enable_grad(), _all_trainable(model), _graph_alone(), eager, taint:
             output = model(*args, **kwargs)
-    except (AttributeError, IndexError, TypeError) as error:
-        raise UserError(
-            f"{type(model).__name__} cannot run on this example: {type(error).__name__}: {error}",
-            allowed="a tensor, a tuple of positional arguments, or a dict of keyword arguments",
-            hint="an example for which model(example), model(*example) or model(**example) works",
-        ) from error
     finally:
         for handle in handles:
             handle.remove()
