@@ -72,7 +72,7 @@ def attributes(part: Any) -> dict[str, Any]:
 
 
 def is_object(part: Any) -> bool:
-    """Whether this is an object of the user's own, with attributes: no code, tensor, generator, or part of a library."""
+    """Whether this is an object of the user's with attributes: no code, tensor, generator, or part of a library."""
     special = isinstance(part, (*_CODE, Tensor, np.ndarray, *GENERATORS))
     return not special and hasattr(part, "__dict__") and type(part).__module__.partition(".")[0] not in _LIBRARIES
 
