@@ -17,6 +17,7 @@ from grape_bench.network.operators import CallSite, CallSites
 from grape_bench.network.passes import Pass, PassCounts
 from grape_bench.network.reach import Credit, Exact, Reach
 from grape_bench.network.recompute import backward_at_work, refuse_reentrant
+from grape_bench.network.saved_state import SavedState
 from grape_bench.network.streams import RandomStreams
 from grape_bench.network.trace import Batch, Trace, scored_output
 from grape_bench.network.trees import activations, replace
@@ -55,6 +56,7 @@ class Network:
             for name, parameter in module.named_parameters(recurse=False)
             if id(parameter) in traced.weights.parameters
         ]
+        self._kept = SavedState(model)
         self._derived: dict[CallSite, Tensor] | None = traced.weights.derived
         self._watched = dict.fromkeys(module for module, _ in traced.weights.derived)
         self.call_sites = CallSites()
@@ -158,14 +160,15 @@ class Network:
         return self.streams.generator(stream, device)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that training changes, to resume to the bit: the model's tensors with the feedback, the rule's
-        state, its random streams and the counts.
+        """Everything that training changes, to resume to the bit: the model's tensors with the feedback, what its
+        modules keep beside them, the rule's state, its random streams and the counts.
 
-        The tensors are the live ones, not copies. Everything else is plain data, so `torch.load(weights_only=True)`
-        can read it.
+        Raises UnsavedStateError if a module keeps something that cannot be saved. The tensors are the live ones, not
+        copies. Everything else is plain data, so `torch.load(weights_only=True)` can read it.
         """
         return {
             "model": tensors_of(self.model),
+            "kept": self._kept.state(),
             "rule": self.rule.state(),
             "seed": self.streams.seed,
             "streams": self.streams.positions(),
@@ -178,6 +181,7 @@ class Network:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a `state_dict` of the same model with the same rule. Raises KeyError for another model."""
         load_tensors(self.model, state["model"])
+        self._kept.load(state["kept"])
         self.rule.load_state(state["rule"])
         self.streams.restore(state["seed"], state["streams"])
         self.counts = PassCounts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -74,9 +75,7 @@ def refuse_hidden_state(model: nn.Module, batch: Batch) -> None:
     """Raise UserError if two forwards from the same state differ, because state is kept where it cannot be restored."""
     if _same(run_aside(model, batch), run_aside(model, batch)):
         return
-    first, second = _outputs(model, batch), _outputs(model, batch)
-    pairs = zip_longest(first, second, fillvalue=("", None))
-    name = next((name for (name, one), (_, other) in pairs if not _same(one, other)), "")
+    name = _culprit(model, batch)
     where = f"module {name!r} ({type(model.get_submodule(name)).__name__})" if name else type(model).__name__
     raise UserError(
         f"{where} gives another output when a forward is repeated from the same state: it keeps state, or draws random "
@@ -108,12 +107,21 @@ def run_aside(model: nn.Module, batch: Batch) -> Any:
         return model(*args, **kwargs)
 
 
-def _outputs(model: nn.Module, batch: Batch) -> list[tuple[str, Any]]:
-    """(name, output) of every call of a module, in the order in which the calls end."""
-    made: list[tuple[str, Any]] = []
+def _culprit(model: nn.Module, batch: Batch) -> str:
+    """The innermost module that gives another output for the same input in a second forward; "" if there is none."""
+    pairs = zip(_calls(model, batch), _calls(model, batch), strict=False)
+    return next((name for (name, *one), (_, *two) in pairs if _same(one[0], two[0]) and not _same(one[1], two[1])), "")
+
+
+def _calls(model: nn.Module, batch: Batch) -> list[tuple[str, Any, Any]]:
+    """(name, input, output) of every call of a module, in the order in which the calls end."""
+    made: list[tuple[str, Any, Any]] = []
+
+    def note(name: str, _: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        made.append((name, [args, kwargs], output))
+
     handles = [
-        module.register_forward_hook(lambda _, __, output, name=name: made.append((name, output)))
-        for name, module in model.named_modules()
+        module.register_forward_hook(partial(note, name), with_kwargs=True) for name, module in model.named_modules()
     ]
     try:
         run_aside(model, batch)
