@@ -7,6 +7,7 @@ import random
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, torch.dtyp
 
 OWN_TO_TORCH = frozenset(vars(nn.Module())) - {"training", "_buffers", "_modules", "_parameters"}
 """Attributes of every module that a forward has no reason to change: the hooks. Ours are among them."""
+
+_NO_STATE = OWN_TO_TORCH | {"_modules", "_parameters", "training"}
 
 _CODE = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, enum.Enum)
 _LIBRARIES = frozenset(
@@ -44,7 +47,7 @@ def parts(model: nn.Module) -> Iterator[Any]:
     """Every object that `model` keeps and that can change in place: modules, containers, tensors, generators."""
     # Example: a module with `self.seen = {"steps": [1, 2], "noise": torch.Generator()}` gives
     #   the module, its dicts of buffers and submodules, the dict `seen`, the list [1, 2] and the generator.
-    stack: list[Any] = [model]
+    stack: list[Any] = [*model.modules()]
     known: set[int] = set()
     while stack:
         part = stack.pop()
@@ -52,13 +55,13 @@ def parts(model: nn.Module) -> Iterator[Any]:
             continue
         known.add(id(part))
         yield part
-        stack += [held for held in holdings(part).values() if type(held) not in PLAIN and id(held) not in known]
+        stack += [held for held in holdings(part).values() if type(held) not in PLAIN]
 
 
 def holdings(part: Any) -> dict[Any, Any]:
     """What an object holds: attribute, key or position -> value. Empty for tensors, code and objects of libraries."""
     if isinstance(part, nn.Module):
-        return {name: value for name, value in vars(part).items() if name not in OWN_TO_TORCH}
+        return {name: value for name, value in vars(part).items() if name not in _NO_STATE}
     if isinstance(part, dict):
         return {key: value for key, value in part.items() if not _is_rules(key)}
     if isinstance(part, (list, tuple, deque)):
@@ -102,10 +105,10 @@ def set_position(generator: Any, state: Any) -> None:
 
 
 def _restore(part: Any) -> Restore | None:
-    if isinstance(part, nn.Parameter):
-        return None
+    if isinstance(part, nn.Module):
+        return _attributes(part)
     if isinstance(part, Tensor):
-        return _tensor(part)
+        return None if isinstance(part, nn.Parameter) else _tensor(part)
     if isinstance(part, np.ndarray):
         return _array(part)
     if isinstance(part, GENERATORS):
@@ -113,7 +116,7 @@ def _restore(part: Any) -> Restore | None:
         return lambda: set_position(part, state)
     if isinstance(part, (dict, list, set, deque, bytearray)):
         return _container(part)
-    return _attributes(part) if isinstance(part, nn.Module) or is_object(part) else None
+    return _attributes(part) if is_object(part) else None
 
 
 def _tensor(tensor: Tensor) -> Restore:
@@ -155,31 +158,36 @@ def _container(part: Any) -> Restore:
 
 
 def _dict(part: dict[Any, Any]) -> Restore:
-    saved = list(part.items())
+    saved = dict(part)
 
     def restore() -> None:
-        rules = [(key, value) for key, value in part.items() if _is_rules(key)]
-        own = [(key, value) for key, value in saved if not _is_rules(key)]
-        now = [(key, value) for key, value in part.items() if not _is_rules(key)]
-        if len(now) != len(own) or any(a is not c or b is not d for (a, b), (c, d) in zip(now, own, strict=True)):
-            part.clear()
-            part.update([*own, *rules])
+        if _same_items(part, saved):
+            return
+        rules = {key: value for key, value in part.items() if _is_rules(key)}
+        part.clear()
+        part.update({key: value for key, value in saved.items() if not _is_rules(key)} | rules)
 
     return restore
 
 
 def _attributes(part: Any) -> Restore:
-    saved = attributes(part)
+    now: dict[str, Any] = vars(part)
+    saved = dict(now)
 
     def restore() -> None:
-        now = vars(part)
-        for name in attributes(part).keys() - saved.keys():
+        if _same_items(now, saved):
+            return
+        for name in now.keys() - saved.keys() - OWN_TO_TORCH:
             del now[name]
-        for name, value in saved.items():
-            if name not in now or now[name] is not value:
-                now[name] = value
+        now.update({name: value for name, value in saved.items() if name not in OWN_TO_TORCH})
 
     return restore
+
+
+def _same_items(now: dict[Any, Any], saved: dict[Any, Any]) -> bool:
+    """Whether two dicts hold the same objects in the same order. Runs at every step of some rules, so it is fast."""
+    same = len(now) == len(saved) and all(map(is_, now, saved))
+    return same and all(map(is_, now.values(), saved.values()))
 
 
 def _is_rules(key: Any) -> bool:
