@@ -65,7 +65,10 @@ class Network:
             self._by_module[block.module].append(block)
         self._pass: Pass | None = None
         self._met: set[str] = set()  # the blocks that the current pass has called
-        below = self._reach.below - self._reach.by_head
+        own = self._reach.by_head
+        if width is not None:  # the error is read below the head, whose tied weight is hidden from there on
+            own = own - {name for name, p in model.named_parameters() if any(p is q for q in self._head.parameters())}
+        below = self._reach.below - own
         self._hidden = [parameter for name, parameter in model.named_parameters() if name in below]
         self._context: AbstractContextManager[object] | None = None
         self._returning: tuple[int | None, Pass] = (None, Pass())  # the current backward, and how to repeat its pass

@@ -148,8 +148,8 @@ class Credit:
     declared_bp_fraction: float | None
     backward_passes: int
     hidden_block_passes: int
-    absent_blocks: int | None = None
-    detours: int | None = None
+    absent_blocks: int | None = field(default=None, metadata=OPTIONAL)
+    detours: int | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -119,3 +119,23 @@ def test_the_count_is_part_of_the_state():
     gradients(net.model)
     other.load_state_dict(net.state_dict())
     assert other.bp_fraction == net.bp_fraction == 1
+
+
+class Tied(Stochastic):
+    """A language model whose head shares its weight with the embedding."""
+
+    def __init__(self, skip: set[int] | None = None) -> None:
+        super().__init__(skip)
+        self.first, self.head = nn.Embedding(40, 16), nn.Linear(16, 40, bias=False)
+        self.head.weight = self.first.weight
+
+
+def test_a_tied_embedding_gets_its_gradient_from_the_head_alone():
+    torch.manual_seed(0)
+    model, ids = Tied(), torch.arange(6).reshape(2, 3)
+    model.skip = set()
+    gb.attach(model, "dfa", ids)
+    model.skip = {0, 1, 2, 3}
+    model(ids).sum().backward()
+    features = F.relu(model.first(ids)).detach()
+    assert torch.allclose(model.first.weight.grad, features.sum((0, 1)).expand(40, 16), atol=1e-6)
