@@ -11,10 +11,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from grape_bench.errors import UserError
 from grape_bench.network.find import find_blocks
+from grape_bench.network.layer_drop import all_layers_present
+from grape_bench.network.lazy import build_lazy, refuse_scripted
 from grape_bench.network.network import Network
+from grape_bench.network.preserve import refuse_hidden_state, remember_written
 from grape_bench.network.rule import LearningRule
 from grape_bench.network.sites import Cuts
-from grape_bench.network.trace import as_batch, trace
+from grape_bench.network.trace import Batch, Choice, Trace, as_batch, trace
 from grape_bench.rules.make import make_rule
 
 
@@ -41,11 +44,21 @@ def attach(
     if attached(model) is not None:
         raise UserError(f"{type(model).__name__} already has a learning rule", hint="net.detach() first")
     chosen = make_rule(rule) if isinstance(rule, str) else rule
-    traced = trace(model, as_batch(example), output, axis)
+    traced = _traced(model, as_batch(example), output, axis)
     found = find_blocks(model, traced, blocks, granularity, cuts)
     if found:
         _ = traced.view  # refuses an output that no error can be laid out for
     return Network(model, chosen, traced, found, seed)
+
+
+def _traced(model: nn.Module, batch: Batch, output: Choice, axis: int | None) -> Trace:
+    """A recorded forward with all layers present. Raises UserError for a model whose state cannot be restored."""
+    refuse_scripted(model)
+    build_lazy(model, batch)
+    remember_written(model, batch)
+    refuse_hidden_state(model, batch)
+    with all_layers_present(model, batch):
+        return trace(model, batch, output, axis)
 
 
 def attached(model: nn.Module) -> Network | None:

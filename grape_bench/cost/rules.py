@@ -22,6 +22,7 @@ from grape_bench.cost.step import TimeSplit, time_split
 from grape_bench.cost.turns import Ratio, in_turns, ratio, sums
 from grape_bench.errors import UserError
 from grape_bench.network.lean import lean_step
+from grape_bench.network.modes import Modes
 from grape_bench.network.network import Network
 from grape_bench.network.trace import logits_of
 from grape_bench.rules.make import make_rule
@@ -162,7 +163,8 @@ class Subject:
         """The model with `rule` attached. The weights are the same for every rule."""
         torch.manual_seed(0)
         model = models.build(self.model, shape=self.shape, classes=self.classes, args=self.model_args).to(device)
-        network = attach(model.train(), make_rule(rule), torch.randn(4, *self.shape, device=device))
+        Modes(model).train()
+        network = attach(model, make_rule(rule), torch.randn(4, *self.shape, device=device))
         network.begin_epoch(ENDLESS)
         return network
 

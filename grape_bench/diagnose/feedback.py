@@ -12,6 +12,7 @@ from grape_bench.diagnose.reading import Reading, Values, forward
 from grape_bench.network.block import Block
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
+from grape_bench.network.preserve import preserved
 from grape_bench.network.rule import LearningRule
 from grape_bench.network.trace import Batch
 from grape_bench.rules.anchored import Anchored
@@ -55,6 +56,10 @@ class FeedbackAlignment:
         """Use the first batch only."""
         if self._terms or not isinstance(self.rule, DirectFeedback):
             return
+        with preserved(self.network.model):
+            self._compare(batch, self.rule)
+
+    def _compare(self, batch: Batch, rule: DirectFeedback) -> None:
         _, watched = forward(self.network, Pass(), batch)
         joined = watched.joined
         if joined is None:
@@ -68,7 +73,7 @@ class FeedbackAlignment:
         for v in _directions(joined, self._exact, DIRECTIONS // (1 + mixing), generator):
             rows = [self._rows(joined, outputs, v, generator) for _ in range(1 + mixing)]
             for block, output, first, last in zip(blocks, outputs, rows[0], rows[-1], strict=True):
-                feedback = self.rule.project(v.expand_as(joined).contiguous(), block.at(output.detach()))[0]
+                feedback = rule.project(v.expand_as(joined).contiguous(), block.at(output.detach()))[0]
                 self._terms[block.name].append(_term(feedback, first, last))
 
     def values(self) -> Values:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from grape_bench.diagnose.reading import Values, Watched
+from grape_bench.network.modes import evaluation
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
 
@@ -23,22 +24,13 @@ def linear_probe(network: Network, batches: list[tuple[Tensor, Tensor]]) -> Valu
     Runs in evaluation mode. Outputs with more than `FEATURES` numbers are averaged over positions. The penalty is
     chosen by the leave-one-out error on the first half. NaN if an output is not finite.
     """
-    model, was_training = network.model, _modes(network.model)
-    model.eval()
-    try:
+    with evaluation(network.model):
         outputs = [_block_outputs(network, inputs) for inputs, _ in batches]
-    finally:
-        for module, training in was_training:
-            module.training = training
     labels = torch.cat([labels for _, labels in batches])
     return {
         block.name: {"probe_accuracy": _accuracy(torch.cat([output[block.name] for output in outputs]), labels)}
         for block in network.blocks
     }
-
-
-def _modes(model: torch.nn.Module) -> list[tuple[torch.nn.Module, bool]]:
-    return [(module, module.training) for module in model.modules()]
 
 
 def _block_outputs(network: Network, inputs: Any) -> dict[str, Tensor]:

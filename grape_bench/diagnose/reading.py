@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
@@ -59,6 +57,7 @@ class Watched(Pass):
         self.outputs: dict[str, Tensor] = {}
         self.joined: Tensor | None = None
         self.reading = Reading()
+        self.cuts = inner.cuts
 
     @contextmanager
     def around(self) -> Iterator[None]:
@@ -118,9 +117,10 @@ def forward(network: Network, pass_: Pass, batch: Batch) -> tuple[Any, Watched]:
 
 def read(network: Network, pass_: Pass, batch: Batch, loss_of: Loss) -> Reading:
     """One forward and backward. No parameter's `.grad` changes."""
-    output, watched = forward(network, pass_, batch)
     parameters = {name: p for name, p in network.model.named_parameters() if p.requires_grad}
-    gradients = torch.autograd.grad(loss_of(output), list(parameters.values()), allow_unused=True)
+    with preserved(network.model):
+        output, watched = forward(network, pass_, batch)
+        gradients = torch.autograd.grad(loss_of(output), list(parameters.values()), allow_unused=True)
     watched.reading.gradients = {name: g for name, g in zip(parameters, gradients, strict=True) if g is not None}
     return watched.reading
 
@@ -159,7 +159,6 @@ def apart(network: Network) -> Iterator[LearningRule]:
     generators. Gradients do not change if the passes use `torch.autograd.grad`. Compiled models run uncompiled.
     """
     counts, streams = network.counts, network.streams
-    python, numpy = random.getstate(), np.random.get_state()
     stored = [(module, name, module._buffers[name]) for module in network.model.modules() for name in _stored(module)]
     values = [None if buffer is None else buffer.clone() for _, _, buffer in stored]
     network.counts, network.streams = copy.copy(counts), copy.deepcopy(streams)
@@ -168,8 +167,6 @@ def apart(network: Network) -> Iterator[LearningRule]:
             yield _copied(network.rule, network)
     finally:
         network.counts, network.streams = counts, streams
-        random.setstate(python)
-        np.random.set_state(numpy)
         _put_back(network.model, stored, values)
 
 

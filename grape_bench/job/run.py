@@ -23,6 +23,7 @@ from grape_bench.diagnose.observer import Diagnostics
 from grape_bench.errors import UserError
 from grape_bench.job.profile import profile
 from grape_bench.job.setup import EXAMPLE, build_model, load_data, make_trainer, pick_device, process_seed
+from grape_bench.network.modes import evaluation
 from grape_bench.network.network import Network
 from grape_bench.network.trace import logits_of
 from grape_bench.record.job import Job
@@ -142,7 +143,14 @@ def _credit(network: Network, batches: int, epochs: int) -> dict[str, Any]:
         "declared_bp_fraction": network.rule.bp_fraction(batches, epochs),
         "backward_passes": network.counts.backward,
         "hidden_block_passes": network.counts.hidden,
+        **_left_out(network),
     }
+
+
+def _left_out(network: Network) -> dict[str, int]:
+    """For models that leave out layers: how many blocks were absent, and in how many passes a cut was missing."""
+    counts = network.counts
+    return {"absent_blocks": counts.absent, "detours": counts.detours} if counts.absent else {}
 
 
 def _description(network: Network) -> dict[str, Any]:
@@ -181,8 +189,7 @@ def check(job: Job) -> None:
     data = load_data(job, device)
     model = build_model(job, data, device)
     inputs, _ = next(iter(data.validation.batches(EXAMPLE)))
-    model.eval()
-    with torch.no_grad():
+    with evaluation(model), torch.no_grad():
         try:
             output = model(inputs)
         except Exception as error:
@@ -193,7 +200,6 @@ def check(job: Job) -> None:
                 hint="change model_args, or dataset_args such as resize = 32, channels = 3",
             ) from error
     logits_of(output, data.classes)
-    model.train()
     make_trainer(job, model, data, job.rule, job.rule_settings)
 
 

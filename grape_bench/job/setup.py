@@ -18,6 +18,7 @@ from grape_bench.attachment import attach
 from grape_bench.cost.clock import Clock
 from grape_bench.data.dataset import DataSet
 from grape_bench.errors import UserError, unknown
+from grape_bench.network.modes import Modes
 from grape_bench.record.job import Job
 from grape_bench.rules.make import make_rule
 from grape_bench.streams import stream_seed
@@ -46,9 +47,14 @@ def _load(dataset: str, args: str, device: str) -> DataSet:
 
 
 def build_model(job: Job, data: DataSet, device: torch.device) -> nn.Module:
-    """Build the job's model. Its weights come from the "init" stream, so they are the same for every rule."""
+    """Build the job's model, in the modes in which it trains.
+
+    Its weights come from the "init" stream, so they are the same for every rule.
+    """
     seed_everything(stream_seed(job.seed, "init"))
-    return models.build(job.model, shape=data.shape, classes=data.classes, args=job.model_args).to(device)
+    model = models.build(job.model, shape=data.shape, classes=data.classes, args=job.model_args).to(device)
+    Modes(model).train()
+    return model
 
 
 def process_seed(job: Job, stream: str) -> int:

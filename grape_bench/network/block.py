@@ -136,17 +136,25 @@ def tensors_of(model: nn.Module) -> dict[str, Tensor]:
 def load_tensors(model: nn.Module, tensors: dict[str, Tensor]) -> None:
     """Copy `tensors` (from `tensors_of`) into `model`. Raises KeyError if the names differ.
 
-    Buffers that a rule creates during training may be missing from `model`; they are added.
+    Buffers that a rule or the model's forward creates or replaces may be missing from `model`, or have another shape;
+    they are added.
     """
     own = tensors_of(model)
     for name, value in tensors.items():
         if name in own and own[name].shape == value.shape:
             own.pop(name).copy_(value)
-        elif PREFIX in name:
-            module, _, buffer = name.rpartition(".")
-            model.get_submodule(module).register_buffer(buffer, value.to(next(model.parameters()).device))
+        elif _may_add(model, name):
+            path, _, buffer = name.rpartition(".")
+            model.get_submodule(path)._buffers[buffer] = value.to(next(model.parameters()).device)
             own.pop(name, None)
         else:
             raise KeyError(name)
     if own:
         raise KeyError(*own)
+
+
+def _may_add(model: nn.Module, name: str) -> bool:
+    """Whether `name` is a rule's buffer, or a buffer of the model that has no value or another shape by now."""
+    path, _, buffer = name.rpartition(".")
+    module = dict(model.named_modules()).get(path)
+    return module is not None and (PREFIX in name or buffer in module._buffers)

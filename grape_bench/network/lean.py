@@ -87,6 +87,8 @@ class _LeafPass(Pass):
 class LeanPass(Pass):
     """Runs each block's backward within the forward, and calls `update` when its gradients exist."""
 
+    cuts = True
+
     def __init__(self, signal: Signal, error: Tensor, update: Callable[[], None]) -> None:
         self.signal, self.error, self.update = signal, error, update
 

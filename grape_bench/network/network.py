@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from grape_bench.errors import UserError
 from grape_bench.network.axes import OutputView
 from grape_bench.network.block import Block, Site, load_tensors, remove_stored, tensors_of
+from grape_bench.network.layer_drop import stop_detour
 from grape_bench.network.operators import CallSite, CallSites
 from grape_bench.network.passes import Pass, PassCounts
 from grape_bench.network.reach import Credit, Exact, Reach
 from grape_bench.network.recompute import backward_at_work, refuse_reentrant
+from grape_bench.network.saved_state import SavedState
 from grape_bench.network.streams import RandomStreams
 from grape_bench.network.trace import Batch, Trace, scored_outputs
 from grape_bench.network.trees import activations, replace
@@ -59,6 +61,7 @@ class Network:
             for name, parameter in module.named_parameters(recurse=False)
             if id(parameter) in traced.weights.parameters
         ]
+        self._kept = SavedState(model)
         self._derived: dict[CallSite, Tensor] | None = traced.weights.derived
         self._watched = dict.fromkeys(module for module, _ in traced.weights.derived)
         self.call_sites = CallSites()
@@ -68,6 +71,12 @@ class Network:
                 self._cuts[site.module, site.entering].append((site, block))
         self._pass: Pass | None = None
         self._progress = Progress()
+        self._met: set[str] = set()  # the blocks that the current pass has called
+        own = self._reach.by_head
+        if width is not None:  # the error is read below the head, whose tied weight is hidden from there on
+            own = own - {name for name, p in model.named_parameters() if any(p is q for q in self._head.parameters())}
+        below = self._reach.below - own
+        self._hidden = [parameter for name, parameter in model.named_parameters() if name in below]
         self._context: AbstractContextManager[object] | None = None
         self._returning: tuple[int | None, Pass] = (None, Pass())  # the current backward, and how to repeat its pass
 
@@ -129,7 +138,8 @@ class Network:
 
     @contextmanager
     def _passing(self, pass_: Pass, batch: Batch) -> Iterator[None]:
-        self._pass, self._progress = pass_, Progress(self._samples.count_in(batch))
+        self._pass, self._met = pass_, set()
+        self._progress = Progress(self._samples.count_in(batch))
         try:
             with pass_.around():
                 yield
@@ -146,7 +156,7 @@ class Network:
     @property
     def bp_fraction(self) -> float:
         """Autograd passes through hidden blocks ÷ the passes of backpropagation. NaN before the first backward."""
-        possible = self.counts.backward * len(self.blocks)
+        possible = self.counts.backward * len(self.blocks) - self.counts.absent
         return self.counts.hidden / possible if possible else float("nan")
 
     @property
@@ -164,27 +174,33 @@ class Network:
         return self.streams.generator(stream, device)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that training changes, to resume to the bit: the model's tensors with the feedback, the rule's
-        state, its random streams and the counts.
+        """Everything that training changes, to resume to the bit: the model's tensors with the feedback, what its
+        modules keep beside them, the rule's state, its random streams and the counts.
 
-        The tensors are the live ones, not copies. Everything else is plain data, so `torch.load(weights_only=True)`
-        can read it.
+        Raises UnsavedStateError if a module keeps something that cannot be saved. The tensors are the live ones, not
+        copies. Everything else is plain data, so `torch.load(weights_only=True)` can read it.
         """
         return {
             "model": tensors_of(self.model),
+            "kept": self._kept.state(),
             "rule": self.rule.state(),
             "seed": self.streams.seed,
             "streams": self.streams.positions(),
             "backward_passes": self.counts.backward,
             "hidden_block_passes": self.counts.hidden,
+            "absent_blocks": self.counts.absent,
+            "detours": self.counts.detours,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a `state_dict` of the same model with the same rule. Raises KeyError for another model."""
         load_tensors(self.model, state["model"])
+        self._kept.load(state["kept"])
         self.rule.load_state(state["rule"])
         self.streams.restore(state["seed"], state["streams"])
-        self.counts = PassCounts(state["backward_passes"], state["hidden_block_passes"])
+        self.counts = PassCounts(
+            state["backward_passes"], state["hidden_block_passes"], state["absent_blocks"], state["detours"]
+        )
 
     def credit(self, hidden: Credit, exact: Exact) -> dict[str, Credit]:
         """Name of each parameter that the loss depends on -> "exact" for those at the output, else `hidden`.
@@ -234,6 +250,7 @@ class Network:
         """What the model sees instead of the block's activation (N, *shape)."""
         if self._pass is None:
             return self._repeated(block.name).cut(block, activation) if activation.requires_grad else activation
+        self._met.add(block.name)
         if not activation.requires_grad:
             refuse_reentrant(f"block {block.name!r}")
         if (known := self._progress.known(block, activation)) is not None:
@@ -284,9 +301,12 @@ class Network:
         if self._pass is None or not outputs:
             return outputs
         count = self._progress.samples
-        joined = self._pass.join(outputs[0] if self._view is None else self._view.seen(outputs, count))
+        logits = outputs[0] if self._view is None else self._view.seen(outputs, count)
+        absent = len(self.blocks) - len(self._met)
+        detour = bool(absent and self._pass.cuts and stop_detour(logits, self._hidden))
+        joined = self._pass.join(logits)
         if joined.requires_grad:
-            joined.register_hook(partial(self._begin_backward, self._pass.again()))
+            joined.register_hook(partial(self._begin_backward, self._pass.again(), absent, detour))
         if self._view is None:
             return [joined, *outputs[1:]]
         return self._view.returned(joined, outputs, count)
@@ -300,8 +320,10 @@ class Network:
     def _count_hidden(self, _: Tensor) -> None:
         self.counts.hidden += 1
 
-    def _begin_backward(self, again: Pass, _: Tensor) -> None:
+    def _begin_backward(self, again: Pass, absent: int, detour: bool, _: Tensor) -> None:
         self.counts.backward += 1
+        self.counts.absent += absent
+        self.counts.detours += detour
         self._returning = backward_at_work(), again
 
 

@@ -15,7 +15,12 @@ from grape_bench.network.block import Block
 
 
 class Pass:
-    """One forward of the network. This one changes nothing: its backward is backpropagation."""
+    """One forward of the network. This one changes nothing: its backward is backpropagation.
+
+    `cuts` says whether no gradient may pass a cut.
+    """
+
+    cuts = False
 
     def around(self) -> AbstractContextManager[object]:
         """Return the context in which the forward runs."""
@@ -41,11 +46,15 @@ class Pass:
 class PassCounts:
     """Counts what autograd did: `backward` is the number of starts at the output, `hidden` of visits to hidden blocks.
 
+    `absent` is the number of blocks that these passes left out. `detours` counts the passes in which a gradient would
+    have gone around the cuts, because a cut layer was left out.
     Example with 4 blocks and 10 steps: BP gives backward = 10 and hidden = 40, DFA gives 10 and 0.
     """
 
     backward: int = 0
     hidden: int = 0
+    absent: int = 0
+    detours: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,8 @@ class Forward:
 
 class HeadPass(Pass):
     """A pass in which nothing below the last block's output gets a gradient."""
+
+    cuts = True
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
         """The output as a constant."""
@@ -89,6 +100,8 @@ class CutPass(Pass):
     # Example: an MLP with blocks h1, h2 (N, 256) and logits y (N, 10).
     #   forward:  t1 = _Cut(h1) (), t2 = _Cut(h2) (); the model sees h1.detach(), h2.detach(); y' = _Join(y, t1, t2)
     #   backward: e (N, 10) arrives at y'; t2 -> signal(h2, e) (N, 256) runs through block 2; then the same for t1
+
+    cuts = True
 
     def __init__(self, signal: Signal, forward: Forward | None = None) -> None:
         self.signal, self.forward = signal, forward

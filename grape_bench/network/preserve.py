@@ -1,28 +1,147 @@
-"""Run a model without changing its buffers or the random state."""
+"""Run a model on the side: a forward that leaves no trace in the model or in the random generators."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import zip_longest
+from typing import Any
+from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from grape_bench.network.block import own_buffers
+from grape_bench.errors import UserError
+from grape_bench.network.side_state import snapshot
+from grape_bench.network.trees import activations
+
+Batch = tuple[tuple[Any, ...], dict[str, Any]]
+"""The positional and keyword arguments of one forward."""
+
+_written: WeakKeyDictionary[nn.Module, list[nn.Parameter]] = WeakKeyDictionary()
+"""The parameters that a model's own forward writes to, such as the rows of an embedding with `max_norm`."""
 
 
 @contextmanager
 def preserved(model: nn.Module) -> Iterator[None]:
-    """Restore the model's own buffers (BatchNorm statistics) and the random generators at the end.
+    """Restore the model and all random generators at the end, after an error too.
 
-    The next forward therefore draws the same dropout masks as a forward inside the block.
+    This covers the model's buffers, the attributes of its modules, tensors and generators in them, and the global
+    generators of torch, numpy and Python. The next forward therefore draws the same dropout masks as a forward inside
+    the block. `remember_written` must have seen a model whose forward writes to its parameters.
     """
-    saved = [(buffer, buffer.clone()) for buffer in own_buffers(model)]
+    restores = snapshot(model, _written.get(model, ()))
+    try:
+        with _random_state(model):
+            yield
+    finally:
+        for restore in restores:
+            restore()
+
+
+@contextmanager
+def _random_state(model: nn.Module) -> Iterator[None]:
+    """Restore the global generators at the end."""
+    python, numpy = random.getstate(), np.random.get_state()
     devices = sorted({p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"})
     try:
         with torch.random.fork_rng(devices=devices):
             yield
     finally:
-        with torch.no_grad():
-            for buffer, value in saved:
-                buffer.copy_(value)
+        random.setstate(python)
+        np.random.set_state(numpy)
+
+
+@torch.no_grad()
+def remember_written(model: nn.Module, batch: Batch) -> None:
+    """Find the parameters that a forward on `batch` writes to, so that `preserved` restores them."""
+    before = [(parameter, parameter.detach().clone()) for parameter in model.parameters()]
+    _written.pop(model, None)
+    try:
+        run_aside(model, batch)
+    finally:
+        changed = [parameter for parameter, value in before if not _equal(parameter, value)]
+        for parameter, value in before:
+            if any(parameter is other for other in changed):
+                parameter.data.copy_(value)
+        if changed:
+            _written[model] = changed
+
+
+def refuse_hidden_state(model: nn.Module, batch: Batch) -> None:
+    """Raise UserError if two forwards from the same state differ, because state is kept where it cannot be restored."""
+    if _same(run_aside(model, batch), run_aside(model, batch)):
+        return
+    name = _culprit(model, batch)
+    where = f"module {name!r} ({type(model.get_submodule(name)).__name__})" if name else type(model).__name__
+    raise UserError(
+        f"{where} gives another output when a forward is repeated from the same state: it keeps state, or draws random "
+        "numbers, where grape-bench cannot restore them",
+        allowed="state in buffers and attributes of modules; the global generators of torch, numpy and Python, or "
+        "generators in attributes",
+        hint="move counters and generators from the class, a global variable or a closure to `self`",
+    )
+
+
+@contextmanager
+def fits(model: nn.Module) -> Iterator[None]:
+    """Raise UserError if `model` cannot run on the example that it gets inside the block."""
+    try:
+        yield
+    except (AttributeError, IndexError, TypeError) as error:
+        raise UserError(
+            f"{type(model).__name__} cannot run on this example: {type(error).__name__}: {error}",
+            allowed="a tensor, a tuple of positional arguments, or a dict of keyword arguments",
+            hint="an example for which model(example), model(*example) or model(**example) works",
+        ) from error
+
+
+@torch.no_grad()
+def run_aside(model: nn.Module, batch: Batch) -> Any:
+    """The output of a forward without a graph that leaves nothing behind."""
+    args, kwargs = batch
+    with fits(model), preserved(model), torch.compiler.set_stance("force_eager"):
+        return model(*args, **kwargs)
+
+
+def _culprit(model: nn.Module, batch: Batch) -> str:
+    """The innermost module that gives another output for the same input in a second forward; "" if there is none."""
+    pairs = zip(_calls(model, batch), _calls(model, batch), strict=False)
+    return next((name for (name, *one), (_, *two) in pairs if _same(one[0], two[0]) and not _same(one[1], two[1])), "")
+
+
+def _calls(model: nn.Module, batch: Batch) -> list[tuple[str, Any, Any]]:
+    """(name, input, output) of every call of a module, in the order in which the calls end."""
+    made: list[tuple[str, Any, Any]] = []
+
+    def note(name: str, _: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        made.append((name, [args, kwargs], output))
+
+    handles = [
+        module.register_forward_hook(partial(note, name), with_kwargs=True) for name, module in model.named_modules()
+    ]
+    try:
+        run_aside(model, batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return made
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two outputs are equal up to rounding, which may differ because of the order of parallel sums."""
+    pairs = zip_longest(activations(one), activations(other))
+    return all(a is not None and b is not None and a.shape == b.shape and _close(a, b) for a, b in pairs)
+
+
+def _close(a: Tensor, b: Tensor) -> bool:
+    finite = a[a.isfinite()].abs()
+    size = finite.max().item() if finite.numel() else 0.0
+    return torch.allclose(a, b, rtol=0, atol=100 * torch.finfo(a.dtype).eps * size, equal_nan=True)
+
+
+def _equal(parameter: Tensor, value: Tensor) -> bool:
+    return bool(((parameter == value) | (parameter.isnan() & value.isnan())).all())

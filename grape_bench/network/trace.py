@@ -20,7 +20,7 @@ from grape_bench.network.axes import OutputView, Samples, output_view
 from grape_bench.network.block import Block
 from grape_bench.network.graph import Node, reach
 from grape_bench.network.operators import CallSite, CallSites, LinearMap, OperatorMode
-from grape_bench.network.preserve import preserved
+from grape_bench.network.preserve import fits, preserved
 from grape_bench.network.recompute import refuse_reentrant
 from grape_bench.network.trees import activations, first_activation, map_tensors, tensors
 
@@ -116,18 +116,20 @@ def trace(model: nn.Module, batch: Batch, choose: Choice = None, axis: int | Non
     recorder = Recorder(model)
     sites = recorder.sites
     taint = InputTaint(tensors([args, kwargs]), model.parameters(), sites)
-    try:
-        eager = torch.compiler.set_stance("force_eager")
-        with recorder, preserved(model), torch.enable_grad(), _all_trainable(model), _graph_alone(), eager, taint:
-            output = model(*args, **kwargs)
-            scored = [one for one in scored_outputs(output, choose) if one.grad_fn is not None]
-            joined = torch.cat([one.flatten() for one in scored]) if len(scored) > 1 else None
-    except (AttributeError, IndexError, TypeError) as error:
-        raise UserError(
-            f"{type(model).__name__} cannot run on this example: {type(error).__name__}: {error}",
-            allowed="a tensor, a tuple of positional arguments, or a dict of keyword arguments",
-            hint="an example for which model(example), model(*example) or model(**example) works",
-        ) from error
+    eager = torch.compiler.set_stance("force_eager")
+    with (
+        recorder,
+        fits(model),
+        preserved(model),
+        torch.enable_grad(),
+        _all_trainable(model),
+        _graph_alone(),
+        eager,
+        taint,
+    ):
+        output = model(*args, **kwargs)
+        scored = [one for one in scored_outputs(output, choose) if one.grad_fn is not None]
+        joined = torch.cat([one.flatten() for one in scored]) if len(scored) > 1 else None
     if not scored:
         raise UserError(
             f"the output of {type(model).__name__} ({type(output).__name__}) has no tensor to score",

@@ -139,12 +139,17 @@ class Profile:
 
 @dataclass(frozen=True, kw_only=True)
 class Credit:
-    """How much backpropagation the rule used: passes through hidden blocks ÷ BP's, as counted and as declared."""
+    """How much backpropagation the rule used: passes through hidden blocks ÷ BP's, as counted and as declared.
+
+    `absent_blocks` and `detours` are set if the model left out layers: see `PassCounts`.
+    """
 
     bp_fraction: float | None
     declared_bp_fraction: float | None
     backward_passes: int
     hidden_block_passes: int
+    absent_blocks: int | None = field(default=None, metadata=OPTIONAL)
+    detours: int | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)

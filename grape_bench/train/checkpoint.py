@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from grape_bench.network.saved_state import UnsavedStateError
 from grape_bench.train import data_parallel
 from grape_bench.train.checkpoint_files import CheckpointFolder, Period
 from grape_bench.train.loop import Observer
@@ -18,6 +19,9 @@ MOST_SHARE = 0.01  # of the training time, if the period is in seconds
 
 class Checkpoints(Observer):
     """Writes the trainer's state every `period`. Must be the last observer, so that the others are up to date.
+
+    If the model keeps something that cannot be saved, there are no checkpoints, and stderr says why. A killed job then
+    starts from scratch.
 
     With a period in seconds, the next checkpoint waits until writing takes at most `most_share` of the time. After a
     disk error the training continues without that checkpoint. With several processes, checkpoints are only written at
@@ -64,7 +68,12 @@ class Checkpoints(Observer):
     def _write(self, trainer: Trainer) -> None:
         with trainer.clock.paused():
             start = time.perf_counter()
-            state = trainer.state_dict()
+            try:
+                state = trainer.state_dict()
+            except UnsavedStateError as error:
+                print(f"no checkpoint, so a killed job starts from scratch: {error}", file=sys.stderr)
+                self._next, self.period = float("inf"), Period()
+                return
             state["own"] = data_parallel.gathered(_own(state))
             try:
                 if data_parallel.rank() == 0:
@@ -79,9 +88,10 @@ class Checkpoints(Observer):
 
 def _own(state: dict[str, Any]) -> dict[str, Any]:
     """The state that differs between the processes of one training."""
-    return {"random": state["random"], "losses": state["losses"], "streams": state["network"]["streams"]}
+    network = {name: state["network"][name] for name in ("streams", "kept")}
+    return {"random": state["random"], "losses": state["losses"], "network": network}
 
 
 def _with_own(state: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    network = {**state["network"], "streams": own["streams"]}
+    network = {**state["network"], **own["network"]}
     return {**state, "network": network, "random": own["random"], "losses": own["losses"]}

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from grape_bench.cost.clock import Clock
 from grape_bench.data.dataset import DataSet, Split
+from grape_bench.network.modes import Modes, evaluation
 from grape_bench.network.network import Network
 from grape_bench.network.trace import logits_of
 from grape_bench.train import data_parallel
@@ -29,17 +30,15 @@ class Score:
 
 @torch.no_grad()
 def evaluate(model: nn.Module, split: Split, classes: int, batch_size: int) -> Score:
-    """Score `model` on all of `split`, divided among the processes. Runs in evaluation mode and restores the mode."""
-    training = model.training
-    model.eval()
+    """Score `model` on all of `split`, divided among the processes. Runs in evaluation mode and restores each mode."""
     data_parallel.share_statistics(model)
     loss: Tensor | float = 0.0  # summed on the device, so that no batch waits for the previous one
     correct: Tensor | float = 0.0
-    for inputs, labels in split.batches(batch_size):
-        logits = logits_of(model(inputs), classes).float()
-        loss = loss + F.cross_entropy(logits, labels, reduction="sum").double()
-        correct = correct + (logits.argmax(1) == labels).sum()
-    model.train(training)
+    with evaluation(model):
+        for inputs, labels in split.batches(batch_size):
+            logits = logits_of(model(inputs), classes).float()
+            loss = loss + F.cross_entropy(logits, labels, reduction="sum").double()
+            correct = correct + (logits.argmax(1) == labels).sum()
     sums = data_parallel.total([float(loss), float(correct)], next(model.parameters()).device)
     return Score(sums[0] / len(split), 100 * sums[1] / len(split))
 
@@ -98,7 +97,10 @@ class Position:
 
 @dataclass
 class Trainer:
-    """The state of one training. `order` draws the order of the samples and their augmentation."""
+    """The state of one training. `order` draws the order of the samples and their augmentation.
+
+    `modes` are those in which the model trains, as they were when the trainer was made.
+    """
 
     network: Network
     data: DataSet
@@ -113,6 +115,9 @@ class Trainer:
     position: Position = field(default_factory=Position)
     losses: list[Tensor] = field(default_factory=list)  # of the current epoch
     epoch_order: Tensor | None = None  # state of `order` when that epoch began
+
+    def __post_init__(self) -> None:
+        self.modes = Modes(self.network.model)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -129,7 +134,7 @@ class Trainer:
         for observer in self.observers:
             observer.training_begins(self)
         while self.position.epochs < epochs:
-            self.network.model.train()
+            self.modes.train()
             if self.position.steps == 0:
                 self._begin_epoch()
             with self.clock.running():

@@ -95,6 +95,59 @@ def test_killed_at_any_step_it_ends_with_the_same_weights_and_record(rule, tmp_p
     assert without_times(found) == without_times(expected)
 
 
+STATE = """\
+import itertools
+import numpy as np
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, classes, iterates):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(64, 16), nn.Linear(16, 16), nn.Linear(16, classes)
+        self.steps, self.noise, self.generator = 0, np.random.default_rng(0), torch.Generator().manual_seed(0)
+        self.register_buffer("memory", None)
+        if iterates:
+            self.counter = itertools.count()
+
+    def forward(self, x):
+        gain = 1.0
+        if self.training:
+            self.steps += 1
+            gain = 1 / self.steps + self.noise.random() + torch.rand((), generator=self.generator)
+        x = torch.tanh(gain * self.b(torch.tanh(self.a(x.flatten(1)))))
+        self.memory = x.mean(0).detach() if self.memory is None else 0.9 * self.memory + 0.1 * x.mean(0).detach()
+        return self.c(x + self.memory)
+
+def net(shape, classes, iterates=False):
+    return Net(classes, iterates)
+"""
+
+
+@pytest.mark.parametrize("rule", ["bp", "grape"])
+def test_a_model_with_counters_and_generators_of_its_own_resumes_to_the_bit(rule, tmp_path, monkeypatch):
+    (tmp_path / "net.py").write_text(STATE)
+    spec = job(rule, model=f"{tmp_path / 'net.py'}:net", model_args={}, dataset_args={"limit": 200}, profile=False)
+    expected, weights = run(spec, monkeypatch)
+    place = CheckpointFolder(tmp_path, "stamp")
+    assert run(spec, monkeypatch, Checkpoints(place, ALWAYS, most_share=float("inf")), 5) == (None, None)
+    found, resumed = run(spec, monkeypatch, Checkpoints(place, ALWAYS))
+    assert found["time"]["resumed"] == 1
+    assert all(torch.equal(value, resumed["model"][name]) for name, value in weights["model"].items())
+    assert found["result"] == expected["result"]
+
+
+def test_a_model_that_keeps_what_cannot_be_saved_starts_from_scratch(tmp_path, capsys):
+    (tmp_path / "net.py").write_text(STATE)
+    changes = {"model_args": {"iterates": True}, "dataset_args": {"limit": 200}, "profile": False, "probes": 0}
+    spec = job("dfa", model=f"{tmp_path / 'net.py'}:net", **changes)
+    place = CheckpointFolder(tmp_path, "stamp")
+    training.run(spec, lambda row: None, Checkpoints(place, ALWAYS))
+    assert not place.files()
+    said = capsys.readouterr().err
+    assert said.count("no checkpoint, so a killed job starts from scratch: counter (count) cannot be saved") == 1
+
+
 def fill(place: CheckpointFolder, *steps: int) -> None:
     for step in steps:
         place.write({"step": step}, step)

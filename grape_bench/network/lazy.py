@@ -1,0 +1,41 @@
+"""Modules that are not ordinary ones when a rule is attached: lazy ones are built, scripted ones are refused."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from grape_bench.errors import UserError
+from grape_bench.network.modes import evaluation
+from grape_bench.network.preserve import Batch, fits
+
+
+def refuse_scripted(model: nn.Module) -> None:
+    """Raise UserError for TorchScript, whose code runs no hooks and hides its weights."""
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            what = f"module {name!r} of {type(model).__name__}" if name else "the model"
+            raise UserError(
+                f"{what} is TorchScript, and a learning rule cannot see inside it",
+                allowed="Python modules, compiled or not",
+                hint="attach before torch.jit.script and torch.jit.trace, or use torch.compile",
+            )
+
+
+@torch.no_grad()
+def build_lazy(model: nn.Module, batch: Batch) -> None:
+    """Let lazy modules create their parameters and buffers from the shapes of `batch`.
+
+    The forward runs in evaluation mode, so BatchNorm statistics stay as they are created. The random state is restored,
+    so the weights depend only on the state at the call.
+    """
+    if any(is_lazy(tensor) for module in model.modules() for tensor in _own(module) if tensor is not None):
+        args, kwargs = batch
+        devices = sorted({t.device.index or 0 for t in model.parameters() if t.device.type == "cuda"})
+        with fits(model), evaluation(model), torch.random.fork_rng(devices=devices):
+            model(*args, **kwargs)
+
+
+def _own(module: nn.Module) -> list[Tensor | None]:
+    return [*module._parameters.values(), *module._buffers.values()]

@@ -1,0 +1,195 @@
+"""What a model keeps beside its parameters: buffers, Python attributes, tensors in attributes, random generators."""
+
+from __future__ import annotations
+
+import enum
+import random
+import types
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from operator import is_
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from grape_bench.network.block import PREFIX
+
+Restore = Callable[[], None]
+"""Puts one object back to its earlier state."""
+
+PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, torch.Size})
+"""Types whose values never change. An attribute of such a type changes only by assignment."""
+
+OWN_TO_TORCH = frozenset(vars(nn.Module())) - {"training", "_buffers", "_modules", "_parameters"}
+"""Attributes of every module that a forward has no reason to change: the hooks. Ours are among them."""
+
+_NO_STATE = OWN_TO_TORCH | {"_modules", "_parameters", "training"}
+
+_CODE = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, enum.Enum)
+_LIBRARIES = frozenset(
+    {"torch", "transformers", "lightning", "pytorch_lightning", "grape_bench", "logging", "threading"}
+)
+
+
+def snapshot(model: nn.Module, parameters: Iterable[nn.Parameter] = ()) -> list[Restore]:
+    """Functions that put back everything `model` keeps, and the values of `parameters`, as they are now.
+
+    The rule's own buffers and other parameters are left alone. Objects are put back in place, so that references to
+    them stay valid.
+    """
+    restores = [_restore(part) for part in parts(model)]
+    return [*(restore for restore in restores if restore), *(_tensor(parameter) for parameter in parameters)]
+
+
+def parts(model: nn.Module) -> Iterator[Any]:
+    """Every object that `model` keeps and that can change in place: modules, containers, tensors, generators."""
+    # Example: a module with `self.seen = {"steps": [1, 2], "noise": torch.Generator()}` gives
+    #   the module, its dicts of buffers and submodules, the dict `seen`, the list [1, 2] and the generator.
+    stack: list[Any] = [*model.modules()]
+    known: set[int] = set()
+    while stack:
+        part = stack.pop()
+        if id(part) in known:
+            continue
+        known.add(id(part))
+        yield part
+        stack += [held for held in holdings(part).values() if type(held) not in PLAIN]
+
+
+def holdings(part: Any) -> dict[Any, Any]:
+    """What an object holds: attribute, key or position -> value. Empty for tensors, code and objects of libraries."""
+    if isinstance(part, nn.Module):
+        return {name: value for name, value in vars(part).items() if name not in _NO_STATE}
+    if isinstance(part, dict):
+        return {key: value for key, value in part.items() if not _is_rules(key)}
+    if isinstance(part, (list, tuple, deque)):
+        return dict(enumerate(part)) if not PLAIN.issuperset(map(type, part)) else {}
+    return attributes(part) if is_object(part) else {}
+
+
+def attributes(part: Any) -> dict[str, Any]:
+    """The attributes of a module or of another object of the user's, without the hooks."""
+    return {name: value for name, value in vars(part).items() if name not in OWN_TO_TORCH}
+
+
+def is_object(part: Any) -> bool:
+    """Whether this is an object of the user's with attributes: no code, tensor, generator, or part of a library."""
+    special = isinstance(part, (*_CODE, Tensor, np.ndarray, *GENERATORS))
+    return not special and hasattr(part, "__dict__") and type(part).__module__.partition(".")[0] not in _LIBRARIES
+
+
+GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+
+
+def position(generator: Any) -> Any:
+    """The state of a random generator of torch, numpy or Python."""
+    if isinstance(generator, torch.Generator):
+        return generator.get_state()
+    if isinstance(generator, np.random.Generator):
+        return generator.bit_generator.state
+    return generator.get_state() if isinstance(generator, np.random.RandomState) else generator.getstate()
+
+
+def set_position(generator: Any, state: Any) -> None:
+    """Move a random generator to what `position` returned."""
+    if isinstance(generator, torch.Generator):
+        generator.set_state(state)
+    elif isinstance(generator, np.random.Generator):
+        generator.bit_generator.state = state
+    elif isinstance(generator, np.random.RandomState):
+        generator.set_state(state)
+    else:
+        generator.setstate(state)
+
+
+def _restore(part: Any) -> Restore | None:
+    if isinstance(part, nn.Module):
+        return _attributes(part)
+    if isinstance(part, Tensor):
+        return None if isinstance(part, nn.Parameter) else _tensor(part)
+    if isinstance(part, np.ndarray):
+        return _array(part)
+    if isinstance(part, GENERATORS):
+        state = position(part)
+        return lambda: set_position(part, state)
+    if isinstance(part, (dict, list, set, deque, bytearray)):
+        return _container(part)
+    return _attributes(part) if is_object(part) else None
+
+
+def _tensor(tensor: Tensor) -> Restore:
+    """Put the values back. Without a change the version stays, because a graph may have saved the tensor."""
+    lazy = nn.parameter.is_lazy(tensor) or tensor.is_meta or tensor.is_inference()
+    if lazy or tensor.layout is not torch.strided or 0 in tensor.stride():
+        return lambda: None  # nothing writes to these
+    version, value = tensor._version, tensor.detach().clone()
+
+    def restore() -> None:
+        with torch.no_grad():
+            (tensor.data if tensor._version == version else tensor).copy_(value)
+
+    return restore
+
+
+def _array(array: np.ndarray[Any, Any]) -> Restore:
+    value = array.copy()
+
+    def restore() -> None:
+        if array.flags.writeable:
+            array[...] = value
+
+    return restore
+
+
+def _container(part: Any) -> Restore:
+    if isinstance(part, dict):
+        return _dict(part)
+    saved = list(part)
+
+    def restore() -> None:
+        now = list(part)
+        if len(now) != len(saved) or any(one is not other for one, other in zip(now, saved, strict=True)):
+            part.clear()
+            (part.update if isinstance(part, set) else part.extend)(saved)
+
+    return restore
+
+
+def _dict(part: dict[Any, Any]) -> Restore:
+    saved = dict(part)
+
+    def restore() -> None:
+        if _same_items(part, saved):
+            return
+        rules = {key: value for key, value in part.items() if _is_rules(key)}
+        part.clear()
+        part.update({key: value for key, value in saved.items() if not _is_rules(key)} | rules)
+
+    return restore
+
+
+def _attributes(part: Any) -> Restore:
+    now: dict[str, Any] = vars(part)
+    saved = dict(now)
+
+    def restore() -> None:
+        if _same_items(now, saved):
+            return
+        for name in now.keys() - saved.keys() - OWN_TO_TORCH:
+            del now[name]
+        now.update({name: value for name, value in saved.items() if name not in OWN_TO_TORCH})
+
+    return restore
+
+
+def _same_items(now: dict[Any, Any], saved: dict[Any, Any]) -> bool:
+    """Whether two dicts hold the same objects in the same order. Runs at every step of some rules, so it is fast."""
+    same = len(now) == len(saved) and all(map(is_, now, saved))
+    return same and all(map(is_, now.values(), saved.values()))
+
+
+def _is_rules(key: Any) -> bool:
+    """Whether a buffer belongs to the rule, which may change it on the side."""
+    return type(key) is str and key.startswith(PREFIX)
