@@ -34,6 +34,7 @@ class Network:
       it is the shape of the features before the unembedding, unless the rule is `at_scores`.
     - `sequences`: whether the number of tokens may change between batches.
     - `weights`: the parameters of the linear maps as (module, name); a tied one appears once for each of its modules.
+    - `uncovered`: names of the other matrices that the backward reads -> the operator that reads them.
     - `segments`: each block's name, and `HEAD`, -> names of the parameters between it and the cuts below.
     - `streams`: the rule's random streams. `counts`: what autograd really did.
     """
@@ -54,8 +55,10 @@ class Network:
             for name, parameter in module.named_parameters(recurse=False)
             if id(parameter) in traced.weights.parameters
         ]
+        uncovered = traced.weights.uncovered
+        self.uncovered = {n: uncovered[id(p)] for n, p in model.named_parameters() if id(p) in uncovered}
         self._derived: dict[CallSite, Tensor] | None = traced.weights.derived
-        self._watched = dict.fromkeys(module for module, _ in traced.weights.derived)
+        self._watched = dict.fromkeys(model.modules() if traced.weights.derived else ())
         self.call_sites = CallSites()
         self._by_module: dict[nn.Module, list[Block]] = {block.module: [] for block in blocks}
         for block in blocks:
