@@ -34,7 +34,7 @@ class Product:
 def product_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Product | None:
     """`func(*args, **kwargs)` as a product, or None if it is none."""
     read = _KINDS.get(getattr(func, "__name__", ""))
-    if read is None or "out" in kwargs:
+    if read is None or kwargs.get("out") is not None:
         return None
     product = read(func, *_positional(args, kwargs))
     return product if product and all(isinstance(factor, Tensor) for factor in product.factors) else None
