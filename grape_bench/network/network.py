@@ -32,6 +32,7 @@ class Network:
 
     - `output_shape`: the error's shape per sample. It is the logits' shape. If a vocabulary is larger than the width,
       it is the shape of the features before the unembedding, unless the rule is `at_scores`.
+    - `unembedding`: the module above these features, if the error is read there.
     - `sequences`: whether the number of tokens may change between batches.
     - `weights`: the parameters of the linear maps as (module, name); a tied one appears once for each of its modules.
     - `uncovered`: names of the other matrices that the backward reads -> the operator that reads them.
@@ -45,6 +46,7 @@ class Network:
         self.streams, self.counts = RandomStreams(seed), PassCounts()
         self._head = model.get_submodule(traced.head)
         width = None if rule.at_scores else _unembedding_width(self._head, traced.output_shape)
+        self.unembedding = self._head if width else None
         self.sequences = traced.sequences
         self.output_shape = (*traced.output_shape[1:-1], width) if width else traced.output_shape[1:]
         self._reach = Reach(model, traced, blocks)

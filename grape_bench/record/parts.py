@@ -145,6 +145,9 @@ class Credit:
     declared_bp_fraction: float | None
     backward_passes: int
     hidden_block_passes: int
+    transport: str | None = field(default=None, metadata=OPTIONAL)
+    transport_allowed: bool | None = field(default=None, metadata=OPTIONAL)
+    anchor_share: float | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)
