@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -204,20 +204,16 @@ def measuring(model: nn.Module) -> Iterator[None]:
     """Run without autocast, compiled code and recomputation, and keep the global random state."""
     parameter = next(model.parameters())
     devices = [parameter.device.index or 0] if parameter.is_cuda else []
-    own = checkpoint._checkpoint_without_reentrant_generator
-    checkpoint._checkpoint_without_reentrant_generator = _stored
+    # Without its hooks, a checkpoint keeps its activations. A repeated forward would read the changed weights.
+    own = vars(checkpoint)["_checkpoint_hook"]
+    vars(checkpoint)["_checkpoint_hook"] = lambda _: nullcontext()
     try:
         with torch.random.fork_rng(devices=devices), torch.autocast(parameter.device.type, enabled=False):
             torch.manual_seed(0)
             with torch.compiler.set_stance("force_eager"), torch.enable_grad():
                 yield
     finally:
-        checkpoint._checkpoint_without_reentrant_generator = own
-
-
-def _stored(*_: Any, **__: Any) -> Iterator[None]:
-    """In place of checkpointing: the activations are kept."""
-    yield
+        vars(checkpoint)["_checkpoint_hook"] = own
 
 
 def _loss(model: nn.Module, batch: Batch) -> Tensor:
