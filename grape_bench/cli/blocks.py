@@ -50,6 +50,8 @@ def command(
     from grape_bench import models
     from grape_bench.attachment import attach
     from grape_bench.cli.profile import make_subject
+    from grape_bench.network.trace import as_batch
+    from grape_bench.network.transport import weights_read
     from grape_bench.rules.make import make_rule
 
     subject = make_subject(model, model_args, str(tokens or shape), classes, batch_size=2)
@@ -62,6 +64,9 @@ def command(
     console.print(credits(report, whole_names=parameters))
     for credit, count in Counter(report.values()).items():
         console.print(f"{count:5} × {credit}: {MEANINGS[credit].format(rule=rule)}", highlight=False)
+    read = weights_read(network, as_batch(example))
+    names = dict.fromkeys(name if parameters else starred(name) for name in read)
+    console.print(f"weights that the backward pass reads: {', '.join(names) or 'none'}", highlight=False)
 
 
 def token_ids(model: nn.Module, count: int) -> dict[str, Tensor]:
@@ -93,6 +98,11 @@ def table(network: Network) -> Table:
     return out
 
 
+def starred(name: str) -> str:
+    """The name with a star for each number."""
+    return re.sub(r"\d+", "*", name)
+
+
 def credits(report: dict[str, Credit], whole_names: bool) -> Table:
     """Make a table of the gradients that parameters get. Names that differ only in numbers share a row."""
     from rich import box
@@ -100,7 +110,7 @@ def credits(report: dict[str, Credit], whole_names: bool) -> Table:
 
     rows: Counter[tuple[str, Credit]] = Counter()
     for name, credit in report.items():
-        rows[name if whole_names else re.sub(r"\d+", "*", name), credit] += 1
+        rows[name if whole_names else starred(name), credit] += 1
     out = Table(box=box.SIMPLE_HEAD)
     out.add_column("parameters", overflow="fold")
     out.add_column("count", justify="right")

@@ -23,6 +23,7 @@ from grape_bench.diagnose.observer import Diagnostics
 from grape_bench.errors import UserError
 from grape_bench.job.profile import profile
 from grape_bench.job.setup import EXAMPLE, build_model, load_data, make_trainer, pick_device, process_seed
+from grape_bench.job.transport import transport_of
 from grape_bench.network.modes import evaluation
 from grape_bench.network.network import Network
 from grape_bench.network.trace import logits_of
@@ -98,7 +99,7 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
         "time": _time(trainer, spent, aside, trained),
         "memory": peak,
         "profile": cost,
-        "credit": _credit(trainer.network, trainer.steps_per_epoch, job.epochs),
+        "credit": {**_credit(trainer.network, trainer.steps_per_epoch, job.epochs), **transport_of(job, data)},
         "diagnostics": diagnostics.result() if diagnostics else None,
         "network": _description(trainer.network),
         "data": data.description,

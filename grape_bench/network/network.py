@@ -36,8 +36,10 @@ class Network:
 
     - `output_shape`: the error's shape per sample. It is the logits' shape. If a vocabulary is larger than the width,
       it is the shape of the features before the unembedding, unless the rule is `at_scores`.
+    - `unembedding`: the module above these features, if the error is read there.
     - `sequences`: whether the number of tokens may change between batches.
     - `weights`: the parameters of the linear maps as (module, name); a tied one appears once for each of its modules.
+    - `uncovered`: names of the other matrices that the backward reads -> the operator that reads them.
     - `segments`: each block's name, and `HEAD`, -> names of the parameters between it and the cuts below.
     - `streams`: the rule's random streams. `counts`: what autograd really did.
     """
@@ -50,6 +52,7 @@ class Network:
         self._samples, self._choose = traced.samples, traced.choose
         self._view = traced.view if blocks else None
         width = None if rule.at_scores or self._view is None else _unembedding_width(self._head, self._view)
+        self.unembedding = self._head if width else None
         self.sequences = traced.sequences
         shape = self._view.shape if self._view is not None else traced.outputs[0][1:]
         self.output_shape = (*shape[:-1], width) if width else shape
@@ -62,8 +65,10 @@ class Network:
             if id(parameter) in traced.weights.parameters
         ]
         self._kept = SavedState(model)
+        uncovered = traced.weights.uncovered
+        self.uncovered = {n: uncovered[id(p)] for n, p in model.named_parameters() if id(p) in uncovered}
         self._derived: dict[CallSite, Tensor] | None = traced.weights.derived
-        self._watched = dict.fromkeys(module for module, _ in traced.weights.derived)
+        self._watched = dict.fromkeys(model.modules() if traced.weights.derived else ())
         self.call_sites = CallSites()
         self._cuts: dict[tuple[nn.Module, bool], list[tuple[Site, Block]]] = defaultdict(list)
         for block in blocks:

@@ -17,13 +17,15 @@ from torch.overrides import TorchFunctionMode
 class LinearMap:
     """One call of a linear operator: `apply(input, weight, bias)` is what the model asked for.
 
-    `apply` is linear in `input` and in `weight`, and adds `bias` (or nothing where it is None).
+    `apply` is linear in `input` and in `weight`, and adds `bias` (or nothing where it is None). A bilinear operator has
+    `others`, the inputs beside `input`. They may be given to `apply` after the bias, to replace them.
     """
 
     input: Tensor
     weight: Tensor
     bias: Tensor | None
-    apply: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+    apply: Callable[..., Tensor]
+    others: tuple[Tensor, ...] = ()
     convolution: bool = False
 
 
@@ -36,7 +38,7 @@ class OperatorMode(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, _: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func in _LINEAR:
+        if is_linear(func, args, kwargs):
             return self.linear_map(_LINEAR[func](func, *args, **kwargs))
         if func is F.multi_head_attention_forward:
             with self:
@@ -44,10 +46,21 @@ class OperatorMode(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+def is_linear(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether the call has its weight at a fixed place. `addmm` has, unless its second factor is an activation."""
+    return func in _LINEAR and (func is not torch.addmm or (not kwargs and _is_parameter(args[2])))
+
+
+def _is_parameter(tensor: Tensor) -> bool:
+    return isinstance(tensor if tensor._base is None else tensor._base, nn.Parameter)
+
+
 def _linear(
     func: Any, input: Tensor, weight: Tensor, bias: Tensor | None = None, *rest: Any, **options: Any
 ) -> LinearMap:
-    return LinearMap(input, weight, bias, lambda x, w, b: func(x, w, b, *rest, **options), func is not F.linear)
+    return LinearMap(
+        input, weight, bias, lambda x, w, b: func(x, w, b, *rest, **options), convolution=func is not F.linear
+    )
 
 
 def _addmm(func: Any, bias: Tensor, input: Tensor, weight: Tensor) -> LinearMap:

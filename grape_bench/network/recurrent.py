@@ -1,6 +1,7 @@
-"""LSTM and GRU written out as linear maps, sigmoid and tanh, which all have a forward derivative.
+"""LSTM, GRU and RNN written out as linear maps, sigmoid and tanh, which all have a forward derivative.
 
-On CUDA, PyTorch computes both layers with fused kernels (its own or cuDNN's), which have no forward derivative.
+On CUDA, PyTorch computes these layers with fused kernels (its own or cuDNN's), which have no forward derivative. A
+fused kernel also hides where its weights meet the activations.
 """
 
 from __future__ import annotations
@@ -35,20 +36,53 @@ def gru_cell(x: Tensor, state: State, weights: list[Any]) -> State:
     return ((1 - z) * n + z * h,)
 
 
-CELLS: dict[str, Cell] = {"lstm": lstm_cell, "gru": gru_cell}
+def rnn_tanh_cell(x: Tensor, state: State, weights: list[Any]) -> State:
+    """Return (h,) after one step. `x` is (N, inputs), `weights` are W_ih, W_hh, b_ih, b_hh."""
+    return (_summed(x, state, weights).tanh(),)
+
+
+def rnn_relu_cell(x: Tensor, state: State, weights: list[Any]) -> State:
+    """Return (h,) after one step. `x` is (N, inputs), `weights` are W_ih, W_hh, b_ih, b_hh."""
+    return (_summed(x, state, weights).relu(),)
+
+
+def _summed(x: Tensor, state: State, weights: list[Any]) -> Tensor:
+    w_ih, w_hh, b_ih, b_hh = weights
+    return F.linear(x, w_ih, b_ih) + F.linear(state[0], w_hh, b_hh)
+
+
+CELLS: dict[str, Cell] = {"lstm": lstm_cell, "gru": gru_cell, "rnn_tanh": rnn_tanh_cell, "rnn_relu": rnn_relu_cell}
+STEPS = {f"{name}_cell": name for name in CELLS}
+"""The names of PyTorch's functions for one step -> the names of those for a layer."""
 
 
 def step(name: str, x: Tensor, state: Any, *weights: Tensor | None) -> Any:
-    """Return what `torch.lstm_cell` (`name` = "lstm") or `torch.gru_cell` ("gru") returns."""
+    """Return what `torch.lstm_cell` (`name` = "lstm"), `torch.gru_cell` ("gru") or the like returns."""
     given = [*weights, *[None] * (4 - len(weights))]
     if name == "lstm":
         return lstm_cell(x, tuple(state), given)
-    return gru_cell(x, (state,), given)[0]
+    return CELLS[name](x, (state,), given)[0]
+
+
+def is_written_out(name: str, args: tuple[Any, ...]) -> bool:
+    """Whether `written_out` can replace the call of PyTorch's function `name`."""
+    return name in STEPS or (name in CELLS and takes(args))
+
+
+def written_out(name: str, args: tuple[Any, ...]) -> Any:
+    """Return what PyTorch's function `name` returns: a layer ("lstm") or one step ("lstm_cell")."""
+    return step(STEPS[name], *args) if name in STEPS else layers(name, args)
+
+
+def matrices(name: str, args: tuple[Any, ...]) -> list[Tensor]:
+    """The weights W_ih and W_hh among the arguments, without the biases."""
+    given = args[2:] if name in STEPS else args[2]
+    return [weight for weight in given if weight is not None and weight.dim() == 2]
 
 
 def takes(args: tuple[Any, ...]) -> bool:
-    """Whether `layers` can replace `torch.lstm(*args)` or `torch.gru(*args)`: no packed sequence, no projections."""
-    if len(args) != 9 or not isinstance(args[2], (list, tuple)):
+    """Whether `layers` can replace `torch.lstm(*args)` or the like: no packed sequence, no projections."""
+    if len(args) != 9 or not isinstance(args[2], (list, tuple)) or isinstance(args[3], (list, tuple)):
         return False
     _, _, weights, biased, layer_count, _, _, bidirectional, _ = args
     expected: int = layer_count * (2 if bidirectional else 1) * (4 if biased else 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,16 +12,16 @@ from weakref import ref
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.utils import parametrize
 
 from grape_bench.errors import UserError
 from grape_bench.network.axes import OutputView, Samples, output_view
 from grape_bench.network.block import Block
-from grape_bench.network.graph import Node, reach
-from grape_bench.network.operators import CallSite, CallSites, LinearMap, OperatorMode
+from grape_bench.network.graph import Node
+from grape_bench.network.operators import CallSites
 from grape_bench.network.preserve import fits, preserved
 from grape_bench.network.recompute import refuse_reentrant
+from grape_bench.network.taint import InputTaint, Weights
 from grape_bench.network.trees import activations, first_activation, map_tensors, tensors
 
 Batch = tuple[tuple[Any, ...], dict[str, Any]]
@@ -123,7 +123,7 @@ def trace(model: nn.Module, batch: Batch, choose: Choice = None, axis: int | Non
         preserved(model),
         torch.enable_grad(),
         _all_trainable(model),
-        _graph_alone(),
+        taint.graph_alone(),
         eager,
         taint,
     ):
@@ -288,11 +288,6 @@ def logits_of(output: object, classes: int) -> Tensor:
     return logits
 
 
-def _graph_alone() -> saved_tensors_hooks:
-    """Make autograd keep its nodes but no activations, because this graph is never run backward."""
-    return saved_tensors_hooks(lambda saved: None, lambda saved: saved)
-
-
 @contextmanager
 def _all_trainable(model: nn.Module) -> Iterator[None]:
     """Make frozen parameters require gradients, so that the graph is the same whether they are frozen or not."""
@@ -304,86 +299,3 @@ def _all_trainable(model: nn.Module) -> Iterator[None]:
     finally:
         for parameter in frozen:
             parameter.requires_grad_(False)
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The weights of a forward's linear maps: parameters by `id`, and weights computed from parameters by call site.
-
-    `gates` are nodes that only the input gradients of these maps pass through.
-    """
-
-    parameters: set[int]
-    derived: dict[CallSite, Tensor]
-    gates: set[Node]
-
-
-class InputTaint(OperatorMode):
-    """Follows the input through the forward. `entries` are the nodes made by operations that touched it.
-
-    Token ids carry no gradient, so the autograd graph alone cannot tell an embedded input from an embedded position.
-    A walk down from any node that depends on the input ends at one of `entries`.
-    """
-
-    # Example, a GPT: ids (N, T) are the input, so they are tainted from the start.
-    #   tok = embed(ids) (N, T, C): touched, its node joins `entries`.  pos = table(arange(T)) (T, C): not touched.
-    #   tok + pos depends on the input; pos alone counts as a parameter, so nothing needs to be cut on its side.
-
-    def __init__(self, inputs: Iterable[Tensor], parameters: Iterable[Tensor], sites: CallSites) -> None:
-        super().__init__()
-        # Weak references, so that activations are freed as in any forward. A dead reference marks a reused id.
-        self._tainted: dict[int, ref[Tensor]] = {id(tensor): ref(tensor) for tensor in inputs}
-        self._parameters = {id(parameter) for parameter in parameters}
-        self._call_sites = sites
-        self._maps: list[tuple[int | CallSite, Node | None]] = []
-        self._derived: dict[CallSite, Tensor] = {}
-        self._others: set[CallSite | None] = {None}
-        self.convolved = False
-        self.entries: set[Node] = set()
-
-    def weights(self) -> Weights:
-        """Return the weights that do not depend on the input. Call it at the end of the forward."""
-        derived = {
-            site: weight
-            for site, weight in self._derived.items()
-            if site not in self._others and not reach([weight.grad_fn]) & self.entries
-        }
-        known = {key for key, _ in self._maps if isinstance(key, int) or key in derived}
-        gates = {gate for key, gate in self._maps if gate is not None and key in known}
-        values = {site: weight.detach() for site, weight in derived.items()}
-        return Weights({key for key in known if isinstance(key, int)}, values, gates)
-
-    def linear_map(self, call: LinearMap) -> Tensor:
-        """Note the weight (or the parameter that it views), and give the input its own autograd node."""
-        weight = call.weight
-        self.convolved = call.convolution
-        parameter = weight if weight._base is None else weight._base
-        input = call.input if call.input.grad_fn is None else call.input.view_as(call.input)
-        if id(parameter) in self._parameters:
-            self._maps.append((id(parameter), input.grad_fn))
-        else:
-            self._note_other(weight, input.grad_fn)
-        return call.apply(input, weight, call.bias)
-
-    def _note_other(self, weight: Tensor, gate: Node | None) -> None:
-        site = self._call_sites.next()
-        overlapping = 0 in weight.stride()  # no other matrix can have this memory layout
-        if site is None or weight.grad_fn is None or overlapping or self._is_tainted(weight):
-            self._others.add(site)
-        else:
-            self._maps.append((site, gate))
-            self._derived.setdefault(site, weight)
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = super().__torch_function__(func, types, args, kwargs)
-        if any(self._is_tainted(tensor) for tensor in tensors([args, kwargs])):
-            written = args[:1] if func is Tensor.__setitem__ else ()
-            for tensor in tensors([result, written]):
-                self._tainted[id(tensor)] = ref(tensor)
-                if tensor.grad_fn is not None:
-                    self.entries.add(tensor.grad_fn)
-        return result
-
-    def _is_tainted(self, tensor: Tensor) -> bool:
-        held = self._tainted.get(id(tensor))
-        return held is not None and held() is tensor

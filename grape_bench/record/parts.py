@@ -150,6 +150,9 @@ class Credit:
     hidden_block_passes: int
     absent_blocks: int | None = field(default=None, metadata=OPTIONAL)
     detours: int | None = field(default=None, metadata=OPTIONAL)
+    transport: str | None = field(default=None, metadata=OPTIONAL)
+    transport_allowed: bool | None = field(default=None, metadata=OPTIONAL)
+    anchor_share: float | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)

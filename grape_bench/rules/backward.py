@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
 
+from grape_bench.errors import UserError
 from grape_bench.network.block import PREFIX
-from grape_bench.network.operators import LinearMap, OperatorMode
 from grape_bench.network.passes import Pass
-from grape_bench.network.recompute import refuse_reentrant
 from grape_bench.network.rule import Kept, LearningRule
+from grape_bench.network.weights import laid_out
+from grape_bench.rules.substitute import Substitute
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Network
@@ -30,9 +30,16 @@ class BackwardFeedback(LearningRule):
     Weight and bias gradients stay local and exact. Everything that is not a linear map stays exact too. The backward
     pass is as sequential as backpropagation's, so `bp_fraction` is 1. A `matrix` that reads the weight, even only its
     signs, is weight transport, and its class must declare it.
+
+    A weight that meets its input in an operator which this family does not know is refused, because its true value
+    would be read. `allow_transport` lets it be read.
     """
 
     weight_transport: ClassVar[bool] = False
+    allow_transport = False
+
+    def __init__(self, allow_transport: bool = False) -> None:
+        self.allow_transport = allow_transport
 
     def draw(self, weight: Tensor, generator: torch.Generator) -> Tensor:
         """Draw the feedback on the CPU, shaped like `weight`: Gaussian with the standard deviation of the weight.
@@ -49,7 +56,16 @@ class BackwardFeedback(LearningRule):
         """Draw the feedback of every weight and keep it in a buffer of the same module.
 
         The feedback of a tied weight is kept at its first module, that of a derived weight where it is computed.
+        Raises UserError for a weight that no feedback can replace.
         """
+        if network.uncovered and not self.allow_transport:
+            read = ", ".join(f"{name} ({operator})" for name, operator in network.uncovered.items())
+            raise UserError(
+                f"the backward pass would read the true weights in operators that {type(self).__name__} cannot change",
+                where=read,
+                allowed="linear and recurrent layers, convolutions, matmul, einsum and their relatives",
+                hint="allow_transport = true, if these weights may be read",
+            )
         drawn: set[int] = set()
         for module, name in network.weights:
             weight = getattr(module, name)
@@ -81,21 +97,21 @@ class BackwardFeedback(LearningRule):
 
         return FeedbackPass(matrices, matrix_of_derived)
 
-    def feedback_of(self, network: Network, weight: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Return the parameter that `weight` is or views, and its feedback. Must be called within a forward."""
-        parameter = weight if weight._base is None else weight._base
+    def feedback_of(self, network: Network) -> dict[int, Tensor]:
+        """The `id` of each parameter that is a weight -> its feedback."""
+        found: dict[int, Tensor] = {}
         for module, name in network.weights:
-            if getattr(module, name) is parameter:
-                return parameter, module.get_buffer(f"{PREFIX}{name}_feedback")
-        feedback = _feedback_at(network.call_sites.next())
-        return None if feedback is None else (weight, feedback)
+            if id(getattr(module, name)) not in found:  # the feedback of a tied weight is at its first module
+                found[id(getattr(module, name))] = module.get_buffer(f"{PREFIX}{name}_feedback")
+        return found
+
+    def feedback_of_derived(self, network: Network) -> Tensor | None:
+        """The feedback of the derived weight that is used next. Must be called within a forward."""
+        return _feedback_at(network.call_sites.next())
 
     def _matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
         """Return what replaces `weight`, in the memory layout of `weight`."""
-        matrix = self.matrix(weight.detach(), feedback)
-        if matrix.stride() == weight.stride():
-            return matrix
-        return weight.new_empty_strided(weight.size(), weight.stride()).copy_(matrix)
+        return laid_out(self.matrix(weight.detach(), feedback), weight)
 
     def kept_feedback(self, network: Network) -> dict[str, Kept]:
         """How each weight's feedback is kept."""
@@ -136,72 +152,4 @@ class FeedbackPass(Pass):
 
     def around(self) -> AbstractContextManager[object]:
         """Return the mode that intercepts the linear maps."""
-        return _Substitute(self.matrices, self.of_derived)
-
-
-class _Substitute(OperatorMode):
-    """Makes autograd save B instead of W, so the operator's own backward uses B for the input gradient.
-
-    The weight gradient does not need W, so it stays exact. Nothing is computed twice.
-    """
-
-    def __init__(self, matrices: dict[int, Tensor], of_derived: Callable[[Tensor], Tensor | None]) -> None:
-        super().__init__()
-        self.matrices, self.of_derived = matrices, of_derived
-
-    @torch.compiler.disable  # compiled code would lose the hooks on saved tensors
-    def linear_map(self, call: LinearMap) -> Tensor:
-        """Compute the model's own product, and save B for its backward."""
-        weight = call.weight
-        if not torch.is_grad_enabled():
-            refuse_reentrant("a linear map")
-        parameter = weight if weight._base is None else weight._base
-        matrix = self.matrices.get(id(parameter))
-        if matrix is None:
-            parameter, matrix = weight, self.of_derived(weight)
-        if matrix is None:
-            return call.apply(call.input, weight, call.bias)
-        if torch.is_autocast_enabled(weight.device.type):  # autocast would make a copy of W with another id
-            dtype = torch.get_autocast_dtype(weight.device.type)
-            matrix = same_view(matrix, weight, parameter).to(dtype)
-            parameter = weight = weight.to(dtype)
-        with _saved_as(matrix, parameter):
-            return call.apply(call.input, weight, call.bias)
-
-
-def same_view(matrix: Tensor, view: Tensor, weight: Tensor) -> Tensor:
-    """Return the view of `matrix` that corresponds to `view` of `weight`: its transpose, or a chunk of it.
-
-    `matrix` and `weight` must have the same strides.
-    """
-    return matrix.as_strided(view.size(), view.stride(), view.storage_offset() - weight.storage_offset())
-
-
-def _saved_as(matrix: Tensor, weight: Tensor) -> saved_tensors_hooks:
-    """While active, autograd saves every view of `weight` as the same view of `matrix`.
-
-    Only the innermost hooks see what is saved. So these pass every tensor on to the outer hooks (those of activation
-    checkpointing count the tensors).
-    """
-    # Example: y = F.linear(x, W), x (N, 256), W (10, 256). Autograd saves x for dL/dW, and W for dL/dx.
-    #   pack(x) -> x;  pack(W) -> B, the feedback in the layout of W;  pack(W.t()) -> B.t(), the same view of B
-    #   backward: dL/dW = e^T x is exact; dL/dx = e @ B (N, 256) instead of e @ W. Nothing is computed twice.
-    storage = weight.untyped_storage().data_ptr()
-    outer_pack, outer_unpack = torch._C._autograd._top_saved_tensors_default_hooks(False) or (_same, _same)
-
-    def pack(saved: Tensor) -> tuple[Any, bool]:
-        held = outer_pack(saved)
-        if saved.untyped_storage().data_ptr() == storage:
-            return same_view(matrix, saved, weight), True
-        return held, False
-
-    def unpack(packed: tuple[Any, bool]) -> Tensor:
-        held, is_matrix = packed
-        tensor: Tensor = held if is_matrix else outer_unpack(held)
-        return tensor
-
-    return saved_tensors_hooks(pack, unpack)
-
-
-def _same(saved: Tensor) -> Tensor:
-    return saved
+        return Substitute(self.matrices, self.of_derived)

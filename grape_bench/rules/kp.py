@@ -12,18 +12,25 @@ class KP(BackwardFeedback):
     """FA whose B gets every update that W gets, and the same weight decay. B - W therefore shrinks by the decay.
 
     `decay` is the share of a weight that weight decay removes in one step (learning rate x weight decay, for SGD and
-    AdamW). The update W' - W contains -decay W. B gets -decay B instead.
+    AdamW). The update W' - W contains -decay W. B gets -decay B instead. SGD with momentum adds the decay to the
+    gradient, so its velocity carries earlier decays on: `momentum` is that of SGD, and B gets a velocity of its own.
+    The difference D = W - B then follows V' = momentum V + decay D and D' = D - V', at a constant learning rate.
+    Decay that Adam adds to its gradient has no such form. Without decay, B follows W under every optimizer.
     """
 
-    def __init__(self, decay: float = 0.0) -> None:
-        if not 0 <= decay < 1:
-            raise ValueError("decay is in [0, 1)")
-        self.decay = decay
+    def __init__(self, decay: float = 0.0, momentum: float = 0.0, allow_transport: bool = False) -> None:
+        super().__init__(allow_transport)
+        if not 0 <= decay < 1 or not 0 <= momentum < 1:
+            raise ValueError("decay and momentum are in [0, 1)")
+        self.decay, self.momentum = decay, momentum
 
     def draw(self, weight: Tensor, generator: torch.Generator) -> Tensor:
-        """B and a copy of W, stacked: (2, *W). The copy is W at the last update of B."""
-        drawn = super().draw(weight, generator)
-        return torch.stack([drawn.to(weight), weight.detach()])
+        """B, a copy of W, and the velocity V if there is momentum, stacked: (2 or 3, *W).
+
+        The copy is W at the last update of B.
+        """
+        drawn = super().draw(weight, generator).to(weight)
+        return torch.stack([drawn, weight.detach(), *([torch.zeros_like(drawn)] if self.momentum else [])])
 
     def matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
         """B, after it has received the last update of W, if there was one."""
@@ -31,7 +38,11 @@ class KP(BackwardFeedback):
         # Decided on the device: an `if` would make the host wait for the GPU, once per weight and step. The version
         # counter of W would be known on the host, but an optimizer that writes to `weight.data` does not raise it.
         updated = (weight != before).any()
-        change = weight - before + self.decay * (before - own)
-        own += torch.where(updated, change, 0.0)
+        decayed = self.decay * (before - own)
+        if self.momentum:
+            velocity = feedback[2]
+            decayed = self.momentum * velocity + decayed
+            velocity.copy_(torch.where(updated, decayed, velocity))
+        own += torch.where(updated, weight - before + decayed, 0.0)
         before.copy_(weight)
         return own

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from grape_bench.network.operators import LinearMap, OperatorMode
+from grape_bench.network import recurrent
+from grape_bench.network.operators import LinearMap
 from grape_bench.network.passes import Pass
 from grape_bench.network.preserve import preserved
-from grape_bench.rules.backward import BackwardFeedback, same_view
+from grape_bench.network.weights import Replay, WeightMode
+from grape_bench.rules.backward import BackwardFeedback
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Network
@@ -30,7 +32,8 @@ class WM(BackwardFeedback):
     # Example: W (10, 256), a batch of 64: x (64, 256) ~ N(0, I), y = x W^T (64, 10).
     #   mean of y x^T = y^T x / 64 (10, 256) = W + noise;  B <- 0.9 B + 0.1 (W + noise) with rate = 0.1
 
-    def __init__(self, rate: float = 0.1, every: int = 1) -> None:
+    def __init__(self, rate: float = 0.1, every: int = 1, allow_transport: bool = False) -> None:
+        super().__init__(allow_transport)
         if not 0 < rate <= 1 or every < 1:
             raise ValueError("rate must be in (0, 1], and every must be at least 1")
         self.rate, self.every = rate, every
@@ -56,7 +59,8 @@ class WM(BackwardFeedback):
 
     def mirror(self, network: Network, batch: Batch) -> None:
         """Feed noise to every linear map, shaped like the inputs that it gets in a forward on `batch`."""
-        mirrors = MirrorPass(partial(self.feedback_of, network), network.generator("perturbation", network.device))
+        generator = network.generator("perturbation", network.device)
+        mirrors = MirrorPass(self.feedback_of(network), partial(self.feedback_of_derived, network), generator)
         with preserved(network.model):
             network.run(mirrors, batch)
         for feedback, total, count in mirrors.sums.values():
@@ -64,15 +68,16 @@ class WM(BackwardFeedback):
             feedback.lerp_(mean.to(feedback.dtype), self.rate)
 
 
-FeedbackOf = Callable[[Tensor], tuple[Tensor, Tensor] | None]
-"""The weight in a linear map -> (the parameter that it is or views, its feedback), or None without feedback."""
-
-
 class MirrorPass(Pass):
-    """A forward without a graph, in which each linear map with feedback also runs on noise."""
+    """A forward without a graph, in which each linear map with feedback also runs on noise.
 
-    def __init__(self, feedback_of: FeedbackOf, generator: torch.Generator) -> None:
-        self.mode = _Mirror(feedback_of, generator)
+    `feedback` maps the `id` of a parameter to its feedback. `of_derived` returns that of the next derived weight.
+    """
+
+    def __init__(
+        self, feedback: dict[int, Tensor], of_derived: Callable[[], Tensor | None], generator: torch.Generator
+    ) -> None:
+        self.mode = _Mirror(feedback, of_derived, generator)
         self.sums = self.mode.sums
 
     @contextmanager
@@ -82,38 +87,65 @@ class MirrorPass(Pass):
             yield
 
 
-class _Mirror(OperatorMode):
+Known = tuple[Tensor, Replay, Tensor]
+"""A weight, how the operator's argument was made of it, and its feedback."""
+
+
+class _Mirror(WeightMode):
     """`sums` maps the id of a feedback to: the feedback, the sum of (W x) x^T, and the number of terms per entry."""
 
-    def __init__(self, feedback_of: FeedbackOf, generator: torch.Generator) -> None:
-        super().__init__()
-        self.feedback_of, self.generator = feedback_of, generator
+    def __init__(
+        self, feedback: dict[int, Tensor], of_derived: Callable[[], Tensor | None], generator: torch.Generator
+    ) -> None:
+        super().__init__(feedback)
+        self.feedback, self.of_derived, self.generator = feedback, of_derived, generator
         self.sums: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        self._recurrent: dict[int, Known] = {}
 
-    def linear_map(self, call: LinearMap) -> Tensor:
+    def known(self, weight: Tensor) -> Known | None:
+        """The parameter or derived weight, with its feedback."""
+        if id(weight) in self._recurrent:
+            return self._recurrent[id(weight)]
+        if source := self.copies.source(weight):
+            return *source, self.feedback[id(source[0])]
+        feedback = self.of_derived()
+        return None if feedback is None else (weight, _itself, feedback)
+
+    def weighted(self, call: LinearMap, known: Known) -> Tensor:
         """Return the map's own result, and add its response to noise to `sums`."""
-        known = self.feedback_of(call.weight)
-        if known is not None:
-            weight, feedback = known
-            like = call.input
-            noise = torch.randn(like.shape, generator=self.generator, device=like.device, dtype=like.dtype)
-            # At the border of a convolution, some weights get no input, so entries have different numbers of terms.
-            once, samples = torch.ones_like(like[:1]), len(like)
-            total, count = _products(call, weight, noise), samples * _products(call, weight, once, torch.ones_like)
-            if id(feedback) in self.sums:
-                _, total_before, count_before = self.sums[id(feedback)]
-                total, count = total + total_before, count + count_before
-            self.sums[id(feedback)] = feedback, total, count
+        feedback, inputs = known[-1], (call.input, *call.others)
+        noise = [torch.randn(x.shape, generator=self.generator, device=x.device, dtype=x.dtype) for x in inputs]
+        # At the border of a convolution, some weights get no input, so entries have different numbers of terms.
+        ones = [torch.ones_like(x) for x in inputs]
+        total, count = _products(call, known, noise), _products(call, known, ones, torch.ones_like)
+        if id(feedback) in self.sums:
+            _, total_before, count_before = self.sums[id(feedback)]
+            total, count = total + total_before, count + count_before
+        self.sums[id(feedback)] = feedback, total, count
         return call.apply(call.input, call.weight, call.bias)
+
+    def recurrent(self, func: Any, args: tuple[Any, ...]) -> Any:
+        """The layer written out, so that each of its weights is met by a linear map."""
+        weights = recurrent.matrices(func.__name__, args)
+        self._recurrent = {id(weight): found for weight in weights if (found := self.known(weight)) is not None}
+        try:
+            with self:
+                return recurrent.written_out(func.__name__, args)
+        finally:
+            self._recurrent = {}
 
 
 def _products(
-    call: LinearMap, weight: Tensor, x: Tensor, answer: Callable[[Tensor], Tensor] = torch.Tensor.detach
+    call: LinearMap, known: Known, inputs: list[Tensor], answer: Callable[[Tensor], Tensor] = torch.Tensor.detach
 ) -> Tensor:
-    """Return the sum of y x^T over samples and positions, shaped like `weight`. y is `answer(W x)`."""
+    """Return the sum of y x^T over samples and positions, shaped like the weight. y is `answer(W x)`."""
+    weight, replay, _ = known
     with torch.enable_grad():
         leaf = weight.detach().requires_grad_()
-        view = leaf if call.weight is weight else same_view(leaf, call.weight, weight)
-        output = call.apply(x, view, None)
+        output = call.apply(inputs[0], replay(leaf), None, *inputs[1:])
         (products,) = torch.autograd.grad(output, leaf, answer(output))
     return products
+
+
+def _itself(weight: Tensor) -> Tensor:
+    return weight

@@ -115,6 +115,20 @@ class Cell:
         counts = [record.credit.bp_fraction for record in self.results if record.credit]
         return mean(count for count in counts if count is not None)
 
+    @property
+    def transport(self) -> str:
+        """What the backward pass takes from the weights, such as `none; all in 0.5 % of steps`. "" if not measured."""
+        return "; ".join(dict.fromkeys(filter(None, map(_transport, self.results))))
+
+
+def _transport(record: Record) -> str:
+    credit = record.credit
+    if credit is None or credit.transport is None:
+        return ""
+    allowed = " (allowed)" if credit.transport_allowed else ""
+    anchors = f"; all in {100 * credit.anchor_share:.3g} % of steps" if credit.anchor_share else ""
+    return f"{credit.transport}{allowed}{anchors}"
+
 
 Grid = Mapping[tuple[str, str], Cell]
 """Cells by (task, rule)."""

@@ -182,6 +182,15 @@ COLUMNS: tuple[Column, ...] = (
         narrow="BP fract.",
     ),
     Column(
+        name="transport",
+        heading="weight transport",
+        meaning="Measured: what the backward pass takes from the weights.",
+        value=lambda row: row.cell.transport,
+        kind=Kind.TEXT,
+        shown=Shown.PAGE,
+        reference="rules.md#weight-transport",
+    ),
+    Column(
         name="trials",
         heading="trials",
         meaning="Tuning trials behind the settings; 1 means the suite's own settings, untuned.",

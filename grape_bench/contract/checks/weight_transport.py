@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from grape_bench.attachment import attach
 from grape_bench.contract.broken import difference, require
 from grape_bench.contract.cases import Case, MakeRule, steps_of
 from grape_bench.network.block import PREFIX
 from grape_bench.network.network import Network
+from grape_bench.network.trace import as_batch
+from grape_bench.network.transport import MANY, transport
 from grape_bench.network.trees import first_activation
 
 
@@ -119,7 +123,18 @@ def check(case: Case, make_rule: MakeRule) -> str:
         require(declared, f"weight_transport = False is declared, but the signal reads the weights at {listed}")
         return f"the signal reads the weights at {len(readers)} of {len(blocks)} blocks"
     require(not declared, "weight_transport = True is declared, but no block's signal reads the weights")
+    found = transport(partial(_prepared, case, make_rule), as_batch(case.inputs(0)))
+    reading = f"weight_transport = False is declared, but the backward pass reads weights: {found}"
+    require(found not in ("signs", "all"), reading)
     return "no block's signal reads the weights"
+
+
+def _prepared(case: Case, make_rule: MakeRule, prepare: Callable[[nn.Module], None]) -> Network:
+    model = case.model()
+    prepare(model)
+    network = attach(model, make_rule(), case.inputs(0))
+    network.begin_epoch(MANY)
+    return network
 
 
 def _reads(case: Case, make_rule: MakeRule, block: str) -> bool:

@@ -1,0 +1,41 @@
+"""The weight transport in a job's record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from grape_bench.attachment import attach
+from grape_bench.data.dataset import DataSet
+from grape_bench.job.setup import EXAMPLE, build_model
+from grape_bench.network.network import Network
+from grape_bench.network.transport import transport
+from grape_bench.record.job import Job
+from grape_bench.rules.anchored import Anchored
+from grape_bench.rules.make import make_rule
+
+
+def transport_of(job: Job, data: DataSet) -> dict[str, Any]:
+    """What a step of the job's rule takes from the weights, on new copies of the model. Call it after the training.
+
+    `anchor_share` is the share of steps that are anchors, which read every weight.
+    """
+    example, _ = next(iter(data.validation.batches(EXAMPLE)))
+    batches = data.train.batch_count(job.batch_size)
+    whole = make_rule(job.rule, **job.rule_settings)
+
+    def make(prepare: Callable[[nn.Module], None]) -> Network:
+        model = build_model(job, data, example.device)
+        prepare(model)
+        rule = make_rule(job.rule, **job.rule_settings)
+        network = attach(model, rule.rule if isinstance(rule, Anchored) else rule, example, seed=job.seed)
+        network.begin_epoch(max(batches, 2))
+        return network
+
+    found: dict[str, Any] = {"transport": transport(make, ((example,), {}))}
+    if isinstance(whole, Anchored):
+        found["anchor_share"] = whole.anchor_share(batches, job.epochs)
+        whole = whole.rule
+    return {**found, "transport_allowed": True} if getattr(whole, "allow_transport", False) else found

@@ -1,0 +1,296 @@
+"""Weight transport, measured: which weights a backward pass reads, and what the signals at the blocks depend on."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.utils import checkpoint
+
+from grape_bench.network.block import PREFIX
+from grape_bench.network.network import Network
+from grape_bench.network.operators import LinearMap, OperatorMode
+from grape_bench.network.passes import Pass
+from grape_bench.network.taint import is_matrix
+from grape_bench.network.trace import Batch, scored_output
+from grape_bench.network.trees import activations, map_tensors, tensors
+from grape_bench.network.weights import WeightMode
+
+Transport = Literal["none", "learned from forward passes", "signs", "inside a block", "all"]
+"""What the backward pass takes from the weights, from the weakest to the strongest."""
+
+ORDER: tuple[Transport, ...] = ("none", "learned from forward passes", "signs", "inside a block", "all")
+MANY = 10_000  # steps of an epoch, so that the first is hardly ever an anchor
+ROUNDING = 1e-4  # relative error of a gradient in fp32
+
+Make = Callable[[Callable[[nn.Module], None]], Network]
+"""Attaches a new rule to a new model with the same weights, to which the argument is applied first."""
+
+
+def weights_read(network: Network, batch: Batch) -> dict[str, list[str]]:
+    """Name of each weight that the backward pass reads -> the parameters whose gradients it moves.
+
+    A weight is a parameter with two dimensions or more. It is changed between one forward on `batch` and its backward,
+    on a copy of the network. Signs and copies that the forward has made are not seen.
+    """
+    return dict(_each_read(network, batch))
+
+
+def _each_read(network: Network, batch: Batch) -> Iterator[tuple[str, list[str]]]:
+    twin = plain(network)
+    twin.begin_epoch(MANY)
+    model = twin.model
+    named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    with measuring(model):
+        loss = _loss(model, batch)
+
+        def gradients(*changed: Tensor) -> list[Tensor | None]:
+            kept = [weight.data.clone() for weight in changed]
+            for weight in changed:
+                weight.data.add_(torch.randn_like(weight) * _scale(weight))
+            found = torch.autograd.grad(loss, list(named.values()), retain_graph=True, allow_unused=True)
+            for weight, before in zip(changed, kept, strict=True):
+                weight.data.copy_(before)
+            return list(found)
+
+        still, weights = gradients(), _matrices(model)
+        if not _moved(list(named), still, gradients(*weights.values())):
+            return
+        for name, weight in weights.items():
+            moved = _moved(list(named), still, gradients(weight))
+            # A derived weight's own formula (weight norm) reads the parameters that it is made of.
+            if others := [other for other in moved if _owner(other) != _owner(name)]:
+                yield name, others
+
+
+def transport(make: Make, batch: Batch) -> Transport:
+    """What an ordinary step of the rule on `batch` takes from the weights: the stronger answer of two tests.
+
+    One changes weights between forward and backward. The other replays the activations in a network that had other
+    weights from the start, and compares the signals at the blocks.
+    """
+    network = make(_as_it_is)
+    segment = {name: {key for key, names in network.segments.items() if name in names} for name in _names(network)}
+    above = _unembedding(network)  # the error is that of the features, and this weight is a part of the error
+    found: Transport = "none"
+    for name, others in _each_read(network, batch):
+        if name not in above:
+            found = "inside a block" if all(segment[name] & segment[other] for other in others) else "all"
+        if found == "all":
+            return found
+    return max(found, _by_replay(make, batch), key=ORDER.index)
+
+
+def _by_replay(make: Make, batch: Batch) -> Transport:
+    network = make(_as_it_is)
+    weights = [name for name in _linear_weights(network) if name not in _unembedding(network)]
+
+    def differs(prepare: Callable[[nn.Module], None], *, copied: bool) -> bool:
+        kept, moved = plain(make(_as_it_is)), plain(make(prepare))
+        recording = Recording(kept, weights)
+        replay = Recording(moved, weights, recording.outputs)
+        expected = recording.forward(batch)
+        if copied:
+            _copy_when_opened(kept, moved)
+        other = replay.forward(batch)
+        if copied:
+            _copy_feedback(kept, moved)
+        expected.backward()
+        other.backward()
+        pairs = [(replay.signals.get(name), signal) for name, signal in recording.signals.items()]
+        return any(one is None or _differ(signal, one) for one, signal in pairs)
+
+    shuffled, same_signs = Shuffled(weights), Shuffled(weights, keep_signs=True)
+    if not differs(shuffled, copied=False):
+        return "none"
+    if not differs(shuffled, copied=True):
+        return "learned from forward passes"
+    return "all" if differs(same_signs, copied=True) else "signs"
+
+
+class Shuffled:
+    """Moves the numbers of each weight to other places. Their distribution, which scales feedback, stays."""
+
+    def __init__(self, names: list[str], *, keep_signs: bool = False) -> None:
+        self.names, self.keep_signs = names, keep_signs
+
+    @torch.no_grad()
+    def __call__(self, model: nn.Module) -> None:
+        """Change `model` in place. With `keep_signs`, numbers move only between places of one sign."""
+        generator = torch.Generator().manual_seed(0)
+        for name in self.names:
+            weight = model.get_parameter(name)
+            flat = weight.detach().cpu().flatten()
+            groups = [flat > 0, flat < 0] if self.keep_signs else [torch.ones_like(flat, dtype=torch.bool)]
+            for group in groups:
+                places = group.nonzero()[:, 0]
+                flat[places] = flat[places[torch.randperm(len(places), generator=generator)]]
+            weight.copy_(flat.view_as(weight))
+
+
+class Recording(WeightMode):
+    """Records what each call with a weight returns, and the signals at the blocks; or replays what was recorded."""
+
+    def __init__(self, network: Network, weights: list[str], replayed: list[Any] | None = None) -> None:
+        super().__init__({id(network.model.get_parameter(name)) for name in weights})
+        self.model, self.replayed = network.model, replayed
+        self.outputs: list[Any] = []
+        self.signals: dict[str, Tensor] = {}
+        for block in network.blocks:
+            # Runs before the network's own hook, which passes on a constant.
+            block.module.register_forward_hook(self._at(block.name, block.index), prepend=True)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the loss of a forward on `batch`."""
+        with measuring(self.model), self:
+            return _loss(self.model, batch)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        sources = [tensor for tensor in tensors([args, kwargs or {}]) if self.copies.source(tensor)]
+        result = OperatorMode.__torch_function__(self, func, types, args, kwargs)
+        if not torch.is_grad_enabled() or not sources:
+            return result
+        self.copies.note(func, args, kwargs or {}, result)
+        made = [one for one in activations(result) if one.requires_grad and not self.copies.source(one)]
+        return map_tensors(lambda one: self._seen(one) if any(one is each for each in made) else one, result)
+
+    def linear_map(self, call: LinearMap) -> Tensor:
+        """The operator's own result; `__torch_function__` replaces it."""
+        return call.apply(call.input, call.weight, call.bias)
+
+    def _seen(self, output: Tensor) -> Tensor:
+        self.outputs.append(output.detach())
+        if self.replayed is None:
+            return output
+        replaced: Tensor = _Replaced.apply(output, self.replayed[len(self.outputs) - 1])
+        return replaced
+
+    def _at(self, name: str, index: int) -> Callable[..., None]:
+        def note(_: nn.Module, __: Any, output: Any) -> None:
+            made = dict(enumerate(activations(output))).get(index)
+            if torch.is_grad_enabled() and made is not None and made.requires_grad:
+                made.register_hook(lambda signal: self.signals.__setitem__(name, signal))
+
+        return note
+
+
+class _Replaced(torch.autograd.Function):
+    """(a, b) -> b. The backward passes the gradient to a."""
+
+    @staticmethod
+    def forward(ctx: Any, _: Tensor, recorded: Tensor) -> Tensor:
+        return recorded.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient, None
+
+
+def plain(network: Network) -> Network:
+    """A copy of `network` in single precision."""
+    twin = copy.deepcopy(network)
+    twin.model.float()
+    return twin
+
+
+@contextmanager
+def measuring(model: nn.Module) -> Iterator[None]:
+    """Run without autocast, compiled code and recomputation, and keep the global random state."""
+    parameter = next(model.parameters())
+    devices = [parameter.device.index or 0] if parameter.is_cuda else []
+    # Without its hooks, a checkpoint keeps its activations. A repeated forward would read the changed weights.
+    own = vars(checkpoint)["_checkpoint_hook"]
+    vars(checkpoint)["_checkpoint_hook"] = lambda _: nullcontext()
+    try:
+        with torch.random.fork_rng(devices=devices), torch.autocast(parameter.device.type, enabled=False):
+            torch.manual_seed(0)
+            with torch.compiler.set_stance("force_eager"), torch.enable_grad():
+                yield
+    finally:
+        vars(checkpoint)["_checkpoint_hook"] = own
+
+
+def _loss(model: nn.Module, batch: Batch) -> Tensor:
+    """A loss whose gradient differs between samples and outputs."""
+    args, kwargs = batch
+    output = scored_output(model(*args, **kwargs))
+    assert output is not None, "attaching has found an output"
+    generator = torch.Generator().manual_seed(0)
+    loss: Tensor = (output.float() * torch.randn(output.shape, generator=generator).to(output.device)).sum()
+    return loss
+
+
+def _linear_weights(network: Network) -> list[str]:
+    ids = {id(getattr(module, name)) for module, name in network.weights}
+    return [name for name, parameter in network.model.named_parameters() if id(parameter) in ids]
+
+
+def _unembedding(network: Network) -> list[str]:
+    """The weight above the features at which the error is read, if there is one."""
+    own = set() if network.unembedding is None else {id(parameter) for parameter in network.unembedding.parameters()}
+    return [name for name, parameter in network.model.named_parameters() if id(parameter) in own]
+
+
+def _matrices(model: nn.Module) -> dict[str, Tensor]:
+    gains = {id(p) for module in model.modules() if "Norm" in type(module).__name__ for p in module.parameters(False)}
+    return {
+        name: parameter
+        for name, parameter in model.named_parameters()
+        if is_matrix(parameter) and id(parameter) not in gains
+    }
+
+
+def _names(network: Network) -> list[str]:
+    return [name for name, _ in network.model.named_parameters()]
+
+
+def _scale(weight: Tensor) -> Tensor:
+    return weight.detach().std(correction=0).clamp(min=1e-2)
+
+
+def _owner(name: str) -> str:
+    """The weight that the parameter `name` belongs to: `a.weight_v` and `a.weight_g` are parts of `a.weight`."""
+    head, found, _ = name.partition("parametrizations.")
+    if found:
+        return head + found + name[len(head) + len(found) :].partition(".")[0]
+    return name.removesuffix("_v").removesuffix("_g").removesuffix("_orig")
+
+
+def _moved(names: list[str], still: list[Tensor | None], moved: list[Tensor | None]) -> list[str]:
+    pairs = zip(names, still, moved, strict=True)
+    return [name for name, one, other in pairs if one is not None and (other is None or _differ(one, other))]
+
+
+def _differ(one: Tensor, other: Tensor) -> bool:
+    return bool((one - other).norm() > ROUNDING * one.norm() + 1e-12)
+
+
+def _copy_feedback(source: Network, target: Network) -> None:
+    """Copy what the rule keeps, because learning it from forward passes is no transport in the backward."""
+    kept = dict(source.model.named_buffers())
+    for name, buffer in target.model.named_buffers():
+        if PREFIX in name:
+            buffer.data.copy_(kept[name])  # .data hides the write from autograd, which must use the new values
+
+
+def _copy_when_opened(source: Network, target: Network) -> None:
+    """Copy it when the next pass is open, before the forward makes anything of it."""
+    rule = target.rule
+    open_pass = rule.open_pass
+
+    def opened(*args: Any) -> Pass:
+        pass_ = open_pass(*args)
+        _copy_feedback(source, target)
+        return pass_
+
+    vars(rule)["open_pass"] = opened
+
+
+def _as_it_is(model: nn.Module) -> None:
+    """Change nothing."""

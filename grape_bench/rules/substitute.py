@@ -1,0 +1,136 @@
+"""Feedback matrices in place of weights, in the backward of any operator in which a weight meets an activation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+from grape_bench.network import recurrent
+from grape_bench.network.operators import LinearMap
+from grape_bench.network.recompute import refuse_reentrant
+from grape_bench.network.weights import WeightMode, same_view
+
+Known = tuple[Tensor, Tensor]
+"""A weight, and its matrix in the same memory layout. The operator may take a view of the weight."""
+
+
+class Substitute(WeightMode):
+    """Makes autograd save B instead of W, so the operator's own backward uses B for the input gradient.
+
+    The weight gradient does not need W, so it stays exact. `matrices` maps the `id` of a parameter to its matrix.
+    `of_derived` returns the matrix of a derived weight, or None.
+    """
+
+    def __init__(self, matrices: dict[int, Tensor], of_derived: Callable[[Tensor], Tensor | None]) -> None:
+        super().__init__(matrices)
+        self.matrices, self.of_derived = matrices, of_derived
+        self._recurrent: dict[int, Known] = {}
+
+    def known(self, weight: Tensor) -> Known | None:
+        """The parameter (or its copy, or the derived weight) and the matrix in its place."""
+        if id(weight) in self._recurrent:
+            return self._recurrent[id(weight)]
+        base = weight if weight._base is None else weight._base
+        if id(base) in self.matrices:
+            return base, self.matrices[id(base)]
+        if source := self.copies.source(base):
+            parameter, replay = source
+            return base, replay(self.matrices[id(parameter)])
+        matrix = self.of_derived(weight)
+        return None if matrix is None else (weight, matrix)
+
+    @torch.compiler.disable  # compiled code would lose the hooks on saved tensors
+    def weighted(self, call: LinearMap, known: Known) -> Tensor:
+        """Compute the model's own product, and save B for its backward."""
+        weight, (parameter, matrix) = call.weight, known
+        if not torch.is_grad_enabled():
+            refuse_reentrant("a linear map")
+        if torch.is_autocast_enabled(weight.device.type):  # autocast would make a copy of W with another id
+            dtype = torch.get_autocast_dtype(weight.device.type)
+            matrix = same_view(matrix, weight, parameter).to(dtype)
+            parameter = weight = weight.to(dtype)
+        return computed(call, weight, parameter, matrix)
+
+    @torch.compiler.disable
+    def recurrent(self, func: Any, args: tuple[Any, ...]) -> Any:
+        """The layer written out, so that each of its weights is met by a linear map."""
+        weights = recurrent.matrices(func.__name__, args)
+        known = {id(weight): found for weight in weights if (found := self.known(weight)) is not None}
+        if not known:
+            return func(*args)
+        self._recurrent = known
+        try:
+            with self:
+                return recurrent.written_out(func.__name__, args)
+        finally:
+            self._recurrent = {}
+
+
+@dataclass
+class _Saved:
+    """A tensor that autograd saves: what the outer hooks made of it, and what is used in its place."""
+
+    tensor: Tensor | None
+    held: Any
+    matrix: Tensor | None = None
+
+
+def computed(call: LinearMap, weight: Tensor, parameter: Tensor, matrix: Tensor) -> Tensor:
+    """Return `call` with `weight`, a view of `parameter`, and with the same view of `matrix` in its backward.
+
+    Only the innermost hooks see what is saved. So these pass every tensor on to the outer hooks (those of activation
+    checkpointing count the tensors).
+    """
+    # Example: y = F.linear(x, W), x (N, 256), W (10, 256). Autograd saves x for dL/dW, and W for dL/dx.
+    #   pack(x) -> x;  pack(W) -> B, the feedback in the layout of W;  pack(W.t()) -> B.t(), the same view of B
+    #   backward: dL/dW = e^T x is exact; dL/dx = e @ B (N, 256) instead of e @ W. Nothing is computed twice.
+    # An operator may also save a copy of W or x that it has made (einsum). Nothing tells which of them it is. It then
+    # runs again on B, and what it saves takes the place of what it saved before.
+    outer_pack, outer_unpack = torch._C._autograd._top_saved_tensors_default_hooks(False) or (_same, _same)
+    entries: list[_Saved] = []
+
+    def pack(saved: Tensor) -> _Saved:
+        entries.append(_Saved(saved, outer_pack(saved)))
+        return entries[-1]
+
+    def unpack(entry: _Saved) -> Tensor:
+        tensor: Tensor = outer_unpack(entry.held) if entry.matrix is None else entry.matrix
+        return tensor
+
+    with saved_tensors_hooks(pack, unpack):
+        output = call.apply(call.input, weight, call.bias)
+    inputs = {_memory(x) for x in (call.input, *call.others)}
+    strange = False
+    for entry in entries:
+        assert entry.tensor is not None
+        if _memory(entry.tensor) == _memory(parameter):
+            entry.matrix = same_view(matrix, entry.tensor, parameter)
+        strange |= _memory(entry.tensor) not in inputs | {_memory(parameter)}
+        entry.tensor = None
+    if strange:
+        again = _saved_by(call, same_view(matrix, weight, parameter).detach().requires_grad_(weight.requires_grad))
+        for entry, saved in zip(entries, again, strict=True):
+            if _memory(saved) not in inputs:
+                entry.matrix = saved
+    return output
+
+
+def _saved_by(call: LinearMap, weight: Tensor) -> list[Tensor]:
+    """What autograd saves in `call` with another weight."""
+    saved: list[Tensor] = []
+    with saved_tensors_hooks(lambda tensor: saved.append(tensor.detach()), lambda nothing: nothing):
+        call.apply(call.input, weight, call.bias)
+    return saved
+
+
+def _memory(tensor: Tensor) -> int:
+    return 0 if tensor.is_sparse else tensor.untyped_storage().data_ptr()
+
+
+def _same(saved: Tensor) -> Tensor:
+    return saved
