@@ -78,9 +78,14 @@ class Network:
         return [
             self.model.register_forward_pre_hook(self._open, with_kwargs=True),
             *(module.register_forward_hook(self._at_blocks) for module in self._by_module),
-            self._head.register_forward_pre_hook(self._at_features)
-            if before_head
-            else self._head.register_forward_hook(self._at_output),
+            *(
+                (
+                    self._head.register_forward_pre_hook(self._at_features),
+                    self._head.register_forward_hook(self._at_scores),
+                )
+                if before_head
+                else (self._head.register_forward_hook(self._at_output),)
+            ),
             self.model.register_forward_hook(self._close, always_call=True),
             *(handle for module in self._watched for handle in self.call_sites.watch(module)),
         ]
@@ -239,6 +244,13 @@ class Network:
     @torch.compiler.disable
     def _at_features(self, _: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return (self._joined(args[0]), *args[1:])
+
+    @torch.compiler.disable
+    def _at_scores(self, _: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Count a backward at the scores if the features are constant, as under head-only: none reaches them."""
+        scores = scored_output(output)
+        if self._pass is not None and scores is not None and scores.requires_grad and not args[0].requires_grad:
+            scores.register_hook(partial(self._begin_backward, self._pass.again()))
 
     @torch.compiler.disable
     def _at_output(self, module: nn.Module, _: Any, output: Any) -> Any:
