@@ -157,7 +157,7 @@ def test_a_job_cuts_where_its_suite_says():
 
     found = blocks()
     assert len(found) == 2 and blocks(blocks=found[:1]) == found[:1]
-    vit = {"model": "timm:test_vit", "dataset_args": {"resize": 16}}
+    vit = {"model": "timm:test_vit", "model_args": {}, "dataset_args": {"resize": 16}}
     assert len(blocks(granularity="layer", **vit)) > len(blocks(**vit))
     with pytest.raises(UserError, match="matches no module that can be cut"):
         training.check(job("dfa", blocks=["nowhere.*"]))
