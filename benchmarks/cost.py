@@ -35,28 +35,33 @@ def vit(depth: int, batch_size: int) -> Subject:
     return Subject("timm:vit_tiny_patch16_224", arguments, batch_size=batch_size)
 
 
-RULES = ("fa", "dfa", "grape")
+RULES = ("fa", "dfa", "grape-lazy")
 PARTS = {
     "mlp": Part(
         "MLP, 8 layers of 1,024",
         Subject("mlp", {"hidden": [1024] * 8}, shape=(1, 32, 32), batch_size=512),
         RULES,
-        {"fa": 1.03, "dfa": 0.75, "grape": 1.15},
+        {"fa": 1.03, "dfa": 0.75, "grape-lazy": 1.15},
         {},
     ),
     "vgg11": Part(
-        "vgg11", Subject("timm:vgg11", batch_size=64), RULES, {"fa": 1.03, "dfa": 0.72, "grape": 1.15}, {}, seconds=90
+        "vgg11",
+        Subject("timm:vgg11", batch_size=64),
+        RULES,
+        {"fa": 1.03, "dfa": 0.72, "grape-lazy": 1.15},
+        {},
+        seconds=90,
     ),
     "resnet18": Part(
-        "resnet18", Subject("timm:resnet18", batch_size=64), RULES, {"fa": 1.03, "dfa": 0.92, "grape": 1.15}, {}
+        "resnet18", Subject("timm:resnet18", batch_size=64), RULES, {"fa": 1.03, "dfa": 0.92, "grape-lazy": 1.15}, {}
     ),
-    "vit6": Part("ViT, 6 blocks, 64 patches", vit(6, 16), RULES, {"fa": 1.03, "dfa": 1.00, "grape": 1.15}, {}),
+    "vit6": Part("ViT, 6 blocks, 64 patches", vit(6, 16), RULES, {"fa": 1.03, "dfa": 1.00, "grape-lazy": 1.15}, {}),
     "vit12": Part(
         "ViT, 12 blocks, 64 patches",
         vit(12, 64),
-        ("bp checkpoint", "dfa", "dfa lean", "grape lean"),
-        {"dfa lean": 1.30, "grape lean": 1.30},
-        {"dfa lean": 0.25, "grape lean": 0.25},
+        ("bp checkpoint", "dfa", "dfa lean", "grape-lazy lean"),
+        {"dfa lean": 1.30, "grape-lazy lean": 1.30},
+        {"dfa lean": 0.25, "grape-lazy lean": 0.25},
         seconds=150,
     ),
 }

@@ -18,11 +18,11 @@ from grape_bench.job import run as training
 from grape_bench.plan.expand import make_plan
 from grape_bench.record.job import Job
 
-RULES = ("bp", "fa", "dfa", "grape")
+RULES = ("bp", "fa", "dfa", "grape-lazy")
 CNN = """\
 name = "cnn"
 version = "1.0"
-rules = ["bp", "fa", "dfa", "grape"]
+rules = ["bp", "fa", "dfa", "grape-lazy"]
 seeds = 1
 [[task]]
 name = "digits-cnn"

@@ -37,15 +37,15 @@ from grape_bench.network.captured import CapturedStep
 from grape_bench.network.parallel import parallel_backward
 from grape_bench.network.trace import as_batch
 
-STEPS = 8  # per measurement: GrAPE's period, so that its refresh counts in full
+STEPS = 8  # per measurement: the period of grape-lazy, so that its refresh counts in full
 CHECKED = 12  # steps to compare: three warm-up steps, one capture, eight replays with one refresh
 TOLERANCE = 1e-2  # relative to the distance that the weights moved
 LIMIT_S = 180  # per process
 Variant = tuple[str, str]
 BP: Variant = ("bp", "eager")
-EAGER: list[Variant] = [BP, ("dfa", "eager"), ("grape", "eager")]
-STREAMS: list[Variant] = [("dfa", "streams"), ("grape", "streams")]
-GRAPHS: list[Variant] = [("bp", "graph"), ("dfa", "streams + graph"), ("grape", "streams + graph")]
+EAGER: list[Variant] = [BP, ("dfa", "eager"), ("grape-lazy", "eager")]
+STREAMS: list[Variant] = [("dfa", "streams"), ("grape-lazy", "streams")]
+GRAPHS: list[Variant] = [("bp", "graph"), ("dfa", "streams + graph"), ("grape-lazy", "streams + graph")]
 VARIANTS = [*EAGER, *STREAMS, *GRAPHS]
 GROUPS = [[*EAGER, *STREAMS], [BP, *GRAPHS]]  # measured in one process each; a failed capture may spoil its process
 

@@ -28,7 +28,8 @@ class Builtin:
     - `source` is a frozen hash that ids contain instead of the hash of the file. With it, a new comment in the file
       changes no id.
     - `uses` names other parts of the engine whose `numerics` also apply.
-    - `defaults` holds the settings whose default has changed, with the new value. Every new job contains them.
+    - `defaults` holds the settings whose default has changed, with the new value, and those that make a name a variant
+      of its class. Every new job contains them.
     """
 
     target: str  # "package.module:attribute"
@@ -101,7 +102,7 @@ class Registry(Generic[T]):
         return builtin.numerics if builtin else 1
 
     def defaults(self, name: str) -> dict[str, Any]:
-        """The settings of `name` whose default has changed, with the new value."""
+        """The settings that `name` declares: a changed default, or what makes it a variant of its class."""
         builtin = self.builtin(name)
         return dict(builtin.defaults) if builtin else {}
 

@@ -51,6 +51,8 @@ def test_the_sources_of_the_rules_are_those_of_the_ids_out_there():
         "frsf": "7f86971afe06b827",
         "grape": "31a9522b3a82917f",
         "grape+refit": "f589f4bb1a1953b9",
+        "grape-lazy": "031ec833eba3f5a7",
+        "grape-lazy+refit": "726dbebf914524db",
         "head-only": "0e32efad8f58020a",
         "kp": "3eb32719074c85f8",
         "local": "26279d8d22869b57",

@@ -30,7 +30,13 @@ MEANINGS: dict[Credit, str] = {
 @click.option("--tokens", type=click.IntRange(min=1), help="Use a sample of this many token ids, for text models.")
 @click.option("--classes", default=10, show_default=True)
 @click.option("--blocks", "globs", multiple=True, metavar="GLOB", help="Modules to cut at, for example 'layers.*'.")
-@click.option("--granularity", default="block", show_default=True, help="block or layer.")
+@click.option(
+    "--granularity",
+    type=click.Choice(["block", "layer"]),
+    default="block",
+    show_default=True,
+    help="layer also cuts inside the blocks.",
+)
 @click.option("--parameters", is_flag=True, help="List every parameter by its full name.")
 def command(
     model: str,

@@ -66,7 +66,8 @@ def make_trainer(job: Job, model: nn.Module, data: DataSet, rule: str, settings:
     """Attach `rule` to `model`, and make its trainer: precision, optimizer, schedule and random streams."""
     example, _ = next(iter(data.validation.batches(EXAMPLE)))
     precision = Precision(job.precision, example.device)
-    network = attach(model, make_rule(rule, **settings), example, seed=job.seed)
+    cuts: dict[str, Any] = {"blocks": job.blocks or (), "granularity": job.granularity}
+    network = attach(model, make_rule(rule, **settings), example, seed=job.seed, **cuts)
     _check_batches(job, data)
     for device in {"cpu", str(network.device)}:  # each process draws its own directions; their mean is less noisy
         network.generator("perturbation", device).manual_seed(process_seed(job, "perturbation"))

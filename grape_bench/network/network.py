@@ -21,7 +21,7 @@ from grape_bench.network.reach import Credit, Exact, Reach
 from grape_bench.network.recompute import backward_at_work, refuse_reentrant
 from grape_bench.network.saved_state import SavedState
 from grape_bench.network.streams import RandomStreams
-from grape_bench.network.trace import Batch, Trace, scored_outputs
+from grape_bench.network.trace import Batch, Trace, scored_output, scored_outputs
 from grape_bench.network.trees import activations, replace
 
 if TYPE_CHECKING:
@@ -102,9 +102,14 @@ class Network:
             self.model.register_forward_pre_hook(self._open, with_kwargs=True),
             *(module.register_forward_pre_hook(self._entering, with_kwargs=True) for module in entered),
             *(module.register_forward_hook(self._returned) for module in returned),
-            self._head.register_forward_pre_hook(self._at_features)
-            if before_head
-            else self._head.register_forward_hook(self._at_output),
+            *(
+                (
+                    self._head.register_forward_pre_hook(self._at_features),
+                    self._head.register_forward_hook(self._at_scores),
+                )
+                if before_head
+                else (self._head.register_forward_hook(self._at_output),)
+            ),
             self.model.register_forward_hook(self._close, always_call=True),
             *(handle for module in self._watched for handle in self.call_sites.watch(module)),
         ]
@@ -286,6 +291,13 @@ class Network:
     @torch.compiler.disable
     def _at_features(self, _: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return (self._joined([args[0]])[0], *args[1:])
+
+    @torch.compiler.disable
+    def _at_scores(self, _: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Count a backward at the scores if the features are constant, as under head-only: none reaches them."""
+        scores = scored_output(output)
+        if self._pass is not None and scores is not None and scores.requires_grad and not args[0].requires_grad:
+            scores.register_hook(partial(self._begin_backward, self._pass.again(), 0, False))
 
     @torch.compiler.disable
     def _at_output(self, module: nn.Module, _: Any, output: Any) -> Any:

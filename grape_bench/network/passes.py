@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from grape_bench.errors import UserError
 from grape_bench.network.block import Block
 
 
@@ -132,6 +133,39 @@ class CutPass(Pass):
     def again(self) -> Pass:
         """A pass with the same cuts, but without signals."""
         return HeadPass()
+
+
+Backward = Callable[..., tuple[Any, ...]]
+
+
+def once_differentiable(backward: Backward) -> Backward:
+    """Run `backward` without a graph. A second derivative through it raises UserError, with a way out."""
+
+    @wraps(backward)
+    def run(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
+        with torch.no_grad():
+            found = backward(ctx, *gradients)
+        if not (torch.is_grad_enabled() and any(gradient.requires_grad for gradient in gradients)):
+            return found
+        return tuple(_Once.apply(one, *gradients) if isinstance(one, Tensor) else one for one in found)
+
+    return run
+
+
+class _Once(torch.autograd.Function):
+    """(value, gradients that it was computed from) -> value; backward: the refusal."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, *gradients: Tensor) -> Tensor:
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> tuple[None, ...]:
+        raise UserError(
+            "a rule's signals have no second derivative (create_graph=True, as in a gradient penalty)",
+            allowed="second derivatives under bp, on an anchor, or without a rule",
+            hint="compute this term on a deep copy of the model after net.detach() on the copy, or use the rule bp",
+        )
 
 
 class _Cut(torch.autograd.Function):

@@ -24,6 +24,7 @@ EXAMPLES = {
     "seeds": "seeds = 3",
     "optimizer": 'optimizer = { name = "adamw", lr = 1e-3 }',
     "task": '[[task]], with name = "...", model = "...", dataset = "..." below it',
+    "blocks": 'blocks = ["layers.*"]',
     "model_args": "model_args = { hidden = [256] }",
 }
 _TOP = ("task", "rule", "tuning", "name", "version", "rules", "seeds")

@@ -20,6 +20,7 @@ OPTIMIZER_OVERRIDES = ("lr", "weight_decay", "momentum", "betas")
 # Names become folders, MLflow names and the first part of `--set NAME.KEY`, so they hold no dots, spaces or slashes.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Glob = Annotated[str, Field(min_length=1)]  # a pattern of module names, such as "layers.*"
 Settings = dict[str, JsonValue]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -104,6 +105,8 @@ class Task(TomlTable):
     optimizer: Optimizer
     schedule: Literal["constant", "cosine"] = "constant"
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
+    blocks: Annotated[list[Glob], Field(min_length=1)] | None = None
+    granularity: Literal["block", "layer"] = "block"
     compile: bool = False
     deterministic: bool = False
     nproc: Count = 1

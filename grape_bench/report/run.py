@@ -56,9 +56,12 @@ def render(record: Record, verdict: Verdict, folder: Path | None) -> RenderableT
 
 def _settings(job: Job) -> dict[str, str]:
     inside = {key: value for key, value in job.optimizer.items() if key != "name"}
+    cuts = [f"at {', '.join(job.blocks)}"] if job.blocks else []
+    cuts += [f"granularity {job.granularity}"] if job.granularity != "block" else []
     return {
         "suite": f"{job.suite} {job.version}",
         "model": _with(job.model, job.model_args),
+        **({"cuts": ", ".join(cuts)} if cuts else {}),
         "data": _with(job.dataset, job.dataset_args),
         "rule": _with(job.rule, job.rule_settings),
         "optimizer": f"{_with(job.optimizer['name'], inside)}, {job.schedule}",

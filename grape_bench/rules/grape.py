@@ -29,7 +29,8 @@ EPS = 1e-8
 class GrAPE(DirectFeedback):
     """DFA whose B_l follows J^_l, the mean over the batch of (J_l p) p^T.
 
-    Every `refresh`-th training forward refreshes the feedback. `estimator` draws p `perturbations` times, on the first
+    Every `refresh`-th training forward refreshes the feedback. The paper refreshes at every mini-batch, as the default
+    does. The name `grape-lazy` stands for `refresh = 8`. `estimator` draws p `perturbations` times, on the first
     `fraction` of the batch. B_l takes one gradient step of size `feedback_lr` on 1 - c_l. Then each column is divided
     by its norm. c_l is the mean cosine between the columns of B_l and J^_l (`cosine="columns"`), or the cosine between
     the two matrices ("frobenius"). `normalize` says what a column belongs to: an `"output"` (n_l numbers) or a hidden
@@ -44,14 +45,14 @@ class GrAPE(DirectFeedback):
     of the sketched output.
     """
 
-    # Example: block of 256 units, 10 outputs, B (10, 256), b = 64 samples of this block, refresh = 8:
-    #   p (64, 256), d = J p (64, 10) -> J^ = d^T p / 64 (10, 256);  r = sqrt(64 / 320) = 0.45, 1 - (1 - r)^8 = 0.99
+    # Example: block of 256 units, 10 outputs, B (10, 256), b = 64 samples of this block, refresh = 1:
+    #   p (64, 256), d = J p (64, 10) -> J^ = d^T p / 64 (10, 256);  r = sqrt(64 / 320) = 0.45, 1 - (1 - r)^1 = 0.45
     #   B - step * gradient of (1 - c), then every row of B (a "column" of B^T, one per output) is divided by its norm
 
     def __init__(
         self,
         perturbations: int = 1,
-        refresh: int = 8,
+        refresh: int = 1,
         fraction: float = 1.0,
         estimator: Estimator = "split",
         feedback_lr: float | None = None,

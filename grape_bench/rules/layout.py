@@ -138,7 +138,7 @@ def unfit(shape: torch.Size) -> UserError:
     return UserError(
         f"the feedback was drawn for another shape than {tuple(shape)}, the shape of a block's output",
         allowed="samples with the shape of the example; the number of tokens may vary if input and output share it",
-        hint="attach the rule with an example like this batch",
+        hint='attach the rule with an example like this batch, or with feedback = "per-channel", which suits any size',
     )
 
 

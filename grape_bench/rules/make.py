@@ -26,6 +26,7 @@ def make_rule(name: str, **settings: Any) -> LearningRule:
     if not (isinstance(cls, type) and issubclass(cls, LearningRule)):
         raise UserError(f"{base!r} is not a LearningRule", hint="class MyRule(grape_bench.DirectFeedback): ...")
     accepted = set(_parameters(cls))
+    settings = {**RULES.defaults(base), **settings}
     anchor_settings = {k: settings.pop(k) for k in _parameters(Anchored)[1:] if anchored and k in settings}
     for setting in settings:
         if setting not in accepted:

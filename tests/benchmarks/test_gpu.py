@@ -32,7 +32,7 @@ def test_the_script_runs_with_torch_and_timm_alone(tmp_path):
     with (tmp_path / "out" / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["model"], row["rule"]) for row in rows] == [
-        (model, rule) for model in ("transformer, depth 2", "ViT") for rule in ("bp", "dfa", "grape")
+        (model, rule) for model in ("transformer, depth 2", "ViT") for rule in ("bp", "dfa", "grape-lazy")
     ]
     assert all(float(row["step ms"]) > 0 and row["blocks"] == "2" for row in rows)
     assert all(float(row["eager off by"]) == 0 for row in rows)  # a CPU repeats itself
@@ -93,7 +93,7 @@ def test_an_error_or_a_killed_process_costs_its_own_row_only(end, monkeypatch, t
     rows = {row.variant: row for row in run.rows}
     assert set(rows) == set(gpu.EAGER)
     assert rows[gpu.BP].seconds
-    assert rows["grape", "eager"].seconds
+    assert rows["grape-lazy", "eager"].seconds
     assert ("illegal memory access" if end == "an error" else "exit code -9") in rows["dfa", "eager"].problem
     assert rows["dfa", "eager"].problem in (tmp_path / "gpu.md").read_text()
 

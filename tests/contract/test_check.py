@@ -16,7 +16,7 @@ from grape_bench.rules.names import RULES
 MLP, CNN, VIT, DECODER = CASES
 
 
-@pytest.mark.parametrize("rule", [*RULES, "dfa+anchor", "grape+anchor", "head-only+anchor"])
+@pytest.mark.parametrize("rule", [*RULES, "dfa+anchor", "grape+anchor", "grape-lazy+anchor", "head-only+anchor"])
 def test_built_in_rules_pass_on_every_model(rule):
     report = check_rule(lambda: gb.make_rule(rule))
     assert report.ok, "\n".join(map(str, report.failed))

@@ -46,7 +46,7 @@ def test_grape_adds_a_dual_forward_of_two_products_per_map_at_most():
 
 def test_a_lean_step_makes_its_forward_twice():
     x = torch.randn(N, SIZES[0])
-    for rule, spared in (("dfa", 0), ("grape", 1 / 8)):  # GrAPE's refresh is a forward
+    for rule, spared in (("dfa", 0), ("grape", 1), ("grape-lazy", 1 / 8)):  # a refresh is a forward
         net = gb.attach(tanh_mlp(SIZES), rule, x)
         once, twice = (step_flops(net, ((x,), {}), loss_of, forwards) for forwards in (1, 2))
         assert twice.total - once.total == twice.critical - once.critical == (1 - spared) * sum(PRODUCTS)

@@ -50,7 +50,7 @@ def test_each_phase_has_its_seconds():
 
 
 def test_what_a_rule_computes_before_its_forward_is_apart(monkeypatch):
-    step = Sleeper("grape")
+    step = Sleeper("grape-lazy")
     align = type(step.network.rule).align
 
     def slow(*arguments):

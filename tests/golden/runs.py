@@ -98,7 +98,7 @@ FAMILIES = {
 }
 DEFAULTS = {f"default {name}": ours(name, (3, 16, 16)) for name in MODELS if MODELS.builtin(name)}
 """The built-in models as they are without `model_args`."""
-RULE_NAMES = [*(rule for rule in RULES if RULES.builtin(rule)), "dfa+anchor", "grape+anchor"]
+RULE_NAMES = [*(rule for rule in RULES if RULES.builtin(rule)), "dfa+anchor", "grape+anchor", "grape-lazy+anchor"]
 
 
 def network_of(family: str) -> Family:

@@ -146,5 +146,22 @@ def test_a_rule_of_the_users_trains_beside_the_others(tmp_path):
     assert mine["result"] == dfa["result"]
 
 
+def test_a_job_cuts_where_its_suite_says():
+    """Blocks and granularity reach the network; without them the search finds both hidden layers."""
+
+    def blocks(**changes):
+        this = job("dfa", **changes)
+        data = load_data(this, pick_device())
+        trainer = make_trainer(this, build_model(this, data, pick_device()), data, this.rule, this.rule_settings)
+        return [block.name for block in trainer.network.blocks]
+
+    found = blocks()
+    assert len(found) == 2 and blocks(blocks=found[:1]) == found[:1]
+    vit = {"model": "timm:test_vit", "model_args": {}, "dataset_args": {"resize": 16}}
+    assert len(blocks(granularity="layer", **vit)) > len(blocks(**vit))
+    with pytest.raises(UserError, match="matches no module that can be cut"):
+        training.check(job("dfa", blocks=["nowhere.*"]))
+
+
 def test_public_names_are_all_there():
     assert all(getattr(gb, name) for name in gb.__all__)

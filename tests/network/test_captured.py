@@ -47,7 +47,7 @@ def ordinary(net, optimizer, inputs, targets):
 
 @pytest.mark.parametrize(
     ("model", "rule"),
-    [("mlp", rule) for rule in ("bp", "dfa", "grape", "head-only", "dfa+anchor")]
+    [("mlp", rule) for rule in ("bp", "dfa", "grape", "grape-lazy", "head-only", "dfa+anchor")]
     + [("noisy", rule) for rule in ("bp", "grape+anchor")],
 )
 def test_replays_train_as_ordinary_steps_do(rule, model, fake_cuda):

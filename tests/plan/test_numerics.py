@@ -105,12 +105,20 @@ def test_a_changed_default_goes_into_the_id_as_a_setting(monkeypatch: pytest.Mon
     assert all(job.rule_settings == {"feedback": "dense"} for job in again)
 
 
-def test_a_declared_default_is_that_of_the_class() -> None:
-    import inspect
+def test_a_rule_made_by_its_name_has_the_defaults_that_it_declares() -> None:
+    from grape_bench.rules.make import make_rule
 
     for rule in RULES:
         for setting, value in RULES.defaults(rule).items():
-            assert inspect.signature(RULES.get(rule)).parameters[setting].default == value
+            assert getattr(make_rule(rule), setting) == value
+
+
+def test_a_class_has_the_defaults_of_the_rule_that_a_paper_names() -> None:
+    from grape_bench.rules.grape import GrAPE
+    from grape_bench.rules.refit import GrAPERefit
+
+    assert GrAPE().refresh == RULES.defaults("grape")["refresh"] == 1
+    assert GrAPERefit().refresh == RULES.defaults("grape+refit")["refresh"] == 1
 
 
 def test_a_record_lists_all_integers_and_a_missing_one_is_1() -> None:

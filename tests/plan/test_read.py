@@ -44,6 +44,13 @@ RULES = '["dfa", "bp", "dfa+anchor"]'
         ('"mlp"', '"mpl"', ["task 'first': model", "unknown model 'mpl'; did you mean 'mlp'"]),
         ('"mlp"', '"tim:resnet18"', ["task 'first': model", "did you mean 'timm'"]),
         ('dataset = "digits"', 'dataset = "digit"', ["task 'first': dataset", "did you mean 'digits'"]),
+        (
+            "epochs = 2",
+            'granularity = "layers"\nepochs = 2',
+            ["unknown granularity 'layers'; did you mean 'layer'"],
+        ),
+        ("epochs = 2", 'blocks = "layers.*"\nepochs = 2', ["task 'first': blocks", 'blocks = ["layers.*"]']),
+        ("epochs = 2", "blocks = []\nepochs = 2", ["task 'first': blocks", "at least 1 item"]),
         ("[8]", "2026-01-01", ["model_args", "JSON"]),
     ],
 )

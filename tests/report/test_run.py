@@ -1,6 +1,7 @@
 from grape_bench.record.parts import Profile
 from grape_bench.record.typed_json import decode
-from grape_bench.report.run import costs
+from grape_bench.report.run import _settings, costs
+from tests.job.jobs import job
 
 JSON = {
     "step_ratio": 1.04,
@@ -32,6 +33,11 @@ def test_every_cost_has_a_line() -> None:
     assert found["FLOPs"].startswith("3 G, 1.00 of BP's; 0.50 of BP's on the longest chain of dependent blocks")
     assert "4 devices: 3.90 times as fast, idle 1 % (BP 2.90, 27 %)" in found["pipeline"]
     assert found["energy"] == "2 J per step, 0.50 of BP's"
+
+
+def test_settings_show_the_cuts_where_the_suite_sets_them() -> None:
+    assert "cuts" not in _settings(job("dfa"))
+    assert _settings(job("dfa", blocks=["layers.*"], granularity="layer"))["cuts"] == "at layers.*, granularity layer"
 
 
 def test_parts_missing_from_older_records_are_left_out() -> None:

@@ -66,6 +66,15 @@ def test_settings_reach_the_rule_and_its_anchor():
     assert repr(rule.rule).startswith("GrAPE(perturbations=2, ")
 
 
+@pytest.mark.parametrize("variant", ["grape-lazy", "grape-lazy+anchor", "grape-lazy+refit"])
+def test_grape_is_the_rule_of_the_paper_and_its_cheaper_form_has_a_name_of_its_own(variant):
+    """The paper refreshes the feedback at every mini-batch."""
+    papers = variant.replace("-lazy", "")
+    assert (gb.make_rule(papers).period, gb.make_rule(variant).period) == (1, 8)
+    assert gb.make_rule(variant, refresh=3).period == 3, "a name's settings are defaults"
+    assert gb.make_rule(variant).state().keys() == gb.make_rule(papers).state().keys()
+
+
 def test_anchors_need_to_know_where_an_epoch_begins():
     model = tanh_mlp()
     gb.attach(model, "dfa+anchor", torch.randn(4, 6))
