@@ -1,0 +1,144 @@
+"""Rules on published networks: each weight gets the gradient that is right for it, or the rule is refused."""
+
+from collections import defaultdict
+from copy import deepcopy
+
+import pytest
+import torch
+
+import grape_bench as gb
+from grape_bench import UserError
+from grape_bench.network.passes import CutPass, Pass
+from grape_bench.network.trace import as_batch
+from grape_bench.network.trees import tensors
+from tests.network.zoo import ENTRIES, Entry
+
+RULES = ["bp", "fa", "dfa", "grape", "fg", "local", "head-only"]
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:dropout2d. Received a 2-D input"),
+    pytest.mark.filterwarnings("ignore:enable_nested_tensor is True"),
+]
+
+
+class Subject:
+    """A network of the zoo in training mode with a batch. Every step has the same dropout masks."""
+
+    def __init__(self, entry: Entry):
+        for package in entry.imports:
+            pytest.importorskip(package)
+        torch.manual_seed(0)
+        self.entry, self.model, self.example = entry, entry.make().train(), entry.example()
+        self.exact = self.gradients(deepcopy(self.model))
+        self.outputs = self.seen
+
+    def attach(self, rule):
+        return gb.attach(self.model, rule, self.example, **self.entry.options)
+
+    def gradients(self, model=None, run=None):
+        """One step's gradients by name. `seen` gets the output's tensors."""
+        model = model or self.model
+        args, kwargs = as_batch(self.example)
+        model.zero_grad()
+        torch.manual_seed(1)
+        output = model(*args, **kwargs) if run is None else run((args, kwargs))
+        self.seen = [tensor.detach().clone() for tensor in tensors(output)]
+        self.entry.loss(output).backward()
+        return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+    def weights(self, patterns):
+        return self.entry.weights(self.model, patterns)
+
+
+def distance(found, expected):
+    """The difference relative to the larger of the two."""
+    return float((found - expected).norm() / torch.maximum(found.norm(), expected.norm()).clamp(min=1e-12))
+
+
+class Recorded(Pass):
+    """Backpropagation that keeps dL/dh of every cut, in the order of the cuts."""
+
+    def __init__(self):
+        self.signals = defaultdict(dict)
+
+    def cut(self, block, output):
+        seen, call = output.clone(), len(self.signals[block.name])
+        signals = self.signals[block.name]
+        signals[call] = None
+        seen.register_hook(lambda signal: signals.__setitem__(call, signal))
+        return seen
+
+
+class Injected(CutPass):
+    """A cut pass with the recorded gradients as its signals."""
+
+    def __init__(self, recorded):
+        self.waiting = {name: list(signals.values()) for name, signals in recorded.signals.items()}
+        super().__init__(self._recorded)
+
+    def _recorded(self, block, _):
+        """Autograd visits the calls of a block from the last to the first."""
+        signal = self.waiting[block.name].pop()
+        return torch.zeros_like(block.output) if signal is None else signal
+
+
+NOT_REFUSED = [entry for entry in ENTRIES if not entry.reason("dfa")]
+
+
+@pytest.mark.parametrize("entry", NOT_REFUSED, ids=str)
+def test_injected_true_gradients_give_the_gradients_of_backpropagation(entry: Entry):
+    subject = Subject(entry)
+    net = subject.attach("dfa")
+    recorded = Recorded()
+    expected = subject.gradients(run=lambda batch: net.run(recorded, batch))
+    assert any(
+        signal is not None and signal.any() for signals in recorded.signals.values() for signal in signals.values()
+    )
+    found = subject.gradients(run=lambda batch: net.run(Injected(recorded), batch))
+
+    assert found.keys() == expected.keys() == subject.exact.keys()
+    for name, gradient in subject.exact.items():
+        assert distance(expected[name], gradient) < 1e-5 and distance(found[name], gradient) < 1e-5, name
+
+
+@pytest.mark.parametrize("entry", NOT_REFUSED, ids=str)
+def test_zero_signals_leave_the_hidden_weights_without_a_gradient(entry: Entry):
+    subject = Subject(entry)
+    net = subject.attach("dfa")
+    shared = {id(parameter) for parameter in net.shared_parameters()}
+    nothing = CutPass(lambda block, error: torch.zeros(block.output_shape))
+    found = subject.gradients(run=lambda batch: net.run(nothing, batch))
+
+    hidden = {name for name, credit in net.report().items() if credit == "rule"}
+    own = {name for name in hidden if id(subject.model.get_parameter(name)) not in shared}
+    assert {name for name in own & found.keys() if found[name].any()} == set()
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("entry", ENTRIES, ids=str)
+def test_every_weight_gets_the_gradient_that_is_right_for_it(entry: Entry, rule: str):
+    subject = Subject(entry)
+    if reason := entry.reason(rule):
+        with pytest.raises(UserError, match=reason):
+            subject.attach(rule)
+        return
+    net = subject.attach(rule)
+    found, report = subject.gradients(), net.report()
+
+    for seen, before in zip(subject.seen, subject.outputs, strict=True):
+        assert torch.equal(seen, before), "the rule changed the output"
+    assert all(gradient.isfinite().all() for gradient in found.values())
+    for name in subject.weights(entry.exact):
+        assert report[name] == "exact", name
+        assert distance(found[name], subject.exact[name]) < 1e-5, name
+    for name in subject.weights(entry.hidden):
+        if rule == "bp":
+            assert report[name] == "exact" and distance(found[name], subject.exact[name]) < 1e-5, name
+        elif rule == "head-only":
+            assert report[name] == "frozen" and name not in found, name
+        else:
+            assert report[name] == "rule" and found[name].any(), name
+            assert distance(found[name], subject.exact[name]) > 1e-3, name
+    net.detach()
+    again = subject.gradients()
+    assert all(torch.equal(gradient, again[name]) for name, gradient in subject.exact.items())

@@ -1,0 +1,65 @@
+"""An entry of the zoo: a published network in small, its loss, and what is right for it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+CUTTING = ("dfa", "drtp", "grape", "grape+refit", "fg", "local", "head-only")
+"""The rules that cut a network into blocks."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A network with the layers, calls, output and loss of its source, at a small size.
+
+    - `example`: a batch, as `attach` takes it. `loss`: the model's output -> a scalar.
+    - `hidden`, `exact`: patterns of the weights that a direct rule trains, and of those that keep BP's gradient. Weights
+      that match neither may be either.
+    - `options`: further arguments of `attach`.
+    - `refused`: rule -> the reason that `attach` must give (a regular expression). "cuts" stands for all rules that
+      cut the network.
+    - `imports`: packages without which the entry is skipped.
+    """
+
+    name: str
+    make: Callable[[], nn.Module]
+    example: Callable[[], Any]
+    loss: Callable[[Any], Tensor]
+    hidden: tuple[str, ...]
+    exact: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    imports: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+    def reason(self, rule: str) -> str | None:
+        """Why `attach` must refuse `rule`, as a regular expression, or None if it must not."""
+        return self.refused.get(rule, self.refused.get("cuts") if rule in CUTTING else None)
+
+    def weights(self, model: nn.Module, patterns: tuple[str, ...]) -> list[str]:
+        """The names of the weights of `model` that match `patterns`. Every pattern must match one."""
+        named = [name for name, parameter in model.named_parameters() if parameter.dim() > 1]
+        for pattern in patterns:
+            assert any(fnmatchcase(name, pattern) for name in named), (pattern, named)
+        return [name for name in named if any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def classes(count: int, of: int) -> Tensor:
+    """Targets (count,): 0, 1, .., of - 1, 0, 1, .."""
+    return torch.arange(count) % of
+
+
+def values(*shape: int) -> Tensor:
+    """Fixed numbers between 0 and 1, as targets of any shape."""
+    return torch.linspace(0, 7, torch.Size(shape).numel()).remainder(1).reshape(shape)
+
+
+def reads_classes(reason: str = "class") -> dict[str, str]:
+    """The refusals of a network that is not trained on classes."""
+    return {"local": reason}
