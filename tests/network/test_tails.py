@@ -1,5 +1,7 @@
 """Networks that end in something without weights: every rule trains them as it trains the network without the tail."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -62,13 +64,16 @@ TAILS = {
     "dropout": (nn.Dropout(0.2), 5, cross_entropy),
     "two modules": (nn.Sequential(nn.Tanh(), nn.LogSoftmax(1)), 5, nll),
 }
+NOTHING = r"nothing to cut|no weights below|one layer"
 OF_CLASSES = ("local", "drtp")
 
 
 def attached(rule, end, outputs):
     torch.manual_seed(0)
-    model, x = Body(end, outputs), torch.randn(NODES, 8)
-    return model, gb.attach(model, rule, x, seed=1), x
+    model, x = Body(deepcopy(end), outputs), torch.randn(NODES, 8)
+    net = gb.attach(model, rule, x, seed=1)
+    net.begin_epoch(batches=1)
+    return model, net, x
 
 
 def gradients(model, x, loss):
@@ -125,5 +130,5 @@ def test_dfa_sends_the_error_at_the_last_weights():
 
 @pytest.mark.parametrize("rule", ["dfa", "grape", "head-only"])
 def test_without_weights_below_a_cut_the_rule_is_refused(rule):
-    with pytest.raises(UserError, match="nothing to cut|no weights below|one layer"):
+    with pytest.raises(UserError, match=NOTHING):
         gb.attach(nn.Sequential(nn.Linear(8, 5), nn.LogSoftmax(1)), rule, torch.randn(4, 8))

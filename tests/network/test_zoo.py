@@ -123,6 +123,7 @@ def test_every_weight_gets_the_gradient_that_is_right_for_it(entry: Entry, rule:
             subject.attach(rule)
         return
     net = subject.attach(rule)
+    net.begin_epoch(batches=1)
     found, report = subject.gradients(), net.report()
 
     for seen, before in zip(subject.seen, subject.outputs, strict=True):

@@ -17,8 +17,8 @@ class Entry:
     """A network with the layers, calls, output and loss of its source, at a small size.
 
     - `example`: a batch, as `attach` takes it. `loss`: the model's output -> a scalar.
-    - `hidden`, `exact`: patterns of the weights that a direct rule trains, and of those that keep BP's gradient. Weights
-      that match neither may be either.
+    - `hidden`, `exact`: patterns of the weights that a direct rule trains, and of those that keep BP's gradient.
+      Weights that match neither may be either.
     - `options`: further arguments of `attach`.
     - `refused`: rule -> the reason that `attach` must give (a regular expression). "cuts" stands for all rules that
       cut the network.

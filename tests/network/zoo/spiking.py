@@ -83,7 +83,7 @@ class Spiking(nn.Module):
         def spikes():
             return neuron.IFNode(v_threshold=0.3, surrogate_function=surrogate.ATan())
 
-        self.mode, self.functional = mode, functional
+        self.mode = mode
         self.conv_fc = nn.Sequential(
             layer.Conv2d(1, 4, 3, padding=1, bias=False),
             layer.BatchNorm2d(4),
@@ -98,7 +98,9 @@ class Spiking(nn.Module):
         functional.set_step_mode(self, mode)
 
     def forward(self, x):
-        self.functional.reset_net(self)
+        from spikingjelly.activation_based import functional
+
+        functional.reset_net(self)
         if self.mode == "m":
             return self.conv_fc(x.unsqueeze(0).repeat(STEPS, 1, 1, 1, 1)).mean(0)
         return sum(self.conv_fc(x) for _ in range(STEPS)) / STEPS
