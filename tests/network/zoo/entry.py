@@ -19,10 +19,13 @@ class Entry:
     - `example`: a batch, as `attach` takes it. `loss`: the model's output -> a scalar.
     - `hidden`, `exact`: patterns of the weights that a direct rule trains, and of those that keep BP's gradient.
       Weights that match neither may be either.
+    - `mixed`: patterns of the hidden parameters that the output's gradient also reaches directly, so that no cut can
+      separate them from it: an output of their own, or a tie to the head.
     - `options`: further arguments of `attach`.
     - `refused`: rule -> the reason that `attach` must give (a regular expression). "cuts" stands for all rules that
       cut the network.
-    - `imports`: packages without which the entry is skipped.
+    - `imports`: packages without which the entry is skipped. `family`: the rows of docs/coverage.md that it belongs to.
+    - `surrogate`: backward replaces the derivative of a step function, so no finite difference is near it.
     """
 
     name: str
@@ -33,7 +36,10 @@ class Entry:
     exact: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    mixed: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
+    family: str = "examples"
+    surrogate: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -55,9 +61,14 @@ def classes(count: int, of: int) -> Tensor:
     return torch.arange(count) % of
 
 
-def values(*shape: int) -> Tensor:
-    """Fixed numbers between 0 and 1, as targets of any shape."""
-    return torch.linspace(0, 7, torch.Size(shape).numel()).remainder(1).reshape(shape)
+def values(like: Tensor) -> Tensor:
+    """Fixed numbers between 0 and 1, as targets of the shape and type of `like`."""
+    return torch.linspace(0, 7, like.numel()).remainder(1).reshape(like.shape).to(like.dtype)
+
+
+def halves(like: Tensor) -> Tensor:
+    """Binary targets 0, 1, 0, 1, .. of the shape and type of `like`."""
+    return (torch.arange(like.numel()) % 2).reshape(like.shape).to(like.dtype)
 
 
 def reads_classes(reason: str = "class") -> dict[str, str]:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tests.network.zoo.classifiers import picture
-from tests.network.zoo.entry import Entry, classes, reads_classes, values
+from tests.network.zoo.entry import Entry, classes, halves, reads_classes, values
 
 
 class SuperResolution(nn.Module):
@@ -44,7 +44,7 @@ class Vae(nn.Module):
 
 def vae_loss(output):
     picture, mu, logvar = output
-    likelihood = F.binary_cross_entropy(picture, values(*picture.shape), reduction="sum")
+    likelihood = F.binary_cross_entropy(picture, values(picture), reduction="sum")
     return likelihood - 0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp())
 
 
@@ -83,13 +83,13 @@ class Discriminator(nn.Module):
 
 def fools(pictures):
     """The generator's loss under a fixed discriminator."""
-    weights = values(*pictures.shape[1:]) - 0.5
+    weights = values(pictures[0]) - 0.5
     judged = torch.sigmoid((pictures * weights).flatten(1).sum(1))
-    return F.binary_cross_entropy(judged, torch.ones(len(pictures)))
+    return F.binary_cross_entropy(judged, torch.ones_like(judged))
 
 
 def real_or_fake(output):
-    return F.binary_cross_entropy(output, classes(len(output), 2).float())
+    return F.binary_cross_entropy(output, halves(output))
 
 
 class Padded(nn.Module):
@@ -195,7 +195,7 @@ class Autoencoder(nn.Module):
 
 
 def mean_squares(output):
-    return F.mse_loss(output, values(*output.shape))
+    return F.mse_loss(output, values(output))
 
 
 PICTURES = {"axis": 1}  # (N, channels, H, W)
@@ -219,6 +219,7 @@ ENTRIES = [
         ("fc1.weight", "fc2?.weight", "fc3.weight"),
         ("fc4.weight",),
         refused=reads_classes(),
+        mixed=("fc21.*", "fc22.*"),
     ),
     Entry(
         "dcgan_generator",
@@ -257,6 +258,7 @@ ENTRIES = [
         ("inc.*.weight", "down?.*.weight", "up?.weight", "conv?.*.weight"),
         ("outc.weight",),
         PICTURES,
+        family="U-Net",
     ),
     Entry(
         "autoencoder",
@@ -266,5 +268,6 @@ ENTRIES = [
         ("encoder.*.weight", "decoder.0.weight"),
         ("decoder.2.weight",),
         refused=reads_classes(),
+        family="autoencoder",
     ),
 ]

@@ -159,6 +159,7 @@ ENTRIES = [
         ("conv1.*weight",),
         ("conv2.*weight",),
         imports=GEOMETRIC,
+        family="graph",
     ),
     Entry(
         "pyg_gcn_of_data",
@@ -168,6 +169,7 @@ ENTRIES = [
         ("conv1.*weight",),
         ("conv2.*weight",),
         imports=GEOMETRIC,
+        family="graph",
     ),
     Entry(
         "pyg_gat",
@@ -177,6 +179,7 @@ ENTRIES = [
         ("conv1.*",),
         ("conv2.*",),
         imports=GEOMETRIC,
+        family="graph",
     ),
     Entry(
         "pyg_sage",
@@ -186,5 +189,6 @@ ENTRIES = [
         ("conv1.*weight",),
         ("conv2.*weight",),
         imports=GEOMETRIC,
+        family="graph",
     ),
 ]

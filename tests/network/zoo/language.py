@@ -187,6 +187,8 @@ ENTRIES = [
         lambda output: next_word(output[0]),
         ("transformer.h.*.weight", "transformer.wpe.weight"),
         (),
+        mixed=("transformer.wte.weight",),
+        family="nanoGPT",
     ),
     Entry(
         "nanogpt_with_targets",
@@ -195,5 +197,7 @@ ENTRIES = [
         lambda output: output[1],
         ("transformer.h.*.weight", "transformer.wpe.weight"),
         (),
+        mixed=("transformer.wte.weight",),
+        family="nanoGPT",
     ),
 ]

@@ -92,7 +92,7 @@ def sequences():
 
 
 def next_values(output):
-    return F.mse_loss(output, values(*output.shape).double())
+    return F.mse_loss(output, values(output))
 
 
 def per_step(output):
@@ -117,8 +117,10 @@ ENTRIES = [
         ("linear.weight",),
         refused=reads_classes(),
     ),
-    Entry("lstm_stack", Stack, sequences, cross_entropy, ("lstm?.weight_*",), ("head.weight",)),
-    Entry("gru_cell_loop", Unrolled, sequences, cross_entropy, ("cell.weight_*",), ("head.weight",)),
+    Entry("lstm_stack", Stack, sequences, cross_entropy, ("lstm?.weight_*",), ("head.weight",), family="recurrent"),
+    Entry(
+        "gru_cell_loop", Unrolled, sequences, cross_entropy, ("cell.weight_*",), ("head.weight",), family="recurrent"
+    ),
     Entry(
         "gru_cell_loop_in_time",
         Unrolled,
@@ -127,8 +129,17 @@ ENTRIES = [
         ("cell.weight_*",),
         ("head.weight",),
         {"cuts": "time"},
+        family="recurrent",
     ),
-    Entry("two_gru_cells", TwoCells, sequences, per_step, ("first.weight_*", "second.weight_*"), ("head.weight",)),
+    Entry(
+        "two_gru_cells",
+        TwoCells,
+        sequences,
+        per_step,
+        ("first.weight_*", "second.weight_*"),
+        ("head.weight",),
+        family="recurrent",
+    ),
     Entry(
         "two_gru_cells_in_depth_and_time",
         TwoCells,
@@ -137,5 +148,6 @@ ENTRIES = [
         ("first.weight_*", "second.weight_*"),
         ("head.weight",),
         {"cuts": "both"},
+        family="recurrent",
     ),
 ]

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.network.zoo.entry import Entry, classes, reads_classes, values
+from tests.network.zoo.entry import Entry, classes, halves, reads_classes, values
 
 
 class Reinforce(nn.Module):
@@ -33,12 +33,12 @@ class ActorCritic(nn.Module):
 def returns(probabilities):
     """-log p(action) times the (fixed) return of each step."""
     chosen = torch.log(probabilities)[torch.arange(len(probabilities)), classes(len(probabilities), 3)]
-    return -(chosen * (values(len(chosen)) + 0.3)).sum()
+    return -(chosen * (values(chosen) + 0.3)).sum()
 
 
 def advantages(output):
     probabilities, value = output
-    value, gain = value.squeeze(1), values(len(value)) + 1
+    value, gain = value.squeeze(1), values(value.squeeze(1)) + 1
     chosen = torch.log(probabilities)[torch.arange(len(value)), classes(len(value), 3)]
     return -(chosen * (gain - value.detach())).sum() + F.smooth_l1_loss(value, gain, reduction="sum")
 
@@ -70,7 +70,7 @@ class DeepFM(nn.Module):
 
 
 def clicked(output):
-    return F.binary_cross_entropy(output, classes(len(output), 2).float())
+    return F.binary_cross_entropy(output, halves(output))
 
 
 def states():
@@ -82,7 +82,7 @@ ENTRIES = [
         "regression",
         lambda: nn.Linear(4, 1),
         states,
-        lambda output: F.smooth_l1_loss(output, values(*output.shape)),
+        lambda output: F.smooth_l1_loss(output, values(output)),
         (),
         ("weight",),
         refused={"cuts": "nothing to cut|no weights below|one layer", **reads_classes()},
@@ -105,5 +105,6 @@ ENTRIES = [
         ("embedding.weight", "mlp.[04].weight"),
         ("mlp.8.weight", "linear.weight"),
         refused=reads_classes(),
+        family="recommender",
     ),
 ]

@@ -108,7 +108,7 @@ class Spiking(nn.Module):
 
 def rates(output):
     """The squared distance to one spike per step in the right class."""
-    return F.mse_loss(output, F.one_hot(classes(len(output), 5), 5).float())
+    return F.mse_loss(output, F.one_hot(classes(len(output), 5), 5).to(output.dtype))
 
 
 SNNTORCH, SPIKINGJELLY = ("snntorch",), ("spikingjelly",)
@@ -122,6 +122,8 @@ ENTRIES = [
         ("fc1.weight",),
         ("fc2.weight",),
         imports=SNNTORCH,
+        family="spiking",
+        surrogate=True,
     ),
     Entry(
         "snntorch_convolutions",
@@ -131,6 +133,8 @@ ENTRIES = [
         ("net.[03].weight",),
         ("net.7.weight",),
         imports=SNNTORCH,
+        family="spiking",
+        surrogate=True,
     ),
     Entry(
         "spikingjelly_multi_step",
@@ -140,6 +144,8 @@ ENTRIES = [
         ("conv_fc.[05].weight",),
         ("conv_fc.7.weight",),
         imports=SPIKINGJELLY,
+        family="spiking",
+        surrogate=True,
     ),
     Entry(
         "spikingjelly_single_step",
@@ -149,5 +155,7 @@ ENTRIES = [
         ("conv_fc.[05].weight",),
         ("conv_fc.7.weight",),
         imports=SPIKINGJELLY,
+        family="spiking",
+        surrogate=True,
     ),
 ]
