@@ -87,6 +87,29 @@ def test_zero_signals_leave_the_hidden_weights_without_a_gradient(entry: Entry):
     assert {name for name in (hidden - mixed) & found.keys() if found[name].any()} == set()
 
 
+class Watching(gb.DirectFeedback):
+    """Direct feedback that notes the shapes of the errors and activations that it sees."""
+
+    def __init__(self):
+        super().__init__()
+        self.errors, self.activations = [], []
+
+    def signal(self, block, error):
+        self.errors.append(error.shape)
+        self.activations.append(block.output_shape)
+        return self.project(error, block)
+
+
+@pytest.mark.parametrize("entry", NOT_REFUSED, ids=str)
+def test_rules_see_the_samples_first(entry: Entry):
+    subject, rule = Subject(entry), Watching()
+    subject.attach(rule)
+    subject.gradients()
+
+    assert rule.errors and {shape[: len(entry.error)] for shape in rule.errors} == {entry.error}
+    assert {shape[0] for shape in rule.activations} == {entry.error[0]}
+
+
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("entry", ENTRIES, ids=str)
 def test_every_weight_gets_the_gradient_that_is_right_for_it(entry: Entry, rule: str):

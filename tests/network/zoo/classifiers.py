@@ -132,8 +132,8 @@ def same_or_not(output):
 
 
 ENTRIES = [
-    Entry("mnist", Mnist, picture(1, 12), nll, ("conv?.weight", "fc1.weight"), ("fc2.weight",)),
-    Entry("mnist_hogwild", MnistHogwild, picture(1, 14), nll, ("conv?.weight", "fc1.weight"), ("fc2.weight",)),
+    Entry("mnist", Mnist, picture(1, 12), nll, ("conv?.weight", "fc1.weight"), ("fc2.weight",), (4, 5)),
+    Entry("mnist_hogwild", MnistHogwild, picture(1, 14), nll, ("conv?.weight", "fc1.weight"), ("fc2.weight",), (4, 5)),
     Entry(
         "siamese_network",
         Siamese,
@@ -141,6 +141,7 @@ ENTRIES = [
         same_or_not,
         ("resnet.*.weight",),
         ("fc.2.weight",),
+        (4, 1),
         refused=reads_classes(),
     ),
     Entry(
@@ -150,6 +151,7 @@ ENTRIES = [
         cross_entropy,
         ("conv1.weight", "layer?.0.conv?.weight"),
         ("fc.weight",),
+        (2, 5),
     ),
     Entry(
         "vision_transformer",
@@ -158,5 +160,6 @@ ENTRIES = [
         cross_entropy,
         ("stack.*.weight",),
         ("head.2.weight",),
+        (4, 5),
     ),
 ]

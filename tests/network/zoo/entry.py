@@ -19,6 +19,7 @@ class Entry:
     - `example`: a batch, as `attach` takes it. `loss`: the model's output -> a scalar.
     - `hidden`, `exact`: patterns of the weights that a direct rule trains, and of those that keep BP's gradient.
       Weights that match neither may be either.
+    - `error`: the first axes of the error that a rule sees, (N, positions..., n_out).
     - `mixed`: patterns of the hidden parameters that the output's gradient also reaches directly, so that no cut can
       separate them from it: an output of their own, or a tie to the head.
     - `options`: further arguments of `attach`.
@@ -34,6 +35,7 @@ class Entry:
     loss: Callable[[Any], Tensor]
     hidden: tuple[str, ...]
     exact: tuple[str, ...]
+    error: tuple[int, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     mixed: tuple[str, ...] = ()

@@ -162,6 +162,7 @@ ENTRIES = [
         lambda output: next_word_of_logs(output[0]),
         ("encoder.weight", "rnn.weight_*"),
         ("decoder.weight",),
+        (4, 6),
         {"output": 0},
     ),
     Entry(
@@ -171,6 +172,7 @@ ENTRIES = [
         next_word_of_logs,
         ("input_emb.weight", "encoder.layers.*_proj_weight", "encoder.layers.*.weight"),
         ("decoder.weight",),
+        (4, 6),
     ),
     Entry(
         "language_translation",
@@ -179,6 +181,7 @@ ENTRIES = [
         next_word,
         ("???_tok_emb.*weight", "transformer.*coder.layers.*weight"),
         ("generator.weight",),
+        (4, 5),
     ),
     Entry(
         "nanogpt",
@@ -187,6 +190,7 @@ ENTRIES = [
         lambda output: next_word(output[0]),
         ("transformer.h.*.weight", "transformer.wpe.weight"),
         (),
+        (4, 6),
         mixed=("transformer.wte.weight",),
         family="nanoGPT",
     ),
@@ -197,6 +201,7 @@ ENTRIES = [
         lambda output: output[1],
         ("transformer.h.*.weight", "transformer.wpe.weight"),
         (),
+        (4, 6),
         mixed=("transformer.wte.weight",),
         family="nanoGPT",
     ),

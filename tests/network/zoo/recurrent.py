@@ -107,6 +107,7 @@ ENTRIES = [
         nll,
         ("rnn.weight_*", "fc1.weight"),
         ("fc2.weight",),
+        (6, 5),
     ),
     Entry(
         "time_sequence_prediction",
@@ -115,11 +116,21 @@ ENTRIES = [
         next_values,
         ("lstm?.weight_*",),
         ("linear.weight",),
+        (4, 6),
         refused=reads_classes(),
     ),
-    Entry("lstm_stack", Stack, sequences, cross_entropy, ("lstm?.weight_*",), ("head.weight",), family="recurrent"),
     Entry(
-        "gru_cell_loop", Unrolled, sequences, cross_entropy, ("cell.weight_*",), ("head.weight",), family="recurrent"
+        "lstm_stack", Stack, sequences, cross_entropy, ("lstm?.weight_*",), ("head.weight",), (4, 5), family="recurrent"
+    ),
+    Entry(
+        "gru_cell_loop",
+        Unrolled,
+        sequences,
+        cross_entropy,
+        ("cell.weight_*",),
+        ("head.weight",),
+        (4, 5),
+        family="recurrent",
     ),
     Entry(
         "gru_cell_loop_in_time",
@@ -128,6 +139,7 @@ ENTRIES = [
         cross_entropy,
         ("cell.weight_*",),
         ("head.weight",),
+        (4, 5),
         {"cuts": "time"},
         family="recurrent",
     ),
@@ -138,6 +150,7 @@ ENTRIES = [
         per_step,
         ("first.weight_*", "second.weight_*"),
         ("head.weight",),
+        (4, 6, 5),
         family="recurrent",
     ),
     Entry(
@@ -147,6 +160,7 @@ ENTRIES = [
         per_step,
         ("first.weight_*", "second.weight_*"),
         ("head.weight",),
+        (4, 6, 5),
         {"cuts": "both"},
         family="recurrent",
     ),

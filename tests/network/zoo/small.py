@@ -85,9 +85,10 @@ ENTRIES = [
         lambda output: F.smooth_l1_loss(output, values(output)),
         (),
         ("weight",),
+        (6, 1),
         refused={"cuts": "nothing to cut|no weights below|one layer", **reads_classes()},
     ),
-    Entry("reinforce", Reinforce, states, returns, ("affine1.weight",), ("affine2.weight",)),
+    Entry("reinforce", Reinforce, states, returns, ("affine1.weight",), ("affine2.weight",), (6, 3)),
     Entry(
         "actor_critic",
         ActorCritic,
@@ -95,6 +96,7 @@ ENTRIES = [
         advantages,
         ("affine1.weight",),
         ("action_head.weight", "value_head.weight"),
+        (6, 4),
         refused=reads_classes(),
     ),
     Entry(
@@ -104,6 +106,7 @@ ENTRIES = [
         clicked,
         ("embedding.weight", "mlp.[04].weight"),
         ("mlp.8.weight", "linear.weight"),
+        (6, 1),
         refused=reads_classes(),
         family="recommender",
     ),

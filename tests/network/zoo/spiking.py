@@ -6,7 +6,7 @@ from torch import nn
 
 from tests.network.zoo.entry import Entry, classes
 
-STEPS = 5
+STEPS = 6
 
 
 def leaky(**options):
@@ -121,6 +121,7 @@ ENTRIES = [
         of_membranes,
         ("fc1.weight",),
         ("fc2.weight",),
+        (4, 6),
         imports=SNNTORCH,
         family="spiking",
         surrogate=True,
@@ -132,6 +133,7 @@ ENTRIES = [
         of_spikes,
         ("net.[03].weight",),
         ("net.7.weight",),
+        (4, 6),
         imports=SNNTORCH,
         family="spiking",
         surrogate=True,
@@ -143,6 +145,7 @@ ENTRIES = [
         rates,
         ("conv_fc.[05].weight",),
         ("conv_fc.7.weight",),
+        (4, 5),
         imports=SPIKINGJELLY,
         family="spiking",
         surrogate=True,
@@ -154,6 +157,7 @@ ENTRIES = [
         rates,
         ("conv_fc.[05].weight",),
         ("conv_fc.7.weight",),
+        (4, 5),
         imports=SPIKINGJELLY,
         family="spiking",
         surrogate=True,
