@@ -1,6 +1,6 @@
 """Examine the engine on every architecture of the sweep and write docs/coverage.md.
 
-python -m benchmarks.coverage [PART OF A NAME | i/n]
+python -m benchmarks.coverage [PART OF A NAME ... | i/n]
 """
 
 import gc
@@ -47,7 +47,7 @@ Two more checks have no column:
 
 Parameters that are all zero (a head that starts at zero) are redrawn first, because 0 = 0 would show nothing.
 
-`python -m benchmarks.coverage` writes this page. It also accepts a part of a name, or `1/4` for every fourth
+`python -m benchmarks.coverage` writes this page. It also accepts parts of names, or `1/4` for every fourth
 architecture, and then keeps the other rows. `tox -e sweep` tests it.
 """
 TABLE = (
@@ -67,7 +67,7 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity_error()
-    for architecture in chosen(sys.argv[1] if sys.argv[1:] else ""):
+    for architecture in chosen(sys.argv[1:]):
         start = time.perf_counter()
         findings = examine(architecture)
         write(findings)
@@ -75,12 +75,12 @@ def main() -> None:
         print(row(findings), f"{time.perf_counter() - start:.1f} s", *findings.failures, flush=True)
 
 
-def chosen(part: str) -> list[Architecture]:
-    """All, those with `part` in their names, or every n-th from the i-th on for "i/n"."""
-    if re.fullmatch(r"\d+/\d+", part):
-        i, n = map(int, part.split("/"))
+def chosen(parts: list[str]) -> list[Architecture]:
+    """All, those with one of `parts` in their names, or every n-th from the i-th on for "i/n"."""
+    if len(parts) == 1 and re.fullmatch(r"\d+/\d+", parts[0]):
+        i, n = map(int, parts[0].split("/"))
         return ARCHITECTURES[i - 1 :: n]
-    return [architecture for architecture in ARCHITECTURES if part in architecture.name]
+    return [one for one in ARCHITECTURES if not parts or any(part in one.name for part in parts)]
 
 
 def row(findings: Findings) -> str:

@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 import torch
+from torch import nn
 
 import grape_bench as gb
 from benchmarks.injection import Injected, Recorded
@@ -120,10 +121,13 @@ def test_every_weight_gets_the_gradient_that_is_right_for_it(entry: Entry, rule:
     net.begin_epoch(batches=1)
     found, report = subject.gradients(), net.report()
 
+    # Feedback alignment runs a fused recurrent layer step by step, which adds up in another order.
+    rounding = 1e-5 if rule == "fa" and any(isinstance(module, nn.RNNBase) for module in subject.model.modules()) else 0
     for seen, before in zip(subject.seen, subject.outputs, strict=True):
-        assert torch.equal(seen, before), "the rule changed the output"
+        assert torch.allclose(seen, before, rtol=rounding, atol=rounding), "the rule changed the output"
     assert all(gradient.isfinite().all() for gradient in found.values())
-    for name in subject.weights(entry.exact):
+    exact = entry.last if rule == "fa" and entry.last else entry.exact
+    for name in subject.weights(exact):
         assert report[name] == "exact", name
         assert distance(found[name], subject.exact[name]) < 1e-5, name
     for name in subject.weights(entry.hidden):

@@ -8,8 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-CUTTING = ("dfa", "drtp", "grape", "grape+refit", "fg", "local", "head-only")
+from grape_bench.rules.names import CUTS, RULES
+
+CUTTING = [rule for rule in RULES if (builtin := RULES.builtin(rule)) and CUTS[0] in builtin.uses]
 """The rules that cut a network into blocks."""
+
+FEEDBACK_ALIGNMENT = ("fa", "usf", "brsf", "frsf", "kp", "wm")
+"""The rules that put other matrices in place of the weights on the way back."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +28,9 @@ class Entry:
     - `mixed`: patterns of the hidden parameters that the output's gradient also reaches directly, so that no cut can
       separate them from it: an output of their own, or a tie to the head.
     - `options`: further arguments of `attach`.
+    - `last`: the weights that keep BP's gradient under feedback alignment, if they are fewer than `exact`.
     - `refused`: rule -> the reason that `attach` must give (a regular expression). "cuts" stands for all rules that
-      cut the network.
+      cut the network, "fa" for all rules of feedback alignment.
     - `imports`: packages without which the entry is skipped. `family`: the rows of docs/coverage.md that it belongs to.
     - `surrogate`: backward replaces the derivative of a step function, so no finite difference is near it.
     """
@@ -39,6 +45,7 @@ class Entry:
     options: Mapping[str, Any] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     mixed: tuple[str, ...] = ()
+    last: tuple[str, ...] | None = None
     imports: tuple[str, ...] = ()
     family: str = "examples"
     surrogate: bool = False
@@ -48,7 +55,8 @@ class Entry:
 
     def reason(self, rule: str) -> str | None:
         """Why `attach` must refuse `rule`, as a regular expression, or None if it must not."""
-        return self.refused.get(rule, self.refused.get("cuts") if rule in CUTTING else None)
+        family = "cuts" if rule in CUTTING else "fa" if rule in FEEDBACK_ALIGNMENT else rule
+        return self.refused.get(rule, self.refused.get(family))
 
     def weights(self, model: nn.Module, patterns: tuple[str, ...]) -> list[str]:
         """The names of the weights of `model` that match `patterns`. Every pattern must match one."""
