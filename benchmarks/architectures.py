@@ -1,5 +1,5 @@
 """The models of the coverage sweep: one timm model per family, tiny transformers of every kind, and the networks of
-tests/network/zoo."""
+benchmarks/zoo."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ import torch
 import transformers
 from torch import nn
 
+from benchmarks import zoo
 from grape_bench.rules.names import RULES
-from tests.network import zoo
 
 # The smallest model of each family of timm 1.0, at a small input size or the only one that it accepts. Two families
 # are too large: deepseek_vit (412 M parameters) and gemma4_vit (167 M).

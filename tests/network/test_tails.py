@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import nn
 
 import grape_bench as gb
+from benchmarks.zoo.entry import classes, values
 from grape_bench import UserError
 from grape_bench.rules.names import RULES
-from tests.network.zoo.entry import classes, values
 
 NODES = 6
 ADJACENCY = (torch.eye(NODES) + torch.eye(NODES).roll(1, 0)).div(2).to_sparse_coo()

@@ -9,11 +9,11 @@ from torch import nn
 
 import grape_bench as gb
 from benchmarks.injection import Injected, Recorded
+from benchmarks.zoo import ENTRIES, Entry
 from grape_bench import UserError
 from grape_bench.network.passes import CutPass
 from grape_bench.network.trace import as_batch
 from grape_bench.network.trees import tensors
-from tests.network.zoo import ENTRIES, Entry
 
 RULES = ["bp", "fa", "dfa", "grape", "fg", "local", "head-only"]
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from tests.network.zoo.entry import Entry, classes, halves, reads_classes
+from benchmarks.zoo.entry import Entry, classes, halves, reads_classes
 
 
 class Mnist(nn.Module):

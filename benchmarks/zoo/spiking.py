@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.network.zoo.entry import Entry, classes
+from benchmarks.zoo.entry import Entry, classes
 
 STEPS = 6
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.network.zoo.entry import Entry, classes, halves, reads_classes, values
+from benchmarks.zoo.entry import Entry, classes, halves, reads_classes, values
 
 
 class Reinforce(nn.Module):

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.network.zoo.classifiers import picture
-from tests.network.zoo.entry import Entry, classes, halves, reads_classes, values
+from benchmarks.zoo.classifiers import picture
+from benchmarks.zoo.entry import Entry, classes, halves, reads_classes, values
 
 
 class SuperResolution(nn.Module):

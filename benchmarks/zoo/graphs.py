@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.network.zoo.entry import Entry, classes
+from benchmarks.zoo.entry import Entry, classes
 
 NODES, FEATURES, CLASSES = 9, 5, 3
 PAIRS = torch.tensor([[0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 2, 4, 6], [1, 2, 3, 4, 5, 6, 7, 8, 0, 4, 6, 8, 1]])

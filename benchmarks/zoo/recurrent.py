@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.network.zoo.classifiers import cross_entropy, nll
-from tests.network.zoo.entry import Entry, reads_classes, values
+from benchmarks.zoo.classifiers import cross_entropy, nll
+from benchmarks.zoo.entry import Entry, reads_classes, values
 
 
 class MnistRnn(nn.Module):
