@@ -24,7 +24,8 @@ class Entry:
     - `example`: a batch, as `attach` takes it. `loss`: the model's output -> a scalar.
     - `hidden`, `exact`: patterns of the weights that a direct rule trains, and of those that keep BP's gradient.
       Weights that match neither may be either.
-    - `error`: the first axes of the error that a rule sees, (N, positions..., n_out).
+    - `error`: the first axes of the error that a rule sees, (N, positions..., n_out). Blocks that are called once per
+      step may see that of a step, so such entries give N alone.
     - `mixed`: patterns of the hidden parameters that the output's gradient also reaches directly, so that no cut can
       separate them from it: an output of their own, or a tie to the head.
     - `options`: further arguments of `attach`.

@@ -249,7 +249,7 @@ ENTRIES = [
         Style,
         picture(3, 12, 2),
         mean_squares,
-        ("conv?.*.weight", "res?.*.weight", "deconv[12].*.weight"),
+        ("conv?.*.weight", "res?.*.weight"),
         ("deconv3.*.weight",),
         (2, 12, 12, 3),
         PICTURES,

@@ -150,7 +150,7 @@ ENTRIES = [
         per_step,
         ("first.weight_*", "second.weight_*"),
         ("head.weight",),
-        (4, 6, 5),
+        (4,),
         family="recurrent",
     ),
     Entry(
@@ -160,7 +160,7 @@ ENTRIES = [
         per_step,
         ("first.weight_*", "second.weight_*"),
         ("head.weight",),
-        (4, 6, 5),
+        (4,),
         {"cuts": "both"},
         family="recurrent",
     ),
