@@ -1,7 +1,8 @@
-"""The models of the coverage sweep: one timm model per family, and tiny transformers of every kind."""
+"""The models of the coverage sweep: one timm model per family, tiny transformers of every kind, and the networks of
+benchmarks/zoo."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,9 @@ import timm
 import torch
 import transformers
 from torch import nn
+
+from benchmarks import zoo
+from grape_bench.rules.names import RULES
 
 # The smallest model of each family of timm 1.0, at a small input size or the only one that it accepts. Two families
 # are too large: deepseek_vit (412 M parameters) and gemma4_vit (167 M).
@@ -203,11 +207,21 @@ EXTRA["gptj"] |= EXTRA["gpt2"]
 
 @dataclass(frozen=True)
 class Architecture:
-    """A model of the sweep: its name, a function that makes it, and a batch for it."""
+    """A model of the sweep: its name, a function that makes it, and a batch for it.
+
+    `loss` is its own loss, if it has one. `options` are arguments of `attach`. `refused` are rules that do not suit it.
+    `mixed` are patterns of hidden parameters that the output's gradient may reach. With `surrogate`, its backward
+    differs from its forward's derivative on purpose.
+    """
 
     name: str
     make: Callable[[], nn.Module]
     batch: Callable[[], Any]
+    loss: Callable[[Any], torch.Tensor] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    refused: Collection[str] = ()
+    mixed: tuple[str, ...] = ()
+    surrogate: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -237,6 +251,20 @@ def _transformer(kind: str, auto: str, batch: Callable[[], Any]) -> Architecture
     return Architecture(f"transformers {kind}", make, batch)
 
 
+def _published(entry: zoo.Entry) -> Architecture:
+    refused = [rule for rule in RULES if entry.reason(rule)]
+    return Architecture(
+        f"{entry.family} {entry.name}",
+        entry.make,
+        entry.example,
+        entry.loss,
+        entry.options,
+        refused,
+        entry.mixed,
+        entry.surrogate,
+    )
+
+
 def _tokens(decoder: bool = False) -> dict[str, Any]:
     ids = torch.randint(3, 60, (2, 8))
     return {"input_ids": ids, "decoder_input_ids": ids[:, :6]} if decoder else {"input_ids": ids}
@@ -257,4 +285,5 @@ ARCHITECTURES = [
     *(_transformer(kind, "AutoModelForCausalLM", _uncached) for kind in DECODERS),
     *(_transformer(kind, "AutoModelForSeq2SeqLM", lambda: _tokens(decoder=True)) for kind in ENCODER_DECODERS),
     *(_transformer(kind, "AutoModelForImageClassification", partial(_images, kind)) for kind in VISION),
+    *(_published(entry) for entry in zoo.ENTRIES if not entry.reason("dfa")),
 ]

@@ -1,6 +1,8 @@
 """Check every promise of the engine on one architecture."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
@@ -9,10 +11,12 @@ from torch.overrides import TorchFunctionMode
 
 import grape_bench as gb
 from benchmarks.architectures import Architecture
+from benchmarks.injection import Injected, Recorded
 from grape_bench.network.passes import CutPass, Pass
 from grape_bench.network.preserve import preserved
 from grape_bench.network.tangents import TangentPass
 from grape_bench.network.trace import as_batch, scored_output
+from grape_bench.network.trees import map_tensors
 from grape_bench.rules.names import RULES
 
 EVERY_RULE = [*RULES, "dfa+anchor"]
@@ -43,12 +47,17 @@ class Findings:
 class Subject:
     """A model in training mode with a batch. Every run has the same dropout masks and leaves the model unchanged."""
 
-    def __init__(self, model, example):
-        self.model, self.example = model.train(), example
+    def __init__(self, architecture, model, example):
+        self.architecture, self.model, self.example = architecture, model.train(), example
         self.batch = as_batch(example)
+        self.dtype = next(model.parameters()).dtype
 
     def attach(self, rule, **options):
-        return gb.attach(self.model, rule, self.example, **options)
+        return gb.attach(self.model, rule, self.example, **self.architecture.options, **options)
+
+    def loss(self, output):
+        """The architecture's own loss, or a smooth one that depends on every logit of every sample."""
+        return (self.architecture.loss or _loss)(output)
 
     @torch.no_grad()
     def logits(self):
@@ -61,21 +70,20 @@ class Subject:
         return self.gradients(), self.seen
 
     def gradients(self, run=None):
-        """The gradients of a loss that depends on every logit of every sample. `seen` gets the logits."""
+        """The gradients of the loss by name. `seen` gets the logits."""
         self.model.zero_grad()
         with preserved(self.model):
             output = self.model(*self.batch[0], **self.batch[1]) if run is None else run(self.batch)
             self.seen = scored_output(output).detach()
-            _loss(output).backward()
+            self.loss(output).backward()
         found = {name: p.grad.clone() for name, p in self.model.named_parameters() if p.grad is not None}
         self.model.zero_grad()
         return found
 
     def double(self):
         """Convert the subject to float64."""
-        if isinstance(self.example, torch.Tensor):
-            return Subject(self.model.double(), self.example.double())
-        return Subject(self.model.double(), self.example)
+        example = map_tensors(lambda one: one.double() if one.is_floating_point() else one, self.example)
+        return Subject(self.architecture, self.model.double(), example)
 
 
 class Transported(gb.BackwardFeedback):
@@ -83,18 +91,6 @@ class Transported(gb.BackwardFeedback):
 
     def draw(self, weight, generator):
         return weight.detach().clone()
-
-
-class Recorded(Pass):
-    """Backpropagation that keeps dL/dh of every block."""
-
-    def __init__(self):
-        self.signals = {}
-
-    def cut(self, block, output):
-        seen = output.clone()  # because a block may also use its output internally
-        seen.register_hook(lambda signal: self.signals.__setitem__(block.name, signal))
-        return seen
 
 
 class Apart(TangentPass):
@@ -139,7 +135,7 @@ def examine(architecture: Architecture) -> Findings:
     """Check blocks, layers, FA with B = W, one step of every rule, and tangents. Stops at the first failure."""
     torch.manual_seed(0)
     findings = Findings(architecture.name)
-    subject = Subject(_awake(architecture.make()), architecture.batch())
+    subject = Subject(architecture, _awake(architecture.make()), architecture.batch())
     for check in (_blocks, _layers, _transported, _rules, _tangents):
         try:
             check(findings, subject)
@@ -187,7 +183,8 @@ def _blocks(findings, subject):
     net.detach()
     places = [p for module in subject.model.modules() for p in module.parameters(recurse=False)]
     tied = {name for name, p in parameters.items() if sum(p is other for other in places) > 1}
-    leaked = {name for name, g in without.items() if g.any() and report[name] == "rule"} - tied
+    mixed = {name for name in without for pattern in subject.architecture.mixed if fnmatchcase(name, pattern)}
+    leaked = {name for name, g in without.items() if g.any() and report[name] == "rule"} - tied - mixed
     findings.require(not leaked, f"leak: the output's gradient reaches {_some(leaked)}")
 
 
@@ -207,17 +204,16 @@ def _injected(subject, net) -> float:
     error = _injection_error(subject, net)
     if not error < ROUNDING:  # float64 distinguishes rounding from a leak
         error = _injection_error(subject.double(), net)
-        subject.model.float()
+        subject.model.to(subject.dtype)
     return error
 
 
 def _injection_error(subject, net):
     exact = Recorded()
     expected = subject.gradients(lambda batch: net.run(exact, batch))
-    if 2 * sum(bool(signal.any()) for signal in exact.signals.values()) < len(net.blocks):
+    if 2 * sum(bool(signal.any()) for signal in exact.found) < len(net.blocks):
         return float("nan")  # 0 = 0 says nothing; this happens if stochastic depth drops a branch
-    injected = CutPass(lambda block, error: exact.signals[block.name])
-    return _worst(subject.gradients(lambda batch: net.run(injected, batch)), expected)
+    return _worst(subject.gradients(lambda batch: net.run(Injected(exact), batch)), expected)
 
 
 def _transported(findings, subject):
@@ -232,6 +228,8 @@ def _rules(findings, subject):
     """Check that every rule leaves the logits unchanged and gives every parameter the gradient that it reports."""
     before, (exact, trained_on) = subject.logits(), subject.exact
     for rule in EVERY_RULE:
+        if rule in subject.architecture.refused:
+            continue
         net = subject.attach(rule)
         net.begin_epoch(batches=2)  # one of them may be an anchor
         for _ in range(2 if rule.endswith("+anchor") else 1):
@@ -269,6 +267,10 @@ def _tangents(findings, subject):
     subject = subject.double()
     subject.model.eval()
     net = subject.attach("bp")
+    if subject.architecture.surrogate:
+        findings.tangent = _adjoint_error(net, subject)
+        findings.require(findings.tangent < TANGENT, "tangent: no adjoint of the backward pass")
+        return
     dual = Apart({})
     with Float64():
         net.run(dual, subject.batch)
@@ -286,3 +288,26 @@ def _difference_error(net, batch, dual, step):
         moved.append(shifted.logits)
     difference = (moved[0] - moved[1]) / (2 * step)
     return float((dual.tangent - difference).norm() / difference.norm())
+
+
+def _adjoint_error(net, subject):
+    """How far <error, tangent of the output> is from the sum of <gradient, direction> over all cuts."""
+    exact, directions = Recorded(), defaultdict(list)
+    subject.gradients(lambda batch: net.run(exact, batch))
+
+    def direction(block, output):
+        directions[block.name].append(torch.randn_like(output))
+        return directions[block.name][-1]
+
+    dual = TangentPass(direction)
+    with preserved(subject.model):
+        net.run(dual, subject.batch)
+    products = torch.stack(
+        [
+            (signal * along).sum()
+            for name, calls in exact.signals.items()
+            for signal, along in zip(calls, directions[name], strict=True)
+            if signal is not None
+        ]
+    )
+    return float(((exact.error * dual.tangent).sum() - products.sum()).abs() / products.norm())

@@ -37,8 +37,8 @@ def test_the_page_has_a_row_for_every_architecture():
     assert {match[1] for match in ROW.finditer(PAGE)} == {architecture.name for architecture in ARCHITECTURES}
 
 
-def examined(make):
-    return examine(Architecture("broken", make, lambda: torch.randn(4, 6)))
+def examined(make, **options):
+    return examine(Architecture("broken", make, lambda: torch.randn(4, 6), **options))
 
 
 def test_a_sound_model_passes():
@@ -73,9 +73,20 @@ class WrongDerivative(torch.autograd.Function):
         return tangent
 
 
+class OtherTangent(WrongDerivative):
+    @staticmethod
+    def jvp(ctx, tangent):
+        return 2 * tangent
+
+
 class Wrong(nn.Module):
     def forward(self, x):
         return WrongDerivative.apply(x)
+
+
+class Inconsistent(nn.Module):
+    def forward(self, x):
+        return OtherTangent.apply(x)
 
 
 class Endless(nn.Module):
@@ -85,15 +96,21 @@ class Endless(nn.Module):
         return (x * 0).abs().sqrt() + x
 
 
+def ending_in(layer):
+    return lambda: nn.Sequential(nn.Linear(6, 7), nn.Tanh(), nn.Linear(7, 5), nn.Tanh(), layer(), nn.Linear(5, 3))
+
+
+def test_the_tangent_of_a_surrogate_is_compared_with_its_backward():
+    assert examined(ending_in(Wrong), surrogate=True).failures == []
+    assert examined(ending_in(Inconsistent), surrogate=True).failures == ["tangent: no adjoint of the backward pass"]
+
+
 @pytest.mark.parametrize(
     ("layer", "failure"),
     [(Wrong, "tangent: no finite difference"), (Endless, "oracle: relative error nan")],
 )
 def test_the_examination_can_fail(layer, failure):
-    def make():
-        return nn.Sequential(nn.Linear(6, 7), nn.Tanh(), nn.Linear(7, 5), nn.Tanh(), layer(), nn.Linear(5, 3))
-
-    assert failure in "; ".join(examined(make).failures)
+    assert failure in "; ".join(examined(ending_in(layer)).failures)
 
 
 def test_a_model_that_is_never_the_same_fails():
