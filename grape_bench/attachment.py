@@ -45,7 +45,12 @@ def attach(
         raise UserError(f"{type(model).__name__} already has a learning rule", hint="net.detach() first")
     chosen = make_rule(rule) if isinstance(rule, str) else rule
     traced = _traced(model, as_batch(example), output, axis)
-    found = find_blocks(model, traced, blocks, granularity, cuts)
+    try:
+        found = find_blocks(model, traced, blocks, granularity, cuts)
+    except UserError:
+        if chosen.cuts or blocks:
+            raise
+        found = []  # backpropagation and feedback alignment need no cuts
     if found:
         _ = traced.view  # refuses an output that no error can be laid out for
     return Network(model, chosen, traced, found, seed)

@@ -62,7 +62,8 @@ class Watched(Pass):
     @contextmanager
     def around(self) -> Iterator[None]:
         """The inner pass's context, with a hook on the first block's input."""
-        handle = self.network.blocks[0].module.register_forward_pre_hook(self._enter, with_kwargs=True)
+        first = self.network.blocks[0].module if self.network.blocks else self.network.model
+        handle = first.register_forward_pre_hook(self._enter, with_kwargs=True)
         try:
             with self.inner.around():
                 yield

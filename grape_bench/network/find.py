@@ -60,7 +60,7 @@ def find_blocks(
     if not globs and (cuts != "depth" or _below(model, trace, chosen) < ENOUGH or not chosen):
         layered = layer_cuts(trace, graph, weights, cuts)
         placed = layered if cuts != "depth" or len(layered) >= len(placed) else placed
-    leaks = graph.leaks([call.node for cut in placed for call in cut.at])
+    leaks = graph.leaks([call.node for cut in placed for call in cut.at], trace.tops)
     share = _below(model, trace, [call for cut in placed for call in cut.at])
     if leaks or not placed or (not globs and share < ENOUGH):
         around = [cut.made.label for cut in placed if any(call.node in leaks for call in cut.at)]
@@ -86,7 +86,10 @@ def _headless(model: nn.Module, names: list[str]) -> UserError:
 def _uncut(model: nn.Module, around: list[str], clean: list[str], trace: Trace) -> UserError:
     """The error for cuts that the output's gradient bypasses (`around`), or for a model without good cuts."""
     several = [name for name, module in model.named_modules() if trace.turns[name] > 1 and module_has_weights(module)]
-    if around:
+    weights = {id(p) for p in model.parameters() if p.dim() > 1}
+    if weights and weights <= parameters_reached(trace.tops, {call.node for call in trace.entered}):
+        problem = f"{type(model).__name__} has one layer with weights, so there is nothing to cut below it"
+    elif around:
         problem = (
             f"{type(model).__name__} cannot be cut at {_listed(around)}: the output's gradient would bypass it "
             "(through a skip connection or a parallel branch)"
@@ -102,19 +105,16 @@ def _uncut(model: nn.Module, around: list[str], clean: list[str], trace: Trace) 
             "gradient bypasses them (through a skip connection or a parallel branch)"
         )
     fused = [name for name, module in model.named_modules() if getattr(module, "num_layers", 1) > 1 and _fused(module)]
-    hints = [
+    hint = (
         "choose modules by name with blocks=['layers.*'] (--blocks 'layers.*' on the command line), and include "
         "all parallel branches, so that they are cut together"
-    ]
-    if several:
-        hints = ["cuts='time' cuts between the calls of a module"]
-    if fused:
-        hints = [f"{_listed(fused)} is one block; write its layers as separate modules with num_layers=1"]
-    return UserError(
-        problem,
-        allowed=f"modules that all earlier activations flow through: {_listed(clean) or 'there are none'}",
-        hint=hints[0],
     )
+    if fused:
+        hint = f"{_listed(fused)} is one block; write its layers as separate modules with num_layers=1"
+    elif several:
+        hint = "cuts='time' cuts between the calls of a module"
+    allowed = f"modules that all earlier activations flow through: {_listed(clean) or 'there are none'}"
+    return UserError(problem, allowed=allowed, hint=hint)
 
 
 def _fused(module: nn.Module) -> bool:
@@ -126,8 +126,8 @@ def _listed(names: list[str], most: int = 8) -> str:
 
 
 def _below(model: nn.Module, trace: Trace, chosen: list[Call]) -> float:
-    """The share of the weight matrices below the head that the chosen cuts put out of backpropagation's reach."""
-    head = {id(p) for p in model.get_submodule(trace.head).parameters()} if trace.head else set()
+    """The share of the weight matrices below the heads that the chosen cuts put out of backpropagation's reach."""
+    head = parameters_reached(trace.tops, {call.node for call in trace.entered})
     weights = {id(p) for p in model.parameters() if p.dim() > 1} - head
     below = parameters_reached([call.node for call in chosen]) & weights
     trained = parameters_reached([trace.output]) & weights

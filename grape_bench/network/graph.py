@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,10 +43,16 @@ class FlowGraph:
         """`top` and all that is reachable from it."""
         return reach([top], self.below)
 
-    def leaks(self, cuts: Collection[Node]) -> set[Node]:
-        """The `cuts` that fail: the output's own gradient reaches below them although all cuts are detached."""
+    def leaks(self, cuts: Collection[Node], outputs: Sequence[Node] = ()) -> set[Node]:
+        """The `cuts` that fail: the output's own gradient reaches below them although all cuts are detached.
+
+        If there are several `outputs`, an output from which a cut activation is computed is a head and may be reached.
+        """
+        # Example, a VAE that returns (picture, mu, logvar): z is computed from mu, so mu lies below the cuts of the
+        #   decoder. Its layer gets the exact gradient of the loss on mu, beside the rule's.
         stop = set(cuts)
-        around = reach(self.order[:1], self.below, stop)
+        inner = reach(stop, self.below) if len(outputs) > 1 else set()
+        around = reach([one for one in outputs if one not in inner] or self.order[:1], self.below, stop)
         return {cut for cut in stop if not around.isdisjoint(reach([cut], self.below, stop))}
 
     def apart(self, groups: list[list[Node]]) -> bool:

@@ -46,6 +46,11 @@ class LearningRule:
         return 1.0
 
     @property
+    def cuts(self) -> bool:
+        """Whether the rule needs blocks. A rule that does not also attaches to a network that cannot be cut."""
+        return True
+
+    @property
     def at_scores(self) -> bool:
         """Whether the rule needs the error at the scores (N, ..., n_out), even with a large vocabulary."""
         return False

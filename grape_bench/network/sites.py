@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from torch import nn
+
 from grape_bench.network.block import Block, Site
 from grape_bench.network.graph import FlowGraph, Node, parameters_reached, reach
 from grape_bench.network.trace import Call, Trace, module_has_weights
@@ -135,6 +137,7 @@ def layer_cuts(trace: Trace, graph: FlowGraph, weights: set[int], cuts: Cuts) ->
     through_depth: dict[frozenset[Node], list[Call]] = defaultdict(list)
     through_time: dict[tuple[str, int], list[Call]] = defaultdict(list)
     by_module: dict[str, list[Call]] = defaultdict(list)
+    taken: Call
     for taken in trace.entered:
         if taken.node not in graph.below or trace.samples.axis(taken.shape) is None:
             continue
@@ -143,16 +146,21 @@ def layer_cuts(trace: Trace, graph: FlowGraph, weights: set[int], cuts: Cuts) ->
             through_time[taken.name, taken.turn].append(taken)
         elif parameters_reached([taken.node]) & weights:
             by_module[taken.name].append(taken)
-    for taken in by_module.values():
-        through_depth[frozenset(one.node.next_functions[0][0] for one in taken)] += taken
+    for calls in by_module.values():
+        through_depth[frozenset(one.node.next_functions[0][0] for one in calls)] += calls
     found: list[Cut] = []
     if cuts in ("depth", "both"):
-        found += [Cut(_producer(taken, producers, graph), taken) for taken in through_depth.values()]
+        found += [Cut(_producer(calls, producers, graph), calls) for calls in through_depth.values()]
     if cuts in ("time", "both"):
-        for (name, turn), taken in through_time.items():
+        for (name, turn), states in through_time.items():
             made = next(one for one in trace.made if one.name == name and one.turn == turn - 1)
-            found += [Cut(made, [one], turn - 1) for one in taken]
-    kept = _leak_free(_outermost(found), graph)
+            found += [Cut(made, [one], turn - 1) for one in states]
+    found = _outermost(found)
+    tables = [Cut(made, [made]) for made in trace.made if isinstance(made.module, nn.Embedding) and made in trace.calls]
+    tables = [cut for cut in tables if cut.made.node in graph.below]
+    kept = _leak_free(found, graph, trace)
+    if tables and not _leaks(with_tables := [*tables, *found], graph, trace) and len(kept) < len(found):
+        kept = with_tables  # a second branch reads the embeddings (factorization machines)
     if not headed([call for cut in kept for call in cut.at], trace, graph, weights):
         return []
     return _ordered(kept, graph)
@@ -172,16 +180,16 @@ def _outermost(found: list[Cut]) -> list[Cut]:
     return [cut for cut in found if not all(call.node.next_functions[0][0] in nodes for call in cut.at)]
 
 
-def _leak_free(found: list[Cut], graph: FlowGraph) -> list[Cut]:
+def _leak_free(found: list[Cut], graph: FlowGraph, trace: Trace) -> list[Cut]:
     """The cuts that no gradient of the output bypasses, alone or together with the others."""
-    alone = [cut for cut in found if not graph.leaks([call.node for call in cut.at])]
-    leaking = graph.leaks([call.node for cut in found for call in cut.at])
+    alone = [cut for cut in found if not _leaks([cut], graph, trace)]
+    leaking = _leaks(found, graph, trace)
     together = [cut for cut in found if not any(call.node in leaking for call in cut.at)]
-    return together if len(together) > len(alone) and not _leaks(together, graph) else alone
+    return together if len(together) > len(alone) and not _leaks(together, graph, trace) else alone
 
 
-def _leaks(found: list[Cut], graph: FlowGraph) -> bool:
-    return bool(graph.leaks([call.node for cut in found for call in cut.at]))
+def _leaks(found: list[Cut], graph: FlowGraph, trace: Trace) -> set[Node]:
+    return graph.leaks([call.node for cut in found for call in cut.at], trace.tops)
 
 
 def _ordered(found: list[Cut], graph: FlowGraph) -> list[Cut]:

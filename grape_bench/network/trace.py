@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 from grape_bench.errors import UserError
 from grape_bench.network.axes import OutputView, Samples, output_view
 from grape_bench.network.block import Block
-from grape_bench.network.graph import Node
+from grape_bench.network.graph import FlowGraph, Node, flow_graph, parameters_reached, reach
 from grape_bench.network.operators import CallSites
 from grape_bench.network.preserve import fits, preserved
 from grape_bench.network.recompute import refuse_reentrant
@@ -60,16 +60,17 @@ class Trace:
     """One recorded forward: the module calls, the output's node, and the nodes at which the input enters (`entries`).
 
     `made` holds what every module call returned, in the order in which the calls ended, and `entered` what the modules
-    with weights took in. `turns` is the number of calls per module name. `head` is the module whose output is the
-    network's output, or "" if no inner module is. `weights` are the weights of the linear maps. `sequences` is true if
+    with weights took in. `turns` is the number of calls per module name. `head` is the module at whose output the
+    error is read: the last with weights if only functions follow it (a log-softmax), or "" for the network itself. `weights` are the weights of the linear maps. `sequences` is true if
     the input holds token ids or a mask. The number of tokens may then change between batches. `outputs` are the shapes
-    of the outputs that are scored, and `convolved` says that the last linear map was a convolution.
+    of the outputs that are scored, `tops` their nodes, and `convolved` says that the last linear map was a convolution.
     """
 
     made: list[Call]
     entered: list[Call]
     turns: Counter[str]
     output: Node
+    tops: list[Node]
     outputs: list[tuple[int, ...]]
     entries: set[Node]
     head: str
@@ -128,23 +129,31 @@ def trace(model: nn.Module, batch: Batch, choose: Choice = None, axis: int | Non
         taint,
     ):
         output = model(*args, **kwargs)
-        scored = [one for one in scored_outputs(output, choose) if one.grad_fn is not None]
+        scored = [one for one in scored_outputs(output, choose) if one.grad_fn is not None and one.dim()]
         joined = torch.cat([one.flatten() for one in scored]) if len(scored) > 1 else None
     if not scored:
         raise UserError(
             f"the output of {type(model).__name__} ({type(output).__name__}) has no tensor to score",
             allowed="a floating-point tensor, a tuple that starts with one, or a ModelOutput with .logits",
         )
+    tops = [one.grad_fn for one in scored]
+    top = tops[0] if joined is None else joined.grad_fn
+    outputs = [tuple(one.shape) for one in scored]
+    head = recorder.head(scored)
+    if len(scored) == 1 and not (head and module_has_weights(model.get_submodule(head))):
+        last = recorder.last_layer(flow_graph(top, taint.entries), outputs[0])
+        head, outputs = (last.name, [last.shape]) if last else (head, outputs)
     first = next((tensor for tensor in tensors([args, kwargs]) if tensor.dim()), None)
-    samples = Samples(1) if first is None else recorder.samples(first, tuple(scored[0].shape))
+    samples = Samples(1) if first is None else recorder.samples(first, outputs[0])
     return Trace(
         recorder.made,
         recorder.entered,
         recorder.turns,
-        (scored[0] if joined is None else joined).grad_fn,
-        [tuple(one.shape) for one in scored],
+        top,
+        tops,
+        outputs,
         taint.entries,
-        recorder.head(scored),
+        head,
         taint.weights(),
         samples,
         any(tensor.dim() == 2 and not tensor.is_floating_point() for tensor in tensors([args, kwargs])),
@@ -190,6 +199,25 @@ class Recorder:
             return ""
         heads = [name for name, made in self._outputs if made() is scored[0] and self.turns[name] == 1]
         return heads[0] if heads else ""
+
+    def last_layer(self, graph: FlowGraph, shape: tuple[int, ...]) -> Call | None:
+        """The module with weights whose output becomes the network's, of `shape`, by functions without weights.
+
+        The error is read there. After a log-softmax, it would be the same however good the prediction is.
+        """
+        weights = {id(p) for module in self._names for p in module.parameters(recurse=False) if p.dim() > 1}
+        ends: dict[Node, Call] = {}
+        for call in self.made:
+            once = call.name and call.index == 0 and self.turns[call.name] == 1 and module_has_weights(call.module)
+            if once and call.shape in (shape, (*shape, 1)):
+                ends.setdefault(call.node, call)
+        for node in graph.order:
+            if node in ends:
+                top = graph.order[:1]
+                through = all(graph.below[one] for one in reach(top, graph.below, {node}) - {node})
+                plain = not parameters_reached(top, {node}) & weights
+                return ends[node] if through and plain and node is not top[0] else None
+        return None
 
     def samples(self, first: Tensor, output: tuple[int, ...]) -> Samples:
         """The samples of the network, whose first input tensor is `first`."""

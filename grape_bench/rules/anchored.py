@@ -36,6 +36,11 @@ class Anchored(LearningRule):
 
     @property
     @override
+    def cuts(self) -> bool:
+        return self.rule.cuts
+
+    @property
+    @override
     def at_scores(self) -> bool:
         return self.rule.at_scores
 

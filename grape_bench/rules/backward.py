@@ -41,6 +41,11 @@ class BackwardFeedback(LearningRule):
     def __init__(self, allow_transport: bool = False) -> None:
         self.allow_transport = allow_transport
 
+    @property
+    def cuts(self) -> bool:
+        """False: the feedback sits in the linear maps, not between blocks."""
+        return False
+
     def draw(self, weight: Tensor, generator: torch.Generator) -> Tensor:
         """Draw the feedback on the CPU, shaped like `weight`: Gaussian with the standard deviation of the weight.
 

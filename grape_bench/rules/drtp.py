@@ -8,7 +8,7 @@ from torch import Tensor
 
 from grape_bench.network.block import Block
 from grape_bench.rules.direct import DirectFeedback
-from grape_bench.rules.target import Target, TargetPass
+from grape_bench.rules.target import Target, TargetPass, require_classes
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Network
@@ -27,6 +27,11 @@ class DRTP(DirectFeedback):
     def at_scores(self) -> bool:
         """True, because targets are classes."""
         return True
+
+    def setup(self, network: Network) -> None:
+        """Draw B_l like DFA."""
+        require_classes(network)
+        super().setup(network)
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """Return a pass that cuts at every block. Its `signal` gets -s y* as the error."""

@@ -29,6 +29,7 @@ class Local(LocalLoss):
 
     def setup(self, network: Network) -> None:
         """Draw B_l for every block, on its device."""
+        super().setup(network)
         self._maps: dict[str, FeedbackMap] = allocate(network, self.feedback)
 
     def kept_feedback(self, network: Network) -> dict[str, Kept]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from grape_bench.network.block import Block
 from grape_bench.network.rule import LearningRule
-from grape_bench.rules.target import Target, TargetPass
+from grape_bench.rules.target import Target, TargetPass, require_classes
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Network
@@ -33,6 +33,10 @@ class LocalLoss(LearningRule):
         `target` (N, ..., n_out) is one-hot, and zero at positions without a target.
         """
         raise NotImplementedError
+
+    def setup(self, network: Network) -> None:
+        """Check that the network has classes."""
+        require_classes(network)
 
     def bp_fraction(self, batches: int, epochs: int) -> float:
         """Zero: no block waits for another block."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,19 @@ from torch import Tensor
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block
 from grape_bench.network.passes import CutPass
+
+if TYPE_CHECKING:
+    from grape_bench.network.network import Network
+
+
+def require_classes(network: Network) -> None:
+    """Raise UserError for a network with one output: its error has no class whose score should rise."""
+    if network.output_shape[-1] == 1:
+        raise UserError(
+            f"{type(network.rule).__name__} reads classes, but the network has one output per position",
+            allowed="networks with a score for each of two or more classes",
+            hint="for a regression, use a rule that reads the error, such as dfa",
+        )
 
 
 @dataclass(frozen=True)
