@@ -33,6 +33,7 @@ class Entry:
     - `refused`: rule -> the reason that `attach` must give (a regular expression). "cuts" stands for all rules that
       cut the network, "fa" for all rules of feedback alignment.
     - `imports`: packages without which the entry is skipped. `family`: the rows of docs/coverage.md that it belongs to.
+    - `values`: the targets are values, which no rule can see in a network with several outputs.
     - `surrogate`: backward replaces the derivative of a step function, so no finite difference is near it.
     """
 
@@ -50,6 +51,7 @@ class Entry:
     imports: tuple[str, ...] = ()
     family: str = "examples"
     surrogate: bool = False
+    values: bool = False
 
     def __str__(self) -> str:
         return self.name

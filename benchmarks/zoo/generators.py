@@ -232,7 +232,7 @@ ENTRIES = [
         ("6.weight",),
         (4, 16, 16, 3),
         PICTURES,
-        reads_classes(),
+        values=True,
     ),
     Entry(
         "dcgan_discriminator",
@@ -253,7 +253,7 @@ ENTRIES = [
         ("deconv3.*.weight",),
         (2, 12, 12, 3),
         PICTURES,
-        reads_classes(),
+        values=True,
     ),
     Entry(
         "unet",
@@ -274,7 +274,7 @@ ENTRIES = [
         ("encoder.*.weight", "decoder.0.weight"),
         ("decoder.2.weight",),
         (4, 16),
-        refused=reads_classes(),
+        values=True,
         family="autoencoder",
     ),
 ]

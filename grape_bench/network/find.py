@@ -57,9 +57,11 @@ def find_blocks(
     if granularity == "layer":
         chosen = headed(_with_layers(chosen, calls), trace, graph, weights)
     placed = [Cut(call, after_nonlinearity(call, trace, graph, weights)) for call in chosen]
-    if not globs and (cuts != "depth" or _below(model, trace, chosen) < ENOUGH or not chosen):
+    bypassed = graph.leaks([call.node for cut in placed for call in cut.at], trace.tops)
+    few = len(trace.tops) > 1 or _below(model, trace, chosen) < ENOUGH
+    if not globs and (cuts != "depth" or few or bypassed):
         layered = layer_cuts(trace, graph, weights, cuts)
-        placed = layered if cuts != "depth" or len(layered) >= len(placed) else placed
+        placed = layered if cuts != "depth" or bypassed or len(layered) >= len(placed) else placed
     leaks = graph.leaks([call.node for cut in placed for call in cut.at], trace.tops)
     share = _below(model, trace, [call for cut in placed for call in cut.at])
     if leaks or not placed or (not globs and share < ENOUGH):
@@ -171,6 +173,9 @@ def _clean_nodes(calls: list[Call], trace: Trace, graph: FlowGraph) -> set[Node]
     """
     clean = graph.clean()
     side = _side_inputs([call.node for call in calls if call.node in clean], graph, trace.entries)
+    for taken in trace.entered:  # what modules read of a side input is given too
+        if taken.node.next_functions[0][0] in side:
+            side.append(taken.node)
     return clean | flow_graph(trace.output, trace.entries, constant=side).clean() if side else clean
 
 

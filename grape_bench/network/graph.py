@@ -51,15 +51,19 @@ class FlowGraph:
         # Example, a VAE that returns (picture, mu, logvar): z is computed from mu, so mu lies below the cuts of the
         #   decoder. Its layer gets the exact gradient of the loss on mu, beside the rule's.
         stop = set(cuts)
-        inner = reach(stop, self.below) if len(outputs) > 1 else set()
-        around = reach([one for one in outputs if one not in inner] or self.order[:1], self.below, stop)
+        around = reach(self._heads(stop, outputs), self.below, stop)
         return {cut for cut in stop if not around.isdisjoint(reach([cut], self.below, stop))}
 
-    def apart(self, groups: list[list[Node]]) -> bool:
+    def _heads(self, cuts: set[Node], outputs: Sequence[Node]) -> Sequence[Node]:
+        """The nodes from which the output's own gradient starts: without `outputs` that lie below `cuts`."""
+        inner = reach(cuts, self.below) if len(outputs) > 1 else set()
+        return [one for one in outputs if one not in inner] or self.order[:1]
+
+    def apart(self, groups: Sequence[Sequence[Node]], outputs: Sequence[Node] = ()) -> bool:
         """Whether, with all groups detached, no node is below two groups, nor below a group and the output."""
         stop = {node for group in groups for node in group}
         seen: set[Node] = set()
-        for tops in (self.order[:1], *groups):
+        for tops in (self._heads(stop, outputs), *groups):
             own = reach(tops, self.below, stop) | set(tops)
             if not seen.isdisjoint(own):
                 return False

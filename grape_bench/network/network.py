@@ -157,6 +157,11 @@ class Network:
             self._pass = None
 
     @property
+    def several(self) -> bool:
+        """Whether the rule sees several outputs side by side as one."""
+        return self._view is not None and len(self._view.arrangements) > 1
+
+    @property
     def derived_weights(self) -> dict[CallSite, Tensor]:
         """The weights that modules compute from parameters, with their values at set-up."""
         if self._derived is None:

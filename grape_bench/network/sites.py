@@ -41,7 +41,9 @@ class Cut:
         turns = {call.turn for call in self.at}
         every = len(turns) == max(trace.turns[call.name] for call in self.at)
         sites = {(call.module, call.index, call.entering, None if every else call.turn) for call in self.at}
-        name = self.made.label if self.turn is None else f"{self.made.name}[{self.turn}]"
+        name = self.made.label
+        if self.turn is not None:
+            name = f"{self.made.name}[{self.turn}]" + (f"[{self.made.index}]" if self.made.index else "")
         calls = len({call.node.next_functions[0][0] if call.entering else call.node for call in self.at})
         timed = calls > 1 and trace.view.shape[:-1][:1] == (calls,)
         readers = ", ".join(dict.fromkeys(call.name for call in self.at if call.entering))
@@ -129,41 +131,63 @@ def layer_cuts(trace: Trace, graph: FlowGraph, weights: set[int], cuts: Cuts) ->
     """
     # Example: for x_t in x: h = cell_1(x_t, h); g = cell_2(h, g); return head(g).
     #   depth: block cell_1, cut at the first argument of cell_2 (T calls), and block cell_2, cut at the input of head.
-    #   time:  blocks cell_1[0], cell_1[1], .., each cut at the state that the next call takes in.
-    producers = {made.node: made for made in trace.made if module_has_weights(made.module) and made.node in graph.below}
+    #   time:  blocks cell_1[0], cell_1[1], .. and cell_2[0], .., each cut at the state that its next call takes in,
+    #          and cell_2 at the input of head too. both: h of cell_1[0] is also cut where cell_2 reads it.
+    weighty = [made for made in trace.made if made.name and module_has_weights(made.module)]
+    producers = {made.node: made for made in weighty if made.node in graph.below}
     own: dict[str, set[Node]] = defaultdict(set)
     for node, made in producers.items():
         own[made.name].add(node)
-    through_depth: dict[frozenset[Node], list[Call]] = defaultdict(list)
-    through_time: dict[tuple[str, int], list[Call]] = defaultdict(list)
-    by_module: dict[str, list[Call]] = defaultdict(list)
-    taken: Call
-    for taken in trace.entered:
-        if taken.node not in graph.below or trace.samples.axis(taken.shape) is None:
-            continue
-        below = graph.subtree(taken.node)
-        if own[taken.name] & below:
-            through_time[taken.name, taken.turn].append(taken)
-        elif parameters_reached([taken.node]) & weights:
-            by_module[taken.name].append(taken)
-    for calls in by_module.values():
-        through_depth[frozenset(one.node.next_functions[0][0] for one in calls)] += calls
-    found: list[Cut] = []
-    if cuts in ("depth", "both"):
-        found += [Cut(_producer(calls, producers, graph), calls) for calls in through_depth.values()]
-    if cuts in ("time", "both"):
-        for (name, turn), states in through_time.items():
-            made = next(one for one in trace.made if one.name == name and one.turn == turn - 1)
-            found += [Cut(made, [one], turn - 1) for one in states]
+    usable = [
+        taken
+        for taken in trace.entered
+        if taken.node in graph.below
+        and trace.samples.axis(taken.shape) is not None
+        and parameters_reached([taken.node]) & weights
+    ]
+    through_time = [taken for taken in usable if own[taken.name] & graph.subtree(taken.node)]
+    through_depth = [taken for taken in usable if taken not in through_time]
+    recurrent = {taken.name for taken in through_time}
+    if cuts == "depth":
+        found = [Cut(_producer(calls, producers, graph), calls) for calls in _by_readers(through_depth)]
+    else:
+        kept = [taken for taken in through_depth if cuts == "both" or taken.name not in recurrent]
+        found = _by_call([*through_time, *kept], producers, graph)
     found = _outermost(found)
-    tables = [Cut(made, [made]) for made in trace.made if isinstance(made.module, nn.Embedding) and made in trace.calls]
-    tables = [cut for cut in tables if cut.made.node in graph.below]
-    kept = _leak_free(found, graph, trace)
-    if tables and not _leaks(with_tables := [*tables, *found], graph, trace) and len(kept) < len(found):
-        kept = with_tables  # a second branch reads the embeddings (factorization machines)
-    if not headed([call for cut in kept for call in cut.at], trace, graph, weights):
+    tables = [Cut(made, [made]) for made in trace.calls if isinstance(made.module, nn.Embedding)]
+    inner = reach([call.node for cut in found for call in cut.at], graph.below)
+    tables = [cut for cut in tables if cut.made.node in inner]
+    clean = _leak_free(found, graph, trace)
+    if tables and not _leaks(with_tables := [*tables, *found], graph, trace) and len(clean) < len(found):
+        clean = with_tables  # a second branch reads the embeddings (factorization machines)
+    inside = parameters_reached([call.node for cut in clean for call in cut.at]) & weights
+    layers = [module for module in trace.modules if inside & {id(p) for p in module.parameters(recurse=False)}]
+    if cuts != "time" and not graph.apart([[call.node for call in cut.at] for cut in clean], trace.tops):
         return []
-    return _ordered(kept, graph)
+    lumped = len(clean) == 1 and len([one for one in layers if module_has_weights(one)]) > 1
+    if lumped or not headed([call for cut in clean for call in cut.at], trace, graph, weights):
+        return []
+    return _ordered(clean, graph)
+
+
+def _by_readers(edges: list[Call]) -> list[list[Call]]:
+    """The inputs of each module at all of its calls, together with those of modules that read the same activations."""
+    by_module: dict[str, list[Call]] = defaultdict(list)
+    for taken in edges:
+        by_module[taken.name].append(taken)
+    shared: dict[frozenset[Node], list[Call]] = defaultdict(list)
+    for calls in by_module.values():
+        shared[frozenset(one.node.next_functions[0][0] for one in calls)] += calls
+    return list(shared.values())
+
+
+def _by_call(edges: list[Call], producers: dict[Node, Call], graph: FlowGraph) -> list[Cut]:
+    """A cut for each activation, with all modules that read it: one call of the module that computes it."""
+    shared: dict[Node, list[Call]] = defaultdict(list)
+    for taken in edges:
+        shared[taken.node.next_functions[0][0]].append(taken)
+    made = [(_producer(calls, producers, graph), calls) for calls in shared.values()]
+    return [Cut(one, calls, one.turn) for one, calls in made]
 
 
 def _producer(taken: list[Call], producers: dict[Node, Call], graph: FlowGraph) -> Call:

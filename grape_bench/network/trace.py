@@ -59,11 +59,12 @@ class Call:
 class Trace:
     """One recorded forward: the module calls, the output's node, and the nodes at which the input enters (`entries`).
 
-    `made` holds what every module call returned, in the order in which the calls ended, and `entered` what the modules
-    with weights took in. `turns` is the number of calls per module name. `head` is the module at whose output the
-    error is read: the last with weights if only functions follow it (a log-softmax), or "" for the network itself. `weights` are the weights of the linear maps. `sequences` is true if
-    the input holds token ids or a mask. The number of tokens may then change between batches. `outputs` are the shapes
-    of the outputs that are scored, `tops` their nodes, and `convolved` says that the last linear map was a convolution.
+    `made` holds what every module call returned, in the order in which the calls ended, and `entered` what the
+    modules with weights took in. `turns` is the number of calls per module name. `head` is the module at whose
+    output the error is read: the last with weights if only functions follow it (a log-softmax), or "" for the
+    network itself. `weights` are the weights of the linear maps. `sequences` is true if the input holds token ids
+    or a mask. The number of tokens may then change between batches. `outputs` are the shapes of the outputs that
+    are scored, `tops` their nodes, and `convolved` says that the last linear map was a convolution.
     """
 
     made: list[Call]
@@ -101,6 +102,11 @@ class Trace:
     def calls(self) -> list[Call]:
         """The first activation of each module that was called once."""
         return [call for call in self.made if call.index == 0 and self.turns[call.name] == 1]
+
+    @property
+    def modules(self) -> dict[nn.Module, None]:
+        """The modules that were called."""
+        return dict.fromkeys(call.module for call in self.made)
 
     @property
     def further(self) -> list[Call]:

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 def require_classes(network: Network) -> None:
     """Raise UserError for a network with one output: its error has no class whose score should rise."""
+    if network.several:
+        raise UserError(
+            f"{type(network.rule).__name__} reads classes, but the network has several outputs",
+            allowed="one output of classes",
+            hint="attach(..., output=0) chooses the output whose error is used",
+        )
     if network.output_shape[-1] == 1:
         raise UserError(
             f"{type(network.rule).__name__} reads classes, but the network has one output per position",

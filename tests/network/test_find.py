@@ -156,7 +156,7 @@ def test_an_output_without_a_tensor_is_refused():
         gb.attach(Words(), "dfa", torch.randn(2, 3))
 
 
-def test_an_activation_without_the_samples_first_is_no_block():
+def test_an_activation_with_the_samples_on_its_second_axis_is_a_block():
     class Turned(nn.Module):
         """Tokens first within: (T, N, C)."""
 
@@ -174,7 +174,13 @@ def test_an_activation_without_the_samples_first_is_no_block():
                 x = layer(x)
             return self.head(x)
 
-    assert [block.name for block in blocks_of(Turned(), torch.randn(2, 3, 4))] == ["outer.0", "outer.1"]
+    blocks = blocks_of(Turned(), torch.randn(2, 3, 4))
+    assert [(block.name, block.shape) for block in blocks] == [
+        ("inner.0", (3, 4)),
+        ("inner.1", (12,)),
+        ("outer.0", (12,)),
+        ("outer.1", (12,)),
+    ]
 
 
 def test_parametrized_layers_are_layers():

@@ -112,6 +112,8 @@ def test_rules_see_the_samples_first(entry: Entry):
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("entry", ENTRIES, ids=str)
 def test_every_weight_gets_the_gradient_that_is_right_for_it(entry: Entry, rule: str):
+    if rule == "local" and entry.values:
+        pytest.skip("a network of several outputs does not show whether its targets are values or classes")
     subject = Subject(entry)
     if reason := entry.reason(rule):
         with pytest.raises(UserError, match=reason):
@@ -122,7 +124,8 @@ def test_every_weight_gets_the_gradient_that_is_right_for_it(entry: Entry, rule:
     found, report = subject.gradients(), net.report()
 
     # Feedback alignment runs a fused recurrent layer step by step, which adds up in another order.
-    rounding = 1e-5 if rule == "fa" and any(isinstance(module, nn.RNNBase) for module in subject.model.modules()) else 0
+    unrolled = any(isinstance(module, (nn.RNNBase, nn.RNNCellBase)) for module in subject.model.modules())
+    rounding = 1e-5 if rule == "fa" and unrolled else 0
     for seen, before in zip(subject.seen, subject.outputs, strict=True):
         assert torch.allclose(seen, before, rtol=rounding, atol=rounding), "the rule changed the output"
     assert all(gradient.isfinite().all() for gradient in found.values())
@@ -134,7 +137,8 @@ def test_every_weight_gets_the_gradient_that_is_right_for_it(entry: Entry, rule:
         if rule == "bp":
             assert report[name] == "exact" and distance(found[name], subject.exact[name]) < 1e-5, name
         elif rule == "head-only":
-            assert report[name] == "frozen" and name not in found, name
+            mixed = any(fnmatchcase(name, pattern) for pattern in entry.mixed)
+            assert (report[name] == "frozen" and name not in found) != mixed, name
         else:
             assert report[name] == "rule" and found[name].any(), name
             assert distance(found[name], subject.exact[name]) > 1e-3, name
