@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -17,6 +17,7 @@ from grape_bench.network.block import Block, Site, load_tensors, remove_stored, 
 from grape_bench.network.layer_drop import stop_detour
 from grape_bench.network.operators import CallSite, CallSites
 from grape_bench.network.passes import Pass, PassCounts
+from grape_bench.network.progress import Progress
 from grape_bench.network.reach import Credit, Exact, Reach
 from grape_bench.network.recompute import backward_at_work, refuse_reentrant
 from grape_bench.network.saved_state import SavedState
@@ -76,12 +77,7 @@ class Network:
                 self._cuts[site.module, site.entering].append((site, block))
         self._pass: Pass | None = None
         self._progress = Progress()
-        self._met: set[str] = set()  # the blocks that the current pass has called
-        own = self._reach.by_head
-        if width is not None:  # the error is read below the head, whose tied weight is hidden from there on
-            own = own - {name for name, p in model.named_parameters() if any(p is q for q in self._head.parameters())}
-        below = self._reach.below - own
-        self._hidden = [parameter for name, parameter in model.named_parameters() if name in below]
+        self._hidden = self._reach.hidden(model, self.unembedding)
         self._context: AbstractContextManager[object] | None = None
         self._returning: tuple[int | None, Pass] = (None, Pass())  # the current backward, and how to repeat its pass
 
@@ -148,8 +144,7 @@ class Network:
 
     @contextmanager
     def _passing(self, pass_: Pass, batch: Batch) -> Iterator[None]:
-        self._pass, self._met = pass_, set()
-        self._progress = Progress(self._samples.count_in(batch))
+        self._pass, self._progress = pass_, Progress(self._samples.count_in(batch))
         try:
             with pass_.around():
                 yield
@@ -265,7 +260,7 @@ class Network:
         """What the model sees instead of the block's activation (N, *shape)."""
         if self._pass is None:
             return self._repeated(block.name).cut(block, activation) if activation.requires_grad else activation
-        self._met.add(block.name)
+        self._progress.met.add(block.name)
         if not activation.requires_grad:
             refuse_reentrant(f"block {block.name!r}")
         if (known := self._progress.known(block, activation)) is not None:
@@ -324,7 +319,7 @@ class Network:
             return outputs
         count = self._progress.samples
         logits = outputs[0] if self._view is None else self._view.seen(outputs, count)
-        absent = len(self.blocks) - len(self._met)
+        absent = len(self.blocks) - len(self._progress.met)
         detour = bool(absent and self._pass.cuts and stop_detour(logits, self._hidden))
         joined = self._pass.join(logits)
         if joined.requires_grad:
@@ -347,38 +342,6 @@ class Network:
         self.counts.absent += absent
         self.counts.detours += detour
         self._returning = backward_at_work(), again
-
-
-class Progress:
-    """How far the current forward of `samples` samples has come: module calls, and activations that are already cut."""
-
-    def __init__(self, samples: int = 1) -> None:
-        self.samples = samples
-        self._turns: Counter[tuple[nn.Module, bool]] = Counter()
-        self._calls: Counter[str] = Counter()
-        self._known: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
-
-    def next(self, module: nn.Module, entering: bool) -> int:
-        """Count one more call of `module`; returns how many came before."""
-        self._turns[module, entering] += 1
-        return self._turns[module, entering] - 1
-
-    def at_call(self, block: Block) -> Block:
-        """`block`, in its next call."""
-        if block.calls == 1:
-            return block
-        self._calls[block.name] += 1
-        return block.at_call(self._calls[block.name] - 1)
-
-    def known(self, block: Block, activation: Tensor) -> Tensor | None:
-        """What the model sees instead of `activation`, if it has been cut at another site of `block`."""
-        found = self._known.get((block.name, id(activation)))
-        return None if found is None else found[1]
-
-    def note(self, block: Block, activation: Tensor, seen: Tensor) -> None:
-        """Remember a cut of a block with several sites: one activation that several modules read is cut once."""
-        if len(block.sites) > 1:
-            self._known[block.name, id(activation)] = activation, seen
 
 
 def _unembedding_width(head: nn.Module, view: OutputView) -> int | None:

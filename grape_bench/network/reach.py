@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from grape_bench.network.block import Block
 from grape_bench.network.graph import Node, parameters_reached
@@ -46,6 +46,12 @@ class Reach:
         tops = {HEAD: [traced.output], **cut_at}
         self.segments = {name: reached(own, stop=cuts - set(own)) for name, own in tops.items()}
         self.shared = [name for name, times in Counter(chain(*self.segments.values())).items() if times > 1]
+
+    def hidden(self, model: nn.Module, unembedding: nn.Module | None) -> list[Tensor]:
+        """The parameters that only the cuts reach. A weight tied to the `unembedding`, if any, is one of them."""
+        tied = set() if unembedding is None else {id(parameter) for parameter in unembedding.parameters()}
+        own = {name for name in self.by_head if id(model.get_parameter(name)) not in tied}
+        return [parameter for name, parameter in model.named_parameters() if name in self.below - own]
 
     def credit(self, hidden: Credit, exact: Exact) -> dict[str, Credit]:
         """Name of each parameter that the loss depends on -> its credit; see `Network.credit`."""
