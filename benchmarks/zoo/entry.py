@@ -85,5 +85,5 @@ def halves(like: Tensor) -> Tensor:
 
 
 def reads_classes(reason: str = "class") -> dict[str, str]:
-    """The refusals of a network that is not trained on classes."""
-    return {"local": reason}
+    """The refusals of a network that is not trained on classes: of the rules that read them."""
+    return {"local": reason, "drtp": reason}

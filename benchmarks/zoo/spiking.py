@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.zoo.entry import Entry, classes
+from benchmarks.zoo.entry import Entry, classes, reads_classes
 
 STEPS = 6
 
@@ -122,7 +122,7 @@ ENTRIES = [
         ("fc1.weight",),
         ("fc2.weight",),
         (4,),
-        refused={"local": "several outputs"},
+        refused=reads_classes("several outputs"),
         imports=SNNTORCH,
         family="spiking",
         surrogate=True,
@@ -135,7 +135,7 @@ ENTRIES = [
         ("net.[03].weight",),
         ("net.7.weight",),
         (4,),
-        refused={"local": "several outputs"},
+        refused=reads_classes("several outputs"),
         imports=SNNTORCH,
         family="spiking",
         surrogate=True,

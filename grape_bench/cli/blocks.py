@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from rich.table import Table
     from torch import Tensor, nn
 
+    from grape_bench.network.block import Block
     from grape_bench.network.network import Network
     from grape_bench.network.reach import Credit
+    from grape_bench.network.sites import Cuts
 
 MEANINGS: dict[Credit, str] = {
     "rule": "the gradient comes from {rule}",
@@ -37,6 +39,13 @@ MEANINGS: dict[Credit, str] = {
     show_default=True,
     help="layer also cuts inside the blocks.",
 )
+@click.option(
+    "--cuts",
+    type=click.Choice(["depth", "time", "both"]),
+    default="depth",
+    show_default=True,
+    help="For modules that are called several times: time cuts between their calls.",
+)
 @click.option("--parameters", is_flag=True, help="List every parameter by its full name.")
 def command(
     model: str,
@@ -47,6 +56,7 @@ def command(
     classes: int,
     globs: tuple[str, ...],
     granularity: str,
+    cuts: Cuts,
     parameters: bool,
 ) -> None:
     """Show where a rule cuts MODEL (timm:NAME, hf:NAME, mlp, file.py:factory), and which gradients its weights get."""
@@ -63,7 +73,7 @@ def command(
     subject = make_subject(model, model_args, str(tokens or shape), classes, batch_size=2)
     built = models.build(model, shape=subject.shape, classes=classes, args=subject.model_args)
     example = token_ids(built, tokens) if tokens else subject.batch(torch.device("cpu"))[0]
-    network = attach(built, make_rule(rule), example, blocks=globs, granularity=granularity)
+    network = attach(built, make_rule(rule), example, blocks=globs, granularity=granularity, cuts=cuts)
     console = Console()
     console.print(table(network))
     report = network.report()
@@ -90,18 +100,27 @@ def token_ids(model: nn.Module, count: int) -> dict[str, Tensor]:
 
 
 def table(network: Network) -> Table:
-    """Make a table with one row per block: name, shape per sample, size, and how its feedback is kept."""
+    """Make a table with one row per block: name, shape per sample, size, how its feedback is kept, and its cut."""
     from rich import box
     from rich.table import Table
 
     out = Table(box=box.SIMPLE_HEAD)
-    for name in ("block", "shape", "numbers", "feedback"):
-        out.add_column(name, justify="left" if name == "block" else "right", overflow="fold")
+    for name in ("block", "shape", "numbers", "feedback", "cut"):
+        number = name in ("shape", "numbers")
+        out.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold")
     feedback = network.feedback()
     for block in network.blocks:
         kept = feedback.get(block.name)
-        out.add_row(block.name, " × ".join(map(str, block.shape)), f"{block.size:,}", str(kept or ""))
+        out.add_row(block.name, " × ".join(map(str, block.shape)), f"{block.size:,}", str(kept or ""), cut(block))
     return out
+
+
+def cut(block: Block) -> str:
+    """Where the block is cut ("after it" if that is its own output), and how often in a forward."""
+    where = "after it" if block.where == f"after {block.name}" else block.where
+    if block.calls == 1:
+        return where
+    return f"{where}, {block.calls} times" + (" (its own error each time)" if block.timed else "")
 
 
 def starred(name: str) -> str:

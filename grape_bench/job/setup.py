@@ -66,7 +66,7 @@ def make_trainer(job: Job, model: nn.Module, data: DataSet, rule: str, settings:
     """Attach `rule` to `model`, and make its trainer: precision, optimizer, schedule and random streams."""
     example, _ = next(iter(data.validation.batches(EXAMPLE)))
     precision = Precision(job.precision, example.device)
-    cuts: dict[str, Any] = {"blocks": job.blocks or (), "granularity": job.granularity}
+    cuts: dict[str, Any] = {"blocks": job.blocks or (), "granularity": job.granularity, "cuts": job.cuts}
     network = attach(model, make_rule(rule, **settings), example, seed=job.seed, **cuts)
     _check_batches(job, data)
     for device in {"cpu", str(network.device)}:  # each process draws its own directions; their mean is less noisy

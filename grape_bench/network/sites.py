@@ -162,7 +162,10 @@ def layer_cuts(trace: Trace, graph: FlowGraph, weights: set[int], cuts: Cuts) ->
         clean = with_tables  # a second branch reads the embeddings (factorization machines)
     inside = parameters_reached([call.node for cut in clean for call in cut.at]) & weights
     layers = [module for module in trace.modules if inside & {id(p) for p in module.parameters(recurse=False)}]
-    if cuts != "time" and not graph.apart([[call.node for call in cut.at] for cut in clean], trace.tops):
+    calls: dict[tuple[str, int | None], list[Node]] = defaultdict(list)
+    for cut in clean:  # what one call returns comes from one graph (h and c of an LSTM)
+        calls[cut.made.name, cut.turn] += [call.node for call in cut.at]
+    if cuts != "time" and not graph.apart(list(calls.values()), trace.tops):
         return []
     lumped = len(clean) == 1 and len([one for one in layers if module_has_weights(one)]) > 1
     if lumped or not headed([call for cut in clean for call in cut.at], trace, graph, weights):
@@ -217,7 +220,8 @@ def _leaks(found: list[Cut], graph: FlowGraph, trace: Trace) -> set[Node]:
 
 
 def _ordered(found: list[Cut], graph: FlowGraph) -> list[Cut]:
-    """From the input to the output, with one cut per name."""
+    """From the input to the output, with one cut per name: the last."""
     rank = {node: index for index, node in enumerate(graph.order)}
     ordered = sorted(found, key=lambda cut: -min(rank[call.node] for call in cut.at))
-    return list({(cut.made.label, cut.turn): cut for cut in ordered}.values())
+    last = {(cut.made.label, cut.turn): cut for cut in ordered}
+    return [cut for cut in ordered if last[cut.made.label, cut.turn] is cut]

@@ -107,6 +107,7 @@ class Task(TomlTable):
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     blocks: Annotated[list[Glob], Field(min_length=1)] | None = None
     granularity: Literal["block", "layer"] = "block"
+    cuts: Literal["depth", "time", "both"] = "depth"
     compile: bool = False
     deterministic: bool = False
     nproc: Count = 1

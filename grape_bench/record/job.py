@@ -61,6 +61,7 @@ class Job:
     precision: str = field(default="fp32", metadata={"of": Of.TASK, "always": True})
     blocks: list[str] | None = _part(Of.TASK, None)  # patterns of the modules to cut at; None searches for them
     granularity: str = _part(Of.TASK, "block")  # "block", or "layer" for cuts inside the blocks too
+    cuts: str = _part(Of.TASK, "depth")  # "depth", "time" or "both", for modules that are called several times
     compile: bool = _part(Of.TASK, False)  # use torch.compile
     deterministic: bool = _part(Of.TASK, False)  # allow only operations that are deterministic bit for bit
     nproc: int = _part(Of.LAUNCH, 1)  # processes that train the job together, each on its share of every batch

@@ -58,6 +58,7 @@ def _settings(job: Job) -> dict[str, str]:
     inside = {key: value for key, value in job.optimizer.items() if key != "name"}
     cuts = [f"at {', '.join(job.blocks)}"] if job.blocks else []
     cuts += [f"granularity {job.granularity}"] if job.granularity != "block" else []
+    cuts += [{"time": "between calls", "both": "between layers and calls"}[job.cuts]] if job.cuts != "depth" else []
     return {
         "suite": f"{job.suite} {job.version}",
         "model": _with(job.model, job.model_args),

@@ -18,7 +18,7 @@ def test_it_shows_the_cuts_and_what_parameters_get():
 def test_parameters_that_differ_in_numbers_share_a_row():
     rows = [line.split() for line in blocks("timm:resnet18", "--rule", "head-only").output.splitlines()]
     assert ["layer*.*.conv*.weight", "16", "frozen"] in rows and ["fc.weight", "1", "exact"] in rows
-    assert ["layer1.0", "64", "×", "8", "×", "8", "4,096"] in rows
+    assert ["layer1.0", "64", "×", "8", "×", "8", "4,096", "after", "it"] in rows
 
 
 def test_text_models_take_token_ids():
@@ -42,4 +42,32 @@ def test_a_model_that_cannot_be_cut_says_how_to_name_its_blocks(tmp_path):
     path.write_text("from torch import nn\ndef net(shape, classes): return nn.Linear(shape[0], classes)\n")
     result = blocks(f"{path}:net", "--shape", "8")
     assert result.exit_code == 2
-    assert "no repeated modules" in result.output and "blocks=['layers.*']" in result.output
+    assert "has one layer with weights" in result.output and "blocks=['layers.*']" in result.output
+
+
+LOOP = """
+from torch import nn
+
+class Loop(nn.Module):
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.first_recurrent_layer = nn.GRUCell(shape[0], 16)
+        self.head = nn.Linear(16, classes)
+
+    def forward(self, x):
+        state, scores = None, 0
+        for _ in range(3):
+            state = self.first_recurrent_layer(x, state)
+            scores = scores + self.head(state)
+        return scores
+"""
+
+
+def test_it_says_where_and_how_often_a_block_is_cut_and_fits_a_terminal(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text(LOOP)
+    layers, calls = (blocks(f"{path}:Loop", "--shape", "8", "--cuts", cuts).output for cuts in ("depth", "time"))
+    assert "at the input of" in layers and "head, 3 times" in layers
+    assert "times" not in calls and all(f"r[{call}]" in calls for call in range(3))
+    for output in (layers, calls):
+        assert max(map(len, output.splitlines())) <= 80

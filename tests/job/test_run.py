@@ -163,5 +163,25 @@ def test_a_job_cuts_where_its_suite_says():
         training.check(job("dfa", blocks=["nowhere.*"]))
 
 
+def test_a_job_cuts_between_the_calls_of_a_module_where_its_suite_says(tmp_path):
+    path = tmp_path / "loop.py"
+    path.write_text(
+        "import torch\nfrom torch import nn\n\n\nclass Loop(nn.Module):\n"
+        "    def __init__(self, shape, classes):\n        super().__init__()\n"
+        "        self.cell, self.head = nn.GRUCell(torch.Size(shape).numel(), 6), nn.Linear(6, classes)\n\n"
+        "    def forward(self, x):\n        h = self.cell(x.flatten(1))\n"
+        "        return self.head(self.cell(x.flatten(1), h))\n"
+    )
+
+    def blocks(**changes):
+        this = job("dfa", model=f"{path}:Loop", model_args={}, **changes)
+        data = load_data(this, pick_device())
+        trainer = make_trainer(this, build_model(this, data, pick_device()), data, this.rule, this.rule_settings)
+        return [block.name for block in trainer.network.blocks]
+
+    assert blocks() == ["cell"]
+    assert blocks(cuts="time") == ["cell[0]", "cell[1]"]
+
+
 def test_public_names_are_all_there():
     assert all(getattr(gb, name) for name in gb.__all__)

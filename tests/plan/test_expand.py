@@ -116,14 +116,17 @@ def test_one_file_under_two_paths_is_one_rule(tmp_path: Path) -> None:
         jobs_of(write_suite(tmp_path), rules=(f"{tmp_path}/a.py:MyRule", f"{tmp_path}/b.py:MyRule"))
 
 
-def test_blocks_and_granularity_are_part_of_a_job_only_where_the_suite_sets_them(tmp_path: Path) -> None:
+def test_blocks_granularity_and_cuts_are_part_of_a_job_only_where_the_suite_sets_them(tmp_path: Path) -> None:
     plain = jobs_of(write_suite(tmp_path))
     cut = jobs_of(write_suite(tmp_path, old="epochs = 2", new='blocks = ["layers.*"]\nepochs = 2'))
     finer = jobs_of(write_suite(tmp_path, old="epochs = 2", new='granularity = "layer"\nepochs = 2'))
-    written_out = jobs_of(write_suite(tmp_path, old="epochs = 2", new='granularity = "block"\nepochs = 2'))
+    calls = jobs_of(write_suite(tmp_path, old="epochs = 2", new='cuts = "time"\nepochs = 2'))
+    defaults = 'granularity = "block"\ncuts = "depth"\nepochs = 2'
+    written_out = jobs_of(write_suite(tmp_path, old="epochs = 2", new=defaults))
     assert [job.id for job in written_out] == [job.id for job in plain]
-    for changed in (cut, finer):
+    for changed in (cut, finer, calls):
         same = {a.task for a, b in zip(plain, changed, strict=True) if a.id == b.id}
         assert same == {"second"}, "only the task that has the key"
     assert {job.granularity for job in finer if job.task == "first"} == {"layer"}
+    assert {job.cuts for job in calls if job.task == "first"} == {"time"}
     assert next(job.blocks for job in cut if job.task == "first") == ["layers.*"]

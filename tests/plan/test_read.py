@@ -49,6 +49,7 @@ RULES = '["dfa", "bp", "dfa+anchor"]'
             'granularity = "layers"\nepochs = 2',
             ["unknown granularity 'layers'; did you mean 'layer'"],
         ),
+        ("epochs = 2", 'cuts = "tme"\nepochs = 2', ["unknown cuts 'tme'; did you mean 'time'"]),
         ("epochs = 2", 'blocks = "layers.*"\nepochs = 2', ["task 'first': blocks", 'blocks = ["layers.*"]']),
         ("epochs = 2", "blocks = []\nepochs = 2", ["task 'first': blocks", "at least 1 item"]),
         ("[8]", "2026-01-01", ["model_args", "JSON"]),

@@ -15,8 +15,13 @@ from grape_bench.record.status import Status
 from grape_bench.score.table import score
 
 RECORDED = Path(__file__).parents[2] / "results"
-YOUNGER = {"numerics": {}, "blocks": None, "granularity": "block"}  # fields that some of these records lack
-LATER = ("blocks", "granularity", "compile", "deterministic", "nproc", "trials", "trial", "probes")
+YOUNGER = {
+    "numerics": {},
+    "blocks": None,
+    "granularity": "block",
+    "cuts": "depth",
+}  # fields that some of these records lack
+LATER = ("blocks", "granularity", "cuts", "compile", "deterministic", "nproc", "trials", "trial", "probes")
 
 
 def test_a_job_has_every_key_of_a_task_that_can_change_its_result() -> None:

@@ -38,6 +38,7 @@ def test_every_cost_has_a_line() -> None:
 def test_settings_show_the_cuts_where_the_suite_sets_them() -> None:
     assert "cuts" not in _settings(job("dfa"))
     assert _settings(job("dfa", blocks=["layers.*"], granularity="layer"))["cuts"] == "at layers.*, granularity layer"
+    assert _settings(job("dfa", cuts="time"))["cuts"] == "between calls"
 
 
 def test_parts_missing_from_older_records_are_left_out() -> None:
