@@ -280,7 +280,7 @@ def _some(names):
 
 
 def _tangents(findings, subject):
-    """Compare in float64, where the small step crosses few kinks. Surrogates take no step, and some are float32 only."""
+    """Compare in float64, where the small step crosses few kinks. A surrogate takes no step: float32 is enough."""
     if not subject.architecture.surrogate:
         subject = subject.double()
     subject.model.eval()
