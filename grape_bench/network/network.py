@@ -49,7 +49,8 @@ class Network:
         self.model, self.rule, self.blocks = model, rule, blocks
         self.streams, self.counts = RandomStreams(seed), PassCounts()
         self._head = model.get_submodule(traced.head)
-        self._samples, self._choose = traced.samples, traced.choose
+        self._samples = traced.samples
+        self._choose, self._scored = (0, (0,)) if traced.head else (traced.choose, traced.scored)
         self._view = traced.view if blocks else None
         width = None if rule.at_scores or self._view is None else _unembedding_width(self._head, self._view)
         self.unembedding = self._head if width else None
@@ -313,7 +314,8 @@ class Network:
                 f"{type(module).__name__} computes its loss before the rule can see the output",
                 hint="call the model without labels and compute the loss from its logits",
             )
-        scored = scored_outputs(output, self._choose)
+        found = scored_outputs(output, self._choose)
+        scored = [found[index] for index in self._scored if index < len(found)]
         for before, after in zip(scored, self._joined(scored), strict=True):
             output = replace(output, before, after)
         return output
