@@ -36,6 +36,7 @@ class Network:
 
     - `output_shape`: the error's shape per sample. It is the logits' shape. If a vocabulary is larger than the width,
       it is the shape of the features before the unembedding, unless the rule is `at_scores`.
+    - `samples`: on which axis the samples of a batch lie.
     - `unembedding`: the module above these features, if the error is read there.
     - `sequences`: whether the number of tokens may change between batches.
     - `weights`: the parameters of the linear maps as (module, name); a tied one appears once for each of its modules.
@@ -49,7 +50,7 @@ class Network:
         self.model, self.rule, self.blocks = model, rule, blocks
         self.streams, self.counts = RandomStreams(seed), PassCounts()
         self._head = model.get_submodule(traced.head)
-        self._samples = traced.samples
+        self.samples = traced.samples
         self._choose, self._scored = (0, (0,)) if traced.head else (traced.choose, traced.scored)
         self._view = traced.view if blocks else None
         width = None if rule.at_scores or self._view is None else _unembedding_width(self._head, self._view)
@@ -150,7 +151,7 @@ class Network:
     @contextmanager
     def _passing(self, pass_: Pass, batch: Batch) -> Iterator[None]:
         self._pass, self._met = pass_, set()
-        self._progress = Progress(self._samples.count_in(batch))
+        self._progress = Progress(self.samples.count_in(batch))
         try:
             with pass_.around():
                 yield

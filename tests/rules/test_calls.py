@@ -194,3 +194,21 @@ def test_each_pixel_gets_the_signal_of_its_own_error(rule):
     signal = torch.einsum("nchw,ck->nkhw", error, B)
     (expected,) = torch.autograd.grad(hidden, model.two.weight, signal)
     torch.testing.assert_close(model.two.weight.grad, expected, rtol=1e-5, atol=1e-8)
+
+
+def test_a_part_of_a_time_first_batch_has_all_time_steps():
+    class TimeFirst(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.recurrent, self.inner, self.head = nn.GRU(2, 5), nn.Linear(5, 5), nn.Linear(5, CLASSES)
+
+        def forward(self, x):
+            shapes.append(tuple(x.shape))
+            return self.head(torch.tanh(self.inner(self.recurrent(x)[0])))
+
+    shapes, x = [], torch.randn(T, N, 2)
+    model = TimeFirst()
+    gb.attach(model, GrAPE(fraction=0.5), x)
+    shapes.clear()
+    model(x)
+    assert shapes == [(T, N // 2, 2), (T, N, 2)]
