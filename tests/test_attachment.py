@@ -184,3 +184,42 @@ def test_an_example_that_the_model_cannot_take_is_named_with_what_it_may_be():
     with pytest.raises(gb.UserError, match="Sequential cannot run on this example: TypeError") as error:
         gb.attach(model, "dfa", ((x,), {}))
     assert "a tuple of positional arguments" in str(error.value)
+
+
+class Bypassed(torch.nn.Module):
+    """A residual stack of bare layers, which has no clean cut."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers, self.head = nn.ModuleList(nn.Linear(6, 6) for _ in range(3)), nn.Linear(6, 4)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = x + torch.tanh(layer(x))
+        return self.head(x)
+
+
+def test_rules_that_cut_nothing_train_a_network_that_cannot_be_cut():
+    model, x = Bypassed(), torch.randn(4, 6)
+    loss_of(model(x)).backward()
+    exact = {name: p.grad.clone() for name, p in model.named_parameters()}
+    for rule in ("bp", "fa", "usf", "kp"):
+        model.zero_grad()
+        net = gb.attach(model, rule, x)
+        loss_of(model(x)).backward()
+        equal = {name for name, p in model.named_parameters() if torch.equal(p.grad, exact[name])}
+        assert net.blocks == [] and (equal == set(exact)) == (rule == "bp"), rule
+        assert set(net.report().values()) == ({"exact"} if rule == "bp" else {"rule", "exact"}), rule
+        assert net.bp_fraction == 1 or net.bp_fraction != net.bp_fraction, rule
+        net.detach()
+
+
+@pytest.mark.parametrize("rule", ["dfa", "grape", "fg", "local", "head-only"])
+def test_rules_that_cut_refuse_it(rule):
+    with pytest.raises(UserError, match="skip connection"):
+        gb.attach(Bypassed(), rule, torch.randn(4, 6))
+
+
+def test_blocks_by_name_are_checked_for_every_rule():
+    with pytest.raises(UserError, match=r"cannot be cut at layers\.1"):
+        gb.attach(Bypassed(), "bp", torch.randn(4, 6), blocks=["layers.1"])

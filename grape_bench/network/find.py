@@ -43,19 +43,20 @@ def find_blocks(
     graph = flow_graph(trace.output, trace.entries)
     weights = {id(p) for p in model.parameters() if p.dim() > 1}
     calls, further = (_candidates(made, trace, graph) for made in (trace.calls, trace.further))
+    used = _used(calls, further, trace)
     clean = _clean_nodes(calls, trace, graph)
     if globs:
-        chosen = with_further(_named(calls, globs), further, graph)
+        chosen = with_further(_named(used, globs), further, graph)
         if chosen and not headed(chosen, trace, graph, weights):
             raise _headless(model, [call.label for call in chosen])
     else:
         chosen = headed(_repeated(calls, clean), trace, graph, weights)
         if len(chosen) < 2 or _below(model, trace, chosen) < ENOUGH:
-            weighty = [call for call in calls if module_has_weights(call.module)]
+            weighty = [call for call in used if module_has_weights(call.module)]
             joint = headed(joint_cuts(weighty, further, graph), trace, graph, weights)
             chosen = joint if len(joint) > len(chosen) else chosen
     if granularity == "layer":
-        chosen = headed(_with_layers(chosen, calls), trace, graph, weights)
+        chosen = headed(_with_layers(chosen, used), trace, graph, weights)
     placed = [Cut(call, after_nonlinearity(call, trace, graph, weights)) for call in chosen]
     bypassed = graph.leaks([call.node for cut in placed for call in cut.at], trace.tops)
     few = len(trace.tops) > 1 or _below(model, trace, chosen) < ENOUGH
@@ -75,6 +76,15 @@ def _candidates(calls: list[Call], trace: Trace, graph: FlowGraph) -> list[Call]
     """The calls between input and output where a cut is possible: activations with the samples as their first axis."""
     inside = [call for call in calls if call.name and call.node in graph.below and call.node is not trace.output]
     return [call for call in inside if trace.samples.axis(call.shape) is not None]
+
+
+def _used(calls: list[Call], further: list[Call], trace: Trace) -> list[Call]:
+    """`calls`, and of each other module the first activation that the network uses, in the order of the forward.
+
+    Example: CoaT's parallel blocks return four scales, of which the first is handed on but never read.
+    """
+    first = {call.name: call for call in [*reversed(further), *calls]}
+    return [call for call in trace.made if first.get(call.name) is call]
 
 
 def _headless(model: nn.Module, names: list[str]) -> UserError:
@@ -251,7 +261,8 @@ def _with_layers(blocks: list[Call], calls: list[Call]) -> list[Call]:
     for call in calls:
         exact = any(call.name.startswith(name + ".") for name in attention)
         layer = _is_leaf(call.module) and module_has_weights(call.module)
-        if call.name.startswith(within) and not exact and (layer or call.name in attention) and call.name not in named:
+        inside = call.name.startswith(within) and call.index == 0 and call.name not in named
+        if inside and not exact and (layer or call.name in attention):
             layers.append(call)
     position = {call.name: index for index, call in enumerate(calls)}
     chosen = sorted([*layers, *blocks], key=lambda call: (position[call.name], call.index))

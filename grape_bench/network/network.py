@@ -37,6 +37,7 @@ class Network:
 
     - `output_shape`: the error's shape per sample. It is the logits' shape. If a vocabulary is larger than the width,
       it is the shape of the features before the unembedding, unless the rule is `at_scores`.
+    - `samples`: on which axis the samples of a batch lie.
     - `unembedding`: the module above these features, if the error is read there.
     - `sequences`: whether the number of tokens may change between batches.
     - `weights`: the parameters of the linear maps as (module, name); a tied one appears once for each of its modules.
@@ -50,7 +51,8 @@ class Network:
         self.model, self.rule, self.blocks = model, rule, blocks
         self.streams, self.counts = RandomStreams(seed), PassCounts()
         self._head = model.get_submodule(traced.head)
-        self._samples, self._choose = traced.samples, traced.choose
+        self.samples = traced.samples
+        self._choose, self._scored = (0, (0,)) if traced.head else (traced.choose, traced.scored)
         self._view = traced.view if blocks else None
         width = None if rule.at_scores or self._view is None else _unembedding_width(self._head, self._view)
         self.unembedding = self._head if width else None
@@ -144,7 +146,7 @@ class Network:
 
     @contextmanager
     def _passing(self, pass_: Pass, batch: Batch) -> Iterator[None]:
-        self._pass, self._progress = pass_, Progress(self._samples.count_in(batch))
+        self._pass, self._progress = pass_, Progress(self.samples.count_in(batch))
         try:
             with pass_.around():
                 yield
@@ -308,7 +310,8 @@ class Network:
                 f"{type(module).__name__} computes its loss before the rule can see the output",
                 hint="call the model without labels and compute the loss from its logits",
             )
-        scored = scored_outputs(output, self._choose)
+        found = scored_outputs(output, self._choose)
+        scored = [found[index] for index in self._scored if index < len(found)]
         for before, after in zip(scored, self._joined(scored), strict=True):
             output = replace(output, before, after)
         return output

@@ -64,7 +64,8 @@ class Trace:
     output the error is read: the last with weights if only functions follow it (a log-softmax), or "" for the
     network itself. `weights` are the weights of the linear maps. `sequences` is true if the input holds token ids
     or a mask. The number of tokens may then change between batches. `outputs` are the shapes of the outputs that
-    are scored, `tops` their nodes, and `convolved` says that the last linear map was a convolution.
+    are scored, `tops` their nodes, and `convolved` says that the last linear map was a convolution. `scored` are their
+    positions in what `scored_outputs` finds. Constants are left out.
     """
 
     made: list[Call]
@@ -79,6 +80,7 @@ class Trace:
     samples: Samples
     sequences: bool
     convolved: bool
+    scored: tuple[int, ...] = (0,)
     choose: Choice = None
     axis: int | None = None
 
@@ -135,7 +137,9 @@ def trace(model: nn.Module, batch: Batch, choose: Choice = None, axis: int | Non
         taint,
     ):
         output = model(*args, **kwargs)
-        scored = [one for one in scored_outputs(output, choose) if one.grad_fn is not None and one.dim()]
+        found = scored_outputs(output, choose)
+        positions = tuple(index for index, one in enumerate(found) if one.grad_fn is not None and one.dim())
+        scored = [found[index] for index in positions]
         joined = torch.cat([one.flatten() for one in scored]) if len(scored) > 1 else None
     if not scored:
         raise UserError(
@@ -164,6 +168,7 @@ def trace(model: nn.Module, batch: Batch, choose: Choice = None, axis: int | Non
         samples,
         any(tensor.dim() == 2 and not tensor.is_floating_point() for tensor in tensors([args, kwargs])),
         taint.convolved,
+        positions,
         choose,
         axis,
     )

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from grape_bench.network.axes import Samples
 from grape_bench.network.block import Block
 from grape_bench.network.passes import Forward
 from grape_bench.network.preserve import preserved
 from grape_bench.network.tangents import TangentPass
-from grape_bench.network.trees import map_tensors, tensors
+from grape_bench.network.trees import map_tensors
 from grape_bench.rules.layout import Layout, unfit
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def estimate_jacobians(
 
     Statistics and random state do not change, so the next forward draws the same dropout masks.
     """
-    batch = _first(batch, sampling.fraction)
+    batch = _first(batch, sampling.fraction, network.samples)
     blocks = [block for block in network.blocks if block.name in layouts]
     sums = JacobianEstimates()
     for turn in range(sampling.perturbations):
@@ -146,15 +147,17 @@ def _pooled(a: JacobianEstimate, b: JacobianEstimate) -> JacobianEstimate:
     return JacobianEstimate(torch.cat([a.directions, b.directions]), torch.cat([a.effects, b.effects]))
 
 
-def _first(batch: Batch, fraction: float) -> Batch:
+def _first(batch: Batch, fraction: float, samples: Samples) -> Batch:
     """Keep the first `fraction` of the samples, at least one."""
     if fraction == 1:
         return batch
     args, kwargs = batch
-    samples = next(len(tensor) for tensor in tensors([args, kwargs]) if tensor.dim())
-    kept = max(1, round(samples * fraction))
+    count = samples.count_in(batch)
+    kept = max(1, round(count * fraction))
 
     def shorten(tensor: Tensor) -> Tensor:
-        return tensor[:kept] if tensor.dim() and len(tensor) == samples else tensor
+        if samples.time_first and tensor.dim() > 1 and tensor.shape[1] == count:
+            return tensor[:, :kept]
+        return tensor[:kept] if tensor.dim() and len(tensor) == count else tensor
 
     return map_tensors(shorten, args), map_tensors(shorten, kwargs)

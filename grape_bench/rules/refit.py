@@ -94,10 +94,12 @@ class ProbePass(Pass):
         return saved_tensors_hooks(lambda saved: saved, lambda saved: saved)
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        """Remember the output and return it unchanged."""
-        if output.requires_grad:
-            self.outputs.append((block, output))
-        return output
+        """Remember what the model sees. It is a view, because a loop may also hand the activation to the next step."""
+        if not output.requires_grad:
+            return output
+        seen = output.view_as(output)
+        self.outputs.append((block, seen))
+        return seen
 
     def join(self, logits: Tensor) -> Tensor:
         """Return the logits as a constant, because this forward has no loss."""

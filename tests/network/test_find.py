@@ -100,6 +100,27 @@ def test_streams_side_by_side_are_cut_together(options):
     assert names == [name for i in range(3) for name in (f"blocks.{i}", f"blocks.{i}[2]")]
 
 
+class HandsOn(Streams):
+    """The same two streams. Each block also hands on the input of the first, which no block reads."""
+
+    class Mix(Streams.Mix):
+        def forward(self, kept, x, y):
+            made = super().forward(x, y)
+            return kept, made["x"], made["y"]
+
+    def forward(self, x):
+        kept, x, y = self.stem(x), x, self.stem(x).tanh()
+        for block in self.blocks:
+            kept, x, y = block(kept, x, y)
+        return self.head(torch.cat([x, y], 1))
+
+
+@pytest.mark.parametrize("options", [{}, {"granularity": "layer"}, {"globs": ["blocks.*"]}])
+def test_an_activation_that_is_only_handed_on_does_not_hide_the_others(options):
+    names = [block.name for block in blocks_of(HandsOn(), torch.randn(2, 4), **options)]
+    assert [name for name in names if name.count(".") == 1] == [f"blocks.{i}[{k}]" for i in range(3) for k in (1, 2)]
+
+
 def test_cells_that_read_the_two_before_them_are_cut_together():
     class Cells(nn.Module):
         def __init__(self):

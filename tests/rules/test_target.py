@@ -60,3 +60,27 @@ def test_block_by_block_training_is_refused():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with pytest.raises(UserError, match="cannot train block by block"):
         lean_step(net, ((x,), {}), lambda y: F.cross_entropy(y, LABELS[:4]), optimizer)
+
+
+@pytest.mark.parametrize("rule", ["local", "drtp"])
+def test_a_rule_that_reads_classes_refuses_a_regression(rule):
+    with pytest.raises(UserError, match="reads classes, but the network has one output per position") as refused:
+        gb.attach(tanh_mlp((6, 5, 5, 1)), rule, torch.randn(4, 6))
+    assert "dfa" in str(refused.value.hint)
+
+
+@pytest.mark.parametrize("rule", ["local", "drtp"])
+def test_a_rule_that_reads_classes_asks_which_of_several_outputs(rule):
+    class Twice(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = tanh_mlp((6, 5, 5, 3))
+
+        def forward(self, x):
+            scores = self.body(x)
+            return scores, 2 * scores
+
+    with pytest.raises(UserError, match="the network has several outputs") as refused:
+        gb.attach(Twice(), rule, torch.randn(4, 6))
+    assert "output=0" in str(refused.value.hint)
+    gb.attach(Twice(), rule, torch.randn(4, 6), output=0)

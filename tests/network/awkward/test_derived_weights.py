@@ -8,6 +8,8 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize, spectral_norm, weight_norm
 
 import grape_bench as gb
+from grape_bench import UserError
+from grape_bench.rules.fa import FA
 from tests.network.awkward.comparison import assert_same, gradients
 from tests.network.problems import loss_of
 
@@ -139,13 +141,15 @@ def test_a_derived_weight_is_gone_back_through_as_a_plain_one():
         torch.testing.assert_close(found[f"{index}.bias"], expected[f"{index}.bias"])
 
 
-def test_a_weight_that_depends_on_the_input_keeps_its_own_gradient_and_is_not_claimed():
+def test_a_weight_that_depends_on_the_input_is_refused_unless_it_may_be_read():
     def by_input(layer):
         return ByInput(layer.in_features, layer.out_features)
 
     model = mlp(by_input)
     expected = gradients(model, X)
-    net = gb.attach(model, "fa", X)
+    with pytest.raises(UserError, match=r"2\.weight \(mul\)"):
+        gb.attach(model, "fa", X)
+    net = gb.attach(model, FA(allow_transport=True), X)
     assert_same(gradients(model, X), expected)
     assert set(net.report().values()) == {"exact"}
 
