@@ -11,7 +11,7 @@ from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from grape_bench.errors import UserError
 from grape_bench.network.trees import tensors
@@ -123,6 +123,12 @@ class OutputView:
             return arranged[0]
         shared = len({one.shape[:-1] for one in arranged}) == 1
         return torch.cat(arranged if shared else [one.flatten(1) for one in arranged], -1)
+
+    def unembedding_width(self, head: nn.Module) -> int | None:
+        """The width of the features if `head` maps tokens to a larger vocabulary, the cut of Launay et al. (2020)."""
+        if isinstance(head, nn.Linear) and len(self.shape) == 2 and head.out_features > head.in_features:
+            return head.in_features
+        return None
 
     def returned(self, seen: Tensor, outputs: Sequence[Tensor], count: int) -> list[Tensor]:
         """Take `seen` apart into tensors shaped like `outputs`."""

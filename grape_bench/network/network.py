@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from grape_bench.errors import UserError
-from grape_bench.network.axes import OutputView
 from grape_bench.network.block import Block, Site, load_tensors, remove_stored, tensors_of
 from grape_bench.network.layer_drop import stop_detour
 from grape_bench.network.operators import CallSite, CallSites
@@ -54,7 +53,7 @@ class Network:
         self.samples = traced.samples
         self._choose, self._scored = (0, (0,)) if traced.head else (traced.choose, traced.scored)
         self._view = traced.view if blocks else None
-        width = None if rule.at_scores or self._view is None else _unembedding_width(self._head, self._view)
+        width = None if rule.at_scores or self._view is None else self._view.unembedding_width(self._head)
         self.unembedding = self._head if width else None
         self.sequences = traced.sequences
         shape = self._view.shape if self._view is not None else traced.outputs[0][1:]
@@ -345,10 +344,3 @@ class Network:
         self.counts.absent += absent
         self.counts.detours += detour
         self._returning = backward_at_work(), again
-
-
-def _unembedding_width(head: nn.Module, view: OutputView) -> int | None:
-    """The width of the features if the head maps tokens to a larger vocabulary, the cut of Launay et al. (2020)."""
-    if isinstance(head, nn.Linear) and len(view.shape) == 2 and head.out_features > head.in_features:
-        return head.in_features
-    return None
