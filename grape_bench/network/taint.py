@@ -61,8 +61,10 @@ class InputTaint(WeightMode):
     def graph_alone(self) -> saved_tensors_hooks:
         """Make autograd keep its nodes but no activations, because this graph is never run backward."""
 
+        addresses = self._saved  # not self, because the graph keeps the hooks, and this object keeps the graph
+
         def note(saved: Tensor) -> None:
-            self._saved.append(_memory(saved))
+            addresses.append(_memory(saved))
 
         return saved_tensors_hooks(note, lambda saved: saved)
 
