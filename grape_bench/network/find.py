@@ -41,6 +41,8 @@ def find_blocks(
         if value not in allowed:
             raise UserError(f"{value!r} is not one of {', '.join(allowed)}", allowed=", ".join(allowed))
     graph = flow_graph(trace.output, trace.entries)
+    if not graph.order:
+        raise _unread(model)
     weights = {id(p) for p in model.parameters() if p.dim() > 1}
     calls, further = (_candidates(made, trace, graph) for made in (trace.calls, trace.further))
     clean = _clean_nodes(calls, trace, graph)
@@ -75,6 +77,14 @@ def _candidates(calls: list[Call], trace: Trace, graph: FlowGraph) -> list[Call]
     """The calls between input and output where a cut is possible: activations with the samples as their first axis."""
     inside = [call for call in calls if call.name and call.node in graph.below and call.node is not trace.output]
     return [call for call in inside if trace.samples.axis(call.shape) is not None]
+
+
+def _unread(model: nn.Module) -> UserError:
+    return UserError(
+        f"the output of {type(model).__name__} depends on no tensor of the example",
+        allowed="an example that is a tensor, or a tuple, list or dict that holds tensors",
+        hint="wrap the model in a module that takes the tensors of the object, such as x and edge_index",
+    )
 
 
 def _headless(model: nn.Module, names: list[str]) -> UserError:
