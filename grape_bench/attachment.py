@@ -38,6 +38,8 @@ def attach(
     `example` is a small batch: a tensor, a tuple of positional arguments or a dict of keyword arguments. One forward
     on it finds the blocks. `model` may be compiled or data-parallel. `blocks` (patterns of module names) overrides the
     search, and `granularity="layer"` also cuts inside the blocks. `seed` seeds the rule's random streams.
+    `cuts` is for modules that are called several times ("depth", "time" or "both", see `find_blocks`). `axis` is the
+    axis of the outputs (classes), and `output` the index, key or attribute of the output whose error the rule reads.
     Raises UserError for an unknown rule, a model that cannot be cut, or a model that already has a rule.
     """
     model = unwrapped(model)

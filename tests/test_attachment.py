@@ -223,3 +223,22 @@ def test_rules_that_cut_refuse_it(rule):
 def test_blocks_by_name_are_checked_for_every_rule():
     with pytest.raises(UserError, match=r"cannot be cut at layers\.1"):
         gb.attach(Bypassed(), "bp", torch.randn(4, 6), blocks=["layers.1"])
+
+
+def test_an_object_that_holds_its_tensors_in_attributes_is_named():
+    class Graph:
+        def __init__(self):
+            self.x = torch.randn(4, 6)
+
+    class OfGraphs(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = tanh_mlp()
+
+        def forward(self, graph):
+            return self.body(graph.x)
+
+    with pytest.raises(UserError, match="the output of OfGraphs depends on no tensor of the example") as refused:
+        gb.attach(OfGraphs(), "dfa", Graph())
+    assert "edge_index" in str(refused.value.hint)
+    loss_of(gb.attach(OfGraphs(), "bp", Graph()).model(Graph())).backward()

@@ -41,6 +41,8 @@ def find_blocks(
         if value not in allowed:
             raise UserError(f"{value!r} is not one of {', '.join(allowed)}", allowed=", ".join(allowed))
     graph = flow_graph(trace.output, trace.entries)
+    if not graph.order:
+        raise _unread(model)
     weights = {id(p) for p in model.parameters() if p.dim() > 1}
     calls, further = (_candidates(made, trace, graph) for made in (trace.calls, trace.further))
     used = _used(calls, further, trace)
@@ -85,6 +87,14 @@ def _used(calls: list[Call], further: list[Call], trace: Trace) -> list[Call]:
     """
     first = {call.name: call for call in [*reversed(further), *calls]}
     return [call for call in trace.made if first.get(call.name) is call]
+
+
+def _unread(model: nn.Module) -> UserError:
+    return UserError(
+        f"the output of {type(model).__name__} depends on no tensor of the example",
+        allowed="an example that is a tensor, or a tuple, list or dict that holds tensors",
+        hint="wrap the model in a module that takes the tensors of the object, such as x and edge_index",
+    )
 
 
 def _headless(model: nn.Module, names: list[str]) -> UserError:
