@@ -47,12 +47,12 @@ def test_changed_numbers_alone_fail_and_are_not_stored(
 def test_changed_numbers_with_a_raised_integer_are_stored(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = stored.read()
     scale_one_signal(monkeypatch)
-    monkeypatch.setattr(network, "NUMERICS", 2)
+    monkeypatch.setattr(network, "NUMERICS", 3)
     case = SMALL["dfa mlp"]
     assert stored.UPDATE in stored.problems(before["dfa mlp"], case.made_with(), case.run())[-1]
     assert command.main() == 0
     after = stored.read()
-    assert after["dfa mlp"]["made_with"]["numerics"]["cuts"] == 2
+    assert after["dfa mlp"]["made_with"]["numerics"]["cuts"] == 3
     assert after["dfa mlp"]["moved"] != before["dfa mlp"]["moved"]
     assert after["fa mlp"] == before["fa mlp"]  # a rule without cuts does not count theirs
 

@@ -134,7 +134,7 @@ def test_each_part_has_a_name_that_is_unique_across_jobs() -> None:
         make_plan("vision-small").jobs[-1], rule="a/my.py:Mine+anchor", model="timm:resnet18", dataset="hf:owner/name"
     )
     assert set(parts(job)) == {"rule Mine", "model source timm", "data source hf", "trainer", "cuts", "anchors"}
-    job = replace(job, rule="fa", model="net.py:build", dataset="digits", numerics={"dataset": 3})
-    assert parts(job) == {"rule fa": 1, "model net.py:build": 1, "data set digits": 3, "trainer": 1}
+    job = replace(job, rule="fa", model="net.py:build", dataset="digits", numerics={"dataset": 3, "rule": 2})
+    assert parts(job) == {"rule fa": 2, "model net.py:build": 1, "data set digits": 3, "trainer": 1}
     assert changed(job) == {"data set digits": (3, 1)}
     assert rules.ANCHOR_NUMERICS == 1

@@ -85,7 +85,7 @@ def made(name: str, seed: int = 0, /, **numerics: int) -> Record:
         (make("bp"), made("fa", model=2), r"model mlp has numerics 1 \(bp\) and 2 \(fa\)"),
         (made("bp", dataset=2), make("fa"), r"data set digits has numerics 1 \(fa\) and 2 \(bp\)"),
         (make("bp"), made("fa", trainer=2), r"trainer has numerics 1 \(bp\) and 2 \(fa\)"),
-        (make("dfa"), made("grape", cuts=2), r"cuts has numerics 1 \(dfa\) and 2 \(grape\)"),
+        (make("dfa"), made("grape", cuts=3), r"cuts has numerics 2 \(dfa\) and 3 \(grape\)"),
         (make("dfa+anchor"), made("grape+anchor", anchors=3), r"anchors has numerics 1 \(dfa\+anchor\) and 3"),
         (make("dfa+anchor"), made("dfa", rule=2), r"rule dfa has numerics 1 \(dfa\+anchor\) and 2 \(dfa\)"),
         (make("dfa", 0), made("dfa", 1, rule=2), r"rule dfa has numerics 1 \(dfa\) and 2 \(dfa\)"),
@@ -100,20 +100,20 @@ def test_a_part_with_two_integers_is_refused(one: Record, other: Record, said: s
 
 
 def test_numerics_of_the_cuts_do_not_matter_to_rules_without_cuts() -> None:
-    score([make("bp"), make("fa"), made("dfa", cuts=2)])
+    score([make("bp"), make("fa"), made("dfa", cuts=3)])
 
 
 def test_two_rules_may_have_different_integers() -> None:
-    score([make("bp"), made("dfa", rule=2), make("grape")])
+    score([make("bp"), made("dfa", rule=2, cuts=2), make("grape")])
 
 
 def test_a_table_with_older_integers_opens_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     records = suite()
     before = score(records)
     monkeypatch.setattr(train, "NUMERICS", 3)
-    monkeypatch.setattr(network, "NUMERICS", 2)
+    monkeypatch.setattr(network, "NUMERICS", 3)
     table = score(records)
-    line = "made with different numerics than this version has: cuts 1 (now 2), rule fa 1 (now 2), trainer 1 (now 3)"
+    line = "made with different numerics than this version has: cuts 2 (now 3), trainer 1 (now 3)"
     assert table.attrs["notes"] == [line, *before.attrs["notes"][1:]]
     assert csv.text(table) == csv.text(before) and markdown.render(table).count(line) == 1
 
