@@ -44,8 +44,9 @@ class Cut:
         name = self.made.label
         if self.turn is not None:
             name = f"{self.made.name}[{self.turn}]" + (f"[{self.made.index}]" if self.made.index else "")
-        calls = len({call.node.next_functions[0][0] if call.entering else call.node for call in self.at})
-        timed = calls > 1 and trace.view.shape[:-1][:1] == (calls,)
+        made = list(dict.fromkeys(one.node.next_functions[0][0] if one.entering else one.node for one in self.at))
+        calls = len(made)
+        timed = calls > 1 and trace.view.shape[:-1][:1] == (calls,) and in_step(made, trace.output)
         readers = ", ".join(dict.fromkeys(call.name for call in self.at if call.entering))
         where = f"at the input of {readers}" if readers else f"after {first.name}"
         return Block(
@@ -60,6 +61,24 @@ class Cut:
             timed,
             self.turn,
         )
+
+
+def in_step(made: Sequence[Node], output: Node) -> bool:
+    """Whether step t of the `output` is computed from the activations `made` in calls 0 to t, and from no later call.
+
+    A node above the activations must bring the steps together in their order, as torch.stack does.
+    """
+    # Example: torch.stack([y_0, y_1, y_2], 1) has three next nodes. That of y_1 reaches calls 0 and 1, not call 2.
+    #   In a loop that runs backward in time, y_0 comes from the last call, so the node of y_0 reaches call 2.
+    for node in reach([output], stop=made):
+        steps = [below for below, _ in node.next_functions]
+        if len(steps) == len(made) and None not in steps:
+            seen = [reach([step]) for step in steps]
+            ends = zip(made, seen, strict=True)
+            later = zip(made[1:], seen[:-1], strict=True)
+            if all(one in below for one, below in ends) and not any(one in below for one, below in later):
+                return True
+    return False
 
 
 def headed(chosen: list[Call], trace: Trace, graph: FlowGraph, weights: set[int]) -> list[Call]:

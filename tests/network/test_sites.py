@@ -146,16 +146,18 @@ def test_a_residual_stack_of_bare_layers_is_refused():
 class Recurrent(nn.Module):
     """Two layers of GRU cells, called in a loop. `each` gives an output per step."""
 
-    def __init__(self, each=False):
+    def __init__(self, each=False, backward=False):
         super().__init__()
         self.one, self.two, self.head, self.each = nn.GRUCell(6, 8), nn.GRUCell(8, 7), nn.Linear(7, 3), each
+        self.backward = backward
 
     def forward(self, x):
         h, g, outputs = x.new_zeros(len(x), 8), x.new_zeros(len(x), 7), []
-        for t in range(x.shape[1]):
+        for t in reversed(range(x.shape[1])) if self.backward else range(x.shape[1]):
             h = self.one(x[:, t], h)
             g = self.two(h, g)
             outputs.append(self.head(g))
+        outputs = outputs[::-1] if self.backward else outputs
         return torch.stack(outputs, 1) if self.each else outputs[-1]
 
 
@@ -187,6 +189,16 @@ def test_cuts_through_depth_make_a_block_of_all_calls():
     assert [(b.name, b.calls, b.timed) for b in each] == [("one", STEPS, True), ("two", STEPS, True)]
     assert [b.where for b in last] == ["at the input of two", "at the input of head"]
     assert named(LSTM(), "depth") == ["cell"]
+
+
+def test_a_loop_that_runs_backward_in_time_gives_every_call_the_whole_error():
+    model = Recurrent(each=True, backward=True)
+    assert [(b.calls, b.timed) for b in blocks_of(model, SEQUENCES)] == [(STEPS, False)] * 2
+    net, shapes = gb.attach(model, "dfa", SEQUENCES), set()
+    signal = net.rule.signal
+    net.rule.signal = lambda block, error: shapes.add(error.shape) or signal(block, error)
+    model(SEQUENCES).square().sum().backward()
+    assert shapes == {(4, STEPS, 3)} and model.one.weight_ih.grad.any()
 
 
 def test_cuts_through_time_make_a_block_of_each_call():
