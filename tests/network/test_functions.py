@@ -1,5 +1,7 @@
 """Custom autograd functions: tangents follow the backward that BP uses. Every check is <u, J v> = <J^T u, v>."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from torch.autograd import Function
 
 import grape_bench as gb
 from grape_bench.errors import UserError
+from grape_bench.network.block import Site
 from grape_bench.network.find import find_blocks
 from grape_bench.network.network import Network
 from grape_bench.network.rule import LearningRule
@@ -156,7 +159,9 @@ def tangent_and_gradient(model, name="first"):
     """J v of a tangent pass from the block `name`, J^T u of autograd, and <u, J v>, <J^T u, v> of random u and v."""
     batch = as_batch(X)
     traced = trace(model, batch)
-    net = Network(model, LearningRule(), traced, find_blocks(model, traced, [name]))
+    (found,) = find_blocks(model, traced, [name])
+    before = replace(found, sites=(Site(found.module),))  # at its own output, so that `function` is not part of it
+    net = Network(model, LearningRule(), traced, [before])
     outputs = []
 
     def perturb(block, output):

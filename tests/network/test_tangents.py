@@ -1,10 +1,13 @@
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures from dataclasses import replace
+
+import ThreadPoolExecutor
 
 import pytest
 import torch
 
 import grape_bench as gb
 from grape_bench.errors import UserError
+from grape_bench.network.block import Site
 from grape_bench.network.find import find_blocks
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
@@ -136,7 +139,9 @@ def tangent_through(function):
     layers = [torch.nn.Linear(6, 6), Applied(function), torch.nn.Linear(6, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3)]
     model, batch = torch.nn.Sequential(*layers).double(), as_batch(torch.randn(4, 6, dtype=torch.float64))
     traced = trace(model, batch)
-    net = Network(model, LearningRule(), traced, find_blocks(model, traced, ["0"]))
+    (found,) = find_blocks(model, traced, ["0"])
+    before = replace(found, sites=(Site(found.module),))  # at its own output, before the function
+    net = Network(model, LearningRule(), traced, [before])
     directions = Random()
     dual = TangentPass(directions)
     net.run(dual, batch)
