@@ -1,6 +1,6 @@
-from concurrent.futures from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
-import ThreadPoolExecutor
 
 import pytest
 import torch

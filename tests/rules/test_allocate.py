@@ -26,9 +26,9 @@ def test_of_the_greatest_rank_within_the_limit_where_per_channel_is_beyond():
 
 
 def test_tokens_get_their_own_error_and_an_encoder_the_sum_of_the_decoders():
-    assert TOKENS.choose("auto", (6, 32)) == FeedbackChoice(PerToken(32), "per-token")
+    assert TOKENS.choose("auto", (6, 32)) == FeedbackChoice(PerToken(32, 2), "per-token")
     assert TOKENS.choose("auto", (9, 32)) == FeedbackChoice(PerChannel(32, channel=2), "per-channel")
-    assert TOKENS.choose("auto", (6, 320)) == FeedbackChoice(PerToken(320), "per-token, rank 5", rank=5)
+    assert TOKENS.choose("auto", (6, 320)) == FeedbackChoice(PerToken(320, 2), "per-token, rank 5", rank=5)
 
 
 def test_no_number_per_position_where_lengths_vary():
