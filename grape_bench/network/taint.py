@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import ref
 
+import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
@@ -86,7 +87,9 @@ class InputTaint(WeightMode):
         if source is not None:
             return id(source[0])
         site = self._call_sites.next()
-        overlapping = 0 in weight.stride()  # no other matrix can have this memory layout
+        overlapping = (
+            weight.layout is torch.strided and 0 in weight.stride()
+        )  # no other matrix can have this memory layout
         if site is None or weight.grad_fn is None or overlapping or self._is_tainted(weight):
             self._others.add(site)
             return None
@@ -194,4 +197,4 @@ def is_matrix(parameter: Tensor) -> bool:
 
 
 def _memory(tensor: Tensor) -> int:
-    return 0 if tensor.is_sparse else tensor.untyped_storage().data_ptr()
+    return tensor.untyped_storage().data_ptr() if tensor.layout is torch.strided else 0

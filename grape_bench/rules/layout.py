@@ -189,4 +189,4 @@ def channel_axis(shape: tuple[int, ...], positions: tuple[int, ...] = ()) -> int
         return len(shape) - 1
     if positions and shape[1:] == positions:
         return 0
-    return 0 if len(shape) > 2 and shape[0] != shape[1] else len(shape) - 1
+    return 0 if len(shape) > 2 and (shape[1] == shape[2] or shape[0] != shape[1]) else len(shape) - 1
