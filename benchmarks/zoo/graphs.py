@@ -1,5 +1,7 @@
 """Graph networks: gcn and gat of PyTorch's `examples`, and GCN, GAT and GraphSAGE of torch_geometric's tutorials."""
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -141,6 +143,18 @@ def labeled(output):
 
 GEOMETRIC = ("torch_geometric",)
 
+PYG_GCN = Entry(
+    "pyg_gcn",
+    pyg_gcn,
+    lambda: (features(), edges()),
+    labeled,
+    ("conv1.*weight",),
+    ("conv2.*weight",),
+    (9, 3),
+    imports=GEOMETRIC,
+    family="graph",
+)
+
 ENTRIES = [
     Entry(
         "gcn",
@@ -152,28 +166,8 @@ ENTRIES = [
         (9, 3),
     ),
     Entry("gat", Gat, lambda: (features(), adjacency()), labeled, ("gat1.*",), ("gat2.*",), (9, 3), last=("gat2.a",)),
-    Entry(
-        "pyg_gcn",
-        pyg_gcn,
-        lambda: (features(), edges()),
-        labeled,
-        ("conv1.*weight",),
-        ("conv2.*weight",),
-        (9, 3),
-        imports=GEOMETRIC,
-        family="graph",
-    ),
-    Entry(
-        "pyg_gcn_of_data",
-        lambda: pyg_gcn(OfData),
-        data,
-        labeled,
-        ("conv1.*weight",),
-        ("conv2.*weight",),
-        (9, 3),
-        imports=GEOMETRIC,
-        family="graph",
-    ),
+    PYG_GCN,
+    replace(PYG_GCN, name="pyg_gcn_of_data", make=lambda: pyg_gcn(OfData), example=data),
     Entry(
         "pyg_gat",
         pyg_gat,

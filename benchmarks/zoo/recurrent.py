@@ -1,6 +1,8 @@
 """Recurrent networks: mnist_rnn and time_sequence_prediction of PyTorch's `examples`, a stack of LSTMs, a GRU written
 as a loop, and a fused LSTM that is fed time-first."""
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -99,6 +101,17 @@ def per_step(output):
     return cross_entropy(output.flatten(0, 1))
 
 
+GRU_CELL_LOOP = Entry(
+    "gru_cell_loop",
+    Unrolled,
+    sequences,
+    cross_entropy,
+    ("cell.weight_*",),
+    ("head.weight",),
+    (4, 5),
+    family="recurrent",
+)
+
 ENTRIES = [
     Entry(
         "mnist_rnn",
@@ -122,27 +135,8 @@ ENTRIES = [
     Entry(
         "lstm_stack", Stack, sequences, cross_entropy, ("lstm?.weight_*",), ("head.weight",), (4, 5), family="recurrent"
     ),
-    Entry(
-        "gru_cell_loop",
-        Unrolled,
-        sequences,
-        cross_entropy,
-        ("cell.weight_*",),
-        ("head.weight",),
-        (4, 5),
-        family="recurrent",
-    ),
-    Entry(
-        "gru_cell_loop_in_time",
-        Unrolled,
-        sequences,
-        cross_entropy,
-        ("cell.weight_*",),
-        ("head.weight",),
-        (4, 5),
-        {"cuts": "time"},
-        family="recurrent",
-    ),
+    GRU_CELL_LOOP,
+    replace(GRU_CELL_LOOP, name="gru_cell_loop_in_time", options={"cuts": "time"}),
     Entry(
         "two_gru_cells",
         TwoCells,

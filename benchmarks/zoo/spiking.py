@@ -1,5 +1,7 @@
 """Spiking networks, as in the tutorials of snntorch and spikingjelly."""
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -113,6 +115,19 @@ def rates(output):
 
 SNNTORCH, SPIKINGJELLY = ("snntorch",), ("spikingjelly",)
 
+SPIKINGJELLY_MULTI_STEP = Entry(
+    "spikingjelly_multi_step",
+    lambda: Spiking("m"),
+    lambda: torch.rand(4, 1, 8, 8),
+    rates,
+    ("conv_fc.[05].weight",),
+    ("conv_fc.7.weight",),
+    (4, 5),
+    imports=SPIKINGJELLY,
+    family="spiking",
+    surrogate=True,
+)
+
 ENTRIES = [
     Entry(
         "snntorch_leaky",
@@ -140,28 +155,6 @@ ENTRIES = [
         family="spiking",
         surrogate=True,
     ),
-    Entry(
-        "spikingjelly_multi_step",
-        lambda: Spiking("m"),
-        lambda: torch.rand(4, 1, 8, 8),
-        rates,
-        ("conv_fc.[05].weight",),
-        ("conv_fc.7.weight",),
-        (4, 5),
-        imports=SPIKINGJELLY,
-        family="spiking",
-        surrogate=True,
-    ),
-    Entry(
-        "spikingjelly_single_step",
-        lambda: Spiking("s"),
-        lambda: torch.rand(4, 1, 8, 8),
-        rates,
-        ("conv_fc.[05].weight",),
-        ("conv_fc.7.weight",),
-        (4, 5),
-        imports=SPIKINGJELLY,
-        family="spiking",
-        surrogate=True,
-    ),
+    SPIKINGJELLY_MULTI_STEP,
+    replace(SPIKINGJELLY_MULTI_STEP, name="spikingjelly_single_step", make=lambda: Spiking("s")),
 ]

@@ -13,8 +13,11 @@ from torch import nn
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block
 from grape_bench.network.graph import FlowGraph, Node, flow_graph, parameters_reached, reach
-from grape_bench.network.sites import Cut, Cuts, after_nonlinearity, headed, layer_cuts
-from grape_bench.network.trace import Call, Trace, module_has_weights
+from grape_bench.network.layers import layer_cuts
+from grape_bench.network.recorder import Call, module_has_weights
+from grape_bench.network.refusal import headless, uncut, unread
+from grape_bench.network.sites import Cut, Cuts, after_nonlinearity, headed
+from grape_bench.network.trace import Trace
 
 Kind = type[nn.Module]
 
@@ -42,7 +45,7 @@ def find_blocks(
             raise UserError(f"{value!r} is not one of {', '.join(allowed)}", allowed=", ".join(allowed))
     graph = flow_graph(trace.output, trace.entries)
     if not graph.order:
-        raise _unread(model)
+        raise unread(model)
     weights = {id(p) for p in model.parameters() if p.dim() > 1}
     calls, further = (_candidates(made, trace, graph) for made in (trace.calls, trace.further))
     used = _used(calls, further, trace)
@@ -50,7 +53,7 @@ def find_blocks(
     if globs:
         chosen = with_further(_named(used, globs), further, graph)
         if chosen and not headed(chosen, trace, graph, weights):
-            raise _headless(model, [call.label for call in chosen])
+            raise headless(model, [call.label for call in chosen])
     else:
         chosen = headed(_repeated(calls, clean), trace, graph, weights)
         if len(chosen) < 2 or _below(model, trace, chosen) < ENOUGH:
@@ -70,7 +73,7 @@ def find_blocks(
     if leaks or not placed or (not globs and share < ENOUGH):
         around = [cut.made.label for cut in placed if any(call.node in leaks for call in cut.at)]
         names = [call.name for call in calls if call.node in clean and module_has_weights(call.module)]
-        raise _uncut(model, around, names, trace)
+        raise uncut(model, around, names, trace)
     return [cut.block(trace) for cut in placed]
 
 
@@ -87,64 +90,6 @@ def _used(calls: list[Call], further: list[Call], trace: Trace) -> list[Call]:
     """
     first = {call.name: call for call in [*reversed(further), *calls]}
     return [call for call in trace.made if first.get(call.name) is call]
-
-
-def _unread(model: nn.Module) -> UserError:
-    return UserError(
-        f"the output of {type(model).__name__} depends on no tensor of the example",
-        allowed="an example that is a tensor, or a tuple, list or dict that holds tensors",
-        hint="wrap the model in a module that takes the tensors of the object, such as x and edge_index",
-    )
-
-
-def _headless(model: nn.Module, names: list[str]) -> UserError:
-    return UserError(
-        f"{type(model).__name__} has no weights between the cut at {_listed(names[-1:])} and its output",
-        allowed="blocks below the last module with weights, which gets the true gradient",
-        hint="leave the last layer out of blocks=[...]",
-    )
-
-
-def _uncut(model: nn.Module, around: list[str], clean: list[str], trace: Trace) -> UserError:
-    """The error for cuts that the output's gradient bypasses (`around`), or for a model without good cuts."""
-    several = [name for name, module in model.named_modules() if trace.turns[name] > 1 and module_has_weights(module)]
-    weights = {id(p) for p in model.parameters() if p.dim() > 1}
-    if weights and weights <= parameters_reached(trace.tops, {call.node for call in trace.entered}):
-        problem = f"{type(model).__name__} has one layer with weights, so there is nothing to cut below it"
-    elif around:
-        problem = (
-            f"{type(model).__name__} cannot be cut at {_listed(around)}: the output's gradient would bypass it "
-            "(through a skip connection or a parallel branch)"
-        )
-    elif several:
-        problem = (
-            f"{type(model).__name__} calls {_listed(several)} several times per forward, and no layer separates most "
-            "of its weights from the output"
-        )
-    else:
-        problem = (
-            f"{type(model).__name__} has no repeated modules that separate most of its weights from the output: the "
-            "gradient bypasses them (through a skip connection or a parallel branch)"
-        )
-    fused = [name for name, module in model.named_modules() if getattr(module, "num_layers", 1) > 1 and _fused(module)]
-    hint = (
-        "choose modules by name with blocks=['layers.*'] (--blocks 'layers.*' on the command line), and include "
-        "all parallel branches, so that they are cut together"
-    )
-    if fused:
-        hint = f"{_listed(fused)} is one block; write its layers as separate modules with num_layers=1"
-    elif several:
-        hint = "cuts='time' cuts between the calls of a module"
-    allowed = f"modules that all earlier activations flow through: {_listed(clean) or 'there are none'}"
-    return UserError(problem, allowed=allowed, hint=hint)
-
-
-def _fused(module: nn.Module) -> bool:
-    return isinstance(module, nn.RNNBase)
-
-
-def _listed(names: list[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _below(model: nn.Module, trace: Trace, chosen: list[Call]) -> float:

@@ -185,11 +185,11 @@ class Network:
         return self.streams.generator(stream, device)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that training changes, to resume to the bit: the model's tensors with the feedback, what its
-        modules keep beside them, the rule's state, its random streams and the counts.
+        """Everything that training changes, so that a run resumes to the bit.
 
-        Raises UnsavedStateError if a module keeps something that cannot be saved. The tensors are the live ones, not
-        copies. Everything else is plain data, so `torch.load(weights_only=True)` can read it.
+        This is the model's tensors with the feedback, the other state of its modules, the rule's state, its random
+        streams and the counts. The tensors are the live ones, not copies. Everything else is plain data, so
+        `torch.load(weights_only=True)` can read it. Raises UnsavedStateError if a module's state cannot be saved.
         """
         return {
             "model": tensors_of(self.model),

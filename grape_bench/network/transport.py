@@ -167,8 +167,7 @@ class Recording(WeightMode):
         self.outputs.append(output.detach())
         if self.replayed is None:
             return output
-        replaced: Tensor = _Replaced.apply(output, self.replayed[len(self.outputs) - 1])
-        return replaced
+        return substitute(output, self.replayed[len(self.outputs) - 1])
 
     def _at(self, name: str, index: int) -> Callable[..., None]:
         def note(_: nn.Module, __: Any, output: Any) -> None:
@@ -177,6 +176,12 @@ class Recording(WeightMode):
                 made.register_hook(lambda signal: self.signals.__setitem__(name, signal))
 
         return note
+
+
+def substitute(output: Tensor, recorded: Tensor) -> Tensor:
+    """Return the values of `recorded`. The gradient goes to `output`."""
+    replaced: Tensor = _Replaced.apply(output, recorded)
+    return replaced
 
 
 class _Replaced(torch.autograd.Function):

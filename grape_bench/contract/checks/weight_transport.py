@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from grape_bench.attachment import attach
 from grape_bench.contract.broken import difference, require
@@ -17,7 +16,7 @@ from grape_bench.contract.cases import Case, MakeRule, steps_of
 from grape_bench.network.block import PREFIX
 from grape_bench.network.network import Network
 from grape_bench.network.trace import as_batch
-from grape_bench.network.transport import MANY, transport
+from grape_bench.network.transport import MANY, substitute, transport
 from grape_bench.network.trees import first_activation
 
 
@@ -74,21 +73,7 @@ class Replay(Recording):
 
     def linear(self, name: str, output: Tensor) -> Tensor:
         """Return the recorded output. The backward still runs through this network's own map."""
-        replaced: Tensor = _Replaced.apply(output, self.recorded.outputs[name].pop(0))
-        return replaced
-
-
-class _Replaced(torch.autograd.Function):
-    """(a, b) -> b. The backward passes the gradient to a."""
-
-    @staticmethod
-    def forward(ctx: Any, _: Tensor, recorded: Tensor) -> Tensor:
-        return recorded.clone()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return gradient, None
+        return substitute(output, self.recorded.outputs[name].pop(0))
 
 
 def redraw(network: Network, maps: Collection[str]) -> None:
