@@ -10,7 +10,9 @@ from torch import nn
 from grape_bench.attachment import attach
 from grape_bench.data.dataset import DataSet
 from grape_bench.job.setup import EXAMPLE, build_model
+from grape_bench.network.lazy import build_lazy
 from grape_bench.network.network import Network
+from grape_bench.network.trace import Batch
 from grape_bench.network.transport import transport
 from grape_bench.record.job import Job
 from grape_bench.rules.anchored import Anchored
@@ -23,18 +25,20 @@ def transport_of(job: Job, data: DataSet) -> dict[str, Any]:
     `anchor_share` is the share of steps that are anchors, which read every weight.
     """
     example, _ = next(iter(data.validation.batches(EXAMPLE)))
+    batch: Batch = ((example,), {})
     batches = data.train.batch_count(job.batch_size)
     whole = make_rule(job.rule, **job.rule_settings)
 
     def make(prepare: Callable[[nn.Module], None]) -> Network:
         model = build_model(job, data, example.device)
+        build_lazy(model, batch)  # `prepare` changes weights, which lazy modules do not have yet
         prepare(model)
         rule = make_rule(job.rule, **job.rule_settings)
         network = attach(model, rule.rule if isinstance(rule, Anchored) else rule, example, seed=job.seed)
         network.begin_epoch(max(batches, 2))
         return network
 
-    found: dict[str, Any] = {"transport": transport(make, ((example,), {}))}
+    found: dict[str, Any] = {"transport": transport(make, batch)}
     if isinstance(whole, Anchored):
         found["anchor_share"] = whole.anchor_share(batches, job.epochs)
         whole = whole.rule

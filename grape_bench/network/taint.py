@@ -197,4 +197,4 @@ def is_matrix(parameter: Tensor) -> bool:
 
 
 def _memory(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr() if tensor.layout is torch.strided else 0
+    return tensor.untyped_storage()._cdata if tensor.layout is torch.strided else 0

@@ -79,6 +79,8 @@ def test_attaching_and_the_forward_stay_on_the_models_device(rule, monkeypatch):
 
     monkeypatch.setattr(Network, "generator", generator)
     monkeypatch.setattr(torch.random, "fork_rng", lambda devices: nullcontext())
+    for comparison in ("_equal", "_same"):
+        monkeypatch.setattr(f"grape_bench.network.preserve.{comparison}", lambda *_: True)
     with FakeTensorMode():
         with torch.device("cuda"):
             model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), *_mlp())
