@@ -23,6 +23,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_the_script_runs_with_torch_and_timm_alone(tmp_path):
     options = ["--out", str(tmp_path / "out"), "--device", "cpu", "--smoke"]
     ran = subprocess.run([sys.executable, "-c", ALONE, *options], capture_output=True, text=True, check=False)

@@ -27,6 +27,7 @@ def test_every_rule_is_stored_on_every_family_and_nothing_else_is() -> None:
     assert {f"{rule} {family}" for rule in RULES if RULES.builtin(rule) for family in FAMILIES} <= STORED.keys()
 
 
+@pytest.mark.slow
 def test_another_cpu_passes() -> None:
     """One without vector instructions: it draws other last digits, and adds up in another order."""
     old = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}

@@ -19,7 +19,7 @@ def _fresh_compiler():
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("backend", ["eager", pytest.param("aot_eager", marks=pytest.mark.slow)])
 def test_after_attaching(rule, backend):
     model = vit()
     net = attach(model, rule)
@@ -66,7 +66,7 @@ def test_a_model_compiled_in_place(rule, first):
     assert_same(gradients(model), expected_of(rule))
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("backend", ["eager", pytest.param("aot_eager", marks=pytest.mark.slow)])
 def test_tangents_go_through_compiled_blocks(backend):
     """Compiled, they would be lost or, with the eager backend, be others."""
     model = vit()
