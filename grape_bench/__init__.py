@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from grape_bench.attachment import attach
-    from grape_bench.errors import UserError
+    from grape_bench.errors import DoesNotApplyError, UserError
     from grape_bench.network.block import Block
     from grape_bench.network.lean import lean_step
     from grape_bench.network.network import Network
-    from grape_bench.network.passes import CutPass, HeadPass, Pass
+    from grape_bench.network.passes import CutPass, HeadPass, LocalPass, Pass
+    from grape_bench.network.phases import FirstPhase
     from grape_bench.network.reach import Credit
     from grape_bench.network.rule import Kept, LearningRule
     from grape_bench.network.trace import Batch
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from grape_bench.rules.forward_gradient import ForwardGradient
     from grape_bench.rules.local_loss import LocalLoss
     from grape_bench.rules.make import make_rule, register_rule
+    from grape_bench.rules.two_phase import TwoPhase
 
 __all__ = [
     "Anchored",
@@ -31,14 +33,18 @@ __all__ = [
     "Credit",
     "CutPass",
     "DirectFeedback",
+    "DoesNotApplyError",
     "FeedbackMap",
+    "FirstPhase",
     "ForwardGradient",
     "HeadPass",
     "Kept",
     "LearningRule",
     "LocalLoss",
+    "LocalPass",
     "Network",
     "Pass",
+    "TwoPhase",
     "UserError",
     "attach",
     "lean_step",
@@ -54,14 +60,18 @@ _HOME = {
     "Credit": "network.reach",
     "CutPass": "network.passes",
     "DirectFeedback": "rules.direct",
+    "DoesNotApplyError": "errors",
     "FeedbackMap": "rules.feedback",
+    "FirstPhase": "network.phases",
     "ForwardGradient": "rules.forward_gradient",
     "HeadPass": "network.passes",
     "Kept": "network.rule",
     "LearningRule": "network.rule",
     "LocalLoss": "rules.local_loss",
+    "LocalPass": "network.passes",
     "Network": "network.network",
     "Pass": "network.passes",
+    "TwoPhase": "rules.two_phase",
     "UserError": "errors",
     "attach": "attachment",
     "lean_step": "network.lean",

@@ -28,6 +28,10 @@ class UserError(Exception):
         return _rebuild, (type(self), self.what, self.where, self.allowed, self.hint)
 
 
+class DoesNotApplyError(UserError):
+    """A learning rule makes no sense for this network. The message gives the reason, which the rule declares."""
+
+
 def _rebuild(cls: type[UserError], what: str, where: str, allowed: str, hint: str) -> UserError:
     return cls(what, where=where, allowed=allowed, hint=hint)
 

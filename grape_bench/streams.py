@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-STREAMS = ("init", "order", "dropout", "feedback", "perturbation", "anchor")
+STREAMS = ("init", "order", "dropout", "feedback", "perturbation", "anchor", "rule")
 
 
 def stream_seed(seed: int, stream: str) -> int:
-    """The 63-bit seed of one named stream (a member of `STREAMS`) of a run with `seed`."""
-    if stream not in STREAMS:
+    """The 63-bit seed of one named stream of a run with `seed`: a member of `STREAMS`, or a part of one ("rule/h1")."""
+    if stream.partition("/")[0] not in STREAMS:
         raise ValueError(f"no stream {stream!r} among {STREAMS}")
     return int.from_bytes(sha256(f"grape-bench/{stream}/{seed}".encode()).digest()[:8], "big") >> 1

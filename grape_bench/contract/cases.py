@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from grape_bench.attachment import attach
+from grape_bench.attachment import attach, attached
 from grape_bench.network.network import Network
 from grape_bench.network.rule import LearningRule
 from grape_bench.network.trace import as_batch, scored_output
@@ -49,15 +50,19 @@ class Case:
     def logits(self, model: nn.Module, index: int) -> Tensor:
         """Run `model` on batch number `index`. Returns (N, classes), or (N, tokens, vocabulary)."""
         args, kwargs = as_batch(self.inputs(index))
-        logits = scored_output(model(*args, **kwargs))
-        assert logits is not None, "these models return logits"
-        return logits
+        return _scores(model(*args, **kwargs))
+
+    def target(self, index: int) -> Tensor:
+        """The labels of batch number `index`, or the tokens of a decoder."""
+        inputs = self.inputs(index)
+        return torch.arange(SAMPLES) % CLASSES if self.shape else inputs["input_ids"]
 
     def loss(self, logits: Tensor, index: int) -> Tensor:
         """Return the cross-entropy on batch number `index`. A decoder predicts each next token."""
+        target = self.target(index).to(logits.device)
         if not self.shape:
-            return F.cross_entropy(logits[:, :-1].flatten(0, 1), self.inputs(index)["input_ids"][:, 1:].flatten())
-        return F.cross_entropy(logits, torch.arange(SAMPLES) % CLASSES)
+            return F.cross_entropy(logits[:, :-1].flatten(0, 1), target[:, 1:].flatten())
+        return F.cross_entropy(logits, target)
 
     def attached(self, make_rule: MakeRule, seed: int = 0) -> Network:
         """Make a new model and attach a new rule to it."""
@@ -65,9 +70,18 @@ class Case:
 
     def gradients(self, model: nn.Module, index: int) -> Gradients:
         """Run one forward and backward on batch number `index`. The weights do not change."""
-        model.zero_grad(set_to_none=True)
-        self.loss(self.logits(model, index), index).backward()
-        return {name: parameter.grad for name, parameter in model.named_parameters()}
+        network = attached(model)
+        owned = dict(network.owned.named_parameters()) if network else {}
+        parameters = {**dict(model.named_parameters()), **owned}
+        for parameter in parameters.values():
+            parameter.grad = None
+        with self.informed(network, index) if network else nullcontext():
+            self.loss(self.logits(model, index), index).backward()
+        return {name: parameter.grad for name, parameter in parameters.items()}
+
+    def informed(self, network: Network, index: int) -> AbstractContextManager[None]:
+        """Let the rule know the loss and the target of batch number `index`."""
+        return network.informed(lambda output: self.loss(_scores(output), index), self.target(index))
 
     def train(self, network: Network, steps: int) -> list[Gradients]:
         """Train for one epoch of `steps` steps. Returns the gradients of each step."""
@@ -78,10 +92,17 @@ class Case:
         """Take a step of gradient descent on batch number `index`. Returns its gradients."""
         gradients = self.gradients(model, index)
         with torch.no_grad():
-            for parameter in model.parameters():
+            network = attached(model)
+            for parameter in network.parameters() if network else model.parameters():
                 if parameter.grad is not None:
                     parameter.sub_(LEARNING_RATE * parameter.grad)
         return gradients
+
+
+def _scores(output: Any) -> Tensor:
+    scores = scored_output(output)
+    assert scores is not None, "these models return logits"
+    return scores
 
 
 def steps_of(rule: LearningRule) -> int:

@@ -11,6 +11,7 @@ from grape_bench.contract.broken import BrokenPromiseError
 from grape_bench.contract.cases import CASES, Case, MakeRule
 from grape_bench.contract.checks import CHECKS
 from grape_bench.contract.report import Report, Result
+from grape_bench.errors import DoesNotApplyError
 
 
 def check_rule(
@@ -19,7 +20,7 @@ def check_rule(
     """Check the rule that `make_rule` makes; every call makes a new one. `on_result` gets each result as it comes in.
 
     An exception in a rule counts as a failed check. If the rule cannot take a training step on a model, the remaining
-    checks on that model are skipped.
+    checks on that model are skipped. A rule that raises DoesNotApplyError for a model is not checked on it.
     """
     results = []
     for case in cases:
@@ -34,6 +35,9 @@ def _on(case: Case, make_rule: MakeRule) -> Iterator[Result]:
         with torch.random.fork_rng():
             try:
                 yield Result(case.name, name, True, check(case, make_rule))
+            except DoesNotApplyError as reason:
+                yield Result(case.name, "does not apply", True, reason.what, applies=False)
+                return
             except BrokenPromiseError as broken:
                 yield Result(case.name, name, False, str(broken))
             except Exception as error:

@@ -12,16 +12,25 @@ _INDENT = 35  # where the details begin
 
 @dataclass(frozen=True)
 class Result:
-    """One check on one model. `detail` says what was measured, or why the check failed."""
+    """One check on one model. `detail` says what was measured, or why the check failed.
+
+    If the rule declares that it makes no sense for the model, `applies` is False and `detail` is its reason.
+    """
 
     case: str
     check: str
     ok: bool
     detail: str
+    applies: bool = True
+
+    @property
+    def verdict(self) -> str:
+        """One word, or a dash where the rule does not apply."""
+        return ("ok" if self.ok else "FAILED") if self.applies else "-"
 
     def __str__(self) -> str:
         """Format as a line of at most 80 columns. A longer detail wraps to further lines."""
-        head = f"{self.case:<9}{self.check:<18}{'ok' if self.ok else 'FAILED':<8}"
+        head = f"{self.case:<9}{self.check:<18}{self.verdict:<8}"
         return textwrap.fill(self.detail, WIDTH, initial_indent=head, subsequent_indent=" " * _INDENT)
 
 
@@ -37,13 +46,19 @@ class Report:
         return [result for result in self.results if not result.ok]
 
     @property
+    def ran(self) -> list[Result]:
+        """The results on the models to which the rule applies."""
+        return [result for result in self.results if result.applies]
+
+    @property
     def ok(self) -> bool:
-        """Whether all checks passed."""
-        return not self.failed
+        """Whether checks ran and all of them passed."""
+        return bool(self.ran) and not self.failed
 
     def __str__(self) -> str:
-        return (
-            f"{len(self.results)} checks, {len(self.failed)} failed"
-            if self.failed
-            else f"all {len(self.results)} checks passed"
-        )
+        if not self.ran:
+            return "does not apply to any of the models, so nothing was checked"
+        ran, failed = len(self.ran), len(self.failed)
+        verdict = f"{ran} checks, {failed} failed" if failed else f"all {ran} checks passed"
+        elsewhere = ", ".join(result.case for result in self.results if not result.applies)
+        return f"{verdict}; does not apply to {elsewhere}" if elsewhere else verdict

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from grape_bench.network.block import Block
-from grape_bench.network.lean import LeanPass, output_error
+from grape_bench.network.lean import output_error
 from grape_bench.network.network import Network
-from grape_bench.network.passes import CutPass, HeadPass, Pass, Signal
+from grape_bench.network.passes import CutPass, HeadPass, LocalPass, Pass, Signal
 from grape_bench.network.preserve import preserved
 from grape_bench.network.reach import HEAD
 from grape_bench.network.trace import Batch
@@ -81,28 +81,32 @@ def step_flops(network: Network, batch: Batch, loss_of: Loss, forwards: int = 1)
         if isinstance(pass_, HeadPass):
             segments = tuple(replace(each, backward=backward if each.name == HEAD else 0.0) for each in segments)
     forward *= forwards - (spared if forwards > 1 else 0)
-    return StepFlops(forward, backward, tangents, isinstance(pass_, CutPass | HeadPass), segments)
+    return StepFlops(forward, backward, tangents, isinstance(pass_, HeadPass) or _independent(pass_), segments)
+
+
+def _independent(pass_: Pass) -> TypeGuard[CutPass]:
+    return isinstance(pass_, CutPass) and pass_.independent
 
 
 def _segments(network: Network, pass_: Pass, batch: Batch, loss_of: Loss) -> tuple[Segment, ...]:
     """Measure every segment, in the order of the forward."""
-    if isinstance(pass_, CutPass):
-        return _one_by_one(network, LeanPass, pass_.signal, batch, loss_of)
+    if _independent(pass_):
+        return _one_by_one(network, LocalPass, pass_.signal, batch, loss_of)
     return _one_by_one(network, _ChainPass, _no_signal, batch, loss_of)
 
 
 def _one_by_one(
-    network: Network, kind: type[LeanPass], signal: Signal, batch: Batch, loss_of: Loss
+    network: Network, kind: type[LocalPass], signal: Signal, batch: Batch, loss_of: Loss
 ) -> tuple[Segment, ...]:
     """Run and count the forward and backward of one segment after the other."""
     error = output_error(network, batch, loss_of)
     found: list[Segment] = []
     at, forward = HEAD, 0.0
 
-    def counted_signal(block: Block, error: Tensor) -> Tensor:
+    def counted_signal(block: Block) -> Tensor:
         nonlocal at, forward
         at, forward = block.name, flops_since()
-        return signal(block, error)
+        return signal(block, block.part_of(error))
 
     def flops_since() -> float:
         flops = float(counter.get_total_flops())
@@ -113,7 +117,7 @@ def _one_by_one(
         found.append(Segment(at, forward, flops_since()))
 
     with FlopCounterMode(display=False) as counter:
-        loss = loss_of(network.run(kind(counted_signal, error, note), batch))
+        loss = loss_of(network.run(kind(counted_signal, note), batch))
         at, forward = HEAD, flops_since()
         loss.backward()
         note()
@@ -121,7 +125,7 @@ def _one_by_one(
     return tuple(found)
 
 
-class _ChainPass(LeanPass):
+class _ChainPass(LocalPass):
     """Segments whose backward includes the gradient of their input, as in backpropagation."""
 
     def cut(self, block: Block, output: Tensor) -> Tensor:

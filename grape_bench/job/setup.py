@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -69,11 +68,10 @@ def make_trainer(job: Job, model: nn.Module, data: DataSet, rule: str, settings:
     cuts: dict[str, Any] = {"blocks": job.blocks or (), "granularity": job.granularity, "cuts": job.cuts}
     network = attach(model, make_rule(rule, **settings), example, seed=job.seed, **cuts)
     _check_batches(job, data)
-    for device in {"cpu", str(network.device)}:  # each process draws its own directions; their mean is less noisy
-        network.generator("perturbation", device).manual_seed(process_seed(job, "perturbation"))
+    network.streams.split(data_parallel.rank())  # each process draws its own directions; their mean is less noisy
     if job.compile:
         model.compile()
-    optimizer = make_optimizer(model.parameters(), job.optimizer)
+    optimizer = make_optimizer(network.parameter_groups(), job.optimizer)
     steps = job.epochs * data.train.batch_count(job.batch_size)
     order = torch.Generator().manual_seed(stream_seed(job.seed, "order"))
     schedule = make_schedule(optimizer, job.schedule, steps)
@@ -97,14 +95,17 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 SCHEDULES = ("constant", "cosine")
 
 
-def make_optimizer(parameters: Iterable[nn.Parameter], settings: dict[str, Any]) -> torch.optim.Optimizer:
-    """Make the optimizer `settings["name"]` with the other settings as arguments. Raises UserError for wrong ones."""
+def make_optimizer(groups: list[dict[str, Any]], settings: dict[str, Any]) -> torch.optim.Optimizer:
+    """Make the optimizer `settings["name"]` of parameter groups, with the other settings as arguments.
+
+    A group's own settings count more. Raises UserError for wrong ones.
+    """
     arguments = {name: value for name, value in settings.items() if name != "name"}
     name = settings.get("name", "adamw")
     if name not in OPTIMIZERS:
         raise unknown("optimizer", name, OPTIMIZERS)
     try:
-        return OPTIMIZERS[name](parameters, **arguments)
+        return OPTIMIZERS[name](groups, **arguments)
     except (TypeError, ValueError) as error:
         raise UserError(f"optimizer {name!r} does not accept its settings: {error}") from error
 

@@ -5,13 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from dataclasses import replace as dataclass_replace
 from itertools import chain
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from grape_bench.errors import UserError
+from grape_bench.network.owned import OwnedModules
 
 PREFIX = "grape_bench_"  # starts the names of buffers that a rule keeps on a user's modules
+
+
+class Home(Protocol):
+    """What a block asks of its network."""
+
+    batch: tuple[tuple[Any, ...], dict[str, Any]] | None
+    owned: OwnedModules
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the model's first parameter."""
+
+    def generator(self, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
+        """The generator of one of the rule's random streams on `device`."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +52,8 @@ class Block:
     that is called several times per forward is one block (`calls` activations), or a block per call if `turn` is set.
     If it is `timed`, the first position of the error is the call.
     `where` says in words where the cut lies. `axis` is the axis of the samples in the model's own activation. While a
-    rule computes a signal, `output` is the activation of the current pass, with the samples first.
+    rule computes a signal, `output` is the activation of the pass, with the samples first, and `batch` is what the
+    model was called with, as (args, kwargs).
     """
 
     name: str
@@ -50,6 +67,8 @@ class Block:
     timed: bool = field(default=False, repr=False)
     turn: int | None = field(default=None, repr=False)
     call: int = field(default=0, repr=False)
+    batch: tuple[tuple[Any, ...], dict[str, Any]] | None = field(default=None, repr=False)
+    _home: Home | None = field(default=None, repr=False)
     _computed: Tensor | None = field(default=None, repr=False)
     _version: int = field(default=0, repr=False)
 
@@ -61,21 +80,44 @@ class Block:
             size *= extent
         return size
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """The block's name and call: one key per activation of a forward."""
+        return self.name, self.call
+
+    @property
+    def home(self) -> Home:
+        """The network that this block belongs to."""
+        if self._home is None:
+            raise RuntimeError("a block belongs to a network only after `attach`")
+        return self._home
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the module's first parameter, or of the model's if it has none."""
+        own = next(self.module.parameters(), None)
+        return self.home.device if own is None else own.device
+
+    def of(self, home: Home) -> Block:
+        """This block as a part of the network `home`."""
+        return dataclass_replace(self, _home=home)
+
     def at_call(self, call: int) -> Block:
         """This block in call number `call` of the forward."""
         return dataclass_replace(self, call=call)
 
-    def own(self, error: Tensor) -> Tensor:
+    def part_of(self, error: Tensor) -> Tensor:
         """The part of the error (N, positions..., n_out) that belongs to this call."""
         return error[:, self.call] if self.timed else error
 
-    def own_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape per sample of the part that `own` returns."""
+    def part_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape per sample of what `part_of` returns."""
         return output_shape[1:] if self.timed else output_shape
 
     def at(self, output: Tensor) -> Block:
-        """This block, in a pass in which it computed `output` (N, *shape)."""
-        return dataclass_replace(self, _computed=output, _version=output._version)
+        """This block, in the current pass, in which it computed `output` (N, *shape)."""
+        batch = None if self._home is None else self._home.batch
+        return dataclass_replace(self, batch=batch, _computed=output, _version=output._version)
 
     @property
     def output(self) -> Tensor:
@@ -99,12 +141,29 @@ class Block:
         return self._computed
 
     def store(self, name: str, value: Tensor) -> None:
-        """Keep `value` as a buffer of the module, so that it moves, saves and copies with the model."""
-        self.module.register_buffer(self._buffer(name), value)
+        """Keep `value` on the block's device, as a buffer that moves, saves and copies with the model."""
+        self.module.register_buffer(self._buffer(name), value.to(self.device))
 
     def load(self, name: str) -> Tensor:
         """Return the tensor that `store` kept under `name`."""
         return self.module.get_buffer(self._buffer(name))
+
+    def own(self, module: nn.Module, name: str = "own", **settings: Any) -> nn.Module:
+        """Give the rule a module of its own at this block, on the block's device. Call it in `setup`.
+
+        The optimizer trains its parameters, with `settings` (such as `lr=1e-3`) instead of its defaults. They get the
+        gradients that `backward()` leaves in `.grad` while the rule computes a signal or runs its second phase.
+        Returns the module, which `owned(name)` finds again.
+        """
+        return self.home.owned.add(self, module, name, settings)
+
+    def owned(self, name: str = "own") -> nn.Module:
+        """The module that `own` registered under `name`."""
+        return self.home.owned.find(self, name)
+
+    def parameters(self) -> list[nn.Parameter]:
+        """The parameters that the rule owns at this block."""
+        return [] if self._home is None else self._home.owned.parameters(self)
 
     def _buffer(self, name: str) -> str:
         return f"{PREFIX}{name}{self.index or ''}" + ("" if self.turn is None else f"_call{self.turn}")

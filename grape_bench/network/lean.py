@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from grape_bench.errors import UserError
-from grape_bench.network.block import Block
-from grape_bench.network.passes import CutPass, Forward, Pass, Signal
-from grape_bench.network.preserve import preserved
+from grape_bench.network.passes import CutPass, Forward, LocalPass, Pass, Signal
 from grape_bench.network.tangents import same_dropout
 from grape_bench.network.trace import Batch
 
@@ -35,20 +33,19 @@ def lean_step(
     # Forward 2: h1, signal e @ B1 (N, 256), backward of block 1, step its weights, free its graph; the same for h2;
     # then loss.backward() for the head alone. At any time only one block's activations are held, not three.
     rule_pass = network.rule.open_pass(network, batch)
-    if not isinstance(rule_pass, CutPass):
+    if not isinstance(rule_pass, CutPass) or not rule_pass.independent:
         raise UserError(
             f"{network.rule!r} cannot train block by block",
             allowed="rules with direct feedback: dfa, grape, or your own DirectFeedback",
         )
     dual = rule_pass.forward is not None
-    with preserved(network.model):
-        forward = rule_pass.forward or _forward(network, batch)
-        error = forward.error(loss_of)
+    forward = rule_pass.forward or _forward(network, batch)
+    error = forward.error(loss_of)
     optimizer.zero_grad(set_to_none=True)
     update = _Update(network, optimizer)
     # GrAPE's forward on dual numbers gave the error, so this forward needs the same dropout masks.
     with same_dropout(network.device) if dual else nullcontext():
-        loss = loss_of(network.run(LeanPass(rule_pass.signal, error, update), batch))
+        loss = loss_of(network.run(lean_pass(rule_pass.signal, error, update), batch))
     loss.backward()
     update.last()
     return loss.detach()
@@ -56,14 +53,18 @@ def lean_step(
 
 def output_error(network: Network, batch: Batch, loss_of: Callable[[Any], Tensor]) -> Tensor:
     """Return dL/dy_hat (N, ..., n_out) from a forward without a graph. Buffers and random state do not change."""
-    with preserved(network.model):
-        return _forward(network, batch).error(loss_of)
+    return _forward(network, batch).error(loss_of)
 
 
 def _forward(network: Network, batch: Batch) -> Forward:
     pass_ = _LeafPass()
-    returned = network.run(pass_, batch)
+    returned = network.aside(pass_, batch)
     return Forward(returned, pass_.leaf)
+
+
+def lean_pass(signal: Signal, error: Tensor, update: Callable[[], None]) -> LocalPass:
+    """The pass that trains each block with the `signal` for a known `error`, and calls `update` after each block."""
+    return LocalPass(lambda block: signal(block, block.part_of(error)), update)
 
 
 class _LeafPass(Pass):
@@ -82,24 +83,6 @@ class _LeafPass(Pass):
         torch.set_grad_enabled(True)
         self.leaf = logits.detach().requires_grad_()
         return self.leaf
-
-
-class LeanPass(Pass):
-    """Runs each block's backward within the forward, and calls `update` when its gradients exist."""
-
-    cuts = True
-
-    def __init__(self, signal: Signal, error: Tensor, update: Callable[[], None]) -> None:
-        self.signal, self.error, self.update = signal, error, update
-
-    def cut(self, block: Block, output: Tensor) -> Tensor:
-        """Run the block's backward and return its output as a constant."""
-        if output.requires_grad:
-            signal = self.signal(block.at(output.detach()), block.own(self.error)).to(output.dtype)
-            # Retained because blocks may share a part (every decoder block reads the encoder); freed with `output`.
-            torch.autograd.backward(output, signal, retain_graph=True)
-            self.update()
-        return output.detach()
 
 
 class _Update:

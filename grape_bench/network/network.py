@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,24 +15,32 @@ from grape_bench.errors import UserError
 from grape_bench.network.block import Block, Site, load_tensors, remove_stored, tensors_of
 from grape_bench.network.layer_drop import stop_detour
 from grape_bench.network.operators import CallSite, CallSites
+from grape_bench.network.owned import OwnedModules
 from grape_bench.network.passes import Pass, PassCounts
+from grape_bench.network.preserve import Conditions, preserved, seeded
 from grape_bench.network.progress import Progress
-from grape_bench.network.reach import Credit, Exact, Reach
+from grape_bench.network.reach import HEAD, Credit, Exact, Reach
 from grape_bench.network.recompute import backward_at_work, refuse_reentrant
+from grape_bench.network.refusal import require_classes, uninformed
 from grape_bench.network.saved_state import SavedState
 from grape_bench.network.streams import RandomStreams
-from grape_bench.network.trace import Batch, Trace, scored_output, scored_outputs
+from grape_bench.network.trace import Batch, Trace, as_batch, scored_output, scored_outputs
 from grape_bench.network.trees import activations, replace
+from grape_bench.streams import stream_seed
 
 if TYPE_CHECKING:
     from grape_bench.network.rule import Kept, LearningRule
+
+LossOf = Callable[[Any], Tensor]
+"""Maps the model's output to a scalar loss."""
 
 
 class Network:
     """A model with a rule that fills its gradients; `grape_bench.attach` makes it.
 
     While attached, a training forward (gradients enabled) is one pass of the rule, and an ordinary
-    `loss.backward()` leaves the rule's update direction in `.grad`. Under `no_grad` nothing happens.
+    `loss.backward()` leaves the rule's update direction in `.grad`. Under `no_grad` nothing happens. Some rules need
+    the loss as a function, or the target, before the backward: `step` gives them both.
 
     - `output_shape`: the error's shape per sample. It is the logits' shape. If a vocabulary is larger than the width,
       it is the shape of the features before the unembedding, unless the rule is `at_scores`.
@@ -42,13 +50,27 @@ class Network:
     - `weights`: the parameters of the linear maps as (module, name); a tied one appears once for each of its modules.
     - `uncovered`: names of the other matrices that the backward reads -> the operator that reads them.
     - `segments`: each block's name, and `HEAD`, -> names of the parameters between it and the cuts below.
-    - `streams`: the rule's random streams. `counts`: what autograd really did.
+    - `streams`: the rule's random streams. `counts`: what the training really did.
+    - `example`: the batch with which the rule was attached, with tensors that have shapes and no numbers.
+    - `batch`: what the model is called with in the current forward, as (args, kwargs), or None outside of one.
+    - `is_aside`: whether this forward is one that the rule makes on the side.
+    - `owned`: the modules that belong to the rule.
+    - `loss_scale`: by what factor the training multiplies its loss before the backward. A rule that computes gradients
+      of a loss of its own multiplies them by it.
     """
 
     def __init__(self, model: nn.Module, rule: LearningRule, traced: Trace, blocks: list[Block], seed: int = 0) -> None:
         """Hook `rule` into `model`. If the rule's set-up fails, the model is left as it was."""
-        self.model, self.rule, self.blocks = model, rule, blocks
-        self.streams, self.counts = RandomStreams(seed), PassCounts()
+        self.model, self.rule = model, rule
+        self.blocks = [block.of(self) for block in blocks]
+        self.streams, self.counts, self.owned = RandomStreams(seed), PassCounts(), OwnedModules()
+        self.example = traced.example
+        self.batch: Batch | None = None
+        self.loss_scale: float | Tensor = 1.0
+        self._loss_of: LossOf | None = None
+        self._target: Any = None
+        self._conditions: Conditions | None = None
+        self.is_aside = False
         self._head = model.get_submodule(traced.head)
         self.samples = traced.samples
         self._choose, self._scored = (0, (0,)) if traced.head else (traced.choose, traced.scored)
@@ -73,7 +95,7 @@ class Network:
         self._watched = dict.fromkeys(model.modules() if traced.weights.derived else ())
         self.call_sites = CallSites()
         self._cuts: dict[tuple[nn.Module, bool], list[tuple[Site, Block]]] = defaultdict(list)
-        for block in blocks:
+        for block in self.blocks:
             for site in block.sites:
                 self._cuts[site.module, site.entering].append((site, block))
         self._pass: Pass | None = None
@@ -85,7 +107,10 @@ class Network:
         torch.compiler.reset()  # code compiled before would run without the hooks
         self._handles = self._hooked(before_head=width is not None)
         try:
-            rule.setup(self)
+            if rule.targets == "classes":
+                require_classes(type(rule).__name__, self.several, self.output_shape[-1])
+            with seeded(self.model, stream_seed(seed, "rule")):
+                rule.setup(self)
             self._derived = None
         except BaseException:
             self.detach()
@@ -121,10 +146,55 @@ class Network:
     def report(self) -> dict[str, Credit]:
         """What each parameter gets: the rule's gradient, the exact gradient, or none ("frozen")."""
         trained = self.rule.credit(self)
-        return {
+        found: dict[str, Credit] = {
             name: trained[name] if parameter.requires_grad and name in trained else "frozen"
             for name, parameter in self.model.named_parameters()
         }
+        return found | {name: "owned" for name, _ in self.owned.named_parameters()}
+
+    def parameters(self) -> list[nn.Parameter]:
+        """What the optimizer trains: the model's parameters, and those that the rule owns."""
+        return [*self.model.parameters(), *self.owned.parameters()]
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The same for an optimizer, with the settings that the rule asks for: `AdamW(net.parameter_groups())`."""
+        return [{"params": list(self.model.parameters())}, *self.owned.groups()]
+
+    def step(self, batch: Any, loss_of: LossOf, target: Any = None) -> Tensor:
+        """Run the forward and backward of one training step and return the detached loss. The optimizer is yours.
+
+        `loss_of` maps the model's output to a scalar. `batch` is what `attach` accepts as an example. Rules that need
+        the loss as a function or the `target` of the batch (such as labels) find them in the network.
+        """
+        args, kwargs = as_batch(batch)
+        with self.informed(loss_of, target):
+            loss = loss_of(self.model(*args, **kwargs))
+            loss.backward()
+        return loss.detach()
+
+    @contextmanager
+    def informed(self, loss_of: LossOf, target: Any = None) -> Iterator[None]:
+        """Let the rule know the loss and the target of the batch within this block."""
+        outer = self._loss_of, self._target
+        self._loss_of, self._target = loss_of, target
+        try:
+            yield
+        finally:
+            self._loss_of, self._target = outer
+
+    @property
+    def loss_of(self) -> LossOf:
+        """Maps the model's output to the loss. Raises UserError outside of `step` and `informed`."""
+        if self._loss_of is None:
+            raise uninformed(type(self.rule).__name__, "loss as a function of the output")
+        return self._loss_of
+
+    @property
+    def target(self) -> Any:
+        """The target of the batch. Raises UserError outside of `step` and `informed`, and if none was given."""
+        if self._target is None:
+            raise uninformed(type(self.rule).__name__, "target of the batch")
+        return self._target
 
     def feedback(self) -> dict[str, Kept]:
         """Name of a block (in the FA family: of a weight) -> how the rule keeps its feedback, if it has any."""
@@ -137,20 +207,45 @@ class Network:
     def run(self, pass_: Pass, batch: Batch) -> Any:
         """Run a forward on `batch` in `pass_` instead of the rule's pass. Returns the model's output."""
         args, kwargs = batch
-        outer = self._pass, self._progress
+        outer = self._pass, self._progress, self.batch
         with self._passing(pass_, batch):
             output = self.model(*args, **kwargs)
-        self._pass, self._progress = outer
+        self._pass, self._progress, self.batch = outer
         return output
+
+    def aside(self, pass_: Pass, batch: Batch) -> Any:
+        """Run a forward on `batch` in `pass_` that leaves nothing behind. Returns the model's output.
+
+        The model's buffers and other state and all random generators are restored. The forward draws the same dropout
+        masks as the training forward, before it (in `open_pass`) and after it (in a second phase).
+        """
+        outer = self.is_aside, self._returning
+        self.is_aside = True
+        again = nullcontext() if self._conditions is None else self._conditions.repeated(self.model)
+        try:
+            with preserved(self.model), again:
+                return self.run(pass_, batch)
+        finally:
+            self.is_aside, self._returning = outer
+
+    @contextmanager
+    def second_phase(self, conditions: Conditions) -> Iterator[None]:
+        """Let the forwards `aside` within this block run under the `conditions` of the training forward."""
+        outer, self._conditions = self._conditions, conditions
+        try:
+            yield
+        finally:
+            self._conditions = outer
 
     @contextmanager
     def _passing(self, pass_: Pass, batch: Batch) -> Iterator[None]:
-        self._pass, self._progress = pass_, Progress(self.samples.count_in(batch))
+        self._pass, self._progress, self.batch = pass_, Progress(self.samples.count_in(batch)), batch
+        self.counts.forward += 1
         try:
             with pass_.around():
                 yield
         finally:
-            self._pass = None
+            self._pass = self.batch = None
 
     @property
     def several(self) -> bool:
@@ -167,7 +262,7 @@ class Network:
     @property
     def bp_fraction(self) -> float:
         """Autograd passes through hidden blocks ÷ the passes of backpropagation. NaN before the first backward."""
-        possible = self.counts.backward * len(self.blocks) - self.counts.absent
+        possible = self.counts.steps * len(self.blocks) - self.counts.absent
         return self.counts.hidden / possible if possible else float("nan")
 
     @property
@@ -193,25 +288,22 @@ class Network:
         """
         return {
             "model": tensors_of(self.model),
+            "owned": self.owned.state(),
             "kept": self._kept.state(),
             "rule": self.rule.state(),
             "seed": self.streams.seed,
             "streams": self.streams.positions(),
-            "backward_passes": self.counts.backward,
-            "hidden_block_passes": self.counts.hidden,
-            "absent_blocks": self.counts.absent,
-            "detours": self.counts.detours,
+            "counts": asdict(self.counts),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a `state_dict` of the same model with the same rule. Raises KeyError for another model."""
         load_tensors(self.model, state["model"])
+        self.owned.load(state["owned"])
         self._kept.load(state["kept"])
         self.rule.load_state(state["rule"])
         self.streams.restore(state["seed"], state["streams"])
-        self.counts = PassCounts(
-            state["backward_passes"], state["hidden_block_passes"], state["absent_blocks"], state["detours"]
-        )
+        self.counts = PassCounts(**state["counts"])
 
     def credit(self, hidden: Credit, exact: Exact) -> dict[str, Credit]:
         """Name of each parameter that the loss depends on -> "exact" for those at the output, else `hidden`.
@@ -219,6 +311,11 @@ class Network:
         A parameter in both places (tied embeddings) is the rule's if the hidden part of its gradient is not exact.
         """
         return self._reach.credit(hidden, exact)
+
+    def hidden_parameters(self) -> list[nn.Parameter]:
+        """The trainable parameters below the last cut."""
+        names = set().union(*(names for block, names in self.segments.items() if block != HEAD))
+        return [p for name, p in self.model.named_parameters() if name in names and p.requires_grad]
 
     def shared_parameters(self) -> list[Tensor]:
         """The parameters that get gradients from several blocks, or from a block and the head."""
@@ -235,6 +332,7 @@ class Network:
                 f"this {type(module).__name__} is a shallow copy or a replica of the model with the learning rule",
                 hint="use copy.deepcopy instead of copy.copy, DistributedDataParallel instead of DataParallel",
             )
+        self.owned.follow()
         pass_ = self.rule.open_pass(self, (args, kwargs)) if backward_at_work() is None else self._repeated()
         self._context = self._passing(pass_, (args, kwargs))
         self._context.__enter__()
@@ -298,7 +396,7 @@ class Network:
         """Count a backward at the scores if the features are constant, as under head-only: none reaches them."""
         scores = scored_output(output)
         if self._pass is not None and scores is not None and scores.requires_grad and not args[0].requires_grad:
-            scores.register_hook(partial(self._begin_backward, self._pass.again(), 0, False))
+            scores.register_hook(self._at_backward(0, False))
 
     @torch.compiler.disable
     def _at_output(self, module: nn.Module, _: Any, output: Any) -> Any:
@@ -325,7 +423,7 @@ class Network:
         detour = bool(absent and self._pass.cuts and stop_detour(logits, self._hidden))
         joined = self._pass.join(logits)
         if joined.requires_grad:
-            joined.register_hook(partial(self._begin_backward, self._pass.again(), absent, detour))
+            joined.register_hook(self._at_backward(absent, detour))
         if self._view is None:
             return [joined, *outputs[1:]]
         return self._view.returned(joined, outputs, count)
@@ -339,8 +437,17 @@ class Network:
     def _count_hidden(self, _: Tensor) -> None:
         self.counts.hidden += 1
 
-    def _begin_backward(self, again: Pass, absent: int, detour: bool, _: Tensor) -> None:
-        self.counts.backward += 1
-        self.counts.absent += absent
-        self.counts.detours += detour
-        self._returning = backward_at_work(), again
+    def _at_backward(self, absent: int, detour: bool) -> Callable[[Tensor], None]:
+        """What happens when the error of the current forward arrives at its output."""
+        assert self._pass is not None, "called within a forward"
+        again, aside = self._pass.again(), self.is_aside
+
+        def begin(_: Tensor) -> None:
+            self.counts.backward += 1
+            if not aside:
+                self.counts.steps += 1
+                self.counts.absent += absent
+                self.counts.detours += detour
+            self._returning = backward_at_work(), again
+
+        return begin

@@ -49,7 +49,7 @@ def require_cuda(network: Network, what: str) -> None:
 
 def backward_of(network: Network, pass_: Pass, batch: Batch, loss_of: Callable[[Any], Tensor]) -> Tensor:
     """Run the forward and backward of `pass_`, on several CUDA streams if the blocks are independent."""
-    if not isinstance(pass_, CutPass):
+    if not isinstance(pass_, CutPass) or not pass_.independent:
         loss = loss_of(network.run(pass_, batch))
         loss.backward()
         return loss.detach()

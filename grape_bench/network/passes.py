@@ -9,10 +9,11 @@ from functools import wraps
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block
+from grape_bench.network.owned import collected
 
 
 class Pass:
@@ -45,13 +46,17 @@ class Pass:
 
 @dataclass
 class PassCounts:
-    """Counts what autograd did: `backward` is the number of starts at the output, `hidden` of visits to hidden blocks.
+    """Counts what a training did. `steps` are its training passes: backward passes of ordinary training forwards.
 
-    `absent` is the number of blocks that these passes left out. `detours` counts the passes in which a gradient would
-    have gone around the cuts, because a cut layer was left out.
-    Example with 4 blocks and 10 steps: BP gives backward = 10 and hidden = 40, DFA gives 10 and 0.
+    `forward` counts all forwards of the network, and `backward` all backward passes that started at its output. Both
+    include the passes that the rule made on the side. `hidden` counts the gradients that crossed a cut.
+    `absent` is the number of blocks that the training passes left out. `detours` counts the training passes in which a
+    gradient would have gone around the cuts, because a cut layer was left out.
+    Example with 4 blocks and 10 steps: BP gives forward = backward = 10 and hidden = 40, DFA gives 10, 10 and 0.
     """
 
+    steps: int = 0
+    forward: int = 0
     backward: int = 0
     hidden: int = 0
     absent: int = 0
@@ -85,6 +90,29 @@ class HeadPass(Pass):
         return HeadPass()
 
 
+class LocalPass(Pass):
+    """A pass in which each block's backward runs as soon as its output exists, with `signal` as the gradient.
+
+    The gradients of the block's parameters are added to `.grad`. A rule runs it in its second phase:
+    `network.aside(LocalPass(lambda block: ...), batch)`. `trained` is called after each block.
+    """
+
+    cuts = True
+
+    def __init__(self, signal: Callable[[Block], Tensor], trained: Callable[[], None] = lambda: None) -> None:
+        self.signal, self.trained = signal, trained
+
+    def cut(self, block: Block, output: Tensor) -> Tensor:
+        """Run the block's backward and return its output as a constant."""
+        if output.requires_grad:
+            with torch.no_grad():
+                signal = self.signal(block.at(output.detach())).to(output.dtype)
+            # Retained because blocks may share a part (every decoder block reads the encoder); freed with `output`.
+            torch.autograd.backward(output, signal, retain_graph=True)
+            self.trained()
+        return output.detach()
+
+
 Signal = Callable[[Block, Tensor], Tensor]
 """(block with its output, error dL/dy_hat) -> what stands for dL/dh, shaped like the block's output."""
 
@@ -96,6 +124,7 @@ class CutPass(Pass):
     token per block a gradient. When autograd reaches a token, its backward asks for that block's signal. Later blocks
     come first, so one signal is alive at a time, and each block's graph is independent.
     `forward` is a forward that the rule has already made on the same batch, if any. Only a lean step uses it.
+    `independent` says that no block's signal waits for another block or for a second forward.
     """
 
     # Example: an MLP with blocks h1, h2 (N, 256) and logits y (N, 10).
@@ -103,6 +132,7 @@ class CutPass(Pass):
     #   backward: e (N, 10) arrives at y'; t2 -> signal(h2, e) (N, 256) runs through block 2; then the same for t1
 
     cuts = True
+    independent = True
 
     def __init__(self, signal: Signal, forward: Forward | None = None) -> None:
         self.signal, self.forward = signal, forward
@@ -117,7 +147,7 @@ class CutPass(Pass):
     def cut(self, block: Block, output: Tensor) -> Tensor:
         """The output as a constant (N, *shape). A token keeps the output's own graph for the signal."""
         if output.requires_grad:
-            self._tokens.append(_Cut.apply(output, block, self))
+            self._tokens.append(_Cut.apply(output, block, self, *block.parameters()))
         return output.detach()
 
     def join(self, logits: Tensor) -> Tensor:
@@ -169,24 +199,31 @@ class _Once(torch.autograd.Function):
 
 
 class _Cut(torch.autograd.Function):
-    """A block's output -> a token; backward: the token's (meaningless) gradient -> the block's signal."""
+    """(a block's output, the parameters that the rule owns there) -> a token.
+
+    Backward: the token's (meaningless) gradient -> (the block's signal, the gradients of the owned parameters).
+    """
 
     @staticmethod
-    def forward(ctx: Any, output: Tensor, block: Block, owner: CutPass) -> Tensor:
-        ctx.block, ctx.owner, ctx.dtype = block.at(output.detach()), owner, output.dtype
+    def forward(ctx: Any, output: Tensor, block: Block, owner: CutPass, *owned: nn.Parameter) -> Tensor:
+        ctx.block, ctx.owner, ctx.dtype, ctx.owned = block.at(output.detach()), owner, output.dtype, owned
         return output.new_empty(())  # never read, so nothing has to fill it
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, _: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, _: Tensor) -> tuple[Tensor | None, ...]:
         block, error = ctx.block, ctx.owner.error
-        signal = ctx.owner.signal(block, block.own(error))
+        if ctx.owned:
+            with collected(ctx.owned) as gradients:
+                signal = ctx.owner.signal(block, block.part_of(error))
+        else:
+            gradients, signal = [], ctx.owner.signal(block, block.part_of(error))
         if signal.shape != block.output_shape:
             raise ValueError(
                 f"the signal for block {block.name!r} has shape {tuple(signal.shape)}; "
                 f"its output has {tuple(block.output_shape)}"
             )
-        return signal.to(ctx.dtype), None, None
+        return signal.to(ctx.dtype), None, None, *gradients
 
 
 class _Join(torch.autograd.Function):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from grape_bench.errors import UserError
+from grape_bench.network.block import PREFIX
 from grape_bench.network.side_state import snapshot
 from grape_bench.network.trees import activations
 
@@ -40,6 +41,59 @@ def preserved(model: nn.Module) -> Iterator[None]:
     finally:
         for restore in restores:
             restore()
+
+
+@contextmanager
+def seeded(model: nn.Module, seed: int) -> Iterator[None]:
+    """Seed the global generators inside the block, and restore them at the end."""
+    with _random_state(model):
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.manual_seed(seed)
+        yield
+
+
+class Conditions:
+    """What a forward started from: the state of the random generators, and autocast. A later forward can repeat it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._python, self._numpy, self._cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+        self._cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+        self._autocast = torch.is_autocast_enabled(device.type)
+        self._dtype = torch.get_autocast_dtype(device.type) if self._autocast else None
+
+    @contextmanager
+    def repeated(self, model: nn.Module) -> Iterator[None]:
+        """Set these conditions for a forward within the backward of the first one. Use it inside `preserved`.
+
+        The model sees copies of its buffers, because that backward may still read the originals.
+        """
+        random.setstate(self._python)
+        np.random.set_state(self._numpy)
+        torch.set_rng_state(self._cpu)
+        if self._cuda is not None:
+            torch.cuda.set_rng_state(self._cuda, self.device)
+        autocast = torch.autocast(self.device.type, self._dtype, self._autocast)
+        with torch.compiler.set_stance("force_eager"), autocast, _copied_buffers(model):
+            yield
+
+
+@contextmanager
+def _copied_buffers(model: nn.Module) -> Iterator[None]:
+    """Put copies of the model's own buffers into its modules, and the originals back at the end."""
+    copies: dict[int, Tensor] = {}
+    originals = []
+    for module in model.modules():
+        for name, buffer in module._buffers.items():
+            if buffer is not None and not name.startswith(PREFIX):
+                originals.append((module, name, buffer))
+                module._buffers[name] = copies.setdefault(id(buffer), buffer.clone())
+    try:
+        yield
+    finally:
+        for module, name, buffer in originals:
+            module._buffers[name] = buffer
 
 
 @contextmanager

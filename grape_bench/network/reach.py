@@ -13,7 +13,7 @@ from grape_bench.network.block import Block
 from grape_bench.network.graph import Node, parameters_reached
 from grape_bench.network.trace import Trace
 
-Credit = Literal["rule", "exact", "frozen"]
+Credit = Literal["rule", "exact", "frozen", "owned"]
 Exact = Literal["above the cuts", "after the last linear map"]
 
 HEAD = ""

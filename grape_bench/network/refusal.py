@@ -62,5 +62,32 @@ def uncut(model: nn.Module, around: list[str], clean: list[str], trace: Trace) -
     return UserError(problem, allowed=allowed, hint=hint)
 
 
+def require_classes(rule: str, several: bool, outputs: int) -> None:
+    """Raise UserError for a network with several outputs, or with one: its error has no class that should score more.
+
+    `outputs` is the number of scores per position.
+    """
+    if several:
+        raise UserError(
+            f"{rule} reads classes, but the network has several outputs",
+            allowed="one output of classes",
+            hint="attach(..., output=0) chooses the output whose error is used",
+        )
+    if outputs == 1:
+        raise UserError(
+            f"{rule} reads classes, but the network has one output per position",
+            allowed="networks with a score for each of two or more classes",
+            hint="for a regression, use a rule that reads the error, such as dfa",
+        )
+
+
+def uninformed(rule: str, what: str) -> UserError:
+    """The error for a rule that needs the loss or the target, in a step that gave it neither."""
+    return UserError(
+        f"{rule} needs the {what} before the backward",
+        hint="net.step(batch, loss_of, target), or `with net.informed(loss_of, target):` around forward and backward",
+    )
+
+
 def _listed(names: list[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

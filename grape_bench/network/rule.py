@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
 
 from grape_bench.network.passes import Pass
 
 if TYPE_CHECKING:
+    from grape_bench.network.block import Block
     from grape_bench.network.network import Network
     from grape_bench.network.reach import Credit
     from grape_bench.network.trace import Batch
@@ -30,8 +33,12 @@ class LearningRule:
     """The bare contract. As it stands it is backpropagation: every pass is the model's own.
 
     A rule's settings are the arguments of its `__init__`. It keeps tensors in the network's blocks (`block.store`), so
-    that they move, save and copy with the model. It draws from `network.generator`. Counters and other plain attributes
-    are found by `state`.
+    that they move, save and copy with the model. It owns modules in them (`block.own`), which the optimizer trains. It
+    draws from `self.random(block)` or `network.generator`. Counters and other plain attributes are found by `state`.
+
+    `setup` may also draw from the global generators: they are seeded from the rule's own stream there, and restored.
+    So a new `nn.Linear` is the same in every run of a seed. A rule that makes no sense for a network raises
+    `DoesNotApplyError` in `setup`, with the reason.
 
     `weight_transport` and `bp_fraction` declare what a rule takes from backpropagation. A class inherits its family's
     declarations, and `grape-bench check` compares both with measurements.
@@ -40,6 +47,9 @@ class LearningRule:
     weight_transport: ClassVar[bool] = True
     """Whether the backward signal reads the forward weights: with the error, the activations and the rule's
     feedback held fixed, the signal at some block changes with the weights downstream of it."""
+
+    targets: Literal["any", "classes"] = "any"
+    """`"classes"` for a rule that reads which class is right. It is refused where the outputs are not classes."""
 
     def bp_fraction(self, batches: int, epochs: int) -> float:
         """Autograd passes through hidden blocks ÷ backpropagation's, over `epochs` epochs of `batches` steps each."""
@@ -53,7 +63,7 @@ class LearningRule:
     @property
     def at_scores(self) -> bool:
         """Whether the rule needs the error at the scores (N, ..., n_out), even with a large vocabulary."""
-        return False
+        return self.targets == "classes"
 
     def setup(self, network: Network) -> None:
         """Called once, when attached: draw the feedback."""
@@ -64,6 +74,10 @@ class LearningRule:
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """Called before each training forward on `batch`: what happens at the cuts, forward and backward."""
         return Pass()
+
+    def random(self, block: Block) -> torch.Generator:
+        """The rule's own generator for `block`, on the block's device. It survives `load_state_dict` and a resume."""
+        return block.home.generator(f"rule/{block.name}", block.device)
 
     def kept_feedback(self, network: Network) -> dict[str, Kept]:
         """Name of a block (or of a weight, if feedback belongs to weights) -> how its feedback is kept."""

@@ -13,27 +13,40 @@ class RandomStreams:
     """One generator per named stream and device, seeded from `seed` when it is first used.
 
     A rule draws its feedback and its perturbations here, so it never moves the global generators. The same seed gives
-    the same numbers in every process: stream "feedback" of seed 3 starts at `stream_seed(3, "feedback")`.
+    the same numbers in every process: stream "feedback" of seed 3 starts at `stream_seed(3, "feedback")`. Of a training
+    in several processes, each draws its own perturbations and its own numbers of the rule: see `split`.
     """
 
     def __init__(self, seed: int) -> None:
-        self.seed = seed
+        self.seed, self.rank = seed, 0
         self._generators: dict[tuple[str, str], torch.Generator] = {}
 
     def generator(self, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
         """The generator of `stream` on `device`; it continues from its last draw."""
         key = stream, str(device)
         if key not in self._generators:
-            self._generators[key] = torch.Generator(device).manual_seed(stream_seed(self.seed, stream))
+            self._generators[key] = torch.Generator(device).manual_seed(self._start(stream))
         return self._generators[key]
+
+    def _start(self, stream: str) -> int:
+        own = stream.partition("/")[0] in ("perturbation", "rule")
+        return stream_seed(self.seed, stream) + (self.rank if own else 0)
+
+    def split(self, rank: int) -> None:
+        """Let process number `rank` of a training draw numbers of its own where the samples are its own."""
+        if rank:
+            self.rank = rank
+            self.reseed(self.seed)
 
     def on(self, device: torch.device) -> list[torch.Generator]:
         """The generators used so far that live on `device`."""
         return [generator for generator in self._generators.values() if generator.device == device]
 
     def reseed(self, seed: int) -> None:
-        """Restart every stream from `seed`."""
-        self.seed, self._generators = seed, {}
+        """Restart every stream from `seed`. Generators that somebody holds stay the streams' generators."""
+        self.seed = seed
+        for (stream, _), generator in self._generators.items():
+            generator.manual_seed(self._start(stream))
 
     def positions(self) -> list[tuple[str, str, torch.Tensor]]:
         """(stream, device, generator state) of each stream used so far."""

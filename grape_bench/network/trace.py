@@ -19,7 +19,7 @@ from grape_bench.network.graph import Node, flow_graph
 from grape_bench.network.preserve import fits, preserved
 from grape_bench.network.recorder import Call, Recorder, module_has_weights
 from grape_bench.network.taint import InputTaint, Weights
-from grape_bench.network.trees import activations, first_activation, tensors
+from grape_bench.network.trees import activations, first_activation, map_tensors, tensors
 
 Batch = tuple[tuple[Any, ...], dict[str, Any]]
 """The positional and keyword arguments of one forward."""
@@ -29,6 +29,7 @@ Batch = tuple[tuple[Any, ...], dict[str, Any]]
 class Trace:
     """One recorded forward: the module calls, the output's node, and the nodes at which the input enters (`entries`).
 
+    `example` is the batch, with tensors that have shapes and no numbers.
     `made` holds what every module call returned, in the order in which the calls ended, and `entered` what the
     modules with weights took in. `turns` is the number of calls per module name. `head` is the module at whose
     output the error is read: the last with weights if only functions follow it (a log-softmax), or "" for the
@@ -38,6 +39,7 @@ class Trace:
     positions in what `scored_outputs` finds. Constants are left out.
     """
 
+    example: Batch
     made: list[Call]
     entered: list[Call]
     turns: Counter[str]
@@ -122,6 +124,7 @@ def trace(model: nn.Module, batch: Batch, choose: Choice = None, axis: int | Non
     first = next((tensor for tensor in tensors([args, kwargs]) if tensor.dim()), None)
     samples = Samples(1) if first is None else recorder.samples(first, outputs[0])
     return Trace(
+        map_tensors(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype, device="meta"), batch),
         recorder.made,
         recorder.entered,
         recorder.turns,

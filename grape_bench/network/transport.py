@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -46,16 +47,17 @@ def _each_read(network: Network, batch: Batch) -> Iterator[tuple[str, list[str]]
     twin.begin_epoch(MANY)
     model = twin.model
     named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    with measuring(model):
+    with measuring(model), twin.informed(partial(_loss_of, model)):
         loss = _loss(model, batch)
+        rewind = _rewinding(twin)
 
         def gradients(*changed: Tensor) -> list[Tensor | None]:
-            kept = [weight.data.clone() for weight in changed]
-            for weight in changed:
-                weight.data.add_(torch.randn_like(weight) * _scale(weight))
-            found = torch.autograd.grad(loss, list(named.values()), retain_graph=True, allow_unused=True)
-            for weight, before in zip(changed, kept, strict=True):
-                weight.data.copy_(before)
+            rewind()
+            others = [weight.data + torch.randn_like(weight) * _scale(weight) for weight in changed]
+            _swap(changed, others)
+            with _with_own_weights_aside(twin, changed, others):
+                found = torch.autograd.grad(loss, list(named.values()), retain_graph=True, allow_unused=True)
+            _swap(changed, others)
             return list(found)
 
         still, weights = gradients(), _matrices(model)
@@ -66,6 +68,47 @@ def _each_read(network: Network, batch: Batch) -> Iterator[tuple[str, list[str]]
             # A derived weight's own formula (weight norm) reads the parameters that it is made of.
             if others := [other for other in moved if _owner(other) != _owner(name)]:
                 yield name, others
+
+
+def _swap(weights: Sequence[Tensor], others: list[Tensor]) -> None:
+    """Exchange the values, without a trace in autograd."""
+    for weight, other in zip(weights, others, strict=True):
+        value = weight.data.clone()
+        weight.data.copy_(other)
+        other.copy_(value)
+
+
+@contextmanager
+def _with_own_weights_aside(network: Network, weights: Sequence[Tensor], others: list[Tensor]) -> Iterator[None]:
+    """Give the forwards of a second phase the weights of the first one: what they read is not read backward."""
+    aside = network.aside
+
+    def unchanged(pass_: Pass, batch: Batch) -> Any:
+        _swap(weights, others)
+        try:
+            return aside(pass_, batch)
+        finally:
+            _swap(weights, others)
+
+    vars(network)["aside"] = unchanged
+    try:
+        yield
+    finally:
+        del vars(network)["aside"]
+
+
+def _rewinding(network: Network) -> Callable[[], None]:
+    """A function that puts the rule back to where it is now: its random streams, counters and stored tensors."""
+    stored = {name: buffer.clone() for name, buffer in network.model.named_buffers() if PREFIX in name}
+    seed, positions, state = network.streams.seed, network.streams.positions(), network.rule.state()
+
+    def rewind() -> None:
+        network.streams.restore(seed, positions)
+        network.rule.load_state(state)
+        for name, value in stored.items():
+            network.model.get_buffer(name).data.copy_(value)
+
+    return rewind
 
 
 def transport(make: Make, batch: Batch) -> Transport:
@@ -100,8 +143,9 @@ def _by_replay(make: Make, batch: Batch) -> Transport:
         other = replay.forward(batch)
         if copied:
             _copy_feedback(kept, moved)
-        expected.backward()
-        other.backward()
+        with kept.informed(partial(_loss_of, kept.model)), moved.informed(partial(_loss_of, moved.model)):
+            expected.backward()
+            other.backward()
         pairs = [(replay.signals.get(name), signal) for name, signal in recording.signals.items()]
         return any(one is None or _differ(signal, one) for one, signal in pairs)
 
@@ -138,25 +182,39 @@ class Recording(WeightMode):
 
     def __init__(self, network: Network, weights: list[str], replayed: list[Any] | None = None) -> None:
         super().__init__({id(network.model.get_parameter(name)) for name in weights})
-        self.model, self.replayed = network.model, replayed
+        self.network, self.model, self.replayed = network, network.model, replayed
         self.outputs: list[Any] = []
+        self._aside = False
         self.signals: dict[str, Tensor] = {}
         for block in network.blocks:
             # Runs before the network's own hook, which passes on a constant.
             block.module.register_forward_hook(self._at(block.name, block.index), prepend=True)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Return the loss of a forward on `batch`."""
+        """Return the loss of a forward on `batch`, whose backward also records the forwards of a second phase."""
         with measuring(self.model), self:
-            return _loss(self.model, batch)
+            loss = _loss(self.model, batch)
+        vars(self.network)["aside"] = self._recorded_aside
+        return loss
+
+    def _recorded_aside(self, pass_: Pass, batch: Batch) -> Any:
+        self._aside = True
+        try:
+            with self:
+                return type(self.network).aside(self.network, pass_, batch)
+        finally:
+            self._aside = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         sources = [tensor for tensor in tensors([args, kwargs or {}]) if self.copies.source(tensor)]
         result = OperatorMode.__torch_function__(self, func, types, args, kwargs)
-        if not torch.is_grad_enabled() or not sources:
+        recorded = self._aside or torch.is_grad_enabled()
+        if not recorded or not sources:
             return result
         self.copies.note(func, args, kwargs or {}, result)
-        made = [one for one in activations(result) if one.requires_grad and not self.copies.source(one)]
+        made = [
+            one for one in activations(result) if (self._aside or one.requires_grad) and not self.copies.source(one)
+        ]
         return map_tensors(lambda one: self._seen(one) if any(one is each for each in made) else one, result)
 
     def linear_map(self, call: LinearMap) -> Tensor:
@@ -224,8 +282,12 @@ def measuring(model: nn.Module) -> Iterator[None]:
 def _loss(model: nn.Module, batch: Batch) -> Tensor:
     """A loss whose gradient differs between samples and outputs."""
     args, kwargs = batch
-    output = scored_output(model(*args, **kwargs))
-    assert output is not None, "attaching has found an output"
+    return _loss_of(model, model(*args, **kwargs))
+
+
+def _loss_of(model: nn.Module, returned: Any) -> Tensor:
+    output = scored_output(returned)
+    assert output is not None, f"attaching has found an output of {type(model).__name__}"
     generator = torch.Generator().manual_seed(0)
     loss: Tensor = (output.float() * torch.randn(output.shape, generator=generator).to(output.device)).sum()
     return loss
@@ -282,6 +344,8 @@ def _copy_feedback(source: Network, target: Network) -> None:
     for name, buffer in target.model.named_buffers():
         if PREFIX in name:
             buffer.data.copy_(kept[name])  # .data hides the write from autograd, which must use the new values
+    for own, other in zip(source.owned.parameters(), target.owned.parameters(), strict=True):
+        other.data.copy_(own)
 
 
 def _copy_when_opened(source: Network, target: Network) -> None:

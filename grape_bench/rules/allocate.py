@@ -128,7 +128,7 @@ def allocate(network: Network, kind: FeedbackKind) -> dict[str, FeedbackMap]:
 
 def _drawn(network: Network, block: Block, choice: FeedbackChoice, owner: Block | None) -> FeedbackMap:
     layout = choice.layout
-    shape = layout.outputs(block.own_shape(network.output_shape)), layout.features
+    shape = layout.outputs(block.part_shape(network.output_shape)), layout.features
     generator = network.generator("feedback")
     if owner is not None:
         return FeedbackMap(block, layout, Slice(owner, *shape), choice.kind, shape)
@@ -138,7 +138,7 @@ def _drawn(network: Network, block: Block, choice: FeedbackChoice, owner: Block 
         sketch = torch.randn(shape[0], choice.rank, generator=generator).div_(math.sqrt(choice.rank))
         block.store(SKETCH, _on_device(sketch, network))
         layout = LowRank(layout, block)
-    rows = layout.outputs(block.own_shape(network.output_shape))
+    rows = layout.outputs(block.part_shape(network.output_shape))
     block.store(FEEDBACK, _on_device(draw_feedback(rows, layout.features, generator), network))
     return FeedbackMap(block, layout, Stored(block), choice.kind, shape)
 
@@ -146,7 +146,7 @@ def _drawn(network: Network, block: Block, choice: FeedbackChoice, owner: Block 
 def _store_shared(network: Network, choices: dict[Block, FeedbackChoice]) -> Block:
     """Draw the matrix that all blocks share, and keep it at the first block that needs all its columns."""
     layouts = {block: choice.layout for block, choice in choices.items()}
-    outputs = max(layout.outputs(block.own_shape(network.output_shape)) for block, layout in layouts.items())
+    outputs = max(layout.outputs(block.part_shape(network.output_shape)) for block, layout in layouts.items())
     owner = max(layouts, key=lambda block: layouts[block].features)
     drawn = torch.randn(outputs, layouts[owner].features, generator=network.generator("feedback"))
     owner.store(FEEDBACK, _on_device(drawn, network))

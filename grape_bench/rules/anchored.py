@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from typing_extensions import override
@@ -38,6 +38,11 @@ class Anchored(LearningRule):
     @override
     def cuts(self) -> bool:
         return self.rule.cuts
+
+    @property
+    def targets(self) -> Literal["any", "classes"]:  # type: ignore[override]
+        """What the rule reads."""
+        return self.rule.targets
 
     @property
     @override

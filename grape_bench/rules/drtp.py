@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
 from grape_bench.network.block import Block
 from grape_bench.rules.direct import DirectFeedback
-from grape_bench.rules.target import Target, TargetPass, require_classes
+from grape_bench.rules.target import Target, TargetPass
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Network
@@ -23,15 +23,7 @@ class DRTP(DirectFeedback):
     This implementation reads the target from the error (see `read_target`), so it works with any loss and trainer.
     """
 
-    @property
-    def at_scores(self) -> bool:
-        """True, because targets are classes."""
-        return True
-
-    def setup(self, network: Network) -> None:
-        """Draw B_l like DFA."""
-        require_classes(network)
-        super().setup(network)
+    targets: Literal["any", "classes"] = "classes"
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """Return a pass that cuts at every block. Its `signal` gets -s y* as the error."""

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from grape_bench.network.block import Block
 from grape_bench.network.passes import CutPass, Pass
-from grape_bench.network.preserve import preserved
 from grape_bench.network.rule import LearningRule
 from grape_bench.network.tangents import TangentPass, same_dropout
 
@@ -84,8 +83,7 @@ class _Draw:
         self.rule, self.generator = rule, network.generator("perturbation", network.device)
         self.directions: dict[tuple[str, int], Tensor] = {}
         tangents = TangentPass(self._perturb)
-        with preserved(network.model):
-            network.run(tangents, batch)
+        network.aside(tangents, batch)
         self.tangent = tangents.tangent
 
     def _perturb(self, block: Block, output: Tensor) -> Tensor:

@@ -14,7 +14,6 @@ from torch import Tensor
 from grape_bench.network.axes import Samples
 from grape_bench.network.block import Block
 from grape_bench.network.passes import Forward
-from grape_bench.network.preserve import preserved
 from grape_bench.network.tangents import TangentPass
 from grape_bench.network.trees import map_tensors
 from grape_bench.rules.layout import Layout, unfit
@@ -76,8 +75,7 @@ def estimate_jacobians(
     for turn in range(sampling.perturbations):
         draw = _Draw(network, layouts, blocks if sampling.estimator == "split" else [], turn)
         tangent_pass = TangentPass(draw)
-        with preserved(network.model):
-            returned = network.run(tangent_pass, batch)
+        returned = network.aside(tangent_pass, batch)
         for block in blocks:
             estimate = draw.estimate(block, tangent_pass.tangent)
             if estimate is not None:
@@ -129,7 +127,7 @@ class _Draw:
         moved = tangent if mine is None else tangent[mine]
         found = []
         for call, rows in calls:
-            effects = self.layouts[block.name].rows(call.own(moved))
+            effects = self.layouts[block.name].rows(call.part_of(moved))
             if len(effects) != len(rows):
                 raise unfit(torch.Size((len(rows), *block.shape[1:])))
             found.append(JacobianEstimate(rows.to(effects.dtype), effects))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from grape_bench.network.block import Block
 from grape_bench.network.rule import LearningRule
-from grape_bench.rules.target import Target, TargetPass, require_classes
+from grape_bench.rules.target import Target, TargetPass
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Network
@@ -22,10 +22,12 @@ class LocalLoss(LearningRule):
     """Base class. Each block has a `loss` that depends on its output and the target, and not on later blocks.
 
     The gradient of that loss, times the sample's weight in the network's loss, replaces dL/dh_l. The head gets the true
-    gradient of the network's loss. The target is read from the error (see `read_target`).
+    gradient of the network's loss. The target is read from the error (see `read_target`). Parameters that the rule owns
+    at a block (`block.own`) get the gradient of the block's loss, with the same weight.
     """
 
     weight_transport: ClassVar[bool] = False
+    targets: Literal["any", "classes"] = "classes"
 
     def loss(self, block: Block, output: Tensor, target: Tensor) -> Tensor:
         """Return the loss of `block`, summed over samples and differentiable with respect to `output` (N, *shape).
@@ -34,18 +36,9 @@ class LocalLoss(LearningRule):
         """
         raise NotImplementedError
 
-    def setup(self, network: Network) -> None:
-        """Check that the network has classes."""
-        require_classes(network)
-
     def bp_fraction(self, batches: int, epochs: int) -> float:
         """Zero: no block waits for another block."""
         return 0.0
-
-    @property
-    def at_scores(self) -> bool:
-        """True, because targets are classes."""
-        return True
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """Return a pass that cuts at every block."""
@@ -54,8 +47,12 @@ class LocalLoss(LearningRule):
     def _signal(self, block: Block, target: Target) -> Tensor:
         with torch.enable_grad():
             output = block.output.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(self.loss(block, output, target.one_hot), output)
-        return gradient * target.scale.to(gradient.dtype)
+            self.loss(block, output, target.one_hot).backward()
+        for leaf in (output, *block.parameters()):
+            if leaf.grad is not None:
+                leaf.grad *= target.scale.to(leaf.grad.dtype)
+        assert output.grad is not None, "the loss depends on the output"
+        return output.grad
 
     def credit(self, network: Network) -> dict[str, Credit]:
         """The rule's gradients below the last cut, exact gradients above it."""

@@ -13,7 +13,6 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from grape_bench.network.block import Block
 from grape_bench.network.passes import CutPass, Pass, Signal
-from grape_bench.network.preserve import preserved
 from grape_bench.rules.feedback import FEEDBACK
 from grape_bench.rules.grape import GrAPE, normalized
 from grape_bench.rules.layout import Layout
@@ -61,8 +60,7 @@ class GrAPERefit(GrAPE):
         if not due:
             return pass_
         probe = ProbePass()
-        with preserved(network.model):
-            network.run(probe, batch)
+        network.aside(probe, batch)
         return RefitPass(self._sent, lambda error: self.refit(network, probe.signals(error), error))
 
     @torch.no_grad()
@@ -71,11 +69,11 @@ class GrAPERefit(GrAPE):
         for block in network.blocks:
             if block.name in signals:
                 feedback, layout = block.load(FEEDBACK), self._maps[block.name].layout
-                errors = torch.cat([layout.rows(call.own(error)) for call, _ in signals[block.name]]).to(feedback.dtype)
+                errors = torch.cat([layout.rows(call.part_of(error)) for call, _ in signals[block.name]])
                 wanted = torch.cat([gathered(layout, signal) for _, signal in signals[block.name]])
                 if not wanted.any():  # all zero, as with a head that starts at zero: nothing to fit
                     continue
-                fitted = least_squares(feedback, errors, wanted.to(feedback.dtype))
+                fitted = least_squares(feedback, errors.to(feedback.dtype), wanted.to(feedback.dtype))
                 feedback.copy_(self._agreed(fitted if self.update == "nlms" else normalized(fitted, self._axis)))
 
 

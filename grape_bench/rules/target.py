@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -13,25 +12,6 @@ from torch import Tensor
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block
 from grape_bench.network.passes import CutPass
-
-if TYPE_CHECKING:
-    from grape_bench.network.network import Network
-
-
-def require_classes(network: Network) -> None:
-    """Raise UserError for a network with one output: its error has no class whose score should rise."""
-    if network.several:
-        raise UserError(
-            f"{type(network.rule).__name__} reads classes, but the network has several outputs",
-            allowed="one output of classes",
-            hint="attach(..., output=0) chooses the output whose error is used",
-        )
-    if network.output_shape[-1] == 1:
-        raise UserError(
-            f"{type(network.rule).__name__} reads classes, but the network has one output per position",
-            allowed="networks with a score for each of two or more classes",
-            hint="for a regression, use a rule that reads the error, such as dfa",
-        )
 
 
 @dataclass(frozen=True)
@@ -90,4 +70,4 @@ class TargetPass(CutPass):
                 "a rule that learns from targets cannot train block by block, because it reads them from the scores",
                 hint="take an ordinary training step",
             )
-        return self._signal(block, Target(block.own(self._target.one_hot), self._target.scale))
+        return self._signal(block, Target(block.part_of(self._target.one_hot), self._target.scale))

@@ -13,7 +13,6 @@ from torch import Tensor
 from grape_bench.network import recurrent
 from grape_bench.network.operators import LinearMap
 from grape_bench.network.passes import Pass
-from grape_bench.network.preserve import preserved
 from grape_bench.network.weights import Replay, WeightMode
 from grape_bench.rules.backward import BackwardFeedback
 
@@ -61,8 +60,7 @@ class WM(BackwardFeedback):
         """Feed noise to every linear map, shaped like the inputs that it gets in a forward on `batch`."""
         generator = network.generator("perturbation", network.device)
         mirrors = MirrorPass(self.feedback_of(network), partial(self.feedback_of_derived, network), generator)
-        with preserved(network.model):
-            network.run(mirrors, batch)
+        network.aside(mirrors, batch)
         for feedback, total, count in mirrors.sums.values():
             mean = torch.where(count > 0, total / count, feedback)
             feedback.lerp_(mean.to(feedback.dtype), self.rate)

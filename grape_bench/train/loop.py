@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -151,13 +152,16 @@ class Trainer:
     def forward(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """Clear the gradients and return the loss."""
         self.optimizer.zero_grad(set_to_none=True)
-        with self.precision.forward():
-            return self.loss_of(self.network.model(inputs), labels)
+        self._loss_of, self._labels = partial(self.loss_of, labels=labels), labels
+        with self.precision.forward(), self.network.informed(self._loss_of, labels):
+            return self._loss_of(self.network.model(inputs))
 
     def backward(self, loss: Tensor) -> None:
         """Run the backward, in which the rule fills the gradients."""
-        self.precision.backward(loss)
-        data_parallel.average_gradients(self.network.model.parameters())
+        self.network.loss_scale = self.precision.loss_scale
+        with self.network.informed(self._loss_of, self._labels):
+            self.precision.backward(loss)
+        data_parallel.average_gradients(self.network.parameters())
 
     def update(self) -> None:
         """Step the optimizer and the schedule."""

@@ -34,6 +34,11 @@ class Precision:
             return torch.autocast(self.device.type, dtype=_AUTOCAST[self.name])
         return nullcontext()
 
+    @property
+    def loss_scale(self) -> float | Tensor:
+        """The factor by which `backward` multiplies the loss, on the device."""
+        return self.scaler.scale(torch.ones((), device=self.device)) if self.scaler else 1.0
+
     def backward(self, loss: Tensor) -> None:
         """Backward of `loss`, scaled if the format needs it."""
         (self.scaler.scale(loss) if self.scaler else loss).backward()

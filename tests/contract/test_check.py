@@ -84,6 +84,13 @@ class ChangesLogits(gb.DirectFeedback):
 
 
 class Unseeded(gb.DirectFeedback):
+    def signal(self, block, error):
+        return self.project(error, block) * torch.rand(())
+
+
+class DrawsInSetup(gb.DirectFeedback):
+    """Allowed: in `setup` the global generators are seeded from the rule's own stream."""
+
     def setup(self, network):
         super().setup(network)
         for block in network.blocks:
@@ -210,7 +217,7 @@ BROKEN = [
         "determinism",
         "attached twice with the same seed, the rule gives hidden.0.0.weight different gradients in step 1",
     ),
-    (Unseeded, "random state", "the rule advances torch's global random state when attached"),
+    (Unseeded, "random state", "the rule advances torch's global random state in training"),
     (PythonRandom, "random state", "the rule advances Python's global random state in training"),
     (Mutates, "restoration", "a forward and backward changes hidden.0.0.bias"),
     (Rescales, "restoration", "attaching changes hidden.0.0.weight"),
@@ -249,6 +256,10 @@ def test_a_broken_rule_fails_with_the_reason(rule, check, reason):
 )
 def test_what_a_broken_rule_keeps_passes(rule):
     assert set(failures(rule)) == {check for broken, check, _ in BROKEN if broken is rule}
+
+
+def test_setup_may_draw_from_the_global_generators():
+    assert not failures(DrawsInSetup)
 
 
 def test_a_counter_that_is_a_plain_number_is_state():

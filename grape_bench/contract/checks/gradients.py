@@ -26,7 +26,7 @@ def check(case: Case, make_rule: MakeRule) -> str:
                 f"{name} is reported as exact, but its gradient differs from backpropagation's by {off:.1g} (relative)",
             )
     counts = Counter(report.values())
-    return ", ".join(f"{counts[credit]} {credit}" for credit in ("rule", "exact", "frozen") if counts[credit])
+    return ", ".join(f"{counts[credit]} {credit}" for credit in ("rule", "exact", "frozen", "owned") if counts[credit])
 
 
 def _inspect(name: str, credit: Credit, steps: list[Gradients]) -> None:

@@ -14,9 +14,10 @@ def check(case: Case, make_rule: MakeRule) -> str:
     steps = steps_of(make_rule())
     network.begin_epoch(steps)
     for index in range(steps):
-        expected, found = case.logits(plain, index), case.logits(network.model, index)
-        require(torch.equal(found, expected), f"the rule changes the logits in training (step {index + 1})")
-        case.loss(found, index).backward()
+        with case.informed(network, index):
+            expected, found = case.logits(plain, index), case.logits(network.model, index)
+            require(torch.equal(found, expected), f"the rule changes the logits in training (step {index + 1})")
+            case.loss(found, index).backward()
     plain.eval()
     network.model.eval()
     expected = case.logits(plain, 0)

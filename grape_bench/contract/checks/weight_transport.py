@@ -23,7 +23,7 @@ from grape_bench.network.trees import first_activation
 class Recording:
     """Records what the linear maps of a network compute, and the signals that come back to its blocks.
 
-    Forwards without a graph are ignored, because a rule may run extra ones.
+    Forwards that the rule makes on the side are not recorded, but the signals that come back in them are.
     """
 
     # Example: an MLP with two hidden layers of 12 units, N = 12 samples.  outputs = {"hidden.0.0": [(12, 12)],
@@ -34,6 +34,7 @@ class Recording:
         self.outputs: dict[str, list[Tensor]] = defaultdict(list)
         self.signals: dict[str, Tensor] = {}
         self._called: list[str] = []
+        self._network = network
         self._names = {module: name for name, module in network.model.named_modules()}
         for block in network.blocks:
             # Runs before the network's own hook, which passes on a constant.
@@ -54,11 +55,12 @@ class Recording:
     def _at_block(self, module: nn.Module, _: Any, output: Any) -> None:
         activation, name = first_activation(output), self._names[module]
         if torch.is_grad_enabled() and activation is not None and activation.requires_grad:
-            self._called.append(name)
+            if not self._network.is_aside:
+                self._called.append(name)
             activation.register_hook(lambda signal: self.signals.__setitem__(name, signal))
 
     def _at_linear(self, module: nn.Module, _: Any, output: Tensor) -> Tensor:
-        if not torch.is_grad_enabled():
+        if not torch.is_grad_enabled() or self._network.is_aside:
             return output
         self._called.append(self._names[module])
         return self.linear(self._names[module], output)
@@ -93,6 +95,8 @@ def copy_feedback(source: Network, target: Network) -> None:
     for name, buffer in target.model.named_buffers():
         if PREFIX in name:
             buffer.data.copy_(kept[name])  # .data hides the write from autograd, whose backward must use the new values
+    for own, other in zip(source.owned.parameters(), target.owned.parameters(), strict=True):
+        other.data.copy_(own)
 
 
 ROUNDING = 1e-4  # relative error of a signal in fp32
@@ -135,13 +139,14 @@ def _reads(case: Case, make_rule: MakeRule, block: str) -> bool:
     kept.begin_epoch(steps)
     moved.begin_epoch(steps)
     for index in range(steps):
-        expected = case.logits(kept.model, index)
-        if index == 0:
-            redraw(moved, _downstream(recording, block, unembedding=kept.output_shape[-1] != expected.shape[-1]))
-        logits = case.logits(moved.model, index)
-        copy_feedback(kept, moved)
-        case.loss(expected, index).backward()
-        case.loss(logits, index).backward()
+        with case.informed(kept, index), case.informed(moved, index):
+            expected = case.logits(kept.model, index)
+            if index == 0:
+                redraw(moved, _downstream(recording, block, unembedding=kept.output_shape[-1] != expected.shape[-1]))
+            logits = case.logits(moved.model, index)
+            copy_feedback(kept, moved)
+            case.loss(expected, index).backward()
+            case.loss(logits, index).backward()
         if difference(replay.signals.pop(block, None), recording.signals.pop(block, None)) > ROUNDING:
             return True
     return False

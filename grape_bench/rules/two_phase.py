@@ -1,0 +1,50 @@
+"""The two-phase family: rules that run the network again when the error is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from torch import Tensor
+
+from grape_bench.network.block import Block
+from grape_bench.network.passes import Pass
+from grape_bench.network.phases import FirstPhase, TwoPhasePass
+from grape_bench.network.rule import LearningRule
+
+if TYPE_CHECKING:
+    from grape_bench.network.network import Network
+    from grape_bench.network.reach import Credit
+    from grape_bench.network.trace import Batch
+
+
+class TwoPhase(LearningRule):
+    """Base class. After the training forward, `second_phase` runs once per step, when the error is known.
+
+    It may run forwards with `network.aside`, on the same batch or another one, with its own `Pass`. They leave the
+    model's state alone and draw the training forward's dropout masks. Whatever `backward()` leaves in `.grad` there is
+    the gradient of the parameters below the last cut, and of the parameters that the rule owns. A rule may also give
+    each block a `signal`. The head gets the true gradient of the training forward.
+    """
+
+    weight_transport: ClassVar[bool] = False
+
+    def second_phase(self, network: Network, first: FirstPhase) -> None:
+        """Compute gradients, or what the signals need. Gradients are enabled."""
+        raise NotImplementedError
+
+    def signal(self, block: Block) -> Tensor:
+        """What replaces dL/dh_l in the block's graph of the training forward, shaped like `block.output`. Optional."""
+        raise NotImplementedError
+
+    def bp_fraction(self, batches: int, epochs: int) -> float:
+        """Zero: no backward runs through a hidden block."""
+        return 0.0
+
+    def open_pass(self, network: Network, batch: Batch) -> Pass:
+        """Return a pass that cuts at every block and ends in the second phase."""
+        signal = None if type(self).signal is TwoPhase.signal else self.signal
+        return TwoPhasePass(network, batch, lambda first: self.second_phase(network, first), signal)
+
+    def credit(self, network: Network) -> dict[str, Credit]:
+        """The rule's gradients below the last cut, exact gradients above it."""
+        return network.credit("rule", "above the cuts")
