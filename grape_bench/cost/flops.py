@@ -62,20 +62,23 @@ class StepFlops:
         return self.forward + self.tangents + last
 
 
-def step_flops(network: Network, batch: Batch, loss_of: Loss, forwards: int = 1) -> StepFlops:
+def step_flops(network: Network, batch: Batch, loss_of: Loss, forwards: int = 1, target: Any = None) -> StepFlops:
     """Count one training step of the attached rule on `batch`. Clears the gradients.
 
+    `target` is for rules that read it before the backward.
     `forwards` is 2 for steps that compute every activation twice to save memory (lean, checkpointing).
     """
     rule = network.rule
     with preserved(network.model):
-        opened = [_counted(lambda: rule.open_pass(network, batch)) for _ in range(rule.period)]
+        with network.informed(loss_of, target):
+            opened = [_counted(lambda: rule.open_pass(network, batch)) for _ in range(rule.period)]
         tangents = sum(flops for _, flops in opened) / rule.period
         # The rule's own forward on dual numbers serves as the first forward of a lean step.
         spared = sum(isinstance(pass_, CutPass) and pass_.forward is not None for pass_, _ in opened) / rule.period
         pass_ = opened[-1][0]
         loss, forward = _counted(lambda: loss_of(network.run(pass_, batch)))
-        _, backward = _counted(lambda: loss.backward())
+        with network.informed(loss_of, target):
+            _, backward = _counted(lambda: loss.backward())
         network.model.zero_grad(set_to_none=True)
         segments = _segments(network, pass_, batch, loss_of)
         if isinstance(pass_, HeadPass):

@@ -195,7 +195,7 @@ class Subject:
         if mode == CHECKPOINT:
             checkpoint(network.model)
         inputs, labels = self.batch(device)
-        return Steps(network, torch.optim.SGD(network.model.parameters(), lr=1e-3), self, inputs, labels, mode == LEAN)
+        return Steps(network, torch.optim.SGD(network.parameter_groups(), lr=1e-3), self, inputs, labels, mode == LEAN)
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,9 @@ class Steps:
     def forward(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """Clear the gradients and return the loss. Lean steps have no phases."""
         self.optimizer.zero_grad(set_to_none=True)
-        return self.subject.loss_of(labels)(self.network.model(inputs))
+        loss_of = self.subject.loss_of(labels)
+        self.network.inform(loss_of, labels)
+        return loss_of(self.network.model(inputs))
 
     def backward(self, loss: Tensor) -> None:
         """Run the backward, in which the rule fills the gradients."""

@@ -115,19 +115,24 @@ def _timed_opening(rule: LearningRule, clock: Clock) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Holders:
-    """Bytes: of the weights, of what training adds to them, and of what a forward keeps for its backward."""
+    """Bytes: of the weights, of what training adds to them, and of what a forward keeps for its backward.
+
+    `owned` is the rule's own parameters, or None if it has none.
+    """
 
     weights: int
     feedback: int
     gradients: int
     optimizer: int
     activations: int
+    owned: int | None
 
 
 def holders(step: Step, inputs: Tensor, labels: Tensor) -> Holders:
     """Take one training step, uncompiled, and count the bytes that it holds."""
     model = step.network.model
     own = own_buffers(model)
+    owned = step.network.owned.parameters()
     weights = [*model.parameters(), *own]
     feedback = [buffer for buffer in model.buffers() if all(buffer is not other for other in own)]
     saved: WeakSet[_Saved] = WeakSet()
@@ -140,9 +145,9 @@ def holders(step: Step, inputs: Tensor, labels: Tensor) -> Holders:
     with torch.compiler.set_stance("force_eager"):
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept.tensor):
             loss = step.forward(inputs, labels)
-        activations = _alive(saved, [*weights, *feedback])
+        activations = _alive(saved, [*weights, *feedback, *owned])
         step.backward(loss)
-    gradients = _bytes(parameter.grad for parameter in model.parameters() if parameter.grad is not None)
+    gradients = _bytes(parameter.grad for parameter in step.network.parameters() if parameter.grad is not None)
     step.update()
     state = (value for values in step.optimizer.state.values() for value in values.values())
     return Holders(
@@ -151,6 +156,7 @@ def holders(step: Step, inputs: Tensor, labels: Tensor) -> Holders:
         gradients=gradients,
         optimizer=_bytes(value for value in state if isinstance(value, Tensor)),
         activations=activations,
+        owned=_bytes(owned) or None,
     )
 
 

@@ -53,7 +53,8 @@ class Probe:
                 batch: Batch = ((inputs,), {})
                 loss_of = self._loss(labels)
                 true = read(network, Pass(), batch, loss_of)
-                own = read(network, rule_pass(network, rule, batch), batch, loss_of)
+                with network.informed(loss_of, labels):
+                    own = read(network, rule_pass(network, rule, batch), batch, loss_of)
                 for metric in metrics:
                     metric.see(batch, own, true)
             return merged(metric.values() for metric in metrics)

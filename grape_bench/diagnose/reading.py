@@ -173,7 +173,8 @@ def apart(network: Network) -> Iterator[LearningRule]:
 
 def _copied(rule: LearningRule, network: Network) -> LearningRule:
     """A deep copy of the rule whose references to parts of the network still point to this network."""
-    held = [network, *network.blocks, *network.model.modules(), *network.model.parameters()]
+    modules = [module for root in (network.model, *network.owned.modules()) for module in root.modules()]
+    held = [network, *network.blocks, *modules, *network.parameters()]
     return copy.deepcopy(rule, {id(part): part for part in held})
 
 

@@ -104,7 +104,7 @@ def _flops(trainer: Trainer, batch: LabeledBatch) -> StepFlops:
     def loss_of(output: Any) -> Tensor:
         return F.cross_entropy(logits_of(output, trainer.data.classes), labels)
 
-    return step_flops(trainer.network, ((inputs,), {}), loss_of)
+    return step_flops(trainer.network, ((inputs,), {}), loss_of, target=labels)
 
 
 def _pipeline(own: StepFlops, bp: StepFlops) -> dict[str, Any]:

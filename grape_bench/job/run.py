@@ -142,6 +142,8 @@ def _credit(network: Network, batches: int, epochs: int) -> dict[str, Any]:
     return {
         "bp_fraction": network.bp_fraction,
         "declared_bp_fraction": network.rule.bp_fraction(batches, epochs),
+        "steps": network.counts.steps,
+        "forward_passes": network.counts.forward,
         "backward_passes": network.counts.backward,
         "hidden_block_passes": network.counts.hidden,
         **_left_out(network),
@@ -155,7 +157,7 @@ def _left_out(network: Network) -> dict[str, int]:
 
 
 def _description(network: Network) -> dict[str, Any]:
-    """The blocks with their feedback, and how many parameters get which kind of gradient."""
+    """The blocks with their feedback, how many parameters get which kind of gradient, and the rule's own."""
     counts = Counter(network.report().values())
     feedback = {name: asdict(kept) for name, kept in network.feedback().items()}
     return {
@@ -163,8 +165,13 @@ def _description(network: Network) -> dict[str, Any]:
             {"name": block.name, "shape": list(block.shape), "feedback": feedback.get(block.name)}
             for block in network.blocks
         ],
-        "parameters": {credit: counts[credit] for credit in ("rule", "exact", "frozen")},
+        "parameters": {name: counts[name] for name in ("rule", "exact", "frozen")} | _nonzero(owned=counts["owned"]),
+        **_nonzero(owned=[{"name": name, "numbers": p.numel()} for name, p in network.owned.named_parameters()]),
     }
+
+
+def _nonzero(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value}
 
 
 class _Curve(Observer):

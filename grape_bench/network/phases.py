@@ -89,7 +89,7 @@ class TwoPhasePass(CutPass):
         super().receive(error)
         scale = self.network.loss_scale
         first = FirstPhase(self.batch, self.outputs, self.logits, error / scale)
-        everything = self.network.parameters()
+        everything = list(self.network.parameters())
         with self.network.second_phase(self.conditions), collected(everything) as gradients, torch.enable_grad():
             self.second_phase(first)
         found = dict(zip(everything, gradients, strict=True))

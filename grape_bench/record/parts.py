@@ -73,13 +73,14 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Holders:
-    """Bytes in memory by what holds them."""
+    """Bytes in memory by what holds them. `owned` is the rule's own parameters, if it has any."""
 
     weights: int
     feedback: int
     gradients: int
     optimizer: int
     activations: int
+    owned: int | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,13 +142,17 @@ class Profile:
 class Credit:
     """How much backpropagation the rule used: passes through hidden blocks ÷ BP's, as counted and as declared.
 
-    `absent_blocks` and `detours` are set if the model left out layers: see `PassCounts`.
+    `forward_passes` and `backward_passes` are those of the whole network in `steps` training steps, with the passes
+    that the rule makes on the side. `absent_blocks` and `detours` are set if the model left out layers: see
+    `PassCounts`.
     """
 
     bp_fraction: float | None
     declared_bp_fraction: float | None
     backward_passes: int
     hidden_block_passes: int
+    steps: int | None = field(default=None, metadata=OPTIONAL)
+    forward_passes: int | None = field(default=None, metadata=OPTIONAL)
     absent_blocks: int | None = field(default=None, metadata=OPTIONAL)
     detours: int | None = field(default=None, metadata=OPTIONAL)
     transport: str | None = field(default=None, metadata=OPTIONAL)
@@ -199,19 +204,29 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """How many parameter tensors get their gradient from the rule, exactly, or not at all."""
+    """How many parameter tensors get their gradient from the rule, exactly, or not at all; and `owned` by the rule."""
 
     rule: int
     exact: int
     frozen: int
+    owned: int | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owned:
+    """A parameter that belongs to the rule, named "block/module.parameter", and its count of numbers."""
+
+    name: str
+    numbers: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """The blocks that the rule works on."""
+    """The blocks that the rule works on, and the parameters that it owns there."""
 
     blocks: tuple[Block, ...]
     parameters: Parameters
+    owned: tuple[Owned, ...] | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ from grape_bench.score.verdict import TRAINED, Verdict
 SUMS = ("(hidden)", "(network)")  # rows of diagnostics.csv that are not a block
 MEBI = 2**20
 PHASES = {"forward": "forward", "tangents": "tangents", "credit": "backward", "update": "update", "data": "data"}
-KEPT = ("activations", "gradients", "optimizer", "feedback")
+KEPT = ("activations", "gradients", "optimizer", "feedback", "owned")
 BARS = "▁▂▃▄▅▆▇█"
 MISSING = "·"
 
@@ -86,6 +86,9 @@ def _outcome(record: Record) -> dict[str, str]:
     fraction = record.credit.bp_fraction if record.credit else None
     if fraction is not None and math.isfinite(fraction):
         found[COLUMN["bp_fraction"].heading] = f"{fraction:.3f}"
+    if (credit := record.credit) and credit.steps and credit.forward_passes:
+        forward, backward = credit.forward_passes / credit.steps, credit.backward_passes / credit.steps
+        found["passes"] = f"{forward:.3g} forward, {backward:.3g} backward per step"
     return found
 
 
@@ -116,7 +119,7 @@ def _time(profile: Profile) -> str:
 
 def _memory(holders: Holders, peak: float) -> str:
     kept: dict[str, int] = encode(holders)
-    parts = {name: kept[name] / MEBI for name in KEPT}
+    parts = {name: kept[name] / MEBI for name in KEPT if name in kept}
     parts["the rest"] = peak / MEBI - sum(parts.values())
     named = ", ".join(f"{name} {size:.3g}" for name, size in parts.items())
     return f"{peak / MEBI:.3g} MiB on top of {kept['weights'] / MEBI:.3g} MiB of weights: {named}"

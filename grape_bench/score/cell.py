@@ -116,6 +116,18 @@ class Cell:
         return mean(count for count in counts if count is not None)
 
     @property
+    def forward_passes(self) -> float:
+        """Forward passes of the network per training step: mean over seeds."""
+        credits = [record.credit for record in self.results if record.credit]
+        return mean(one.forward_passes / one.steps for one in credits if one.forward_passes and one.steps)
+
+    @property
+    def backward_passes(self) -> float:
+        """Backward passes of the network per training step: mean over seeds."""
+        credits = [record.credit for record in self.results if record.credit]
+        return mean(one.backward_passes / one.steps for one in credits if one.steps)
+
+    @property
     def transport(self) -> str:
         """What the backward pass takes from the weights, such as `none; all in 0.5 % of steps`. "" if not measured."""
         return "; ".join(dict.fromkeys(filter(None, map(_transport, self.results))))

@@ -152,15 +152,16 @@ class Trainer:
     def forward(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """Clear the gradients and return the loss."""
         self.optimizer.zero_grad(set_to_none=True)
-        self._loss_of, self._labels = partial(self.loss_of, labels=labels), labels
-        with self.precision.forward(), self.network.informed(self._loss_of, labels):
-            return self._loss_of(self.network.model(inputs))
+        loss_of = partial(self.loss_of, labels=labels)
+        self.network.inform(loss_of, labels)
+        with self.precision.forward():
+            return loss_of(self.network.model(inputs))
 
     def backward(self, loss: Tensor) -> None:
         """Run the backward, in which the rule fills the gradients."""
         self.network.loss_scale = self.precision.loss_scale
-        with self.network.informed(self._loss_of, self._labels):
-            self.precision.backward(loss)
+        self.precision.backward(loss)
+        self.network.inform(None)
         data_parallel.average_gradients(self.network.parameters())
 
     def update(self) -> None:
