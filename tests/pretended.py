@@ -1,12 +1,14 @@
 """A pretended GPU: tensors that say they are on `cuda:0`, with their numbers on the CPU, and a mode that watches them.
 
 PyTorch's FakeTensorMode knows shapes and devices. This bed has numbers as well, so that whole steps, checkpoints and
-evaluation run on it. It raises MixedDevices where a GPU would refuse an operation, and counts what a GPU waits for.
+evaluation run on it. It raises MixedDevicesError where a GPU would refuse an operation. It counts what the host would
+wait for.
 """
 
 import traceback
 from collections import Counter
 from contextlib import ExitStack, contextmanager
+from typing import ClassVar
 from unittest.mock import patch
 from weakref import WeakSet
 
@@ -34,7 +36,7 @@ _READ_BY_THE_HOST = (
 _INDEXED = (aten.index, aten.index_put, aten.index_put_)
 
 
-class MixedDevices(AssertionError):
+class MixedDevicesError(AssertionError):
     """An operation of tensors on two devices, or of a tensor and the other device's generator."""
 
 
@@ -70,7 +72,7 @@ class Pretended(Tensor):
 class Generator(torch.Generator):
     """A generator that knows its device. It draws the same numbers on both devices."""
 
-    made: WeakSet["Generator"] = WeakSet()
+    made: ClassVar[WeakSet["Generator"]] = WeakSet()
 
     def __new__(cls, device="cpu"):
         self = super().__new__(cls)
@@ -168,7 +170,7 @@ class PretendedGPU(TorchDispatchMode):
 
 
 def _lands_on_the_gpu(func, given):
-    """Whether the result is on the GPU: where a `device` argument says, where the target of a copy is, or the inputs."""
+    """Whether the result is on the GPU: as a `device` argument says, or the target of a copy, or the inputs."""
     if asked := [one for one in given if isinstance(one, torch.device)]:
         return asked[0].type in ("cuda", "meta")  # PyTorch's core takes a pretended tensor's device for "meta"
     if func.overloadpacket is aten.copy_:
@@ -184,13 +186,13 @@ def _refuse_mixed_tensors(func, args, kwargs, given):
     for one in given:
         plain = isinstance(one, Tensor) and not isinstance(one, Pretended)
         if plain and (one.dim() or any(one is other for other in more)):
-            raise MixedDevices(f"{func}: a tensor {tuple(one.shape)} on the CPU with one on {GPU}")
+            raise MixedDevicesError(f"{func}: a tensor {tuple(one.shape)} on the CPU with one on {GPU}")
 
 
 def _refuse_foreign_generators(func, given, on_gpu):
     for generator in filter(_is_generator, given):
         if Generator.on_the_gpu(generator) != on_gpu:
-            raise MixedDevices(f"{func}: the generator of another device than {GPU if on_gpu else CPU}")
+            raise MixedDevicesError(f"{func}: the generator of another device than {GPU if on_gpu else CPU}")
 
 
 def _written(func, args, kwargs):

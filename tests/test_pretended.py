@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from grape_bench.network.preserve import preserved
-from tests.pretended import CPU, GPU, MixedDevices, PretendedGPU
+from tests.pretended import CPU, GPU, MixedDevicesError, PretendedGPU
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def stepped_with_a_gradient_of_the_cpu():
 
 @pytest.mark.parametrize("mistake", MIXED.values(), ids=MIXED)
 def test_two_devices_in_one_operation_are_refused(gpu, mistake):
-    with pytest.raises(MixedDevices):
+    with pytest.raises(MixedDevicesError):
         mistake()
 
 

@@ -6,7 +6,7 @@ from torch import nn
 from grape_bench.rules.dfa import DFA
 from grape_bench.rules.grape import GrAPE
 from grape_bench.rules.names import RULES
-from tests.network.problems import BY_NAME, tanh_mlp
+from tests.network.problems import images, tanh_mlp, timm_model
 
 EVERY_RULE = {
     **{name: name for name in (*RULES, "dfa+anchor", "grape+anchor")},
@@ -22,9 +22,11 @@ def cnn() -> nn.Sequential:
     return nn.Sequential(*hidden, nn.Flatten(), nn.Linear(144, 5))
 
 
+VIT = dict(img_size=16, patch_size=8, depth=2, embed_dim=24, num_heads=3)
+
 MODELS = {
-    "mlp": (tanh_mlp, BY_NAME["mlp"].batch),
+    "mlp": (tanh_mlp, lambda: torch.randn(8, 6)),
     "cnn": (cnn, lambda: torch.randn(8, 3, 6, 6)),
-    "vit": (BY_NAME["vit"].model, BY_NAME["vit"].batch),
+    "vit": (timm_model("vit_tiny_patch16_224", **VIT), images(16)),
 }
 """Name -> (a function that makes the model, a function that makes a batch)."""
