@@ -62,6 +62,9 @@ class Pretended(Tensor):
         memo[id(self)] = twin = nn.Parameter(twin, self.requires_grad) if isinstance(self, nn.Parameter) else twin
         return twin
 
+    def __reduce_ex__(self, protocol):
+        return self.cpu().__reduce_ex__(protocol)  # a file that is read with map_location="cpu"
+
     def tolist(self):
         return self.cpu().tolist()
 
@@ -111,12 +114,17 @@ class PretendedGPU(TorchDispatchMode):
         self._stack = ExitStack()
 
     def __enter__(self):
-        for owner, name, value in (
-            (torch, "Generator", Generator),
-            (torch.cuda, "get_rng_state", lambda device=None: self._random.get_state()),
-            (torch.cuda, "set_rng_state", lambda state, device=None: self._random.set_state(state)),
-        ):
-            self._stack.enter_context(patch.object(owner, name, value))
+        cuda = {
+            "get_rng_state": lambda device=None: self._random.get_state(),
+            "set_rng_state": lambda state, device=None: self._random.set_state(state),
+            "manual_seed": lambda seed: self._random.manual_seed(seed),
+            "synchronize": lambda device=None: None,
+            "reset_peak_memory_stats": lambda device=None: None,
+            "memory_allocated": lambda device=None: 0,
+            "max_memory_allocated": lambda device=None: 0,
+        }
+        self._stack.enter_context(patch.object(torch, "Generator", Generator))
+        self._stack.enter_context(patch.multiple(torch.cuda, **cuda))
         self._stack.callback(torch._C._set_only_lift_cpu_tensors, torch._C._only_lift_cpu_tensors())
         torch._C._set_only_lift_cpu_tensors(True)  # so that `torch.tensor(..., device="cuda:0")` starts no CUDA either
         return super().__enter__()

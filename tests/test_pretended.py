@@ -153,3 +153,10 @@ def test_nothing_is_left_behind():
     assert (torch.Generator, torch.cuda.get_rng_state) == (generator, state)
     with pytest.raises(RuntimeError, match="outside of PretendedGPU"):
         x + 1
+
+
+def test_a_file_holds_the_numbers(gpu, tmp_path):
+    torch.save({"weight": nn.Parameter(there())}, tmp_path / "file.pt")
+    assert gpu.waits.total() == 1
+    found = torch.load(tmp_path / "file.pt", map_location="cpu", weights_only=True)
+    assert torch.equal(found["weight"], here())

@@ -27,3 +27,15 @@ def test_a_step_has_shapes_and_stays_on_meta(rule, kind):
     for name, parameter in model.named_parameters():
         if name in trained:
             assert (parameter.grad.device, parameter.grad.shape) == (META, parameter.shape), name
+
+
+@pytest.mark.parametrize("rule", EVERY_RULE.values(), ids=EVERY_RULE)
+def test_a_model_with_a_rule_moves_to_meta_and_takes_another_state(rule):
+    make, batch = MODELS["mlp"]
+    model, inputs = make().train(), batch()
+    net = gb.attach(model, copy.deepcopy(rule), inputs)
+    model.to(META)
+    net.load_state_dict(net.state_dict())
+    net.begin_epoch(batches=1)
+    cross_entropy(model(inputs.to(META)), torch.zeros(len(inputs), dtype=torch.long, device=META)).backward()
+    assert {parameter.grad.device for parameter in model.parameters() if parameter.grad is not None} == {META}
