@@ -152,13 +152,10 @@ class PretendedGPU(TorchDispatchMode):
 
     def _note(self, func, args, given, on_gpu):
         """Count a wait or an upload, with the operation and the line that asked for it."""
-        if not any(isinstance(one, Pretended) for one in given):
-            if on_gpu and func.overloadpacket in _COPIES:
-                self.uploads[_asked_for(func)] += 1
-            return
-        if func.overloadpacket is aten.copy_ and on_gpu and not isinstance(args[1], Pretended):
+        if on_gpu and any(map(_is_plain, _brought(func, args))):
             self.uploads[_asked_for(func)] += 1
-        if func.overloadpacket in _READ_BY_THE_HOST or _masked(func, args) or not on_gpu:
+        reads = func.overloadpacket in _READ_BY_THE_HOST or _masked(func, args) or not on_gpu
+        if reads and any(isinstance(one, Pretended) for one in given):
             self.waits[_asked_for(func)] += 1
 
     @contextmanager
@@ -187,13 +184,16 @@ def _lands_on_the_gpu(func, given):
 
 
 def _refuse_mixed_tensors(func, args, kwargs, given):
-    """A number (a tensor without axes) may be on the CPU, unless it is written to or joined with others."""
+    """What may be on the CPU: indices, and a number (a tensor without axes) that is not written to, or joined."""
     if func.overloadpacket in _COPIES or not any(isinstance(one, Pretended) for one in given):
         return
+    if func.overloadpacket in _INDEXED:
+        given = args = [one for one in args if isinstance(one, Tensor)]
+    if not (plain := list(filter(_is_plain, given))):
+        return
     more = [*_written(func, args, kwargs), *tree_flatten([one for one in args if isinstance(one, (list, tuple))])[0]]
-    for one in given:
-        plain = isinstance(one, Tensor) and not isinstance(one, Pretended)
-        if plain and (one.dim() or any(one is other for other in more)):
+    for one in plain:
+        if one.dim() or any(one is other for other in more):
             raise MixedDevicesError(f"{func}: a tensor {tuple(one.shape)} on the CPU with one on {GPU}")
 
 
@@ -211,6 +211,13 @@ def _written(func, args, kwargs):
     return tree_flatten(held)[0]
 
 
+def _brought(func, args):
+    """The tensors that an operation copies to the device of its result."""
+    if func.overloadpacket in _INDEXED:
+        return args[1]
+    return args[:2][-1:] if func.overloadpacket in _COPIES else ()
+
+
 def _masked(func, args):
     """Whether the shape of what is read or written depends on a mask. A single number fills it without a wait."""
     if func.overloadpacket not in _INDEXED or (len(args) > 2 and args[2].numel() == 1):
@@ -223,6 +230,10 @@ def _asked_for(func):
     frames = [frame for frame in traceback.extract_stack() if "/torch/" not in frame.filename]
     frame = next(frame for frame in reversed(frames) if frame.filename != __file__)
     return f"{func.overloadpacket.__name__} in {frame.filename.rpartition('/')[2]}: {frame.line}"
+
+
+def _is_plain(one):
+    return isinstance(one, Tensor) and not isinstance(one, Pretended)
 
 
 def _is_generator(one):

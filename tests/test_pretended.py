@@ -56,7 +56,8 @@ MIXED = {
     "numbers joined": lambda: torch.stack([there().sum(), torch.tensor(1.0)]),
     "written number": lambda: torch.tensor(1.0).add_(there().sum()),
     "out": lambda: torch.add(there(), there(), out=here()),
-    "index": lambda: there()[torch.tensor([0])],
+    "indexed": lambda: here()[torch.tensor([0], device=GPU)],
+    "values": lambda: there().index_put_((torch.tensor([0]),), here()[:1]),
     "targets": lambda: F.cross_entropy(there(), torch.tensor([0, 1])),
     "weight": lambda: nn.Linear(2, 3)(there()),
     "generator of the CPU": lambda: torch.randn(2, device=GPU, generator=torch.Generator()),
@@ -124,7 +125,8 @@ def test_what_stays_on_the_gpu_is_no_wait(gpu, act):
 def test_copies_to_the_gpu_are_counted_apart(gpu):
     there()
     torch.zeros(2, 2, device=GPU).copy_(here())
-    assert gpu.uploads.total() == 2
+    there()[torch.tensor([0])]  # a GPU takes indices of the CPU, and copies them
+    assert gpu.uploads.total() == 4
     assert not gpu.waits
 
 
