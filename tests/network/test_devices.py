@@ -12,11 +12,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 import grape_bench as gb
+from grape_bench.network.block import PREFIX
 from grape_bench.network.lean import lean_step
 from grape_bench.network.network import Network
-from grape_bench.rules import allocate
 from grape_bench.rules.dfa import DFA
-from grape_bench.rules.fa import FA
 from grape_bench.rules.grape import GrAPE
 from tests.network.every_rule import EVERY_RULE, MODELS
 from tests.network.problems import tanh_mlp
@@ -129,20 +128,13 @@ def test_a_copied_network_keeps_its_generators_on_the_gpu(gpu):
 # The mistakes that a rule may make. The test of every rule above would not pass with them.
 
 
-def test_feedback_left_on_the_cpu_is_found(gpu, monkeypatch):
-    monkeypatch.setattr(allocate, "_on_device", lambda drawn, network: drawn)
+@pytest.mark.parametrize("rule", ["dfa", "fa", "grape", "kp", "local"])
+def test_feedback_left_on_the_cpu_is_found(rule, gpu):
+    training = Training(GPU, rule, "mlp")
+    for module in training.model.modules():
+        module._buffers.update({name: buffer.cpu() for name, buffer in module._buffers.items() if PREFIX in name})
     with pytest.raises(MixedDevicesError):
-        Training(GPU, "dfa", "mlp").step()
-
-
-class FAOfTheCPU(FA):
-    def _keep(self, network, module, name, weight):
-        module.register_buffer(f"grape_bench_{name}_feedback", torch.randn(weight.shape))
-
-
-def test_feedback_of_a_weight_left_on_the_cpu_is_found(gpu):
-    with pytest.raises(MixedDevicesError):
-        Training(GPU, FAOfTheCPU(), "mlp").step()
+        training.step()
 
 
 @pytest.mark.parametrize("rule", ["fg", "grape", "wm", "brsf"])
@@ -196,10 +188,12 @@ def test_a_seed_is_read_from_the_device_again_only_after_it_has_changed(gpu):
     assert not gpu.waits
 
 
-# Fakes have no numbers, as fa's scales and the turns of GrAPE's default estimator are.
-@pytest.mark.parametrize(
-    "rule", ["bp", "dfa", "head-only", GrAPE(refresh=1, estimator="joint")], ids=lambda rule: str(rule)[:9]
-)
+# Fakes have no numbers, as the turns of GrAPE's default estimator are.
+FAKED = {name: name for name in ("bp", "fa", "kp", "usf", "dfa", "local", "head-only")}
+FAKED["grape"] = GrAPE(refresh=1, estimator="joint")
+
+
+@pytest.mark.parametrize("rule", FAKED.values(), ids=FAKED)
 def test_attaching_and_the_forward_stay_on_the_models_device(rule, monkeypatch):
     """Fake tensors: shapes and devices without a GPU; two devices in one operation raise an error."""
 
