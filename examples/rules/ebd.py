@@ -15,7 +15,7 @@ class EBD(gb.LearningRule):
 
     weight_transport = False
 
-    def __init__(self, memory: float = 0.99, rate: float = 10.0) -> None:
+    def __init__(self, memory: float = 0.9999, rate: float = 1.0) -> None:
         self.memory, self.rate = memory, rate
 
     def setup(self, network: gb.Network) -> None:

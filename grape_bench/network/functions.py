@@ -150,8 +150,10 @@ def _elementwise(run: _Run) -> bool | None:
 def _scales(backward: Callable[[Tensor], list[Tensor]], like: Tensor) -> bool | None:
     """Whether 2^k times each element of a random gradient (shaped `like`) becomes 2^k times each element of the result.
 
-    None if the result is zero.
+    None if the result is zero. Tensors without numbers ("meta") cannot tell, and their shapes have to do.
     """
+    if like.is_meta:
+        return True
     generator = torch.Generator(like.device).manual_seed(0)
     gradient = torch.randn(like.shape, generator=generator, device=like.device).to(like.dtype)
     exponents = torch.randint(-6, 7, like.shape, generator=generator, device=like.device)
@@ -170,9 +172,12 @@ def _scales(backward: Callable[[Tensor], list[Tensor]], like: Tensor) -> bool | 
 
 
 def _agree(run: _Run, output: Any) -> bool:
-    """Whether <u, d output> = <backward(u), d input> for a random u. True if the backward cannot be called."""
+    """Whether <u, d output> = <backward(u), d input> for a random u.
+
+    True if the backward cannot be called, or the tensors have no numbers.
+    """
     found = [forward_ad.unpack_dual(tensor).tangent for tensor in activations(output)]
-    if len(found) != len(run.outputs) or not all(made.requires_grad for made in run.outputs):
+    if len(found) != len(run.outputs) or not all(made.requires_grad and not made.is_meta for made in run.outputs):
         return True
     generator = torch.Generator(run.inputs[0].device).manual_seed(0)
     # Small, so that a backward that clips its gradient does not clip it here.
@@ -283,7 +288,8 @@ def _duals(tree: Any) -> Iterator[Tensor]:
 
 
 def _moves(tree: Any) -> bool:
-    return any(bool(forward_ad.unpack_dual(tensor).tangent.any()) for tensor in _duals(tree))
+    tangents = (forward_ad.unpack_dual(tensor).tangent for tensor in _duals(tree))
+    return any(tangent.is_meta or bool(tangent.any()) for tangent in tangents)
 
 
 def _holds_code(tree: Any) -> bool:

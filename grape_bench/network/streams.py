@@ -22,10 +22,13 @@ class RandomStreams:
         self._generators: dict[tuple[str, str], torch.Generator] = {}
 
     def generator(self, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
-        """The generator of `stream` on `device`; it continues from its last draw."""
-        key = stream, str(device)
+        """The generator of `stream` on `device`; it continues from its last draw.
+
+        Draws on the meta device have no numbers and take any generator. They get the one on the CPU.
+        """
+        key = stream, "cpu" if torch.device(device).type == "meta" else str(device)
         if key not in self._generators:
-            self._generators[key] = torch.Generator(device).manual_seed(self._start(stream))
+            self._generators[key] = torch.Generator(key[1]).manual_seed(self._start(stream))
         return self._generators[key]
 
     def _start(self, stream: str) -> int:

@@ -17,7 +17,7 @@ from grape_bench.network.graph import Node, parameters_reached, reach
 from grape_bench.network.operators import CallSite, CallSites, LinearMap
 from grape_bench.network.products import Product
 from grape_bench.network.trees import map_tensors, tensors
-from grape_bench.network.weights import WeightMode
+from grape_bench.network.weights import WeightMode, memory
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class InputTaint(WeightMode):
         addresses = self._saved  # not self, because the graph keeps the hooks, and this object keeps the graph
 
         def note(saved: Tensor) -> None:
-            addresses.append(_memory(saved))
+            addresses.append(memory(saved))
 
         return saved_tensors_hooks(note, lambda saved: saved)
 
@@ -165,7 +165,7 @@ class InputTaint(WeightMode):
         for tensor in inputs:
             if tensor.grad_fn is None and not self.copies.source(tensor):
                 continue
-            if _memory(tensor) in saved and is_matrix(tensor) and not self._is_activation(tensor):
+            if memory(tensor) in saved and is_matrix(tensor) and not self._is_activation(tensor):
                 for parameter in self._sources(tensor):
                     self._uncovered.setdefault(parameter, name)
 
@@ -194,7 +194,3 @@ class InputTaint(WeightMode):
 def is_matrix(parameter: Tensor) -> bool:
     """Whether it has two sizes above one. A gain of shape (C, 1, 1) is a vector."""
     return sum(size > 1 for size in parameter.shape) > 1 and math.prod(parameter.shape) > 0
-
-
-def _memory(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata if tensor.layout is torch.strided else 0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from weakref import ref
 
+import torch
 from torch import Tensor
 
 from grape_bench.network import recurrent
@@ -117,6 +118,11 @@ class WeightMode(OperatorMode):
         result = super().__torch_function__(func, types, args, kwargs)
         self.copies.note(func, args, kwargs, result)
         return result
+
+
+def memory(tensor: Tensor) -> int:
+    """A number that tensors with the same memory share. It is no address: tensors on the meta device have none."""
+    return tensor.untyped_storage()._cdata if tensor.layout is torch.strided else 0
 
 
 def same_view(matrix: Tensor, view: Tensor, weight: Tensor) -> Tensor:

@@ -47,11 +47,11 @@ class BackwardFeedback(LearningRule):
         return False
 
     def draw(self, weight: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw the feedback on the CPU, shaped like `weight`: Gaussian with the standard deviation of the weight.
+        """Draw the feedback, shaped like `weight`: Gaussian with the standard deviation of the weight.
 
-        With unit variance or fan-in scaling, the signal explodes in a transformer.
+        `generator` is on the CPU. With unit variance or fan-in scaling, the signal explodes in a transformer.
         """
-        return torch.randn(weight.shape, generator=generator).mul_(scale_of(weight))
+        return torch.randn(weight.shape, generator=generator).to(weight.device).mul_(scale_of(weight))
 
     def matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
         """Return what replaces `weight` in the backward, shaped like it. `feedback` is what `draw` returned."""
@@ -141,9 +141,10 @@ def _derived(index: int) -> str:
     return f"derived{index}"
 
 
-def scale_of(weight: Tensor) -> float:
-    """The standard deviation of a weight, or 1/sqrt(fan-in) if the weight starts at zero."""
-    return weight.detach().float().std(correction=0).item() or 1 / math.sqrt(weight[0].numel())
+def scale_of(weight: Tensor) -> Tensor:
+    """The standard deviation of a weight, or 1/sqrt(fan-in) if the weight starts at zero. Float32 (), on its device."""
+    deviation = weight.detach().float().std(correction=0)
+    return torch.where(deviation == 0, 1 / math.sqrt(max(1, math.prod(weight.shape[1:]))), deviation)
 
 
 class FeedbackPass(Pass):

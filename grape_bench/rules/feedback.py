@@ -82,7 +82,8 @@ class Seeded:
         """The number in the buffer. It is read from the device only after a load or a move has changed the buffer."""
         buffer = self.block.load(SEED)
         if self._read is None or self._read[0] is not buffer or self._read[1] != buffer._version:
-            self._read = buffer, buffer._version, int(buffer)
+            number = 0 if buffer.is_meta else int(buffer)  # without numbers, any seed will do
+            self._read = buffer, buffer._version, number
         return self._read[2]
 
     def back(self, rows: Tensor) -> Tensor:

@@ -71,10 +71,10 @@ class GrAPERefit(GrAPE):
                 feedback, layout = block.load(FEEDBACK), self._maps[block.name].layout
                 errors = torch.cat([layout.rows(call.part_of(error)) for call, _ in signals[block.name]])
                 wanted = torch.cat([gathered(layout, signal) for _, signal in signals[block.name]])
-                if not wanted.any():  # all zero, as with a head that starts at zero: nothing to fit
-                    continue
                 fitted = least_squares(feedback, errors.to(feedback.dtype), wanted.to(feedback.dtype))
-                feedback.copy_(self._agreed(fitted if self.update == "nlms" else normalized(fitted, self._axis)))
+                fitted = fitted if self.update == "nlms" else normalized(fitted, self._axis)
+                # If all signals are zero (a head that starts at zero), B stays. An `if` would wait for the GPU.
+                feedback.copy_(self._agreed(torch.where(wanted.any(), fitted, feedback)))
 
 
 Signals = dict[str, list[tuple[Block, Tensor]]]
@@ -157,5 +157,6 @@ def least_squares(feedback: Tensor, errors: Tensor, signals: Tensor) -> Tensor:
     ridge = RIDGE * gram.diagonal().mean()
     gram.diagonal().add_(ridge)
     missing = errors.T @ (signals - errors @ start)
-    fitted: Tensor = start + torch.linalg.solve(gram, missing)
+    # The ridge keeps the system regular, so nothing has to wait for the check that `linalg.solve` makes.
+    fitted: Tensor = start + torch.linalg.solve_ex(gram, missing)[0]
     return fitted

@@ -13,7 +13,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from grape_bench.network import recurrent
 from grape_bench.network.operators import LinearMap
 from grape_bench.network.recompute import refuse_reentrant
-from grape_bench.network.weights import WeightMode, same_view
+from grape_bench.network.weights import WeightMode, memory, same_view
 
 Known = tuple[Tensor, Tensor]
 """A weight, and its matrix in the same memory layout. The operator may take a view of the weight."""
@@ -50,8 +50,9 @@ class Substitute(WeightMode):
         weight, (parameter, matrix) = call.weight, known
         if not torch.is_grad_enabled():
             refuse_reentrant("a linear map")
-        if torch.is_autocast_enabled(weight.device.type):  # autocast would make a copy of W with another id
-            dtype = torch.get_autocast_dtype(weight.device.type)
+        device = weight.device.type
+        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)  # autocast would make a copy of W with another id
             matrix = same_view(matrix, weight, parameter).to(dtype)
             parameter = weight = weight.to(dtype)
         return computed(call, weight, parameter, matrix)
@@ -104,18 +105,18 @@ def computed(call: LinearMap, weight: Tensor, parameter: Tensor, matrix: Tensor)
 
     with saved_tensors_hooks(pack, unpack):
         output = call.apply(call.input, weight, call.bias)
-    inputs = {_memory(x) for x in (call.input, *call.others)}
+    inputs = {memory(x) for x in (call.input, *call.others)}
     strange = False
     for entry in entries:
         assert entry.tensor is not None
-        if _memory(entry.tensor) == _memory(parameter):
+        if memory(entry.tensor) == memory(parameter):
             entry.matrix = same_view(matrix, entry.tensor, parameter)
-        strange |= _memory(entry.tensor) not in inputs | {_memory(parameter)}
+        strange |= memory(entry.tensor) not in inputs | {memory(parameter)}
         entry.tensor = None
     if strange:
         again = _saved_by(call, same_view(matrix, weight, parameter).detach().requires_grad_(weight.requires_grad))
         for entry, saved in zip(entries, again, strict=True):
-            if _memory(saved) not in inputs:
+            if memory(saved) not in inputs:
                 entry.matrix = saved
     return output
 
@@ -126,10 +127,6 @@ def _saved_by(call: LinearMap, weight: Tensor) -> list[Tensor]:
     with saved_tensors_hooks(lambda tensor: saved.append(tensor.detach()), lambda nothing: nothing):
         call.apply(call.input, weight, call.bias)
     return saved
-
-
-def _memory(tensor: Tensor) -> int:
-    return 0 if tensor.is_sparse else tensor.untyped_storage().data_ptr()
 
 
 def _same(saved: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ class USF(BackwardFeedback):
 
     def draw(self, weight: Tensor, generator: torch.Generator) -> Tensor:
         """Return s as a scalar tensor ()."""
-        return torch.tensor(scale_of(weight))
+        return scale_of(weight)
 
     def matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
         """s sign(W)."""

@@ -90,3 +90,18 @@ def test_the_epoch_must_be_announced(problem):
     gb.attach(model, "grape+refit", x)
     with pytest.raises(RuntimeError, match="begin_epoch"):
         model(x)
+
+
+@pytest.mark.parametrize("silent", ["head", "loss"])
+def test_without_a_signal_the_feedback_stays(silent, problem):
+    """A head that starts at zero sends no signal below it. A loss of zero has no error, and its system is singular."""
+    model, x, labels = problem
+    net = gb.attach(model, gb.make_rule("grape+refit", refresh=1000), x)
+    net.begin_epoch(batches=1)
+    model(x)  # the refresh of GrAPE
+    net.begin_epoch(batches=1)
+    before = [block.load(FEEDBACK).clone() for block in net.blocks]
+    if silent == "head":
+        torch.nn.init.zeros_(model[-1].weight)
+    (F.cross_entropy(model(x), labels) * (silent == "head")).backward()
+    assert all(torch.equal(block.load(FEEDBACK), old) for block, old in zip(net.blocks, before, strict=True))

@@ -1,0 +1,60 @@
+"""Whole jobs on a pretended GPU: data, training, diagnostics, checkpoints and evaluation without mixed devices."""
+
+import pytest
+import torch
+
+from grape_bench.job import run as training
+from grape_bench.job.run import run
+from grape_bench.job.setup import build_model, load_data, make_trainer
+from grape_bench.train.checkpoint import Checkpoints
+from grape_bench.train.checkpoint_files import CheckpointFolder, Period
+from tests.job.jobs import job
+from tests.pretended import GPU, PretendedGPU
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    monkeypatch.setattr(training, "pick_device", lambda: GPU)
+    with PretendedGPU() as bed:
+        yield bed
+
+
+def ignore(row):
+    pass
+
+
+def trainer_of(rule):
+    spec = job(rule)
+    data = load_data(spec, GPU)
+    return make_trainer(spec, build_model(spec, data, GPU), data, rule, {})
+
+
+@pytest.mark.parametrize("rule", ["fa", "dfa", "local"])
+def test_a_job_has_the_results_of_the_cpu(rule, request):
+    spec = job(rule, probes=1)
+    on_cpu = run(spec, ignore)
+    request.getfixturevalue("gpu")
+    on_gpu = run(spec, ignore)
+    assert on_gpu["result"] == pytest.approx(on_cpu["result"], rel=1e-3)
+    assert on_gpu["diagnostics"] is not None
+    assert (on_cpu["memory"]["kind"], on_gpu["memory"]["kind"]) == ("rss", "cuda")
+
+
+@pytest.mark.parametrize("rule", ["grape+refit", "fg"])
+def test_a_checkpoint_file_resumes_on_the_gpu(rule, gpu, tmp_path):
+    whole, resumed = trainer_of(rule), trainer_of(rule)
+    whole.observers.append(Checkpoints(CheckpointFolder(tmp_path), Period(epochs=1)))
+    whole.train(1)
+    assert Checkpoints(CheckpointFolder(tmp_path), Period()).resume(resumed)
+    for trainer in (whole, resumed):
+        trainer.train(2)
+    pairs = zip(whole.network.model.parameters(), resumed.network.model.parameters(), strict=True)
+    assert all(a.device == b.device == GPU and torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("rule", ["bp", "dfa", "grape"])
+def test_an_epoch_waits_for_its_losses_and_scores_alone(rule, gpu):
+    trainer = trainer_of(rule)
+    gpu.waits.clear()
+    trainer.train(1)
+    assert 0 < gpu.waits.total() < 10 < trainer.steps_per_epoch

@@ -1,0 +1,32 @@
+"""Every rule, in every form that draws or keeps its feedback in its own way, and a model of each kind for them."""
+
+import torch
+from torch import nn
+
+from grape_bench.rules.dfa import DFA
+from grape_bench.rules.grape import GrAPE
+from grape_bench.rules.names import RULES
+from tests.network.problems import images, tanh_mlp, timm_model
+
+EVERY_RULE = {
+    **{name: name for name in (*RULES, "dfa+anchor", "grape+anchor")},
+    "dfa-seeded": DFA(feedback="seeded"),
+    "grape-joint": GrAPE(refresh=1, estimator="joint"),
+    "grape-nlms": GrAPE(refresh=1, estimator="joint", update="nlms"),
+}
+
+
+def cnn() -> nn.Sequential:
+    """Two convolutions with BatchNorm on images (N, 3, 6, 6), and a head of five classes."""
+    hidden = [layer for width in (3, 4) for layer in (nn.Conv2d(width, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())]
+    return nn.Sequential(*hidden, nn.Flatten(), nn.Linear(144, 5))
+
+
+VIT = dict(img_size=16, patch_size=8, depth=2, embed_dim=24, num_heads=3)
+
+MODELS = {
+    "mlp": (tanh_mlp, lambda: torch.randn(8, 6)),
+    "cnn": (cnn, lambda: torch.randn(8, 3, 6, 6)),
+    "vit": (timm_model("vit_tiny_patch16_224", **VIT), images(16)),
+}
+"""Name -> (a function that makes the model, a function that makes a batch)."""
