@@ -47,10 +47,10 @@ class Relaxed(gb.Pass):
 
     def __init__(self, states: dict[tuple[str, int], torch.Tensor]) -> None:
         self.states = states
-        self.surprise = torch.zeros(())
+        self.surprise: torch.Tensor | float = 0.0
 
     def cut(self, block: gb.Block, output: torch.Tensor) -> torch.Tensor:
         """Add the block's prediction error to the energy and return its state."""
         state = self.states[block.key]
-        self.surprise = self.surprise.to(output.device) + (state - output).square().sum() / 2
+        self.surprise = self.surprise + (state - output).square().sum() / 2
         return state.clone()  # the model may overwrite what it gets

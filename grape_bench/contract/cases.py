@@ -64,6 +64,10 @@ class Case:
             return F.cross_entropy(logits[:, :-1].flatten(0, 1), target[:, 1:].flatten())
         return F.cross_entropy(logits, target)
 
+    def loss_of(self, output: Any, index: int) -> Tensor:
+        """The loss of what the model returned for batch number `index`."""
+        return self.loss(_scores(output), index)
+
     def attached(self, make_rule: MakeRule, seed: int = 0) -> Network:
         """Make a new model and attach a new rule to it."""
         return attach(self.model(), make_rule(), self.inputs(0), seed=seed)
@@ -81,7 +85,7 @@ class Case:
 
     def informed(self, network: Network, index: int) -> AbstractContextManager[None]:
         """Let the rule know the loss and the target of batch number `index`."""
-        return network.informed(lambda output: self.loss(_scores(output), index), self.target(index))
+        return network.informed(lambda output: self.loss_of(output, index), self.target(index))
 
     def train(self, network: Network, steps: int) -> list[Gradients]:
         """Train for one epoch of `steps` steps. Returns the gradients of each step."""

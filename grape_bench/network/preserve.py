@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import zip_longest
 from typing import Any
@@ -60,7 +60,7 @@ class Conditions:
         self.device = device
         self._python, self._numpy, self._cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
         self._cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-        self._autocast = torch.is_autocast_enabled(device.type)
+        self._autocast = torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
         self._dtype = torch.get_autocast_dtype(device.type) if self._autocast else None
 
     @contextmanager
@@ -74,7 +74,7 @@ class Conditions:
         torch.set_rng_state(self._cpu)
         if self._cuda is not None:
             torch.cuda.set_rng_state(self._cuda, self.device)
-        autocast = torch.autocast(self.device.type, self._dtype, self._autocast)
+        autocast = torch.autocast(self.device.type, self._dtype) if self._autocast else nullcontext()
         with torch.compiler.set_stance("force_eager"), autocast, _copied_buffers(model):
             yield
 

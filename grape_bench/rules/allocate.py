@@ -133,13 +133,13 @@ def _drawn(network: Network, block: Block, choice: FeedbackChoice, owner: Block 
     if owner is not None:
         return FeedbackMap(block, layout, Slice(owner, *shape), choice.kind, shape)
     if choice.kind.endswith("seeded"):
-        return FeedbackMap(block, layout, Seeded.drawn(block, shape, network.device, generator), choice.kind, shape)
+        return FeedbackMap(block, layout, Seeded.drawn(block, shape, generator), choice.kind, shape)
     if choice.rank:
         sketch = torch.randn(shape[0], choice.rank, generator=generator).div_(math.sqrt(choice.rank))
-        block.store(SKETCH, _on_device(sketch, network))
+        block.store(SKETCH, _at_least_fp32(sketch, network))
         layout = LowRank(layout, block)
     rows = layout.outputs(block.part_shape(network.output_shape))
-    block.store(FEEDBACK, _on_device(draw_feedback(rows, layout.features, generator), network))
+    block.store(FEEDBACK, _at_least_fp32(draw_feedback(rows, layout.features, generator), network))
     return FeedbackMap(block, layout, Stored(block), choice.kind, shape)
 
 
@@ -149,7 +149,7 @@ def _store_shared(network: Network, choices: dict[Block, FeedbackChoice]) -> Blo
     outputs = max(layout.outputs(block.part_shape(network.output_shape)) for block, layout in layouts.items())
     owner = max(layouts, key=lambda block: layouts[block].features)
     drawn = torch.randn(outputs, layouts[owner].features, generator=network.generator("feedback"))
-    owner.store(FEEDBACK, _on_device(drawn, network))
+    owner.store(FEEDBACK, _at_least_fp32(drawn, network))
     return owner
 
 
@@ -159,8 +159,8 @@ def draw_feedback(rows: int, features: int, generator: torch.Generator) -> Tenso
     return drawn.div_(drawn.norm(dim=1, keepdim=True))
 
 
-def _on_device(drawn: Tensor, network: Network) -> Tensor:
-    return drawn.to(network.device, torch.promote_types(network.dtype, torch.float32))
+def _at_least_fp32(drawn: Tensor, network: Network) -> Tensor:
+    return drawn.to(torch.promote_types(network.dtype, torch.float32))
 
 
 def _name(layout: Layout) -> str:

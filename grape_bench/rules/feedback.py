@@ -70,11 +70,11 @@ class Seeded:
     _read: tuple[Tensor, int, int] | None = field(default=None, repr=False)
 
     @classmethod
-    def drawn(cls, block: Block, shape: tuple[int, int], device: torch.device, generator: torch.Generator) -> Seeded:
-        """Draw a seed on the CPU and keep it at `block`, on `device`. `shape` is that of B (n_out x features)."""
+    def drawn(cls, block: Block, shape: tuple[int, int], generator: torch.Generator) -> Seeded:
+        """Draw a seed on the CPU and keep it at `block`. `shape` is that of B (n_out x features)."""
         seed = torch.randint(2**62, (), generator=generator)
-        buffer = seed.to(device)
-        block.store(SEED, buffer)
+        block.store(SEED, seed)
+        buffer = block.load(SEED)
         return cls(block, *shape, (buffer, buffer._version, int(seed)))
 
     @property

@@ -6,6 +6,7 @@ from torch import nn
 from grape_bench.rules.dfa import DFA
 from grape_bench.rules.grape import GrAPE
 from grape_bench.rules.names import RULES
+from tests.examples import EXAMPLES
 from tests.network.problems import images, tanh_mlp, timm_model
 
 EVERY_RULE = {
@@ -13,6 +14,7 @@ EVERY_RULE = {
     "dfa-seeded": DFA(feedback="seeded"),
     "grape-joint": GrAPE(refresh=1, estimator="joint"),
     "grape-nlms": GrAPE(refresh=1, estimator="joint", update="nlms"),
+    **EXAMPLES,
 }
 
 

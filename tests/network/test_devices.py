@@ -41,12 +41,12 @@ class Training:
         self.model = make().train().to(device)
         self.net = gb.attach(self.model, copy.deepcopy(rule), self.inputs, seed=seed)
         self.net.begin_epoch(STEPS)
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1, momentum=0.9)
+        self.optimizer = torch.optim.SGD(self.net.parameter_groups(), lr=0.1, momentum=0.9)
         self.targets = (torch.arange(len(self.inputs)) % 4).to(device)
 
     def step(self):
         self.optimizer.zero_grad()
-        cross_entropy(self.model(self.inputs), self.targets).backward()
+        self.net.step(self.inputs, lambda output: cross_entropy(output, self.targets), self.targets)
         self.optimizer.step()
 
     @torch.no_grad()
@@ -64,8 +64,9 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
 
     def tensors(self):
-        gradients = {f"{name}.grad": p.grad for name, p in self.model.named_parameters() if p.grad is not None}
-        return {**gradients, **dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
+        parameters = {**dict(self.model.named_parameters()), **dict(self.net.owned.named_parameters())}
+        gradients = {f"{name}.grad": p.grad for name, p in parameters.items() if p.grad is not None}
+        return {**gradients, **parameters, **dict(self.model.named_buffers())}
 
 
 def to_cpu(tree):

@@ -20,12 +20,13 @@ def test_a_step_has_shapes_and_stays_on_meta(rule, kind):
     model, inputs = make().train().to(META), batch().to(META)
     net = gb.attach(model, copy.deepcopy(rule), inputs)
     net.begin_epoch(batches=2)
+    target = torch.zeros(len(inputs), dtype=torch.long, device=META)
     for _ in range(2):
-        cross_entropy(model(inputs), torch.zeros(len(inputs), dtype=torch.long, device=META)).backward()
+        net.step(inputs, lambda output: cross_entropy(output, target), target)
 
     assert {name: buffer.device for name, buffer in model.named_buffers() if buffer.device != META} == {}
     trained = {name for name, credit in net.report().items() if credit != "frozen"}
-    for name, parameter in model.named_parameters():
+    for name, parameter in (*model.named_parameters(), *net.owned.named_parameters()):
         if name in trained:
             assert (parameter.grad.device, parameter.grad.shape) == (META, parameter.shape), name
 
@@ -38,8 +39,9 @@ def test_a_model_with_a_rule_moves_to_meta_and_takes_another_state(rule):
     model.to(META)
     net.load_state_dict(net.state_dict())
     net.begin_epoch(batches=1)
-    cross_entropy(model(inputs.to(META)), torch.zeros(len(inputs), dtype=torch.long, device=META)).backward()
-    assert {parameter.grad.device for parameter in model.parameters() if parameter.grad is not None} == {META}
+    target = torch.zeros(len(inputs), dtype=torch.long, device=META)
+    net.step(inputs.to(META), lambda output: cross_entropy(output, target), target)
+    assert {parameter.grad.device for parameter in net.parameters() if parameter.grad is not None} == {META}
 
 
 class Spike(torch.autograd.Function):

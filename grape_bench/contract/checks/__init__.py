@@ -8,6 +8,7 @@ from grape_bench.contract.cases import Case, MakeRule
 from grape_bench.contract.checks import (
     bp_fraction,
     determinism,
+    devices,
     gradients,
     logits,
     random_state,
@@ -25,5 +26,6 @@ CHECKS: dict[str, Callable[[Case, MakeRule], str]] = {
     "state": state.check,
     "bp_fraction": bp_fraction.check,
     "weight transport": weight_transport.check,
+    "devices": devices.check,
 }
 """The first check comes first because the others mean nothing if it cannot run."""
