@@ -54,6 +54,7 @@ class Descent:
             (names[id(parameter)], twin)
             for group, copied in zip(self.optimizer.param_groups, optimizer.param_groups, strict=True)
             for parameter, twin in zip(group["params"], copied["params"], strict=True)
+            if id(parameter) in names  # the rule's own parameters are not the model's
         ]
         for name, twin in pairs:
             twin.grad = gradients[name].clone() if name in gradients else None

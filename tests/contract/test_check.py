@@ -20,7 +20,7 @@ MLP, CNN, VIT, DECODER = CASES
 def test_built_in_rules_pass_on_every_model(rule):
     report = check_rule(lambda: gb.make_rule(rule))
     assert report.ok, "\n".join(map(str, report.failed))
-    assert len(report.results) == 32
+    assert len(report.results) == 36
     assert all(len(line) <= WIDTH for result in report.results for line in str(result).splitlines())
 
 
@@ -234,6 +234,7 @@ BROKEN = [
         "state",
         "after loading its state, the rule gives hidden.0.0.weight different gradients (step 1 of",
     ),
+    (KeepsStateToItself, "devices", "RuntimeError: "),
     (UnderstatesBP, "bp_fraction", "bp_fraction(4, 2) declares 0.5, but 1 was measured"),
     (HiddenTransport, "weight transport", "the signal reads the weights at hidden.0.1, hidden.1.1, hidden.2.1"),
     (SignSymmetry, "weight transport", "weight_transport = False is declared, but the signal reads the weights at"),
@@ -323,3 +324,50 @@ def test_a_replayed_network_has_the_activations_and_not_the_weights():
     assert isinstance(moved.model.head, nn.Linear)
     assert not torch.equal(moved.model.head.weight, kept.model.head.weight)
     assert torch.equal(moved.model.hidden[0][0].weight, kept.model.hidden[0][0].weight)
+
+
+class OnlyOnImages(gb.DirectFeedback):
+    def setup(self, network):
+        if len(network.blocks[0].shape) != 3:
+            raise gb.DoesNotApplyError("only maps of an image have channels")
+        super().setup(network)
+
+
+def test_a_rule_says_where_it_does_not_apply():
+    report = check_rule(OnlyOnImages, [MLP, CNN])
+    assert report.ok and str(report) == "all 9 checks passed; does not apply to mlp"
+    assert [str(result).split(None, 4) for result in report.results if not result.applies] == [
+        ["mlp", "does", "not", "apply", "-       only maps of an image have channels"]
+    ]
+
+
+def test_a_rule_that_applies_nowhere_is_not_checked():
+    report = check_rule(OnlyOnImages, [MLP])
+    assert not report.ok and str(report) == "does not apply to any of the models, so nothing was checked"
+
+
+class StoresOnTheCPU(gb.DirectFeedback):
+    """`register_buffer` keeps a tensor where it is; `block.store` moves it to the block."""
+
+    def setup(self, network):
+        super().setup(network)
+        for block in network.blocks:
+            block.module.register_buffer("grape_bench_gain", torch.ones(block.size))
+
+
+def test_a_tensor_on_another_device_is_named():
+    reason = "hidden.0.1.grape_bench_gain is on cpu, and the model is on another device"
+    assert reason in failures(StoresOnTheCPU)["devices"]
+
+
+class ForgetsItsOwn(gb.DirectFeedback):
+    """Owns a matrix that gets no gradient."""
+
+    def setup(self, network):
+        super().setup(network)
+        network.blocks[0].own(nn.Linear(3, 3))
+
+
+def test_owned_parameters_need_gradients():
+    reason = "hidden.0.1/own.weight is reported as 'owned', but gets no gradient"
+    assert reason in failures(ForgetsItsOwn)["gradients"]

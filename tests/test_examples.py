@@ -1,0 +1,184 @@
+"""The rules in examples/rules keep the contract, match their papers' formulas, learn, and resume."""
+
+import os
+import random
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import grape_bench as gb
+from grape_bench.contract.cases import CASES
+from grape_bench.contract.check import check_rule
+from grape_bench.job import run as training
+from grape_bench.train.checkpoint import Checkpoints
+from grape_bench.train.checkpoint_files import CheckpointFolder, Period
+from tests.examples import EXAMPLES
+from tests.job.jobs import job
+from tests.network.problems import tanh_mlp
+from tests.train.test_checkpoint import run, without_times
+
+X, Y = torch.randn(12, 6, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 4
+N = len(X)
+
+ELSEWHERE = {
+    "mono-forward": "a block has one class per sample, and this network has one per position",
+    "pepita": "the input has to be a tensor of numbers, to which F e is added",
+    "target-propagation": "an inverse has a fixed number of inputs, and this network's sequences do not",
+}
+"""Why a rule does not apply to the decoder."""
+
+
+@pytest.mark.parametrize("rule", EXAMPLES)
+def test_examples_pass_every_check_where_they_apply(rule):
+    report = check_rule(lambda: gb.make_rule(EXAMPLES[rule]))
+    assert report.ok, "\n".join(map(str, report.failed))
+    reasons = {result.case: result.detail for result in report.results if not result.applies}
+    assert reasons == ({"decoder": ELSEWHERE[rule]} if rule in ELSEWHERE else {})
+    assert len(report.ran) == 9 * (len(CASES) - len(reasons))
+
+
+def attached(rule, **settings):
+    """A tanh network 6-7-5-4 with blocks "1" and "3" after one step, and its activations as constants."""
+    torch.manual_seed(0)
+    model = tanh_mlp()
+    net = gb.attach(model, gb.make_rule(EXAMPLES[rule], **settings), X)
+    net.step(X, lambda output: F.cross_entropy(output, Y), Y)
+    w1, b1, w2, b2, w3, b3 = (p.detach() for p in model.parameters())
+    h1 = torch.tanh(X @ w1.T + b1)
+    h2 = torch.tanh(h1 @ w2.T + b2)
+    e = ((h2 @ w3.T + b3).softmax(1) - F.one_hot(Y, 4)) / N
+    return model, net, (h1, h2, e)
+
+
+def weight_gradient(signal, output, below):
+    """dW of h = tanh(W x) for dL/dh = signal."""
+    return (signal * (1 - output**2)).T @ below
+
+
+def test_pepita_is_algorithm_1():
+    """dW_l = (h_l - h_l')^T h'_{l-1} / N, with the derivative of tanh, on x' = x + F N e."""
+    model, net, (h1, h2, e) = attached("pepita")
+    x = X + N * e @ net.blocks[0].load("projection")
+    with torch.no_grad():
+        first = torch.tanh(model[0](x))
+        second = torch.tanh(model[2](first))
+    torch.testing.assert_close(model[0].weight.grad, weight_gradient((h1 - first) / N, first, x))
+    torch.testing.assert_close(model[2].weight.grad, weight_gradient((h2 - second) / N, second, first))
+    torch.testing.assert_close(model[4].weight.grad, e.T @ h2)
+
+
+def test_ebd_sends_the_error_through_the_running_correlation():
+    """R <- memory R + (1 - memory) h^T e, and dL/dh = rate e R^T."""
+    model, net, (h1, h2, e) = attached("ebd", memory=0.9, rate=2.0)
+    twin = tanh_mlp()
+    start = gb.attach(twin, gb.make_rule(EXAMPLES["ebd"]), X).blocks[1].load("correlation")
+    correlation = 0.9 * start + 0.1 * h2.T @ e
+    torch.testing.assert_close(net.blocks[1].load("correlation"), correlation)
+    torch.testing.assert_close(model[2].weight.grad, weight_gradient(2 * e @ correlation.T, h2, h1))
+
+
+def test_mono_forward_trains_each_block_and_its_matrix_by_one_loss():
+    """L_l = cross-entropy of M_l h_l: dL/dh = (softmax - y) M / N, dM = (softmax - y)^T h / N."""
+    model, net, (h1, h2, _) = attached("mono-forward")
+    classifier = net.blocks[1].owned("classifier").weight
+    gap = ((h2 @ classifier.T).softmax(1) - F.one_hot(Y, 4)).detach() / N
+    torch.testing.assert_close(classifier.grad, gap.T @ h2)
+    torch.testing.assert_close(model[2].weight.grad, weight_gradient(gap @ classifier.detach(), h2, h1))
+
+
+def test_noisy_dfa_is_dfa_without_noise():
+    """And the noise has the chosen size."""
+    quiet, *_ = attached("noisy-dfa", noise=0.0)
+    torch.manual_seed(0)
+    plain = tanh_mlp()
+    gb.attach(plain, "dfa", X).step(X, lambda output: F.cross_entropy(output, Y))
+    torch.testing.assert_close(quiet[0].weight.grad, plain[0].weight.grad)
+    _, net, _ = attached("noisy-dfa", noise=0.5)
+    block, error = net.blocks[0].at(torch.zeros(4000, 7)), torch.randn(4000, 4)
+    clean = net.rule.project(error, block)
+    noise = net.rule.signal(block, error) - clean
+    assert noise.std() / clean.square().mean().sqrt() == pytest.approx(0.5, rel=0.05)
+
+
+def test_target_propagation_sends_differences_through_its_inverses():
+    """t_2 = h_2 + g_2(y - N e) - g_2(y), t_1 = h_1 + g_1(t_2) - g_1(h_2); g is affine, so g(a) - g(b) = G (a - b)."""
+    model, net, (h1, h2, e) = attached("target-propagation")
+    g1, g2 = (block.owned("inverse")[1].weight.detach() for block in net.blocks)
+    t2 = h2 - N * e @ g2.T
+    t1 = h1 + (t2 - h2) @ g1.T
+    torch.testing.assert_close(model[2].weight.grad, weight_gradient((h2 - t2) / N, h2, h1))
+    torch.testing.assert_close(model[0].weight.grad, weight_gradient((h1 - t1) / N, h1, X))
+
+
+def test_inverses_of_target_propagation_learn_to_invert():
+    torch.manual_seed(0)
+    model = tanh_mlp((6, 4, 8, 4))
+    net = gb.attach(model, gb.make_rule(EXAMPLES["target-propagation"]), X)
+    optimizer = torch.optim.Adam(net.owned.parameters(), lr=0.01)
+
+    def gap():
+        with torch.no_grad():
+            h1 = torch.tanh(model[0](X))
+            restored = net.blocks[0].owned("inverse")(torch.tanh(model[2](h1)))
+            return ((restored - h1).square().mean() / h1.var()).item()
+
+    before = gap()
+    for _ in range(300):
+        optimizer.zero_grad()
+        net.step(X, lambda output: F.cross_entropy(output, Y))
+        optimizer.step()
+    assert gap() < 0.1 * before
+
+
+def test_predictive_coding_with_one_step_is_backpropagation_scaled():
+    """After one step of rate r, v_2 = h_2 - r N dL/dh_2. So block 2 gets r times BP's gradient, at h_1."""
+    model, _, (h1, h2, e) = attached("predictive-coding", steps=1, rate=0.1)
+    signal = e @ model[4].weight.detach()
+    torch.testing.assert_close(model[2].weight.grad, 0.1 * weight_gradient(signal, h2, h1))
+
+
+def test_predictive_coding_approaches_backpropagation():
+    """With small steps, the equilibrium's gradients point along BP's in every block (Whittington and Bogacz)."""
+    model, *_ = attached("predictive-coding", steps=50, rate=0.02)
+    torch.manual_seed(0)
+    bp = tanh_mlp()
+    F.cross_entropy(bp(X), Y).backward()
+    for index in (0, 2):
+        own, true = model[index].weight.grad.flatten(), bp[index].weight.grad.flatten()
+        assert torch.cosine_similarity(own, true, dim=0) > 0.95
+
+
+DIGITS = dict(model_args={"hidden": [64, 64]}, epochs=10, optimizer={"name": "adamw", "lr": 3e-3}, profile=False)
+
+
+def test_examples_learn_digits_better_than_the_control():
+    scores = {
+        name: training.run(job(rule, **DIGITS), lambda row: None)["result"]["test"]
+        for name, rule in {"head-only": "head-only", **EXAMPLES}.items()
+    }
+    control = scores.pop("head-only")
+    assert {name: score for name, score in scores.items() if score < control + 5} == {}, control
+
+
+@pytest.mark.parametrize("rule", EXAMPLES)
+def test_a_killed_job_ends_with_the_same_weights_and_record(rule, tmp_path, monkeypatch):
+    spec = job(EXAMPLES[rule], dataset_args={"limit": 400}, model_args={"hidden": [16, 16]}, batch_size=32, epochs=3)
+    expected, weights = run(spec, monkeypatch)
+    place = CheckpointFolder(tmp_path, "stamp")
+    for step in sorted(random.Random(os.getpid()).sample(range(1, 36), 2)):
+        assert run(spec, monkeypatch, Checkpoints(place, Period(seconds=0), most_share=float("inf")), step)[0] is None
+    found, resumed = run(spec, monkeypatch, Checkpoints(place, Period(seconds=0)))
+    assert found["time"]["resumed"] == 2
+    assert bool(weights["owned"]) == (rule in ("mono-forward", "target-propagation"))
+    for part in ("model", "owned"):
+        torch.testing.assert_close(resumed[part], weights[part], rtol=0, atol=0)
+    assert without_times(found) == without_times(expected)
+
+
+def test_the_record_names_what_the_rule_owns_and_counts_its_passes():
+    found = training.run(job(EXAMPLES["target-propagation"], **(DIGITS | {"epochs": 1, "profile": True})), print)
+    assert found["network"]["parameters"]["owned"] == 4
+    assert found["network"]["owned"][0] == {"name": "hidden.1.1/inverse.1.weight", "numbers": 10 * 64}
+    assert found["profile"]["holders"]["owned"] == 4 * (10 * 64 + 64 + 64 * 64 + 64)
+    assert found["credit"]["forward_passes"] == 2 * found["credit"]["steps"]
