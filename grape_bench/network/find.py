@@ -16,6 +16,7 @@ from grape_bench.network.graph import FlowGraph, Node, flow_graph, parameters_re
 from grape_bench.network.layers import layer_cuts
 from grape_bench.network.recorder import Call, module_has_weights
 from grape_bench.network.refusal import headless, uncut, unread
+from grape_bench.network.side_by_side import SideBySide
 from grape_bench.network.sites import Cut, Cuts, after_nonlinearity, headed
 from grape_bench.network.trace import Trace
 
@@ -46,6 +47,40 @@ def find_blocks(
     graph = flow_graph(trace.output, trace.entries)
     if not graph.order:
         raise unread(model)
+    shared = SideBySide(trace, graph)
+    if not shared.names or cuts != "depth":
+        return [cut.block(trace) for cut in _search(model, trace, graph, globs, granularity, cuts)]
+    problem, placed = None, []
+    try:
+        placed = _search(model, trace, graph, globs, granularity, cuts)
+    except UserError as error:
+        problem = error
+    inner = _inside_each_call(model, shared, graph, globs, granularity)
+    if problem is not None and not inner:
+        raise problem
+    return [cut.block(trace) for cut in (inner if len(inner) > len(placed) else placed)]
+
+
+def _inside_each_call(
+    model: nn.Module, shared: SideBySide, graph: FlowGraph, globs: Sequence[str], granularity: str
+) -> list[Cut]:
+    """The cuts in one call of each module that runs side by side, at all of its calls; empty if there are none."""
+    trace, weights = shared.trace, {id(p) for p in model.parameters() if p.dim() > 1}
+    try:
+        found = [shared.at_all_calls(cut) for cut in _search(model, *shared.first(), globs, granularity, "depth")]
+    except UserError:
+        return []
+    kept = headed([call for cut in found for call in cut.at], trace, graph, weights)
+    found = [cut for cut in found if all(call in kept for call in cut.at)]
+    nodes = [call.node for cut in found for call in cut.at]
+    enough = globs or _below(model, trace, [call for cut in found for call in cut.at]) >= ENOUGH
+    return found if enough and not graph.leaks(nodes, trace.tops) else []
+
+
+def _search(
+    model: nn.Module, trace: Trace, graph: FlowGraph, globs: Sequence[str], granularity: str, cuts: Cuts
+) -> list[Cut]:
+    """The cuts of one search. Raises UserError if there are none."""
     weights = {id(p) for p in model.parameters() if p.dim() > 1}
     calls, further = (_candidates(made, trace, graph) for made in (trace.calls, trace.further))
     used = _used(calls, further, trace)
@@ -74,7 +109,7 @@ def find_blocks(
         around = [cut.made.label for cut in placed if any(call.node in leaks for call in cut.at)]
         names = [call.name for call in calls if call.node in clean and module_has_weights(call.module)]
         raise uncut(model, around, names, trace)
-    return [cut.block(trace) for cut in placed]
+    return placed
 
 
 def _candidates(calls: list[Call], trace: Trace, graph: FlowGraph) -> list[Call]:
