@@ -36,11 +36,14 @@ class {name}(gb.DirectFeedback):
         """
         return self.scale * self.project(error, block)
 
-    # def setup(self, network):  # called once, when attached; block.store keeps tensors in state_dict
+    # def setup(self, network):  # called once, when attached
     #     super().setup(network)
     #     for block in network.blocks:
-    #         block.store("gain", torch.rand(block.shape, generator=network.generator("feedback")))
-    # This needs `import torch`. Read the tensor in `signal` with block.load("gain").
+    #         block.store("gain", torch.rand(block.shape))  # a tensor on the block's device; read it with block.load
+    #         block.own(torch.nn.Linear(block.size, 10), lr=1e-3)  # a module to train; read it with block.owned()
+    #
+    # This needs `import torch`. Random numbers in `signal` come from generator=self.random(block).
+    # docs/contract.md shows everything else that a rule can use, such as a second phase and the batch.
 '''
 
 
