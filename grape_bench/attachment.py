@@ -42,7 +42,7 @@ def attach(
     axis of the outputs (classes), and `output` the index, key or attribute of the output whose error the rule reads.
     Raises UserError for an unknown rule, a model that cannot be cut, or a model that already has a rule.
     """
-    model = unwrapped(model)
+    given, model = model, unwrapped(model)
     if attached(model) is not None:
         raise UserError(f"{type(model).__name__} already has a learning rule", hint="net.detach() first")
     chosen = make_rule(rule) if isinstance(rule, str) else rule
@@ -55,7 +55,14 @@ def attach(
         found = []  # backpropagation and feedback alignment need no cuts
     if found:
         _ = traced.view  # refuses an output that no error can be laid out for
-    return Network(model, chosen, traced, found, seed)
+    network = Network(model, chosen, traced, found, seed)
+    if network.owned and isinstance(given, DistributedDataParallel):
+        network.detach()
+        raise UserError(
+            f"{type(chosen).__name__} owns parameters, whose gradients DistributedDataParallel would not average",
+            hint="attach the rule to the model without DistributedDataParallel, and average net.parameters() yourself",
+        )
+    return network
 
 
 def _traced(model: nn.Module, batch: Batch, output: Choice, axis: int | None) -> Trace:

@@ -4,6 +4,7 @@ import os
 import random
 
 import pytest
+import timm
 import torch
 import torch.nn.functional as F
 
@@ -182,3 +183,45 @@ def test_the_record_names_what_the_rule_owns_and_counts_its_passes():
     assert found["network"]["owned"][0] == {"name": "hidden.1.1/inverse.1.weight", "numbers": 10 * 64}
     assert found["profile"]["holders"]["owned"] == 4 * (10 * 64 + 64 + 64 * 64 + 64)
     assert found["credit"]["forward_passes"] == 2 * found["credit"]["steps"]
+
+
+LARGER = {"pepita": {"scale": 2.0}, "predictive-coding": {"rate": 0.5}}
+"""Settings for larger signals: bf16 rounds small differences of activations away."""
+
+
+@pytest.mark.parametrize("scale", [1.0, 65536.0])
+@pytest.mark.parametrize("rule", EXAMPLES)
+def test_mixed_precision_keeps_the_direction_of_every_gradient(rule, scale):
+    """A second phase runs under the forward's autocast. fp16 training scales the loss."""
+
+    def gradients(dtype):
+        torch.manual_seed(0)
+        model = tanh_mlp((6, 32, 32, 4))
+        net = gb.attach(model, gb.make_rule(EXAMPLES[rule], **(LARGER.get(rule, {}))), X)
+        net.loss_scale = scale if dtype else 1.0
+        with torch.autocast("cpu", dtype=dtype, enabled=dtype is not None):
+            loss = F.cross_entropy(model(X), Y)
+        with net.informed(lambda output: F.cross_entropy(output, Y), Y):
+            (net.loss_scale * loss).backward()
+        return {"model": list(model.parameters()), "owned": list(net.owned.parameters())}, net.loss_scale
+
+    (full, _), (half, factor) = gradients(None), gradients(torch.bfloat16)
+    for one, other in zip(full["model"] + full["owned"], half["model"] + half["owned"], strict=True):
+        cosine = torch.cosine_similarity(one.grad.flatten(), other.grad.flatten(), dim=0)
+        assert cosine > 0.95
+        assert other.grad.norm() / one.grad.norm() == pytest.approx(factor, rel=0.2)
+
+
+@pytest.mark.parametrize("rule", EXAMPLES)
+def test_activation_checkpointing_changes_no_gradient(rule):
+    def gradients(checkpointed):
+        torch.manual_seed(0)
+        sizes = dict(num_classes=5, img_size=16, patch_size=8, depth=3, embed_dim=24, num_heads=3, drop_rate=0.1)
+        model = timm.create_model("vit_tiny_patch16_224", **sizes).train()
+        model.set_grad_checkpointing(checkpointed)
+        x, y = torch.randn(8, 3, 16, 16), torch.arange(8) % 5
+        net = gb.attach(model, EXAMPLES[rule], x)
+        net.step(x, lambda output: F.cross_entropy(output, y), y)
+        return [parameter.grad for parameter in net.parameters()]
+
+    torch.testing.assert_close(gradients(True), gradients(False), rtol=0, atol=0)

@@ -43,5 +43,6 @@ class EBD(gb.LearningRule):
         activity = block.output.flatten(1)
         correlation = block.load("correlation")
         # The error of a mean loss is 1/N of a sample's error, so this product is already a mean over the batch.
-        correlation.lerp_((activity.T @ error).to(correlation.dtype), 1 - self.memory)
+        now = activity.to(correlation.dtype).T @ (error / block.loss_scale).to(correlation.dtype)
+        correlation.lerp_(now, 1 - self.memory)
         return (self.rate * error @ correlation.T.to(error.dtype)).view_as(block.output)

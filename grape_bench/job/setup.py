@@ -105,9 +105,13 @@ def make_optimizer(groups: list[dict[str, Any]], settings: dict[str, Any]) -> to
     if name not in OPTIMIZERS:
         raise unknown("optimizer", name, OPTIMIZERS)
     try:
-        return OPTIMIZERS[name](groups, **arguments)
+        optimizer = OPTIMIZERS[name](groups, **arguments)
     except (TypeError, ValueError) as error:
         raise UserError(f"optimizer {name!r} does not accept its settings: {error}") from error
+    for group in optimizer.param_groups:
+        for setting in group.keys() - {"params", *optimizer.defaults}:
+            raise unknown(f"setting of optimizer {name!r}", setting, optimizer.defaults, hint="block.own(module, ...)")
+    return optimizer
 
 
 def make_schedule(optimizer: torch.optim.Optimizer, name: str, steps: int) -> LambdaLR | None:

@@ -21,6 +21,7 @@ class Home(Protocol):
 
     batch: tuple[tuple[Any, ...], dict[str, Any]] | None
     owned: OwnedModules
+    loss_scale: float | Tensor
 
     @property
     def device(self) -> torch.device:
@@ -97,6 +98,11 @@ class Block:
         """The device of the module's first parameter, or of the model's if it has none."""
         own = next(self.module.parameters(), None)
         return self.home.device if own is None else own.device
+
+    @property
+    def loss_scale(self) -> float | Tensor:
+        """By what factor the training has multiplied its loss, and so the error."""
+        return self.home.loss_scale
 
     def of(self, home: Home) -> Block:
         """This block as a part of the network `home`."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block
 from grape_bench.network.owned import collected
+from grape_bench.network.preserve import Autocast
 
 
 class Pass:
@@ -207,6 +208,7 @@ class _Cut(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, output: Tensor, block: Block, owner: CutPass, *owned: nn.Parameter) -> Tensor:
         ctx.block, ctx.owner, ctx.dtype, ctx.owned = block.at(output.detach()), owner, output.dtype, owned
+        ctx.autocast = Autocast(output.device) if owned else None
         return output.new_empty(())  # never read, so nothing has to fill it
 
     @staticmethod
@@ -214,7 +216,7 @@ class _Cut(torch.autograd.Function):
     def backward(ctx: Any, _: Tensor) -> tuple[Tensor | None, ...]:
         block, error = ctx.block, ctx.owner.error
         if ctx.owned:
-            with collected(ctx.owned) as gradients:
+            with collected(ctx.owned) as gradients, ctx.autocast.again():
                 signal = ctx.owner.signal(block, block.part_of(error))
         else:
             gradients, signal = [], ctx.owner.signal(block, block.part_of(error))

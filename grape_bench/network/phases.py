@@ -90,7 +90,12 @@ class TwoPhasePass(CutPass):
         scale = self.network.loss_scale
         first = FirstPhase(self.batch, self.outputs, self.logits, error / scale)
         everything = list(self.network.parameters())
-        with self.network.second_phase(self.conditions), collected(everything) as gradients, torch.enable_grad():
+        with (
+            self.network.second_phase(self.conditions),
+            self.conditions.autocast.again(),
+            torch.enable_grad(),
+            collected(everything) as gradients,
+        ):
             self.second_phase(first)
         found = dict(zip(everything, gradients, strict=True))
         self.gradients = [None if (own := found[one]) is None else own * scale for one in self.trained]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from itertools import zip_longest
 from typing import Any
@@ -53,6 +53,19 @@ def seeded(model: nn.Module, seed: int) -> Iterator[None]:
         yield
 
 
+class Autocast:
+    """Whether a forward on `device` runs under autocast, and in which type. A backward runs outside of it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.kind = device.type
+        enabled = torch.amp.is_autocast_available(self.kind) and torch.is_autocast_enabled(self.kind)
+        self.dtype = torch.get_autocast_dtype(self.kind) if enabled else None
+
+    def again(self) -> AbstractContextManager[object]:
+        """The same autocast, or none."""
+        return nullcontext() if self.dtype is None else torch.autocast(self.kind, self.dtype)
+
+
 class Conditions:
     """What a forward started from: the state of the random generators, and autocast. A later forward can repeat it."""
 
@@ -60,8 +73,7 @@ class Conditions:
         self.device = device
         self._python, self._numpy, self._cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
         self._cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-        self._autocast = torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
-        self._dtype = torch.get_autocast_dtype(device.type) if self._autocast else None
+        self.autocast = Autocast(device)
 
     @contextmanager
     def repeated(self, model: nn.Module) -> Iterator[None]:
@@ -74,8 +86,7 @@ class Conditions:
         torch.set_rng_state(self._cpu)
         if self._cuda is not None:
             torch.cuda.set_rng_state(self._cuda, self.device)
-        autocast = torch.autocast(self.device.type, self._dtype) if self._autocast else nullcontext()
-        with torch.compiler.set_stance("force_eager"), autocast, _copied_buffers(model):
+        with torch.compiler.set_stance("force_eager"), self.autocast.again(), _copied_buffers(model):
             yield
 
 

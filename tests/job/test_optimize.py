@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from grape_bench.errors import UserError
 from grape_bench.job.setup import make_optimizer, make_schedule
 
 
@@ -21,3 +22,9 @@ def test_a_cosine_ends_at_zero_and_a_constant_rate_needs_no_schedule():
         scheduler.step()
         rates.append(optimizer.param_groups[0]["lr"])
     assert rates[4] == pytest.approx(0.5) and rates[9] == pytest.approx(0.0)
+
+
+def test_settings_of_a_group_are_checked_like_those_of_the_suite():
+    group = {"params": [torch.nn.Parameter(torch.ones(1))], "lrr": 0.1}
+    with pytest.raises(UserError, match="unknown setting of optimizer 'sgd' 'lrr'; did you mean 'lr'"):
+        make_optimizer([group], {"name": "sgd", "lr": 1.0})

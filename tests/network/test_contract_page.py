@@ -31,9 +31,8 @@ def test_a_step_with_the_loss_runs_as_printed(monkeypatch):
     exec(TOUR, names)
     monkeypatch.chdir(ROOT)
     exec(STEP, names)
-    assert names["loss"].item() == pytest.approx(
-        names["F"].cross_entropy(names["model"](names["x"]), names["y"]).item()
-    )
+    expected = names["F"].cross_entropy(names["model"](names["x"]), names["y"])
+    assert names["loss"].item() == pytest.approx(expected.item())
 
 
 def test_a_pass_may_replace_an_activation():

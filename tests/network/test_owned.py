@@ -122,3 +122,15 @@ def test_one_name_is_used_once_per_block():
 def test_rules_without_them_give_the_optimizer_the_model_alone():
     model = tanh_mlp()
     assert gb.attach(model, "dfa", X).parameter_groups() == [{"params": list(model.parameters())}]
+
+
+def test_data_parallel_models_are_refused(tmp_path):
+    """DistributedDataParallel averages the gradients of the model's parameters alone."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        parallel = nn.parallel.DistributedDataParallel(tanh_mlp())
+        with pytest.raises(gb.UserError, match="Classifiers owns parameters"):
+            gb.attach(parallel, Classifiers(), X)
+        gb.attach(parallel, "dfa", X)
+    finally:
+        torch.distributed.destroy_process_group()
