@@ -12,6 +12,8 @@ import grape_bench as gb
 from grape_bench.contract.cases import CASES
 from grape_bench.contract.check import check_rule
 from grape_bench.job import run as training
+from grape_bench.plan.suite import Suite
+from grape_bench.plan.tuning import trial_jobs
 from grape_bench.train.checkpoint import Checkpoints
 from grape_bench.train.checkpoint_files import CheckpointFolder, Period
 from tests.examples import EXAMPLES
@@ -150,6 +152,9 @@ def test_predictive_coding_approaches_backpropagation():
         assert torch.cosine_similarity(own, true, dim=0) > 0.95
 
 
+TASK = {"name": "t", "model": "mlp", "dataset": "digits", "epochs": 1, "batch_size": 64}
+ADAM = {"name": "adamw", "lr": 1e-3}
+SUITE = {"name": "six", "version": "1.0", "rules": ["bp"], "seeds": 1, "task": [TASK | {"optimizer": ADAM}]}
 DIGITS = dict(model_args={"hidden": [64, 64]}, epochs=10, optimizer={"name": "adamw", "lr": 3e-3}, profile=False)
 
 
@@ -225,3 +230,14 @@ def test_activation_checkpointing_changes_no_gradient(rule):
         return [parameter.grad for parameter in net.parameters()]
 
     torch.testing.assert_close(gradients(True), gradients(False), rtol=0, atol=0)
+
+
+def test_tuning_reaches_the_settings_of_owned_parameters():
+    net = gb.attach(tanh_mlp(), gb.make_rule(EXAMPLES["mono-forward"], classifier_lr=0.03), X)
+    optimizer = torch.optim.AdamW(net.parameter_groups(), lr=1e-3)
+    assert [group["lr"] for group in optimizer.param_groups] == [1e-3, 0.03]
+    space = {"lr": {"log": [1e-4, 1e-1]}}
+    own = {"MonoForward": {"classifier_lr": {"log": [1e-4, 1e-1]}}}
+    suite = Suite.model_validate(SUITE | {"tuning": {"trials": 2, "space": space, "rule": own}})
+    trials = trial_jobs(suite, [EXAMPLES["mono-forward"]])
+    assert len({job.rule_settings["classifier_lr"] for job in trials}) == 2

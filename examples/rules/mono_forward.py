@@ -10,17 +10,17 @@ import grape_bench as gb
 class MonoForward(gb.LocalLoss):
     """The loss of a block is the cross-entropy of M_l h_l. M_l is trained too, by the same loss.
 
-    M_l belongs to the rule: the optimizer trains it with the model's weights, at the rate `lr` if it is given.
+    M_l belongs to the rule. The optimizer trains it with the model's weights, at the rate `classifier_lr` if it is set.
     """
 
-    def __init__(self, lr: float | None = None) -> None:
-        self.lr = lr
+    def __init__(self, classifier_lr: float | None = None) -> None:
+        self.classifier_lr = classifier_lr
 
     def setup(self, network: gb.Network) -> None:
         """Give each block its matrix M_l (classes, features)."""
         if len(network.output_shape) > 1:
             raise gb.DoesNotApplyError("a block has one class per sample, and this network has one per position")
-        settings = {} if self.lr is None else {"lr": self.lr}
+        settings = {} if self.classifier_lr is None else {"lr": self.classifier_lr}
         for block in network.blocks:
             block.own(nn.Linear(block.size, network.output_shape[-1], bias=False), "classifier", **settings)
 

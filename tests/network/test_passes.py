@@ -38,6 +38,33 @@ def test_a_token_model_counts_every_backward(rule, fraction):
     assert net.bp_fraction == fraction and net.counts.backward == 2
 
 
+@pytest.mark.parametrize(
+    ("rule", "forwards", "backwards", "hidden"),
+    [
+        ("bp", 8, 8, 16),
+        ("fa", 8, 8, 16),
+        ("dfa", 8, 8, 0),
+        ("head-only", 8, 8, 0),
+        ("local", 8, 8, 0),
+        ("grape", 16, 8, 0),
+        ("grape-lazy", 9, 8, 0),
+        ("fg", 16, 8, 0),
+        ("wm", 16, 8, 16),
+        ("grape+refit", 17, 8, 2),
+        ("dfa+anchor", 8, 8, 2),
+    ],
+)
+def test_passes_on_the_side_are_counted(rule, forwards, backwards, hidden):
+    """Eight steps with two hidden blocks: GrAPE's refresh, a mirror phase and a fit are forwards too."""
+    model, x = tanh_mlp(), torch.randn(8, 6)
+    net = gb.attach(model, rule, x)
+    net.begin_epoch(8)
+    for _ in range(8):
+        F.cross_entropy(model(x), torch.arange(8) % 4).backward()
+    counts = net.counts
+    assert (counts.steps, counts.forward, counts.backward, counts.hidden) == (8, forwards, backwards, hidden)
+
+
 def squared_gradient(model, x):
     """A gradient penalty's second derivative."""
     loss = F.cross_entropy(model(x), torch.arange(4))
