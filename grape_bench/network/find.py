@@ -66,8 +66,11 @@ def _inside_each_call(
 ) -> list[Cut]:
     """The cuts in one call of each module that runs side by side, at all of its calls; empty if there are none."""
     trace, weights = shared.trace, {id(p) for p in model.parameters() if p.dim() > 1}
+    alone, within = shared.first()
+    if any(call.node in graph.below and call.node not in within.below for call in (*alone.made, *alone.entered)):
+        return []  # something else is only reached through the other calls, such as a cell whose states a head reads
     try:
-        found = [shared.at_all_calls(cut) for cut in _search(model, *shared.first(), globs, granularity, "depth")]
+        found = [shared.at_all_calls(cut) for cut in _search(model, alone, within, globs, granularity, "depth")]
     except UserError:
         return []
     kept = headed([call for cut in found for call in cut.at], trace, graph, weights)
