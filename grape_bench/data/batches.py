@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
 
+from grape_bench.errors import UserError
+
 PADDING = 4
 MAX_WORKERS = 8
 
@@ -187,7 +189,7 @@ class OnDemandSplit(StoredSplit):
     Batches end up on the device of the transform.
     """
 
-    images: Dataset[Tensor]
+    images: Dataset[Tensor | UserError]
 
     @override
     def _read(self, order: EpochOrder) -> Iterator[tuple[Tensor, Tensor]]:
@@ -202,6 +204,8 @@ class OnDemandSplit(StoredSplit):
             generator=torch.Generator(),  # without it, the loader draws from the global generator that dropout uses
         )
         for images, batch, draws in zip(loader, rows, order.batched_draws(device), strict=True):
+            if isinstance(images, UserError):
+                raise images
             inputs = self.transform(images.to(device, non_blocking=True), draws)
             yield inputs, self.labels[batch].to(device)
 

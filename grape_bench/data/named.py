@@ -11,7 +11,7 @@ from grape_bench.data import hub, parquet
 from grape_bench.data.images import image_set
 from grape_bench.data.names import DATASETS
 from grape_bench.data.options import parse
-from grape_bench.data.tables import ImageTable
+from grape_bench.data.tables import Table
 from grape_bench.errors import UserError, unknown
 from grape_bench.record.write import new_folder
 
@@ -35,7 +35,7 @@ def load(name: str, *, args: dict[str, Any], device: torch.device) -> DataSet:
     return image_set(name, tables(name), options, device)
 
 
-def tables(name: str) -> dict[str, ImageTable]:
+def tables(name: str) -> dict[str, Table]:
     """Return the splits of `name`. The error message says where they were looked for."""
     root = os.environ.get(VARIABLE)
     folder = Path(root).expanduser() / name if root else None

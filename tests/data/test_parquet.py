@@ -85,7 +85,7 @@ def test_color_is_never_dropped_silently(tmp_path: Path, load_on_cpu: Load) -> N
     images = [*random_images(10, (8, 8)), *random_images(10, (8, 8, 3))]
     write_split(tmp_path, "train", images, [0, 1] * 10)
     write_split(tmp_path, "test", images, [0, 1] * 10)
-    with pytest.raises(UserError, match=r"train split, row 10: found a color image"):
+    with pytest.raises(UserError, match=r"train split, row 10 of train.parquet: found a color image"):
         load_on_cpu(f"parquet:{tmp_path}")
     assert load_on_cpu(f"parquet:{tmp_path}", channels=3).shape == (3, 8, 8)
 
@@ -149,7 +149,8 @@ def write_table(folder: Path, columns: dict) -> None:
     [
         ({"x": [1.0], "label": [0]}, {}, "tables of numbers or text are not supported"),
         ({"image": [b"no image"], "label": [0]}, {}, "PIL cannot read the image"),
-        ({"image": [b""], "label": ["cat"]}, {}, "column 'label' has type string"),
+        ({"image": [png(np.zeros((8, 8), np.uint8))], "label": [0.5]}, {}, "column 'label' has type double"),
+        ({"image": [png(np.zeros((8, 8), np.uint8))] * 9, "label": [3] * 9}, {}, "all training samples have the same"),
         ({"image": [b""], "label": [0]}, {"label_column": "lable"}, "did you mean 'label'"),
         ({"image": [b""], "label": [0]}, {"image_column": "label"}, "holds no images"),
         ({"a": [b""], "b": [b""], "label": [0]}, {}, "several columns hold images: a, b"),
