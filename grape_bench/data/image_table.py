@@ -71,7 +71,7 @@ def select(name: str, tables: Mapping[str, Table], options: ImageOptions) -> Sel
 
 def find_columns(schema: pa.Schema, options: ImageOptions, *, where: str) -> Columns:
     """Find the columns that `options` names, or else find them by type and name. Raises UserError."""
-    image = _image_column(schema, options.image_column, where)
+    image = image_column(schema, options.image_column, where)
     label = label_column(schema, options.label_column, where=where)
     if label not in schema.names:
         raise unknown("label_column", label, schema.names, where=where)
@@ -91,7 +91,8 @@ def _no_images(schema: pa.Schema, name: str, where: str) -> UserError:
     return UserError(f"column {name!r} ({schema.field(schema.names.index(name)).type}) holds no images", where=where)
 
 
-def _image_column(schema: pa.Schema, requested: str | None, where: str) -> str:
+def image_column(schema: pa.Schema, requested: str | None, where: str) -> str:
+    """Return the column of encoded images: the `requested` one, or else the one with their type. Raises UserError."""
     if requested is not None:
         if requested not in schema.names:
             raise unknown("image_column", requested, schema.names, where=where)

@@ -17,7 +17,7 @@ import numpy as np
 from grape_bench.data.batches import PADDING, Transform
 from grape_bench.data.dataset import DataSet, Split
 from grape_bench.data.labels import HIDDEN, SHOWN, Indices, Labels
-from grape_bench.data.options import VALIDATION, ImageOptions
+from grape_bench.data.options import VALIDATION, ImageOptions, SplitOptions
 from grape_bench.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def assemble(
     sizes = {"train": len(train), "validation": len(validation), "test": len(test)}
     description = _description(contents, options, sizes) | _normalization(transform)
     used = {"validation": labels.of["train"][cut], **labels.of, "train": labels.of["train"][index]}
-    description |= _about_classes(name, labels, used)
+    description |= about_classes(name, labels, used)
     return DataSet(name, shape, labels.classes, train, validation, test, description)
 
 
@@ -100,7 +100,7 @@ def stratified_cut(labels: Indices, fraction: float) -> tuple[Indices, Indices]:
     return kept, cut
 
 
-def train_and_validation(labels: Indices, *, has_validation: bool, options: ImageOptions) -> tuple[Indices, Indices]:
+def train_and_validation(labels: Indices, *, has_validation: bool, options: SplitOptions) -> tuple[Indices, Indices]:
     """Return positions of the training samples and of the validation samples in the source's training split.
 
     The validation positions are empty if the source has a validation split. `limit` applies after the cut.
@@ -128,7 +128,7 @@ def check_labels(labels: Indices, classes: int, *, where: str) -> None:
         )
 
 
-def _about_classes(name: str, labels: Labels, used: dict[str, Indices]) -> dict[str, Any]:
+def about_classes(name: str, labels: Labels, used: dict[str, Indices]) -> dict[str, Any]:
     """Describe what is special about the classes, and warn about splits without a class. Often empty.
 
     `used` holds the labels of the samples in use.
