@@ -15,6 +15,7 @@ DATASETS: Registry[Callable[..., DataSet]] = Registry(
     "data set",
     {
         "digits": Builtin("grape_bench.data.digits:load"),
+        "diabetes": Builtin("grape_bench.data.diabetes:load"),
         "mnist1d": Builtin("grape_bench.data.mnist1d:load"),
         "mnist": Builtin("grape_bench.data.named:mnist"),
         "fashion_mnist": Builtin("grape_bench.data.named:fashion_mnist"),

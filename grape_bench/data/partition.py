@@ -68,7 +68,15 @@ def assemble(
     test = whole("test")
     sizes = {"train": len(train), "validation": len(validation), "test": len(test)}
     description = _description(contents, options, sizes) | _normalization(transform)
-    return DataSet(name, shape, contents.classes, train, validation, test, description)
+    return DataSet(
+        name=name,
+        shape=shape,
+        classes=contents.classes,
+        train=train,
+        validation=validation,
+        test=test,
+        description=description,
+    )
 
 
 def stratified_cut(labels: Indices, fraction: float) -> tuple[Indices, Indices]:
