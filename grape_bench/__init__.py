@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from grape_bench.network.reach import Credit
     from grape_bench.network.rule import Kept, LearningRule
     from grape_bench.network.trace import Batch
+    from grape_bench.objectives.make import make_objective, register_objective
+    from grape_bench.objectives.objective import Objective
     from grape_bench.rules.anchored import Anchored
     from grape_bench.rules.backward import BackwardFeedback
     from grape_bench.rules.direct import DirectFeedback
@@ -38,11 +40,14 @@ __all__ = [
     "LearningRule",
     "LocalLoss",
     "Network",
+    "Objective",
     "Pass",
     "UserError",
     "attach",
     "lean_step",
+    "make_objective",
     "make_rule",
+    "register_objective",
     "register_rule",
 ]
 
@@ -61,11 +66,14 @@ _HOME = {
     "LearningRule": "network.rule",
     "LocalLoss": "rules.local_loss",
     "Network": "network.network",
+    "Objective": "objectives.objective",
     "Pass": "network.passes",
     "UserError": "errors",
     "attach": "attachment",
     "lean_step": "network.lean",
+    "make_objective": "objectives.make",
     "make_rule": "rules.make",
+    "register_objective": "objectives.make",
     "register_rule": "rules.make",
 }
 

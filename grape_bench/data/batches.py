@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
 
+from grape_bench.data.dataset import Example
 from grape_bench.errors import UserError
 
 PADDING = 4
@@ -145,9 +146,11 @@ class StoredSplit(ABC):
         """See `Split.batch_count`."""
         return batch_count(len(self), batch_size)
 
-    def batches(
-        self, batch_size: int, *, generator: torch.Generator | None = None, skip: int = 0
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def targets(self) -> Iterator[Tensor]:
+        """See `Split.targets`."""
+        yield self.labels[self.index]
+
+    def batches(self, batch_size: int, *, generator: torch.Generator | None = None, skip: int = 0) -> Iterator[Example]:
         """See `Split.batches`."""
         if generator is None:
             order = in_order(len(self), batch_size)
@@ -155,7 +158,8 @@ class StoredSplit(ABC):
             order = shuffled(len(self), batch_size, generator, self.transform.augment != "none")
         order = order.skip(skip).for_process(*self.process)
         # torch would split an empty order into one empty batch.
-        return self._read(order) if len(order.positions) else iter(())
+        read = self._read(order) if len(order.positions) else iter(())
+        return ((((inputs,), {}), labels) for inputs, labels in read)
 
     @abstractmethod
     def _read(self, order: EpochOrder) -> Iterator[tuple[Tensor, Tensor]]:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from grape_bench.data.arrow_table import ArrowTable
 from grape_bench.data.files import existing_folder, split_files
-from grape_bench.data.tables import Table
+from grape_bench.data.kinds import make_set
 from grape_bench.errors import UserError
 
+if TYPE_CHECKING:
+    import torch
 
-def tables(name: str, *, where: str) -> dict[str, Table]:
-    """Return the splits in the folder `name`. Raises UserError for a file that is not CSV."""
-    files = split_files(existing_folder(name, where=where), "csv", where=where)
-    return {split: read(paths, f"{where}, {split} split") for split, paths in files.items()}
+    from grape_bench.data.dataset import DataSet
+
+
+def load(name: str, *, args: dict[str, Any], device: torch.device) -> DataSet:
+    """Load the data set in the folder `name`. Raises UserError if it is missing or unreadable."""
+    dataset_id = f"csv:{name}"
+    files = split_files(existing_folder(name, where=dataset_id), "csv", where=dataset_id)
+    tables = {split: read(paths, f"{dataset_id}, {split} split") for split, paths in files.items()}
+    return make_set(dataset_id, tables, args, device)
 
 
 def read(files: tuple[Path, ...], where: str) -> ArrowTable:

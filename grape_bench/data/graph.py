@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -90,7 +91,7 @@ def graph_set(name: str, table: Table, options: GraphOptions, device: torch.devi
     if options.normalize == "rows":
         features = features / np.maximum(features.sum(1, keepdims=True), 1e-12)
     x, edges = torch.from_numpy(features).to(device), torch.from_numpy(graph.edges).to(device)
-    splits = {}
+    splits: dict[str, Any] = {}
     for part in PARTS:
         target = np.where(graph.masks[part], graph.labels, IGNORED)
         splits[part] = GraphSplit(
@@ -178,17 +179,15 @@ def _features(table: Table, column: str) -> NDArray[np.float32]:
     size = _declared(table) or 1 + max((max(cell) for cell in found if cell), default=0)
     values = np.zeros((len(found), size), dtype=np.float32)
     for row, cell in enumerate(found):
-        bad = [word for word in cell or () if not 0 <= word < size]
-        if bad:
-            raise UserError(f"the word {bad[0]} is not one of {size} features", where=table.place(row))
+        strangers = [word for word in cell or () if not 0 <= word < size]
+        if strangers:
+            raise UserError(f"the word {strangers[0]} is not one of {size} features", where=table.place(row))
         values[row, cell or []] = 1
     return values
 
 
 def _declared(table: Table) -> int:
     """Return the number of features that the file's metadata names, or 0."""
-    import json
-
     metadata: Any = (schema_of(table).metadata or {}).get(b"grape_bench", b"{}")
     return int(json.loads(metadata).get("features", 0))
 

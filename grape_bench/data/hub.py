@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from grape_bench.data.cache import file_key
-from grape_bench.data.images import image_set
-from grape_bench.data.options import parse
+from grape_bench.data.files import existing_folder
+from grape_bench.data.kinds import make_set
 from grape_bench.data.tables import CHUNK, Table, standard_splits
 from grape_bench.errors import UserError
 
@@ -27,8 +27,14 @@ if TYPE_CHECKING:
 def load(name: str, *, args: dict[str, Any], device: torch.device) -> DataSet:
     """Load `datasets.load_dataset(name)`, or `NAME:CONFIGURATION`. Raises UserError if it cannot be loaded."""
     dataset_id = f"hf:{name}"
-    options = parse(dataset_id, args)
-    return image_set(dataset_id, tables(name, where=dataset_id), options, device)
+    return make_set(dataset_id, tables(name, where=dataset_id), args, device)
+
+
+def load_folder(name: str, *, args: dict[str, Any], device: torch.device) -> DataSet:
+    """Load a folder of images: `train/CLASS/NAME.png` and `test/CLASS/NAME.png`. Raises UserError if there is none."""
+    dataset_id = f"imagefolder:{name}"
+    folder = existing_folder(name, where=dataset_id)
+    return make_set(dataset_id, tables(str(folder.absolute()), where=dataset_id), args, device)
 
 
 def tables(name: str, *, where: str) -> dict[str, Table]:

@@ -103,7 +103,7 @@ def image_column(schema: pa.Schema, requested: str | None, where: str) -> str:
     usual = [name for name in IMAGE_NAMES if name in found]
     if not found:
         raise UserError(
-            f"none of the columns {', '.join(schema.names)} holds images; tables of numbers or text are not supported",
+            f"none of the columns {', '.join(schema.names)} holds images",
             where=where,
             allowed="a column of encoded images: bytes, or a struct with a field `bytes`",
         )

@@ -56,13 +56,27 @@ KINDS = {
 }
 
 
+MARKS = {
+    "image_column": "images",
+    "picture": "picture",
+    "pair_column": "sentences",
+    "block": "text",
+    "series_column": "series",
+    "pad": "series",
+    "columns": "table",
+    "categorical": "table",
+    "categories": "table",
+}
+"""Arguments that only one kind has."""
+
+
 def make_set(name: str, tables: Mapping[str, Table], args: dict[str, Any], device: torch.device) -> DataSet:
-    """Return the data set of a source's tables. `args["kind"]` names its kind. Otherwise the columns tell it.
+    """Return the data set of a source's tables. `args["kind"]` names its kind, or else an argument or the columns tell it.
 
     Raises UserError for an unknown kind or argument, and for what the kind cannot read.
     """
     args = dict(args)
-    kind = args.pop("kind", None) or guess(tables)
+    kind = args.pop("kind", None) or next((MARKS[name] for name in args if name in MARKS), None) or guess(tables)
     if kind not in KINDS:
         raise unknown("kind", str(kind), KINDS, where=f"dataset_args of {name!r}")
     options = parse_options(KINDS[kind].options, name, args)

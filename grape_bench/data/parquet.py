@@ -15,8 +15,7 @@ import pyarrow.parquet as pq
 
 from grape_bench.data.cache import file_key
 from grape_bench.data.files import existing_folder, split_files
-from grape_bench.data.images import image_set
-from grape_bench.data.options import parse
+from grape_bench.data.kinds import make_set
 from grape_bench.data.tables import CHUNK, Table
 from grape_bench.errors import UserError
 
@@ -31,14 +30,18 @@ POINTER = b"version https://git-lfs"
 def load(name: str, *, args: dict[str, Any], device: torch.device) -> DataSet:
     """Load the data set in the folder `name`. Raises UserError if it is missing or unreadable."""
     dataset_id = f"parquet:{name}"
-    options = parse(dataset_id, args)
-    return image_set(dataset_id, tables(existing_folder(name, where=dataset_id), where=dataset_id), options, device)
+    found = tables(existing_folder(name, where=dataset_id), where=dataset_id)
+    return make_set(dataset_id, found, args, device)
 
 
 def tables(folder: Path, *, where: str) -> dict[str, Table]:
-    """Return the splits in `folder`. Raises UserError for a file that is not Parquet."""
-    if not folder.is_dir():
-        raise UserError(f"no folder {folder.absolute()}", where=where)
+    """Return the splits in `folder`, or the table "graph" if it holds `graph.parquet`.
+
+    Raises UserError for a file that is not Parquet.
+    """
+    graph = folder / "graph.parquet"
+    if graph.is_file():
+        return {"graph": ParquetTable.of((graph,), where)}
     files = split_files(folder, "parquet", where=where)
     return {split: ParquetTable.of(paths, f"{where}, {split} split") for split, paths in files.items()}
 

@@ -73,7 +73,15 @@ def assemble(
     description = _description(contents, options, sizes) | _normalization(transform)
     used = {"validation": labels.of["train"][cut], **labels.of, "train": labels.of["train"][index]}
     description |= about_classes(name, labels, used)
-    return DataSet(name, shape, labels.classes, train, validation, test, description)
+    return DataSet(
+        name=name,
+        shape=shape,
+        classes=labels.classes,
+        train=train,
+        validation=validation,
+        test=test,
+        description=description,
+    )
 
 
 def stratified_cut(labels: Indices, fraction: float) -> tuple[Indices, Indices]:

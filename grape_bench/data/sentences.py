@@ -38,7 +38,7 @@ class SentenceOptions(SplitOptions):
     """The number of tokens of `bpe`."""
     tokenizer: Name | None = Field(None, description="a tokenizer.json, its folder, or a name on the Hub")
     length: Count | None = Field(None, description="a number of tokens, 1 or more")
-    """Longer texts are cut to this length. By default it is the length of the longest training text."""
+    """Longer texts are cut to this length. By default it is the length of the longest text."""
 
 
 def sentence_set(name: str, tables: Mapping[str, Table], options: SentenceOptions, device: torch.device) -> DataSet:
@@ -59,7 +59,7 @@ def sentence_set(name: str, tables: Mapping[str, Table], options: SentenceOption
     encoded = {split: [tokenizer.encode(column) for column in by_column] for split, by_column in found.items()}
     separator = tokenizer.id_of(SEPARATOR) if tokenizer.id_of(SEPARATOR) is not None else tokenizer.id_of("[SEP]")
     joined = {split: [_join(row, separator) for row in zip(*one, strict=True)] for split, one in encoded.items()}
-    length = options.length or max(len(ids) for ids, _ in joined["train"])
+    length = options.length or max(len(ids) for rows in joined.values() for ids, _ in rows)
     pad = tokenizer.id_of(PAD) or tokenizer.id_of("[PAD]") or 0
     samples = {
         split: _padded(rows, torch.from_numpy(labels.of[split]), length, pad, with_types=len(columns) == 2)

@@ -32,7 +32,7 @@ class SeriesOptions(SplitOptions):
     label_column: Name | None = Field(None, description="the name of a column of classes")
     target_column: Name | None = Field(None, description="the name of a column of numbers")
     length: Count | None = Field(None, description="a number of steps, 1 or more")
-    """Cut longer series to this length. By default it is the length of the longest training series."""
+    """Cut longer series to this length. By default it is the length of the longest series."""
     pad: Literal["mask", "zero"] | None = Field(None, description="mask, zero")
     """Pad shorter series with zeros at the end. "mask" also gives the model `mask` (N, length), true for real steps."""
 
@@ -75,9 +75,16 @@ def series_set(name: str, tables: Mapping[str, Table], options: SeriesOptions, d
         objective="regression" if target_column else "classification",
         labels=labels,
         target=target,
-        about={"mean": mean.flatten().round(4).tolist(), "std": std.flatten().round(4).tolist()},
+        about=_cut_off(series, length)
+        | {"mean": mean.flatten().round(4).tolist(), "std": std.flatten().round(4).tolist()},
     )
     return row_set(facts, samples, cut, device)
+
+
+def _cut_off(series: Mapping[str, list[Series]], length: int) -> dict[str, Any]:
+    """Return how many series are cut, by split, if any are."""
+    counts = {split: sum(one.shape[1] > length for one in found) for split, found in series.items()}
+    return {"cut_off": counts} if any(counts.values()) else {}
 
 
 def _series_column(train: Table, options: SeriesOptions) -> str:
@@ -117,7 +124,7 @@ def _one_series(cell: Any, column: str, where: str) -> Series:
 def _length(name: str, tables: Mapping[str, Table], series: Mapping[str, list[Series]], options: SeriesOptions) -> int:
     """Return the length of all samples. Raises UserError if padding is needed but was not asked for."""
     channels = len(series["train"][0])
-    length = options.length or max(one.shape[1] for one in series["train"])
+    length = options.length or max(one.shape[1] for found in series.values() for one in found)
     for split, found in series.items():
         for row, one in enumerate(found):
             if len(one) != channels:

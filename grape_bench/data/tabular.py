@@ -61,7 +61,9 @@ class Categories:
 
 
 def tabular_set(name: str, tables: Mapping[str, Table], options: TableOptions, device: torch.device) -> DataSet:
-    """Return the data set of a source's tables. Raises UserError for missing columns and for numbers that are missing or not finite.
+    """Return the data set of a source's tables.
+
+    Raises UserError for missing columns, and for numbers that are missing or not finite.
     """
     chosen = choose_splits(name, tables, options.test_split)
     column, holds_classes = _target_column(chosen["train"], options)

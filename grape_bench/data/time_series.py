@@ -65,6 +65,7 @@ def read(file: Path, where: str) -> pa.Table:
             series.append([[float(value) for value in channel.split(",")] for channel in channels])
         except ValueError as error:
             hint = "fill the gap" if "?" in line else "values with commas, channels with colons, the label last"
-            raise UserError(f"a value is not a number: {error}", where=f"{where}, {file}:{number}", hint=hint) from error
+            place = f"{where}, {file}:{number}"
+            raise UserError(f"a value is not a number: {error}", where=place, hint=hint) from error
         labels.append(label.strip())
     return pa.table({"series": pa.array(series, KIND), "label": pa.array(labels, pa.string())})

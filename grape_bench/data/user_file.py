@@ -12,7 +12,7 @@ from torch import Tensor
 
 from grape_bench.data.dataset import DataSet
 from grape_bench.data.labels import Labels
-from grape_bench.data.options import VALIDATION, SplitOptions
+from grape_bench.data.options import SplitOptions
 from grape_bench.data.procedural import key_of
 from grape_bench.data.rows import PARTS, Facts, Samples, cut_counts, cut_labels, row_set
 from grape_bench.errors import UserError
@@ -30,7 +30,7 @@ def load(reference: str, loader: Callable[..., Any], args: dict[str, Any], devic
 
     The loader returns (inputs, targets) for "train", "test" and perhaps "validation". Inputs are an array (N, ...), a
     tuple of arrays, or a dict of arrays that the model receives by name. Targets are class numbers (N,) or numbers
-    (N, size). Arrays are used as they are. Raises UserError for anything else.
+    (N,) or (N, size). Arrays are used as they are. Raises UserError for anything else.
     """
     found = loader(**args)
     if isinstance(found, DataSet):
@@ -38,7 +38,7 @@ def load(reference: str, loader: Callable[..., Any], args: dict[str, Any], devic
     if not isinstance(found, Mapping) or not {"train", "test"} <= found.keys() <= set(PARTS):
         raise UserError(f"the loader returned {_described(found)}", where=reference, allowed=ALLOWED)
     samples = {split: _samples(one, f"{reference}, {split} split") for split, one in found.items()}
-    options = SplitOptions(validation=None if "validation" in samples else VALIDATION)
+    options = SplitOptions.model_validate({})
     train = samples["train"]
     classes = not train.target.is_floating_point()
     labels = None
@@ -72,6 +72,8 @@ def _samples(pair: Any, where: str) -> Samples:
     inputs, target = pair[0], _tensor(pair[1], where)
     named = {name: _tensor(one, where) for name, one in inputs.items()} if isinstance(inputs, Mapping) else {}
     unnamed = inputs if isinstance(inputs, tuple) else () if named else (inputs,)
+    if target.is_floating_point() and target.dim() == 1:
+        target = target[:, None]
     samples = Samples(tuple(_tensor(one, where) for one in unnamed), target, named)
     for one in (*samples.inputs, *named.values()):
         if len(one) != len(target):
@@ -84,7 +86,7 @@ def _samples(pair: Any, where: str) -> Samples:
 
 
 def _tensor(values: Any, where: str) -> Tensor:
-    """Return float32 or int64 values on the CPU. A target (N,) of floats becomes (N, 1) in `_samples`."""
+    """Return float32 or int64 values on the CPU."""
     try:
         tensor = torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values).cpu()
     except (TypeError, ValueError, RuntimeError) as error:

@@ -22,6 +22,7 @@ _MODELS = {
 _DATA = {
     "digits": "grape_bench.data.digits:read",
     "mnist1d": "grape_bench.data.mnist1d:generate",
+    "diabetes": "grape_bench.data.diabetes",
     "hf": "grape_bench.data.hub",
 }
 _EVERY_JOB = (

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from grape_bench.arguments import schema_error
+from grape_bench.objectives.names import OBJECTIVES
 from grape_bench.plan.numerics import numerics_of
 from grape_bench.plan.suite import OPTIMIZER_OVERRIDES, Optimizer, Settings, Suite, Task
 from grape_bench.record.job import Job, Of, names_of
@@ -33,7 +34,8 @@ def make_job(suite: Suite, task: Task, rule: str, seed: int, tuned: Settings = N
         rule_source=source or RULES.source_hash(reference),
         seed=seed,
         optimizer=_optimizer(task, rule, overrides),
-        numerics=numerics_of(rule, task.model, task.dataset),
+        objective_source=more.pop("objective_source", "") or _objective_source(task.objective),
+        numerics=numerics_of(rule, task.model, task.dataset, task.objective),
         **{name: deepcopy(getattr(task, name)) for name in names_of(Of.TASK, Of.LAUNCH)},
         **more,
     )
@@ -52,6 +54,11 @@ def inherited(tables: Mapping[str, Mapping[str, Any]], rule: str) -> dict[str, A
     name = RuleName.parse(rule)
     own = tables.get(name.label, {}) if name.anchored else {}
     return {**tables.get(name.base, {}), **own}
+
+
+def _objective_source(name: str | None) -> str:
+    """The hash of the file of a user's own objective; empty for a built-in one."""
+    return OBJECTIVES.source_hash(name) if name and OBJECTIVES.builtin(name) is None else ""
 
 
 def _optimizer(task: Task, rule: str, overrides: dict[str, Any]) -> dict[str, Any]:

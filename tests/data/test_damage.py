@@ -84,7 +84,7 @@ def test_a_rotated_picture_is_turned(tmp_path: Path, load_on_cpu: Load) -> None:
     stored.save(file, "PNG", exif=turn)
     write_cells(tmp_path, [png(upright), file.getvalue()] * 10)
     data = load_on_cpu(f"parquet:{tmp_path}")
-    images = next(data.test.batches(2))[0]
+    ((images,), _), _ = next(data.test.batches(2))
     assert torch.equal(images[0], images[1])
 
 

@@ -18,7 +18,7 @@ def accuracy(make_inputs, samples=400):
         for block in (model[0], model[1]):
             block[0].weight.copy_(torch.eye(8))
     net = attached(model, "dfa")
-    found = linear_probe(net, [(make_inputs(labels, generator), labels)])
+    found = linear_probe(net, [(((make_inputs(labels, generator),), {}), labels)])
     assert model[0][1].training, "the mode is put back"
     return [row["probe_accuracy"] for row in found.values()]
 
