@@ -20,7 +20,7 @@ class ArrowTable:
     """The rows of several tables in memory, one after the other. `files` are where they were read from. See `Table`."""
 
     parts: dict[str, pa.Table]
-    """A table by its file's name in error messages."""
+    """A table by its file's name."""
     files: tuple[Path, ...]
     where: str
 
@@ -37,7 +37,7 @@ class ArrowTable:
     @property
     def schemas(self) -> dict[str, pa.Schema]:
         """The columns of each table."""
-        return {name: part.schema for name, part in self.parts.items()}
+        return {f"{self.where}, {name}": part.schema for name, part in self.parts.items()}
 
     def chunks(self, columns: list[str], size: int = CHUNK) -> Iterator[Any]:
         """Yield record batches."""
@@ -48,7 +48,7 @@ class ArrowTable:
         """Name a row: the split, the row in its file, and the file."""
         for name, part in self.parts.items():
             if row < len(part):
-                return f"row {row} of {name}"
+                return f"{self.where}, row {row} of {name}"
             row -= len(part)
         return self.where
 

@@ -53,8 +53,15 @@ def one_kind(tables: Mapping[str, Table], column: str) -> str:
 
 
 def cells(table: Table, column: str) -> list[Any]:
-    """Return all cells of a column as Python values."""
-    return [cell for chunk in table.chunks([column], 10_000) for cell in chunk.column(column).to_pylist()]
+    """Return all cells of a column as Python values. Raises UserError for text that is not UTF-8."""
+    found: list[Any] = []
+    for chunk in table.chunks([column], 10_000):
+        try:
+            found += chunk.column(column).to_pylist()
+        except (ValueError, pa.ArrowException) as error:
+            what = f"column {column!r} holds a value that cannot be read: {error}"
+            raise UserError(what, where=f"after {table.place(len(found))}") from error
+    return found
 
 
 def numbers(table: Table, column: str) -> Values:

@@ -29,7 +29,7 @@ def load(name: str, *, args: dict[str, Any], device: torch.device) -> DataSet:
 
 def read(files: tuple[Path, ...], where: str) -> ArrowTable:
     """Read CSV files. Empty fields are missing values, in columns of text too."""
-    parts = {f"{where}, {file.name}": _read(file, where) for file in files}
+    parts = {file.name: _read(file, where) for file in files}
     return ArrowTable(parts, files, where)
 
 

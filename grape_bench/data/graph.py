@@ -84,9 +84,6 @@ def graph_set(name: str, table: Table, options: GraphOptions, device: torch.devi
     `label` (-1 if unknown), and `split` or the booleans `train_mask`, `validation_mask` and `test_mask`.
     """
     graph = read_graph(name, table)
-    for option in ("limit", "validation"):
-        if getattr(options, option) is not None:
-            raise UserError("a graph has its own split of the nodes", where=option, hint=f"remove `{option}`")
     features = graph.features
     if options.normalize == "rows":
         features = features / np.maximum(features.sum(1, keepdims=True), 1e-12)

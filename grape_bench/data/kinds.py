@@ -30,10 +30,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of data: the schema of its options, and what makes a data set of a source's tables."""
+    """A kind of data: the schema of its options, and what makes a data set of a source's tables.
+
+    It does not take the options in `without`.
+    """
 
     options: type[SplitOptions]
     make: Callable[[str, Mapping[str, Table], Any, torch.device], DataSet]
+    without: tuple[str, ...] = ()
 
 
 def _one_table(make: Callable[[str, Table, Any, torch.device], DataSet]) -> Callable[..., DataSet]:
@@ -45,14 +49,17 @@ def _one_table(make: Callable[[str, Table, Any, torch.device], DataSet]) -> Call
     return made
 
 
+OWN_SPLITS = tuple(SplitOptions.model_fields)
+"""Options for cutting rows, which a kind that cuts something else does not take."""
+
 KINDS = {
     "images": Kind(ImageOptions, image_set),
     "text": Kind(LanguageOptions, language_set),
     "sentences": Kind(SentenceOptions, sentence_set),
     "table": Kind(TableOptions, tabular_set),
     "series": Kind(SeriesOptions, series_set),
-    "graph": Kind(GraphOptions, _one_table(graph_set)),
-    "picture": Kind(PictureOptions, _one_table(picture_set)),
+    "graph": Kind(GraphOptions, _one_table(graph_set), OWN_SPLITS),
+    "picture": Kind(PictureOptions, _one_table(picture_set), OWN_SPLITS),
 }
 
 
@@ -71,7 +78,9 @@ MARKS = {
 
 
 def make_set(name: str, tables: Mapping[str, Table], args: dict[str, Any], device: torch.device) -> DataSet:
-    """Return the data set of a source's tables. `args["kind"]` names its kind, or else an argument or the columns tell it.
+    """Return the data set of a source's tables.
+
+    `args["kind"]` names its kind. Without it, an argument that only one kind has or the columns tell the kind.
 
     Raises UserError for an unknown kind or argument, and for what the kind cannot read.
     """
@@ -79,7 +88,7 @@ def make_set(name: str, tables: Mapping[str, Table], args: dict[str, Any], devic
     kind = args.pop("kind", None) or next((MARKS[name] for name in args if name in MARKS), None) or guess(tables)
     if kind not in KINDS:
         raise unknown("kind", str(kind), KINDS, where=f"dataset_args of {name!r}")
-    options = parse_options(KINDS[kind].options, name, args)
+    options = parse_options(KINDS[kind].options, name, args, without=KINDS[kind].without)
     return KINDS[kind].make(name, tables, options, device)
 
 

@@ -123,7 +123,7 @@ def _parts(table: Table, column: str, names: tuple[str, ...] | None, kind: str) 
         if kind == "whole numbers":
             yield _translated(_integers(labels, table.place(row)), class_names(chunk.schema, column), names, table)
         else:
-            yield np.asarray(labels.to_pylist(), dtype=bool if kind == "booleans" else object)
+            yield _simple(labels, bool if kind == "booleans" else object, table.place(row))
         row += len(labels)
 
 
@@ -132,6 +132,13 @@ def _integers(labels: Any, where: str) -> Indices:
         return np.asarray(labels.cast(pa.int64())).astype(np.int64)
     except pa.ArrowInvalid as error:
         raise UserError(f"a label is too large: {error}", where=where, allowed="numbers below 2 ** 63") from error
+
+
+def _simple(labels: Any, dtype: type, where: str) -> NDArray[Any]:
+    try:
+        return np.asarray(labels.to_pylist(), dtype=dtype)
+    except UnicodeDecodeError as error:
+        raise UserError(f"a label is not UTF-8 text: {error}", where=f"after {where}") from error
 
 
 def _translated(labels: Indices, own: tuple[str, ...] | None, names: tuple[str, ...] | None, table: Table) -> Indices:

@@ -99,6 +99,7 @@ def text_column(schema: Any, requested: str | None, *, where: str) -> str:
             raise UserError(f"column {requested!r} ({schema.field(requested).type}) holds no text", where=where)
         return requested
     found = [name for name in schema.names if is_text(schema.field(name).type)]
+    found = found or [name for name in schema.names if is_list(schema.field(name).type)]
     usual = [name for name in TEXT_NAMES if name in found]
     if not found or (len(found) > 1 and not usual):
         what = f"{len(found)} of the columns {', '.join(schema.names)} hold text"

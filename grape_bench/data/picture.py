@@ -38,9 +38,6 @@ def picture_set(name: str, table: Table, options: PictureOptions, device: torch.
     Training pixels are those of even rows and columns. Test pixels have odd rows and columns, and validation pixels
     even rows and odd columns. Source: Tancik et al. 2020, section 6, whose test pixels these are.
     """
-    for option in ("limit", "validation"):
-        if getattr(options, option) is not None:
-            raise UserError("a picture has its own split of the pixels", where=option, hint=f"remove `{option}`")
     row = _row(name, table, options.picture)
     column = image_column(schema_of(table), options.image_column, table.where)
     opened = open_image(cells(table, column)[row], where=table.place(row))

@@ -40,7 +40,7 @@ def tables(folder: Path, *, where: str) -> dict[str, Table]:
         if len(files) != 1:
             what = f"{len(files)} files are called NAME_{split.upper()}.ts in {folder.absolute()}"
             raise UserError(what, where=where, allowed="one NAME_TRAIN.ts and one NAME_TEST.ts")
-        parts = {f"{where}, {files[0].name}": read(files[0], where)}
+        parts = {files[0].name: read(files[0], where)}
         found[split] = ArrowTable(parts, files, f"{where}, {split} split")
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -15,13 +16,16 @@ from grape_bench.data.labels import Labels
 from grape_bench.data.options import SplitOptions
 from grape_bench.data.procedural import key_of
 from grape_bench.data.rows import PARTS, Facts, Samples, cut_counts, cut_labels, row_set
-from grape_bench.errors import UserError
-from grape_bench.objectives.target import ONE_CLASS, Target
+from grape_bench.errors import UserError, unknown
+from grape_bench.objectives.target import IGNORED, ONE_CLASS, Target
 from grape_bench.registry import load_file, split_file_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+TOKENS = "input_ids"
+OBJECTIVES = {1: "classification", 2: "next-token", 3: "segmentation"}
+"""The default objective of class numbers, by the number of axes of the targets."""
 ALLOWED = '{"train": (inputs, targets), "test": (inputs, targets)}, or a grape_bench.data.DataSet'
 
 
@@ -29,36 +33,65 @@ def load(reference: str, loader: Callable[..., Any], args: dict[str, Any], devic
     """Call `loader(**args)`, and return the data set of its arrays.
 
     The loader returns (inputs, targets) for "train", "test" and perhaps "validation". Inputs are an array (N, ...), a
-    tuple of arrays, or a dict of arrays that the model receives by name. Targets are class numbers (N,) or numbers
-    (N,) or (N, size). Arrays are used as they are. Raises UserError for anything else.
+    tuple of arrays, or a dict of arrays that the model receives by name. Targets are class numbers, (N,) or
+    (N, length) for tokens, or numbers (N,) or (N, size). Arrays are used as they are. Raises UserError for
+    anything else.
     """
-    found = loader(**args)
+    found = _call(reference, loader, args)
     if isinstance(found, DataSet):
         return found
     if not isinstance(found, Mapping) or not {"train", "test"} <= found.keys() <= set(PARTS):
         raise UserError(f"the loader returned {_described(found)}", where=reference, allowed=ALLOWED)
     samples = {split: _samples(one, f"{reference}, {split} split") for split, one in found.items()}
     options = SplitOptions.model_validate({})
-    train = samples["train"]
-    classes = not train.target.is_floating_point()
-    labels = None
-    if classes:
-        labels = Labels({split: one.target.numpy() for split, one in samples.items()}, int(train.target.max()) + 1)
+    train = samples["train"].target
+    labels, classes, vocabulary = None, 0, _vocabulary(reference, samples)
+    if train.dim() == 1:  # numbers have two axes here
+        labels = Labels({split: one.target.numpy() for split, one in samples.items()}, int(train.max()) + 1)
         cut = cut_labels(reference, labels, options)
     else:
+        classes = 0 if train.is_floating_point() else max(int(train.max()) + 1, vocabulary)
         cut = cut_counts({split: len(one.target) for split, one in samples.items()}, options)
-    first = next(iter((*train.inputs, *train.named.values())))
+    counted = {part: samples[cut.source[part]].target[torch.from_numpy(cut.rows[part])] for part in PARTS}
+    first = next(iter((*samples["train"].inputs, *samples["train"].named.values())))
     path, _ = split_file_reference(reference)
     facts = Facts(
         name=reference,
         shape=tuple(first.shape[1:]),
         key=sha256(path.read_bytes()).hexdigest() + key_of(samples),
         options=options,
-        objective="classification" if classes else "regression",
+        objective="regression" if train.is_floating_point() else OBJECTIVES.get(train.dim(), "classification"),
         labels=labels,
-        target=ONE_CLASS if classes else Target(size=train.target[0].numel()),
+        target=Target(size=train[0].numel()) if train.is_floating_point() else ONE_CLASS,
+        vocabulary=vocabulary,
+        classes=classes,
+        scored={part: int((one != IGNORED).sum()) for part, one in counted.items()} if classes else {},
     )
     return row_set(facts, samples, cut, device)
+
+
+def _call(reference: str, loader: Callable[..., Any], args: dict[str, Any]) -> Any:
+    parameters = inspect.signature(loader).parameters
+    for name in args:
+        if name not in parameters:
+            raise unknown("argument", name, parameters, where=f"dataset_args of {reference!r}")
+    try:
+        return loader(**args)
+    except UserError:
+        raise
+    except Exception as error:  # the user's own code
+        raise UserError(f"the loader raised {type(error).__name__}: {error}", where=reference) from error
+
+
+def _vocabulary(reference: str, samples: Mapping[str, Samples]) -> int:
+    """Return the number of token ids, 0 without tokens. Raises UserError for an id that training rows do not reach."""
+    ids = {split: one.named[TOKENS] for split, one in samples.items() if TOKENS in one.named}
+    size = int(ids["train"].max()) + 1 if "train" in ids else 0
+    for split, one in ids.items():
+        if one.min() < 0 or one.max() >= size:
+            what = f"the token id {int(one.min() if one.min() < 0 else one.max())} is beyond the vocabulary"
+            raise UserError(what, where=f"{reference}, {split} split", allowed=f"0 to {size - 1}, as in train")
+    return size
 
 
 def _described(found: Any) -> str:

@@ -23,6 +23,7 @@ _DATA = {
     "digits": "grape_bench.data.digits:read",
     "mnist1d": "grape_bench.data.mnist1d:generate",
     "diabetes": "grape_bench.data.diabetes",
+    "yin_yang": "grape_bench.data.yin_yang:generate",
     "hf": "grape_bench.data.hub",
 }
 _EVERY_JOB = (
