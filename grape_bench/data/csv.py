@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from grape_bench.data.dataset import DataSet
 
 
+FORM = "UTF-8 text with commas, and a line of column names"
+
+
 def load(name: str, *, args: dict[str, Any], device: torch.device) -> DataSet:
     """Load the data set in the folder `name`. Raises UserError if it is missing or unreadable."""
     dataset_id = f"csv:{name}"
@@ -38,7 +41,13 @@ def _read(file: Path, where: str) -> pa.Table:
     convert = pa_csv.ConvertOptions(null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False)
     parse = pa_csv.ParseOptions(newlines_in_values=True)
     try:
-        return pa_csv.read_csv(file, convert_options=convert, parse_options=parse)
+        table = pa_csv.read_csv(file, convert_options=convert, parse_options=parse)
     except (pa.ArrowException, OSError) as error:
-        hint = "UTF-8 text with commas, and a line of column names"
-        raise UserError(f"the file cannot be read: {error}", where=f"{where}, {file.name}", hint=hint) from error
+        raise UserError(f"the file cannot be read: {error}", where=f"{where}, {file.name}", allowed=FORM) from error
+    for field in table.schema:
+        if pa.types.is_binary(field.type):  # so Arrow reads text that is not UTF-8
+            raise UserError(f"column {field.name!r} is not UTF-8 text", where=f"{where}, {file.name}", allowed=FORM)
+    if table.num_columns == 1 and any(sign in table.column_names[0] for sign in ";\t|"):
+        what = f"there is one column, called {table.column_names[0]!r}"
+        raise UserError(what, where=f"{where}, {file.name}", allowed=FORM)
+    return table

@@ -93,12 +93,18 @@ def stack(cells: list[Any], form: ImageForm, places: Callable[[int], str]) -> ND
     """
     images: list[NDArray[np.uint8]] = []
     for position, cell in enumerate(cells):
-        where = places(position)
+        where = places(position) + _file_of(cell)
         image = to_array(open_image(cell, where=where), form, where=where)
         if images and image.shape != images[0].shape:
             raise different_sizes(images[0].shape, image.shape, where=where)
         images.append(image)
     return join(images)
+
+
+def _file_of(cell: Any) -> str:
+    """Return the name of the file from which the image came, if the cell knows it."""
+    path = cell.get("path") if isinstance(cell, dict) else None
+    return f" ({path})" if path else ""
 
 
 def join(images: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:

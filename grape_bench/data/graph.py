@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from grape_bench.data.columns import cells
+from grape_bench.data.columns import cells, is_list, is_number
 from grape_bench.data.dataset import DataSet, Example
 from grape_bench.data.labels import Indices, Labels
 from grape_bench.data.options import SplitOptions
@@ -122,6 +123,8 @@ def read_graph(name: str, table: Table) -> Graph:
     neighbours = next((column for column in NEIGHBOURS if column in names), NEIGHBOURS[0])
     features = "words" if "words" in names and "features" not in names else "features"
     check_columns({"graph": table}, [features, neighbours, "label"])
+    _check_lists(table, neighbours, "whole numbers")
+    _check_lists(table, features, "whole numbers" if features == "words" else "numbers")
     labels = _labels(table)
     masks = _masks(name, table)
     for part, mask in masks.items():
@@ -131,6 +134,15 @@ def read_graph(name: str, table: Table) -> Graph:
     if len(np.unique(labels[masks["train"]])) < 2:
         raise UserError("all training nodes have the same label", where=name, allowed="two classes or more")
     return Graph(_features(table, features), _edges(table, neighbours), labels, masks)
+
+
+def _check_lists(table: Table, column: str, kind: str) -> None:
+    """Raise UserError unless `column` holds lists of numbers, or of whole numbers."""
+    stored: Any = schema_of(table).field(column).type
+    element = stored.value_type if is_list(stored) else None
+    fits = element is not None and (pa.types.is_integer if kind == "whole numbers" else is_number)(element)
+    if not fits and not (element is not None and pa.types.is_null(element)):  # null: every list is empty
+        raise UserError(f"column {column!r} has type {stored}", where=table.where, allowed=f"lists of {kind}")
 
 
 def _labels(table: Table) -> Indices:

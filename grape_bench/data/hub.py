@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -57,6 +58,9 @@ def load_splits(name: str, *, where: str) -> datasets.DatasetDict:
     import datasets
 
     path, configuration = _path(name)
+    if glob.has_magic(path):
+        what = f"`datasets` reads the signs * ? [ ] in the path {path!r} as patterns"
+        raise UserError(what, where=where, hint="a folder without these signs in its path")
     try:
         return datasets.load_dataset(path, configuration or None)
     except Exception as error:  # every reader of `datasets` raises its own types for damaged files

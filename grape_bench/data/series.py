@@ -115,7 +115,12 @@ def _one_series(cell: Any, column: str, where: str) -> Series:
         raise UserError(f"the channels of the series have the lengths {lengths}", where=where, allowed="one length")
     if any(value is None for channel in channels for value in channel):
         raise UserError(f"column {column!r} has a missing number", where=where, hint="fill the gap")
-    series = np.asarray(channels, dtype=np.float32)
+    try:
+        series = np.asarray(channels, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"column {column!r} does not hold numbers: {error}", where=where) from error
+    if series.ndim != 2:
+        raise UserError(f"column {column!r} holds lists of {series.ndim} levels", where=where, allowed="1 or 2 levels")
     if not np.isfinite(series).all():
         raise UserError(f"column {column!r} holds NaN or infinity", where=where, allowed="finite numbers")
     return series

@@ -62,6 +62,8 @@ def _read(file: Path, where: str) -> tuple[int, Any]:
             rate, samples = wavfile.read(file)
     except Exception as error:  # scipy raises many types for a damaged file
         raise UserError(f"the sound cannot be read: {error}", where=f"{where}, {file}", allowed="WAV files") from error
+    if not len(samples):
+        raise UserError("the sound has no samples", where=f"{where}, {file}")
     if samples.dtype == np.uint8:
         samples = samples.astype(np.float32) / 128 - 1
     elif np.issubdtype(samples.dtype, np.integer):

@@ -119,4 +119,4 @@ def class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
     """Return the class names that the `datasets` library stored for `column`, or None."""
     feature = features(schema).get(column)
     names = feature.get("names") if isinstance(feature, dict) else None
-    return tuple(names) if names else None
+    return tuple(map(str, names)) if isinstance(names, list) and names else None

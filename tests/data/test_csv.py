@@ -47,3 +47,12 @@ def test_sentences(tmp_path: Path, load_on_cpu: Load) -> None:
 def test_bad_files_are_refused(tmp_path: Path, load_on_cpu: Load, test: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         load_on_cpu(write(tmp_path, train=GOOD, dev=GOOD, test=test))
+
+
+def test_other_encodings_and_separators_are_refused(tmp_path: Path, load_on_cpu: Load) -> None:
+    name = write(tmp_path, train="city,label\nBern,0\nGenf,1\n", test="")
+    (tmp_path / "test.csv").write_bytes("city,label\nZürich,0\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"test.csv: column 'city' is not UTF-8 text"):
+        load_on_cpu(name)
+    with pytest.raises(UserError, match=r"train.csv: there is one column, called 'a;label'[\s\S]*commas"):
+        load_on_cpu(write(tmp_path, train="a;label\n1;0\n", test=GOOD))

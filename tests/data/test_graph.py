@@ -70,6 +70,9 @@ def test_masks_and_words(tmp_path: Path, load_on_cpu: Load) -> None:
         ({"label": [1, 1, 0, 0]}, "all training nodes have the same label"),
         ({"label": ["a", "b", "b", "a"]}, r"row 0 of graph.parquet: the label is 'a'"),
         ({"features": [[1.0], [float("nan")], [0.0], [0.0]]}, r"row 1 of graph.parquet: the features hold NaN"),
+        ({"neighbours": [1, 0, 1, 0]}, r"column 'neighbours' has type int64[\s\S]*lists of whole numbers"),
+        ({"neighbours": [["a"]] * 4}, r"column 'neighbours' has type list<element: string>"),
+        ({"features": [["a"]] * 4}, r"column 'features' has type list<element: string>[\s\S]*lists of numbers"),
         ({"features": [[1.0], [1.0, 2.0], [0.0], [0.0]]}, "the nodes have 1 to 2 features"),
     ],
 )

@@ -1,4 +1,5 @@
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,24 @@ def test_what_load_dataset_reads_in_memory_and_batch_by_batch(image_folder: Path
     for (a, b), (c, d) in zip(*(unpacked(data.test.batches(10)) for data in both), strict=True):
         assert torch.equal(a, c)
         assert torch.equal(b, d)
+
+
+def test_a_damaged_image_is_named_by_its_file(image_folder: Path, load_on_cpu: Load) -> None:
+    (image_folder / "train" / "dog" / "03.png").write_bytes(b"<html>")
+    with pytest.raises(UserError, match=r"train split, row \d+ \(.*train/dog/03.png\): PIL cannot read the image"):
+        load_on_cpu(f"imagefolder:{image_folder}")
+
+
+def test_the_val_folder_is_the_validation_split(image_folder: Path, load_on_cpu: Load) -> None:
+    shutil.copytree(image_folder / "test", image_folder / "val")
+    sizes = load_on_cpu(f"imagefolder:{image_folder}").description["sizes"]
+    assert sizes == {"train": 30, "validation": 30, "test": 30}
+
+
+def test_the_signs_of_patterns_in_a_path_are_refused(image_folder: Path, load_on_cpu: Load) -> None:
+    odd = image_folder.rename(image_folder.parent / "images [1]")
+    with pytest.raises(UserError, match=r"reads the signs .* as patterns"):
+        load_on_cpu(f"imagefolder:{odd}")
 
 
 def test_a_changed_image_is_seen(image_folder: Path, load_on_cpu: Load) -> None:

@@ -51,6 +51,8 @@ def test_a_number_to_predict(tmp_path: Path, load_on_cpu: Load) -> None:
         ([[1.0, 2.0], [1.0]], r"row 1 of test.parquet: the series have several lengths: 1 and 2[\s\S]*pad"),
         ([[1.0, float("nan")]] * 2, r"row 0 of test.parquet: column 'series' holds NaN"),
         ([[1.0, 2.0], [1.0, None]], r"row 1 of test.parquet: column 'series' has a missing number"),
+        ([["a", "b"]] * 2, r"row 0 of test.parquet: column 'series' does not hold numbers"),
+        ([[[[1.0]]]] * 2, r"row 0 of test.parquet: column 'series' holds lists of 3 levels"),
         ([[1.0, 2.0], None], r"row 1 of test.parquet: column 'series' has no series"),
         ([[[1.0, 2.0]], [[1.0, 2.0], [3.0, 4.0]]], r"row 1 of test.parquet: the series has 2 channels"),
         ([[[1.0, 2.0]], [[1.0, 2.0], [3.0]]], r"row 1 of test.parquet: the channels .* lengths 2, 1"),

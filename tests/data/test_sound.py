@@ -48,3 +48,9 @@ def test_a_damaged_file_and_another_sampling_rate_are_refused(folder: Path, load
     (folder / "test" / "low" / "0.wav").write_bytes(b"RIFF")
     with pytest.raises(UserError, match=r"low/0.wav: the sound cannot be read"):
         load_on_cpu(f"wav:{folder}", pad="zero")
+
+
+def test_a_sound_of_no_length_is_refused(folder: Path, load_on_cpu: Load) -> None:
+    write(folder, "test", "low", np.zeros(0, dtype=np.int16))
+    with pytest.raises(UserError, match=r"low/0.wav: the sound has no samples"):
+        load_on_cpu(f"wav:{folder}", pad="zero")
