@@ -41,7 +41,7 @@ def load_folder(name: str, *, args: dict[str, Any], device: torch.device) -> Dat
 def tables(name: str, *, where: str) -> dict[str, Table]:
     """Return all splits of a data set on the Hub, or of a local folder in a format that `datasets` knows."""
     local = Path(_path(name)[0]).is_dir()
-    splits = standard_splits(load_splits(name, where=where))
+    splits = standard_splits(load_splits(name, where=where), where=where)
     return {split: HubTable(table, f"{where}, {split} split", local) for split, table in splits.items()}
 
 

@@ -16,7 +16,7 @@ from grape_bench.data.language import TEXT_NAMES, about_tokens
 from grape_bench.data.options import Count, Name, SplitOptions
 from grape_bench.data.rows import Facts, Samples, cut_labels, row_set
 from grape_bench.data.tables import Table, check_columns, choose_splits, schema_of
-from grape_bench.data.tokens import PAD, SEPARATOR, UNKNOWN, BytePairs, Kind, Tokenizer, Vocabulary
+from grape_bench.data.tokens import PAD, SEPARATOR, UNKNOWN, BytePairs, Encoded, Kind, Tokenizer, Vocabulary
 from grape_bench.errors import UserError, unknown
 
 PAIR_NAMES = (
@@ -54,19 +54,19 @@ def sentence_set(name: str, tables: Mapping[str, Table], options: SentenceOption
     check_columns(chosen, [label, *columns])
     labels = read_labels(name, chosen, label)
     cut = cut_labels(name, labels, options)
-    found = {split: [_read(table, column) for column in columns] for split, table in chosen.items()}
-    tokenizer = _make_tokenizer([one for column in found["train"] for one in column], options)
-    encoded = {split: [tokenizer.encode(column) for column in by_column] for split, by_column in found.items()}
-    separator = tokenizer.id_of(SEPARATOR) if tokenizer.id_of(SEPARATOR) is not None else tokenizer.id_of("[SEP]")
-    joined = {split: [_join(row, separator) for row in zip(*one, strict=True)] for split, one in encoded.items()}
-    length = options.length or max(len(ids) for rows in joined.values() for ids, _ in rows)
-    pad = tokenizer.id_of(PAD) or tokenizer.id_of("[PAD]") or 0
-    samples = {
-        split: _padded(rows, torch.from_numpy(labels.of[split]), length, pad, with_types=len(columns) == 2)
-        for split, rows in joined.items()
+    found = {
+        split: list(zip(*(_read(table, column) for column in columns), strict=True)) for split, table in chosen.items()
     }
-    cut_off = {split: sum(len(ids) > length for ids, _ in rows) for split, rows in joined.items()}
-    flat = {split: [i for ids, _ in rows for i in ids] for split, rows in joined.items()}
+    tokenizer = _make_tokenizer([text for row in found["train"] for text in row], options)
+    encoded = {split: tokenizer.encode_rows(rows, options.length) for split, rows in found.items()}
+    length = options.length or max(len(one.ids) for rows in encoded.values() for one in rows)
+    targets = {split: torch.from_numpy(one) for split, one in labels.of.items()}
+    samples = {
+        split: _padded(rows, targets[split], length, tokenizer.padding, with_types=len(columns) == 2)
+        for split, rows in encoded.items()
+    }
+    cut_off = {split: sum(one.is_cut for one in rows) for split, rows in encoded.items()}
+    ids = {split: [i for one in rows for i in one.ids] for split, rows in encoded.items()}
     facts = Facts(
         name=name,
         shape=(length,),
@@ -75,7 +75,7 @@ def sentence_set(name: str, tables: Mapping[str, Table], options: SentenceOption
         objective="classification",
         labels=labels,
         vocabulary=tokenizer.size,
-        about=about_tokens(tokenizer, flat) | ({"cut_off": cut_off} if any(cut_off.values()) else {}),
+        about=about_tokens(tokenizer, ids) | ({"cut_off": cut_off} if any(cut_off.values()) else {}),
     )
     return row_set(facts, samples, cut, device)
 
@@ -113,24 +113,13 @@ def _make_tokenizer(train: Sequence[str], options: SentenceOptions) -> Tokenizer
     return Vocabulary.of(pieces, train, reserved=(PAD, UNKNOWN, SEPARATOR))
 
 
-def _join(parts: tuple[list[int], ...], separator: int | None) -> tuple[list[int], int]:
-    """Join the ids of a text or a pair, and return them with the length of the first text and its separator."""
-    if len(parts) == 1:
-        return parts[0], len(parts[0])
-    first = [*parts[0], *([] if separator is None else [separator])]
-    return [*first, *parts[1]], len(first)
-
-
-def _padded(
-    rows: list[tuple[list[int], int]], target: torch.Tensor, length: int, pad: int, *, with_types: bool
-) -> Samples:
+def _padded(rows: list[Encoded], target: torch.Tensor, length: int, pad: int, *, with_types: bool) -> Samples:
     """Pad the ids of each row to `length` on the right."""
     ids = np.full((len(rows), length), pad, dtype=np.int64)
     mask, types = np.zeros_like(ids), np.zeros_like(ids)
-    for row, (found, first) in enumerate(rows):
-        size = min(len(found), length)
-        ids[row, :size], mask[row, :size] = found[:size], 1
-        types[row, first:size] = 1
+    for row, one in enumerate(rows):
+        size = len(one.ids)
+        ids[row, :size], types[row, :size], mask[row, :size] = one.ids, one.types, 1
     named = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
     if with_types:
         named["token_type_ids"] = torch.from_numpy(types)

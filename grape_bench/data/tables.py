@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -11,6 +12,8 @@ import pyarrow as pa
 from grape_bench.errors import UserError, unknown
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 CHUNK = 1000
 SPLITS: Mapping[str, tuple[str, ...]] = {
@@ -66,9 +69,19 @@ def standard_split(name: str) -> str:
     return next((split for split, names in SPLITS.items() if name in names), name)
 
 
-def standard_splits(found: Mapping[str, T]) -> dict[str, T]:
-    """Rename the splits of a source to "train", "validation" and "test" where those are not taken."""
-    return {name if standard_split(name) in found else standard_split(name): one for name, one in found.items()}
+def standard_splits(found: Mapping[str, T], *, where: str) -> dict[str, T]:
+    """Rename the splits of a source to "train", "validation" and "test".
+
+    A split keeps its name if another one is called so, or would be. A warning then names it.
+    """
+    renamed: dict[str, T] = {}
+    for name, one in found.items():
+        standard = standard_split(name)
+        others = [other for other in found if other != name and standard_split(other) == standard]
+        if others and name != standard:
+            log.warning("%s: split %r is not read as the %s split, as there is %r", where, name, standard, others[0])
+        renamed[name if others else standard] = one
+    return renamed
 
 
 def choose_splits(name: str, tables: Mapping[str, Table], test_split: str = "test") -> dict[str, Table]:

@@ -20,6 +20,15 @@ Pieces = Callable[[str], Iterable[str]]
 """Cuts a text into tokens."""
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """The token ids of a text or a pair, the text to which each one belongs (0 or 1), and whether tokens were cut."""
+
+    ids: list[int]
+    types: list[int]
+    is_cut: bool
+
+
 class Tokenizer(Protocol):
     """What turns text into token ids."""
 
@@ -38,8 +47,12 @@ class Tokenizer(Protocol):
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text."""
 
-    def id_of(self, token: str) -> int | None:
-        """Return the id of a token, or None."""
+    def encode_rows(self, rows: Sequence[tuple[str, ...]], length: int | None) -> list[Encoded]:
+        """Return each row, a text or a pair, cut to at most `length` tokens."""
+
+    @property
+    def padding(self) -> int:
+        """The id that fills a row."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +97,15 @@ class Vocabulary:
         ids, unknown = self._ids, self._ids.get(UNKNOWN, -1)
         return [[ids.get(piece, unknown) for piece in self.pieces(text)] for text in texts]
 
-    def id_of(self, token: str) -> int | None:
-        """See `Tokenizer.id_of`."""
-        return self._ids.get(token)
+    def encode_rows(self, rows: Sequence[tuple[str, ...]], length: int | None) -> list[Encoded]:
+        """See `Tokenizer.encode_rows`. The token `SEPARATOR` stands between the texts of a pair."""
+        encoded = [self.encode(row) for row in rows]
+        return [_joined(parts, self._ids.get(SEPARATOR), length) for parts in encoded]
+
+    @property
+    def padding(self) -> int:
+        """The id of `PAD`, or 0."""
+        return self._ids.get(PAD, 0)
 
 
 @dataclass(frozen=True)
@@ -152,10 +171,30 @@ class BytePairs:
         """See `Tokenizer.encode`. No special tokens are added."""
         return [one.ids for one in self.inner.encode_batch(list(texts), add_special_tokens=False)]
 
-    def id_of(self, token: str) -> int | None:
-        """See `Tokenizer.id_of`."""
-        found: int | None = self.inner.token_to_id(token)
-        return found
+    def encode_rows(self, rows: Sequence[tuple[str, ...]], length: int | None) -> list[Encoded]:
+        """See `Tokenizer.encode_rows`. A stored tokenizer adds its own special tokens, such as [CLS]."""
+        if self.inner.post_processor is None:
+            separator = self.inner.token_to_id(SEPARATOR)
+            return [_joined(self.encode(row), separator, length) for row in rows]
+        if length is not None:
+            self.inner.enable_truncation(length)
+        found = self.inner.encode_batch([row if len(row) > 1 else row[0] for row in rows])
+        self.inner.no_truncation()
+        return [Encoded(one.ids, one.type_ids, bool(one.overflowing)) for one in found]
+
+    @property
+    def padding(self) -> int:
+        """The id of the padding token, or 0."""
+        found = (self.inner.token_to_id(token) for token in (PAD, "[PAD]", "<|endoftext|>"))
+        return next((one for one in found if one is not None), 0)
+
+
+def _joined(parts: Sequence[list[int]], separator: int | None, length: int | None) -> Encoded:
+    """Join the ids of a text or a pair."""
+    first = [*parts[0], *([separator] if len(parts) > 1 and separator is not None else [])]
+    ids = [*first, *(parts[1] if len(parts) > 1 else [])]
+    types = [0] * len(first) + [1] * (len(ids) - len(first))
+    return Encoded(ids[:length], types[:length], length is not None and len(ids) > length)
 
 
 def words_and_line_ends(text: str) -> list[str]:

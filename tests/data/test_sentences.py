@@ -51,6 +51,20 @@ def test_a_hugging_face_tokenizer_is_used(tmp_path: Path, load_on_cpu: Load) -> 
     assert data.vocabulary == 5
 
 
+def test_a_tokenizer_with_a_template_adds_its_special_tokens(tmp_path: Path, load_on_cpu: Load) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    words = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "it": 4, "rains": 5}
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    made.post_processor = tokenizers.processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    made.save(str(tmp_path / "tokenizer.json"))
+    data = load_on_cpu(write_columns(tmp_path, PAIR), tokenizer=str(tmp_path), length=7)
+    (_, named), _ = next(data.test.batches(1))
+    assert named["input_ids"].tolist() == [[2, 4, 5, 3, 4, 1, 3]]  # [CLS] it rains [SEP] it is [SEP]
+    assert named["token_type_ids"].tolist() == [[0, 0, 0, 0, 1, 1, 1]]
+    assert data.description["cut_off"] == {"train": 10, "test": 10}
+
+
 @pytest.mark.parametrize(
     ("test", "args", "said"),
     [
