@@ -25,7 +25,8 @@ def _columns_of(metric: Metric) -> tuple[Column, Column]:
     return (
         Column(
             name=metric.name,
-            heading=metric.name,
+            heading=metric.heading,
+            format=metric.format,
             meaning=f"{metric.meaning} {'Higher' if metric.higher_is_better else 'Lower'} is better.",
             value=lambda row: row.mean(metric),
             kind=Kind.METRIC,
@@ -37,8 +38,8 @@ def _columns_of(metric: Metric) -> tuple[Column, Column]:
         ),
         Column(
             name=f"{metric.name}_ci",
-            heading=f"{metric.name} ±",
-            meaning=f"Half-width of the 95 % Student-t interval of the {metric.name} over seeds.",
+            heading=f"{metric.heading} ±",
+            meaning=f"Half-width of the 95 % Student-t interval of the {metric.heading} over seeds.",
             value=lambda row: row.half_width(metric),
             unit=metric.unit,
             reference="protocol.md#the-scores",
@@ -111,6 +112,31 @@ COLUMNS: tuple[Column, ...] = (
         reference="protocol.md#what-counts-as-a-result",
     ),
     *_metric_columns(),
+    Column(
+        name="metric",
+        heading="metric",
+        meaning="The name of the task's metric.",
+        value=lambda row: row.cell.metric.name if row.cell.results else "",
+        kind=Kind.TEXT,
+        reference="protocol.md#the-scores",
+        optional=False,
+    ),
+    Column(
+        name="value",
+        heading="value",
+        meaning="The value of the task's metric, whichever it is.",
+        value=lambda row: row.mean(row.cell.metric),
+        reference="protocol.md#the-scores",
+        optional=False,
+    ),
+    Column(
+        name="value_ci",
+        heading="value ±",
+        meaning="Half-width of the 95 % Student-t interval of the value over seeds.",
+        value=lambda row: row.half_width(row.cell.metric),
+        reference="protocol.md#the-scores",
+        optional=False,
+    ),
     Column(
         name="norm_acc",
         heading="norm acc",
@@ -333,6 +359,7 @@ DIAGNOSTICS: tuple[Quantity, ...] = (
         meaning="accuracy (%) of a linear classifier on the output",
         format=".0f",
     ),
+    Quantity(name="probe_r2", heading="probe R²", meaning="R² of a linear regression on the output", format=".2f"),
 )
 """The columns of diagnostics.csv that `show` prints for each block."""
 

@@ -84,7 +84,7 @@ class Column(Quantity):
     def text(self, values: Values) -> str:
         """The value as a table shows it."""
         if self.kind is Kind.METRIC:
-            return measured(values, self.name)
+            return measured(values, self.name, self.format)
         value = values[self.name]
         if self.kind is Kind.NUMBER:
             return number(value, self.format)
@@ -96,14 +96,14 @@ def number(value: float, form: str = "z.2f") -> str:
     return ABSENT if pd.isna(value) else format(value, form)
 
 
-def measured(values: Values, name: str) -> str:
+def measured(values: Values, name: str, form: str = "z.2f") -> str:
     """`97.31 ± 0.25`: mean and half-width, or the status of a cell without results."""
     if values["n"] == 0:
         return str(values["status"])
     if pd.isna(values[name]):  # the task has another metric
         return ABSENT
-    spread = "" if pd.isna(values[f"{name}_ci"]) else f" ± {number(values[f'{name}_ci'])}"
-    return f"{number(values[name])}{spread}"
+    spread = "" if pd.isna(values[f"{name}_ci"]) else f" ± {number(values[f'{name}_ci'], form)}"
+    return f"{number(values[name], form)}{spread}"
 
 
 def draft_mark(values: Values) -> str:

@@ -9,7 +9,8 @@ import pytest
 
 import grape_bench as gb
 from grape_bench.objectives.make import make_objective
-from grape_bench.objectives.names import OBJECTIVES
+from grape_bench.objectives.names import METRIC_UNITS, OBJECTIVES
+from grape_bench.score.metric import METRICS
 
 
 @pytest.fixture
@@ -58,3 +59,10 @@ def test_a_metric_that_cannot_be_scored_is_refused(tmp_path: Path) -> None:
 def test_mistakes_are_named(name: str, args: dict[str, object], said: str) -> None:
     with pytest.raises(gb.UserError, match=said):
         make_objective(name, **args)
+
+
+def test_every_metric_of_an_objective_can_be_scored() -> None:
+    assert METRIC_UNITS.keys() == METRICS.keys()
+    assert {name: unit.replace("percent", "%") for name, unit in METRIC_UNITS.items()} == {
+        name: metric.unit for name, metric in METRICS.items()
+    }
