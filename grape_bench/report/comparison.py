@@ -66,7 +66,9 @@ def _overall(overall: Overall) -> Text:
 
 def _row(task: OnTask) -> list[str]:
     center, half, n = task.difference
-    between = f"{center:+.2f}" if math.isnan(half) else f"{center:+.2f} [{center - half:+.2f}, {center + half:+.2f}]"
+    form = f"+{task.first.metric.format.removeprefix('z')}"
+    between = f"{center:{form}}"
+    between += "" if math.isnan(half) else f" [{center - half:{form}}, {center + half:{form}}]"
     return [
         task.first.task,
         _value(task.first),

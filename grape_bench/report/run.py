@@ -65,6 +65,7 @@ def _settings(job: Job) -> dict[str, str]:
         "model": _with(job.model, job.model_args),
         **({"cuts": ", ".join(cuts)} if cuts else {}),
         "data": _with(job.dataset, job.dataset_args),
+        **({"objective": _with(job.objective, job.objective_args or {})} if job.objective else {}),
         "rule": _with(job.rule, job.rule_settings),
         "optimizer": f"{_with(job.optimizer['name'], inside)}, {job.schedule}",
         "budget": f"{job.epochs} epochs, batches of {job.batch_size}, {job.precision}",

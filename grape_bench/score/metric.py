@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+MOST_NATS = 700.0  # the exponential of a little more is no float
+
+
 def _same(value: float) -> float:
     return value
 
@@ -24,7 +27,7 @@ def _minus_log(value: float) -> float:
 
 
 def _perplexity(score: float) -> float:
-    return math.exp(-score)
+    return math.exp(-score) if -score < MOST_NATS else math.inf
 
 
 def _unknown(value: float, samples: int) -> float:
@@ -83,7 +86,7 @@ class Metric:
     def validation(self, curve: pd.DataFrame) -> pd.Series:
         """The metric on the validation split, from the rows of a curve.csv."""
         if self.column not in curve and self.name == "perplexity":
-            return curve["validation_loss"].astype(float).map(math.exp)
+            return curve["validation_loss"].astype(float).map(lambda loss: _perplexity(-loss))
         return curve[self.column].astype(float)
 
     def text(self, value: float) -> str:
