@@ -27,7 +27,7 @@ def _minus_log(value: float) -> float:
 
 
 def _perplexity(score: float) -> float:
-    return math.exp(-score) if -score < MOST_NATS else math.inf
+    return math.inf if -score > MOST_NATS else math.exp(-score)
 
 
 def _unknown(value: float, samples: int) -> float:

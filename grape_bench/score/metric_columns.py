@@ -29,6 +29,7 @@ def _columns_of(metric: Metric) -> tuple[Column, Column]:
             unit=metric.unit,
             reference="protocol.md#the-scores",
             optional=metric is not DEFAULT,
+            beside=metric.name,
         ),
     )
 

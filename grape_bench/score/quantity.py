@@ -66,7 +66,8 @@ class Column(Quantity):
     makes the sentence from the column's values. An optional column without any value is left out; if BP is 1 by
     definition (`bp_is_1`), BP's value does not count. `of_table` marks a column that compares a rule with all others:
     only such a column changes when a rule is added. `narrow` is the heading for a terminal of 80 columns, and `wrap`
-    the width below which the terminal does not wrap the text (None: it never wraps).
+    the width below which the terminal does not wrap the text (None: it never wraps). `beside` is another column, and
+    this one is left out together with it.
     """
 
     value: Callable[[Row], Any]
@@ -79,6 +80,7 @@ class Column(Quantity):
     of_table: bool = False
     narrow: str = ""
     wrap: int | None = None
+    beside: str = ""
 
     @override
     def text(self, values: Values) -> str:

@@ -13,14 +13,14 @@ from grape_bench.cli.main import cli
 SUITE = """\
 name = "small"
 version = "1"
-rules = ["bp", "dfa", "head-only"]
-seeds = 2
+rules = ["bp", "dfa"]
+seeds = 1
 [[task]]
 name = "diabetes"
 model = "mlp"
 model_args = {{ hidden = [8] }}
 dataset = "{dataset}"
-epochs = 3
+epochs = 2
 batch_size = 32
 optimizer = {{ name = "adamw", lr = 1e-2 }}
 {more}
@@ -45,10 +45,10 @@ def test_a_regression_runs_and_its_table_says_rmse_and_lower_is_better() -> None
     write()
     done = command("run", "small.toml", "--tracking-uri", "none", "--slots", "1")
     assert done.exit_code == 0, done.output
-    assert "RMSE (2)†" in done.output and "RMSE, lower is better" in " ".join(done.output.split())
+    assert "RMSE (1)†" in done.output and "RMSE, lower is better" in " ".join(done.output.split())
     assert "diabetes bp seed 0: RMSE " in done.output and "accuracy" not in done.output
     rows = list(csv.DictReader(Path("runs/small/table.csv").read_text().splitlines()))
-    assert [row["rule"] for row in rows] == ["bp", "dfa", "head-only"]
+    assert [row["rule"] for row in rows] == ["bp", "dfa"]
     assert all(row["metric"] == "rmse" and row["value"] == row["rmse"] and not row["accuracy"] for row in rows)
     assert all(40 < float(row["value"]) < 200 for row in rows), "in the units of the data"
     shown = command("show", str(next(Path("runs/small").glob("diabetes.dfa.s0.*"))))
@@ -62,8 +62,6 @@ def test_a_regression_runs_and_its_table_says_rmse_and_lower_is_better() -> None
     [
         ("diabetes", 'objective = "regresion"', "did you mean 'regression'"),
         ("digits", 'objective = "regression"', "the targets are 10 classes, but Regression needs values"),
-        ("diabetes", 'objective = "classification"', "the targets are values, but Classification needs classes"),
-        ("diabetes", 'objective_args = { metric = "mse" }', "unknown metric 'mse'"),
         ("diabetes", 'objective = "absent.py:Mine"', "no file 'absent.py'"),
     ],
 )

@@ -39,6 +39,11 @@ def test_a_cell_is_the_exponential_of_the_mean_loss() -> None:
     assert math.isnan(row["accuracy"])
 
 
+def test_one_seed_has_no_interval_but_keeps_its_column() -> None:
+    (row,) = score(cell("bp", 20)).to_dict("records")
+    assert row["perplexity"] == pytest.approx(20) and math.isnan(row["perplexity_ci"]) and "rmse_ci" not in row
+
+
 def test_lower_is_better_and_divergence_is_chance() -> None:
     records = [*cell("bp", 20, 21, 22), *cell("x", 30, 31, 33), *cell("y", 29, 30, 20, status="diverged")]
     table = score(records).set_index("rule")
