@@ -119,6 +119,6 @@ def mean_error(total: Tensor, squares: Tensor, count: Tensor) -> Tensor:
 
 
 def mean_and_variance(data: TargetData) -> tuple[Tensor, Tensor]:
-    """The mean and variance of each number of the training targets (N, size), in float64."""
-    targets = torch.cat([target.double() for target in data.train.targets()])
+    """The mean and variance of each number of the training targets (N, size), in float64 on the CPU."""
+    targets = torch.cat([target.double().cpu() for target in data.train.targets()])
     return targets.mean(0), targets.var(0, correction=0)

@@ -20,6 +20,7 @@ from grape_bench.record.status import Status
 from grape_bench.record.write import write_json
 from grape_bench.registry import is_file_reference
 from grape_bench.score.comparable import outdated
+from grape_bench.score.metric import METRICS
 
 Sweep = Callable[[Plan], Sequence[Record]]
 
@@ -89,7 +90,10 @@ def draw(submission: Submission, count: int, seed: int) -> list[Job]:
 
 
 def rerun(submission: Submission, jobs: Sequence[Job], tolerance: float, sweep: Sweep) -> list[Rerun]:
-    """Run `jobs` with `sweep` and compare the results with the published ones. This executes the published rule."""
+    """Run `jobs` with `sweep` and compare the results with the published ones. This executes the published rule.
+
+    `tolerance` is in points: see `Metric.tolerance`.
+    """
     suite = Suite.model_validate(submission.suite)
     records = {record.id: record for record in sweep(Plan(suite, submission.folder / SUITE, list(jobs)))}
     return [
@@ -97,7 +101,9 @@ def rerun(submission: Submission, jobs: Sequence[Job], tolerance: float, sweep: 
             name=job.name,
             published=submission.records[job.name].test,
             found=new.test if (new := records[job.id]).status is Status.FINISHED else None,
-            tolerance=tolerance,
+            tolerance=METRICS[submission.records[job.name].scored_by.name].tolerance(
+                tolerance, submission.records[job.name].test
+            ),
         )
         for job in jobs
     ]

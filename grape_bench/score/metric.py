@@ -45,8 +45,9 @@ class Metric:
 
     `meaning` is one sentence for the docs. `caption` is the sentence below a table, and says what follows the ±.
     `score` takes a measured value to the scale of all formulas, which `scale` names; `value` takes it back. `low` and
-    `high` bound the possible values. `sampling_error` is the standard error of a score due to the test samples, given
-    the value and their number. It is used for a record without a `test_error` of its own, and 0 if it is unknown.
+    `high` bound the possible values, and `span` is the length of the usual ones, or None for the value itself.
+    `sampling_error` is the standard error of a score due to the test samples, given the value and their number. It is
+    used for a record without a `test_error` of its own, and 0 if it is unknown.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Metric:
     scale: str = ""
     low: float = -math.inf
     high: float = math.inf
+    span: float | None = None
     format: str = "z.2f"
     sampling_error: Callable[[float, int], float] = _unknown
 
@@ -83,6 +85,10 @@ class Metric:
         ends = (self.value(score - half_width), self.value(score + half_width))
         return max(abs(end - self.value(score)) for end in ends)
 
+    def tolerance(self, points: float, value: float) -> float:
+        """`points` percent of the span: points of an accuracy, and percent of a perplexity's value."""
+        return points / 100 * (abs(value) if self.span is None else self.span)
+
     def validation(self, curve: pd.DataFrame) -> pd.Series:
         """The metric on the validation split, from the rows of a curve.csv."""
         if self.column not in curve and self.name == "perplexity":
@@ -105,6 +111,7 @@ DEFAULT = Metric(
     caption="Test accuracy in percent: mean ± 95 % Student-t interval over n seeds.",
     low=0,
     high=100,
+    span=100,
     sampling_error=_of_a_share,
 )
 """The metric of a task without any result."""
@@ -167,6 +174,7 @@ METRICS = {
             meaning="Share of the variance of the test targets that is explained, mean over seeds.",
             caption=_caption("R²"),
             high=1,
+            span=1,
             format="z.3f",
         ),
         Metric(
@@ -186,6 +194,7 @@ METRICS = {
             caption=_caption("ROC-AUC in percent"),
             low=0,
             high=100,
+            span=100,
         ),
         Metric(
             name="average_precision",
@@ -196,6 +205,7 @@ METRICS = {
             caption=_caption("average precision in percent"),
             low=0,
             high=100,
+            span=100,
         ),
         Metric(
             name="mean_iou",
@@ -206,6 +216,7 @@ METRICS = {
             caption=_caption("mean IoU in percent"),
             low=0,
             high=100,
+            span=100,
         ),
     )
 }

@@ -49,6 +49,11 @@ def test_a_value_in_a_sentence() -> None:
     assert said["psnr"] == "PSNR 30.00 dB" and said["roc_auc"] == "ROC-AUC 90.00 %" and said["rmse"] == "RMSE 2.900"
 
 
+def test_a_rerun_may_differ_by_points_of_a_percentage_and_by_percent_of_other_values() -> None:
+    found = {name: METRICS[name].tolerance(1.0, BETTER[name][0]) for name in ("accuracy", "perplexity", "rmse", "r2")}
+    assert found == pytest.approx({"accuracy": 1.0, "perplexity": 0.2, "rmse": 0.029, "r2": 0.01})
+
+
 def test_a_curve_names_its_metric() -> None:
     row = {"epoch": 1, "validation_loss": 1.0, "validation_rmse": 3.0}
     found = metric_of_row(row)
