@@ -32,6 +32,7 @@ _EVERY_JOB = (
     "grape_bench.execute.local",
     "grape_bench.execute.worker",
     "grape_bench.rules.make",
+    "grape_bench.objectives.classification",
     "grape_bench.network.tangents",
     "grape_bench.track.environment:software",  # a twentieth of a small job's time
 )

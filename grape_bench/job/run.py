@@ -217,7 +217,10 @@ def check(job: Job) -> None:
                 where=f"task {job.task!r}",
                 hint="change model_args, or dataset_args such as resize = 32, channels = 3",
             ) from error
-    pick_objective(job, data).scored(output, target)
+    objective = pick_objective(job, data)
+    for name, split in (("train", data.train), ("validation", data.validation), ("test", data.test)):
+        objective.check_split(split, name)
+    objective.scored(output, target)
     make_trainer(job, model, data, job.rule, job.rule_settings)
 
 

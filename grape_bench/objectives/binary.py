@@ -11,8 +11,8 @@ from typing_extensions import override
 from grape_bench.errors import UserError
 from grape_bench.objectives.classification import class_counts
 from grape_bench.objectives.objective import Objective, Sums
-from grape_bench.objectives.ranking import ranking, ranking_error
-from grape_bench.objectives.target import TargetData
+from grape_bench.objectives.ranking import check_labels, ranking, ranking_error
+from grape_bench.objectives.target import TargetData, TargetSplit
 
 
 class Binary(Objective):
@@ -39,6 +39,12 @@ class Binary(Objective):
     def check(self, output: Tensor, target: Tensor) -> None:
         if tuple(output.shape) != (len(target), 1):
             raise self.misfit(output)
+
+    @override
+    def check_split(self, split: TargetSplit, name: str) -> None:
+        super().check_split(split, name)
+        if self.metric != "accuracy":
+            check_labels(split, name)
 
     @override
     def loss(self, output: Tensor, target: Tensor) -> Tensor:

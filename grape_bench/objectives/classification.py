@@ -74,5 +74,5 @@ def class_counts(data: TargetData) -> Tensor:
     """How often each class is a training target, (classes,) float64. Ignored targets are left out."""
     counts = torch.zeros(data.classes, dtype=torch.float64)
     for target in data.train.targets():
-        counts += torch.bincount(target[target != IGNORED].flatten(), minlength=data.classes).cpu()
+        counts += torch.bincount(target[target != IGNORED].cpu(), minlength=data.classes)
     return counts

@@ -11,8 +11,8 @@ from typing_extensions import override
 
 from grape_bench.errors import UserError
 from grape_bench.objectives.objective import Objective, Sums, mean_and_variance
-from grape_bench.objectives.ranking import ranking, ranking_error
-from grape_bench.objectives.target import TargetData
+from grape_bench.objectives.ranking import check_labels, ranking, ranking_error
+from grape_bench.objectives.target import TargetData, TargetSplit
 
 
 class MultiLabel(Objective):
@@ -32,6 +32,11 @@ class MultiLabel(Objective):
         if data.classes:
             raise UserError("the targets are classes, but MultiLabel needs 0/1 values per label", where="objective")
         return data.target.size
+
+    @override
+    def check_split(self, split: TargetSplit, name: str) -> None:
+        super().check_split(split, name)
+        check_labels(split, name)
 
     @override
     def loss(self, output: Tensor, target: Tensor) -> Tensor:

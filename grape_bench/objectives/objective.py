@@ -11,7 +11,7 @@ from torch import Tensor
 
 from grape_bench.errors import UserError
 from grape_bench.network.trace import scored_output
-from grape_bench.objectives.target import TargetData
+from grape_bench.objectives.target import IGNORED, TargetData, TargetSplit
 
 Sums = Mapping[str, Tensor]
 """What `tally` returned, summed over batches and processes, in float64 on the CPU."""
@@ -31,17 +31,33 @@ class Objective:
     kept: ClassVar[tuple[str, ...]] = ()
     """Keys of `tally` whose rows are concatenated instead of summed, for metrics such as ROC-AUC."""
 
-    size = 0
-    """The number of outputs, after `bind`."""
+    size = classes = 0
+    """The number of outputs, and of classes in the data (0 for values), after `bind`."""
 
     def bind(self, data: TargetData) -> Self:
         """Note what `check` and `value` need from `data`, and return the objective."""
-        self.size = self.outputs(data)
+        self.size, self.classes = self.outputs(data), data.classes
         return self
 
     def outputs(self, data: TargetData) -> int:
         """The number of outputs that the model must have. Raises UserError for data that does not fit."""
         raise NotImplementedError
+
+    def check_split(self, split: TargetSplit, name: str) -> None:
+        """Raise UserError if the targets of the split called `name` cannot be learned or scored."""
+        count = 0
+        for target in split.targets():
+            if target.is_floating_point():
+                wrong, counted = ~target.isfinite(), torch.ones_like(target, dtype=torch.bool)
+            else:
+                counted = target != IGNORED
+                wrong = counted & ((target < 0) | (target >= self.classes))
+            if wrong.any():
+                allowed = f"0 to {self.classes - 1}" if self.classes else "finite numbers"
+                raise UserError(f"a target is {target[wrong][0].item()}", where=f"{name} split", allowed=allowed)
+            count += int(counted.sum())
+        if not count:
+            raise UserError("no sample has a target", where=f"{name} split")
 
     def check(self, output: Tensor, target: Tensor) -> None:
         """Raise UserError unless `output` fits `target`. It is called at every step, so it only reads shapes."""
@@ -103,6 +119,6 @@ def mean_error(total: Tensor, squares: Tensor, count: Tensor) -> Tensor:
 
 
 def mean_and_variance(data: TargetData) -> tuple[Tensor, Tensor]:
-    """The mean and variance of each number of the training targets (N, size), in float64."""
-    targets = torch.cat([target.double() for target in data.train.targets()])
+    """The mean and variance of each number of the training targets (N, size), in float64 on the CPU."""
+    targets = torch.cat([target.double().cpu() for target in data.train.targets()])
     return targets.mean(0), targets.var(0, correction=0)

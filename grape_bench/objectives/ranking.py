@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from grape_bench.errors import UserError
+from grape_bench.objectives.target import TargetSplit
 
 RESAMPLES = 200
 Floats = npt.NDArray[np.float64]
 
 
+def check_labels(split: TargetSplit, name: str) -> None:
+    """Raise UserError if a label is the same for all samples of the split called `name`: nothing can be ranked."""
+    labels = torch.cat([target.reshape(len(target), -1) for target in split.targets()])
+    same = (labels == labels[:1]).all(0).nonzero()
+    if len(same):
+        number = int(same[0])
+        what = f"label {number} is {labels[0, number]:g} for all samples, so no ranking can be scored"
+        raise UserError(what, where=f"{name} split")
+
+
 def ranking(metric: str, targets: Tensor, scores: Tensor) -> float:
     """ROC-AUC or average precision in percent of `scores` (N, labels) for 0/1 `targets`, mean over labels.
 
-    Raises UserError if a label is the same for all samples.
+    NaN if a score is not finite, or if a label is the same for all samples.
     """
-    found = _of_labels(metric, targets.numpy(), scores.numpy())
-    if np.isnan(found).any():
-        label = int(np.isnan(found).nonzero()[0][0])
-        raise UserError(f"label {label} is the same for all samples of the split", where=metric)
-    return float(found.mean())
+    if not scores.isfinite().all():
+        return float("nan")
+    return float(_of_labels(metric, targets.numpy(), scores.numpy()).mean())
 
 
 def ranking_error(metric: str, targets: Tensor, scores: Tensor) -> float:
@@ -29,6 +39,8 @@ def ranking_error(metric: str, targets: Tensor, scores: Tensor) -> float:
 
     Resamples in which a label is the same for all samples do not count.
     """
+    if not scores.isfinite().all():
+        return float("nan")
     generator = np.random.default_rng(0)
     y, s = targets.numpy(), scores.numpy()
     values = []

@@ -76,7 +76,7 @@ class Nodes:
 
 def counting(*, args: dict[str, Any], device: torch.device) -> DataSet:
     start = torch.arange(64) * 5 % VOCABULARY
-    blocks = (start[:, None] + torch.arange(LENGTH + 1)) % VOCABULARY
+    blocks = ((start[:, None] + torch.arange(LENGTH + 1)) % VOCABULARY).to(device)
     parts = [Tokens(blocks[rows]) for rows in (slice(0, 48), slice(48, 56), slice(56, 64))]
     description = {"name": "counting", "sizes": {"train": len(parts[0]), "test": len(parts[2])}}
     return DataSet(
@@ -90,7 +90,8 @@ def ring(*, args: dict[str, Any], device: torch.device) -> DataSet:
     features = nn.functional.one_hot(labels, CLASSES) + 0.3 * torch.randn(NODES, CLASSES, generator=generator)
     here = torch.arange(NODES)
     edges = torch.stack([torch.cat([here, here]), torch.cat([(here + 1) % NODES, (here - 1) % NODES])])
-    parts = [Nodes(features, edges, labels, here % 3 == part) for part in range(3)]
+    graph = [tensor.to(device) for tensor in (features, edges, labels)]
+    parts = [Nodes(*graph, (here % 3 == part).to(device)) for part in range(3)]
     description = {"name": "ring", "sizes": {"train": 10, "validation": 10, "test": 10}}
     return DataSet("ring", (CLASSES,), CLASSES, *parts, description, "node-classification", Target(unit="node"))
 

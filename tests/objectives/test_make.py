@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 import grape_bench as gb
 from grape_bench.objectives.make import make_objective
-from grape_bench.objectives.names import OBJECTIVES
+from grape_bench.objectives.names import METRIC_UNITS, OBJECTIVES
+from grape_bench.score.metric import METRICS
+from tests.objectives.data import values
 
 
 @pytest.fixture
@@ -58,3 +61,25 @@ def test_a_metric_that_cannot_be_scored_is_refused(tmp_path: Path) -> None:
 def test_mistakes_are_named(name: str, args: dict[str, object], said: str) -> None:
     with pytest.raises(gb.UserError, match=said):
         make_objective(name, **args)
+
+
+def test_every_metric_of_an_objective_can_be_scored() -> None:
+    assert METRIC_UNITS.keys() == METRICS.keys()
+    assert {name: unit.replace("percent", "%") for name, unit in METRIC_UNITS.items()} == {
+        name: metric.unit for name, metric in METRICS.items()
+    }
+
+
+def test_the_objective_of_the_documentation_works(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "objectives.md").read_text()
+    file = tmp_path / "absolute.py"
+    file.write_text(page.split("```python\n")[1].split("```")[0])
+    objective = make_objective(f"{file}:Absolute").bind(values([[1.0], [2.0]]))
+    assert objective.metric == "rmse"
+    assert objective.loss(torch.tensor([[1.0], [4.0]]), torch.tensor([[1.0], [2.0]])) == 1
+
+
+def test_the_documentation_lists_every_objective_and_metric() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "objectives.md").read_text()
+    rows = [line.split("|")[1].strip(" `") for line in page.splitlines() if line.startswith("| `")]
+    assert {*rows} == {*OBJECTIVES, *METRICS}

@@ -182,3 +182,24 @@ def test_mean_iou_is_over_the_classes_that_occur() -> None:
 def test_data_that_does_not_fit_is_refused(name: str, data: Data, said: str) -> None:
     with pytest.raises(UserError, match=said):
         made(name, data)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "split", "said"),
+    [
+        (
+            "classification",
+            classes([0, 1], of=2),
+            classes([0, 2], of=2),
+            r"test split: a target is 2[\s\S]*0 to 1",
+        ),
+        ("next-token", classes([0, 1], of=2), classes([0, -1], of=2), "a target is -1"),
+        ("regression", values([[1.0]]), values([[1.0], [math.nan]]), r"a target is nan[\s\S]*finite numbers"),
+        ("node-classification", classes([0, 1], of=2), classes([IGNORED, IGNORED], of=2), "no sample has a target"),
+        ("binary", classes([0, 1], of=2), classes([1, 1], of=2), "label 0 is 1 for all samples"),
+        ("multi-label", values([[0.0, 1.0]]), values([[0.0, 1.0], [1.0, 1.0]]), "label 1 is 1 for all samples"),
+    ],
+)
+def test_a_split_that_cannot_be_scored_is_refused(name: str, data: Data, split: Data, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        made(name, data).check_split(split.train, "test")
