@@ -20,7 +20,7 @@ from grape_bench.data.labels import Indices, Labels
 from grape_bench.data.options import SplitOptions
 from grape_bench.data.partition import about_classes
 from grape_bench.data.rows import PARTS, Facts, describe
-from grape_bench.data.tables import Table, check_columns, schema_of, standard_split
+from grape_bench.data.tables import SPLITS, Table, check_columns, schema_of, standard_split
 from grape_bench.errors import UserError
 from grape_bench.objectives.target import IGNORED, Target
 
@@ -162,7 +162,7 @@ def _masks(name: str, table: Table) -> dict[str, NDArray[np.bool_]]:
     else:
         masks = {}
         for part in PARTS:
-            column = next((f"{word}_mask" for word in (part, "val") if f"{word}_mask" in names), "")
+            column = next((f"{word}_mask" for word in SPLITS[part] if f"{word}_mask" in names), "")
             masks[part] = np.array(cells(table, column) if column else [False] * table.rows, dtype=bool)
     for part, mask in masks.items():
         if not mask.any():

@@ -72,7 +72,7 @@ def standard_split(name: str) -> str:
 def standard_splits(found: Mapping[str, T], *, where: str) -> dict[str, T]:
     """Rename the splits of a source to "train", "validation" and "test".
 
-    A split keeps its name if another one is called so, or would be. A warning then names it.
+    If several splits have the same meaning, each keeps its name, and a warning says which ones are not read.
     """
     renamed: dict[str, T] = {}
     for name, one in found.items():

@@ -9,11 +9,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from grape_bench.arguments import schema_error
+from grape_bench.data.names import DATASETS
 from grape_bench.objectives.names import OBJECTIVES
 from grape_bench.plan.numerics import numerics_of
 from grape_bench.plan.suite import OPTIMIZER_OVERRIDES, Optimizer, Settings, Suite, Task
 from grape_bench.record.job import Job, Of, names_of
 from grape_bench.record.rule_name import RuleName
+from grape_bench.registry import is_file_reference
 from grape_bench.rules.names import RULES
 
 NOTHING: Settings = {}
@@ -35,6 +37,7 @@ def make_job(suite: Suite, task: Task, rule: str, seed: int, tuned: Settings = N
         seed=seed,
         optimizer=_optimizer(task, rule, overrides),
         objective_source=more.pop("objective_source", "") or _objective_source(task.objective),
+        dataset_source=more.pop("dataset_source", "") or _dataset_source(task.dataset),
         numerics=numerics_of(rule, task.model, task.dataset, task.objective),
         **{name: deepcopy(getattr(task, name)) for name in names_of(Of.TASK, Of.LAUNCH)},
         **more,
@@ -59,6 +62,11 @@ def inherited(tables: Mapping[str, Mapping[str, Any]], rule: str) -> dict[str, A
 def _objective_source(name: str | None) -> str:
     """The hash of the file of a user's own objective; empty for a built-in one."""
     return OBJECTIVES.source_hash(name) if name and OBJECTIVES.builtin(name) is None else ""
+
+
+def _dataset_source(name: str) -> str:
+    """The hash of the file of a user's own data set; empty for any other."""
+    return DATASETS.source_hash(name) if is_file_reference(name) else ""
 
 
 def _optimizer(task: Task, rule: str, overrides: dict[str, Any]) -> dict[str, Any]:

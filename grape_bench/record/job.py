@@ -68,6 +68,7 @@ class Job:
     objective: str | None = _part(Of.TASK, None)  # None means the data set's default
     objective_args: dict[str, Any] | None = _part(Of.TASK, None)
     objective_source: str = _part(Of.SOURCE, "")  # hash of the file of a user's own objective
+    dataset_source: str = _part(Of.SOURCE, "")  # hash of the file of a user's own data set
     nproc: int = _part(Of.LAUNCH, 1)  # processes that train the job together, each on its share of every batch
     trials: int = _part(Of.SEARCH, 1)  # trials behind this rule's settings; 1 means the suite's own settings
     numerics: dict[str, int] = field(default_factory=dict, metadata={"of": Of.ENGINE})  # see `plan/numerics.py`
@@ -79,7 +80,8 @@ class Job:
     def id(self) -> str:
         """16 hex digits. Two jobs with one id must give the same result, on any machine and with any executor.
 
-        For a rule or objective from a file, the id covers the class name and the content of the file, not the path.
+        For a rule, objective or data set from a file, the id covers the name in the file and the file's content, but
+        not its path.
         """
         return digest(f"{IDENTITY_VERSION}:{canonical(self._content())}")
 
@@ -103,6 +105,8 @@ class Job:
         content["rule"] = self.rule_name.label
         if self.objective_source:
             content["objective"] = str(self.objective).rpartition(":")[2]  # the class, but not the path of its file
+        if self.dataset_source:
+            content["dataset"] = self.dataset.rpartition(":")[2]
         raised = {part: integer for part, integer in self.numerics.items() if integer != 1}
         content.pop("numerics", None)
         return {**content, "numerics": raised} if raised else content

@@ -58,6 +58,10 @@ def test_masks_and_words(tmp_path: Path, load_on_cpu: Load) -> None:
     ("changes", "said"),
     [
         ({"split": None}, "no node is in the train split"),
+        (
+            {"split": None, "val_mask": [True] + [False] * 3, "test_mask": [False] * 3 + [True]},
+            "no node is in the train split",
+        ),
         ({"split": ["train", "train", "val", "none"]}, "no node is in the test split"),
         (
             {"split": None, "train_mask": [True] * 4, "val_mask": [True] + [False] * 3, "test_mask": [True] * 4},

@@ -23,6 +23,7 @@ YOUNGER = {
     "objective": None,
     "objective_args": None,
     "objective_source": "",
+    "dataset_source": "",
 }  # fields that some of these records lack
 LATER = ("blocks", "granularity", "cuts", "compile", "deterministic", "nproc", "trials", "trial", "probes", "objective")
 
