@@ -32,7 +32,7 @@ def load(*, args: dict[str, Any], device: torch.device) -> DataSet:
     """
     from grape_bench.data.dataset import DataSet
 
-    options = parse("diabetes", args, without=(*TABLE_ONLY, "augment", "resize", "channels"))
+    options = parse("diabetes", args, without=(*TABLE_ONLY, "augment", "augment_with", "resize", "channels"))
     paths = [_file(name) for name in FILES]
     table, values = np.loadtxt(paths[0]), np.loadtxt(paths[1])[:, None]
     order = np.random.RandomState(SPLIT_SEED).permutation(len(table))

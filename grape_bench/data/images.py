@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from grape_bench.data.augment import load_augmentation
 from grape_bench.data.batches import ArraySplit, OnDemandSplit, Transform
 from grape_bench.data.cache import Decoded, Sums, cached, image_sums
 from grape_bench.data.dataset import DataSet
@@ -50,9 +51,11 @@ def from_arrays(
     images = {split: torch.from_numpy(arrays.images).to(device) for split, arrays in decoded.items()}
     labels = {split: torch.from_numpy(one).to(device) for split, one in contents.labels.of.items()}
     pixels = contents.shape[1] * contents.shape[2]
+    function = load_augmentation(options.augment_with)
 
     def fit_transform(rows: Indices) -> Transform:
-        return normalization(decoded["train"].sums[rows], pixels, options.augment, device)
+        transform = normalization(decoded["train"].sums[rows], pixels, options.augment, device)
+        return replace(transform, function=function)
 
     def make_split(split: str, rows: Indices, transform: Transform) -> ArraySplit:
         index = torch.from_numpy(rows).to(device)
@@ -103,10 +106,12 @@ def _place(table: Table, first: int, position: int) -> str:
 def _decoded_on_demand(name: str, selection: Selection, options: ImageOptions, device: torch.device) -> DataSet:
     images = {split: EncodedImages.of(table, selection) for split, table in selection.tables.items()}
     pixels = selection.shape[1] * selection.shape[2]
+    function = load_augmentation(options.augment_with)
 
     def fit_transform(rows: Indices) -> Transform:
         sample = images["train"].decode(rows[:STATISTICS_SAMPLE].tolist())
-        return normalization(image_sums(sample), pixels, options.augment, device)
+        transform = normalization(image_sums(sample), pixels, options.augment, device)
+        return replace(transform, function=function)
 
     def make_split(split: str, rows: Indices, transform: Transform) -> OnDemandSplit:
         every = torch.from_numpy(selection.labels.of[split])

@@ -46,7 +46,7 @@ TEMPLATES = np.array(
 
 def load(*, args: dict[str, Any], device: torch.device) -> DataSet:
     """Load 4,000 training and 1,000 test signals of shape (40,) in ten classes. Arguments: `limit`, `validation`."""
-    options = parse("mnist1d", args, without=(*TABLE_ONLY, "augment", "resize", "channels"))
+    options = parse("mnist1d", args, without=(*TABLE_ONLY, "augment", "augment_with", "resize", "channels"))
     signals, labels = generate()
     cut = SAMPLES - TEST_SAMPLES
     rows_of = {"train": slice(0, cut), "test": slice(cut, SAMPLES)}

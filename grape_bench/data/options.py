@@ -48,6 +48,9 @@ class ImageOptions(SplitOptions):
 
     augment: Literal["none", "flip-crop"] = Field("none", description="none, flip-crop")
 
+    augment_with: Name | None = Field(None, description="path/to/file.py:function")
+    """A function of the user's own, called after `augment`."""
+
     resize: Count | None = Field(None, description="a number of pixels, 1 or more")
     """Scale the shorter side to this many pixels (bilinear, antialiased), then crop the central square."""
 

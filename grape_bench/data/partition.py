@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 SPLIT_SEED = 0
 """Seed of numpy's RandomState, whose numbers never change between versions."""
 
-NOT_IN_FINGERPRINT = {"augment", "memory_limit"}
+NOT_IN_FINGERPRINT = {"augment", "augment_with", "memory_limit"}
 """Options that do not change which samples are in which split."""
 
 
@@ -159,6 +159,7 @@ def _description(contents: Contents, options: ImageOptions, sizes: dict[str, int
         "shape": list(contents.shape),
         "classes": contents.labels.classes,
         "augment": options.augment,
+        **({"augment_with": options.augment_with} if options.augment_with else {}),
         "fingerprint": sha256(identity.encode()).hexdigest(),
     }
 

@@ -68,7 +68,7 @@ class RowSplit:
     def batches(self, batch_size: int, *, generator: torch.Generator | None = None, skip: int = 0) -> Iterator[Example]:
         """See `Split.batches`."""
         rows, device = len(self.index), self.index.device
-        order = in_order(rows, batch_size) if generator is None else shuffled(rows, batch_size, generator, False)
+        order = in_order(rows, batch_size) if generator is None else shuffled(rows, batch_size, generator, None)
         order = order.skip(skip).for_process(*self.process)
         if not len(order.positions):
             return iter(())

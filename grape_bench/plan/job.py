@@ -37,7 +37,7 @@ def make_job(suite: Suite, task: Task, rule: str, seed: int, tuned: Settings = N
         seed=seed,
         optimizer=_optimizer(task, rule, overrides),
         objective_source=more.pop("objective_source", "") or _objective_source(task.objective),
-        dataset_source=more.pop("dataset_source", "") or _dataset_source(task.dataset),
+        dataset_source=more.pop("dataset_source", "") or _dataset_source(task),
         numerics=numerics_of(rule, task.model, task.dataset, task.objective),
         **{name: deepcopy(getattr(task, name)) for name in names_of(Of.TASK, Of.LAUNCH)},
         **more,
@@ -64,9 +64,10 @@ def _objective_source(name: str | None) -> str:
     return OBJECTIVES.source_hash(name) if name and OBJECTIVES.builtin(name) is None else ""
 
 
-def _dataset_source(name: str) -> str:
-    """The hash of the file of a user's own data set; empty for any other."""
-    return DATASETS.source_hash(name) if is_file_reference(name) else ""
+def _dataset_source(task: Task) -> str:
+    """The hashes of the files of a user's own data set and augmentation, joined by +; empty without such files."""
+    names = [task.dataset, str(task.dataset_args.get("augment_with", ""))]
+    return "+".join(DATASETS.source_hash(name) for name in names if is_file_reference(name))
 
 
 def _optimizer(task: Task, rule: str, overrides: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from grape_bench.record.rule_name import RuleName
 from grape_bench.record.typed_json import decode, encode
+from grape_bench.registry import is_file_reference
 
 # Raise this if jobs with the same settings would give other results, as after a corrected engine.
 # Every job with an older version then runs again.
@@ -68,7 +69,7 @@ class Job:
     objective: str | None = _part(Of.TASK, None)  # None means the data set's default
     objective_args: dict[str, Any] | None = _part(Of.TASK, None)
     objective_source: str = _part(Of.SOURCE, "")  # hash of the file of a user's own objective
-    dataset_source: str = _part(Of.SOURCE, "")  # hash of the file of a user's own data set
+    dataset_source: str = _part(Of.SOURCE, "")  # hashes of the files of a user's own data set and augmentation
     nproc: int = _part(Of.LAUNCH, 1)  # processes that train the job together, each on its share of every batch
     trials: int = _part(Of.SEARCH, 1)  # trials behind this rule's settings; 1 means the suite's own settings
     numerics: dict[str, int] = field(default_factory=dict, metadata={"of": Of.ENGINE})  # see `plan/numerics.py`
@@ -106,10 +107,18 @@ class Job:
         if self.objective_source:
             content["objective"] = str(self.objective).rpartition(":")[2]  # the class, but not the path of its file
         if self.dataset_source:
-            content["dataset"] = self.dataset.rpartition(":")[2]
+            content |= self._data_without_paths()
         raised = {part: integer for part, integer in self.numerics.items() if integer != 1}
         content.pop("numerics", None)
         return {**content, "numerics": raised} if raised else content
+
+    def _data_without_paths(self) -> dict[str, Any]:
+        """The data set and its arguments, where files are named by what is used of them."""
+        args, augment = dict(self.dataset_args), "augment_with"
+        if augment in args:
+            args[augment] = str(args[augment]).rpartition(":")[2]
+        is_file = is_file_reference(self.dataset)
+        return {"dataset": self.dataset.rpartition(":")[2] if is_file else self.dataset, "dataset_args": args}
 
     @property
     def rule_name(self) -> RuleName:

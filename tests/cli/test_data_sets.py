@@ -79,6 +79,16 @@ def test_the_file_of_a_data_set_is_part_of_the_id_and_its_path_is_not() -> None:
     assert make_plan("small.toml").jobs[0].dataset_source == ""
 
 
+def test_the_file_of_an_augmentation_is_part_of_the_id_and_its_path_is_not() -> None:
+    def identity(name: str, text: str) -> str:
+        Path(name).write_text(text)
+        write("digits", f'augment_with = "{name}:same"')
+        return make_plan("small.toml").jobs[0].id
+
+    text = "def same(images, generator):\n    return images\n"
+    assert identity("one.py", text) == identity("two.py", text) != identity("one.py", text + "# changed\n")
+
+
 NODES = {"features": [[1.0]] * 4, "neighbours": [[1], [0], [3], [2]], "label": [0, 1, 0, 1]}
 
 
