@@ -46,7 +46,7 @@ def _models() -> list[str]:
 def _datasets() -> list[str]:
     from grape_bench.data.names import DATASETS, SOURCES
 
-    return [*DATASETS, *(f"{source}:PATH" for source in SOURCES)]
+    return [*DATASETS, *(f"{source}:PATH" for source in SOURCES), "path/to/file.py:loader"]
 
 
 _LINES = {"suites": _suites, "rules": _rules, "models": _models, "datasets": _datasets}

@@ -60,6 +60,7 @@ def read_labels(name: str, tables: Mapping[str, Table], column: str) -> Labels:
     kind = _kind(name, tables, column)
     values = {split: _values(table, column, names, kind) for split, table in tables.items()}
     if kind == "whole numbers" and names:
+        _say_other_order(tables, column, names)
         return Labels(values, len(names))
     if kind == "whole numbers" and _are_class_numbers(values):
         return Labels(values, int(values["train"].max()) + 1)
@@ -67,6 +68,13 @@ def read_labels(name: str, tables: Mapping[str, Table], column: str) -> Labels:
     found = {split: _positions(values[split], known, table) for split, table in tables.items()}
     log.warning("%s: %s", name, _mapping(column, known.tolist()))
     return Labels(found, len(known), tuple(known.tolist()))
+
+
+def _say_other_order(tables: Mapping[str, Table], column: str, names: tuple[str, ...]) -> None:
+    for table in tables.values():
+        for where, schema in table.schemas.items():
+            if class_names(schema, column) not in (None, names):
+                log.warning("%s: its class names have another order, so its labels were matched by name", where)
 
 
 def _mapping(column: str, known: list[Any]) -> str:

@@ -77,11 +77,13 @@ def test_a_class_number_that_only_test_has_still_counts(tmp_path: Path) -> None:
     assert read(tmp_path) == ({"train": [0, 2], "test": [1]}, 3)
 
 
-def test_class_names_in_another_order_are_read_by_name(tmp_path: Path) -> None:
+def test_class_names_in_another_order_are_read_by_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(tmp_path, [0, 1, 1], "train-0", names=["cat", "dog"])
     write(tmp_path, [0, 1, 1], "train-1", names=["dog", "cat"])
     write(tmp_path, [0, 1, -1], "test", names=["dog", "cat"])
     assert read(tmp_path) == ({"train": [0, 1, 1, 1, 0, 0], "test": [1, 0, -1]}, 2)
+    assert "mine, test split, test.parquet: its class names have another order" in caplog.text
+    assert "train-0.parquet" not in caplog.text
     write(tmp_path, [0, 1], "test", names=["dog", "wolf"])
     with pytest.raises(UserError, match=r"test split: the class name 'wolf' is not in the first file[\s\S]*cat, dog"):
         read(tmp_path)
