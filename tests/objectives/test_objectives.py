@@ -203,3 +203,11 @@ def test_data_that_does_not_fit_is_refused(name: str, data: Data, said: str) -> 
 def test_a_split_that_cannot_be_scored_is_refused(name: str, data: Data, split: Data, said: str) -> None:
     with pytest.raises(UserError, match=said):
         made(name, data).check_split(split.train, "test")
+
+
+def test_a_training_split_with_one_target_for_all_is_refused() -> None:
+    one_class, one_value = classes([1, 1], [1], of=2), values([[2.5], [2.5]])
+    for name, data in (("classification", one_class), ("regression", one_value)):
+        with pytest.raises(UserError, match=r"every target is (1|2\.5), so there is nothing to learn"):
+            made(name, data).check_split(data.train, "train")
+        made(name, data).check_split(data.train, "test")
