@@ -18,7 +18,7 @@ PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 @torch.no_grad()
-def linear_probe(network: Network, examples: list[tuple[Batch, Tensor]], *, classes: bool = True) -> Values:
+def linear_probe(network: Network, examples: list[tuple[Batch, Tensor]]) -> Values:
     """`probe_accuracy` (percent) or `probe_r2` by block: ridge regression on one half of the rows, scored on the other.
 
     A row is a sample, or a position if every position has a target of its own; at most `ROWS` positions of a batch
@@ -28,6 +28,7 @@ def linear_probe(network: Network, examples: list[tuple[Batch, Tensor]], *, clas
     with evaluation(network.model):
         outputs = [_block_outputs(network, batch) for batch, _ in examples]
     targets = [target for _, target in examples]
+    classes = not targets[0].is_floating_point()
     found: Values = {}
     for block in network.blocks:
         rows = [_rows(output[block.name], target, classes) for output, target in zip(outputs, targets, strict=True)]
