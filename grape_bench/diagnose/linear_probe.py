@@ -18,16 +18,17 @@ PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 @torch.no_grad()
-def linear_probe(network: Network, examples: list[tuple[Batch, Tensor]], *, classes: bool = True) -> Values:
+def linear_probe(network: Network, examples: list[tuple[Batch, Tensor]]) -> Values:
     """`probe_accuracy` (percent) or `probe_r2` by block: ridge regression on one half of the rows, scored on the other.
 
-    A row is a sample, or a position if every position has a target of its own; at most `ROWS` positions are used. Runs
-    in evaluation mode. Outputs with more than `FEATURES` numbers per row are averaged over positions. The penalty is
-    chosen by the leave-one-out error on the first half. NaN if an output is not finite.
+    A row is a sample, or a position if every position has a target of its own; at most `ROWS` positions of a batch
+    are used. Runs in evaluation mode. Outputs with more than `FEATURES` numbers per row are averaged over positions.
+    The penalty is chosen by the leave-one-out error on the first half. NaN if an output is not finite.
     """
     with evaluation(network.model):
         outputs = [_block_outputs(network, batch) for batch, _ in examples]
     targets = [target for _, target in examples]
+    classes = not targets[0].is_floating_point()
     found: Values = {}
     for block in network.blocks:
         rows = [_rows(output[block.name], target, classes) for output, target in zip(outputs, targets, strict=True)]
@@ -48,16 +49,19 @@ def _rows(output: Tensor, target: Tensor, classes: bool) -> tuple[Tensor, Tensor
     """Features (rows, n) and their targets (rows, ...), without ignored targets."""
     # Classification of images: output (N, C, H, W), target (N,) -> rows are samples, (N, pooled).
     # Next token: output (N, T, D), target (N, T) -> rows are positions, (N T, D) and (N T,).
+    # Segmentation: output (N, C, H, W), target (N, H, W) -> rows are pixels, (N H W, C) and (N H W,).
     places = target.dim() if classes else target.dim() - 1
-    if places > 1 and output.shape[:places] == target.shape[:places] and output.dim() > places:
+    if output.dim() == 4 and places == 3 and output.shape[2:] == target.shape[1:3]:
+        output = output.movedim(1, -1)
+    positions = places > 1 and output.dim() > places and output.shape[:places] == target.shape[:places]
+    if positions:
         output, target = output.flatten(0, places - 1), target.flatten(0, places - 1)
-        step = max(1, len(target) // ROWS)
-        output, target = output[::step], target[::step]
-    features = pooled(output)
-    if len(features) != len(target) or (classes and target.dim() > 1):
-        return features.new_full((len(target), 1), float("nan")), target
-    counted = target != IGNORED if classes else torch.ones(len(target), dtype=torch.bool, device=target.device)
-    return features[counted], target[counted]
+    if len(output) != len(target) or (classes and target.dim() > 1):
+        return output.new_full((len(target), 1), float("nan")), target
+    if classes:
+        output, target = output[target != IGNORED], target[target != IGNORED]
+    step = -(-len(target) // ROWS) if positions and len(target) else 1
+    return pooled(output[::step]), target[::step]
 
 
 def pooled(output: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ class Diagnostics(Observer):
             self.seconds += time.perf_counter() - start
 
     def _values(self, trainer: Trainer) -> Values:
-        probe = Probe(trainer.data.validation, trainer.loss_of, trainer.objective.targets == "classes")
+        probe = Probe(trainer.data.validation, trainer.loss_of)
         values = probe.take(trainer.network, trainer.optimizer)
         if self._done(trainer) == self._steps[-1]:
             values = merged([values, probe.features(trainer.network)])

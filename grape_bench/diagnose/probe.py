@@ -30,13 +30,11 @@ LINEAR_BATCHES, LINEAR_BATCH_SIZE = 4, 128
 class Probe:
     """Measures a network on fixed samples of `split`, with the loss `loss_of(output, target)`.
 
-    `classes` says that the targets are classes, and not values. The samples are fetched for each use. If they were
-    kept, they would count as the training's memory.
+    The samples are fetched for each use. If they were kept, they would count as the training's memory.
     """
 
     split: Split
     loss_of: Callable[[Any, Tensor], Tensor]
-    classes: bool = True
 
     def take(self, network: Network, optimizer: torch.optim.Optimizer) -> Values:
         """Every metric for the current rule. Nothing in the network, the rule or the optimizer changes."""
@@ -61,7 +59,7 @@ class Probe:
     def features(self, network: Network) -> Values:
         """How well a linear model on each block's output predicts the targets."""
         with apart(network):
-            return linear_probe(network, self._samples(LINEAR_BATCH_SIZE, LINEAR_BATCHES), classes=self.classes)
+            return linear_probe(network, self._samples(LINEAR_BATCH_SIZE, LINEAR_BATCHES))
 
     def _samples(self, batch_size: int, batches: int) -> list[Example]:
         """The first `batches` batches of a fixed random order; fewer if the split is smaller."""

@@ -35,7 +35,7 @@ A suite that does not name its objective uses the data set's default. Raise that
 METRIC_UNITS = {
     "accuracy": "percent",
     "perplexity": "",
-    "bits_per_character": "bits",
+    "bits_per_character": "",
     "rmse": "",
     "r2": "",
     "psnr": "dB",

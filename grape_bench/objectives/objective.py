@@ -45,7 +45,7 @@ class Objective:
 
     def check_split(self, split: TargetSplit, name: str) -> None:
         """Raise UserError if the targets of the split called `name` cannot be learned or scored."""
-        count = 0
+        count, ends = 0, torch.tensor([math.inf, -math.inf], dtype=torch.float64)
         for target in split.targets():
             if target.is_floating_point():
                 wrong, counted = ~target.isfinite(), torch.ones_like(target, dtype=torch.bool)
@@ -56,8 +56,13 @@ class Objective:
                 allowed = f"0 to {self.classes - 1}" if self.classes else "finite numbers"
                 raise UserError(f"a target is {target[wrong][0].item()}", where=f"{name} split", allowed=allowed)
             count += int(counted.sum())
+            if counted.any():
+                low, high = (end.double().cpu() for end in target[counted].aminmax())
+                ends = torch.stack([torch.minimum(ends[0], low), torch.maximum(ends[1], high)])
         if not count:
             raise UserError("no sample has a target", where=f"{name} split")
+        if name == "train" and ends[0] == ends[1]:
+            raise UserError(f"every target is {ends[0]:g}, so there is nothing to learn", where="train split")
 
     def check(self, output: Tensor, target: Tensor) -> None:
         """Raise UserError unless `output` fits `target`. It is called at every step, so it only reads shapes."""

@@ -50,7 +50,7 @@ def _one_task(table: pd.DataFrame, task: str) -> Table:
 def _heading(item: Printed, seeds: str) -> str:
     """One word per line, so that "gap closed" is no wider than its numbers. A metric's heading stays on one line."""
     if item.is_metric:
-        return f"{item.column.heading}{seeds}"
+        return f"{item.column.narrow or item.column.heading}{seeds}"
     return (item.column.narrow or item.column.heading).replace(" ", "\n", 1)
 
 

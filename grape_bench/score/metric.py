@@ -47,7 +47,8 @@ class Metric:
     `score` takes a measured value to the scale of all formulas, which `scale` names; `value` takes it back. `low` and
     `high` bound the possible values, and `span` is the length of the usual ones, or None for the value itself.
     `sampling_error` is the standard error of a score due to the test samples, given the value and their number. It is
-    used for a record without a `test_error` of its own, and 0 if it is unknown.
+    used for a record without a `test_error` of its own, and 0 if it is unknown. `narrow` is a short heading for a
+    terminal.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Metric:
     low: float = -math.inf
     high: float = math.inf
     span: float | None = None
+    narrow: str = ""
     format: str = "z.2f"
     sampling_error: Callable[[float, int], float] = _unknown
 
@@ -143,7 +145,8 @@ METRICS = {
         Metric(
             name="bits_per_character",
             heading="bits per character",
-            unit="bits",
+            narrow="bits/char",
+            unit="",
             higher_is_better=False,
             meaning="Test loss per character in bits, mean over seeds.",
             caption=_caption("loss in bits per character", lower=True),
@@ -199,6 +202,7 @@ METRICS = {
         Metric(
             name="average_precision",
             heading="average precision",
+            narrow="avg. prec.",
             unit="%",
             higher_is_better=True,
             meaning="Average precision on the test samples in percent, mean over labels and seeds.",

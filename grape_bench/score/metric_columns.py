@@ -11,6 +11,7 @@ def _columns_of(metric: Metric) -> tuple[Column, Column]:
         Column(
             name=metric.name,
             heading=metric.heading,
+            narrow=metric.narrow,
             format=metric.format,
             meaning=f"{metric.meaning} {'Higher' if metric.higher_is_better else 'Lower'} is better.",
             value=lambda row: row.mean(metric),

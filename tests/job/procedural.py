@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from grape_bench.data import load
 from grape_bench.data.dataset import DataSet, Example
 from grape_bench.data.names import DATASETS
 from grape_bench.models.names import MODELS
@@ -84,6 +85,13 @@ def counting(*, args: dict[str, Any], device: torch.device) -> DataSet:
     )
 
 
+def halves(*, args: dict[str, Any], device: torch.device) -> DataSet:
+    """Digits with two classes, small and large, for one logit."""
+    digits = load("digits", args={}, device=device)
+    parts = [replace(split, labels=split.labels // 5) for split in (digits.train, digits.validation, digits.test)]
+    return DataSet("halves", digits.shape, 2, *parts, digits.description, "binary")
+
+
 def ring(*, args: dict[str, Any], device: torch.device) -> DataSet:
     labels = torch.arange(NODES) // (NODES // CLASSES)
     generator = torch.Generator().manual_seed(0)
@@ -140,9 +148,9 @@ class Graph(nn.Module):
 
 @contextmanager
 def registered() -> Iterator[None]:
-    """Know `counting` and `ring` as data sets, and `language` and `graph` as models."""
+    """Know `counting`, `halves` and `ring` as data sets, and `language` and `graph` as models."""
     before = dict(DATASETS._objects), dict(MODELS._objects)
-    DATASETS._objects.update(counting=counting, ring=ring)
+    DATASETS._objects.update(counting=counting, halves=halves, ring=ring)
     MODELS._objects.update(language=Language, graph=Graph)
     try:
         yield

@@ -22,6 +22,7 @@ from tests.job.procedural import registered
 KINDS: dict[str, dict[str, Any]] = {
     "regression": {"dataset": "diabetes", "model": "mlp"},
     "next-token": {"dataset": "counting", "model": "language", "model_args": {}},
+    "binary": {"dataset": "halves", "model": "mlp"},
     "nodes": {"dataset": "ring", "model": "graph", "model_args": {}},
 }
 
@@ -39,7 +40,7 @@ def spec(kind: str, rule: str = "bp", **more: Any) -> Job:
 
 @pytest.mark.parametrize(
     ("kind", "metric", "better"),
-    [("regression", "rmse", -1), ("next-token", "perplexity", -1), ("nodes", "accuracy", 1)],
+    [("regression", "rmse", -1), ("next-token", "perplexity", -1), ("binary", "roc_auc", 1), ("nodes", "accuracy", 1)],
 )
 @pytest.mark.parametrize("rule", ["bp", "fa", "dfa", "grape", "head-only"])
 def test_a_job_measures_its_own_metric(kind: str, metric: str, better: int, rule: str) -> None:
@@ -60,7 +61,7 @@ def test_the_chance_is_the_best_constant_predictor() -> None:
     found = {kind: training.run(spec(kind, epochs=1), lambda row: None)["metric"]["chance"] for kind in KINDS}
     # Every token and every class is equally frequent; the target's standard deviation is 77 points.
     assert found["next-token"] == pytest.approx(8) and found["nodes"] == pytest.approx(100 / 3)
-    assert found["regression"] == pytest.approx(77, abs=3)
+    assert found["regression"] == pytest.approx(77, abs=3) and found["binary"] == 50
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -79,6 +80,8 @@ def test_bp_through_the_harness_ends_with_the_weights_of_a_plain_loop_to_the_bit
             output = model(*args, **kwargs)
             if kind == "regression":
                 loss = F.mse_loss(output, target)
+            elif kind == "binary":
+                loss = F.binary_cross_entropy_with_logits(output, target[:, None].float())
             else:
                 loss = F.cross_entropy(output.flatten(0, -2), target.flatten(), ignore_index=-100)
             loss.backward()

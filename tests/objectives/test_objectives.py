@@ -203,3 +203,34 @@ def test_data_that_does_not_fit_is_refused(name: str, data: Data, said: str) -> 
 def test_a_split_that_cannot_be_scored_is_refused(name: str, data: Data, split: Data, said: str) -> None:
     with pytest.raises(UserError, match=said):
         made(name, data).check_split(split.train, "test")
+
+
+def test_a_training_split_with_one_target_for_all_is_refused() -> None:
+    one_class, one_value = classes([1, 1], [1], of=2), values([[2.5], [2.5]])
+    for name, data in (("classification", one_class), ("regression", one_value)):
+        with pytest.raises(UserError, match=r"every target is (1|2\.5), so there is nothing to learn"):
+            made(name, data).check_split(data.train, "train")
+        made(name, data).check_split(data.train, "test")
+
+
+def test_the_sums_give_scikit_learns_metrics() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randn(60, 2, generator=generator)
+    output = target + 0.5 * torch.randn(60, 2, generator=generator)
+    batches = [(output[:40], target[:40]), (output[40:], target[40:])]
+    data = values(target.tolist())
+    found = {metric: score(made("regression", data, metric=metric), *batches)[0] for metric in ("rmse", "r2")}
+    assert found["rmse"] == pytest.approx(metrics.mean_squared_error(target, output) ** 0.5, rel=1e-6)
+    assert found["r2"] == pytest.approx(metrics.r2_score(target, output, multioutput="variance_weighted"), rel=1e-6)
+    classes_of = torch.randint(3, (6, 5, 5), generator=generator)
+    predicted = classes_of.where(torch.rand(6, 5, 5, generator=generator) < 0.7, 0)
+    pixels = torch.nn.functional.one_hot(predicted, 3).movedim(-1, 1).float()
+    halves = [(pixels[:4], classes_of[:4]), (pixels[4:], classes_of[4:])]
+    iou, error = score(made("segmentation", classes([0, 1, 2], of=3)), *halves)
+    expected = metrics.jaccard_score(classes_of.flatten(), predicted.flatten(), average="macro")
+    assert iou == pytest.approx(100 * expected) and 0 < error < 10
+    labels = (torch.rand(60, 2, generator=generator) < 0.4).float()
+    ranked = [(output[:40], labels[:40]), (output[40:], labels[40:])]
+    auc = score(made("multi-label", values(labels.tolist()), metric="roc_auc"), *ranked)[0]
+    assert auc == pytest.approx(100 * metrics.roc_auc_score(labels, output, average="macro"))
