@@ -114,9 +114,9 @@ class PlainLoop:
         """Train and validate once."""
         self.model.train()
         total = torch.zeros(())
-        for inputs, labels in self.data.train.batches(self.batch_size, generator=self.order):
+        for (args, _), labels in self.data.train.batches(self.batch_size, generator=self.order):
             self.optimizer.zero_grad(set_to_none=True)
-            loss = F.cross_entropy(self.model(inputs), labels)
+            loss = F.cross_entropy(self.model(*args), labels)
             loss.backward()
             self.optimizer.step()
             total += loss.detach()
@@ -127,8 +127,8 @@ class PlainLoop:
         """Accuracy on `split`."""
         self.model.eval()
         correct = loss = 0.0
-        for inputs, labels in split.batches(self.batch_size):
-            logits = self.model(inputs)
+        for (args, _), labels in split.batches(self.batch_size):
+            logits = self.model(*args)
             loss += F.cross_entropy(logits, labels, reduction="sum").item()
             correct += (logits.argmax(1) == labels).sum().item()
         return correct / len(split)

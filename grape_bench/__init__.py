@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from grape_bench.network.reach import Credit
     from grape_bench.network.rule import Kept, LearningRule
     from grape_bench.network.trace import Batch
+    from grape_bench.objectives.make import make_objective, register_objective
+    from grape_bench.objectives.objective import Objective
     from grape_bench.rules.anchored import Anchored
     from grape_bench.rules.backward import BackwardFeedback
     from grape_bench.rules.direct import DirectFeedback
@@ -43,12 +45,15 @@ __all__ = [
     "LocalLoss",
     "LocalPass",
     "Network",
+    "Objective",
     "Pass",
     "TwoPhase",
     "UserError",
     "attach",
     "lean_step",
+    "make_objective",
     "make_rule",
+    "register_objective",
     "register_rule",
 ]
 
@@ -70,12 +75,15 @@ _HOME = {
     "LocalLoss": "rules.local_loss",
     "LocalPass": "network.passes",
     "Network": "network.network",
+    "Objective": "objectives.objective",
     "Pass": "network.passes",
     "TwoPhase": "rules.two_phase",
     "UserError": "errors",
     "attach": "attachment",
     "lean_step": "network.lean",
+    "make_objective": "objectives.make",
     "make_rule": "rules.make",
+    "register_objective": "objectives.make",
     "register_rule": "rules.make",
 }
 

@@ -72,7 +72,7 @@ def command(
 
     subject = make_subject(model, model_args, str(tokens or shape), classes, batch_size=2)
     built = models.build(model, shape=subject.shape, classes=classes, args=subject.model_args)
-    example = token_ids(built, tokens) if tokens else subject.batch(torch.device("cpu"))[0]
+    example = token_ids(built, tokens) if tokens else subject.batch(torch.device("cpu"))[0][0]
     network = attach(built, make_rule(rule), example, blocks=globs, granularity=granularity, cuts=cuts)
     console = Console()
     console.print(table(network))

@@ -19,6 +19,7 @@ from grape_bench.execute.executor import Display
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
 from grape_bench.record.status import Status
+from grape_bench.score.metric import METRICS, metric_of_row
 
 _ROWS = 12  # running jobs shown; a machine with 64 slots would fill the screen
 
@@ -71,7 +72,8 @@ def result_line(record: Record) -> str:
     """Return a line on how a job ended: `digits-mlp dfa seed 0: 93.1 % validation, 3.2 s`."""
     name = str(record.job)
     if record.status is Status.FINISHED:
-        return f"{name}: {record.validation:.1f} % validation, {duration(record):.1f} s"
+        metric = METRICS[record.scored_by.name]
+        return f"{name}: {metric.text(record.validation)} validation, {duration(record):.1f} s"
     reason = record.reason.splitlines()[0] if record.reason else ""
     return f"{name}: {record.status}" + (f": {reason}" if reason else "")
 
@@ -140,7 +142,8 @@ class Live(Display):
         row = self._progress.get(identity)
         if row is None:
             return f"epoch 0/{job.epochs}", ""
-        return f"epoch {row['epoch']}/{job.epochs}", f"{float(row['validation_accuracy']):.1f} %"
+        metric = metric_of_row(row)
+        return f"epoch {row['epoch']}/{job.epochs}", metric.text(float(row[metric.column])) if metric else ""
 
     def _fractions(self) -> dict[str, float]:
         return {key: float(row["epoch"]) / float(row["epochs"]) for key, row in self._progress.items()}

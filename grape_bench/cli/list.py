@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-KINDS = ("suites", "rules", "models", "datasets")
+KINDS = ("suites", "rules", "models", "datasets", "objectives")
 
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(KINDS), required=False)
 def command(kind: str | None) -> None:
-    """List the suites, rules, models and data sets, or only one kind."""
+    """List the suites, rules, models, data sets and objectives, or only one kind."""
     for name in KINDS if kind is None else (kind,):
         if kind is None:
             click.echo(click.style(name, bold=True))
@@ -46,7 +46,19 @@ def _models() -> list[str]:
 def _datasets() -> list[str]:
     from grape_bench.data.names import DATASETS, SOURCES
 
-    return [*DATASETS, *(f"{source}:PATH" for source in SOURCES)]
+    return [*DATASETS, *(f"{source}:PATH" for source in SOURCES), "path/to/file.py:loader"]
 
 
-_LINES = {"suites": _suites, "rules": _rules, "models": _models, "datasets": _datasets}
+def _objectives() -> list[str]:
+    from grape_bench.objectives.names import OBJECTIVES
+
+    return [*OBJECTIVES, "path/to/file.py:MyObjective"]
+
+
+_LINES = {
+    "suites": _suites,
+    "rules": _rules,
+    "models": _models,
+    "datasets": _datasets,
+    "objectives": _objectives,
+}

@@ -85,6 +85,7 @@ def _table(found: list[TunedRule]) -> Table:
     from rich.table import Table
 
     from grape_bench.report.settings import curve
+    from grape_bench.score.metric import METRICS
 
     trials = found[0].trials
     shown = [k for k in SHOWN if k < trials] + [trials]
@@ -95,5 +96,6 @@ def _table(found: list[TunedRule]) -> Table:
             best = tuned.tasks[task]
             expected = curve(best)
             settings = " ".join(f"{name} {value}" for name, value in best.settings.items())
-            table.add_row(task, tuned.rule, settings, *(f"{expected[k - 1]:.1f}" for k in shown))
+            form = ".1f" if best.metric == "accuracy" else METRICS[best.metric].format
+            table.add_row(task, tuned.rule, settings, *(f"{expected[k - 1]:{form}}" for k in shown))
     return table

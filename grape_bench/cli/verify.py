@@ -20,7 +20,12 @@ SHOWN = 5  # problems to print per check
 @click.command("verify")
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--rerun", "count", type=click.IntRange(min=1), metavar="K", help="Rerun K random jobs.")
-@click.option("--tolerance", default=1.0, show_default=True, help="How much a rerun may differ, in points.")
+@click.option(
+    "--tolerance",
+    default=1.0,
+    show_default=True,
+    help="How much a rerun may differ, in points; in percent for a perplexity or RMSE.",
+)
 @click.option("--seed", type=int, help="Seed that picks the jobs to rerun [default: random].")
 @click.option("--keep", is_flag=True, help="Write verification.json next to the index if the reruns agree.")
 def command(folders: tuple[Path, ...], count: int | None, tolerance: float, seed: int | None, keep: bool) -> None:
@@ -58,8 +63,10 @@ def show(verification: Verification) -> None:
             click.echo(f"          and {len(outcome.problems) - SHOWN} more")
     for rerun in verification.reruns:
         word = click.style("ok    ", fg="green") if rerun.ok else click.style("FAILED", fg="red")
-        found = "did not finish" if rerun.found is None else f"{rerun.found:.2f}"
-        click.echo(f"{word}  rerun        {rerun.name}: {found}, published {rerun.published:.2f} ± {rerun.tolerance:g}")
+        found = "did not finish" if rerun.found is None else f"{rerun.found:.4g}"
+        click.echo(
+            f"{word}  rerun        {rerun.name}: {found}, published {rerun.published:.4g} ± {rerun.tolerance:.3g}"
+        )
     click.echo(f"{verification.submission.folder}: {verification.badge} ({BADGES[verification.badge]})")
 
 

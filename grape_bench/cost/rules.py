@@ -24,7 +24,7 @@ from grape_bench.errors import UserError
 from grape_bench.network.lean import lean_step
 from grape_bench.network.modes import Modes
 from grape_bench.network.network import Network
-from grape_bench.network.trace import logits_of
+from grape_bench.network.trace import Batch, logits_of
 from grape_bench.rules.make import make_rule
 
 PERIODS = 2  # of the rule with the longest period
@@ -61,7 +61,7 @@ def measure_costs(subject: Subject, rules: Sequence[str], *, most: int = 400, bu
     periods = {name: own.network.rule.period for name, own in steps.items()}
     work = {name: own.take for name, own in steps.items()}
     seconds = in_turns(work, device, most, budget_s, least=PERIODS * max(periods.values()))
-    inputs, labels = subject.batch(device)
+    batch, labels = subject.batch(device)
     return [
         Cost(
             rule=name,
@@ -69,8 +69,8 @@ def measure_costs(subject: Subject, rules: Sequence[str], *, most: int = 400, bu
             step_s=statistics.median(sums(seconds[name], period)) / period,
             rounds=len(seconds[name]),
             memory=peak_memory(subject, name),
-            flops=step_flops(steps[name].network, ((inputs,), {}), subject.loss_of(labels), subject.forwards(name)),
-            split=None if steps[name].lean else time_split(steps[name], repeat((inputs, labels)), device),
+            flops=step_flops(steps[name].network, batch, subject.loss_of(labels), subject.forwards(name)),
+            split=None if steps[name].lean else time_split(steps[name], repeat((batch, labels)), device),
             attach=_attach_in_forwards(subject, name, device),
             blocks=len(steps[name].network.blocks),
         )
@@ -97,13 +97,13 @@ def _measure_memory(subject: Subject, rule: str, threads: int) -> int:
 def _attach_in_forwards(subject: Subject, rule: str, device: torch.device) -> float:
     """Time to attach ÷ time of a forward with a graph, on the same batch."""
     network = subject.network(rule.partition(" ")[0], device)
-    inputs, _ = subject.batch(device)
+    (args, kwargs), _ = subject.batch(device)
     network.detach()
 
     def attach_again() -> None:
-        attach(network.model, network.rule, inputs).detach()
+        attach(network.model, network.rule, args).detach()
 
-    work = {"forward": lambda: network.model(inputs), "attach": attach_again}
+    work = {"forward": lambda: network.model(*args, **kwargs), "attach": attach_again}
     seconds = in_turns(work, device, most=5, budget_s=10)
     return ratio(seconds["attach"], seconds["forward"]).median
 
@@ -168,12 +168,12 @@ class Subject:
         network.begin_epoch(ENDLESS)
         return network
 
-    def batch(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Random inputs and labels."""
+    def batch(self, device: torch.device) -> tuple[Batch, Tensor]:
+        """Random inputs, as the arguments of the model, and labels."""
         generator = torch.Generator().manual_seed(0)
         inputs = torch.randn(self.batch_size, *self.shape, generator=generator)
         labels = torch.randint(self.classes, (self.batch_size,), generator=generator)
-        return inputs.to(device), labels.to(device)
+        return ((inputs.to(device),), {}), labels.to(device)
 
     @staticmethod
     def forwards(rule: str) -> int:
@@ -194,8 +194,8 @@ class Subject:
         network = self.network(name, device)
         if mode == CHECKPOINT:
             checkpoint(network.model)
-        inputs, labels = self.batch(device)
-        return Steps(network, torch.optim.SGD(network.parameter_groups(), lr=1e-3), self, inputs, labels, mode == LEAN)
+        batch, labels = self.batch(device)
+        return Steps(network, torch.optim.SGD(network.parameter_groups(), lr=1e-3), self, batch, labels, mode == LEAN)
 
 
 @dataclass(frozen=True)
@@ -205,24 +205,25 @@ class Steps:
     network: Network
     optimizer: torch.optim.Optimizer
     subject: Subject
-    inputs: Tensor
+    batch: Batch
     labels: Tensor
     lean: bool
 
     def take(self) -> None:
         """Take one training step."""
         if self.lean:
-            lean_step(self.network, ((self.inputs,), {}), self.subject.loss_of(self.labels), self.optimizer)
+            lean_step(self.network, self.batch, self.subject.loss_of(self.labels), self.optimizer)
         else:
-            self.backward(self.forward(self.inputs, self.labels))
+            self.backward(self.forward(self.batch, self.labels))
             self.update()
 
-    def forward(self, inputs: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, batch: Batch, target: Tensor) -> Tensor:
         """Clear the gradients and return the loss. Lean steps have no phases."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss_of = self.subject.loss_of(labels)
-        self.network.inform(loss_of, labels)
-        return loss_of(self.network.model(inputs))
+        loss_of = self.subject.loss_of(target)
+        self.network.inform(loss_of, target)
+        args, kwargs = batch
+        return loss_of(self.network.model(*args, **kwargs))
 
     def backward(self, loss: Tensor) -> None:
         """Run the backward, in which the rule fills the gradients."""

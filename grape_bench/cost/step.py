@@ -18,6 +18,7 @@ from grape_bench.network.block import own_buffers
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
 from grape_bench.network.rule import LearningRule
+from grape_bench.network.trace import Batch
 
 
 class Step(Protocol):
@@ -31,7 +32,7 @@ class Step(Protocol):
     def optimizer(self) -> torch.optim.Optimizer:
         """The optimizer of its weights."""
 
-    def forward(self, inputs: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, batch: Batch, target: Tensor) -> Tensor:
         """Clear the gradients and return the loss."""
 
     def backward(self, loss: Tensor) -> None:
@@ -44,7 +45,7 @@ class Step(Protocol):
 SPLIT_WARM_UP, SPLIT_LEAST, SPLIT_MOST = 1, 3, 20  # rounds
 SPLIT_BUDGET_S = 0.5
 
-LabeledBatches = Iterator[tuple[Tensor, Tensor]]
+Examples = Iterator[tuple[Batch, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,7 @@ class TimeSplit:
         return {"credit" if name == "backward" else name: seconds for name, seconds in asdict(self).items()}
 
 
-def time_split(
-    step: Step, batches: LabeledBatches, device: torch.device, budget_s: float = SPLIT_BUDGET_S
-) -> TimeSplit:
+def time_split(step: Step, batches: Examples, device: torch.device, budget_s: float = SPLIT_BUDGET_S) -> TimeSplit:
     """Time each phase: medians over rounds of one period of the rule. No round starts after `budget_s` seconds."""
     started = time.perf_counter()
     rounds: list[dict[str, float]] = []
@@ -78,7 +77,7 @@ def time_split(
     return TimeSplit(**{name: statistics.median(one[name] for one in rounds[SPLIT_WARM_UP:]) for name in rounds[0]})
 
 
-def _round(step: Step, batches: LabeledBatches, device: torch.device) -> dict[str, float]:
+def _round(step: Step, batches: Examples, device: torch.device) -> dict[str, float]:
     """Measure the seconds per step over one period of the rule."""
     rule = step.network.rule
     period = rule.period
@@ -86,9 +85,9 @@ def _round(step: Step, batches: LabeledBatches, device: torch.device) -> dict[st
     with _timed_opening(rule, clocks["tangents"]):
         for _ in range(period):
             with clocks["data"].running():
-                inputs, labels = next(batches)
+                batch, target = next(batches)
             with clocks["forward"].running():
-                loss = step.forward(inputs, labels)
+                loss = step.forward(batch, target)
             with clocks["backward"].running():
                 step.backward(loss)
             with clocks["update"].running():
@@ -128,7 +127,7 @@ class Holders:
     owned: int | None
 
 
-def holders(step: Step, inputs: Tensor, labels: Tensor) -> Holders:
+def holders(step: Step, batch: Batch, target: Tensor) -> Holders:
     """Take one training step, uncompiled, and count the bytes that it holds."""
     model = step.network.model
     own = own_buffers(model)
@@ -144,7 +143,7 @@ def holders(step: Step, inputs: Tensor, labels: Tensor) -> Holders:
 
     with torch.compiler.set_stance("force_eager"):
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept.tensor):
-            loss = step.forward(inputs, labels)
+            loss = step.forward(batch, target)
         activations = _alive(saved, [*weights, *feedback, *owned])
         step.backward(loss)
     gradients = _bytes(parameter.grad for parameter in step.network.parameters() if parameter.grad is not None)

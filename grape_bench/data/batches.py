@@ -13,6 +13,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
 
+from grape_bench.data.augment import Augmentation, augmented
+from grape_bench.data.dataset import Example
+from grape_bench.errors import UserError
+
 PADDING = 4
 MAX_WORKERS = 8
 
@@ -56,11 +60,11 @@ def in_order(samples: int, batch_size: int) -> EpochOrder:
     return EpochOrder(torch.arange(samples), None, batch_size)
 
 
-def shuffled(samples: int, batch_size: int, generator: torch.Generator, augmented: bool) -> EpochOrder:
+def shuffled(samples: int, batch_size: int, generator: torch.Generator, transform: Transform | None) -> EpochOrder:
     """Draw a random order for a whole epoch at once, so that stopping midway does not affect the next epoch."""
     used = min(samples, batch_count(samples, batch_size) * batch_size)
     order = torch.randperm(samples, generator=generator, device=generator.device)[:used]
-    draws = draw_augmentation(used, generator) if augmented else None
+    draws = transform.draw(used, generator) if transform and transform.augments else None
     return EpochOrder(order, draws, batch_size)
 
 
@@ -102,22 +106,39 @@ def _window(offset: Tensor, size: int) -> Tensor:
 class Transform:
     """Turns stored samples into network inputs: augmentation if drawn, then (x - mean) / std in float32.
 
-    `mean` and `std` broadcast against a batch: (C, 1, 1) for images, () for signals.
+    `mean` and `std` broadcast against a batch: (C, 1, 1) for images, () for signals. `function` is the user's own
+    augmentation.
     """
 
     mean: Tensor
     std: Tensor
     augment: str
+    function: Augmentation | None = None
+
+    @property
+    def augments(self) -> bool:
+        """Whether shuffled samples are augmented."""
+        return self.augment != "none" or self.function is not None
+
+    def draw(self, samples: int, generator: torch.Generator) -> Tensor:
+        """Draw the augmentation of one epoch: (3, samples), with a fourth row of seeds for a user's function."""
+        draws = draw_augmentation(samples, generator)
+        if self.function is None:
+            return draws
+        seeds = torch.randint(2**62, (1, samples), generator=generator, device=generator.device)
+        return torch.cat([draws, seeds])
 
     def __call__(self, samples: Tensor, draws: Tensor | None) -> Tensor:
         """Map samples (N, *shape) as stored to inputs (N, *shape) float32."""
-        if draws is not None:
-            samples = flip_crop(samples, draws)
+        if draws is not None and self.augment == "flip-crop":
+            samples = flip_crop(samples, draws[:3])
+        if draws is not None and self.function is not None:
+            samples = augmented(samples, self.function, int(draws[3, 0]))
         return samples.to(torch.float32).sub_(self.mean).div_(self.std)
 
     def without_augmentation(self) -> Transform:
         """Return the transform for validation and test."""
-        return replace(self, augment="none")
+        return replace(self, augment="none", function=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,17 +164,20 @@ class StoredSplit(ABC):
         """See `Split.batch_count`."""
         return batch_count(len(self), batch_size)
 
-    def batches(
-        self, batch_size: int, *, generator: torch.Generator | None = None, skip: int = 0
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def targets(self) -> Iterator[Tensor]:
+        """See `Split.targets`."""
+        yield self.labels[self.index]
+
+    def batches(self, batch_size: int, *, generator: torch.Generator | None = None, skip: int = 0) -> Iterator[Example]:
         """See `Split.batches`."""
         if generator is None:
             order = in_order(len(self), batch_size)
         else:
-            order = shuffled(len(self), batch_size, generator, self.transform.augment != "none")
+            order = shuffled(len(self), batch_size, generator, self.transform)
         order = order.skip(skip).for_process(*self.process)
         # torch would split an empty order into one empty batch.
-        return self._read(order) if len(order.positions) else iter(())
+        read = self._read(order) if len(order.positions) else iter(())
+        return ((((inputs,), {}), labels) for inputs, labels in read)
 
     @abstractmethod
     def _read(self, order: EpochOrder) -> Iterator[tuple[Tensor, Tensor]]:
@@ -187,7 +211,7 @@ class OnDemandSplit(StoredSplit):
     Batches end up on the device of the transform.
     """
 
-    images: Dataset[Tensor]
+    images: Dataset[Tensor | UserError]
 
     @override
     def _read(self, order: EpochOrder) -> Iterator[tuple[Tensor, Tensor]]:
@@ -202,6 +226,8 @@ class OnDemandSplit(StoredSplit):
             generator=torch.Generator(),  # without it, the loader draws from the global generator that dropout uses
         )
         for images, batch, draws in zip(loader, rows, order.batched_draws(device), strict=True):
+            if isinstance(images, UserError):
+                raise images
             inputs = self.transform(images.to(device, non_blocking=True), draws)
             yield inputs, self.labels[batch].to(device)
 

@@ -20,11 +20,10 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from grape_bench.data.partition import Indices
 from grape_bench.errors import UserError
 from grape_bench.record.write import replacing
 
-VERSION = 1
+VERSION = 2
 WHOLE = 256 * 2**20
 EDGE = 2**20
 SETTLED = 2.0
@@ -38,21 +37,20 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Decoded:
-    """One split after decoding: images (N, C, H, W), labels (N,) and the images' sums (N, C, 2)."""
+    """The images of one split after decoding (N, C, H, W), and their sums (N, C, 2)."""
 
     images: NDArray[np.uint8]
-    labels: Indices
     sums: Sums
 
     @classmethod
-    def of(cls, images: NDArray[np.uint8], labels: Indices) -> Decoded:
+    def of(cls, images: NDArray[np.uint8]) -> Decoded:
         """Compute the sums of `images`."""
-        return cls(images, labels.astype(np.int64), image_sums(images))
+        return cls(images, image_sums(images))
 
     def checksum(self, of_images: int | None = None) -> int:
-        """Return the CRC-32 of all three arrays. `of_images` is that of the images, if it is known."""
+        """Return the CRC-32 of both arrays. `of_images` is that of the images, if it is known."""
         check = _crc(self.images) if of_images is None else of_images
-        return _crc(self.sums, _crc(self.labels, check))
+        return _crc(self.sums, check)
 
 
 def image_sums(images: NDArray[np.uint8]) -> Sums:
@@ -96,12 +94,12 @@ def cached(key: str, decode: Callable[[], Decoded]) -> Decoded:
     try:
         stem.parent.mkdir(parents=True, exist_ok=True)
         _replace(stem.with_suffix(".npy"), lambda file: np.save(file, decoded.images))
-        side: dict[str, Any] = {"labels": decoded.labels, "sums": decoded.sums, "checksum": decoded.checksum()}
+        side: dict[str, Any] = {"sums": decoded.sums, "checksum": decoded.checksum()}
         _replace(stem.with_suffix(".npz"), lambda file: np.savez(file, **side))
     except OSError as error:
         hint = "export GRAPE_BENCH_CACHE=/a/folder/you/can/write"
         raise UserError(f"cannot write the cache: {error}", where=str(stem.parent), hint=hint) from error
-    return Decoded(_mapped(stem), decoded.labels, decoded.sums)
+    return Decoded(_mapped(stem), decoded.sums)
 
 
 def _read(stem: Path) -> Decoded | None:
@@ -111,7 +109,7 @@ def _read(stem: Path) -> Decoded | None:
         return None
     try:
         with np.load(side_file) as side:
-            stored = Decoded(_mapped(stem), side["labels"], side["sums"])
+            stored = Decoded(_mapped(stem), side["sums"])
             of_images = int(_remembered("crc32", array, lambda: str(_crc(stored.images))))
             if stored.checksum(of_images) == int(side["checksum"]):
                 return stored

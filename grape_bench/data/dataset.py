@@ -6,25 +6,40 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from grape_bench.objectives.target import ONE_CLASS, Target
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from grape_bench.network.trace import Batch
+
+Example = tuple["Batch", "Tensor"]
+"""One batch: the arguments of the model as (args, kwargs), and the target."""
 
 
 class Split(Protocol):
     """The training, validation or test samples of a data set."""
 
     def __len__(self) -> int:
-        """Return the number of samples."""
+        """Return the number of targets that are scored: images, tokens, labeled nodes."""
 
-    def batches(
-        self, batch_size: int, *, generator: torch.Generator | None = None, skip: int = 0
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield normalized inputs (N, *shape) float32 and labels (N,) int64 on the data set's device.
+    def batches(self, batch_size: int, *, generator: torch.Generator | None = None, skip: int = 0) -> Iterator[Example]:
+        """Yield ((args, kwargs), target) on the data set's device; the model is called as model(*args, **kwargs).
+
+        Images and signals are ((inputs,), {}) with inputs (N, *shape) float32, tokens ((), {"input_ids": ids}), a graph
+        ((features, edges), {}). A target of classes is int64, `IGNORED` where it does not count. A target of values is
+        float32 and has the shape of the model's output.
 
         With a generator, samples are shuffled and augmented. Both draws happen when this method is called.
         An incomplete last batch is dropped unless it is the only one. Without a generator, every sample comes
         once, in order, without augmentation. The first `skip` batches are skipped without reading them.
+        """
+
+    def targets(self) -> Iterator[Tensor]:
+        """Yield every target once, in order and in batches of any size, without reading the inputs.
+
+        Every process gets all targets.
         """
 
     def batch_count(self, batch_size: int) -> int:
@@ -39,7 +54,12 @@ class Split(Protocol):
 
 @dataclass(frozen=True)
 class DataSet:
-    """Labeled samples of shape (C, H, W) or (features,). `description` goes into the job's record."""
+    """Samples with targets. `description` goes into the job's record.
+
+    `shape` is that of one sample: (C, H, W), (features,) or (length,). `classes` is the number of classes, 0 if the
+    targets are values. `vocabulary` is the number of token ids, 0 if the inputs are not tokens. `objective` is used if
+    the suite names none. `target` says what the targets are.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -48,6 +68,9 @@ class DataSet:
     validation: Split
     test: Split
     description: dict[str, Any]
+    objective: str = "classification"
+    target: Target = ONE_CLASS
+    vocabulary: int = 0
 
     def for_process(self, index: int, count: int) -> DataSet:
         """Return the data set as process `index` out of `count` sees it: its share of every batch."""

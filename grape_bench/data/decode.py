@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,8 @@ class ImageForm:
         return 1 if self.mode == "L" else 3
 
 
-def native_form(first: Image.Image, *, channels: int | None, resize: int | None, where: str) -> ImageForm:
-    """Return the form of a set whose first image is `first`. Raises UserError for images of more than 8 bits."""
-    if first.mode.startswith(DEEP):
-        raise UserError(f"the images have more than 8 bits (mode {first.mode})", where=where, allowed="8-bit images")
+def native_form(first: Image.Image, *, channels: int | None, resize: int | None) -> ImageForm:
+    """Return the form of a set whose first image is `first`."""
     if channels is not None:
         return ImageForm("L" if channels == 1 else "RGB", resize, convert=True)
     return ImageForm("L" if first.mode in GRAY else "RGB", resize, convert=False)
@@ -47,40 +46,65 @@ def open_image(cell: Any, *, where: str) -> Image.Image:
     """Open the image in a table cell, which holds bytes or a struct of bytes and path. Raises UserError."""
     data = cell.get("bytes") if isinstance(cell, dict) else cell
     if data is None and isinstance(cell, dict) and cell.get("path") and Path(cell["path"]).is_file():
-        data = Path(cell["path"]).read_bytes()
+        try:
+            data = Path(cell["path"]).read_bytes()
+        except OSError as error:
+            raise UserError(f"the image cannot be read: {error}", where=where) from error
     if data is None:
         raise UserError("the row has no image", where=where)
     try:
         return Image.open(io.BytesIO(data))
     except UnidentifiedImageError as error:
         raise UserError("PIL cannot read the image", where=where) from error
+    except Exception as error:  # PIL's readers raise many types for a damaged file
+        raise damaged(error, where=where) from error
 
 
 def to_array(image: Image.Image, form: ImageForm, *, where: str) -> NDArray[np.uint8]:
-    """Decode `image` to (H, W) or (H, W, 3) in `form`. Raises UserError for damaged images and dropped color."""
+    """Decode `image` to (H, W) or (H, W, 3) in `form`, turned as its EXIF orientation says.
+
+    Raises UserError for damaged images, images of more than 8 bits, and dropped color.
+    """
+    if image.mode.startswith(DEEP):
+        raise UserError(f"the image has more than 8 bits (mode {image.mode})", where=where, allowed="8-bit images")
     if form.mode == "L" and image.mode not in GRAY and not form.convert:
         hint = "dataset_args = { channels = 3 }, or 1 to convert all images to grayscale"
         raise UserError(f"found a color image (mode {image.mode}) in a grayscale data set", where=where, hint=hint)
     try:
+        image = ImageOps.exif_transpose(image)
         if image.mode != form.mode:
             image = image.convert(form.mode)
         if form.resize is not None and image.size != (form.resize, form.resize):
             image = ImageOps.fit(image, (form.resize, form.resize), Image.Resampling.BILINEAR)
         return np.asarray(image)
-    except OSError as error:
-        raise UserError(f"the image is damaged: {error}", where=where) from error
+    except Exception as error:  # as in `open_image`
+        raise damaged(error, where=where) from error
 
 
-def stack(cells: list[Any], form: ImageForm, *, where: str, first_row: int = 0) -> NDArray[np.uint8]:
-    """Decode table cells to (N, C, H, W). Raises UserError if the sizes differ."""
+def damaged(error: Exception, *, where: str) -> UserError:
+    """Return the error for an image that PIL cannot decode."""
+    return UserError(f"the image is damaged: {str(error) or type(error).__name__}", where=where)
+
+
+def stack(cells: list[Any], form: ImageForm, places: Callable[[int], str]) -> NDArray[np.uint8]:
+    """Decode table cells to (N, C, H, W). `places` names the position of a cell in error messages.
+
+    Raises UserError if the sizes differ.
+    """
     images: list[NDArray[np.uint8]] = []
-    for row, cell in enumerate(cells, start=first_row):
-        cell_where = f"{where}, row {row}"
-        image = to_array(open_image(cell, where=cell_where), form, where=cell_where)
+    for position, cell in enumerate(cells):
+        where = places(position) + _file_of(cell)
+        image = to_array(open_image(cell, where=where), form, where=where)
         if images and image.shape != images[0].shape:
-            raise different_sizes(images[0].shape, image.shape, where=cell_where)
+            raise different_sizes(images[0].shape, image.shape, where=where)
         images.append(image)
     return join(images)
+
+
+def _file_of(cell: Any) -> str:
+    """Return the name of the file from which the image came, if the cell knows it."""
+    path = cell.get("path") if isinstance(cell, dict) else None
+    return f" ({path})" if path else ""
 
 
 def join(images: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ from PIL import Image
 from grape_bench.data.cache import Decoded
 from grape_bench.data.decode import ImageForm, join, to_array
 from grape_bench.data.images import from_arrays
+from grape_bench.data.labels import Labels
 from grape_bench.data.options import TABLE_ONLY, ImageOptions, parse
 from grape_bench.data.partition import Contents, stratified_cut
 from grape_bench.errors import UserError
@@ -38,9 +39,10 @@ def load(*, args: dict[str, Any], device: torch.device) -> DataSet:
     gray, labels, key = read()
     pixels = _pixels(gray, options)
     train, test = stratified_cut(labels, TEST)
-    decoded = {split: Decoded.of(pixels[rows], labels[rows]) for split, rows in (("train", train), ("test", test))}
-    split_labels = {split: arrays.labels for split, arrays in decoded.items()}
-    contents = Contents("digits", pixels.shape[1:], CLASSES, split_labels, key)
+    rows_of = {"train": train, "test": test}
+    decoded = {split: Decoded.of(pixels[rows]) for split, rows in rows_of.items()}
+    split_labels = {split: labels[rows] for split, rows in rows_of.items()}
+    contents = Contents("digits", pixels.shape[1:], Labels(split_labels, CLASSES), key)
     return from_arrays(contents, decoded, options, device)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from grape_bench.data.cache import file_key
-from grape_bench.data.images import image_set
-from grape_bench.data.options import parse
-from grape_bench.data.tables import CHUNK, ImageTable
+from grape_bench.data.files import existing_folder
+from grape_bench.data.kinds import make_set
+from grape_bench.data.tables import CHUNK, Table, standard_splits
 from grape_bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,25 +28,42 @@ if TYPE_CHECKING:
 def load(name: str, *, args: dict[str, Any], device: torch.device) -> DataSet:
     """Load `datasets.load_dataset(name)`, or `NAME:CONFIGURATION`. Raises UserError if it cannot be loaded."""
     dataset_id = f"hf:{name}"
-    options = parse(dataset_id, args)
-    return image_set(dataset_id, tables(name, where=dataset_id), options, device)
+    return make_set(dataset_id, tables(name, where=dataset_id), args, device)
 
 
-def tables(name: str, *, where: str) -> dict[str, ImageTable]:
+def load_folder(name: str, *, args: dict[str, Any], device: torch.device) -> DataSet:
+    """Load a folder of images: `train/CLASS/NAME.png` and `test/CLASS/NAME.png`. Raises UserError if there is none."""
+    dataset_id = f"imagefolder:{name}"
+    folder = existing_folder(name, where=dataset_id)
+    return make_set(dataset_id, tables(str(folder.absolute()), where=dataset_id), args, device)
+
+
+def tables(name: str, *, where: str) -> dict[str, Table]:
     """Return all splits of a data set on the Hub, or of a local folder in a format that `datasets` knows."""
-    local = Path(name.partition(":")[0]).is_dir()
-    splits = load_splits(name, where=where)
-    return {split: HubTable(splits[split], f"{where}, {split} split", local) for split in splits}
+    local = Path(_path(name)[0]).is_dir()
+    splits = standard_splits(load_splits(name, where=where), where=where)
+    return {split: HubTable(table, f"{where}, {split} split", local) for split, table in splits.items()}
+
+
+def _path(name: str) -> tuple[str, str]:
+    """Split `PATH:CONFIGURATION`. The path of a folder that exists may have a colon itself."""
+    if Path(name).is_dir():
+        return name, ""
+    path, _, configuration = name.partition(":")
+    return path, configuration
 
 
 def load_splits(name: str, *, where: str) -> datasets.DatasetDict:
     """Call `datasets.load_dataset` for `NAME` or `NAME:CONFIGURATION`. Raises UserError if it fails."""
     import datasets
 
-    path, _, configuration = name.partition(":")
+    path, configuration = _path(name)
+    if glob.has_magic(path):
+        what = f"`datasets` reads the signs * ? [ ] in the path {path!r} as patterns"
+        raise UserError(what, where=where, hint="a folder without these signs in its path")
     try:
         return datasets.load_dataset(path, configuration or None)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+    except Exception as error:  # every reader of `datasets` raises its own types for damaged files
         raise UserError(
             f"`datasets` could not load it: {str(error).strip() or type(error).__name__}",
             where=where,
@@ -55,7 +73,7 @@ def load_splits(name: str, *, where: str) -> datasets.DatasetDict:
 
 @dataclass(frozen=True)
 class HubTable:
-    """One split of a `datasets.DatasetDict`, `local` if it was read from a folder. See `ImageTable`."""
+    """One split of a `datasets.DatasetDict`, `local` if it was read from a folder. See `Table`."""
 
     dataset: Any
     where: str
@@ -80,13 +98,23 @@ class HubTable:
         return sha256(content.encode()).hexdigest()
 
     @cached_property
-    def schema(self) -> pa.Schema:
+    def schemas(self) -> dict[str, pa.Schema]:
         """The columns, with the features in the metadata."""
-        return self.dataset.features.arrow_schema
+        return {self.where: self.dataset.features.arrow_schema}
 
     def chunks(self, columns: list[str], size: int = CHUNK) -> Iterator[Any]:
-        """Yield Arrow tables with encoded images."""
-        yield from self.dataset.select_columns(columns).with_format("arrow").iter(batch_size=size)
+        """Yield Arrow tables with encoded images. Raises UserError for rows that cannot be read."""
+        row = 0
+        try:
+            for table in self.dataset.select_columns(columns).with_format("arrow").iter(batch_size=size):
+                yield table
+                row += len(table)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise UserError(f"the rows cannot be read: {error}", where=self.place(row)) from error
+
+    def place(self, row: int) -> str:
+        """Name a row: the split and the row."""
+        return f"{self.where}, row {row}"
 
     def random_access(self) -> Any:
         """Return the data set itself."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,19 +15,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from grape_bench.data.augment import load_augmentation
 from grape_bench.data.batches import ArraySplit, OnDemandSplit, Transform
 from grape_bench.data.cache import Decoded, Sums, cached, image_sums
 from grape_bench.data.dataset import DataSet
 from grape_bench.data.decode import ImageForm, different_sizes, stack
+from grape_bench.data.image_table import Selection, select
+from grape_bench.data.labels import Indices
 from grape_bench.data.options import ImageOptions
-from grape_bench.data.partition import Contents, Indices, assemble
-from grape_bench.data.tables import ImageTable, Selection, read_labels, select
+from grape_bench.data.partition import Contents, assemble
+from grape_bench.data.tables import Table
+from grape_bench.errors import UserError
 
 STATISTICS_SAMPLE = 4096
 """Sets that are decoded batch by batch are normalized by the first training images of the fixed permutation."""
 
 
-def image_set(name: str, tables: dict[str, ImageTable], options: ImageOptions, device: torch.device) -> DataSet:
+def image_set(name: str, tables: Mapping[str, Table], options: ImageOptions, device: torch.device) -> DataSet:
     """Return the data set of a source's splits. Raises UserError if something is missing or unreadable.
 
     Sets up to `options.memory_limit` are decoded once per machine and kept on the device.
@@ -34,8 +40,7 @@ def image_set(name: str, tables: dict[str, ImageTable], options: ImageOptions, d
     if selection.bytes > options.memory_limit * 2**30:
         return _decoded_on_demand(name, selection, options, device)
     decoded = {split: _cached(table, selection) for split, table in selection.tables.items()}
-    labels = {split: arrays.labels for split, arrays in decoded.items()}
-    contents = Contents(name, selection.shape, selection.class_count(labels["train"]), labels, selection.key)
+    contents = Contents(name, selection.shape, selection.labels, selection.key)
     return from_arrays(contents, decoded, options, device)
 
 
@@ -44,11 +49,13 @@ def from_arrays(
 ) -> DataSet:
     """Return the data set of decoded images. Each source split is one array on `device`."""
     images = {split: torch.from_numpy(arrays.images).to(device) for split, arrays in decoded.items()}
-    labels = {split: torch.from_numpy(arrays.labels).to(device) for split, arrays in decoded.items()}
+    labels = {split: torch.from_numpy(one).to(device) for split, one in contents.labels.of.items()}
     pixels = contents.shape[1] * contents.shape[2]
+    function = load_augmentation(options.augment_with)
 
     def fit_transform(rows: Indices) -> Transform:
-        return normalization(decoded["train"].sums[rows], pixels, options.augment, device)
+        transform = normalization(decoded["train"].sums[rows], pixels, options.augment, device)
+        return replace(transform, function=function)
 
     def make_split(split: str, rows: Indices, transform: Transform) -> ArraySplit:
         index = torch.from_numpy(rows).to(device)
@@ -72,7 +79,7 @@ def normalization(sums: Sums, pixels: int, augment: str, device: torch.device) -
     return Transform(per_channel(mean), per_channel(std), augment)
 
 
-def _cached(table: ImageTable, selection: Selection) -> Decoded:
+def _cached(table: Table, selection: Selection) -> Decoded:
     form = [asdict(selection.columns), asdict(selection.form), PIL.__version__]
     arrays = cached(json.dumps([table.key, *form]), lambda: _decode(table, selection))
     if arrays.images.shape[1:] != selection.shape:
@@ -80,62 +87,76 @@ def _cached(table: ImageTable, selection: Selection) -> Decoded:
     return arrays
 
 
-def _decode(table: ImageTable, selection: Selection) -> Decoded:
+def _decode(table: Table, selection: Selection) -> Decoded:
     column, row = selection.columns.image, 0
     images = np.empty((table.rows, *selection.shape), dtype=np.uint8)
     for chunk in table.chunks([column]):
-        decoded = stack(chunk.column(column).to_pylist(), selection.form, where=table.where, first_row=row)
+        decoded = stack(chunk.column(column).to_pylist(), selection.form, partial(_place, table, row))
         if decoded.shape[1:] != selection.shape:
-            where = f"{table.where}, row {row}"
-            raise different_sizes(selection.shape[1:], decoded.shape[2:], where=where)
+            raise different_sizes(selection.shape[1:], decoded.shape[2:], where=table.place(row))
         images[row : row + len(decoded)] = decoded
         row += len(decoded)
-    return Decoded.of(images, read_labels(table, selection.columns.label))
+    return Decoded.of(images)
+
+
+def _place(table: Table, first: int, position: int) -> str:
+    return table.place(first + position)
 
 
 def _decoded_on_demand(name: str, selection: Selection, options: ImageOptions, device: torch.device) -> DataSet:
-    labels = {split: read_labels(table, selection.columns.label) for split, table in selection.tables.items()}
     images = {split: EncodedImages.of(table, selection) for split, table in selection.tables.items()}
     pixels = selection.shape[1] * selection.shape[2]
+    function = load_augmentation(options.augment_with)
 
     def fit_transform(rows: Indices) -> Transform:
-        sample = images["train"].__getitems__(rows[:STATISTICS_SAMPLE].tolist())
-        return normalization(image_sums(sample.numpy()), pixels, options.augment, device)
+        sample = images["train"].decode(rows[:STATISTICS_SAMPLE].tolist())
+        transform = normalization(image_sums(sample), pixels, options.augment, device)
+        return replace(transform, function=function)
 
     def make_split(split: str, rows: Indices, transform: Transform) -> OnDemandSplit:
-        every = torch.from_numpy(labels[split])
+        every = torch.from_numpy(selection.labels.of[split])
         return OnDemandSplit(images=images[split], labels=every, index=torch.from_numpy(rows), transform=transform)
 
-    classes = selection.class_count(labels["train"])
-    contents = Contents(name, selection.shape, classes, labels, selection.key)
+    contents = Contents(name, selection.shape, selection.labels, selection.key)
     return assemble(contents, options, fit_transform, make_split)
 
 
 @dataclass(frozen=True)
-class EncodedImages(Dataset[Tensor]):
-    """Rows of a `datasets.Dataset` whose `column` holds images. Each access decodes them to `shape` (C, H, W)."""
+class EncodedImages(Dataset[Tensor | UserError]):
+    """Rows of a `datasets.Dataset` whose `column` holds images. Each access decodes them to `shape` (C, H, W).
+
+    A worker process returns a UserError as a value, because the loader would turn a raised one into a traceback.
+    """
 
     rows: Any
     column: str
     form: ImageForm
     shape: tuple[int, int, int]
-    where: str
+    table: Table
 
     @classmethod
-    def of(cls, table: ImageTable, selection: Selection) -> EncodedImages:
+    def of(cls, table: Table, selection: Selection) -> EncodedImages:
         """Return the images of one split."""
         import datasets  # takes half a second to import, and only decoding batch by batch needs it
 
         column = selection.columns.image
         rows = table.random_access().select_columns([column]).cast_column(column, datasets.Image(decode=False))
-        return cls(rows, column, selection.form, selection.shape, table.where)
+        return cls(rows, column, selection.form, selection.shape, table)
 
-    def __getitem__(self, row: int) -> Tensor:
-        return self.__getitems__([row])[0]
+    def __getitem__(self, row: int) -> Tensor | UserError:
+        images = self.__getitems__([row])
+        return images if isinstance(images, UserError) else images[0]
 
-    def __getitems__(self, rows: list[int]) -> Tensor:
-        """Decode rows to (N, C, H, W) uint8. Raises UserError if an image has another size."""
-        images = stack(self.rows[rows][self.column], self.form, where=self.where)
+    def __getitems__(self, rows: list[int]) -> Tensor | UserError:
+        """Decode rows to (N, C, H, W) uint8, or return what is wrong with them."""
+        try:
+            return torch.from_numpy(self.decode(rows))
+        except UserError as error:
+            return error
+
+    def decode(self, rows: list[int]) -> NDArray[np.uint8]:
+        """Decode rows to (N, C, H, W). Raises UserError if an image is damaged or has another size."""
+        images = stack(self.rows[rows][self.column], self.form, lambda position: self.table.place(rows[position]))
         if images.shape[1:] != self.shape:
-            raise different_sizes(self.shape[1:], images.shape[2:], where=self.where)
-        return torch.from_numpy(images)
+            raise different_sizes(self.shape[1:], images.shape[2:], where=self.table.place(rows[0]))
+        return images

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from grape_bench.data.batches import ArraySplit, Transform
+from grape_bench.data.labels import Indices, Labels
 from grape_bench.data.options import TABLE_ONLY, parse
-from grape_bench.data.partition import Contents, Indices, assemble
+from grape_bench.data.partition import Contents, assemble
 
 if TYPE_CHECKING:
     from grape_bench.data.dataset import DataSet
@@ -45,7 +46,7 @@ TEMPLATES = np.array(
 
 def load(*, args: dict[str, Any], device: torch.device) -> DataSet:
     """Load 4,000 training and 1,000 test signals of shape (40,) in ten classes. Arguments: `limit`, `validation`."""
-    options = parse("mnist1d", args, without=(*TABLE_ONLY, "augment", "resize", "channels"))
+    options = parse("mnist1d", args, without=(*TABLE_ONLY, "augment", "augment_with", "resize", "channels"))
     signals, labels = generate()
     cut = SAMPLES - TEST_SAMPLES
     rows_of = {"train": slice(0, cut), "test": slice(cut, SAMPLES)}
@@ -64,7 +65,7 @@ def load(*, args: dict[str, Any], device: torch.device) -> DataSet:
     # Rounded, because the last bits of a float differ between processors.
     key = sha256(np.round(signals, 4).tobytes()).hexdigest()
     split_labels = {split: labels[rows] for split, rows in rows_of.items()}
-    contents = Contents("mnist1d", (LENGTH,), CLASSES, split_labels, key)
+    contents = Contents("mnist1d", (LENGTH,), Labels(split_labels, CLASSES), key)
     return assemble(contents, options, fit_transform, make_split)
 
 

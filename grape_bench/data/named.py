@@ -1,17 +1,18 @@
-"""The well-known small image sets: from `$GRAPE_BENCH_DATA/<name>` if it exists, else from the Hub."""
+"""The well-known data sets: from `$GRAPE_BENCH_DATA/<name>` if it exists, else from the Hub."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grape_bench.data import hub, parquet
-from grape_bench.data.images import image_set
+from grape_bench.data.kinds import make_set
 from grape_bench.data.names import DATASETS
-from grape_bench.data.options import parse
-from grape_bench.data.tables import ImageTable
+from grape_bench.data.tables import Table
 from grape_bench.errors import UserError, unknown
 from grape_bench.record.write import new_folder
 
@@ -21,26 +22,62 @@ if TYPE_CHECKING:
     from grape_bench.data.dataset import DataSet
 
 VARIABLE = "GRAPE_BENCH_DATA"
-HUB = {
-    "mnist": "ylecun/mnist",
-    "fashion_mnist": "zalando-datasets/fashion_mnist",
-    "cifar10": "uoft-cs/cifar10",
-    "cifar100": "uoft-cs/cifar100",
+
+
+@dataclass(frozen=True)
+class Named:
+    """A data set with a name: its id on the Hub (none if it is not there), its arguments and its default objective."""
+
+    hub: str = ""
+    args: Mapping[str, Any] = field(default_factory=dict)
+    objective: str = ""
+
+
+_REGRESSION = Named(args={"kind": "table", "target_column": "target"})
+_SERIES = Named(args={"kind": "series"})
+NAMED = {
+    "mnist": Named("ylecun/mnist"),
+    "fashion_mnist": Named("zalando-datasets/fashion_mnist"),
+    "cifar10": Named("uoft-cs/cifar10"),
+    "cifar100": Named("uoft-cs/cifar100"),
+    "tinyshakespeare": Named(args={"kind": "text", "tokens": "characters"}),
+    "wikitext2": Named("Salesforce/wikitext:wikitext-2-v1", {"kind": "text", "tokens": "words"}),
+    "wikitext103": Named("Salesforce/wikitext:wikitext-103-v1", {"kind": "text", "tokens": "words"}),
+    "sst2": Named("stanfordnlp/sst2", {"kind": "sentences", "test_split": "validation", "text_column": "sentence"}),
+    "cora": Named(args={"kind": "graph"}),
+    "adult": Named(args={"kind": "table", "label_column": "label"}, objective="binary"),
+    "pictures": Named(args={"kind": "picture"}),
+    "ucr_arrowhead": _SERIES,
+    "ucr_gunpoint": _SERIES,
+    "ucr_italypowerdemand": _SERIES,
+    "ucr_japanesevowels": Named(args={"kind": "series", "pad": "mask"}),
+    "uci_concrete": _REGRESSION,
+    "uci_energy": _REGRESSION,
+    "uci_kin8nm": _REGRESSION,
+    "uci_naval": _REGRESSION,
+    "uci_protein": _REGRESSION,
+    "uci_yacht": _REGRESSION,
 }
+HUB = {name: one.hub for name, one in NAMED.items() if one.hub}
 
 
 def load(name: str, *, args: dict[str, Any], device: torch.device) -> DataSet:
-    """Load the data set `name`, a key of HUB. Raises UserError if neither the folder nor the Hub has it."""
-    options = parse(name, args)
-    return image_set(name, tables(name), options, device)
+    """Load the data set `name`, a key of NAMED. Raises UserError if neither the folder nor the Hub has it."""
+    known = NAMED[name]
+    data = make_set(name, tables(name), {**known.args, **args}, device)
+    return replace(data, objective=known.objective) if known.objective else data
 
 
-def tables(name: str) -> dict[str, ImageTable]:
+def tables(name: str) -> dict[str, Table]:
     """Return the splits of `name`. The error message says where they were looked for."""
     root = os.environ.get(VARIABLE)
     folder = Path(root).expanduser() / name if root else None
     if folder is not None and folder.is_dir():
         return parquet.tables(folder, where=name)
+    if name not in HUB:
+        missing = f"no folder {folder.absolute()}" if folder else f"${VARIABLE} is not set"
+        hint = f"export {VARIABLE}=DIR, where DIR/{name} holds the files"
+        raise UserError(f"{missing}, and the Hub has no copy", where=name, hint=hint)
     try:
         return hub.tables(HUB[name], where=name)
     except UserError as error:
@@ -59,6 +96,8 @@ def prepare(name: str, root: Path) -> tuple[Path, dict[str, int]]:
     does not come from the Hub, cannot be loaded, or cannot be written.
     """
     if name not in HUB:
+        if name in NAMED:
+            raise UserError(f"the Hub has no copy of {name!r}", hint=f"copy its folder to {root / name}")
         if name in DATASETS:
             raise UserError(f"{name!r} needs no download, because the program generates it")
         raise unknown("data set of the Hub", name, HUB)
@@ -76,7 +115,8 @@ def prepare(name: str, root: Path) -> tuple[Path, dict[str, int]]:
     return folder, {split: len(table) for split, table in splits.items()}
 
 
-mnist = partial(load, "mnist")
-fashion_mnist = partial(load, "fashion_mnist")
-cifar10 = partial(load, "cifar10")
-cifar100 = partial(load, "cifar100")
+def __getattr__(name: str) -> Callable[..., DataSet]:
+    """The loader of each named data set, for the registry."""
+    if name in NAMED:
+        return partial(load, name)
+    raise AttributeError(name)

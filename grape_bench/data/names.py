@@ -6,20 +6,39 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from grape_bench.errors import UserError, unknown
-from grape_bench.registry import Builtin, Registry
+from grape_bench.registry import Builtin, Registry, is_file_reference, split_file_reference
 
 if TYPE_CHECKING:
     from grape_bench.data.dataset import DataSet
+
+NAMED = (
+    "mnist",
+    "fashion_mnist",
+    "cifar10",
+    "cifar100",
+    "tinyshakespeare",
+    "wikitext2",
+    "wikitext103",
+    "sst2",
+    "cora",
+    "adult",
+    "pictures",
+    *(f"ucr_{name}" for name in ("arrowhead", "gunpoint", "italypowerdemand", "japanesevowels")),
+    *(f"uci_{name}" for name in ("concrete", "energy", "kin8nm", "naval", "protein", "yacht")),
+)
+"""Data sets in `$GRAPE_BENCH_DATA` or on the Hub. `named.NAMED` says how each one is read."""
 
 DATASETS: Registry[Callable[..., DataSet]] = Registry(
     "data set",
     {
         "digits": Builtin("grape_bench.data.digits:load"),
+        "diabetes": Builtin("grape_bench.data.diabetes:load"),
         "mnist1d": Builtin("grape_bench.data.mnist1d:load"),
-        "mnist": Builtin("grape_bench.data.named:mnist"),
-        "fashion_mnist": Builtin("grape_bench.data.named:fashion_mnist"),
-        "cifar10": Builtin("grape_bench.data.named:cifar10"),
-        "cifar100": Builtin("grape_bench.data.named:cifar100"),
+        "adding": Builtin("grape_bench.data.adding:load"),
+        "copy": Builtin("grape_bench.data.copying:load"),
+        "temporal_order": Builtin("grape_bench.data.temporal_order:load"),
+        "yin_yang": Builtin("grape_bench.data.yin_yang:load"),
+        **{name: Builtin(f"grape_bench.data.named:{name}") for name in NAMED},
     },
     group="grape_bench.data",
 )
@@ -30,7 +49,14 @@ Raise `numerics` of each data set whose numbers change (a split, a normalization
 
 SOURCES: Registry[Callable[..., DataSet]] = Registry(
     "data source",
-    {"parquet": Builtin("grape_bench.data.parquet:load"), "hf": Builtin("grape_bench.data.hub:load")},
+    {
+        "parquet": Builtin("grape_bench.data.parquet:load"),
+        "hf": Builtin("grape_bench.data.hub:load"),
+        "csv": Builtin("grape_bench.data.csv:load"),
+        "imagefolder": Builtin("grape_bench.data.hub:load_folder"),
+        "ts": Builtin("grape_bench.data.time_series:load"),
+        "wav": Builtin("grape_bench.data.sound:load"),
+    },
     group="grape_bench.data_sources",
 )
 """Where other data sets come from, written `source:name`: called as `load(name, args=..., device=...)`.
@@ -38,21 +64,33 @@ SOURCES: Registry[Callable[..., DataSet]] = Registry(
 A source has one `numerics` for all its data sets.
 """
 
-EXAMPLES = {"parquet": "parquet:path/to/folder", "hf": "hf:owner/name"}
+EXAMPLES = {
+    "parquet": "parquet:path/to/folder",
+    "hf": "hf:owner/name",
+    "csv": "csv:path/to/folder",
+    "imagefolder": "imagefolder:path/to/folder",
+    "ts": "ts:path/to/folder",
+    "wav": "wav:path/to/folder",
+}
 
 
 def split_source(dataset_id: str) -> tuple[str, str]:
-    """Split `"parquet:a/b"` into `("parquet", "a/b")` and `"digits"` into `("", "digits")`."""
+    """Split `"parquet:a/b"` into `("parquet", "a/b")` and `"digits"` into `("", "digits")`. A file has no source."""
+    if is_file_reference(dataset_id):
+        return "", dataset_id
     source, colon, name = dataset_id.partition(":")
     return (source, name) if colon else ("", dataset_id)
 
 
 def check_name(dataset_id: str) -> None:
     """Raise UserError if `dataset_id` cannot name a data set. Imports no torch and reads no file."""
+    if is_file_reference(dataset_id):
+        split_file_reference(dataset_id)
+        return
     source, name = split_source(dataset_id)
     if not source:
         if name not in DATASETS:
-            raise unknown("data set", name, DATASETS, hint=" or ".join(EXAMPLES.values()))
+            raise unknown("data set", name, DATASETS, hint=f"{' or '.join(EXAMPLES.values())} or file.py:loader")
         return
     if source not in SOURCES:
         raise unknown("data source", source, SOURCES, where=dataset_id)

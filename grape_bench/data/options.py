@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field
 
 from grape_bench.arguments import STRICT, parse_arguments
 from grape_bench.errors import unknown
+
+O = TypeVar("O", bound="SplitOptions")
 
 VALIDATION = 0.1
 TABLE_ONLY = ("image_column", "label_column", "test_split", "memory_limit")
@@ -26,8 +28,8 @@ Gibibytes = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Channels = Annotated[int, AfterValidator(_gray_or_color)]  # Literal[1, 3] would accept true
 
 
-class ImageOptions(BaseModel):
-    """The options of an image data set. Each description is what an error message lists as allowed."""
+class SplitOptions(BaseModel):
+    """The options of every data set. Each description is what an error message lists as allowed."""
 
     model_config = STRICT
 
@@ -37,7 +39,17 @@ class ImageOptions(BaseModel):
     validation: Fraction | None = Field(None, description="a fraction of the training split between 0 and 1")
     """Fraction of the training split to cut for validation (0.1) if the source has no validation split."""
 
+    test_split: Name = Field("test", description="the name of a split")
+    """Which split of the source is the test split: `validation` if the test labels are hidden."""
+
+
+class ImageOptions(SplitOptions):
+    """The options of an image data set."""
+
     augment: Literal["none", "flip-crop"] = Field("none", description="none, flip-crop")
+
+    augment_with: Name | None = Field(None, description="path/to/file.py:function")
+    """A function of the user's own, called after `augment`."""
 
     resize: Count | None = Field(None, description="a number of pixels, 1 or more")
     """Scale the shorter side to this many pixels (bilinear, antialiased), then crop the central square."""
@@ -48,17 +60,19 @@ class ImageOptions(BaseModel):
 
     label_column: Name | None = Field(None, description="the name of a column")
 
-    test_split: Name = Field("test", description="the name of a split")
-    """Which split of the source is the test split: `validation` if the test labels are hidden."""
-
     memory_limit: Gibibytes = Field(2.0, description="GiB, 0 or more")
     """Keep decoded images in memory up to this many GiB. Larger sets are decoded batch by batch."""
 
 
-def parse(dataset_id: str, args: dict[str, Any], *, without: tuple[str, ...] = ()) -> ImageOptions:
-    """Check `args` of a data set that takes every option except `without`. Raises UserError."""
+def parse_options(schema: type[O], dataset_id: str, args: dict[str, Any], *, without: tuple[str, ...] = ()) -> O:
+    """Check `args` of a data set whose options are a `schema`, without those in `without`. Raises UserError."""
     where = f"dataset_args of {dataset_id!r}"
     for name in args:
         if name in without:
-            raise unknown("argument", name, ImageOptions.model_fields.keys() - set(without), where=where)
-    return parse_arguments(ImageOptions, args, where=where)
+            raise unknown("argument", name, schema.model_fields.keys() - set(without), where=where)
+    return parse_arguments(schema, args, where=where)
+
+
+def parse(dataset_id: str, args: dict[str, Any], *, without: tuple[str, ...] = ()) -> ImageOptions:
+    """Check `args` of an image data set that takes every option except `without`. Raises UserError."""
+    return parse_options(ImageOptions, dataset_id, args, without=without)

@@ -6,25 +6,26 @@ The cuts are fixed: they are the same in every run and do not depend on its seed
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grape_bench.data.batches import PADDING, Transform
 from grape_bench.data.dataset import DataSet, Split
-from grape_bench.data.options import VALIDATION, ImageOptions
+from grape_bench.data.labels import HIDDEN, SHOWN, Indices, Labels
+from grape_bench.data.options import VALIDATION, ImageOptions, SplitOptions
 from grape_bench.errors import UserError
 
-Indices = NDArray[np.int64]
+log = logging.getLogger(__name__)
 
 SPLIT_SEED = 0
 """Seed of numpy's RandomState, whose numbers never change between versions."""
 
-NOT_IN_FINGERPRINT = {"augment", "memory_limit"}
+NOT_IN_FINGERPRINT = {"augment", "augment_with", "memory_limit"}
 """Options that do not change which samples are in which split."""
 
 
@@ -34,8 +35,7 @@ class Contents:
 
     name: str
     shape: tuple[int, ...]
-    classes: int
-    labels: dict[str, Indices]
+    labels: Labels
     key: str
 
 
@@ -51,24 +51,37 @@ def assemble(
     or test samples. Raises UserError for labels out of range and for images too small to augment.
     """
     name, shape = contents.name, contents.shape
-    for split, labels in contents.labels.items():
-        check_labels(labels, contents.classes, where=f"{name}, {split} split")
+    labels = contents.labels
+    for split, one in labels.of.items():
+        check_labels(one, labels.classes, where=f"{name}, {split} split")
+    if len(np.unique(labels.of["train"])) == 1:
+        raise UserError("all training samples have the same label", where=name, allowed="two classes or more")
     if options.augment != "none" and min(shape[1:]) <= PADDING:
         raise UserError(f"images of {shape[1]}x{shape[2]} are too small for augment", where=name)
-    has_validation = "validation" in contents.labels
-    index, cut = train_and_validation(contents.labels["train"], has_validation=has_validation, options=options)
+    has_validation = "validation" in labels.of
+    index, cut = train_and_validation(labels.of["train"], has_validation=has_validation, options=options)
     transform = fit_transform(index)
     plain = transform.without_augmentation()
 
     def whole(split: str) -> Split:
-        return make_split(split, np.arange(len(contents.labels[split])), plain)
+        return make_split(split, np.arange(len(labels.of[split])), plain)
 
     train = make_split("train", index, transform)
     validation = whole("validation") if has_validation else make_split("train", cut, plain)
     test = whole("test")
     sizes = {"train": len(train), "validation": len(validation), "test": len(test)}
     description = _description(contents, options, sizes) | _normalization(transform)
-    return DataSet(name, shape, contents.classes, train, validation, test, description)
+    used = {"validation": labels.of["train"][cut], **labels.of, "train": labels.of["train"][index]}
+    description |= about_classes(name, labels, used)
+    return DataSet(
+        name=name,
+        shape=shape,
+        classes=labels.classes,
+        train=train,
+        validation=validation,
+        test=test,
+        description=description,
+    )
 
 
 def stratified_cut(labels: Indices, fraction: float) -> tuple[Indices, Indices]:
@@ -95,7 +108,7 @@ def stratified_cut(labels: Indices, fraction: float) -> tuple[Indices, Indices]:
     return kept, cut
 
 
-def train_and_validation(labels: Indices, *, has_validation: bool, options: ImageOptions) -> tuple[Indices, Indices]:
+def train_and_validation(labels: Indices, *, has_validation: bool, options: SplitOptions) -> tuple[Indices, Indices]:
     """Return positions of the training samples and of the validation samples in the source's training split.
 
     The validation positions are empty if the source has a validation split. `limit` applies after the cut.
@@ -119,8 +132,22 @@ def check_labels(labels: Indices, classes: int, *, where: str) -> None:
             f"{len(wrong)} of {len(labels)} labels are out of range, first label {labels[wrong[0]]} in row {wrong[0]}",
             where=where,
             allowed=f"0 to {classes - 1}",
-            hint='if the test labels are hidden: dataset_args = { test_split = "validation" }',
+            hint=HIDDEN,
         )
+
+
+def about_classes(name: str, labels: Labels, used: dict[str, Indices]) -> dict[str, Any]:
+    """Describe what is special about the classes, and warn about splits without a class. Often empty.
+
+    `used` holds the labels of the samples in use.
+    """
+    missing = {split: np.setdiff1d(np.arange(labels.classes), one).tolist() for split, one in used.items()}
+    missing = {split: classes for split, classes in missing.items() if classes}
+    for split, classes in missing.items():
+        shown = ", ".join(map(str, classes[:SHOWN])) + (", ..." if len(classes) > SHOWN else "")
+        log.warning("%s: %d classes have no sample in the %s split: %s", name, len(classes), split, shown)
+    found: dict[str, Any] = {"missing_classes": missing} if missing else {}
+    return found | ({"class_values": list(labels.values)} if labels.values else {})
 
 
 def _description(contents: Contents, options: ImageOptions, sizes: dict[str, int]) -> dict[str, Any]:
@@ -130,8 +157,9 @@ def _description(contents: Contents, options: ImageOptions, sizes: dict[str, int
         "name": contents.name,
         "sizes": sizes,
         "shape": list(contents.shape),
-        "classes": contents.classes,
+        "classes": contents.labels.classes,
         "augment": options.augment,
+        **({"augment_with": options.augment_with} if options.augment_with else {}),
         "fingerprint": sha256(identity.encode()).hexdigest(),
     }
 

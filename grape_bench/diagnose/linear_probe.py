@@ -1,8 +1,6 @@
-"""The accuracy of a linear classifier on each block's output: how useful the features are."""
+"""A linear model on each block's output: how useful the features are for the task."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,31 +10,58 @@ from grape_bench.diagnose.reading import Values, Watched
 from grape_bench.network.modes import evaluation
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
+from grape_bench.network.trace import Batch
+from grape_bench.objectives.target import IGNORED
 
-FEATURES = 512
+FEATURES, ROWS = 512, 512
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 @torch.no_grad()
-def linear_probe(network: Network, batches: list[tuple[Tensor, Tensor]]) -> Values:
-    """`probe_accuracy` (percent) by block: ridge regression on one half of the samples, scored on the other.
+def linear_probe(network: Network, examples: list[tuple[Batch, Tensor]]) -> Values:
+    """`probe_accuracy` (percent) or `probe_r2` by block: ridge regression on one half of the rows, scored on the other.
 
-    Runs in evaluation mode. Outputs with more than `FEATURES` numbers are averaged over positions. The penalty is
-    chosen by the leave-one-out error on the first half. NaN if an output is not finite.
+    A row is a sample, or a position if every position has a target of its own; at most `ROWS` positions of a batch
+    are used. Runs in evaluation mode. Outputs with more than `FEATURES` numbers per row are averaged over positions.
+    The penalty is chosen by the leave-one-out error on the first half. NaN if an output is not finite.
     """
     with evaluation(network.model):
-        outputs = [_block_outputs(network, inputs) for inputs, _ in batches]
-    labels = torch.cat([labels for _, labels in batches])
-    return {
-        block.name: {"probe_accuracy": _accuracy(torch.cat([output[block.name] for output in outputs]), labels)}
-        for block in network.blocks
-    }
+        outputs = [_block_outputs(network, batch) for batch, _ in examples]
+    targets = [target for _, target in examples]
+    classes = not targets[0].is_floating_point()
+    found: Values = {}
+    for block in network.blocks:
+        rows = [_rows(output[block.name], target, classes) for output, target in zip(outputs, targets, strict=True)]
+        features, wanted = (torch.cat(parts) for parts in zip(*rows, strict=True))
+        found[block.name] = (
+            {"probe_accuracy": _accuracy(features, wanted)} if classes else {"probe_r2": _r2(features, wanted)}
+        )
+    return found
 
 
-def _block_outputs(network: Network, inputs: Any) -> dict[str, Tensor]:
+def _block_outputs(network: Network, batch: Batch) -> dict[str, Tensor]:
     watched = Watched(network, Pass())
-    network.run(watched, ((inputs,), {}))
-    return {name: pooled(output) for name, output in watched.outputs.items()}
+    network.run(watched, batch)
+    return watched.outputs
+
+
+def _rows(output: Tensor, target: Tensor, classes: bool) -> tuple[Tensor, Tensor]:
+    """Features (rows, n) and their targets (rows, ...), without ignored targets."""
+    # Classification of images: output (N, C, H, W), target (N,) -> rows are samples, (N, pooled).
+    # Next token: output (N, T, D), target (N, T) -> rows are positions, (N T, D) and (N T,).
+    # Segmentation: output (N, C, H, W), target (N, H, W) -> rows are pixels, (N H W, C) and (N H W,).
+    places = target.dim() if classes else target.dim() - 1
+    if output.dim() == 4 and places == 3 and output.shape[2:] == target.shape[1:3]:
+        output = output.movedim(1, -1)
+    positions = places > 1 and output.dim() > places and output.shape[:places] == target.shape[:places]
+    if positions:
+        output, target = output.flatten(0, places - 1), target.flatten(0, places - 1)
+    if len(output) != len(target) or (classes and target.dim() > 1):
+        return output.new_full((len(target), 1), float("nan")), target
+    if classes:
+        output, target = output[target != IGNORED], target[target != IGNORED]
+    step = -(-len(target) // ROWS) if positions and len(target) else 1
+    return pooled(output[::step]), target[::step]
 
 
 def pooled(output: Tensor) -> Tensor:
@@ -55,17 +80,34 @@ def _accuracy(features: Tensor, labels: Tensor) -> float:
     if not features.isfinite().all():
         return float("nan")
     half = len(features) // 2
+    names, labels = labels.unique(return_inverse=True)
+    scores = _predicted(features, F.one_hot(labels[:half], len(names)).double())
+    return 100 * (scores.argmax(1) == labels[half:]).double().mean().item()
+
+
+def _r2(features: Tensor, values: Tensor) -> float:
+    """R² on the second half of a ridge regression on the first half."""
+    if not features.isfinite().all():
+        return float("nan")
+    half = len(features) // 2
+    values = values.flatten(1).double()
+    rest = values[half:]
+    errors = (_predicted(features, values[:half]) - rest).square().sum()
+    return (1 - errors / (rest - rest.mean(0)).square().sum()).item()
+
+
+def _predicted(features: Tensor, targets: Tensor) -> Tensor:
+    """The targets of the later rows, predicted by a ridge regression on the first rows, which have `targets`."""
+    half = len(targets)
     fit = features[:half].double()
     mean, std = fit.mean(0), fit.std(0)
     scaled = (features.double() - mean) / std.where(std > 0, 1)
     kernel = scaled[:half] @ scaled[:half].T / scaled.shape[1]
-    targets = F.one_hot(labels[:half], int(labels.max()) + 1).double()
     offset = targets.mean(0)
     values, vectors = torch.linalg.eigh(kernel)
     rotated = vectors.T @ (targets - offset)
     weights = min((_ridge(values, vectors, rotated, penalty) for penalty in PENALTIES), key=lambda pair: pair[0])[1]
-    scores = scaled[half:] @ scaled[:half].T @ weights / scaled.shape[1] + offset
-    return 100 * (scores.argmax(1) == labels[half:]).double().mean().item()
+    return scaled[half:] @ scaled[:half].T @ weights / scaled.shape[1] + offset
 
 
 def _ridge(values: Tensor, vectors: Tensor, rotated: Tensor, penalty: float) -> tuple[float, Tensor]:

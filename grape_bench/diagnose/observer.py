@@ -15,6 +15,7 @@ from torch import Tensor
 from grape_bench.cost.memory import PeakMemory
 from grape_bench.diagnose.probe import Probe, merged
 from grape_bench.diagnose.reading import HIDDEN, NETWORK, Values
+from grape_bench.network.trace import Batch
 from grape_bench.train.loop import Observer, Trainer
 
 
@@ -37,7 +38,7 @@ class Diagnostics(Observer):
         """Choose the moments."""
         self._steps = moments(self.epochs * trainer.steps_per_epoch, self.count)
 
-    def step_begins(self, trainer: Trainer, inputs: Tensor, labels: Tensor) -> None:
+    def step_begins(self, trainer: Trainer, batch: Batch, target: Tensor) -> None:
         """Measure before the first step, if that is one of the moments."""
         if self._done(trainer) == 0 and 0 in self._steps:
             self._take(trainer)
@@ -140,6 +141,7 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
         "update_descent": _mean(row.get("update_descent") for row in rows if row["block"] == HIDDEN),
         "zoutendijk": _number(network.get("zoutendijk")),
         "probe_accuracy": _number(blocks[-1].get("probe_accuracy")),
+        "probe_r2": _number(blocks[-1].get("probe_r2")),
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grape_bench.data.dataset import Split
+from grape_bench.data.dataset import Example, Split
 from grape_bench.diagnose.alignment import Alignment, Null
 from grape_bench.diagnose.descent import Descent
 from grape_bench.diagnose.feedback import FeedbackAlignment
@@ -21,7 +21,6 @@ from grape_bench.diagnose.reading import Metric, Values, apart, read, rule_pass
 from grape_bench.diagnose.weights import WeightAlignment
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
-from grape_bench.network.trace import Batch
 
 BATCHES, BATCH_SIZE = 3, 16
 LINEAR_BATCHES, LINEAR_BATCH_SIZE = 4, 128
@@ -29,7 +28,7 @@ LINEAR_BATCHES, LINEAR_BATCH_SIZE = 4, 128
 
 @dataclass(frozen=True)
 class Probe:
-    """Measures a network on fixed samples of `split`, with the loss `loss_of(output, labels)`.
+    """Measures a network on fixed samples of `split`, with the loss `loss_of(output, target)`.
 
     The samples are fetched for each use. If they were kept, they would count as the training's memory.
     """
@@ -49,28 +48,27 @@ class Probe:
                 FeedbackAlignment(network, rule),
                 WeightAlignment(network, rule),
             )
-            for inputs, labels in self._samples(BATCH_SIZE, BATCHES):
-                batch: Batch = ((inputs,), {})
-                loss_of = self._loss(labels)
+            for batch, target in self._samples(BATCH_SIZE, BATCHES):
+                loss_of = self._loss(target)
                 true = read(network, Pass(), batch, loss_of)
-                with network.informed(loss_of, labels):
+                with network.informed(loss_of, target):
                     own = read(network, rule_pass(network, rule, batch), batch, loss_of)
                 for metric in metrics:
                     metric.see(batch, own, true)
             return merged(metric.values() for metric in metrics)
 
     def features(self, network: Network) -> Values:
-        """The accuracy of a linear classifier on each block's output."""
+        """How well a linear model on each block's output predicts the targets."""
         with apart(network):
             return linear_probe(network, self._samples(LINEAR_BATCH_SIZE, LINEAR_BATCHES))
 
-    def _samples(self, batch_size: int, batches: int) -> list[tuple[Tensor, Tensor]]:
+    def _samples(self, batch_size: int, batches: int) -> list[Example]:
         """The first `batches` batches of a fixed random order; fewer if the split is smaller."""
         order = torch.Generator().manual_seed(0)
         return list(islice(self.split.batches(batch_size, generator=order), batches))
 
-    def _loss(self, labels: Tensor) -> Callable[[Any], Tensor]:
-        return lambda output: self.loss_of(output, labels)
+    def _loss(self, target: Tensor) -> Callable[[Any], Tensor]:
+        return lambda output: self.loss_of(output, target)
 
 
 def merged(parts: Iterable[Values]) -> Values:

@@ -22,6 +22,8 @@ _MODELS = {
 _DATA = {
     "digits": "grape_bench.data.digits:read",
     "mnist1d": "grape_bench.data.mnist1d:generate",
+    "diabetes": "grape_bench.data.diabetes",
+    "yin_yang": "grape_bench.data.yin_yang:generate",
     "hf": "grape_bench.data.hub",
 }
 _EVERY_JOB = (
@@ -30,6 +32,7 @@ _EVERY_JOB = (
     "grape_bench.execute.local",
     "grape_bench.execute.worker",
     "grape_bench.rules.make",
+    "grape_bench.objectives.classification",
     "grape_bench.network.tangents",
     "grape_bench.track.environment:software",  # a twentieth of a small job's time
 )

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from grape_bench.cost.clock import Clock
 from grape_bench.cost.step import SPLIT_BUDGET_S, SPLIT_LEAST, SPLIT_WARM_UP
 from grape_bench.cost.turns import LEAST, WARM_UP
+from grape_bench.data.dataset import Example
 from grape_bench.job.profile import BUDGET_S, endless
 from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device
 from grape_bench.record.job import Job
@@ -52,7 +52,7 @@ def _forecast(job: Job) -> dict[str, float]:
     }
 
 
-def _step_seconds(trainer: Trainer, batches: Iterator[tuple[Tensor, Tensor]]) -> float:
+def _step_seconds(trainer: Trainer, batches: Iterator[Example]) -> float:
     """Measure the mean seconds per step over whole periods of the rule."""
     period = trainer.network.rule.period
     clock, steps = Clock(trainer.clock.device), 0

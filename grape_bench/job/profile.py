@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from grape_bench.cost.energy import EnergyMeter
@@ -17,15 +16,13 @@ from grape_bench.cost.flops import StepFlops, step_flops
 from grape_bench.cost.pipeline import MICRO_BATCHES, pipelines
 from grape_bench.cost.step import holders, time_split
 from grape_bench.cost.turns import in_turns, ratio
-from grape_bench.data.dataset import DataSet
-from grape_bench.job.setup import build_model, make_trainer
-from grape_bench.network.trace import logits_of
+from grape_bench.data.dataset import DataSet, Example
+from grape_bench.job.setup import build_model, make_trainer, pick_device
 from grape_bench.record.job import Job
 from grape_bench.train.loop import Trainer
 
 ROUNDS, BUDGET_S = 40, 4.0
 GPU_STEPS = 8
-LabeledBatch = tuple[Tensor, Tensor]
 
 
 def profile(job: Job, data: DataSet) -> dict[str, Any]:
@@ -40,7 +37,7 @@ def profile(job: Job, data: DataSet) -> dict[str, Any]:
     - `pipeline`: the same on several devices in a pipeline, by number of devices.
     - `energy`: joules of a step, and of a step of BP.
     """
-    device = next(iter(data.validation.batches(1)))[0].device
+    device = pick_device()
 
     def fresh(rule: str, settings: dict[str, Any]) -> Trainer:
         trainer = make_trainer(job, build_model(job, data, device), data, rule, settings)
@@ -88,23 +85,23 @@ def steps_per_round(period: int, device: torch.device) -> int:
     return period if device.type == "cpu" else period * -(-GPU_STEPS // period)
 
 
-def _steps(trainer: Trainer, batches: list[LabeledBatch]) -> None:
-    for inputs, labels in batches:
-        trainer.step(inputs, labels)
+def _steps(trainer: Trainer, batches: list[Example]) -> None:
+    for batch, target in batches:
+        trainer.step(batch, target)
 
 
-def _rounds(trainer: Trainer, batches: list[LabeledBatch], steps: int) -> None:
+def _rounds(trainer: Trainer, batches: list[Example], steps: int) -> None:
     _steps(trainer, batches[:steps])
 
 
-def _flops(trainer: Trainer, batch: LabeledBatch) -> StepFlops:
+def _flops(trainer: Trainer, example: Example) -> StepFlops:
     """Count the FLOPs of a training step, without the optimizer."""
-    inputs, labels = batch
+    batch, target = example
 
     def loss_of(output: Any) -> Tensor:
-        return F.cross_entropy(logits_of(output, trainer.data.classes), labels)
+        return trainer.loss_of(output, target)
 
-    return step_flops(trainer.network, ((inputs,), {}), loss_of, target=labels)
+    return step_flops(trainer.network, batch, loss_of, target=target)
 
 
 def _pipeline(own: StepFlops, bp: StepFlops) -> dict[str, Any]:
@@ -120,7 +117,7 @@ def _pipeline(own: StepFlops, bp: StepFlops) -> dict[str, Any]:
     return found
 
 
-def _energy(own: Trainer, bp: Trainer, batches: list[LabeledBatch]) -> dict[str, float] | None:
+def _energy(own: Trainer, bp: Trainer, batches: list[Example]) -> dict[str, float] | None:
     """Joules of a step from the GPU's own counter, or None without such a counter."""
     found: list[float] = []
     with EnergyMeter(own.clock.device) as meter:
@@ -132,7 +129,7 @@ def _energy(own: Trainer, bp: Trainer, batches: list[LabeledBatch]) -> dict[str,
     return {"step_j": found[0], "bp_step_j": found[1]}
 
 
-def endless(data: DataSet, batch_size: int) -> Iterator[LabeledBatch]:
+def endless(data: DataSet, batch_size: int) -> Iterator[Example]:
     """Yield training batches, epoch after epoch."""
     generator = torch.Generator().manual_seed(0)
     while True:

@@ -11,6 +11,7 @@ Read `_run` from top to bottom: it is the training script. Every executor reache
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
@@ -22,11 +23,19 @@ from typing_extensions import override
 from grape_bench.diagnose.observer import Diagnostics
 from grape_bench.errors import UserError
 from grape_bench.job.profile import profile
-from grape_bench.job.setup import EXAMPLE, build_model, load_data, make_trainer, pick_device, process_seed
+from grape_bench.job.setup import (
+    EXAMPLE,
+    build_model,
+    load_data,
+    make_trainer,
+    pick_device,
+    pick_objective,
+    process_seed,
+)
 from grape_bench.job.transport import transport_of
 from grape_bench.network.modes import evaluation
 from grape_bench.network.network import Network
-from grape_bench.network.trace import logits_of
+from grape_bench.objectives.names import METRIC_UNITS
 from grape_bench.record.job import Job
 from grape_bench.streams import STREAMS, stream_seed
 from grape_bench.train import data_parallel
@@ -59,6 +68,7 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
     # The rule. Memory is measured from here on: the weights are the baseline, feedback and gradients come on top.
     memory = TrainingMemory(device)
     trainer = make_trainer(job, model, data, job.rule, job.rule_settings)
+    objective = trainer.objective
 
     # Observers follow the training without changing it. Checkpoints are last, so they see the others' final state.
     compiling = CompileTime()
@@ -94,12 +104,19 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
     return {
         "status": "diverged" if reason else "finished",
         "reason": reason,
-        "metric": {"name": "accuracy", "unit": "percent", "chance": 100 / data.classes},
+        "metric": {
+            "name": objective.metric,
+            "unit": METRIC_UNITS[objective.metric],
+            "chance": objective.chance(data),
+        },
         "result": result,
         "time": _time(trainer, spent, aside, trained),
         "memory": peak,
         "profile": cost,
-        "credit": {**_credit(trainer.network, trainer.steps_per_epoch, job.epochs), **transport_of(job, data)},
+        "credit": {
+            **_credit(trainer.network, trainer.steps_per_epoch, job.epochs),
+            **transport_of(job, data, objective),
+        },
         "diagnostics": diagnostics.result() if diagnostics else None,
         "network": _description(trainer.network),
         "data": data.description,
@@ -111,14 +128,15 @@ def _result(trainer: Trainer, job: Job) -> dict[str, float]:
     """Final scores. Only this function reads the test split: once, after the last step, never in a tuning trial."""
     last = trainer.rows[-1]
     result = {
-        "validation": last["validation_accuracy"],
+        "validation": last[f"validation_{trainer.objective.metric}"],
         "validation_loss": last["validation_loss"],
         "train_loss": last["train_loss"],
     }
     if job.trial is not None:
         return result
-    test = trainer.evaluate(trainer.data.test)
-    return {"test": test.accuracy, "test_loss": test.loss, **result}
+    test = trainer.evaluate(trainer.data.test, with_error=True)
+    error = {} if math.isnan(test.error) else {"test_error": test.error}
+    return {"test": test.value, **error, "test_loss": test.loss, **result}
 
 
 def _time(trainer: Trainer, spent: Spent, aside: dict[str, float], trained: float) -> dict[str, float]:
@@ -196,18 +214,20 @@ def check(job: Job) -> None:
     device = pick_device()
     data = load_data(job, device)
     model = build_model(job, data, device)
-    inputs, _ = next(iter(data.validation.batches(EXAMPLE)))
+    (args, kwargs), target = next(iter(data.validation.batches(EXAMPLE)))
     with evaluation(model), torch.no_grad():
         try:
-            output = model(inputs)
+            output = model(*args, **kwargs)
         except Exception as error:
             raise UserError(
-                f"model {job.model!r} does not accept samples of {job.dataset!r}, whose shape is "
-                f"{tuple(inputs.shape[1:])}: {error}",
+                f"model {job.model!r} does not accept samples of {job.dataset!r}, whose shape is {data.shape}: {error}",
                 where=f"task {job.task!r}",
                 hint="change model_args, or dataset_args such as resize = 32, channels = 3",
             ) from error
-    logits_of(output, data.classes)
+    objective = pick_objective(job, data)
+    for name, split in (("train", data.train), ("validation", data.validation), ("test", data.test)):
+        objective.check_split(split, name)
+    objective.scored(output, target)
     make_trainer(job, model, data, job.rule, job.rule_settings)
 
 

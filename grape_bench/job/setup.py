@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from functools import lru_cache
@@ -18,8 +19,12 @@ from grape_bench.cost.clock import Clock
 from grape_bench.data.dataset import DataSet
 from grape_bench.errors import UserError, unknown
 from grape_bench.network.modes import Modes
+from grape_bench.network.trace import Batch
+from grape_bench.objectives.make import make_objective
+from grape_bench.objectives.objective import Objective
 from grape_bench.record.job import Job
 from grape_bench.rules.make import make_rule
+from grape_bench.rules.names import RULES
 from grape_bench.streams import stream_seed
 from grape_bench.train import data_parallel
 from grape_bench.train.loop import Trainer
@@ -45,13 +50,31 @@ def _load(dataset: str, args: str, device: str) -> DataSet:
     return data_sources.load(dataset, args=json.loads(args), device=torch.device(device))
 
 
+def pick_objective(job: Job, data: DataSet) -> Objective:
+    """Make the objective that the job names, or else the default of the data set.
+
+    Raises UserError if it does not fit the data, or if the job's rule needs classes and it has values.
+    """
+    objective = make_objective(job.objective or data.objective, **(job.objective_args or {})).bind(data)
+    wanted = getattr(RULES.get(job.rule_name.reference), "targets", "any")
+    if wanted == "classes" and objective.targets == "values":
+        raise UserError(
+            f"rule {job.rule!r} learns from classes, but the targets of {job.objective or data.objective!r} are values",
+            where=f"task {job.task!r}",
+            hint="a rule that reads the error, such as dfa",
+        )
+    return objective
+
+
 def build_model(job: Job, data: DataSet, device: torch.device) -> nn.Module:
     """Build the job's model, in the modes in which it trains.
 
-    Its weights come from the "init" stream, so they are the same for every rule.
+    It has as many outputs as the objective asks for. Its weights come from the "init" stream, so they are the same for
+    every rule.
     """
     seed_everything(stream_seed(job.seed, "init"))
-    model = models.build(job.model, shape=data.shape, classes=data.classes, args=job.model_args).to(device)
+    outputs = pick_objective(job, data).size
+    model = models.build(job.model, shape=data.shape, classes=outputs, args=job.model_args).to(device)
     Modes(model).train()
     return model
 
@@ -61,12 +84,22 @@ def process_seed(job: Job, stream: str) -> int:
     return stream_seed(job.seed, stream) + data_parallel.rank()
 
 
+def example_of(model: nn.Module, batch: Batch) -> tuple[Any, ...] | dict[str, Any]:
+    """`batch` as `attach` takes an example: positional arguments, or keywords if there are any."""
+    args, kwargs = batch
+    if not kwargs:
+        return args
+    return {**inspect.signature(model.forward).bind_partial(*args).arguments, **kwargs}
+
+
 def make_trainer(job: Job, model: nn.Module, data: DataSet, rule: str, settings: dict[str, Any]) -> Trainer:
     """Attach `rule` to `model`, and make its trainer: precision, optimizer, schedule and random streams."""
-    example, _ = next(iter(data.validation.batches(EXAMPLE)))
-    precision = Precision(job.precision, example.device)
+    batch, _ = next(iter(data.validation.batches(EXAMPLE)))
+    precision = Precision(job.precision, pick_device())
+    objective = pick_objective(job, data)
     cuts: dict[str, Any] = {"blocks": job.blocks or (), "granularity": job.granularity, "cuts": job.cuts}
-    network = attach(model, make_rule(rule, **settings), example, seed=job.seed, **cuts)
+    cuts["axis"] = objective.axis
+    network = attach(model, make_rule(rule, **settings), example_of(model, batch), seed=job.seed, **cuts)
     _check_batches(job, data)
     network.streams.split(data_parallel.rank())  # each process draws its own directions; their mean is less noisy
     if job.compile:
@@ -75,7 +108,8 @@ def make_trainer(job: Job, model: nn.Module, data: DataSet, rule: str, settings:
     steps = job.epochs * data.train.batch_count(job.batch_size)
     order = torch.Generator().manual_seed(stream_seed(job.seed, "order"))
     schedule = make_schedule(optimizer, job.schedule, steps)
-    return Trainer(network, data, optimizer, schedule, job.batch_size, order, Clock(network.device), precision)
+    clock = Clock(network.device)
+    return Trainer(network, data, objective, optimizer, schedule, job.batch_size, order, clock, precision)
 
 
 def _check_batches(job: Job, data: DataSet) -> None:

@@ -9,32 +9,33 @@ from torch import nn
 
 from grape_bench.attachment import attach
 from grape_bench.data.dataset import DataSet
-from grape_bench.job.setup import EXAMPLE, build_model
+from grape_bench.job.setup import EXAMPLE, build_model, example_of, pick_device
 from grape_bench.network.lazy import build_lazy
 from grape_bench.network.network import Network
-from grape_bench.network.trace import Batch
 from grape_bench.network.transport import transport
+from grape_bench.objectives.objective import Objective
 from grape_bench.record.job import Job
 from grape_bench.rules.anchored import Anchored
 from grape_bench.rules.make import make_rule
 
 
-def transport_of(job: Job, data: DataSet) -> dict[str, Any]:
+def transport_of(job: Job, data: DataSet, objective: Objective) -> dict[str, Any]:
     """What a step of the job's rule takes from the weights, on new copies of the model. Call it after the training.
 
     `anchor_share` is the share of steps that are anchors, which read every weight.
     """
-    example, _ = next(iter(data.validation.batches(EXAMPLE)))
-    batch: Batch = ((example,), {})
+    batch, _ = next(iter(data.validation.batches(EXAMPLE)))
+    device = pick_device()
     batches = data.train.batch_count(job.batch_size)
     whole = make_rule(job.rule, **job.rule_settings)
 
     def make(prepare: Callable[[nn.Module], None]) -> Network:
-        model = build_model(job, data, example.device)
+        model = build_model(job, data, device)
         build_lazy(model, batch)  # `prepare` changes weights, which lazy modules do not have yet
         prepare(model)
         rule = make_rule(job.rule, **job.rule_settings)
-        network = attach(model, rule.rule if isinstance(rule, Anchored) else rule, example, seed=job.seed)
+        bare = rule.rule if isinstance(rule, Anchored) else rule
+        network = attach(model, bare, example_of(model, batch), seed=job.seed, axis=objective.axis)
         network.begin_epoch(max(batches, 2))
         return network
 

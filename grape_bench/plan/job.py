@@ -9,10 +9,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from grape_bench.arguments import schema_error
+from grape_bench.data.names import DATASETS
+from grape_bench.objectives.names import OBJECTIVES
 from grape_bench.plan.numerics import numerics_of
 from grape_bench.plan.suite import OPTIMIZER_OVERRIDES, Optimizer, Settings, Suite, Task
 from grape_bench.record.job import Job, Of, names_of
 from grape_bench.record.rule_name import RuleName
+from grape_bench.registry import is_file_reference
 from grape_bench.rules.names import RULES
 
 NOTHING: Settings = {}
@@ -33,7 +36,9 @@ def make_job(suite: Suite, task: Task, rule: str, seed: int, tuned: Settings = N
         rule_source=source or RULES.source_hash(reference),
         seed=seed,
         optimizer=_optimizer(task, rule, overrides),
-        numerics=numerics_of(rule, task.model, task.dataset),
+        objective_source=more.pop("objective_source", "") or _objective_source(task.objective),
+        dataset_source=more.pop("dataset_source", "") or _dataset_source(task),
+        numerics=numerics_of(rule, task.model, task.dataset, task.objective),
         **{name: deepcopy(getattr(task, name)) for name in names_of(Of.TASK, Of.LAUNCH)},
         **more,
     )
@@ -52,6 +57,17 @@ def inherited(tables: Mapping[str, Mapping[str, Any]], rule: str) -> dict[str, A
     name = RuleName.parse(rule)
     own = tables.get(name.label, {}) if name.anchored else {}
     return {**tables.get(name.base, {}), **own}
+
+
+def _objective_source(name: str | None) -> str:
+    """The hash of the file of a user's own objective; empty for a built-in one."""
+    return OBJECTIVES.source_hash(name) if name and OBJECTIVES.builtin(name) is None else ""
+
+
+def _dataset_source(task: Task) -> str:
+    """The hashes of the files of a user's own data set and augmentation, joined by +; empty without such files."""
+    names = [task.dataset, str(task.dataset_args.get("augment_with", ""))]
+    return "+".join(DATASETS.source_hash(name) for name in names if is_file_reference(name))
 
 
 def _optimizer(task: Task, rule: str, overrides: dict[str, Any]) -> dict[str, Any]:

@@ -11,17 +11,18 @@ from typing import Any
 from grape_bench import network, train
 from grape_bench.data import names as data
 from grape_bench.models import names as models
+from grape_bench.objectives.names import OBJECTIVES
 from grape_bench.record.job import Job
 from grape_bench.record.rule_name import RuleName
 from grape_bench.registry import Registry, is_file_reference
 from grape_bench.rules.names import ANCHOR_NUMERICS, CUTS, RULES
 
 
-def numerics_of(rule: str, model: str, dataset: str) -> dict[str, int]:
+def numerics_of(rule: str, model: str, dataset: str, objective: str | None = None) -> dict[str, int]:
     """This version's integers for the parts of a job, such as `{"rule": 1, "model": 1, "cuts": 2, ...}`.
 
-    "cuts" appears for a rule that cuts the network, and "anchors" for a rule with anchors. A user's own rule, model or
-    data set has the integer 1.
+    "cuts" appears for a rule that cuts the network, "anchors" for a rule with anchors, and "objective" for a task that
+    names one. A user's own rule, model, data set or objective has the integer 1.
     """
     name = RuleName.parse(rule)
     source, _ = _split(model)
@@ -37,6 +38,8 @@ def numerics_of(rule: str, model: str, dataset: str) -> dict[str, int]:
         found["cuts"] = network.NUMERICS
     if name.anchored:
         found["anchors"] = ANCHOR_NUMERICS
+    if objective:
+        found["objective"] = OBJECTIVES.numerics(objective)
     return found
 
 
@@ -50,7 +53,7 @@ def parts(job: Job) -> dict[str, int]:
 
 def changed(job: Job) -> dict[str, tuple[int, int]]:
     """The parts of `job` whose integer differs from this version's, as {name: (the job's, this version's)}."""
-    now = numerics_of(job.rule, job.model, job.dataset)
+    now = numerics_of(job.rule, job.model, job.dataset, job.objective)
     made = parts(job)
     pairs = {name: (made[name], now[part]) for part, name in _named(job).items()}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
@@ -64,8 +67,9 @@ def _named(job: Job) -> dict[str, str]:
         "rule": f"rule {job.rule_name.base}",
         "model": f"model source {source}" if source else f"model {model}",
         "dataset": f"data source {data_source}" if data_source else f"data set {dataset}",
+        "objective": f"objective {job.objective}",
     }
-    return {part: names.get(part, part) for part in numerics_of(job.rule, job.model, job.dataset)}
+    return {part: names.get(part, part) for part in numerics_of(job.rule, job.model, job.dataset, job.objective)}
 
 
 def _split(model: str) -> tuple[str, str]:

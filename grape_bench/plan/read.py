@@ -85,6 +85,7 @@ def _check_names(suite: Suite, where: str) -> None:
     """Raise UserError if a name in the suite is unknown, repeated or reserved. Imports no torch."""
     from grape_bench.data.names import check_name as check_dataset
     from grape_bench.models.names import check_name as check_model
+    from grape_bench.objectives.names import check_name as check_objective
 
     _check_once("rule", suite.rules, where)
     _check_once("task", (task.name for task in suite.tasks), where)
@@ -99,6 +100,8 @@ def _check_names(suite: Suite, where: str) -> None:
             raise UserError(f"{task.name!r} is a key of suite files, so no task can have this name", where=where_task)
         _check_at(f"{where_task}: model", check_model, task.model)
         _check_at(f"{where_task}: dataset", check_dataset, task.dataset)
+        if task.objective is not None:
+            _check_at(f"{where_task}: objective", check_objective, task.objective)
         _check_tables(task.rule, labels, f"{where_task}: rule")
 
 

@@ -108,6 +108,8 @@ class Task(TomlTable):
     blocks: Annotated[list[Glob], Field(min_length=1)] | None = None
     granularity: Literal["block", "layer"] = "block"
     cuts: Literal["depth", "time", "both"] = "depth"
+    objective: str | None = None
+    objective_args: Settings | None = None
     compile: bool = False
     deterministic: bool = False
     nproc: Count = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from grape_bench.errors import UserError, unknown
@@ -12,13 +13,13 @@ from grape_bench.plan.read import read_document
 from grape_bench.plan.suite import Suite
 from grape_bench.publish.card import CARD, Card
 from grape_bench.publish.index import write_index
-from grape_bench.publish.submission import REFERENCES, RUNS, SOURCE, SUITE, TABLE
+from grape_bench.publish.submission import OBJECTIVES, REFERENCES, RUNS, SOURCE, SUITE, TABLE
 from grape_bench.record.folder import read_records, runs_folder
 from grape_bench.record.record import RECORD, Record
 from grape_bench.record.rule_name import RuleName
 from grape_bench.record.table import CURVE, DIAGNOSTICS
 from grape_bench.record.write import new_folder
-from grape_bench.registry import split_file_reference
+from grape_bench.registry import is_file_reference, split_file_reference
 from grape_bench.report import csv
 from grape_bench.score.table import score
 
@@ -47,6 +48,7 @@ def pack(runs: Path, rule: str, output: Path, about: About, *, replace: bool = F
     with new_folder(target, replace=replace) as draft:
         _fill(draft, root, kept, _card(own, root, about))
         _copy_source(draft, own[0])
+        _copy_objectives(draft, kept)
         write_index(draft)
     return target
 
@@ -104,12 +106,22 @@ def _weight_transport(rule: RuleName) -> bool:
 
 def _copy_source(draft: Path, record: Record) -> None:
     """Copy the file of a user's rule. Raises UserError if the file has changed since the runs."""
-    from hashlib import sha256
-
     rule = record.job.rule_name
-    if not rule.file:
-        return
-    path, _ = split_file_reference(rule.reference)
-    if sha256(path.read_bytes()).hexdigest()[:16] != record.job.rule_source:
+    if rule.file:
+        _copy(rule.reference, record.job.rule_source, draft / SOURCE)
+
+
+def _copy_objectives(draft: Path, records: Sequence[Record]) -> None:
+    """Copy the files of the user's own objectives. Raises UserError if one has changed since the runs."""
+    for objective, source in {(record.job.objective or "", record.job.objective_source) for record in records}:
+        if is_file_reference(objective):
+            (draft / OBJECTIVES).mkdir(exist_ok=True)
+            _copy(objective, source, draft / OBJECTIVES / f"{source}.py")
+
+
+def _copy(reference: str, source: str, target: Path) -> None:
+    """Copy the file of `reference`. Raises UserError unless its hash starts with `source`."""
+    path, _ = split_file_reference(reference)
+    if sha256(path.read_bytes()).hexdigest()[:16] != source:
         raise UserError("this file has changed since the runs", where=str(path), hint="rerun the suite, then publish")
-    shutil.copyfile(path, draft / SOURCE)
+    shutil.copyfile(path, target)

@@ -13,12 +13,14 @@ from grape_bench.plan.expand import Plan
 from grape_bench.plan.suite import Suite
 from grape_bench.publish import checks
 from grape_bench.publish.index import VERIFICATION
-from grape_bench.publish.submission import SOURCE, SUITE, Submission, read_submission
+from grape_bench.publish.submission import OBJECTIVES, SOURCE, SUITE, Submission, read_submission
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record, now
 from grape_bench.record.status import Status
 from grape_bench.record.write import write_json
+from grape_bench.registry import is_file_reference
 from grape_bench.score.comparable import outdated
+from grape_bench.score.metric import METRICS
 
 Sweep = Callable[[Plan], Sequence[Record]]
 
@@ -88,7 +90,10 @@ def draw(submission: Submission, count: int, seed: int) -> list[Job]:
 
 
 def rerun(submission: Submission, jobs: Sequence[Job], tolerance: float, sweep: Sweep) -> list[Rerun]:
-    """Run `jobs` with `sweep` and compare the results with the published ones. This executes the published rule."""
+    """Run `jobs` with `sweep` and compare the results with the published ones. This executes the published rule.
+
+    `tolerance` is in points: see `Metric.tolerance`.
+    """
     suite = Suite.model_validate(submission.suite)
     records = {record.id: record for record in sweep(Plan(suite, submission.folder / SUITE, list(jobs)))}
     return [
@@ -96,15 +101,20 @@ def rerun(submission: Submission, jobs: Sequence[Job], tolerance: float, sweep: 
             name=job.name,
             published=submission.records[job.name].test,
             found=new.test if (new := records[job.id]).status is Status.FINISHED else None,
-            tolerance=tolerance,
+            tolerance=METRICS[submission.records[job.name].scored_by.name].tolerance(
+                tolerance, submission.records[job.name].test
+            ),
         )
         for job in jobs
     ]
 
 
 def _local(job: Job, folder: Path) -> Job:
-    """The job with the published file instead of the author's path. Its id stays the same."""
+    """The job with the published files instead of the author's paths. Its id stays the same."""
     rule = job.rule_name
+    if job.objective and is_file_reference(job.objective):
+        file = folder / OBJECTIVES / f"{job.objective_source}.py"
+        job = replace(job, objective=f"{file}:{job.objective.rpartition(':')[2]}")
     return replace(job, rule=str(rule.moved(folder / SOURCE))) if rule.file else job
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from grape_bench.record.rule_name import RuleName
 from grape_bench.record.typed_json import decode, encode
+from grape_bench.registry import is_file_reference
 
 # Raise this if jobs with the same settings would give other results, as after a corrected engine.
 # Every job with an older version then runs again.
@@ -22,6 +23,7 @@ class Of(StrEnum):
 
     SUITE = "suite"  # the suite and the task
     TASK = "task"  # copied from the suite's task: the budget, equal for all rules of the task
+    SOURCE = "source"  # the user's own code that the task uses
     LAUNCH = "launch"  # how processes share the work; the total batch and the budget stay the same
     RULE = "rule"  # the rule and its settings
     SEARCH = "search"  # how many trials the search took: equal for all rules of a table
@@ -64,6 +66,10 @@ class Job:
     cuts: str = _part(Of.TASK, "depth")  # "depth", "time" or "both", for modules that are called several times
     compile: bool = _part(Of.TASK, False)  # use torch.compile
     deterministic: bool = _part(Of.TASK, False)  # allow only operations that are deterministic bit for bit
+    objective: str | None = _part(Of.TASK, None)  # None means the data set's default
+    objective_args: dict[str, Any] | None = _part(Of.TASK, None)
+    objective_source: str = _part(Of.SOURCE, "")  # hash of the file of a user's own objective
+    dataset_source: str = _part(Of.SOURCE, "")  # hashes of the files of a user's own data set and augmentation
     nproc: int = _part(Of.LAUNCH, 1)  # processes that train the job together, each on its share of every batch
     trials: int = _part(Of.SEARCH, 1)  # trials behind this rule's settings; 1 means the suite's own settings
     numerics: dict[str, int] = field(default_factory=dict, metadata={"of": Of.ENGINE})  # see `plan/numerics.py`
@@ -75,7 +81,8 @@ class Job:
     def id(self) -> str:
         """16 hex digits. Two jobs with one id must give the same result, on any machine and with any executor.
 
-        For a rule from a file, the id covers the class name and the content of the file, not the path.
+        For a rule, objective or data set from a file, the id covers the name in the file and the file's content, but
+        not its path.
         """
         return digest(f"{IDENTITY_VERSION}:{canonical(self._content())}")
 
@@ -83,9 +90,9 @@ class Job:
     def definition(self) -> str:
         """16 hex digits for what settings are tuned to: the task, its budget and the suite's settings of the rule.
 
-        Call this on a job without tuned settings. The seed, the rule's source, `numerics` and `nproc` are left out.
+        Call this on a job without tuned settings. The seed, the sources, `numerics` and `nproc` are left out.
         """
-        left_out = {"rule_source", *names_of(Of.ENGINE, Of.SEED, Of.LAUNCH)}
+        left_out = {"rule_source", *names_of(Of.SOURCE, Of.ENGINE, Of.SEED, Of.LAUNCH)}
         return digest(canonical({key: value for key, value in self._content().items() if key not in left_out}))
 
     def _content(self) -> dict[str, Any]:
@@ -97,9 +104,21 @@ class Job:
             if each.metadata["of"] is not Of.MEASURING and not is_default:
                 content[each.name] = value
         content["rule"] = self.rule_name.label
+        if self.objective_source:
+            content["objective"] = str(self.objective).rpartition(":")[2]  # the class, but not the path of its file
+        if self.dataset_source:
+            content |= self._data_without_paths()
         raised = {part: integer for part, integer in self.numerics.items() if integer != 1}
         content.pop("numerics", None)
         return {**content, "numerics": raised} if raised else content
+
+    def _data_without_paths(self) -> dict[str, Any]:
+        """The data set and its arguments, where files are named by what is used of them."""
+        args, augment = dict(self.dataset_args), "augment_with"
+        if augment in args:
+            args[augment] = str(args[augment]).rpartition(":")[2]
+        is_file = is_file_reference(self.dataset)
+        return {"dataset": self.dataset.rpartition(":")[2] if is_file else self.dataset, "dataset_args": args}
 
     @property
     def rule_name(self) -> RuleName:

@@ -22,9 +22,13 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """The scores of the trained network. `test` and `test_loss` are None for a trial. Losses are in nats."""
+    """The scores of the trained network. `test...` are None for a trial. Losses are in nats, or squared errors.
+
+    `test_error` is the standard error of the test score due to the test samples, on the metric's scale of differences.
+    """
 
     test: float | None = field(default=None, metadata=OPTIONAL)
+    test_error: float | None = field(default=None, metadata=OPTIONAL)
     test_loss: float | None = field(default=None, metadata=OPTIONAL)
     validation: float
     validation_loss: float | None = field(default=None, metadata=OPTIONAL)
@@ -182,6 +186,7 @@ class Diagnostics:
     update_descent: float | None = None
     zoutendijk: float | None = None
     probe_accuracy: float | None = None
+    probe_r2: float | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,17 @@ def render(comparisons: Sequence[Comparison]) -> RenderableType:
         parts += [Text(heading, style="bold"), _table(comparison)]
         parts += [_overall(comparison.overall)] if comparison.overall else []
         parts += [*_remarks(comparison), ""]
-    return Group(*parts, Text(CAPTION, style="dim"))
+    return Group(*parts, Text(" ".join([CAPTION, *_scales(comparisons)]), style="dim"))
+
+
+def _scales(comparisons: Sequence[Comparison]) -> list[str]:
+    """For each metric whose differences are not in its own values: on which scale they are."""
+    metrics = {task.first.metric.name: task.first.metric for one in comparisons for task in one.tasks}
+    return [
+        f"For the {metric.heading}, A - B is in {metric.scale}: above 0, A is better."
+        for metric in metrics.values()
+        if metric.scale
+    ]
 
 
 def _table(comparison: Comparison) -> Table:
@@ -56,7 +66,9 @@ def _overall(overall: Overall) -> Text:
 
 def _row(task: OnTask) -> list[str]:
     center, half, n = task.difference
-    between = f"{center:+.2f}" if math.isnan(half) else f"{center:+.2f} [{center - half:+.2f}, {center + half:+.2f}]"
+    form = f"+{task.first.metric.format.removeprefix('z')}"
+    between = f"{center:{form}}"
+    between += "" if math.isnan(half) else f" [{center - half:{form}}, {center + half:{form}}]"
     return [
         task.first.task,
         _value(task.first),
@@ -70,7 +82,7 @@ def _row(task: OnTask) -> list[str]:
 
 
 def _value(cell: Cell) -> str:
-    return number(cell.metric.value(mean(cell.scores.values()))) if cell.scores else cell.status
+    return number(cell.metric.value(mean(cell.scores.values())), cell.metric.format) if cell.scores else cell.status
 
 
 def _p(p: float) -> str:

@@ -13,7 +13,15 @@ from grape_bench.score.quantity import ABSENT, DRAFT_MARK, Values
 
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _SPECIAL |= {character: f"\\{character}" for character in "&%$#_{}"}
-_SYMBOLS = {"±": r"$\pm$", "÷": r"$\div$", DRAFT_MARK: r"$^\dagger$", ABSENT: "--", "×": r"$\times$", "−": "$-$"}
+_SYMBOLS = {
+    "±": r"$\pm$",
+    "÷": r"$\div$",
+    DRAFT_MARK: r"$^\dagger$",
+    ABSENT: "--",
+    "×": r"$\times$",
+    "−": "$-$",
+    "²": "$^2$",
+}
 _SYMBOLS |= {"≥": r"$\geq$", "≤": r"$\leq$", "<": r"$<$", ">": r"$>$", "|": r"$|$", '"': "''"}
 _ALL = _SPECIAL | _SYMBOLS
 _PATTERN = re.compile("|".join(map(re.escape, _ALL)))
@@ -55,7 +63,4 @@ def _heading(item: Printed) -> str:
 
 def _texts(row: Values, chosen: Sequence[Printed]) -> list[str]:
     texts = [escape(item.text(row)) for item in chosen]
-    return [
-        rf"\textbf{{{text}}}" if row["best"] and item.is_metric else text
-        for text, item in zip(texts, chosen, strict=True)
-    ]
+    return [rf"\textbf{{{text}}}" if item.is_bold(row) else text for text, item in zip(texts, chosen, strict=True)]

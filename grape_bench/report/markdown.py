@@ -29,14 +29,14 @@ def pipe_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: Seq
 
 
 def _one_task(table: pd.DataFrame, task: str) -> str:
-    chosen = printed(table)
+    chosen = printed(table, task)
     rows = [[_text(row, item) for item in chosen] for row in table[table["task"] == task].to_dict("records")]
     return pipe_table([item.heading for item in chosen], rows, [item.left for item in chosen])
 
 
 def _text(row: Values, item: Printed) -> str:
     text = escape(item.text(row))
-    return f"**{text}**" if row["best"] and item.is_metric else text
+    return f"**{text}**" if item.is_bold(row) else text
 
 
 def _line(texts: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> str:

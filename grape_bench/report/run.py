@@ -21,6 +21,7 @@ from grape_bench.record.table import Table as FileTable
 from grape_bench.record.table import read_curve, read_diagnostics
 from grape_bench.record.typed_json import encode
 from grape_bench.score.columns import COLUMN, DIAGNOSTICS
+from grape_bench.score.metric import METRICS
 from grape_bench.score.verdict import TRAINED, Verdict
 
 SUMS = ("(hidden)", "(network)")  # rows of diagnostics.csv that are not a block
@@ -64,6 +65,7 @@ def _settings(job: Job) -> dict[str, str]:
         "model": _with(job.model, job.model_args),
         **({"cuts": ", ".join(cuts)} if cuts else {}),
         "data": _with(job.dataset, job.dataset_args),
+        **({"objective": _with(job.objective, job.objective_args or {})} if job.objective else {}),
         "rule": _with(job.rule, job.rule_settings),
         "optimizer": f"{_with(job.optimizer['name'], inside)}, {job.schedule}",
         "budget": f"{job.epochs} epochs, batches of {job.batch_size}, {job.precision}",
@@ -75,8 +77,10 @@ def _outcome(record: Record) -> dict[str, str]:
     metric, result, time = record.metric, record.result, record.time
     if metric and result:
         values = {"test": result.test, "validation": result.validation}
-        reached = ", ".join(f"{name} {value:.2f}" for name, value in values.items() if value is not None)
-        found[metric.name] = f"{reached} (chance {metric.chance:.4g})"
+        known = METRICS.get(metric.name)
+        form = known.format if known else ".4g"
+        reached = ", ".join(f"{name} {value:{form}}" for name, value in values.items() if value is not None)
+        found[known.heading if known else metric.name] = f"{reached} (chance {metric.chance:.4g})"
     if time:
         found["time"] = f"{time.train_s:.1f} s of training, {time.steps} steps"
         if time.diagnose_s is not None and time.train_s:
@@ -146,7 +150,7 @@ def _pipeline(found: Pipeline) -> str:
 
 def _curve(curve: pd.DataFrame) -> Table:
     table = _bare(3)
-    for name in ("train_loss", "validation_loss", "validation_accuracy", "validation_perplexity"):
+    for name in ("train_loss", "validation_loss", *(metric.column for metric in METRICS.values())):
         if name in curve:
             values = curve[name].astype(float).tolist()
             table.add_row(name.replace("_", " "), sparkline(values), f"{values[0]:.4g} → {values[-1]:.4g}")

@@ -30,7 +30,7 @@ def _one_task(table: pd.DataFrame, task: str) -> Table:
     same_n = len({(row["n"], row["draft"]) for row in rows}) == 1 and rows[0]["n"] > 0
     # If all rows have the same number of seeds, only the heading shows it.
     seeds = f" {in_brackets(rows[0])}" if same_n else ""
-    chosen = printed(table)
+    chosen = printed(table, task)
     for item in chosen:
         # A long text may wrap, but not within one of our own words. A number never wraps.
         wrap = item.column.wrap
@@ -50,7 +50,7 @@ def _one_task(table: pd.DataFrame, task: str) -> Table:
 def _heading(item: Printed, seeds: str) -> str:
     """One word per line, so that "gap closed" is no wider than its numbers. A metric's heading stays on one line."""
     if item.is_metric:
-        return f"{item.column.heading}{seeds}"
+        return f"{item.column.narrow or item.column.heading}{seeds}"
     return (item.column.narrow or item.column.heading).replace(" ", "\n", 1)
 
 
@@ -58,4 +58,4 @@ def _text(row: Values, item: Printed, seeds: str) -> Text:
     text = item.text(row)
     if item.is_metric:
         text = text.removesuffix(seeds)
-    return Text(text.replace(", ", "\n"), style="bold" if row["best"] and item.is_metric else "")
+    return Text(text.replace(", ", "\n"), style="bold" if item.is_bold(row) else "")

@@ -11,6 +11,7 @@ import pandas as pd
 
 from grape_bench.record.rule_name import RuleName
 from grape_bench.score import columns
+from grape_bench.score.metric import METRICS
 from grape_bench.score.quantity import Column, Kind, Shown, Values, draft_mark
 
 
@@ -43,9 +44,18 @@ class Printed:
         return self.column.kind is Kind.METRIC
 
     @property
+    def lower_is_better(self) -> bool:
+        """True for a metric such as perplexity, which the page sorts from the lowest value."""
+        return self.is_metric and not METRICS[self.column.name].higher_is_better
+
+    @property
     def left(self) -> bool:
         """True if the column is aligned to the left."""
         return self.column.kind is Kind.TEXT
+
+    def is_bold(self, values: Values) -> bool:
+        """True for the metric of a task, in the row of one of its best rules."""
+        return self.is_metric and bool(values["best"]) and not pd.isna(values[self.column.name])
 
     def text(self, values: Values) -> str:
         """The text in the row `values`."""
@@ -59,9 +69,11 @@ class Printed:
         return text
 
 
-def printed(table: pd.DataFrame) -> list[Printed]:
-    """The columns of `table` in the terminal, Markdown and LaTeX."""
-    return _printed(table, Shown.PRINT, with_seeds=True)
+def printed(table: pd.DataFrame, task: str = "") -> list[Printed]:
+    """The columns of `table` in the terminal, Markdown and LaTeX. With a `task`, only that task's metric is shown."""
+    chosen = _printed(table, Shown.PRINT, with_seeds=True)
+    of_task = {column.name for column in _columns(table[table["task"] == task])} if task else set(table.columns)
+    return [item for item in chosen if not item.is_metric or item.column.name in of_task]
 
 
 def on_page(table: pd.DataFrame) -> list[Printed]:

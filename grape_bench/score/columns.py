@@ -7,44 +7,11 @@ tables. To add a column to the results, add one `Column` to `COLUMNS`. Then upda
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pandas as pd
 
-from grape_bench.score.metric import DEFAULT, METRICS, Metric
+from grape_bench.score.metric_columns import METRIC_COLUMNS
 from grape_bench.score.quantity import DRAFT_MARK, Column, Kind, Quantity, Shown
 from grape_bench.score.row import DRAFT_BELOW
-
-
-def _metric_columns() -> Iterator[Column]:
-    for metric in METRICS.values():
-        yield from _columns_of(metric)
-
-
-def _columns_of(metric: Metric) -> tuple[Column, Column]:
-    return (
-        Column(
-            name=metric.name,
-            heading=metric.name,
-            meaning=f"{metric.meaning} {'Higher' if metric.higher_is_better else 'Lower'} is better.",
-            value=lambda row: row.mean(metric),
-            kind=Kind.METRIC,
-            shown=Shown.PRINT,
-            unit=metric.unit,
-            caption=metric.caption,
-            reference="protocol.md#the-scores",
-            optional=metric is not DEFAULT,
-        ),
-        Column(
-            name=f"{metric.name}_ci",
-            heading=f"{metric.name} ±",
-            meaning=f"Half-width of the 95 % Student-t interval of the {metric.name} over seeds.",
-            value=lambda row: row.half_width(metric),
-            unit=metric.unit,
-            reference="protocol.md#the-scores",
-            optional=metric is not DEFAULT,
-        ),
-    )
 
 
 def _settings(trials: pd.Series) -> str:
@@ -110,7 +77,7 @@ COLUMNS: tuple[Column, ...] = (
         kind=Kind.TEXT,
         reference="protocol.md#what-counts-as-a-result",
     ),
-    *_metric_columns(),
+    *METRIC_COLUMNS,
     Column(
         name="norm_acc",
         heading="norm acc",
@@ -351,6 +318,7 @@ DIAGNOSTICS: tuple[Quantity, ...] = (
         meaning="accuracy (%) of a linear classifier on the output",
         format=".0f",
     ),
+    Quantity(name="probe_r2", heading="probe R²", meaning="R² of a linear regression on the output", format=".2f"),
 )
 """The columns of diagnostics.csv that `show` prints for each block."""
 

@@ -58,7 +58,7 @@ class References:
 class OnTask:
     """The comparison on one task.
 
-    `difference` is first - second in score over the common seeds: accuracy in percent, or minus the log of perplexity.
+    `difference` is first - second in score over the common seeds: accuracy in percent, minus the log of a perplexity.
     `p` is Holm-adjusted. `step` and `memory` are first ÷ second, NaN unless both ran on one hardware class. `judged`
     holds the verdict on each rule (see `verdict.judge`), "" if there is none.
     """

@@ -5,46 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """A metric: what it is called, which direction is better, and its scale.
-
-    `meaning` is one sentence for the docs. `caption` is the sentence below a table, and says what follows the ±.
-    `score` takes a measured value to the scale of all formulas; `value` takes it back. `validation` reads the metric
-    from the rows of a curve.csv.
-    """
-
-    name: str
-    unit: str
-    higher_is_better: bool
-    meaning: str
-    caption: str
-    score: Callable[[float], float]
-    value: Callable[[float], float]
-    validation: Callable[[pd.DataFrame], pd.Series]
-
-    @property
-    def label(self) -> str:
-        """The label of an axis: "accuracy (%)"."""
-        return f"{self.name} ({self.unit})" if self.unit else self.name
-
-    @property
-    def sign(self) -> int:
-        """1 if a higher value is better, else -1."""
-        return 1 if self.higher_is_better else -1
-
-    def half_width(self, score: float, half_width: float) -> float:
-        """The longer side of the interval score ± half_width, as a length on the scale of values."""
-        ends = (self.value(score - half_width), self.value(score + half_width))
-        return max(abs(end - self.value(score)) for end in ends)
+MOST_NATS = 700.0  # the exponential of a little more is no float
 
 
 def _same(value: float) -> float:
     return value
+
+
+def _minus(value: float) -> float:
+    return -value
 
 
 def _minus_log(value: float) -> float:
@@ -52,39 +27,206 @@ def _minus_log(value: float) -> float:
 
 
 def _perplexity(score: float) -> float:
-    return math.exp(-score)
+    return math.inf if -score > MOST_NATS else math.exp(-score)
 
 
-def _validation_accuracy(curve: pd.DataFrame) -> pd.Series:
-    return curve["validation_accuracy"].astype(float)
+def _unknown(value: float, samples: int) -> float:
+    return 0.0
 
 
-def _validation_perplexity(curve: pd.DataFrame) -> pd.Series:
-    return curve["validation_loss"].astype(float).map(math.exp)
+def _of_a_share(value: float, samples: int) -> float:
+    """The binomial standard error of a percentage."""
+    return math.sqrt(max(0.0, value * (100 - value) / samples))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A metric: what it is called, which direction is better, and its scale.
+
+    `meaning` is one sentence for the docs. `caption` is the sentence below a table, and says what follows the ±.
+    `score` takes a measured value to the scale of all formulas, which `scale` names; `value` takes it back. `low` and
+    `high` bound the possible values, and `span` is the length of the usual ones, or None for the value itself.
+    `sampling_error` is the standard error of a score due to the test samples, given the value and their number. It is
+    used for a record without a `test_error` of its own, and 0 if it is unknown. `narrow` is a short heading for a
+    terminal.
+    """
+
+    name: str
+    heading: str
+    unit: str
+    higher_is_better: bool
+    meaning: str
+    caption: str
+    score: Callable[[float], float] = _same
+    value: Callable[[float], float] = _same
+    scale: str = ""
+    low: float = -math.inf
+    high: float = math.inf
+    span: float | None = None
+    narrow: str = ""
+    format: str = "z.2f"
+    sampling_error: Callable[[float, int], float] = _unknown
+
+    @property
+    def label(self) -> str:
+        """The label of an axis: "accuracy (%)"."""
+        return f"{self.heading} ({self.unit})" if self.unit else self.heading
+
+    @property
+    def sign(self) -> int:
+        """1 if a higher value is better, else -1."""
+        return 1 if self.higher_is_better else -1
+
+    @property
+    def column(self) -> str:
+        """The column of curve.csv that holds the metric on the validation split."""
+        return f"validation_{self.name}"
+
+    def half_width(self, score: float, half_width: float) -> float:
+        """The longer side of the interval score ± half_width, as a length on the scale of values."""
+        ends = (self.value(score - half_width), self.value(score + half_width))
+        return max(abs(end - self.value(score)) for end in ends)
+
+    def tolerance(self, points: float, value: float) -> float:
+        """`points` percent of the span: points of an accuracy, and percent of a perplexity's value."""
+        return points / 100 * (abs(value) if self.span is None else self.span)
+
+    def validation(self, curve: pd.DataFrame) -> pd.Series:
+        """The metric on the validation split, from the rows of a curve.csv."""
+        if self.column not in curve and self.name == "perplexity":
+            return curve["validation_loss"].astype(float).map(lambda loss: _perplexity(-loss))
+        return curve[self.column].astype(float)
+
+    def text(self, value: float) -> str:
+        """A value in a sentence: "93.1 %" for an accuracy, else with the name, as in "perplexity 12.34"."""
+        if self is DEFAULT:
+            return f"{value:.1f} %"
+        return f"{self.heading} {value:{self.format}}" + (f" {self.unit}" if self.unit else "")
 
 
 DEFAULT = Metric(
     name="accuracy",
+    heading="accuracy",
     unit="%",
     higher_is_better=True,
     meaning="Test accuracy in percent, mean over seeds.",
     caption="Test accuracy in percent: mean ± 95 % Student-t interval over n seeds.",
-    score=_same,
-    value=_same,
-    validation=_validation_accuracy,
+    low=0,
+    high=100,
+    span=100,
+    sampling_error=_of_a_share,
 )
 """The metric of a task without any result."""
 
 PERPLEXITY = Metric(
     name="perplexity",
+    heading="perplexity",
     unit="",
     higher_is_better=False,
     meaning="Test perplexity: the exponential of the loss, averaged over seeds.",
-    caption="Perplexity: the exponential of the mean log-loss ± the longer side of its 95 % interval.",
+    caption="Perplexity, lower is better: the exponential of the mean log-loss ± the longer side of its 95 % interval.",
     # A perplexity is the exponential of a mean loss: minus its logarithm is what adds up over tokens and seeds.
     score=_minus_log,
     value=_perplexity,
-    validation=_validation_perplexity,
+    scale="minus its logarithm",
+    low=1,
 )
 
-METRICS = {metric.name: metric for metric in (DEFAULT, PERPLEXITY)}
+
+def _caption(said: str, *, lower: bool = False) -> str:
+    return f"Test {said}{', lower is better' if lower else ''}: mean ± 95 % Student-t interval over n seeds."
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        DEFAULT,
+        PERPLEXITY,
+        Metric(
+            name="bits_per_character",
+            heading="bits per character",
+            narrow="bits/char",
+            unit="",
+            higher_is_better=False,
+            meaning="Test loss per character in bits, mean over seeds.",
+            caption=_caption("loss in bits per character", lower=True),
+            score=_minus,
+            value=_minus,
+            scale="minus its value",
+            low=0,
+            format="z.3f",
+        ),
+        Metric(
+            name="rmse",
+            heading="RMSE",
+            unit="",
+            higher_is_better=False,
+            meaning="Root of the mean squared test error in the units of the data, mean over seeds.",
+            caption=_caption("RMSE", lower=True),
+            score=_minus,
+            value=_minus,
+            scale="minus its value",
+            low=0,
+            format="z.3f",
+        ),
+        Metric(
+            name="r2",
+            heading="R²",
+            unit="",
+            higher_is_better=True,
+            meaning="Share of the variance of the test targets that is explained, mean over seeds.",
+            caption=_caption("R²"),
+            high=1,
+            span=1,
+            format="z.3f",
+        ),
+        Metric(
+            name="psnr",
+            heading="PSNR",
+            unit="dB",
+            higher_is_better=True,
+            meaning="Peak signal-to-noise ratio in decibels, mean over seeds.",
+            caption=_caption("PSNR in decibels"),
+        ),
+        Metric(
+            name="roc_auc",
+            heading="ROC-AUC",
+            unit="%",
+            higher_is_better=True,
+            meaning="Area under the ROC curve of the test samples in percent, mean over seeds.",
+            caption=_caption("ROC-AUC in percent"),
+            low=0,
+            high=100,
+            span=100,
+        ),
+        Metric(
+            name="average_precision",
+            heading="average precision",
+            narrow="avg. prec.",
+            unit="%",
+            higher_is_better=True,
+            meaning="Average precision on the test samples in percent, mean over labels and seeds.",
+            caption=_caption("average precision in percent"),
+            low=0,
+            high=100,
+            span=100,
+        ),
+        Metric(
+            name="mean_iou",
+            heading="mean IoU",
+            unit="%",
+            higher_is_better=True,
+            meaning="Intersection over union of the test pixels in percent, mean over classes and seeds.",
+            caption=_caption("mean IoU in percent"),
+            low=0,
+            high=100,
+            span=100,
+        ),
+    )
+}
+"""The metrics by name, as records hold it. `METRIC_UNITS` of the objectives has the same names."""
+
+
+def metric_of_row(row: dict[str, object]) -> Metric | None:
+    """The metric of a row of curve.csv, or None."""
+    return next((metric for metric in METRICS.values() if metric.column in row), None)

@@ -66,7 +66,8 @@ class Column(Quantity):
     makes the sentence from the column's values. An optional column without any value is left out; if BP is 1 by
     definition (`bp_is_1`), BP's value does not count. `of_table` marks a column that compares a rule with all others:
     only such a column changes when a rule is added. `narrow` is the heading for a terminal of 80 columns, and `wrap`
-    the width below which the terminal does not wrap the text (None: it never wraps).
+    the width below which the terminal does not wrap the text (None: it never wraps). `beside` is another column, and
+    this one is left out together with it.
     """
 
     value: Callable[[Row], Any]
@@ -79,12 +80,13 @@ class Column(Quantity):
     of_table: bool = False
     narrow: str = ""
     wrap: int | None = None
+    beside: str = ""
 
     @override
     def text(self, values: Values) -> str:
         """The value as a table shows it."""
         if self.kind is Kind.METRIC:
-            return measured(values, self.name)
+            return measured(values, self.name, self.format)
         value = values[self.name]
         if self.kind is Kind.NUMBER:
             return number(value, self.format)
@@ -96,14 +98,14 @@ def number(value: float, form: str = "z.2f") -> str:
     return ABSENT if pd.isna(value) else format(value, form)
 
 
-def measured(values: Values, name: str) -> str:
+def measured(values: Values, name: str, form: str = "z.2f") -> str:
     """`97.31 ± 0.25`: mean and half-width, or the status of a cell without results."""
     if values["n"] == 0:
         return str(values["status"])
     if pd.isna(values[name]):  # the task has another metric
         return ABSENT
-    spread = "" if pd.isna(values[f"{name}_ci"]) else f" ± {number(values[f'{name}_ci'])}"
-    return f"{number(values[name])}{spread}"
+    spread = "" if pd.isna(values[f"{name}_ci"]) else f" ± {number(values[f'{name}_ci'], form)}"
+    return f"{number(values[name], form)}{spread}"
 
 
 def draft_mark(values: Values) -> str:

@@ -84,7 +84,7 @@ def time_to(grid: Grid, curves: Curves) -> pd.DataFrame:
     """One row per task, rule and share of BP's gain: target, samples, seconds, reached, n.
 
     The gain is BP's final validation score - head-only's, each a mean over seeds. `target` is the validation value
-    (accuracy in percent, or perplexity) at a share of the gain. A seed's time is its first evaluation at or above the
+    (accuracy in percent, perplexity ...) at a share of the gain. A seed's time is its first evaluation at or above the
     target. `samples` and `seconds` are medians over seeds; a seed that never reached the target counts as infinite,
     and an infinite median is NaN. A diverged seed counts as never, even if it reached the target before. `seconds` is
     NaN unless the rule ran on BP's hardware class. The table is empty if BP or head-only has no curve.

@@ -86,5 +86,6 @@ def _standings(task: str, grid: Grid) -> Mapping[tuple[str, str], Standing]:
 
 
 def _empty(table: pd.DataFrame, column: Column) -> bool:
-    values: Any = table.loc[table["rule"] != "bp", column.name] if column.bp_is_1 else table[column.name]
+    name = column.beside or column.name
+    values: Any = table.loc[table["rule"] != "bp", name] if column.bp_is_1 else table[name]
     return bool((values.isna() | (values == "")).all())

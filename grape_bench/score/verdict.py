@@ -69,7 +69,7 @@ def _above(cell: Cell, head_only: Cell | None) -> tuple[bool | None, str]:
     if not seeds:
         return None, "there is no head-only run with the same task and seed"
     differences = [own[seed] - other[seed] for seed in seeds]
-    errors = [_sampling_error(cell, own[seed], other[seed]) for seed in seeds]
+    errors = [_sampling_error(cell, head_only, seed) for seed in seeds]
     if len(seeds) >= FEW:
         found = interval(differences)
         # All seeds share the test samples: agreement between seeds does not shrink the sampling error.
@@ -84,14 +84,19 @@ def _over(seeds: list[int]) -> str:
     return f" (seed {seeds[0]})" if len(seeds) == 1 else f" ({len(seeds)} seeds, paired)"
 
 
-def _sampling_error(cell: Cell, own: float, other: float) -> float:
-    """Half-width of the 95 % interval of two accuracies' difference (percent) due to the test samples; else 0."""
+def _sampling_error(cell: Cell, head_only: Cell | None, seed: int) -> float:
+    """Half-width of the 95 % interval of the difference of two scores due to the test samples; 0 if it is unknown."""
     data = cell.results[0].data
-    size = data.sizes.get("test") if data else None
-    if cell.metric.name != "accuracy" or not size:
-        return 0.0
-    variance = sum(p * (100 - p) for p in (own, other)) / size
-    return CONFIDENT * math.sqrt(max(0.0, variance))
+    size = data.sizes.get("test", 0) if data else 0
+    return CONFIDENT * math.hypot(*(_standard_error(one, seed, size) for one in (cell, head_only) if one))
+
+
+def _standard_error(cell: Cell, seed: int, size: int) -> float:
+    """The standard error of a score due to the `size` test samples: the record's own, or else the metric's formula."""
+    (record,) = (record for record in cell.results if record.seed == seed)
+    if record.result and record.result.test_error is not None:
+        return record.result.test_error
+    return cell.metric.sampling_error(record.test, size) if size else 0.0
 
 
 def _shared(cell: Cell, word: str, find: Callable[[Diagnostics], tuple[bool, str]]) -> tuple[str, str]:

@@ -71,13 +71,15 @@ def mean(values: Tensor) -> Tensor:
     return values
 
 
-def total(values: list[float], device: torch.device) -> list[float]:
-    """The sums of `values` over the processes."""
-    if not _joined():
-        return values
-    sums = torch.tensor(values, dtype=torch.float64, device=device)
-    dist.all_reduce(sums)
-    return sums.tolist()
+def gathered_sums(sums: dict[str, Tensor], kept: tuple[str, ...]) -> dict[str, Tensor]:
+    """`sums` added up over the processes, in float64 on the CPU. The keys in `kept` are concatenated by process."""
+    every = gathered({name: value.double().cpu() for name, value in sums.items()}) if _joined() else [sums]
+    names = dict.fromkeys(name for one in every for name in one)
+    found = {name: [one[name] for one in every if name in one] for name in names}
+    return {
+        name: (torch.cat(parts) if name in kept else torch.stack(parts).sum(0)).double().cpu()
+        for name, parts in found.items()
+    }
 
 
 def agreed(decision: bool) -> bool:

@@ -7,45 +7,22 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from grape_bench.cost.clock import Clock
 from grape_bench.data.dataset import DataSet, Split
-from grape_bench.network.modes import Modes, evaluation
+from grape_bench.network.modes import Modes
 from grape_bench.network.network import Network
-from grape_bench.network.trace import logits_of
+from grape_bench.network.trace import Batch
+from grape_bench.objectives.objective import Objective
 from grape_bench.train import data_parallel
+from grape_bench.train.evaluate import Score, evaluate
 from grape_bench.train.precision import Precision
 from grape_bench.train.random_state import random_state, set_random_state
 
-
-@dataclass(frozen=True)
-class Score:
-    """Mean cross-entropy in nats and accuracy in percent."""
-
-    loss: float
-    accuracy: float
-
-
-@torch.no_grad()
-def evaluate(model: nn.Module, split: Split, classes: int, batch_size: int) -> Score:
-    """Score `model` on all of `split`, divided among the processes. Runs in evaluation mode and restores each mode."""
-    data_parallel.share_statistics(model)
-    loss: Tensor | float = 0.0  # summed on the device, so that no batch waits for the previous one
-    correct: Tensor | float = 0.0
-    with evaluation(model):
-        for inputs, labels in split.batches(batch_size):
-            logits = logits_of(model(inputs), classes).float()
-            loss = loss + F.cross_entropy(logits, labels, reduction="sum").double()
-            correct = correct + (logits.argmax(1) == labels).sum()
-    sums = data_parallel.total([float(loss), float(correct)], next(model.parameters()).device)
-    return Score(sums[0] / len(split), 100 * sums[1] / len(split))
-
-
 Row = dict[str, float]
-"""One line of curve.csv: epoch, samples, seconds, train_loss, validation_loss, validation_accuracy."""
+"""One line of curve.csv: epoch, samples, seconds, train_loss, validation_loss, validation_METRIC."""
 
 
 class LossNotFiniteError(Exception):
@@ -70,7 +47,7 @@ class Observer:
     def epoch_begins(self, trainer: Trainer) -> None:
         """Called before an epoch's first step."""
 
-    def step_begins(self, trainer: Trainer, inputs: Tensor, labels: Tensor) -> None:
+    def step_begins(self, trainer: Trainer, batch: Batch, target: Tensor) -> None:
         """Called before the forward on this batch."""
 
     def step_done(self, trainer: Trainer) -> None:
@@ -105,6 +82,7 @@ class Trainer:
 
     network: Network
     data: DataSet
+    objective: Objective  # bound to the data
     optimizer: torch.optim.Optimizer
     schedule: LambdaLR | None  # None for a constant rate
     batch_size: int
@@ -142,20 +120,21 @@ class Trainer:
                 self._steps()
             self._end_epoch()
 
-    def step(self, inputs: Tensor, labels: Tensor) -> Tensor:
+    def step(self, batch: Batch, target: Tensor) -> Tensor:
         """Run forward, backward and update. The detached loss stays on the device, so that no step waits for it."""
-        loss = self.forward(inputs, labels)
+        loss = self.forward(batch, target)
         self.backward(loss)
         self.update()
         return loss.detach()
 
-    def forward(self, inputs: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, batch: Batch, target: Tensor) -> Tensor:
         """Clear the gradients and return the loss."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss_of = partial(self.loss_of, labels=labels)
-        self.network.inform(loss_of, labels)
+        loss_of = partial(self.loss_of, target=target)
+        self.network.inform(loss_of, target)
+        args, kwargs = batch
         with self.precision.forward():
-            return loss_of(self.network.model(inputs))
+            return loss_of(self.network.model(*args, **kwargs))
 
     def backward(self, loss: Tensor) -> None:
         """Run the backward, in which the rule fills the gradients."""
@@ -170,14 +149,14 @@ class Trainer:
         if self.schedule:
             self.schedule.step()
 
-    def evaluate(self, split: Split) -> Score:
-        """Loss and accuracy on `split`, in the precision of the training."""
+    def evaluate(self, split: Split, *, with_error: bool = False) -> Score:
+        """Loss and metric on `split`, in the precision of the training. `with_error` adds the standard error."""
         with self.precision.forward():
-            return evaluate(self.network.model, split, self.data.classes, self.batch_size)
+            return evaluate(self.network.model, split, self.objective, self.batch_size, with_error=with_error)
 
-    def loss_of(self, output: Any, labels: Tensor) -> Tensor:
+    def loss_of(self, output: Any, target: Tensor) -> Tensor:
         """The loss of what the model returned."""
-        return F.cross_entropy(logits_of(output, self.data.classes), labels)
+        return self.objective.loss(self.objective.scored(output, target), target)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resume to the bit needs: tensors and plain data. Call it with the clock paused."""
@@ -222,12 +201,12 @@ class Trainer:
 
     def _steps(self) -> None:
         done = self.position.steps
-        for inputs, labels in self.data.train.batches(self.batch_size, generator=self.order, skip=done):
+        for batch, target in self.data.train.batches(self.batch_size, generator=self.order, skip=done):
             for observer in self.observers:
-                observer.step_begins(self, inputs, labels)
-            self.losses.append(self.step(inputs, labels))
+                observer.step_begins(self, batch, target)
+            self.losses.append(self.step(batch, target))
             self.position.steps += 1
-            self.position.samples += len(labels) * data_parallel.size()
+            self.position.samples += len(target) * data_parallel.size()
             for observer in self.observers:
                 observer.step_done(self)
 
@@ -244,7 +223,7 @@ class Trainer:
                 "seconds": self.clock.seconds,
                 "train_loss": mean,
                 "validation_loss": score.loss,
-                "validation_accuracy": score.accuracy,
+                f"validation_{self.objective.metric}": score.value,
             }
         )
         for observer in self.observers:

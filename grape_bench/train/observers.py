@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from grape_bench.cost.memory import PeakMemory
+from grape_bench.network.trace import Batch
 from grape_bench.train.loop import Observer, Trainer
 
 
@@ -45,7 +46,7 @@ class CompileTime(Observer):
         self._began = False
         self._step: ExitStack | None = None
 
-    def step_begins(self, trainer: Trainer, inputs: Tensor, labels: Tensor) -> None:
+    def step_begins(self, trainer: Trainer, batch: Batch, target: Tensor) -> None:
         """Pause the clock for the first step."""
         if not self._began:
             self._began = True

@@ -93,7 +93,14 @@ def test_plan_lists_what_is_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [("suites", "quickstart 1"), ("rules", "grape"), ("models", "timm:NAME"), ("datasets", "digits")]
+    ("kind", "name"),
+    [
+        ("suites", "quickstart 1"),
+        ("rules", "grape"),
+        ("models", "timm:NAME"),
+        ("datasets", "digits"),
+        ("objectives", "next-token"),
+    ],
 )
 def test_list(kind: str, name: str) -> None:
     assert name in call("list", kind).output

@@ -72,6 +72,9 @@ def test_the_live_display_fits_in_80_columns_and_leaves_only_what_went_wrong() -
     lines = shown.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert "0/2 jobs" in lines[0]
     assert any("first dfa seed 0" in line and "epoch 1/2" in line and "87.7 %" in line for line in lines)
+    live.progressed({JOB.id: {"epoch": 2, "epochs": 2, "validation_loss": 3.0, "validation_perplexity": 20.0855}})
+    shown.print(live.render())
+    assert "epoch 2/2  perplexity 20.09" in shown.file.getvalue()  # type: ignore[attr-defined]
     assert max(map(len, lines)) <= 80
     assert len(lines) == 3, "no line is wrapped"
     live.ended(ended(JOB))

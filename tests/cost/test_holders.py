@@ -21,9 +21,9 @@ class Step:
         self.network = gb.attach(model, rule, torch.randn(N, WIDTHS[0]), blocks=["0", "1"])
         self.optimizer = torch.optim.AdamW(model.parameters())
 
-    def forward(self, inputs, labels):
+    def forward(self, batch, target):
         self.optimizer.zero_grad(set_to_none=True)
-        return F.cross_entropy(self.network.model(inputs), labels)
+        return F.cross_entropy(self.network.model(*batch[0]), target)
 
     def backward(self, loss):
         loss.backward()
@@ -33,7 +33,7 @@ class Step:
 
 
 def found(rule):
-    return holders(Step(rule), torch.randn(N, WIDTHS[0]), torch.randint(CLASSES, (N,)))
+    return holders(Step(rule), ((torch.randn(N, WIDTHS[0]),), {}), torch.randint(CLASSES, (N,)))
 
 
 @pytest.mark.parametrize("rule", ["bp", "dfa"])

@@ -22,8 +22,8 @@ class Sleeper:
         self.network = gb.attach(nn.Sequential(*(nn.Linear(4, 4) for _ in range(4))), rule, torch.randn(2, 4))
         self.optimizer = torch.optim.SGD(self.network.model.parameters(), lr=0.1)
 
-    def forward(self, inputs, labels):
-        self.network.model(inputs)
+    def forward(self, batch, target):
+        self.network.model(*batch[0])
         time.sleep(SECONDS["forward"])
         return torch.zeros(())
 
@@ -37,7 +37,7 @@ class Sleeper:
 def batches():
     for _ in itertools.count():
         time.sleep(SECONDS["data"])
-        yield torch.randn(2, 4), torch.zeros(2, dtype=torch.long)
+        yield ((torch.randn(2, 4),), {}), torch.zeros(2, dtype=torch.long)
 
 
 def test_each_phase_has_its_seconds():
@@ -66,7 +66,7 @@ def test_what_a_rule_computes_before_its_forward_is_apart(monkeypatch):
 
 def test_a_rule_that_fails_is_left_as_it_was():
     step = Sleeper("dfa")
-    step.forward = lambda inputs, labels: 1 / 0
+    step.forward = lambda batch, target: 1 / 0
     with pytest.raises(ZeroDivisionError):
         time_split(step, batches(), CPU)
     assert "open_pass" not in vars(step.network.rule)

@@ -1,12 +1,22 @@
 """Small sources of images for the tests."""
 
 import io
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from PIL import Image
+
+from grape_bench.data.dataset import Example
+
+
+def unpacked(batches: Iterable[Example]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The inputs and labels of batches whose model has one argument."""
+    for ((inputs,), _), labels in batches:
+        yield inputs, labels
 
 
 def png(pixels: np.ndarray) -> bytes:

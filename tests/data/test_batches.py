@@ -6,10 +6,11 @@ import torch.nn.functional as F
 
 from grape_bench.data import DataSet
 from grape_bench.data.batches import PADDING, draw_augmentation, flip_crop
+from tests.data.sources import unpacked
 
 
 def shuffled(data: DataSet, size: int, seed: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    return list(data.train.batches(size, generator=torch.Generator().manual_seed(seed)))
+    return list(unpacked(data.train.batches(size, generator=torch.Generator().manual_seed(seed))))
 
 
 def same(first: list, second: list) -> bool:
@@ -26,7 +27,7 @@ def test_a_seed_gives_the_same_batches_bit_for_bit(load_on_cpu: Callable[..., Da
 def test_a_second_epoch_has_another_order(load_on_cpu: Callable[..., DataSet]) -> None:
     generator = torch.Generator().manual_seed(0)
     train = load_on_cpu("digits").train
-    first, second = (list(train.batches(64, generator=generator)) for _ in range(2))
+    first, second = (list(unpacked(train.batches(64, generator=generator))) for _ in range(2))
     assert not same(first, second)
 
 
@@ -38,7 +39,7 @@ def test_stopping_midway_does_not_change_the_next_epoch(load_on_cpu: Callable[..
         first = train.batches(64, generator=generator)
         for _ in range(first_batches):
             next(first)
-        second.append(list(train.batches(64, generator=generator)))
+        second.append(list(unpacked(train.batches(64, generator=generator))))
     assert same(*second)
 
 
@@ -46,8 +47,8 @@ def test_stopping_midway_does_not_change_the_next_epoch(load_on_cpu: Callable[..
 def test_the_batches_after_skip_are_those_of_the_whole_epoch(load_on_cpu: Callable[..., DataSet], skip: int) -> None:
     train = load_on_cpu("digits", augment="flip-crop").train
     whole, rest = (train.batches(64, generator=torch.Generator().manual_seed(0), skip=k) for k in (0, skip))
-    batches = list(whole)
-    assert len(batches) == 20 and same(batches[skip:], list(rest))
+    batches = list(unpacked(whole))
+    assert len(batches) == 20 and same(batches[skip:], list(unpacked(rest)))
 
 
 def test_only_a_shuffled_epoch_drops_the_incomplete_last_batch(load_on_cpu: Callable[..., DataSet]) -> None:
@@ -63,9 +64,16 @@ def test_an_incomplete_batch_stays_if_it_is_the_only_one(load_on_cpu: Callable[.
     assert data.train.batch_count(64) == 1
 
 
+def test_the_targets_are_those_of_the_batches_in_order(load_on_cpu: Callable[..., DataSet]) -> None:
+    data = load_on_cpu("digits", limit=60)
+    expected = torch.cat([labels for _, labels in data.train.batches(25)])
+    for split in (data.train, data.for_process(1, 2).train):
+        assert torch.equal(torch.cat(list(split.targets())), expected)
+
+
 def test_a_shuffled_epoch_has_every_sample_once(load_on_cpu: Callable[..., DataSet]) -> None:
     data = load_on_cpu("digits", limit=60)
-    in_order = torch.cat([inputs for inputs, _ in data.train.batches(60)]).flatten(1)
+    in_order = torch.cat([inputs for inputs, _ in unpacked(data.train.batches(60))]).flatten(1)
     mixed = torch.cat([inputs for inputs, _ in shuffled(data, 20, 0)]).flatten(1)
     assert not torch.equal(in_order, mixed)
     assert torch.equal(in_order.sort(0).values, mixed.sort(0).values)
@@ -81,10 +89,10 @@ def test_the_global_generator_does_not_move(load_on_cpu: Callable[..., DataSet])
 def test_only_shuffled_training_batches_are_augmented(load_on_cpu: Callable[..., DataSet]) -> None:
     plain, augmented = load_on_cpu("digits"), load_on_cpu("digits", augment="flip-crop")
     assert not same(shuffled(plain, 64, 0), shuffled(augmented, 64, 0))
-    assert same(list(plain.train.batches(64)), list(augmented.train.batches(64)))
+    assert same(*(list(unpacked(data.train.batches(64))) for data in (plain, augmented)))
     for part in ("validation", "test"):
         passes = [
-            list(getattr(data, part).batches(64, generator=torch.Generator().manual_seed(0)))
+            list(unpacked(getattr(data, part).batches(64, generator=torch.Generator().manual_seed(0))))
             for data in (plain, augmented)
         ]
         assert same(*passes)

@@ -7,12 +7,13 @@ import torch
 from grape_bench.data import DataSet, Split
 from grape_bench.data.digits import read
 from grape_bench.errors import UserError
+from tests.data.sources import unpacked
 
 load_digits = pytest.importorskip("sklearn.datasets").load_digits
 
 
 def whole(split: Split) -> tuple[torch.Tensor, torch.Tensor]:
-    inputs, labels = zip(*split.batches(100), strict=True)
+    inputs, labels = zip(*unpacked(split.batches(100)), strict=True)
     return torch.cat(inputs), torch.cat(labels)
 
 
@@ -33,7 +34,7 @@ def test_sizes_and_shape(load_on_cpu: Callable[..., DataSet]) -> None:
     assert data.description["sizes"] == {"train": 1295, "validation": 143, "test": 359}
     assert (len(data.train), len(data.validation), len(data.test)) == (1295, 143, 359)
     assert (data.name, data.shape, data.classes) == ("digits", (1, 8, 8), 10)
-    inputs, labels = next(data.train.batches(5))
+    inputs, labels = next(unpacked(data.train.batches(5)))
     assert (inputs.dtype, labels.dtype, inputs.shape, labels.shape) == (torch.float32, torch.int64, (5, 1, 8, 8), (5,))
 
 
@@ -64,7 +65,7 @@ def test_limit_takes_the_first_training_samples_and_leaves_the_other_splits(
 
 def test_resize_and_channels(load_on_cpu: Callable[..., DataSet]) -> None:
     data = load_on_cpu("digits", resize=12, channels=3)
-    inputs, _ = next(data.test.batches(4))
+    inputs, _ = next(unpacked(data.test.batches(4)))
     assert data.shape == (3, 12, 12)
     assert torch.equal(inputs[:, 0], inputs[:, 2])
 

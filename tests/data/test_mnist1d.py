@@ -5,13 +5,14 @@ import torch
 
 from grape_bench.data import DataSet
 from grape_bench.data.mnist1d import TEMPLATES, generate
+from tests.data.sources import unpacked
 
 
 def test_shape_and_sizes(load_on_cpu: Callable[..., DataSet]) -> None:
     data = load_on_cpu("mnist1d")
     assert (data.shape, data.classes) == ((40,), 10)
     assert data.description["sizes"] == {"train": 3599, "validation": 401, "test": 1000}
-    inputs = torch.cat([inputs for inputs, _ in data.train.batches(500)])
+    inputs = torch.cat([inputs for inputs, _ in unpacked(data.train.batches(500))])
     assert inputs.shape == (3599, 40)
     assert inputs.mean().abs() < 1e-5
     assert (inputs.std() - 1).abs() < 1e-3

@@ -11,7 +11,7 @@ import torch
 from grape_bench.data import DataSet
 from grape_bench.data.named import prepare
 from grape_bench.errors import UserError
-from tests.data.sources import write_folder
+from tests.data.sources import unpacked, write_folder
 
 datasets = pytest.importorskip("datasets")
 
@@ -33,7 +33,7 @@ def test_a_prepared_set_equals_the_one_on_the_hub(
     monkeypatch.chdir("/")
     prepared = load_on_cpu("mnist")
     assert prepared.description["sizes"] == direct.description["sizes"]
-    for (a, b), (c, d) in zip(direct.train.batches(10), prepared.train.batches(10), strict=True):
+    for (a, b), (c, d) in zip(*(unpacked(data.train.batches(10)) for data in (direct, prepared)), strict=True):
         assert torch.equal(a, c) and torch.equal(b, d)
     with pytest.raises(UserError, match="already exists"):
         prepare("mnist", tmp_path / "data")

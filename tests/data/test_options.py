@@ -11,6 +11,7 @@ def test_the_defaults() -> None:
         "limit": None,
         "validation": None,
         "augment": "none",
+        "augment_with": None,
         "resize": None,
         "channels": None,
         "image_column": None,
@@ -50,7 +51,7 @@ def test_an_unknown_key_is_reported_before_a_bad_value() -> None:
 def test_a_source_without_tables_lists_only_its_own_options() -> None:
     with pytest.raises(UserError, match="unknown argument 'test_split'") as error:
         parse("digits", {"test_split": "train"}, without=TABLE_ONLY)
-    assert error.value.allowed == "augment, channels, limit, resize, validation"
+    assert error.value.allowed == "augment, augment_with, channels, limit, resize, validation"
 
 
 def test_a_whole_number_of_gibibytes_is_fine() -> None:

@@ -10,14 +10,14 @@ from PIL import Image
 
 from grape_bench.data import DataSet
 from grape_bench.errors import UserError
-from tests.data.sources import png, random_images, write_folder, write_split
+from tests.data.sources import png, random_images, unpacked, write_folder, write_split
 
 Load = Callable[..., DataSet]
 
 
 def pixels(data: DataSet, part: str) -> torch.Tensor:
     """Undo the normalization: (N, C, H, W) gray levels."""
-    inputs = torch.cat([inputs for inputs, _ in getattr(data, part).batches(7)])
+    inputs = torch.cat([inputs for inputs, _ in unpacked(getattr(data, part).batches(7))])
     mean, std = (torch.tensor(data.description[key])[:, None, None] for key in ("mean", "std"))
     return (inputs * std + mean).round()
 
@@ -44,7 +44,7 @@ def test_batches_decoded_on_demand_equal_those_from_memory_bit_for_bit(tmp_path:
             passes = []
             for data in both:
                 generator = None if seed is None else torch.Generator().manual_seed(seed)
-                passes.append(list(getattr(data, part).batches(16, generator=generator)))
+                passes.append(list(unpacked(getattr(data, part).batches(16, generator=generator))))
             for (a, b), (c, d) in zip(*passes, strict=True):
                 assert torch.equal(a, c)
                 assert torch.equal(b, d)
@@ -60,7 +60,7 @@ def test_images_of_several_sizes_need_resize(tmp_path: Path, load_on_cpu: Load) 
         load_on_cpu(f"parquet:{tmp_path}")
     for memory_limit in (1.0, 0):
         data = load_on_cpu(f"parquet:{tmp_path}", resize=6, memory_limit=memory_limit)
-        assert next(data.train.batches(10))[0].shape == (10, 3, 6, 6)
+        assert next(unpacked(data.train.batches(10)))[0].shape == (10, 3, 6, 6)
 
 
 def test_resize_keeps_the_middle(tmp_path: Path, load_on_cpu: Load) -> None:
@@ -85,7 +85,7 @@ def test_color_is_never_dropped_silently(tmp_path: Path, load_on_cpu: Load) -> N
     images = [*random_images(10, (8, 8)), *random_images(10, (8, 8, 3))]
     write_split(tmp_path, "train", images, [0, 1] * 10)
     write_split(tmp_path, "test", images, [0, 1] * 10)
-    with pytest.raises(UserError, match=r"train split, row 10: found a color image"):
+    with pytest.raises(UserError, match=r"train split, row 10 of train.parquet: found a color image"):
         load_on_cpu(f"parquet:{tmp_path}")
     assert load_on_cpu(f"parquet:{tmp_path}", channels=3).shape == (3, 8, 8)
 
@@ -147,9 +147,11 @@ def write_table(folder: Path, columns: dict) -> None:
 @pytest.mark.parametrize(
     ("columns", "args", "said"),
     [
-        ({"x": [1.0], "label": [0]}, {}, "tables of numbers or text are not supported"),
+        ({"x": [1.0], "label": [0]}, {"kind": "images"}, "none of the columns x, label holds images"),
+        ({"x": [1.0], "label": [0]}, {"kind": "image"}, "unknown kind 'image'; did you mean 'images'"),
         ({"image": [b"no image"], "label": [0]}, {}, "PIL cannot read the image"),
-        ({"image": [b""], "label": ["cat"]}, {}, "column 'label' has type string"),
+        ({"image": [png(np.zeros((8, 8), np.uint8))], "label": [0.5]}, {}, "column 'label' has type double"),
+        ({"image": [png(np.zeros((8, 8), np.uint8))] * 9, "label": [3] * 9}, {}, "all training samples have the same"),
         ({"image": [b""], "label": [0]}, {"label_column": "lable"}, "did you mean 'label'"),
         ({"image": [b""], "label": [0]}, {"image_column": "label"}, "holds no images"),
         ({"a": [b""], "b": [b""], "label": [0]}, {}, "several columns hold images: a, b"),

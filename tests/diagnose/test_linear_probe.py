@@ -18,7 +18,7 @@ def accuracy(make_inputs, samples=400):
         for block in (model[0], model[1]):
             block[0].weight.copy_(torch.eye(8))
     net = attached(model, "dfa")
-    found = linear_probe(net, [(make_inputs(labels, generator), labels)])
+    found = linear_probe(net, [(((make_inputs(labels, generator),), {}), labels)])
     assert model[0][1].training, "the mode is put back"
     return [row["probe_accuracy"] for row in found.values()]
 
@@ -38,6 +38,36 @@ def test_noise_gives_chance():
 
 def test_features_that_are_not_finite_have_no_accuracy():
     assert all(map(math.isnan, accuracy(lambda labels, generator: torch.full((len(labels), 8), math.inf))))
+
+
+def probed(target: torch.Tensor, x: torch.Tensor) -> list[float]:
+    """The probe of two blocks that pass on their input x (N, ..., 8)."""
+    model = nn.Sequential(*(nn.Sequential(nn.Linear(8, 8), nn.Identity()) for _ in range(2)), nn.Linear(8, 4))
+    with torch.no_grad():
+        for block in (model[0], model[1]):
+            block[0].weight.copy_(torch.eye(8))
+            block[0].bias.zero_()
+    found = linear_probe(attached(model, "dfa"), [(((x,), {}), target)])
+    return [value for row in found.values() for value in row.values()]
+
+
+def test_values_are_scored_by_r2():
+    x = torch.randn(400, 8, generator=torch.Generator().manual_seed(0))
+    weights = torch.arange(16.0).view(8, 2)
+    assert probed(x @ weights, x) == pytest.approx([1, 1], abs=1e-3)
+    noise = torch.randn(400, 1, generator=torch.Generator().manual_seed(1))
+    assert max(probed(noise, x)) < 0.2
+
+
+def test_every_position_with_a_target_is_a_row_and_ignored_ones_are_not():
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randint(8, (40, 10), generator=generator)
+    x = nn.functional.one_hot(target, 8) + 0.05 * torch.randn(40, 10, 8, generator=generator)
+    assert probed(target, x) == [100, 100]
+    odd = torch.arange(10) % 2 == 1
+    x = x.where(odd[:, None], torch.randn(40, 10, 8, generator=generator))  # noise at the even positions
+    assert max(probed(target, x)) < 75
+    assert probed(target.masked_fill(~odd, -100), x) == [100, 100]
 
 
 def test_large_outputs_are_averaged_over_positions():

@@ -71,9 +71,9 @@ def test_a_frozen_batch_norm_is_frozen_in_training_evaluation_and_profile(rule, 
     modes = set()
     original = Trainer.step
 
-    def step(self, inputs, labels):
+    def step(self, batch, target):
         modes.add(tuple(self.network.model[index].training for index in (0, 2, 5)))
-        return original(self, inputs, labels)
+        return original(self, batch, target)
 
     monkeypatch.setattr(Trainer, "step", step)
     monkeypatch.setattr("grape_bench.job.profile.BUDGET_S", 0.01)

@@ -34,7 +34,7 @@ def plain_loop(seed=0):
     torch.manual_seed(stream_seed(seed, "dropout"))
     model.train()
     for _ in range(2):
-        for x, y in data.train.batches(64, generator=order):
+        for ((x,), _), y in data.train.batches(64, generator=order):
             optimizer.zero_grad()
             F.cross_entropy(model(x), y).backward()
             optimizer.step()
@@ -56,11 +56,11 @@ def test_rules_with_one_seed_start_from_the_same_weights_and_see_the_same_batche
         spec = job(rule, dataset_args={"augment": "flip-crop"}, epochs=1)
         seen[rule] = []
 
-        def step(self, inputs, labels, log=seen[rule]):
+        def step(self, batch, target, log=seen[rule]):
             if not log:
                 log.extend(p.detach().clone() for p in self.network.model.parameters())
-            log.append(inputs.clone())
-            return original(self, inputs, labels)
+            log.append(batch[0][0].clone())
+            return original(self, batch, target)
 
         monkeypatch.setattr(Trainer, "step", step)
         train(spec)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from grape_bench import network
@@ -51,6 +52,16 @@ def replace(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
+
+
+def test_a_table_from_before_the_columns_metric_and_value_passes(folder: Path) -> None:
+    table = pd.read_csv(folder / "table.csv", dtype=str, keep_default_na=False)
+    table.drop(columns=["metric", "value", "value_ci"]).to_csv(folder / "table.csv", index=False)
+    write_index(folder)
+    assert failing(folder) == []
+    table.drop(columns=["accuracy"]).to_csv(folder / "table.csv", index=False)
+    write_index(folder)
+    assert failing(folder) == ["table"]
 
 
 def test_an_unchanged_publication_passes_every_check(folder: Path) -> None:

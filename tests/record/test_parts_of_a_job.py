@@ -20,8 +20,12 @@ YOUNGER = {
     "blocks": None,
     "granularity": "block",
     "cuts": "depth",
+    "objective": None,
+    "objective_args": None,
+    "objective_source": "",
+    "dataset_source": "",
 }  # fields that some of these records lack
-LATER = ("blocks", "granularity", "cuts", "compile", "deterministic", "nproc", "trials", "trial", "probes")
+LATER = ("blocks", "granularity", "cuts", "compile", "deterministic", "nproc", "trials", "trial", "probes", "objective")
 
 
 def test_a_job_has_every_key_of_a_task_that_can_change_its_result() -> None:

@@ -65,8 +65,21 @@ def with_dropout(epochs: int, folder: Path | None) -> dict[str, Any]:
     return {"weights": trainer.network.model.state_dict(), "random": torch.get_rng_state()}
 
 
+def regression(**changes: Any) -> Job:
+    return job("dfa", dataset="diabetes", optimizer={"name": "sgd", "lr": 0.03}, **changes)
+
+
+def sums_of_both() -> dict[str, torch.Tensor]:
+    """Process 0 has a count of 1 and one score, process 1 a count of 2 and two scores."""
+    mine = data_parallel.rank() + 1
+    return data_parallel.gathered_sums(
+        {"count": torch.tensor(mine), "scores": torch.full((mine, 1), float(mine))}, ("scores",)
+    )
+
+
 def every_rule(folder: Path) -> dict[str, Any]:
-    return {rule: trained(spec(rule, nproc=2)) for rule in (*RULES, "grape")}
+    found = {rule: trained(spec(rule, nproc=2)) for rule in (*RULES, "grape")}
+    return {**found, "regression": trained(regression(nproc=2)), "sums": sums_of_both()}
 
 
 def interrupted(folder: Path) -> dict[str, Any]:
@@ -103,6 +116,10 @@ def test_two_processes_train_like_one_on_the_joint_batch(tmp_path: Path) -> None
         for row, expected in zip(first[rule]["rows"], alone["rows"], strict=True):
             assert row == pytest.approx(expected, rel=1e-4), rule
     assert first["grape"]["rows"][-1]["train_loss"] < first["grape"]["rows"][0]["train_loss"]
+    for row, expected in zip(first["regression"]["rows"], trained(regression())["rows"], strict=True):
+        assert row == pytest.approx(expected, rel=1e-4) and "validation_rmse" in row
+    for sums in (first["sums"], second["sums"]):
+        assert sums["count"] == 3 and sums["scores"].tolist() == [[1.0], [2.0], [2.0]]
 
 
 @pytest.mark.slow

@@ -18,8 +18,8 @@ def test_observers_are_told_of_steps_and_epochs_with_the_position():
         def epoch_begins(self, trainer):
             told.append(("epoch", trainer.position.epochs))
 
-        def step_begins(self, trainer, inputs, labels):
-            told.append(len(labels))
+        def step_begins(self, trainer, batch, target):
+            told.append(len(target))
 
         def step_done(self, trainer):
             told.append((trainer.position.steps, trainer.position.samples))

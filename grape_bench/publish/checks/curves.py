@@ -11,9 +11,6 @@ from grape_bench.record.record import Record
 from grape_bench.record.status import Status
 from grape_bench.record.table import Table, check_curve
 
-# Values of the last epoch that the record and this column of the curve both hold.
-SAME = {"validation": "validation_accuracy", "train_loss": "train_loss"}
-
 
 def problems(submission: Submission) -> Iterator[str]:
     """Check for one row per epoch, increasing samples and seconds, and the record's numbers in the last row."""
@@ -39,7 +36,8 @@ def _flaws(record: Record, curve: Table) -> Iterator[str]:
             yield f"{column} in curve.csv do not increase"
     if record.time is None:
         yield "the job finished, but its time is missing"
-    for key, column in SAME.items():
+    # Values of the last epoch that the record and this column of the curve both hold.
+    for key, column in (("validation", f"validation_{record.scored_by.name}"), ("train_loss", "train_loss")):
         value = getattr(record.result, key)
         if column in rows[-1] and (value is None or not math.isclose(value, float(rows[-1][column]), rel_tol=1e-9)):
             yield f"result.{key} = {value}, but curve.csv ends with {rows[-1][column]}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from grape_bench.publish.submission import Submission
 from grape_bench.record.record import Record
+from grape_bench.score.metric import METRICS
 
 
 def problems(submission: Submission) -> Iterator[str]:
@@ -18,8 +19,12 @@ def problems(submission: Submission) -> Iterator[str]:
 
 
 def _impossible(record: Record) -> Iterator[str]:
-    if record.result is None or record.metric is None or record.metric.name != "accuracy":
+    if record.result is None or record.metric is None:
+        return
+    metric = METRICS.get(record.metric.name)
+    if metric is None:
+        yield f"metric {record.metric.name!r} cannot be scored"
         return
     for key, value in (("test", record.result.test), ("validation", record.result.validation)):
-        if value is not None and not 0 <= value <= 100:
-            yield f"result.{key} = {value} is not an accuracy in percent"
+        if value is not None and not metric.low <= value <= metric.high:
+            yield f"result.{key} = {value} is no possible {metric.label}"

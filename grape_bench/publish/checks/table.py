@@ -12,6 +12,9 @@ from grape_bench.publish.submission import TABLE, Submission, read_text
 from grape_bench.report import csv
 from grape_bench.score.table import score
 
+LATER = ("metric", "value", "value_ci")
+"""Columns that older publications lack."""
+
 
 def problems(submission: Submission) -> Iterator[str]:
     """Compare `table.csv` with the table of these records, value by value, to the last printed digit."""
@@ -31,6 +34,7 @@ def problems(submission: Submission) -> Iterator[str]:
 
 def _differences(published: str, computed: str) -> Iterator[str]:
     theirs, ours = (pd.read_csv(StringIO(text), dtype=str, keep_default_na=False) for text in (published, computed))
+    ours = ours.drop(columns=[name for name in LATER if name not in theirs])
     keys = ["task", "rule"]
     if list(theirs.columns) != list(ours.columns) or not theirs[keys].equals(ours[keys]):
         yield f"the rows or columns of {TABLE} differ from those of the records"

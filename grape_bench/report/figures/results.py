@@ -15,7 +15,7 @@ from grape_bench.report.figures.look import INK, SOFT
 from grape_bench.report.palette import BLACK, GREY, Style, styles
 from grape_bench.score.cell import Cell
 from grape_bench.score.columns import EPOCH
-from grape_bench.score.metric import DEFAULT
+from grape_bench.score.metric import DEFAULT, Metric
 from grape_bench.score.results import Results
 
 LINE_POINTS = 11.5  # distance between two names, in points
@@ -80,7 +80,8 @@ def draw_ends(
     axes.spines["left"].set_visible(False)
     look.grid(axes, "x")
     look.heading(axes, task)
-    axes.set_xlabel(f"test {metric.label}: mean, 95 % interval, seeds")
+    direction = "" if metric.higher_is_better else ", lower is better"
+    axes.set_xlabel(f"test {metric.label}{direction}: mean, 95 % interval, seeds")
 
 
 def draw_curves(
@@ -102,8 +103,8 @@ def draw_curves(
     axes.set_xlabel(EPOCH.axis)
     metric = next((cell.metric for cell in cells if cell.results), DEFAULT)
     axes.set_title(f"validation {metric.label}, mean of seeds", loc="left", fontsize=9.5)
-    if lines and metric is DEFAULT:
-        axes.set_ylim(*window(lines.values()))
+    if lines:
+        axes.set_ylim(*window(lines.values(), metric))
     return lines
 
 
@@ -123,17 +124,18 @@ def mean_curve(columns: Sequence[pd.Series]) -> pd.Series:
     return pd.concat(columns, axis=1, join="inner").dropna().mean(axis=1)
 
 
-def window(lines: Iterable[pd.Series]) -> tuple[float, float]:
-    """The range of percentages to show: where the lines end, and as much again below.
+def window(lines: Iterable[pd.Series], metric: Metric = DEFAULT) -> tuple[float, float]:
+    """The range of values to show: where the lines end, and as much again on the worse side.
 
-    Showing the first epochs, which climb by tens of points, would squeeze the ends of the lines together.
+    Showing the first epochs, which improve by tens of points, would squeeze the ends of the lines together.
     """
-    every = list(lines)
+    every = [metric.sign * line for line in lines]  # higher is better
     top, ends = max(line.max() for line in every), [line.iloc[-1] for line in every]
-    depth = max(2 * (top - min(ends)), 5.0)
+    least = 5.0 if metric.unit == "%" else 0.1 * abs(top)
+    depth = max(2 * (top - min(ends)), least)
     low = max(top - depth, min(line.min() for line in every))
-    margin = 0.05 * max(top - low, 1.0)
-    return low - margin, top + margin
+    margin = 0.05 * max(top - low, least / 5)
+    return (low - margin, top + margin) if metric.higher_is_better else (-top - margin, -low + margin)
 
 
 def name_ends(axes: Axes, lines: Mapping[str, pd.Series], style: Mapping[str, Style], names: Mapping[str, str]) -> None:

@@ -72,7 +72,7 @@
   function sort(header) {
     const next = { none: "descending", descending: "ascending", ascending: "none" };
     const words = !header.classList.contains("num");
-    if (words) Object.assign(next, { none: "ascending", ascending: "descending", descending: "none" });
+    if (words || header.dataset.better === "lower") Object.assign(next, { none: "ascending", ascending: "descending", descending: "none" });
     const order = next[header.getAttribute("aria-sort")];
     for (const other of all("#results thead th")) other.setAttribute("aria-sort", "none");
     header.setAttribute("aria-sort", order);

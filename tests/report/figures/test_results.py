@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from grape_bench.report.figures import results as plot
 from grape_bench.report.palette import styles
 from grape_bench.score.cell import cells
+from grape_bench.score.metric import METRICS
 from grape_bench.score.results import results
 from grape_bench.score.table import score
 from tests.report.curves import curve, curves
@@ -67,6 +68,10 @@ def test_the_window_holds_all_ends() -> None:
     assert 70 < low < 85 and high > 95
     low, high = plot.window([pd.Series([50.0, 50.0])])
     assert low < 50 < high
+    # A perplexity falls from 9000: the ends are at the bottom, and the first epochs are cut off.
+    falling = [pd.Series([9000.0, 80.0, 40.0]), pd.Series([9000.0, 90.0, 60.0])]
+    low, high = plot.window(falling, METRICS["perplexity"])
+    assert 30 < low < 40 and 60 < high < 100
 
 
 def test_names_are_moved_apart_and_keep_their_order() -> None:

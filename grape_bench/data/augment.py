@@ -1,0 +1,45 @@
+"""A user's own augmentation: `path/to/file.py:function`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from grape_bench.errors import UserError
+from grape_bench.registry import is_file_reference, load_file, split_file_reference
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Augmentation = Callable[["Tensor", "torch.Generator"], "Tensor"]
+"""Called as function(images, generator) with images (N, C, H, W), float32 gray levels from 0 to 255."""
+
+
+def load_augmentation(reference: str | None) -> Augmentation | None:
+    """Import the function that `reference` names, if it names one. Raises UserError."""
+    if reference is None:
+        return None
+    if not is_file_reference(reference):
+        raise UserError(f"{reference!r} is no file", where="augment_with", allowed="path/to/file.py:function")
+    path, name = split_file_reference(reference)
+    found: Augmentation | None = getattr(load_file(path), name, None)
+    if not callable(found):
+        hint = "def function(images, generator): ..."
+        raise UserError(f"{name!r} is not a function in {path}", where="augment_with", hint=hint)
+    return found
+
+
+def augmented(images: Tensor, function: Augmentation, seed: int) -> Tensor:
+    """Return what `function` makes of stored images. All its random numbers should come from the generator.
+
+    Raises UserError if it returns something else than images of the same shape.
+    """
+    import torch
+
+    generator = torch.Generator(images.device).manual_seed(seed)
+    found = function(images.to(torch.float32), generator)
+    if not isinstance(found, torch.Tensor) or found.shape != images.shape:
+        returned = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        raise UserError(f"the augmentation returned {returned}", where="augment_with", allowed=f"{tuple(images.shape)}")
+    return found

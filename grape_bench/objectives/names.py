@@ -1,0 +1,54 @@
+"""The objectives' names and metrics, known without importing torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from grape_bench.errors import unknown
+from grape_bench.registry import Builtin, Registry, is_file_reference, split_file_reference
+
+if TYPE_CHECKING:
+    from grape_bench.objectives.objective import Objective
+
+_HERE = "grape_bench.objectives"
+
+OBJECTIVES: Registry[type[Objective]] = Registry(
+    "objective",
+    {
+        "classification": Builtin(f"{_HERE}.classification:Classification"),
+        "regression": Builtin(f"{_HERE}.regression:Regression"),
+        "binary": Builtin(f"{_HERE}.binary:Binary"),
+        "multi-label": Builtin(f"{_HERE}.multi_label:MultiLabel"),
+        "next-token": Builtin(f"{_HERE}.next_token:NextToken"),
+        "seq2seq": Builtin(f"{_HERE}.seq2seq:Seq2Seq"),
+        "node-classification": Builtin(f"{_HERE}.node_classification:NodeClassification"),
+        "picture": Builtin(f"{_HERE}.picture:Picture"),
+        "segmentation": Builtin(f"{_HERE}.segmentation:Segmentation"),
+    },
+    group="grape_bench.objectives",
+)
+"""Raise `numerics` of each objective whose loss changes: the jobs of suites that name it then run again.
+
+A suite that does not name its objective uses the data set's default. Raise that data set's `numerics` too.
+"""
+
+METRIC_UNITS = {
+    "accuracy": "percent",
+    "perplexity": "",
+    "bits_per_character": "",
+    "rmse": "",
+    "r2": "",
+    "psnr": "dB",
+    "roc_auc": "percent",
+    "average_precision": "percent",
+    "mean_iou": "percent",
+}
+"""The metrics that score/metric.py can score, with the unit of a record."""
+
+
+def check_name(name: str) -> None:
+    """Raise UserError if `name` cannot name an objective. Imports no torch."""
+    if is_file_reference(name):
+        split_file_reference(name)
+    elif name not in OBJECTIVES:
+        raise unknown("objective", name, OBJECTIVES, hint="its name, or path/to/file.py:MyObjective")
