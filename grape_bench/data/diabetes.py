@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from grape_bench.data.batches import ArraySplit, Transform
+from grape_bench.data.dataset import DataSet
 from grape_bench.data.options import TABLE_ONLY, VALIDATION, parse
 from grape_bench.data.partition import SPLIT_SEED
 from grape_bench.errors import UserError
 from grape_bench.objectives.target import Target
-
-if TYPE_CHECKING:
-    from grape_bench.data.dataset import DataSet
 
 FEATURES, TEST = 10, 0.2
 FILES = ("diabetes_data_raw.csv.gz", "diabetes_target.csv.gz")
@@ -40,13 +39,9 @@ def load(*, args: dict[str, Any], device: torch.device) -> DataSet:
     validation, train = np.split(rest, [max(1, round((options.validation or VALIDATION) * len(rest)))])
     train = train[: options.limit]
     mean, scale = values[train].mean(0), values[train].std(0)
-    features, targets = (
-        torch.tensor(one, dtype=torch.float32, device=device) for one in (table, (values - mean) / scale)
-    )
-    center, spread = (
-        torch.tensor(one, dtype=torch.float32, device=device) for one in (table[train].mean(0), table[train].std(0))
-    )
-    transform = Transform(center, spread, "none")
+    tensor = partial(torch.tensor, dtype=torch.float32, device=device)
+    features, targets = tensor(table), tensor((values - mean) / scale)
+    transform = Transform(tensor(table[train].mean(0)), tensor(table[train].std(0)), "none")
     rows = {"train": train, "validation": validation, "test": test}
     splits = {
         name: ArraySplit(

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from grape_bench.job import run as training
 from grape_bench.job.run import run
 from grape_bench.job.setup import build_model, load_data, make_trainer
+from grape_bench.train import data_parallel
 from grape_bench.train.checkpoint import Checkpoints
 from grape_bench.train.checkpoint_files import CheckpointFolder, Period
 from tests.job.jobs import job
@@ -14,7 +14,7 @@ from tests.pretended import GPU, PretendedGPU
 
 @pytest.fixture
 def gpu(monkeypatch):
-    monkeypatch.setattr(training, "pick_device", lambda: GPU)
+    monkeypatch.setattr(data_parallel, "local_device", lambda: GPU)
     with PretendedGPU() as bed:
         yield bed
 
