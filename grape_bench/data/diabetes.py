@@ -29,8 +29,6 @@ def load(*, args: dict[str, Any], device: torch.device) -> DataSet:
     fixed tenth of the rest. Arguments: `limit`, `validation`. Source: Efron et al. 2004, "Least angle regression", as
     in `sklearn.datasets.load_diabetes(scaled=False)`. Raises UserError for unknown arguments.
     """
-    from grape_bench.data.dataset import DataSet
-
     options = parse("diabetes", args, without=(*TABLE_ONLY, "augment", "augment_with", "resize", "channels"))
     paths = [_file(name) for name in FILES]
     table, values = np.loadtxt(paths[0]), np.loadtxt(paths[1])[:, None]
