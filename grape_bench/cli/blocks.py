@@ -66,8 +66,8 @@ def command(
     from grape_bench import models
     from grape_bench.attachment import attach
     from grape_bench.cli.profile import make_subject
+    from grape_bench.network.reads import weights_read
     from grape_bench.network.trace import as_batch
-    from grape_bench.network.transport import weights_read
     from grape_bench.rules.make import make_rule
 
     subject = make_subject(model, model_args, str(tokens or shape), classes, batch_size=2)

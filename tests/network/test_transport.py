@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 import grape_bench as gb
+from grape_bench.network.reads import weights_read
 from grape_bench.network.trace import as_batch
-from grape_bench.network.transport import transport, weights_read
+from grape_bench.network.transport import transport
 from tests.network.problems import tanh_mlp
 
 X = torch.randn(8, 6, generator=torch.Generator().manual_seed(0))

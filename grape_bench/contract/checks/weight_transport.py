@@ -15,8 +15,9 @@ from grape_bench.contract.broken import difference, require
 from grape_bench.contract.cases import Case, MakeRule, steps_of
 from grape_bench.network.block import PREFIX
 from grape_bench.network.network import Network
+from grape_bench.network.reads import MANY
 from grape_bench.network.trace import as_batch
-from grape_bench.network.transport import MANY, substitute, transport
+from grape_bench.network.transport import substitute, transport
 from grape_bench.network.trees import first_activation
 
 
