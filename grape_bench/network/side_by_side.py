@@ -12,7 +12,7 @@ from grape_bench.network.trace import Trace
 
 
 class SideBySide:
-    """The outermost modules with weights that are called several times, none of whose calls reads another call.
+    """The outermost modules of layers that are called several times, none of whose calls reads another call.
 
     With all calls but the first given, each of them is a part of a network like any other. So the blocks are looked
     for in `first`, the trace of one call each, and then cut at every call.
@@ -27,7 +27,8 @@ class SideBySide:
         called = {call.name: call.module for call in trace.made if call.name and trace.turns[call.name] > 1}
         weighty = [name for name, module in called.items() if module_has_weights(module)]
         outer = [name for name in weighty if not any(name.startswith(f"{other}.") for other in weighty)]
-        self.names = [name for name in outer if _apart(name, trace, graph)]
+        parents = [name for name in outer if any(True for _ in called[name].children())]
+        self.names = [name for name in parents if _apart(name, trace, graph)]
 
     def first(self) -> tuple[Trace, FlowGraph]:
         """The trace of each module's first call, and the graph in which the outputs of its other calls are given."""
