@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor, cuda
 
 from grape_bench.errors import UserError
 from grape_bench.network.parallel import backward_of, require_cuda
-from grape_bench.network.passes import CutPass, HeadPass, Pass
+from grape_bench.network.passes import CutPass, HeadPass, Pass, PassCounts
 from grape_bench.network.trace import as_batch
 from grape_bench.network.trees import map_tensors, tensors
 
@@ -131,13 +131,13 @@ class CapturedStep:
         network, graph, pool = self.network, cuda.CUDAGraph(), cuda.graph_pool_handle()
         for generator in network.streams.on(network.device):
             graph.register_generator_state(generator)
-        before = _counts(network)
+        before = replace(network.counts)
         caller = cuda.current_stream(network.device)
         try:
             # "thread_local": other threads may keep using CUDA, for example a data loader that pins memory.
             with cuda.graph(graph, pool=pool, stream=self._stream, capture_error_mode="thread_local"):
                 loss = self._take(pass_)
-            passes = tuple(now - then for now, then in zip(_counts(network), before, strict=True))
+            passes = network.counts - before
         except RuntimeError as error:
             cuda.set_stream(caller)
             _stop_allocating(network.device, pool)
@@ -149,7 +149,7 @@ class CapturedStep:
                 hint="parallel_backward(network, batch, loss_of), which runs the same step without a graph",
             ) from error
         finally:  # the hooks have counted this step, but a capture computes nothing
-            network.counts.backward, network.counts.hidden = before
+            network.counts = before
         gradients = [(p, p.grad) for group in self.optimizer.param_groups for p in group["params"]]
         return CapturedGraph(graph, loss, gradients, passes)
 
@@ -185,7 +185,7 @@ class CapturedGraph:
     graph: cuda.CUDAGraph
     loss: Tensor
     gradients: list[tuple[Tensor, Tensor | None]]
-    passes: tuple[int, ...]
+    passes: PassCounts
 
     def replay(self, network: Network) -> Tensor:
         """Take the step and return a copy of its loss."""
@@ -193,8 +193,7 @@ class CapturedGraph:
             if parameter.grad is not gradient:  # it is another graph's, or None after zero_grad
                 parameter.grad = gradient
         self.graph.replay()
-        network.counts.backward += self.passes[0]
-        network.counts.hidden += self.passes[1]
+        network.counts += self.passes
         return self.loss.clone()
 
 
@@ -208,10 +207,6 @@ def kind_of(pass_: Pass) -> Any:
         f"a {type(pass_).__name__} holds data of one batch, and a graph would reuse it for every batch",
         allowed="bp, head-only, and direct feedback whose signal is a method; each of them also with anchors",
     )
-
-
-def _counts(network: Network) -> tuple[int, int]:
-    return network.counts.backward, network.counts.hidden
 
 
 def _form(tree: Any) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import wraps
+from operator import add, sub
 from typing import Any
 
 import torch
@@ -62,6 +63,12 @@ class PassCounts:
     hidden: int = 0
     absent: int = 0
     detours: int = 0
+
+    def __add__(self, other: PassCounts) -> PassCounts:
+        return PassCounts(*map(add, astuple(self), astuple(other)))
+
+    def __sub__(self, other: PassCounts) -> PassCounts:
+        return PassCounts(*map(sub, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True)
