@@ -1,5 +1,6 @@
 """Every rule, in every form that draws or keeps its feedback in its own way, and a model of each kind for them."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -32,3 +33,12 @@ MODELS = {
     "vit": (timm_model("vit_tiny_patch16_224", **VIT), images(16)),
 }
 """Name -> (a function that makes the model, a function that makes a batch)."""
+
+CASES = [
+    pytest.param(
+        rule, kind, marks=[pytest.mark.slow] if kind == "vit" and rule not in ("bp", "fa", "dfa", "grape") else []
+    )
+    for rule in EVERY_RULE
+    for kind in MODELS
+]
+"""Every rule on every model. The transformer takes seconds, so the default tests run the main rules on it."""

@@ -17,7 +17,7 @@ from grape_bench.network.lean import lean_step
 from grape_bench.network.network import Network
 from grape_bench.rules.dfa import DFA
 from grape_bench.rules.grape import GrAPE
-from tests.network.every_rule import EVERY_RULE, MODELS
+from tests.network.every_rule import CASES, EVERY_RULE, MODELS
 from tests.network.problems import tanh_mlp
 from tests.pretended import CPU, GPU, MixedDevicesError, PretendedGPU
 
@@ -73,8 +73,7 @@ def to_cpu(tree):
     return tree_map_only(torch.Tensor, lambda tensor: tensor.detach().cpu().clone(), tree)
 
 
-@pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("name", EVERY_RULE)
+@pytest.mark.parametrize(("name", "kind"), CASES)
 def test_every_rule_trains_resumes_and_evaluates_on_a_gpu(name, kind, gpu, monkeypatch):
     """Without mixed devices and waits, to the CPU's weights. A checkpoint goes through the CPU."""
     rule = EVERY_RULE[name]

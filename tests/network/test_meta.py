@@ -8,15 +8,14 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import grape_bench as gb
-from tests.network.every_rule import EVERY_RULE, MODELS
+from tests.network.every_rule import CASES, EVERY_RULE, MODELS
 
 META = torch.device("meta")
 
 
-@pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("rule", EVERY_RULE.values(), ids=EVERY_RULE)
-def test_a_step_has_shapes_and_stays_on_meta(rule, kind):
-    make, batch = MODELS[kind]
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_a_step_has_shapes_and_stays_on_meta(name, kind):
+    rule, (make, batch) = EVERY_RULE[name], MODELS[kind]
     model, inputs = make().train().to(META), batch().to(META)
     net = gb.attach(model, copy.deepcopy(rule), inputs)
     net.begin_epoch(batches=2)
