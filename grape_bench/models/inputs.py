@@ -77,6 +77,8 @@ class Inputs:
     unit: str = "sample"
     tokens_hash: str = ""
     padding: int | None = None
+    is_assumed: bool = False
+    """Whether there is no data set, so that only the shape of a sample is known."""
 
     @property
     def kind(self) -> Kind:
@@ -91,9 +93,14 @@ class Inputs:
         return "categories" if is_pair else "values"
 
     @property
+    def has_tokens(self) -> bool:
+        """Whether the model receives token ids."""
+        return self.kind in ("tokens", "token pairs")
+
+    @property
     def length(self) -> int:
-        """The number of steps of a sequence: tokens, or the last axis of a series."""
-        return next(iter((*self.named.values(), *self.args))).shape[-1]
+        """The number of steps of the longest sequence: tokens, or the last axis of a series."""
+        return max(one.shape[-1] for one in (*self.named.values(), *self.args))
 
     @property
     def per_step(self) -> bool:
@@ -125,7 +132,7 @@ class Inputs:
     @classmethod
     def of_shape(cls, shape: tuple[int, ...]) -> Inputs:
         """Stand for numbers (N, *shape) with a class each, where there is no data set."""
-        return cls((torch.zeros(1, *shape),))
+        return cls((torch.zeros(1, *shape),), is_assumed=True)
 
 
 def _padding(data: ModelData) -> int | None:
