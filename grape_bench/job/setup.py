@@ -74,7 +74,7 @@ def build_model(job: Job, data: DataSet, device: torch.device) -> nn.Module:
     """
     seed_everything(stream_seed(job.seed, "init"))
     outputs = pick_objective(job, data).size
-    model = models.build(job.model, shape=data.shape, classes=outputs, args=job.model_args).to(device)
+    model = models.build(job.model, shape=data.shape, classes=outputs, args=job.model_args, data=data).to(device)
     Modes(model).train()
     return model
 

@@ -12,13 +12,19 @@ from pydantic.fields import FieldInfo
 from grape_bench.arguments import check_value
 from grape_bench.errors import UserError, unknown
 
-GIVEN = ("shape", "classes")
+GIVEN = ("shape", "classes", "inputs")
+"""What the harness passes to a factory. It passes `inputs` only if the factory names it."""
 
 Widths = Annotated[
     Sequence[Annotated[int, Field(ge=1)]],
     Field(min_length=1, description="a list of one or more positive integers"),
 ]
 """The widths of hidden layers."""
+
+Count = Annotated[int, Field(ge=1, description="an integer, 1 or more")]
+Positive = Annotated[float, Field(gt=0, description="a number above 0")]
+Rate = Annotated[float, Field(ge=0, lt=1, description="a number from 0 to below 1")]
+"""The share of units that dropout leaves out."""
 
 
 def check_arguments(model_id: str, factory: Callable[..., object], args: dict[str, Any]) -> None:
@@ -37,14 +43,20 @@ def check_arguments(model_id: str, factory: Callable[..., object], args: dict[st
     for name in args:
         if name in GIVEN or (name not in named and not takes_any):
             raise unknown("argument", name, [key for key in named if key not in GIVEN], where=where)
+    given: dict[str, Any] = {"inputs": None} if takes_inputs(factory) else {}
     try:
-        _signature(factory).bind(shape=(), classes=0, **args)
+        _signature(factory).bind(shape=(), classes=0, **given, **args)
     except TypeError as error:
         hint = "def factory(shape, classes): a factory is called as factory(shape=..., classes=..., **args)"
         raise UserError(str(error), where=where, hint=hint) from error
     for name, value in args.items():
         if name in parameters and _is_checked(parameters[name].annotation):
             check_value(name, value, parameters[name].annotation, where=where)
+
+
+def takes_inputs(factory: Callable[..., object]) -> bool:
+    """Whether `factory` has a parameter `inputs`, for what the model receives from the data set."""
+    return "inputs" in _signature(factory).parameters
 
 
 def _signature(factory: Callable[..., object]) -> inspect.Signature:
@@ -88,3 +100,8 @@ def unreachable(model_id: str, error: Exception) -> UserError:
         hint="load it once on a machine with a network (the download stays in $HF_HOME), use a local folder as hub "
         "id, or remove `pretrained` from model_args",
     )
+
+
+def missing_extra(model_id: str, package: str, extra: str) -> UserError:
+    """Return the error for a package that only some models need."""
+    return UserError(f"the model needs {package}", where=model_id, hint=f"pip install grape-bench[{extra}]")

@@ -19,10 +19,21 @@ MODELS: Registry[Callable[..., nn.Module]] = Registry(
         "lenet": Builtin("grape_bench.models.lenet:LeNet"),
         "resnet20": Builtin("grape_bench.models.cifar_resnet:resnet20"),
         "resnet56": Builtin("grape_bench.models.cifar_resnet:resnet56"),
+        "transformer": Builtin("grape_bench.models.transformer:Transformer"),
+        "lstm": Builtin("grape_bench.models.lstm:lstm"),
+        "gru": Builtin("grape_bench.models.gru:gru"),
+        "gcn": Builtin("grape_bench.models.graph:gcn"),
+        "gat": Builtin("grape_bench.models.graph:gat"),
+        "siren": Builtin("grape_bench.models.coordinates:siren"),
+        "coordinate-mlp": Builtin("grape_bench.models.coordinates:coordinate_mlp"),
+        "tower": Builtin("grape_bench.models.tower:Tower"),
+        "snn": Builtin("grape_bench.models.snn:SpikingNetwork"),
     },
     group="grape_bench.models",
 )
 """Networks with a short name, called as `factory(shape=..., classes=..., **args)`.
+
+A factory with a parameter `inputs` also gets what the model receives from the data set (see inputs.py).
 
 Raise `numerics` of each model whose numbers change (a width, an initialization): exactly its jobs then run again.
 """

@@ -96,8 +96,9 @@ FAMILIES = {
         layer_scale_init_value=1.0,
     ),
 }
-DEFAULTS = {f"default {name}": ours(name, (3, 16, 16)) for name in MODELS if MODELS.builtin(name)}
-"""The built-in models as they are without `model_args`."""
+IMAGE_MODELS = ("mlp", "cnn", "lenet", "resnet20", "resnet56")
+DEFAULTS = {f"default {name}": ours(name, (3, 16, 16)) for name in MODELS if name in IMAGE_MODELS}
+"""The built-in models of images as they are without `model_args`."""
 RULE_NAMES = [*(rule for rule in RULES if RULES.builtin(rule)), "dfa+anchor", "grape+anchor", "grape-lazy+anchor"]
 
 

@@ -1,10 +1,17 @@
+from pathlib import Path
+
 import pytest
 import timm
 import torch
+from safetensors.torch import load_file
+from timm.models import save_for_hf
 from torch import nn
 
 from grape_bench.errors import UserError
+from grape_bench.job import run as training
 from grape_bench.models import build
+from tests.job.jobs import job
+from tests.models.hub_cache import store
 
 
 @pytest.mark.parametrize(("name", "kind"), [("resnet10t", "ResNet"), ("vit_tiny_patch16_224", "VisionTransformer")])
@@ -51,3 +58,39 @@ def test_weights_that_cannot_be_downloaded_are_refused(monkeypatch: pytest.Monke
     monkeypatch.setattr(timm, "create_model", no_network)
     with pytest.raises(UserError, match="the download failed: no route to host"):
         build("timm:resnet10t", shape=(3, 32, 32), classes=10, args={"pretrained": True})
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny ViT for three classes of 16x16 images, as timm writes it for the Hub."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    torch.manual_seed(0)
+    model = timm.create_model("test_vit", num_classes=3, img_size=16, patch_size=4)
+    save_for_hf(model, folder, {"architecture": "test_vit", "model_args": {"img_size": 16, "patch_size": 4}})
+    return folder
+
+
+@pytest.mark.parametrize("rule", ["bp", "dfa", "grape", "head-only"])
+def test_a_pretrained_vit_is_fine_tuned(rule: str, checkpoint: Path) -> None:
+    args = {"pretrained": True, "in_chans": 3, "img_size": 8}
+    data = {"dataset": "digits", "dataset_args": {"channels": 3, "limit": 64}}
+    spec = job(rule, model=f"timm:local-dir:{checkpoint}", model_args=args, **data, epochs=1, deterministic=False)
+    training.check(spec)
+    assert training.run(spec, lambda row: None)["status"] == "finished"
+
+
+def test_pretrained_weights_come_from_a_folder_or_the_cache_of_the_hub(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(checkpoint, tmp_path, "timm/test_vit.r160_in1k")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    saved = load_file(checkpoint / "model.safetensors")
+    for name in (f"local-dir:{checkpoint}", "test_vit.r160_in1k", "hf-hub:timm/test_vit.r160_in1k"):
+        args = {"pretrained": True, "img_size": 16, "patch_size": 4}
+        made = build(f"timm:{name}", shape=(3, 16, 16), classes=5, args=args).state_dict()
+        weight = "blocks.0.attn.qkv.weight"
+        assert torch.equal(made[weight], saved[weight])
+        assert made["head.weight"].shape[0] == 5
+    with pytest.raises(UserError, match="the download failed"):
+        build("timm:test_vit2.r160_in1k", shape=(3, 16, 16), classes=5, args={"pretrained": True})

@@ -1,0 +1,97 @@
+"""Spiking networks of snntorch. Installed by the extra `spiking`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from itertools import pairwise
+from math import prod
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from grape_bench.models.arguments import Count, Widths, missing_extra
+from grape_bench.models.inputs import Inputs
+
+Encoder = Literal["current", "rate", "latency"]
+Decay = Annotated[float, Field(ge=0, le=1, description="a number from 0 to 1")]
+
+EVALUATION_SEED = 0
+
+
+class SpikingLayer(nn.Module):
+    """A linear map at each step, and leaky integrate-and-fire neurons: (N, steps, n_in) -> spikes (N, steps, n_out).
+
+    The gradient of a spike is that of a fast sigmoid (Zenke and Ganguli 2018). Gradients through time are exact.
+    """
+
+    def __init__(self, n_in: int, n_out: int, beta: float) -> None:
+        super().__init__()
+        snntorch = library()
+        self.linear = nn.Linear(n_in, n_out)
+        self.neurons = snntorch.Leaky(beta=beta, spike_grad=import_module("snntorch.surrogate").fast_sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the neurons over all steps, from a membrane potential of zero."""
+        currents: Tensor = self.linear(x)
+        membrane, spikes = torch.zeros_like(currents[:, 0]), []
+        for current in currents.unbind(1):
+            spike, membrane = self.neurons(current, membrane)
+            spikes.append(spike)
+        return torch.stack(spikes, 1)
+
+
+class SpikingNetwork(nn.Module):
+    """An encoder, spiking layers as siblings in `hidden`, and a linear `head` on the spike rates.
+
+    (N, *shape) -> (N, classes). `encoder` is "current" (the sample itself at each step), "rate" (random spikes) or
+    "latency" (one spike, earlier for larger values). The last two turn standardized values into intensities from 0 to
+    1 by the normal distribution function. Random spikes are the same at each evaluation.
+    Raises UserError for tokens, graphs and categories.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        classes: int,
+        inputs: Inputs,
+        hidden: Widths = (256, 256),
+        steps: Count = 25,
+        beta: Decay = 0.9,
+        encoder: Encoder = "current",
+    ) -> None:
+        super().__init__()
+        inputs.require("snn", "values")
+        self.steps, self.encoder = steps, encoder
+        widths = [prod(shape), *hidden]
+        self.hidden = nn.Sequential(*(SpikingLayer(a, b, beta) for a, b in pairwise(widths)))
+        self.head = nn.Linear(widths[-1], classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, *shape) to logits (N, classes)."""
+        logits: Tensor = self.head(self.hidden(self.encoded(x.flatten(1))).mean(1))
+        return logits
+
+    def encoded(self, x: Tensor) -> Tensor:
+        """Return the input (N, steps, values) at each step."""
+        if self.encoder == "current":
+            return x[:, None].expand(-1, self.steps, -1)
+        intensity = torch.special.ndtr(x)
+        if self.encoder == "latency":
+            latency = import_module("snntorch.spikegen").latency
+            spikes: Tensor = latency(intensity, num_steps=self.steps, linear=True, normalize=True)
+            return spikes.transpose(0, 1).to(x.dtype)
+        # The evaluation must neither be random nor draw from the generator of the training.
+        generator = None if self.training else torch.Generator(x.device).manual_seed(EVALUATION_SEED)
+        drawn = torch.rand(len(x), self.steps, x.shape[1], generator=generator, device=x.device)
+        fired: Tensor = drawn < intensity[:, None]
+        return fired.to(x.dtype)
+
+
+def library() -> Any:
+    """Import snntorch. Raises UserError if it is not installed."""
+    try:
+        return import_module("snntorch")
+    except ImportError as error:
+        raise missing_extra("snn", "snntorch", "spiking") from error
