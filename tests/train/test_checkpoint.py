@@ -43,10 +43,10 @@ def run(spec, monkeypatch, checkpoints=None, kill_after=0):
     trainers = []
     original = Trainer.train
 
-    def train(self, epochs):
+    def train(self):
         trainers.append(self)
         self.observers.append(KillAfter(kill_after))
-        original(self, epochs)
+        original(self)
 
     monkeypatch.setattr(Trainer, "train", train)
     rows = []
@@ -207,9 +207,9 @@ def test_a_checkpoint_that_costs_much_is_written_more_rarely(tmp_path, monkeypat
 
     original = Trainer.train
 
-    def train(self, epochs):
+    def train(self):
         self.observers.insert(0, Step())
-        original(self, epochs)
+        original(self)
 
     monkeypatch.setattr(CheckpointFolder, "write", write)
     monkeypatch.setattr(Trainer, "train", train)
