@@ -144,7 +144,8 @@ class Live(Display):
         if row is None:
             return f"{unit} 0/{total}", ""
         metric = metric_of_row(row)
-        return f"{unit} {row[unit]:.4g}/{total}", metric.text(float(row[metric.column])) if metric else ""
+        reached = f"{row[unit]:.2f}" if isinstance(row[unit], float) else row[unit]
+        return f"{unit} {reached}/{total}", metric.text(float(row[metric.column])) if metric else ""
 
     def _fractions(self) -> dict[str, float]:
         return {key: _fraction(row) for key, row in self._progress.items()}
