@@ -158,10 +158,10 @@ def in_turns(model: str) -> Turns:
         (folder / "minute.toml").write_text(MINUTE + model)
         (job,) = make_plan(str(folder / "minute.toml")).jobs
         loop = PlainLoop(job)
-        original = training._Curve.epoch_ends
+        original = training._Curve.evaluated
         last = time.perf_counter()
 
-        def epoch_ends(observer, trainer):
+        def evaluated(observer, trainer):
             nonlocal last
             original(observer, trainer)
             turns.harness.append(time.perf_counter() - last)
@@ -175,7 +175,7 @@ def in_turns(model: str) -> Turns:
             turns.before_s, last = time.perf_counter() - last, time.perf_counter()
 
         manifest = Manifest("minute", "1.0", git_state(), [job]).write(folder)
-        hooks = {"epoch_ends": epoch_ends, "training_begins": training_begins}
+        hooks = {"evaluated": evaluated, "training_begins": training_begins}
         with patch.multiple(training._Curve, **hooks):
             code = run_worker([str(manifest), job.id, "--threads", "1"])
         turns.after_s = time.perf_counter() - last

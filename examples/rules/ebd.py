@@ -25,7 +25,7 @@ class EBD(gb.LearningRule):
             start = torch.randn(block.size, outputs, generator=network.generator("feedback"))
             block.store("correlation", start / block.size**0.5)
 
-    def bp_fraction(self, batches: int, epochs: int) -> float:
+    def bp_fraction(self, batches: int, epochs: float) -> float:
         """Zero: no block waits for another block."""
         return 0.0
 

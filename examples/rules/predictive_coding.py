@@ -18,7 +18,7 @@ class PredictiveCoding(gb.TwoPhase):
     def __init__(self, steps: int = 8, rate: float = 0.1) -> None:
         self.steps, self.rate = steps, rate
 
-    def bp_fraction(self, batches: int, epochs: int) -> float:
+    def bp_fraction(self, batches: int, epochs: float) -> float:
         """Every relaxation step sends a gradient through each block."""
         return float(self.steps)
 

@@ -140,10 +140,18 @@ class Live(Display):
 
     def _state(self, identity: str, job: Job) -> tuple[str, str]:
         row = self._progress.get(identity)
+        unit, total = ("step", job.steps) if job.steps else ("epoch", job.epochs)
         if row is None:
-            return f"epoch 0/{job.epochs}", ""
+            return f"{unit} 0/{total}", ""
         metric = metric_of_row(row)
-        return f"epoch {row['epoch']}/{job.epochs}", metric.text(float(row[metric.column])) if metric else ""
+        reached = f"{row[unit]:.2f}" if isinstance(row[unit], float) else row[unit]
+        return f"{unit} {reached}/{total}", metric.text(float(row[metric.column])) if metric else ""
 
     def _fractions(self) -> dict[str, float]:
-        return {key: float(row["epoch"]) / float(row["epochs"]) for key, row in self._progress.items()}
+        return {key: _fraction(row) for key, row in self._progress.items()}
+
+
+def _fraction(row: dict[str, Any]) -> float:
+    """The share of the budget that is done, from a row of progress.json."""
+    unit = "step" if "steps" in row else "epoch"
+    return float(row[unit]) / float(row[f"{unit}s"])

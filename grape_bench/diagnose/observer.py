@@ -26,8 +26,8 @@ class Diagnostics(Observer):
     diagnostics end and the training continues. `failed` holds the error, and stderr the traceback.
     """
 
-    def __init__(self, epochs: int, count: int | None = None, memory: PeakMemory | None = None) -> None:
-        self.epochs, self.count, self.memory = epochs, count, memory
+    def __init__(self, count: int | None = None, memory: PeakMemory | None = None) -> None:
+        self.count, self.memory = count, memory
         self.rows: list[Row] = []
         self.seconds = 0.0
         self.failed = ""
@@ -36,7 +36,7 @@ class Diagnostics(Observer):
 
     def training_begins(self, trainer: Trainer) -> None:
         """Choose the moments."""
-        self._steps = moments(self.epochs * trainer.steps_per_epoch, self.count)
+        self._steps = moments(trainer.budget.steps, self.count)
 
     def step_begins(self, trainer: Trainer, batch: Batch, target: Tensor) -> None:
         """Measure before the first step, if that is one of the moments."""
@@ -64,7 +64,7 @@ class Diagnostics(Observer):
         return {"moments": taken, "failed": self.failed, **summary(self.rows), "rows": self.rows}
 
     def _done(self, trainer: Trainer) -> int:
-        return trainer.position.epochs * trainer.steps_per_epoch + trainer.position.steps
+        return trainer.total_steps
 
     def _take(self, trainer: Trainer) -> None:
         if self.failed or any(row["step"] == self._done(trainer) for row in self.rows):

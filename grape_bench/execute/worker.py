@@ -176,7 +176,8 @@ def _epoch_writer(job: Job, folder: Path) -> Callable[[dict[str, Any]], None]:
     def write(row: dict[str, Any]) -> None:
         append_row(folder / CURVE, row)
         # Not synced to disk, unlike a record: this file is read only while the job runs.
-        write_json(folder / PROGRESS, {**row, "epochs": job.epochs}, durable=False)
+        budget = {"steps": job.steps} if job.steps else {"epochs": job.epochs}
+        write_json(folder / PROGRESS, {**row, **budget}, durable=False)
 
     return write
 

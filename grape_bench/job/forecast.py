@@ -33,7 +33,7 @@ def _forecast(job: Job) -> dict[str, float]:
     device = pick_device()
     data = load_data(job, device)
     trainer = make_trainer(job, build_model(job, data, device), data, job.rule, job.rule_settings)
-    trainer.network.begin_epoch(trainer.steps_per_epoch)
+    trainer.network.begin_epoch(trainer.budget.batches)
     batches = endless(data, job.batch_size)
     trainer.step(*next(batches))  # the first step includes one-time work
     setup = time.perf_counter() - start
@@ -42,10 +42,12 @@ def _forecast(job: Job) -> dict[str, float]:
     with clock.running():
         trainer.evaluate(data.validation)
     per_sample = clock.seconds / len(data.validation)
-    steps = job.epochs * trainer.steps_per_epoch
+    budget = trainer.budget
+    steps = budget.batches_in(budget.steps)  # of one mini-batch each
+    evaluations = -(-budget.steps // (budget.evaluate_every or budget.steps_per_epoch))
     period = trainer.network.rule.period
     return {
-        "job": setup + steps * step + (job.epochs * len(data.validation) + len(data.test)) * per_sample,
+        "job": setup + steps * step + (evaluations * len(data.validation) + len(data.test)) * per_sample,
         "profile": 2 * setup
         + max(BUDGET_S, (WARM_UP + LEAST) * 2 * period * step)
         + max(SPLIT_BUDGET_S, (SPLIT_WARM_UP + SPLIT_LEAST) * period * step),

@@ -39,6 +39,7 @@ from grape_bench.objectives.names import METRIC_UNITS
 from grape_bench.record.job import Job
 from grape_bench.streams import STREAMS, stream_seed
 from grape_bench.train import data_parallel
+from grape_bench.train.best import BestWeights
 from grape_bench.train.checkpoint import Checkpoints
 from grape_bench.train.loop import LossNotFiniteError, Observer, Row, Trainer
 from grape_bench.train.observers import CompileTime, Spent, TrainingMemory
@@ -49,8 +50,8 @@ from grape_bench.train.random_state import seed_everything
 def run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | None = None) -> dict[str, Any]:
     """Train and test `job` in this process, from its last checkpoint if there is one.
 
-    Returns the measured part of the record. `on_epoch` gets one row of curve.csv per epoch, including the epochs before
-    a resume. A loss that is not finite is a result (status "diverged"). User errors and crashes are raised.
+    Returns the measured part of the record. `on_epoch` gets each row of curve.csv, including those before a resume.
+    A loss that is not finite is a result (status "diverged"). User errors and crashes are raised.
     A job with several processes calls this once in each of them.
     """
     with data_parallel.joined(job.nproc):
@@ -74,8 +75,10 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
     compiling = CompileTime()
     # No diagnostics in a tuning trial, in a job of several processes, or where the suite turns them off.
     diagnosed = job.trial is None and job.nproc == 1 and job.probes != 0
-    diagnostics = Diagnostics(job.epochs, job.probes, memory) if diagnosed else None
+    diagnostics = Diagnostics(job.probes, memory) if diagnosed else None
+    best = BestWeights() if job.select == "best" else None
     trainer.observers += [memory, spent]
+    trainer.observers += [best] if best else []
     trainer.observers += [diagnostics] if diagnostics else []
     trainer.observers += [compiling] if job.compile else []
     trainer.observers += [_Curve(on_epoch)]
@@ -87,13 +90,13 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
         checkpoints.resume(trainer)
     reason = ""
     try:
-        trainer.train(job.epochs)
+        trainer.train()
     except LossNotFiniteError as error:
         reason = str(error)
 
     # Test, once. Then profile new copies of the model under BP and the rule. This comes after everything that is timed.
     peak = memory.measure()
-    result = None if reason else _result(trainer, job)
+    result = None if reason else _result(trainer, job, best)
     aside = {
         "compile_s": compiling.seconds,
         "checkpoint_s": checkpoints.seconds if checkpoints else 0.0,
@@ -114,7 +117,7 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
         "memory": peak,
         "profile": cost,
         "credit": {
-            **_credit(trainer.network, trainer.steps_per_epoch, job.epochs),
+            **_credit(trainer),
             **transport_of(job, data, objective),
         },
         "diagnostics": diagnostics.result() if diagnostics else None,
@@ -124,13 +127,13 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
     }
 
 
-def _result(trainer: Trainer, job: Job) -> dict[str, float]:
+def _result(trainer: Trainer, job: Job, best: BestWeights | None) -> dict[str, float]:
     """Final scores. Only this function reads the test split: once, after the last step, never in a tuning trial."""
-    last = trainer.rows[-1]
+    row = best.restore(trainer) if best else trainer.rows[-1]
     result = {
-        "validation": last[f"validation_{trainer.objective.metric}"],
-        "validation_loss": last["validation_loss"],
-        "train_loss": last["train_loss"],
+        "validation": row[f"validation_{trainer.objective.metric}"],
+        "validation_loss": row["validation_loss"],
+        "train_loss": row["train_loss"],
     }
     if job.trial is not None:
         return result
@@ -150,16 +153,20 @@ def _time(trainer: Trainer, spent: Spent, aside: dict[str, float], trained: floa
         "profile_s": spent.total() - trained,
         "total_s": spent.total(),
         "resumed": spent.resumed,
-        "steps": trainer.steps_per_epoch * len(trainer.rows),
+        "steps": round(trainer.rows[-1]["epoch"] * trainer.steps_per_epoch) if trainer.rows else 0,
         "samples": int(trainer.rows[-1]["samples"]) if trainer.rows else 0,
     }
 
 
-def _credit(network: Network, batches: int, epochs: int) -> dict[str, Any]:
-    """How much of backpropagation the rule used: measured, declared, and the counts behind the measurement."""
+def _credit(trainer: Trainer) -> dict[str, Any]:
+    """How much of backpropagation the rule used: measured, declared, and the counts behind the measurement.
+
+    These count mini-batches, of which a step of the optimizer may accumulate several.
+    """
+    network, budget = trainer.network, trainer.budget
     return {
         "bp_fraction": network.bp_fraction,
-        "declared_bp_fraction": network.rule.bp_fraction(batches, epochs),
+        "declared_bp_fraction": network.rule.bp_fraction(budget.batches, budget.epochs),
         "steps": network.counts.steps,
         "forward_passes": network.counts.forward,
         "backward_passes": network.counts.backward,
@@ -193,7 +200,7 @@ def _nonzero(**values: Any) -> dict[str, Any]:
 
 
 class _Curve(Observer):
-    """Passes each epoch's row to `on_epoch`; after a resume, first the rows of the earlier processes."""
+    """Passes each evaluation's row to `on_epoch`; after a resume, first the rows of the earlier processes."""
 
     def __init__(self, on_epoch: Callable[[Row], None]) -> None:
         self.on_epoch = on_epoch
@@ -204,7 +211,7 @@ class _Curve(Observer):
             self.on_epoch(row)
 
     @override
-    def epoch_ends(self, trainer: Trainer) -> None:
+    def evaluated(self, trainer: Trainer) -> None:
         self.on_epoch(trainer.rows[-1])
 
 

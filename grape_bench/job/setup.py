@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from grape_bench import data as data_sources
 from grape_bench import models
 from grape_bench.attachment import attach
 from grape_bench.cost.clock import Clock
 from grape_bench.data.dataset import DataSet
-from grape_bench.errors import UserError, unknown
+from grape_bench.errors import UserError
+from grape_bench.job.optimizer import freeze, make_optimizer, model_groups
+from grape_bench.job.schedule import make_schedule
 from grape_bench.network.modes import Modes
+from grape_bench.network.network import Network
 from grape_bench.network.trace import Batch
 from grape_bench.objectives.make import make_objective
 from grape_bench.objectives.objective import Objective
@@ -27,6 +29,8 @@ from grape_bench.rules.make import make_rule
 from grape_bench.rules.names import RULES
 from grape_bench.streams import stream_seed
 from grape_bench.train import data_parallel
+from grape_bench.train.average import WeightAverage
+from grape_bench.train.budget import Budget
 from grape_bench.train.loop import Trainer
 from grape_bench.train.precision import Precision
 from grape_bench.train.random_state import seed_everything
@@ -76,7 +80,16 @@ def build_model(job: Job, data: DataSet, device: torch.device) -> nn.Module:
     outputs = pick_objective(job, data).size
     model = models.build(job.model, shape=data.shape, classes=outputs, args=job.model_args, data=data).to(device)
     Modes(model).train()
+    freeze(model, job.groups or {})
     return model
+
+
+def budget_of(job: Job, data: DataSet) -> Budget:
+    """How long the job trains, and when it is evaluated."""
+    batches, accumulate = data.train.batch_count(job.batch_size), job.accumulate
+    in_steps = job.steps is not None or job.evaluate_every is not None
+    budget = Budget(job.steps or 1, batches, accumulate, job.evaluate_every, in_steps)
+    return replace(budget, steps=job.epochs * budget.steps_per_epoch) if job.epochs else budget
 
 
 def process_seed(job: Job, stream: str) -> int:
@@ -104,12 +117,31 @@ def make_trainer(job: Job, model: nn.Module, data: DataSet, rule: str, settings:
     network.streams.split(data_parallel.rank())  # each process draws its own directions; their mean is less noisy
     if job.compile:
         model.compile()
-    optimizer = make_optimizer(network.parameter_groups(), job.optimizer)
-    steps = job.epochs * data.train.batch_count(job.batch_size)
-    order = torch.Generator().manual_seed(stream_seed(job.seed, "order"))
-    schedule = make_schedule(optimizer, job.schedule, steps)
-    clock = Clock(network.device)
-    return Trainer(network, data, objective, optimizer, schedule, job.batch_size, order, clock, precision)
+    budget = budget_of(job, data)
+    optimizer = make_optimizer(_groups(job, network), job.optimizer)
+    schedule = make_schedule(optimizer, job.schedule, budget.steps, warmup=job.warmup, args=job.schedule_args)
+    return Trainer(
+        network=network,
+        data=data,
+        objective=objective,
+        optimizer=optimizer,
+        schedule=schedule,
+        batch_size=job.batch_size,
+        budget=budget,
+        order=torch.Generator().manual_seed(stream_seed(job.seed, "order")),
+        clock=Clock(network.device),
+        clip=job.clip,
+        average=WeightAverage(network.model, job.ema) if job.ema is not None else None,
+        precision=precision,
+    )
+
+
+def _groups(job: Job, network: Network) -> list[dict[str, Any]]:
+    """The optimizer's groups: the model's parameters, and then those that the rule owns."""
+    whole, *owned = network.parameter_groups()
+    if job.decay == "all" and not job.groups:
+        return [whole, *owned]
+    return [*model_groups(network.model, job.optimizer["lr"], job.decay, job.groups or {}), *owned]
 
 
 def _check_batches(job: Job, data: DataSet) -> None:
@@ -118,40 +150,3 @@ def _check_batches(job: Job, data: DataSet) -> None:
     if joint % job.nproc:
         what = f"batches of {joint} samples cannot be divided evenly among {job.nproc} processes"
         raise UserError(what, where=f"task {job.task!r}", hint=f"--set {job.task}.batch_size={job.nproc * 16}")
-
-
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "rmsprop": torch.optim.RMSprop,
-    "sgd": torch.optim.SGD,
-}
-SCHEDULES = ("constant", "cosine")
-
-
-def make_optimizer(groups: list[dict[str, Any]], settings: dict[str, Any]) -> torch.optim.Optimizer:
-    """Make the optimizer `settings["name"]` of parameter groups, with the other settings as arguments.
-
-    A group's own settings count more. Raises UserError for wrong ones.
-    """
-    arguments = {name: value for name, value in settings.items() if name != "name"}
-    name = settings.get("name", "adamw")
-    if name not in OPTIMIZERS:
-        raise unknown("optimizer", name, OPTIMIZERS)
-    try:
-        optimizer = OPTIMIZERS[name](groups, **arguments)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"optimizer {name!r} does not accept its settings: {error}") from error
-    for group in optimizer.param_groups:
-        for setting in group.keys() - {"params", *optimizer.defaults}:
-            raise unknown(f"setting of optimizer {name!r}", setting, optimizer.defaults, hint="block.own(module, ...)")
-    return optimizer
-
-
-def make_schedule(optimizer: torch.optim.Optimizer, name: str, steps: int) -> LambdaLR | None:
-    """Make a learning-rate schedule. `"cosine"` goes from the full rate to zero over `steps`, `"constant"` is None."""
-    if name not in SCHEDULES:
-        raise unknown("schedule", name, SCHEDULES)
-    if name == "constant":
-        return None
-    return LambdaLR(optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps)))

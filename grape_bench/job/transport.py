@@ -9,7 +9,7 @@ from torch import nn
 
 from grape_bench.attachment import attach
 from grape_bench.data.dataset import DataSet
-from grape_bench.job.setup import EXAMPLE, build_model, example_of, pick_device
+from grape_bench.job.setup import EXAMPLE, budget_of, build_model, example_of, pick_device
 from grape_bench.network.lazy import build_lazy
 from grape_bench.network.network import Network
 from grape_bench.network.transport import transport
@@ -26,7 +26,7 @@ def transport_of(job: Job, data: DataSet, objective: Objective) -> dict[str, Any
     """
     batch, _ = next(iter(data.validation.batches(EXAMPLE)))
     device = pick_device()
-    batches = data.train.batch_count(job.batch_size)
+    budget = budget_of(job, data)
     whole = make_rule(job.rule, **job.rule_settings)
 
     def make(prepare: Callable[[nn.Module], None]) -> Network:
@@ -36,11 +36,11 @@ def transport_of(job: Job, data: DataSet, objective: Objective) -> dict[str, Any
         rule = make_rule(job.rule, **job.rule_settings)
         bare = rule.rule if isinstance(rule, Anchored) else rule
         network = attach(model, bare, example_of(model, batch), seed=job.seed, axis=objective.axis)
-        network.begin_epoch(max(batches, 2))
+        network.begin_epoch(max(budget.batches, 2))
         return network
 
     found: dict[str, Any] = {"transport": transport(make, batch)}
     if isinstance(whole, Anchored):
-        found["anchor_share"] = whole.anchor_share(batches, job.epochs)
+        found["anchor_share"] = whole.anchor_share(budget.batches, budget.epochs)
         whole = whole.rule
     return {**found, "transport_allowed": True} if getattr(whole, "allow_transport", False) else found

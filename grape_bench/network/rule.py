@@ -51,7 +51,7 @@ class LearningRule:
     targets: Literal["any", "classes"] = "any"
     """`"classes"` for a rule that reads which class is right. It is refused where the outputs are not classes."""
 
-    def bp_fraction(self, batches: int, epochs: int) -> float:
+    def bp_fraction(self, batches: int, epochs: float) -> float:
         """Autograd passes through hidden blocks ÷ backpropagation's, over `epochs` epochs of `batches` steps each."""
         return 1.0
 

@@ -45,6 +45,8 @@ METRIC_UNITS = {
 }
 """The metrics that score/metric.py can score, with the unit of a record."""
 
+LOWER_IS_BETTER = ("perplexity", "bits_per_character", "rmse")
+
 
 def check_name(name: str) -> None:
     """Raise UserError if `name` cannot name an objective. Imports no torch."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any
 
 from pydantic import ValidationError
@@ -36,12 +35,21 @@ def make_job(suite: Suite, task: Task, rule: str, seed: int, tuned: Settings = N
         rule_source=source or RULES.source_hash(reference),
         seed=seed,
         optimizer=_optimizer(task, rule, overrides),
+        optimizer_source=more.pop("optimizer_source", "") or _file_source(task.optimizer.name),
+        schedule_source=more.pop("schedule_source", "") or _file_source(task.schedule),
         objective_source=more.pop("objective_source", "") or _objective_source(task.objective),
         dataset_source=more.pop("dataset_source", "") or _dataset_source(task),
         numerics=numerics_of(rule, task.model, task.dataset, task.objective),
-        **{name: deepcopy(getattr(task, name)) for name in names_of(Of.TASK, Of.LAUNCH)},
+        **_task_values(task),
         **more,
     )
+
+
+def _task_values(task: Task) -> dict[str, Any]:
+    """What a job copies from its task."""
+    values = task.model_dump(include={*names_of(Of.TASK, Of.LAUNCH)})
+    groups = {pattern: group.model_dump(exclude_none=True) for pattern, group in (task.groups or {}).items()}
+    return {**values, "groups": groups or None}
 
 
 def rule_settings(suite: Suite, task: Task, rule: str) -> dict[str, Any]:
@@ -62,6 +70,11 @@ def inherited(tables: Mapping[str, Mapping[str, Any]], rule: str) -> dict[str, A
 def _objective_source(name: str | None) -> str:
     """The hash of the file of a user's own objective; empty for a built-in one."""
     return OBJECTIVES.source_hash(name) if name and OBJECTIVES.builtin(name) is None else ""
+
+
+def _file_source(name: str) -> str:
+    """The hash of the file of a user's own optimizer or schedule; empty for one that is not from a file."""
+    return DATASETS.source_hash(name) if is_file_reference(name) else ""
 
 
 def _dataset_source(task: Task) -> str:

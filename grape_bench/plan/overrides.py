@@ -10,6 +10,8 @@ from typing import Any
 from grape_bench.errors import UserError, unknown
 
 GRAMMAR = "task.KEY, TASK_NAME.KEY, rule.RULE.KEY, tuning.KEY, or a top-level key of the file, such as seeds"
+OTHER_BUDGET = {"steps": "epochs", "epochs": "steps"}
+"""A budget on the command line replaces a suite's budget in the other unit."""
 _BARE_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_:/.+-]*")
 # Other languages' words for TOML's true, false and "no value". Read as strings, they would go unnoticed.
 _NOT_A_STRING = ("True", "False", "None", "null", "yes", "no", "on", "off")
@@ -57,6 +59,8 @@ def _set(document: dict[str, Any], setting: str) -> None:
             if not isinstance(table, dict):
                 raise UserError(f"{part!r} is a value, not a table", where=f"--set {setting}")
         table[rest[-1]] = value
+        if table is not document and len(rest) == 1:
+            table.pop(OTHER_BUDGET.get(rest[0], ""), None)
 
 
 def _targets(document: dict[str, Any], path: list[str], where: str) -> list[tuple[dict[str, Any], list[str]]]:

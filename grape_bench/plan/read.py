@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from grape_bench.arguments import schema_error
 from grape_bench.errors import UserError, unknown
 from grape_bench.plan.overrides import NO_OVERRIDES, Overrides
-from grape_bench.plan.suite import Cluster, Suite
+from grape_bench.plan.suite import OPTIMIZERS, SCHEDULES, Cluster, Suite
 from grape_bench.record.rule_name import ANCHOR, RuleName
-from grape_bench.registry import split_file_reference
+from grape_bench.registry import is_file_reference, split_file_reference
 from grape_bench.rules.names import RULES
 
 EXAMPLES = {
@@ -102,6 +102,8 @@ def _check_names(suite: Suite, where: str) -> None:
         _check_at(f"{where_task}: dataset", check_dataset, task.dataset)
         if task.objective is not None:
             _check_at(f"{where_task}: objective", check_objective, task.objective)
+        _check_at(f"{where_task}: optimizer", _check_optimizer, task.optimizer.name)
+        _check_at(f"{where_task}: schedule", _check_schedule, task.schedule)
         _check_tables(task.rule, labels, f"{where_task}: rule")
 
 
@@ -113,6 +115,22 @@ def _check_rule(rule: str) -> None:
     elif name.base not in RULES:
         hint = "the rule's name, NAME+anchor, or path/to/file.py:MyRule"
         raise unknown("rule", name.base, RULES, hint=hint)
+
+
+def _check_optimizer(name: str) -> None:
+    """Raise UserError for an unknown optimizer. Those of torch and timm are found when the job is set up."""
+    if is_file_reference(name):
+        split_file_reference(name)
+    elif not name.startswith(("torch:", "timm:")) and name not in OPTIMIZERS:
+        raise unknown("optimizer", name, OPTIMIZERS, hint="torch:NAME, timm:NAME or path/to/file.py:name")
+
+
+def _check_schedule(name: str) -> None:
+    """Raise UserError for an unknown schedule, or a file that does not exist."""
+    if is_file_reference(name):
+        split_file_reference(name)
+    elif name not in SCHEDULES:
+        raise unknown("schedule", name, SCHEDULES, hint="its name, or path/to/file.py:name")
 
 
 def _check_tables(tables: Iterable[str], labels: set[str], where: str) -> None:

@@ -17,6 +17,9 @@ TUNING_SEED = 1_000_000  # the seed of the first trial; a suite's own seeds stay
 # In [rule.NAME] these keys change the optimizer for that rule. Every other key goes to the rule itself.
 OPTIMIZER_OVERRIDES = ("lr", "weight_decay", "momentum", "betas")
 
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("constant", "cosine", "linear", "step")
+
 # Names become folders, MLflow names and the first part of `--set NAME.KEY`, so they hold no dots, spaces or slashes.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -71,19 +74,23 @@ class Cluster(TomlTable):
 
 
 class Optimizer(TomlTable):
-    """The optimizer of a task. A setting that is absent keeps the optimizer's own default."""
+    """The optimizer of a task. A setting that is absent keeps the optimizer's own default.
 
-    name: Literal["sgd", "adam", "adamw"]
+    `sgd`, `adam` and `adamw` are PyTorch's. Others are `torch:CLASS`, `timm:NAME` or `file.py:name`.
+    """
+
+    name: str
     lr: Positive
     weight_decay: NotNegative | None = None
     momentum: Fraction | None = None
     betas: Annotated[list[Fraction], Field(min_length=2, max_length=2)] | None = None
+    args: Settings | None = None  # more arguments of the optimizer
 
     @model_validator(mode="after")
     def _settings_of_this_optimizer(self) -> Optimizer:
         if self.name == "sgd" and self.betas is not None:
             raise ValueError("betas is a setting of adam and adamw, not of sgd")
-        if self.name != "sgd" and self.momentum is not None:
+        if self.name in ("adam", "adamw") and self.momentum is not None:
             raise ValueError(f"momentum is a setting of sgd, not of {self.name}")
         return self
 
@@ -92,18 +99,42 @@ class Optimizer(TomlTable):
         return self.model_dump(exclude_none=True)
 
 
+class Group(TomlTable):
+    """Settings of the parameters that a pattern matches. `lr_scale` is a factor on the optimizer's rate."""
+
+    lr_scale: Positive | None = None
+    weight_decay: NotNegative | None = None
+    frozen: Literal[True] | None = None
+
+    @model_validator(mode="after")
+    def _trained_or_frozen(self) -> Group:
+        if self.frozen and (self.lr_scale is not None or self.weight_decay is not None):
+            raise ValueError("a frozen group has no other settings")
+        return self
+
+
 class Task(TomlTable):
-    """One model on one data set, trained for a fixed budget."""
+    """One model on one data set, trained for a budget of `epochs`, or of `steps` of the optimizer."""
 
     name: Name
     model: str
     model_args: Settings = {}
     dataset: str
     dataset_args: Settings = {}
-    epochs: Count
+    epochs: Count | None = None
+    steps: Count | None = None
+    evaluate_every: Count | None = None
     batch_size: Count
     optimizer: Optimizer
-    schedule: Literal["constant", "cosine"] = "constant"
+    accumulate: Count = 1
+    clip: Positive | None = None
+    decay: Literal["all", "weights"] = "all"
+    groups: Annotated[dict[str, Group], Field(min_length=1)] | None = None
+    schedule: str = "constant"
+    schedule_args: Settings | None = None
+    warmup: Annotated[int, Field(ge=0)] = 0
+    ema: Fraction | None = None
+    select: Literal["last", "best"] = "last"
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     blocks: Annotated[list[Glob], Field(min_length=1)] | None = None
     granularity: Literal["block", "layer"] = "block"
@@ -114,6 +145,14 @@ class Task(TomlTable):
     deterministic: bool = False
     nproc: Count = 1
     rule: dict[str, Settings] = {}
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Task:
+        if self.epochs is None and self.steps is None:
+            raise ValueError("'epochs' is missing, or 'steps' for a budget in steps of the optimizer")
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("give either 'epochs' or 'steps'")
+        return self
 
     @model_validator(mode="after")
     def _equal_batches(self) -> Task:

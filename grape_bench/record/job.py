@@ -55,21 +55,33 @@ class Job:
     model_args: dict[str, Any] = _part(Of.TASK)
     dataset: str = _part(Of.TASK)
     dataset_args: dict[str, Any] = _part(Of.TASK)
-    epochs: int = _part(Of.TASK)
+    epochs: int | None = _part(Of.TASK)  # None if the budget is in steps
     batch_size: int = _part(Of.TASK)
     # {"name": "adamw", "lr": 0.001, ...}: the task's optimizer with this rule's overrides
     optimizer: dict[str, Any] = _part(Of.RULE)
-    schedule: str = _part(Of.TASK)  # "constant" or "cosine"
+    schedule: str = _part(Of.TASK)  # "constant", "cosine", "linear", "step" or "file.py:name"
     precision: str = field(default="fp32", metadata={"of": Of.TASK, "always": True})
     blocks: list[str] | None = _part(Of.TASK, None)  # patterns of the modules to cut at; None searches for them
     granularity: str = _part(Of.TASK, "block")  # "block", or "layer" for cuts inside the blocks too
     cuts: str = _part(Of.TASK, "depth")  # "depth", "time" or "both", for modules that are called several times
     compile: bool = _part(Of.TASK, False)  # use torch.compile
     deterministic: bool = _part(Of.TASK, False)  # allow only operations that are deterministic bit for bit
+    steps: int | None = _part(Of.TASK, None)  # of the optimizer, instead of epochs
+    accumulate: int = _part(Of.TASK, 1)  # batches per step of the optimizer
+    evaluate_every: int | None = _part(Of.TASK, None)  # steps; None means once per epoch
+    warmup: int = _part(Of.TASK, 0)  # steps in which the rate grows linearly
+    schedule_args: dict[str, Any] | None = _part(Of.TASK, None)
+    clip: float | None = _part(Of.TASK, None)  # the largest norm of the gradients
+    decay: str = _part(Of.TASK, "all")  # "weights" leaves norms and biases without weight decay
+    groups: dict[str, dict[str, Any]] | None = _part(Of.TASK, None)  # settings of groups of parameters, by pattern
+    ema: float | None = _part(Of.TASK, None)  # decay of the average of the weights that is evaluated
+    select: str = _part(Of.TASK, "last")  # or "best": the weights with the best validation score are tested
     objective: str | None = _part(Of.TASK, None)  # None means the data set's default
     objective_args: dict[str, Any] | None = _part(Of.TASK, None)
     objective_source: str = _part(Of.SOURCE, "")  # hash of the file of a user's own objective
     dataset_source: str = _part(Of.SOURCE, "")  # hashes of the files of a user's own data set and augmentation
+    optimizer_source: str = _part(Of.SOURCE, "")  # hash of the file of a user's own optimizer
+    schedule_source: str = _part(Of.SOURCE, "")  # hash of the file of a user's own schedule
     nproc: int = _part(Of.LAUNCH, 1)  # processes that train the job together, each on its share of every batch
     trials: int = _part(Of.SEARCH, 1)  # trials behind this rule's settings; 1 means the suite's own settings
     numerics: dict[str, int] = field(default_factory=dict, metadata={"of": Of.ENGINE})  # see `plan/numerics.py`
@@ -81,8 +93,8 @@ class Job:
     def id(self) -> str:
         """16 hex digits. Two jobs with one id must give the same result, on any machine and with any executor.
 
-        For a rule, objective or data set from a file, the id covers the name in the file and the file's content, but
-        not its path.
+        For a rule, objective, data set, optimizer or schedule from a file, the id covers the name in the file and the
+        file's content, but not its path.
         """
         return digest(f"{IDENTITY_VERSION}:{canonical(self._content())}")
 
@@ -106,6 +118,10 @@ class Job:
         content["rule"] = self.rule_name.label
         if self.objective_source:
             content["objective"] = str(self.objective).rpartition(":")[2]  # the class, but not the path of its file
+        if self.optimizer_source:
+            content["optimizer"] = {**self.optimizer, "name": str(self.optimizer["name"]).rpartition(":")[2]}
+        if self.schedule_source:
+            content["schedule"] = self.schedule.rpartition(":")[2]
         if self.dataset_source:
             content |= self._data_without_paths()
         raised = {part: integer for part, integer in self.numerics.items() if integer != 1}
@@ -130,6 +146,11 @@ class Job:
         """The name of the job's folder, such as `digits-mlp.dfa+anchor.s0.1a2b3c4d`."""
         which = f"s{self.seed}" if self.trial is None else f"t{self.trial}"
         return f"{self.task}.{self.rule_name.file_label}.{which}.{self.id[:8]}"
+
+    @property
+    def budget(self) -> str:
+        """The length of the training, such as `20 epochs` or `2000 steps`."""
+        return f"{self.steps} steps" if self.steps else f"{self.epochs} epochs"
 
     def to_dict(self) -> dict[str, Any]:
         """The job as JSON types."""

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -111,13 +112,27 @@ def check_curve(table: Table, record: Record) -> None:
     if missing := [name for name in _CURVE_COLUMNS if name not in table.columns]:
         raise ShapeError(f"the column {missing[0]} is missing, or there are no rows")
     rows = [{name: _number(name, text) for name, text in row.items()} for row in table.rows]
-    epochs = [row["epoch"] for row in rows]
-    if epochs != list(range(1, len(rows) + 1)):
-        raise ShapeError("the epochs are not 1, 2, 3, ...")
-    if record.status is Status.FINISHED and len(rows) != record.job.epochs:
-        raise ShapeError(f"it has {len(rows)} epochs, but the job has {record.job.epochs}")
+    _check_moments(rows, record)
     if record.time and rows[-1]["samples"] != record.time.samples:
         raise ShapeError(f"it ends after {rows[-1]['samples']:.0f} samples, but the record has {record.time.samples}")
+
+
+def _check_moments(rows: list[dict[str, float]], record: Record) -> None:
+    """Raise ShapeError unless there is a row for every evaluation: after each epoch, or every few steps."""
+    job, finished = record.job, record.status is Status.FINISHED
+    if job.steps is None and job.evaluate_every is None:
+        if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
+            raise ShapeError("the epochs are not 1, 2, 3, ...")
+        if finished and len(rows) != job.epochs:
+            raise ShapeError(f"it has {len(rows)} epochs, but the job has {job.epochs}")
+        return
+    steps = [row.get("step", math.nan) for row in rows]
+    if not all(earlier < later for earlier, later in pairwise([0, *steps])):
+        raise ShapeError("the steps do not increase")
+    if finished and job.steps and steps[-1] != job.steps:
+        raise ShapeError(f"it ends after step {steps[-1]:.0f}, but the job has {job.steps}")
+    if finished and job.evaluate_every and len(rows) != -(-int(steps[-1]) // job.evaluate_every):
+        raise ShapeError(f"it has {len(rows)} rows for an evaluation every {job.evaluate_every} steps")
 
 
 def _check_diagnostics(table: Table, taken: int) -> None:

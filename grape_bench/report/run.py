@@ -68,7 +68,7 @@ def _settings(job: Job) -> dict[str, str]:
         **({"objective": _with(job.objective, job.objective_args or {})} if job.objective else {}),
         "rule": _with(job.rule, job.rule_settings),
         "optimizer": f"{_with(job.optimizer['name'], inside)}, {job.schedule}",
-        "budget": f"{job.epochs} epochs, batches of {job.batch_size}, {job.precision}",
+        "budget": f"{job.budget}, batches of {job.batch_size}, {job.precision}",
     }
 
 

@@ -71,11 +71,11 @@ class Anchored(LearningRule):
         self._step += 1
         return Pass() if self._step in self._anchors else self.rule.open_pass(network, batch)
 
-    def anchor_share(self, batches: int, epochs: int) -> float:
+    def anchor_share(self, batches: int, epochs: float) -> float:
         """The share of anchors among the steps."""
         return min(self.batches, batches) * math.ceil(epochs / self.every_epochs) / (batches * epochs)
 
-    def bp_fraction(self, batches: int, epochs: int) -> float:
+    def bp_fraction(self, batches: int, epochs: float) -> float:
         """The share of anchors among the steps, plus the rule's own fraction on all other steps."""
         anchors = self.anchor_share(batches, epochs)
         return anchors + (1 - anchors) * self.rule.bp_fraction(batches, epochs)

@@ -37,7 +37,7 @@ class DirectFeedback(LearningRule):
             raise ValueError(f"pull_back = {pull_back!r} is not one of {', '.join(get_args(PullBack))}")
         self.feedback, self.pull_back = feedback, pull_back
 
-    def bp_fraction(self, batches: int, epochs: int) -> float:
+    def bp_fraction(self, batches: int, epochs: float) -> float:
         """Zero: no block waits for another block."""
         return 0.0
 

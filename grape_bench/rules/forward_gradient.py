@@ -40,7 +40,7 @@ class ForwardGradient(LearningRule):
             raise ValueError("perturbations must be at least 1")
         self.perturbations = perturbations
 
-    def bp_fraction(self, batches: int, epochs: int) -> float:
+    def bp_fraction(self, batches: int, epochs: float) -> float:
         """Zero: no backward runs through a hidden block."""
         return 0.0
 

@@ -18,7 +18,7 @@ class HeadOnly(LearningRule):
 
     weight_transport: ClassVar[bool] = False
 
-    def bp_fraction(self, batches: int, epochs: int) -> float:
+    def bp_fraction(self, batches: int, epochs: float) -> float:
         """Zero: no backward runs through a hidden block."""
         return 0.0
 

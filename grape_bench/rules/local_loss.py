@@ -36,7 +36,7 @@ class LocalLoss(LearningRule):
         """
         raise NotImplementedError
 
-    def bp_fraction(self, batches: int, epochs: int) -> float:
+    def bp_fraction(self, batches: int, epochs: float) -> float:
         """Zero: no block waits for another block."""
         return 0.0
 

@@ -39,7 +39,7 @@ class GrAPERefit(GrAPE):
     weight_transport: ClassVar[bool] = True  # on the batch of the fit
     _before_fit: int | None = None  # training steps until the batch of the fit
 
-    def bp_fraction(self, batches: int, epochs: int) -> float:
+    def bp_fraction(self, batches: int, epochs: float) -> float:
         """One batch per epoch."""
         return 1 / batches
 

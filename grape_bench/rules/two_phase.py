@@ -36,7 +36,7 @@ class TwoPhase(LearningRule):
         """What replaces dL/dh_l in the block's graph of the training forward, shaped like `block.output`. Optional."""
         raise NotImplementedError
 
-    def bp_fraction(self, batches: int, epochs: int) -> float:
+    def bp_fraction(self, batches: int, epochs: float) -> float:
         """Zero: no backward runs through a hidden block."""
         return 0.0
 

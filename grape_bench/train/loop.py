@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from grape_bench.cost.clock import Clock
-from grape_bench.data.dataset import DataSet, Split
+from grape_bench.data.dataset import DataSet, Example, Split
 from grape_bench.network.modes import Modes
 from grape_bench.network.network import Network
 from grape_bench.network.trace import Batch
 from grape_bench.objectives.objective import Objective
 from grape_bench.train import data_parallel
+from grape_bench.train.average import WeightAverage
+from grape_bench.train.budget import Budget
 from grape_bench.train.evaluate import Score, evaluate
 from grape_bench.train.precision import Precision
 from grape_bench.train.random_state import random_state, set_random_state
 
 Row = dict[str, float]
-"""One line of curve.csv: epoch, samples, seconds, train_loss, validation_loss, validation_METRIC."""
+"""One line of curve.csv: epoch, samples, seconds, train_loss, validation_loss, validation_METRIC.
+
+`epoch` may be a fraction. A budget in steps, and evaluations every few steps, add the column `step`.
+"""
 
 
 class LossNotFiniteError(Exception):
@@ -39,6 +46,8 @@ class Observer:
     The loop calls observers in the order of `trainer.observers`; `trainer.position` is the progress. `step_begins` and
     `step_done` are called while the clock runs, so that a step does not wait for the device. Work that takes time
     belongs in `with trainer.clock.paused()`. After a step and after an epoch, `trainer.state_dict()` is complete.
+
+    A step is one of the optimizer. If it accumulates several mini-batches, its gradients are those of all of them.
     """
 
     def training_begins(self, trainer: Trainer) -> None:
@@ -48,13 +57,16 @@ class Observer:
         """Called before an epoch's first step."""
 
     def step_begins(self, trainer: Trainer, batch: Batch, target: Tensor) -> None:
-        """Called before the forward on this batch."""
+        """Called before the forward on this batch, the first one of the step."""
 
     def step_done(self, trainer: Trainer) -> None:
         """Called after the optimizer's step."""
 
+    def evaluated(self, trainer: Trainer) -> None:
+        """Called after an evaluation (`trainer.rows[-1]`), while the clock is stopped."""
+
     def epoch_ends(self, trainer: Trainer) -> None:
-        """Called after an epoch and its validation (`trainer.rows[-1]`), while the clock is stopped."""
+        """Called after a complete epoch and its evaluation, while the clock is stopped."""
 
     def state(self) -> dict[str, Any]:
         """Return what a resume needs: numbers, strings, tensors and containers of them."""
@@ -86,13 +98,16 @@ class Trainer:
     optimizer: torch.optim.Optimizer
     schedule: LambdaLR | None  # None for a constant rate
     batch_size: int
+    budget: Budget
     order: torch.Generator
     clock: Clock
+    clip: float | None = None  # the largest norm of the gradients
+    average: WeightAverage | None = None  # scored instead of the weights
     precision: Precision = field(default_factory=Precision)
     observers: list[Observer] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     position: Position = field(default_factory=Position)
-    losses: list[Tensor] = field(default_factory=list)  # of the current epoch
+    losses: list[Tensor] = field(default_factory=list)  # of the steps since the last evaluation
     epoch_order: Tensor | None = None  # state of `order` when that epoch began
 
     def __post_init__(self) -> None:
@@ -101,58 +116,86 @@ class Trainer:
     @property
     def steps_per_epoch(self) -> int:
         """Steps per epoch."""
-        return self.data.train.batch_count(self.batch_size)
+        return self.budget.steps_per_epoch
 
     @property
     def total_steps(self) -> int:
         """Steps done so far."""
         return self.position.epochs * self.steps_per_epoch + self.position.steps
 
-    def train(self, epochs: int) -> None:
-        """Train from `position` to `epochs` epochs. Raises LossNotFiniteError at the end of a bad epoch."""
+    def train(self, epochs: int | None = None) -> None:
+        """Train from `position` to the end of the budget, or to `epochs` epochs.
+
+        Raises LossNotFiniteError at the evaluation after a bad step.
+        """
+        if epochs is not None:
+            self.budget = replace(self.budget, steps=epochs * self.steps_per_epoch)
         for observer in self.observers:
             observer.training_begins(self)
-        while self.position.epochs < epochs:
+        while self.total_steps < self.budget.steps or self.losses:
             self.modes.train()
             if self.position.steps == 0:
                 self._begin_epoch()
             with self.clock.running():
                 self._steps()
-            self._end_epoch()
+            if self.position.steps == self.steps_per_epoch:
+                self._end_epoch()
 
-    def step(self, batch: Batch, target: Tensor) -> Tensor:
-        """Run forward, backward and update. The detached loss stays on the device, so that no step waits for it."""
-        loss = self.forward(batch, target)
-        self.backward(loss)
+    def step(self, batch: Batch, target: Tensor, *more: Example) -> Tensor:
+        """Run forward, backward and update. The detached loss stays on the device, so that no step waits for it.
+
+        With `more` mini-batches, each has its own forward and backward. The update uses the mean of their gradients,
+        and the result is the mean of their losses.
+        """
+        losses = []
+        for number, example in enumerate(((batch, target), *more)):
+            loss = self.forward(*example, accumulate=number > 0)
+            self.backward(loss, share=1 + len(more))
+            losses.append(loss.detach())
         self.update()
-        return loss.detach()
+        return torch.stack(losses).mean() if more else losses[0]
 
-    def forward(self, batch: Batch, target: Tensor) -> Tensor:
-        """Clear the gradients and return the loss."""
-        self.optimizer.zero_grad(set_to_none=True)
+    def forward(self, batch: Batch, target: Tensor, *, accumulate: bool = False) -> Tensor:
+        """Return the loss. Clears the gradients first, unless they accumulate."""
+        if not accumulate:
+            self.optimizer.zero_grad(set_to_none=True)
         loss_of = partial(self.loss_of, target=target)
         self.network.inform(loss_of, target)
         args, kwargs = batch
         with self.precision.forward():
             return loss_of(self.network.model(*args, **kwargs))
 
-    def backward(self, loss: Tensor) -> None:
-        """Run the backward, in which the rule fills the gradients."""
-        self.network.loss_scale = self.precision.loss_scale
-        self.precision.backward(loss)
+    def backward(self, loss: Tensor, share: int = 1) -> None:
+        """Run the backward of `loss` ÷ `share`, in which the rule fills the gradients."""
+        self.network.loss_scale = self.precision.loss_scale if share == 1 else self.precision.loss_scale / share
+        self.precision.backward(loss if share == 1 else loss / share)
         self.network.inform(None)
-        data_parallel.average_gradients(self.network.parameters())
 
     def update(self) -> None:
-        """Step the optimizer and the schedule."""
+        """Average the gradients over the processes, clip them, and step the optimizer and the schedule.
+
+        The parameters that the rule owns are clipped by a norm of their own, so that they never shorten the model's
+        step.
+        """
+        data_parallel.average_gradients(self.network.parameters())
+        if self.clip is not None:
+            self.precision.unscale(self.optimizer)
+            for module in (self.network.model, self.network.owned):
+                nn.utils.clip_grad_norm_(module.parameters(), self.clip)
         self.precision.step(self.optimizer)
         if self.schedule:
             self.schedule.step()
+        if self.average:
+            self.average.update()
 
     def evaluate(self, split: Split, *, with_error: bool = False) -> Score:
         """Loss and metric on `split`, in the precision of the training. `with_error` adds the standard error."""
-        with self.precision.forward():
+        with self.precision.forward(), self.scored_weights():
             return evaluate(self.network.model, split, self.objective, self.batch_size, with_error=with_error)
+
+    def scored_weights(self) -> AbstractContextManager[None]:
+        """The context in which the model has the weights that are scored: its own, or their average."""
+        return self.average.applied() if self.average else nullcontext()
 
     def loss_of(self, output: Any, target: Tensor) -> Tensor:
         """The loss of what the model returned."""
@@ -165,6 +208,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict() if self.schedule else {},
             "precision": self.precision.state_dict(),
+            "average": self.average.state() if self.average else {},
             # An epoch's order is drawn at its start. A resume in mid-epoch draws it again and skips the steps done.
             "order": self.epoch_order if self.position.steps else self.order.get_state(),
             "random": random_state(self.clock.device),
@@ -182,6 +226,8 @@ class Trainer:
         if self.schedule:
             self.schedule.load_state_dict(state["schedule"])
         self.precision.load_state_dict(state["precision"])
+        if self.average:
+            self.average.load_state(state["average"])
         self.order.set_state(state["order"])
         self.epoch_order = state["order"]
         self.position = Position(**state["position"])
@@ -195,45 +241,60 @@ class Trainer:
 
     def _begin_epoch(self) -> None:
         self.epoch_order = self.order.get_state()
-        self.network.begin_epoch(self.steps_per_epoch)
+        self.network.begin_epoch(self.budget.batches_of_epoch(self.position.epochs))
         for observer in self.observers:
             observer.epoch_begins(self)
 
     def _steps(self) -> None:
-        done = self.position.steps
-        for batch, target in self.data.train.batches(self.batch_size, generator=self.order, skip=done):
+        """The steps of an epoch that are left, and the evaluations among them."""
+        if self.losses and self.budget.evaluates_after(self.total_steps):
+            self._evaluate()  # the checkpoint was written between the step and its evaluation
+        done = self.position.steps * self.budget.accumulate
+        batches = iter(self.data.train.batches(self.batch_size, generator=self.order, skip=done))
+        while self.total_steps < self.budget.steps and (group := list(islice(batches, self.budget.accumulate))):
+            (batch, target), *more = group
             for observer in self.observers:
                 observer.step_begins(self, batch, target)
-            self.losses.append(self.step(batch, target))
+            self.losses.append(self.step(batch, target, *more))
             self.position.steps += 1
-            self.position.samples += len(target) * data_parallel.size()
+            self.position.samples += sum(len(target) for _, target in group) * data_parallel.size()
             for observer in self.observers:
                 observer.step_done(self)
+            if self.budget.evaluates_after(self.total_steps):
+                self._evaluate()
+
+    def _evaluate(self) -> None:
+        with self.clock.paused():
+            mean = self._finite_mean()
+            score = self.evaluate(self.data.validation)
+            self.losses.clear()
+            epochs = self.budget.batches_in(self.total_steps) / self.budget.batches
+            self.rows.append(
+                {
+                    "epoch": int(epochs) if epochs.is_integer() else epochs,
+                    **({"step": self.total_steps} if self.budget.in_steps else {}),
+                    "samples": self.position.samples,
+                    "seconds": self.clock.seconds,
+                    "train_loss": mean,
+                    "validation_loss": score.loss,
+                    f"validation_{self.objective.metric}": score.value,
+                }
+            )
+            for observer in self.observers:
+                observer.evaluated(self)
 
     def _end_epoch(self) -> None:
-        mean = _finite_mean(self.losses, self.position.epochs + 1)
-        score = self.evaluate(self.data.validation)
         self.position.epochs += 1
         self.position.steps = 0
-        self.losses.clear()
-        self.rows.append(
-            {
-                "epoch": self.position.epochs,
-                "samples": self.position.samples,
-                "seconds": self.clock.seconds,
-                "train_loss": mean,
-                "validation_loss": score.loss,
-                f"validation_{self.objective.metric}": score.value,
-            }
-        )
         for observer in self.observers:
             observer.epoch_ends(self)
 
-
-def _finite_mean(losses: list[Tensor], epoch: int) -> float:
-    values = data_parallel.mean(torch.stack(losses).double())
-    bad = (~values.isfinite()).nonzero()
-    if len(bad):
-        step = int(bad[0])
-        raise LossNotFiniteError(epoch, step + 1, values[step].item())
-    return values.mean().item()
+    def _finite_mean(self) -> float:
+        """The mean loss since the last evaluation."""
+        values = data_parallel.mean(torch.stack(self.losses).double())
+        bad = (~values.isfinite()).nonzero()
+        if len(bad):
+            index = int(bad[0])
+            epoch, step = divmod(self.total_steps - len(values) + index, self.steps_per_epoch)
+            raise LossNotFiniteError(epoch + 1, step + 1, values[index].item())
+        return values.mean().item()

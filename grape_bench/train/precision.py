@@ -43,6 +43,11 @@ class Precision:
         """Backward of `loss`, scaled if the format needs it."""
         (self.scaler.scale(loss) if self.scaler else loss).backward()
 
+    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
+        """Divide the gradients by the loss scale before `step`, for clipping."""
+        if self.scaler:
+            self.scaler.unscale_(optimizer)
+
     def step(self, optimizer: torch.optim.Optimizer) -> None:
         """The optimizer's step, on unscaled gradients."""
         if self.scaler is None:

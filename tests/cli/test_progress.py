@@ -84,6 +84,18 @@ def test_the_live_display_fits_in_80_columns_and_leaves_only_what_went_wrong() -
     assert "92.0 % validation" not in out.getvalue()
 
 
+def test_the_live_display_counts_the_steps_of_a_budget_in_steps() -> None:
+    live = Live(Console(file=io.StringIO(), width=80))
+    job = replace(JOB, epochs=None, steps=3000)
+    live.began([], [job], 1)
+    live.started(job)
+    shown = Console(file=io.StringIO(), width=80, color_system=None)
+    for row, said in (({}, "step 0/3000"), ({"step": 1500, "epoch": 0.5, "steps": 3000}, "step 1500/3000")):
+        live.progressed({job.id: row} if row else {})
+        shown.print(live.render())
+        assert said in shown.file.getvalue()  # type: ignore[attr-defined]
+
+
 def test_exit_codes() -> None:
     fine, diverged, crashed = record(), record(status="diverged"), record(status="crashed")
     assert exit_code([fine]) == 0

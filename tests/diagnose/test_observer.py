@@ -51,7 +51,7 @@ def test_a_training_is_the_same_to_the_bit_with_and_without(rule, model):
     """`refresh = 2` stands in the middle of a period when the diagnostics look."""
     spec = job(rule, **model, epochs=1, rule_settings={"refresh": 2} if "grape" in rule else {})
     plain = everything(train(spec))
-    diagnostics = Diagnostics(spec.epochs, count=3, memory=PeakMemory(pick_device()))
+    diagnostics = Diagnostics(count=3, memory=PeakMemory(pick_device()))
     watched = everything(train(spec, diagnostics))
     assert diagnostics.failed == "" and diagnostics.result()["moments"] == 3
     assert plain.keys() == watched.keys()
@@ -61,7 +61,7 @@ def test_a_training_is_the_same_to_the_bit_with_and_without(rule, model):
 
 def test_what_is_found():
     spec = job("dfa", epochs=2)
-    diagnostics = Diagnostics(spec.epochs, count=3)
+    diagnostics = Diagnostics(count=3)
     trainer = train(spec, diagnostics)
     assert [row["step"] for row in diagnostics.rows] == [0] * 4 + [20] * 4 + [40] * 4
     blocks = [block.name for block in trainer.network.blocks]
@@ -74,7 +74,7 @@ def test_what_is_found():
 
 
 def test_backpropagation_is_found_to_be_itself():
-    diagnostics = Diagnostics(1, count=1)
+    diagnostics = Diagnostics(count=1)
     train(job("bp", **VIT, epochs=1), diagnostics)
     found = diagnostics.result()
     assert found["signal_cos"] == pytest.approx(1) and found["gradient_cos"] == pytest.approx(1)
@@ -92,7 +92,7 @@ def test_the_clock_stands_still(monkeypatch):
         return values
 
     monkeypatch.setattr(Diagnostics, "_values", slow)
-    diagnostics = Diagnostics(spec.epochs, count=2)
+    diagnostics = Diagnostics(count=2)
     train(spec, diagnostics)
     assert diagnostics.failed == "" and diagnostics.seconds > 0
 
@@ -110,16 +110,16 @@ def test_a_failing_metric_ends_the_diagnostics_and_not_the_training(monkeypatch,
         raise RuntimeError("no such operator")
 
     monkeypatch.setattr(Diagnostics, "_values", fail)
-    diagnostics = Diagnostics(2, count=4)
+    diagnostics = Diagnostics(count=4)
     train(job("dfa"), diagnostics)
     assert diagnostics.result() == {"moments": 0, "failed": diagnostics.failed, "rows": []}
     assert diagnostics.failed == "RuntimeError: no such operator" and "Traceback" in capsys.readouterr().err
 
 
 def test_an_interrupted_training_goes_on_with_what_was_found():
-    first = Diagnostics(2, count=3)
+    first = Diagnostics(count=3)
     train(job("dfa"), first)
-    second = Diagnostics(2, count=3)
+    second = Diagnostics(count=3)
     second.load_state(first.state())
     assert second.rows == first.rows and second._sums[HIDDEN] == first._sums[HIDDEN]
     train(job("dfa"), second)

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from grape_bench.errors import UserError
-from grape_bench.job.setup import make_optimizer, make_schedule
+from grape_bench.job.optimizer import make_optimizer
+from grape_bench.job.schedule import make_schedule
 
 
 def test_settings_reach_the_optimizer():

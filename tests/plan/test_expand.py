@@ -72,6 +72,33 @@ def test_set_changes_one_task_all_tasks_a_rule_and_the_top_of_the_file(tmp_path:
     assert jobs["second", "dfa"].optimizer["weight_decay"] == 0.1
 
 
+def test_options_reach_the_job_and_a_budget_replaces_the_other_one(tmp_path: Path) -> None:
+    options = (
+        "task.steps=50",
+        "task.optimizer={ name = 'timm:muon', lr = 1e-3, args = { nesterov = true } }",
+        "task.groups={ head = { lr_scale = 2.0 }, body = { frozen = true } }",
+        "task.schedule_args={ gamma = 0.5 }",
+        "task.ema=0.9",
+    )
+    for job in jobs_of(write_suite(tmp_path), settings=options):
+        assert (job.epochs, job.steps, job.budget, job.ema) == (None, 50, "50 steps", 0.9)
+        assert job.optimizer == {"name": "timm:muon", "lr": 1e-3, "args": {"nesterov": True}}
+        assert job.groups == {"head": {"lr_scale": 2.0}, "body": {"frozen": True}}
+        assert job.schedule_args == {"gamma": 0.5} and job == type(job).from_dict(job.to_dict())
+    assert {job.epochs for job in jobs_of(write_suite(tmp_path), settings=("task.steps=5", "task.epochs=9"))} == {9}
+
+
+def test_the_files_of_an_optimizer_and_a_schedule_are_hashed(tmp_path: Path) -> None:
+    def identity(name: str, text: str) -> str:
+        (tmp_path / name).write_text(text)
+        file = tmp_path / name
+        settings = (f"task.optimizer.name='{file}:Mine'", f"task.schedule='{file}:half'", "first.optimizer.lr=0.1")
+        return jobs_of(write_suite(tmp_path), settings=settings, only=("bp",), seeds=1)[0].id
+
+    assert identity("one.py", "# 1") == identity("two.py", "# 1") != identity("one.py", "# 2")
+    assert jobs_of(write_suite(tmp_path))[0].optimizer_source == ""
+
+
 def test_a_users_file_is_a_rule_and_has_settings_under_its_class_name(tmp_path: Path) -> None:
     file = tmp_path / "my.py"
     file.write_text("class MyRule: ...\n")

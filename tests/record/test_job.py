@@ -46,6 +46,18 @@ def test_the_id_of_a_known_job_never_changes_by_accident() -> None:
         {"precision": "bf16"},
         {"compile": True},
         {"deterministic": True},
+        {"epochs": None, "steps": 100},
+        {"accumulate": 2},
+        {"evaluate_every": 10},
+        {"warmup": 10},
+        {"schedule_args": {"gamma": 0.5}},
+        {"clip": 1.0},
+        {"decay": "weights"},
+        {"groups": {"head": {"frozen": True}}},
+        {"ema": 0.9},
+        {"select": "best"},
+        {"optimizer_source": "f" * 16},
+        {"schedule_source": "f" * 16},
         {"trials": 8},
         {"trial": 0},
         {"numerics": {"trainer": 2}},
@@ -72,6 +84,15 @@ def test_the_id_covers_the_class_and_content_of_a_rules_file_and_not_its_path() 
     assert here.id == there.id
     assert here.name.startswith("first.MyRule.s0.")
     assert replace(JOB, rule="a/b.py:MyRule+anchor").name.startswith("first.MyRule+anchor.s0.")
+
+
+def test_the_id_covers_the_files_of_an_optimizer_and_a_schedule_and_not_their_paths() -> None:
+    def identity(folder: str, source: str) -> str:
+        optimizer = {"name": f"{folder}/my.py:Mine", "lr": 1e-3}
+        sources = {"optimizer_source": source, "schedule_source": source}
+        return replace(JOB, optimizer=optimizer, schedule=f"{folder}/my.py:half", **sources).id
+
+    assert identity("here", "a" * 16) == identity("there", "a" * 16) != identity("here", "b" * 16)
 
 
 def test_a_job_is_the_same_after_json() -> None:

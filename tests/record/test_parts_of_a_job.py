@@ -24,6 +24,18 @@ YOUNGER = {
     "objective_args": None,
     "objective_source": "",
     "dataset_source": "",
+    "optimizer_source": "",
+    "schedule_source": "",
+    "steps": None,
+    "accumulate": 1,
+    "evaluate_every": None,
+    "warmup": 0,
+    "schedule_args": None,
+    "clip": None,
+    "decay": "all",
+    "groups": None,
+    "ema": None,
+    "select": "last",
 }  # fields that some of these records lack
 LATER = ("blocks", "granularity", "cuts", "compile", "deterministic", "nproc", "trials", "trial", "probes", "objective")
 

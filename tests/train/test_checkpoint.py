@@ -43,10 +43,10 @@ def run(spec, monkeypatch, checkpoints=None, kill_after=0):
     trainers = []
     original = Trainer.train
 
-    def train(self, epochs):
+    def train(self):
         trainers.append(self)
         self.observers.append(KillAfter(kill_after))
-        original(self, epochs)
+        original(self)
 
     monkeypatch.setattr(Trainer, "train", train)
     rows = []
@@ -91,6 +91,43 @@ def test_killed_at_any_step_it_ends_with_the_same_weights_and_record(rule, tmp_p
     assert found["time"]["steps"] == total and found["credit"]["backward_passes"] == total
     for name, value in weights["model"].items():
         assert torch.equal(value, resumed["model"][name]), (name, kills)
+    assert without_times(resumed | {"model": 0, "streams": 0}) == without_times(weights | {"model": 0, "streams": 0})
+    assert without_times(found) == without_times(expected)
+
+
+@pytest.mark.parametrize(("rule", "precision"), [("bp", "fp16"), ("grape+anchor", "fp32")])
+def test_killed_at_any_step_it_resumes_to_the_bit_with_every_option(rule, precision, tmp_path, monkeypatch):
+    """The kills lie within an accumulated epoch, between a step and its evaluation, and at the end of the budget."""
+    (tmp_path / "net.py").write_text(NET)
+    spec = job(
+        rule,
+        model=f"{tmp_path / 'net.py'}:net",
+        model_args={},
+        dataset_args={"augment": "flip-crop", "limit": 400},
+        batch_size=32,
+        epochs=None,
+        steps=20,
+        accumulate=2,
+        evaluate_every=4,
+        optimizer={"name": "timm:muon", "lr": 0.05, "weight_decay": 0.1},
+        schedule="linear",
+        warmup=3,
+        clip=0.5,
+        decay="weights",
+        groups={"0": {"lr_scale": 0.5}},
+        ema=0.8,
+        select="best",
+        precision=precision,
+    )
+    expected, weights = run(spec, monkeypatch)
+    place = CheckpointFolder(tmp_path, "stamp")
+    for step in (4, 7, 12, 15, 20):
+        assert run(spec, monkeypatch, Checkpoints(place, ALWAYS, most_share=float("inf")), step) == (None, None)
+    found, resumed = run(spec, monkeypatch, Checkpoints(place, ALWAYS))
+    assert found["time"]["resumed"] >= 1 and found["time"]["steps"] == 20
+    assert [row["step"] for row in resumed["rows"]] == [4, 8, 12, 16, 20]
+    for name, value in weights["model"].items():
+        assert torch.equal(value, resumed["model"][name]), name
     assert without_times(resumed | {"model": 0, "streams": 0}) == without_times(weights | {"model": 0, "streams": 0})
     assert without_times(found) == without_times(expected)
 
@@ -207,9 +244,9 @@ def test_a_checkpoint_that_costs_much_is_written_more_rarely(tmp_path, monkeypat
 
     original = Trainer.train
 
-    def train(self, epochs):
+    def train(self):
         self.observers.insert(0, Step())
-        original(self, epochs)
+        original(self)
 
     monkeypatch.setattr(CheckpointFolder, "write", write)
     monkeypatch.setattr(Trainer, "train", train)

@@ -75,10 +75,7 @@ def _expected(job: Job, suite: Suite, task: Task, found: Settings) -> Job:
     # The file of a user's rule may not be on this machine. The check `source` compares it.
     known = not job.rule_name.file and job.rule_name.base in RULES
     source = {} if known else {"rule_source": job.rule_source}
-    if job.objective_source:
-        source["objective_source"] = job.objective_source
-    if job.dataset_source:
-        source["dataset_source"] = job.dataset_source
+    source |= {name: value for name, value in job.parts(Of.SOURCE).items() if value}
     return make_job(suite, task, job.rule, job.seed, found, trials=job.trials, **source)
 
 

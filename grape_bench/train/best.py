@@ -1,0 +1,47 @@
+"""The weights with the best validation score of a training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from typing_extensions import override
+
+from grape_bench.network.block import load_tensors, tensors_of
+from grape_bench.objectives.names import LOWER_IS_BETTER
+from grape_bench.train.loop import Observer, Row, Trainer
+
+
+class BestWeights(Observer):
+    """Keeps a copy of the weights that had the best validation score; of equal scores, the first.
+
+    The copy holds what was scored: with a weight average, the average.
+    """
+
+    def __init__(self) -> None:
+        self.row: Row | None = None
+        self._tensors: dict[str, Tensor] = {}
+
+    @override
+    def evaluated(self, trainer: Trainer) -> None:
+        row, name = trainer.rows[-1], trainer.objective.metric
+        column, sign = f"validation_{name}", -1 if name in LOWER_IS_BETTER else 1
+        if self.row is None or sign * row[column] > sign * self.row[column]:
+            with trainer.scored_weights():
+                self._tensors = {name: tensor.clone() for name, tensor in tensors_of(trainer.network.model).items()}
+            self.row = row
+
+    def restore(self, trainer: Trainer) -> Row:
+        """Give the model the best weights, and return their row of the curve. Call it after the training."""
+        assert self.row is not None, "a training ends with an evaluation"
+        load_tensors(trainer.network.model, self._tensors)
+        trainer.average = None
+        return self.row
+
+    @override
+    def state(self) -> dict[str, Any]:
+        return {"row": self.row, "tensors": dict(self._tensors)}
+
+    @override
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.row, self._tensors = state["row"], dict(state["tensors"])
