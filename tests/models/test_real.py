@@ -39,8 +39,9 @@ def test_a_task_passes_the_checks(dataset: str, dataset_args: dict[str, Any], mo
 
 def test_gcn_on_cora_is_near_the_published_accuracy() -> None:
     need("cora")
-    # Kipf and Welling (2017): 81.5 % with 200 epochs of Adam, rate 0.01, and weight decay in the first layer only.
+    # Kipf and Welling (2017): 81.5 % with 200 epochs of Adam, rate 0.01, and weight decay in the first layer.
+    # Here it is in both layers, and there are fewer epochs.
     optimizer = {"name": "adam", "lr": 0.01, "weight_decay": 5e-4}
-    task = {"dataset": "cora", "model": "gcn", "model_args": {}, "epochs": 100, "optimizer": optimizer}
+    task = {"dataset": "cora", "model": "gcn", "model_args": {}, "epochs": 60, "optimizer": optimizer}
     found = training.run(job("bp", **task, probes=0, profile=False, deterministic=False), lambda row: None)
     assert 78.5 < found["result"]["test"] < 83.5
