@@ -1,17 +1,15 @@
-"""Graph networks of PyTorch Geometric for classes of nodes. Installed by the extra `graph`."""
+"""What graph networks of PyTorch Geometric share. The library is installed by the extra `graph`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from itertools import pairwise
 from typing import Any, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from grape_bench.models.arguments import Count, Rate, Widths, missing_extra
-from grape_bench.models.inputs import Inputs
+from grape_bench.models.arguments import missing_extra
 
 Activation = Literal["relu", "elu"]
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"relu": F.relu, "elu": F.elu}
@@ -53,36 +51,3 @@ class GraphNetwork(nn.Module):
             x = layer(x, edges)
         logits: Tensor = self.head(x, edges)
         return logits
-
-
-def gcn(
-    shape: tuple[int, ...], classes: int, inputs: Inputs, hidden: Widths = (16,), dropout: Rate = 0.5
-) -> GraphNetwork:
-    """Build the graph convolutional network of Kipf and Welling (2017). Raises UserError for data without a graph."""
-    inputs.require("gcn", "graph")
-    convolution = library("gcn").GCNConv
-    widths = [shape[0], *hidden]
-    layers = [GraphLayer(convolution(n_in, n_out), "relu", dropout) for n_in, n_out in pairwise(widths)]
-    return GraphNetwork(layers, GraphLayer(convolution(widths[-1], classes), None, dropout))
-
-
-def gat(
-    shape: tuple[int, ...],
-    classes: int,
-    inputs: Inputs,
-    hidden: Widths = (8,),
-    heads: Count = 8,
-    dropout: Rate = 0.6,
-) -> GraphNetwork:
-    """Build the graph attention network of Velickovic et al. (2018), with `hidden` units in each of the `heads`.
-
-    The last layer has one head. Dropout applies to the attention too. Raises UserError for data without a graph.
-    """
-    inputs.require("gat", "graph")
-    attention = library("gat").GATConv
-    sizes = [shape[0], *(heads * width for width in hidden)]
-    layers = [
-        GraphLayer(attention(n_in, width, heads=heads, dropout=dropout), "elu", dropout)
-        for n_in, width in zip(sizes, hidden, strict=False)
-    ]
-    return GraphNetwork(layers, GraphLayer(attention(sizes[-1], classes, dropout=dropout), None, dropout))

@@ -15,7 +15,8 @@ from grape_bench.models.inputs import Inputs
 from grape_bench.network.modes import evaluation
 
 POSITIONS = ("max_position_embeddings", "n_positions")
-CLOSE = 1e-3
+CLOSE = 5e-6
+"""Logits are equal if they differ by at most this share of the largest one. Small models leak less than 1e-4."""
 
 
 def text_settings(
@@ -90,6 +91,6 @@ def check_causal(model_id: str, model: nn.Module, inputs: Inputs) -> None:
     other[:, -1] = (other[:, -1] + 1) % inputs.vocabulary
     with evaluation(model):
         first, second = (model(input_ids=one).logits[:, :-1] for one in (ids, other))
-    if not torch.allclose(first, second, atol=CLOSE):
+    if (first - second).abs().max() > CLOSE * first.abs().max():
         what = "the model sees the tokens that it must predict"
         raise UserError(what, where=model_id, hint="a causal model type, such as hf:gpt2")

@@ -7,6 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from grape_bench.errors import UserError
 from grape_bench.models.arguments import Count, Rate, Widths
 from grape_bench.models.inputs import Inputs
 
@@ -28,6 +29,9 @@ class Tower(nn.Module):
         dropout: Rate = 0.0,
     ) -> None:
         super().__init__()
+        if inputs.kind == "values":
+            what = "the model needs numbers with category ids, not numbers"
+            raise UserError(what, where="tower", hint='dataset_args = { categories = "ids" }, or model = "mlp"')
         inputs.require("tower", "categories")
         self.embedding = nn.Embedding(inputs.vocabulary, embedding)
         widths = [shape[0] + embedding * inputs.args[1].shape[1], *hidden]

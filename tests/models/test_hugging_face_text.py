@@ -149,7 +149,7 @@ def test_a_pretrained_model_becomes_a_classifier_of_sentences(
 
 def test_tokens_and_positions_of_a_checkpoint_are_checked(checkpoint: Path, sets: dict[str, dict[str, Any]]) -> None:
     model, args = f"hf:{checkpoint}", {"pretrained": True}
-    with pytest.raises(UserError, match="not those of the checkpoint\n  try: dataset_args = { tokenizer ="):
+    with pytest.raises(UserError, match=r"not those of the checkpoint\n  try: dataset_args = { tokenizer ="):
         make(sets, "sentences", model, args)
     with pytest.raises(UserError, match="sequences of 20 tokens, and the model has 16 positions"):
         make(sets, "text", model, args, tokenizer=str(checkpoint), block=20)

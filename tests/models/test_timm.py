@@ -66,7 +66,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoint")
     torch.manual_seed(0)
     model = timm.create_model("test_vit", num_classes=3, img_size=16, patch_size=4)
-    save_for_hf(model, folder, {"architecture": "test_vit", "model_args": {"img_size": 16, "patch_size": 4}})
+    config = {"architecture": "test_vit", "model_args": {"img_size": 16, "patch_size": 4}}
+    save_for_hf(model, folder, config, safe_serialization=True)
     return folder
 
 
