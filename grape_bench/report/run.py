@@ -26,6 +26,7 @@ from grape_bench.score.verdict import TRAINED, Verdict
 
 SUMS = ("(hidden)", "(network)")  # rows of diagnostics.csv that are not a block
 MEBI = 2**20
+OPTIONS = ("accumulate", "evaluate_every", "select", "clip", "decay", "groups", "warmup", "schedule_args", "ema")
 PHASES = {"forward": "forward", "tangents": "tangents", "credit": "backward", "update": "update", "data": "data"}
 KEPT = ("activations", "gradients", "optimizer", "feedback", "owned")
 BARS = "▁▂▃▄▅▆▇█"
@@ -65,11 +66,18 @@ def _settings(job: Job) -> dict[str, str]:
         "model": _with(job.model, job.model_args),
         **({"cuts": ", ".join(cuts)} if cuts else {}),
         "data": _with(job.dataset, job.dataset_args),
-        **({"objective": _with(job.objective, job.objective_args or {})} if job.objective else {}),
+        **({"objective": objective} if (objective := _with(job.objective or "", job.objective_args or {})) else {}),
         "rule": _with(job.rule, job.rule_settings),
         "optimizer": f"{_with(job.optimizer['name'], inside)}, {job.schedule}",
         "budget": f"{job.budget}, batches of {job.batch_size}, {job.precision}",
+        **({"options": options} if (options := _options(job)) else {}),
     }
+
+
+def _options(job: Job) -> str:
+    """The training options of the job's task that are not at their defaults."""
+    given = {name: getattr(job, name) for name in OPTIONS}
+    return ", ".join(f"{name} = {value}" for name, value in given.items() if value != getattr(Job, name))
 
 
 def _outcome(record: Record) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from torch import Tensor
@@ -26,7 +27,7 @@ class BestWeights(Observer):
     def evaluated(self, trainer: Trainer) -> None:
         row, name = trainer.rows[-1], trainer.objective.metric
         column, sign = f"validation_{name}", -1 if name in LOWER_IS_BETTER else 1
-        if self.row is None or sign * row[column] > sign * self.row[column]:
+        if self.row is None or math.isnan(self.row[column]) or sign * row[column] > sign * self.row[column]:
             with trainer.scored_weights():
                 self._tensors = {name: tensor.clone() for name, tensor in tensors_of(trainer.network.model).items()}
             self.row = row

@@ -169,6 +169,7 @@ class Trainer:
         """Run the backward of `loss` ÷ `share`, in which the rule fills the gradients."""
         self.network.loss_scale = self.precision.loss_scale if share == 1 else self.precision.loss_scale / share
         self.precision.backward(loss if share == 1 else loss / share)
+        self.network.loss_scale = 1.0  # for the backwards of diagnostics, which scale no loss
         self.network.inform(None)
 
     def update(self) -> None:

@@ -1,6 +1,7 @@
 """Each training option: BP through the harness ends with the weights of a plain PyTorch loop, to the bit."""
 
 import math
+from pathlib import Path
 
 import pytest
 import timm.optim
@@ -251,6 +252,41 @@ def test_a_step_counts_as_one_with_accumulation_and_the_rule_counts_each_of_its_
     assert found["time"]["steps"] == 14 and found["credit"]["steps"] == found["credit"]["backward_passes"] == 40
     assert found["credit"]["hidden_block_passes"] == 4, "two epochs, one anchor each, two hidden blocks"
     assert found["credit"]["bp_fraction"] == found["credit"]["declared_bp_fraction"] == pytest.approx(2 / 40)
+
+
+MONO = str(Path(__file__).parents[2] / "examples" / "rules" / "mono_forward.py") + ":MonoForward"
+
+
+@pytest.mark.parametrize("rule", ["bp", "fa", "dfa", "head-only", MONO])
+def test_an_accumulated_gradient_is_the_mean_of_those_of_its_batches(rule):
+    """Also for the parameters that a rule owns, whose loss is the rule's own."""
+    spec = job(rule, accumulate=2, optimizer={"name": "sgd", "lr": 0.1})
+    data = load_data(spec, pick_device())
+    trainer = make_trainer(spec, build_model(spec, data, pick_device()), data, rule, {})
+    batches = data.train.batches(64, generator=trainer.order)
+    first, second = next(batches), next(batches)
+
+    def gradients(run):
+        run()
+        return {p: p.grad.clone() for p in trainer.network.parameters() if p.grad is not None}
+
+    alone = [gradients(lambda batch=batch: trainer.backward(trainer.forward(*batch))) for batch in (first, second)]
+    together = gradients(lambda: trainer.step(*first, second))
+    assert together.keys() == alone[0].keys() and (rule != MONO or trainer.network.owned)
+    for parameter, gradient in together.items():
+        torch.testing.assert_close(gradient, (alone[0][parameter] + alone[1][parameter]) / 2)
+
+
+def test_parameters_of_a_rule_keep_their_groups_and_are_clipped_on_their_own():
+    """A rule's parameters with huge gradients shorten only their own step."""
+    spec = job(MONO, groups={"head": {"lr_scale": 0.5}}, clip=1e-3, optimizer={"name": "sgd", "lr": 0.1})
+    data = load_data(spec, pick_device())
+    trainer = make_trainer(spec, build_model(spec, data, pick_device()), data, MONO, {"classifier_lr": 0.7})
+    assert [group["lr"] for group in trainer.optimizer.param_groups] == [0.1, 0.05, 0.7]
+    trainer.step(*next(data.train.batches(64, generator=trainer.order)))
+    for parameters in (trainer.network.model.parameters(), trainer.network.owned.parameters()):
+        norm = torch.stack([p.grad.norm() for p in parameters if p.grad is not None]).norm()
+        assert norm.item() == pytest.approx(1e-3, rel=1e-3)
 
 
 def test_anchors_fall_into_the_part_of_an_epoch_that_a_budget_in_steps_leaves():

@@ -45,3 +45,10 @@ def test_parts_missing_from_older_records_are_left_out() -> None:
     unknown = dict.fromkeys(("split", "holders", "flops", "speedup", "pipeline", "energy"))
     assert costs(decode(Profile, JSON | unknown), 2**23) == {"step": "1.04 of BP's (1.00 to 1.10)"}
     assert "pipeline" not in costs(decode(Profile, JSON | {"pipeline": {"micro_batches": 8}}), None)
+
+
+def test_settings_show_the_training_options_that_a_suite_sets() -> None:
+    assert "options" not in _settings(job())
+    found = _settings(job(epochs=None, steps=50, clip=1.0, select="best", objective_args={"label_smoothing": 0.1}))
+    assert found["budget"].startswith("50 steps, ") and found["options"] == "select = best, clip = 1.0"
+    assert found["objective"] == "label_smoothing = 0.1"

@@ -69,6 +69,11 @@ def regression(**changes: Any) -> Job:
     return job("dfa", dataset="diabetes", optimizer={"name": "sgd", "lr": 0.03}, **changes)
 
 
+def with_options(**changes: Any) -> Job:
+    options = {"epochs": None, "steps": 15, "accumulate": 2, "evaluate_every": 5, "clip": 0.1, "ema": 0.9}
+    return spec("dfa", **options, decay="weights", warmup=3, **changes)
+
+
 def sums_of_both() -> dict[str, torch.Tensor]:
     """Process 0 has a count of 1 and one score, process 1 a count of 2 and two scores."""
     mine = data_parallel.rank() + 1
@@ -79,6 +84,7 @@ def sums_of_both() -> dict[str, torch.Tensor]:
 
 def every_rule(folder: Path) -> dict[str, Any]:
     found = {rule: trained(spec(rule, nproc=2)) for rule in (*RULES, "grape")}
+    found["options"] = trained(with_options(nproc=2))
     return {**found, "regression": trained(regression(nproc=2)), "sums": sums_of_both()}
 
 
@@ -118,6 +124,8 @@ def test_two_processes_train_like_one_on_the_joint_batch(tmp_path: Path) -> None
     assert first["grape"]["rows"][-1]["train_loss"] < first["grape"]["rows"][0]["train_loss"]
     for row, expected in zip(first["regression"]["rows"], trained(regression())["rows"], strict=True):
         assert row == pytest.approx(expected, rel=1e-4) and "validation_rmse" in row
+    for row, expected in zip(first["options"]["rows"], trained(with_options())["rows"], strict=True):
+        assert row == pytest.approx(expected, rel=1e-4) and row["step"] in (5, 10, 15)
     for sums in (first["sums"], second["sums"]):
         assert sums["count"] == 3 and sums["scores"].tolist() == [[1.0], [2.0], [2.0]]
 
