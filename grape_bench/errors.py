@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -34,6 +35,16 @@ class DoesNotApplyError(UserError):
 
 def _rebuild(cls: type[UserError], what: str, where: str, allowed: str, hint: str) -> UserError:
     return cls(what, where=where, allowed=allowed, hint=hint)
+
+
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """Give a UserError from the block the location `where`, unless it has one."""
+    try:
+        yield
+    except UserError as error:
+        error.where = error.where or where
+        raise
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, where: str = "", hint: str = "") -> UserError:

@@ -19,12 +19,17 @@ def command(kind: str | None) -> None:
 
 
 def _suites() -> list[str]:
+    from grape_bench.errors import UserError
     from grape_bench.plan.find import suite_files
     from grape_bench.plan.read import read_suite
 
     lines = []
     for name, path in suite_files().items():
-        suite = read_suite(path)
+        try:
+            suite = read_suite(path)
+        except UserError as error:  # a mistake in one file must not hide the other suites
+            lines.append(f"{name}: {error.what} ({path})")
+            continue
         tasks = ", ".join(task.name for task in suite.tasks)
         lines.append(f"{name} {suite.version}: {tasks}; {len(suite.rules)} rules, {suite.seeds} seeds ({path})")
     return lines

@@ -1,4 +1,4 @@
-"""`grape-bench new`: write a starting file for a new rule."""
+"""`grape-bench new`: write a starting file for a new rule or a new suite."""
 
 from __future__ import annotations
 
@@ -50,18 +50,37 @@ class {name}(gb.DirectFeedback):
 @click.command("new")
 @click.argument("file", type=click.Path(path_type=Path))
 def command(file: Path) -> None:
-    """Write FILE (for example my_rule.py), a commented rule to edit. Never overwrites a file."""
-    name = class_name(file)
+    """Write FILE, a commented rule (my_rule.py) or suite (my_suite.toml) to edit. Never overwrites a file."""
+    text, next_steps = _suite(file) if file.suffix == ".toml" else _rule(file)
     try:
         with file.open("x", encoding="utf-8") as out:
-            out.write(TEMPLATE.format(name=name))
+            out.write(text)
     except FileExistsError as error:
         raise UserError("the file already exists", where=str(file), hint="choose another name") from error
     except FileNotFoundError as error:
         raise UserError("the folder does not exist", where=str(file.parent)) from error
     click.echo(f"wrote {file}; next steps:")
-    click.echo(f"  grape-bench check {file}:{name}")
-    click.echo(f"  grape-bench run quickstart --rule {file}:{name}")
+    for line in next_steps:
+        click.echo(f"  {line}")
+
+
+def _rule(file: Path) -> tuple[str, list[str]]:
+    """The text of a rule, and what to type next."""
+    name = class_name(file)
+    steps = [f"grape-bench check {file}:{name}", f"grape-bench run quickstart --rule {file}:{name}"]
+    return TEMPLATE.format(name=name), steps
+
+
+def _suite(file: Path) -> tuple[str, list[str]]:
+    """The text of a suite that is named like its file, and what to type next."""
+    from grape_bench.cli.suite_template import OneTask
+
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", file.stem):
+        allowed = "letters, digits, - and _, starting with a letter or digit"
+        raise UserError("the name of the file is not a valid name of a suite", where=str(file), allowed=allowed)
+    title = "A suite: every rule on every task, with every seed. It runs as it is; change the model and the data."
+    task = OneTask(title, "digits-mlp", "mlp", "digits", name=file.stem, model_args={"hidden": [64, 64, 64]}, seeds=3)
+    return task.text(), [f"grape-bench plan {file}", f"grape-bench run {file}"]
 
 
 def class_name(file: Path) -> str:
@@ -70,6 +89,6 @@ def class_name(file: Path) -> str:
     name = "".join(word[:1].upper() + word[1:] for word in words)
     if file.suffix != ".py" or not name.isidentifier():
         raise UserError(
-            "the name does not give a valid Python class name", where=str(file), hint="grape-bench new my_rule.py"
+            "the name does not give a valid Python class name", where=str(file), hint="my_rule.py, or my_suite.toml"
         )
     return name

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from grape_bench.cli.one_task import OPTIONS
+
 if TYPE_CHECKING:
     from grape_bench.plan.overrides import Overrides
 
 _JOBS = (
-    click.argument("suite"),
     click.option("--rule", "rules", multiple=True, metavar="RULE", help="Add a rule: NAME or file.py:MyRule."),
     click.option("--only", multiple=True, metavar="RULE", help="Run only this rule; may be repeated."),
 )
@@ -40,13 +41,17 @@ _RESULTS = (
 
 
 def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give `command` the parameters suite, rules, only, settings, nproc, out, seeds and untuned."""
-    return _give(command, (*_JOBS, *_CHANGES, *_RESULTS))
+    """Give `command` the parameters suite, rules, only, settings, nproc, out, seeds and untuned.
+
+    The suite may be absent, and the parameters of `one_task` describe a task instead.
+    """
+    suite = click.argument("suite", required=False)
+    return _give(command, (suite, *OPTIONS, *_JOBS, *_CHANGES, *_RESULTS))
 
 
 def searching(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give `command` the parameters suite, rules, only, settings, nproc and out."""
-    return _give(command, (*_JOBS, *_CHANGES))
+    return _give(command, (click.argument("suite"), *_JOBS, *_CHANGES))
 
 
 def comparing(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from grape_bench.cli.one_task import suite_of
 from grape_bench.cli.overrides import choosing, overrides_of
 
 if TYPE_CHECKING:
@@ -23,12 +23,20 @@ if TYPE_CHECKING:
 @choosing
 @click.option("--slots", type=click.IntRange(min=1), help="Jobs at once [default: one per GPU, else per core].")
 @click.option("--no-profile", is_flag=True, help="Do not time jobs whose duration is unknown.")
-def command(suite: str, out: Path, slots: int | None, no_profile: bool, **given: Any) -> None:
+def command(slots: int | None, no_profile: bool, **given: Any) -> None:
     """List the jobs of SUITE: which are done, which are left, and how long they will take. Writes nothing.
+
+    Without a suite, --model and --dataset describe one task, as for `run`.
 
     Times come from finished jobs of the same task and rule, else of the same task. For any other task and rule, one
     job is trained for about a second.
     """
+    with suite_of(given, "plan") as suite:
+        _show(suite, given, slots, profile=not no_profile)
+
+
+def _show(suite: str, given: dict[str, Any], slots: int | None, *, profile: bool) -> None:
+    """Print the table of jobs, and the time that they need."""
     from rich.console import Console
 
     from grape_bench.execute.duration import Durations
@@ -37,7 +45,7 @@ def command(suite: str, out: Path, slots: int | None, no_profile: bool, **given:
     from grape_bench.plan.expand import make_plan
 
     plan = make_plan(suite, overrides_of(given))
-    folder = out / plan.suite.name
+    folder = given["out"] / plan.suite.name
     left = survey(plan.jobs, folder, ())
     records = {record.id: record for record in left.done}
     for _, error in left.damaged:
@@ -47,7 +55,7 @@ def command(suite: str, out: Path, slots: int | None, no_profile: bool, **given:
         durations.add(record)
     missing = _left(plan.jobs, records)
     slots = slots or default_slots()
-    if not no_profile:
+    if profile:
         _time([job for job in missing if durations.of(job) is None], durations, slots)
     Console().print(_table(plan.jobs, records, durations))
     click.echo()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from grape_bench.cli.one_task import suite_of
 from grape_bench.cli.overrides import choosing, overrides_of
 from grape_bench.cli.sweep import executing, mirror_of, request_of, sweep
 
@@ -31,13 +32,23 @@ TRACKING_URI = "sqlite:///mlflow.db"
 def command(**given: Any) -> None:
     """Run SUITE (a name or a .toml file). Jobs that are already done do not run again.
 
+    Without a suite, --model and --dataset describe one task. Its suite file is written next to the results:
+
+      grape-bench run --model timm:resnet18 --dataset cifar10 --rule bp --rule dfa --epochs 5
+
     Exit codes: 0 if all jobs finished; 1 if a job crashed, ran out of memory, or hit the time limit; 2 for a mistake
     in the arguments, or if a job diverged.
     """
+    with suite_of(given, "run") as suite:
+        sys.exit(_run(suite, given))
+
+
+def _run(suite: str, given: dict[str, Any]) -> int:
+    """Run the suite, print its table, and return the exit code."""
     from grape_bench.cli.failures import exit_code, failures
     from grape_bench.plan.expand import make_plan
 
-    plan = make_plan(given["suite"], overrides_of(given))
+    plan = make_plan(suite, overrides_of(given))
     request = request_of(plan, given["out"] / plan.suite.name, given)
     mirror = mirror_of(given["tracking_uri"])
     if plan.tuned.note:
@@ -46,8 +57,10 @@ def command(**given: Any) -> None:
     _table(records, request.folder)
     for line in failures(records, request.folder):
         click.echo(line, err=True)
+    if not given["suite"]:
+        click.echo(f"suite    {request.folder}/suite.toml")
     _places(request.folder, mirror)
-    sys.exit(exit_code(records))
+    return exit_code(records)
 
 
 def _table(records: list[Record], folder: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+from grape_bench.errors import located
 from grape_bench.execute.pool import Pool, ask
 from grape_bench.record.job import Job
 
@@ -73,7 +74,8 @@ def check_apart(jobs: Sequence[Job], trainer: str) -> None:
 def check(jobs: Sequence[dict[str, Any]], trainer: str) -> int:
     """In the child: check each job, and return the number of GPUs."""
     module = import_module(trainer)
-    for values in jobs:
-        module.check(Job.from_dict(values))
+    for job in map(Job.from_dict, jobs):
+        with located(f"task {job.task!r}, rule {job.rule!r}"):
+            module.check(job)
     count: int = module.gpu_count()
     return count

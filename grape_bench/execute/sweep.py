@@ -121,7 +121,9 @@ def _write_manifest(request: Request, display: Display) -> Manifest:
             kept = set_aside(path)
             display.warned(f"{error.where}: {error.what}; renamed to {kept.name}, and written again from the plan")
     manifest.write(request.folder)
-    shutil.copyfile(request.plan.path, request.folder / "suite.toml")
+    kept = request.folder / "suite.toml"
+    if not kept.exists() or not kept.samefile(request.plan.path):  # `run runs/quickstart/suite.toml` reads this file
+        shutil.copyfile(request.plan.path, kept)
     return manifest
 
 

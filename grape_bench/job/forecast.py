@@ -12,6 +12,7 @@ from grape_bench.cost.clock import Clock
 from grape_bench.cost.step import SPLIT_BUDGET_S, SPLIT_LEAST, SPLIT_WARM_UP
 from grape_bench.cost.turns import LEAST, WARM_UP
 from grape_bench.data.dataset import Example
+from grape_bench.errors import located
 from grape_bench.job.profile import BUDGET_S, endless
 from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device
 from grape_bench.record.job import Job
@@ -22,9 +23,16 @@ ENOUGH_S, MOST_S = 0.5, 10.0
 
 
 def forecast(jobs: Sequence[dict[str, Any]], threads: int) -> list[dict[str, float]]:
-    """Predict the seconds of each job (`job`) and of its step profile (`profile`). `jobs` holds `Job.to_dict()`s."""
+    """Predict the seconds of each job (`job`) and of its step profile (`profile`). `jobs` holds `Job.to_dict()`s.
+
+    Raises the UserError of a job that cannot run, with its task and rule.
+    """
     torch.set_num_threads(threads)
-    return [_forecast(Job.from_dict(values)) for values in jobs]
+    found = []
+    for job in map(Job.from_dict, jobs):
+        with located(f"task {job.task!r}, rule {job.rule!r}"):
+            found.append(_forecast(job))
+    return found
 
 
 def _forecast(job: Job) -> dict[str, float]:

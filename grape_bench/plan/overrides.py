@@ -52,7 +52,7 @@ def _set(document: dict[str, Any], setting: str) -> None:
     path = key.strip().split(".")
     if not equals or not all(path):
         raise UserError("not of the form KEY=VALUE", where=f"--set {setting}", allowed=GRAMMAR)
-    value = _value(text.strip(), f"--set {setting}")
+    value = toml_value(text.strip(), f"--set {setting}")
     for table, rest in _targets(document, path, f"--set {setting}"):
         for part in rest[:-1]:
             table = table.setdefault(part, {})
@@ -80,8 +80,11 @@ def _targets(document: dict[str, Any], path: list[str], where: str) -> list[tupl
     return [(document, path)]
 
 
-def _value(text: str, where: str) -> Any:
-    """`text` as a TOML value. A bare word is a string, so that the shell needs no second pair of quotes."""
+def toml_value(text: str, where: str) -> Any:
+    """`text` as a TOML value. A bare word is a string, so that the shell needs no second pair of quotes.
+
+    Raises UserError that names the place `where`.
+    """
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError as error:

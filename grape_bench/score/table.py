@@ -52,7 +52,7 @@ def _row(cell: Cell, grid: Grid, standing: Standing, notes: list[str]) -> Row:
     for name, reference, column in (("head-only", head_only, "credit"), ("dfa", dfa, "gap_closed")):
         _, high, low = means(cell, bp, reference)
         if low >= high:
-            notes.append(f"{cell.task}: bp is not above {name}, so {column} has no meaning there")
+            notes.append(f"{cell.task}: bp is not better than {name}, so {column} has no meaning there")
     return Row(cell, bp, head_only, dfa, comparable=len(hardware_classes(cell, bp, grid)) <= 1, standing=standing)
 
 

@@ -105,3 +105,12 @@ def test_plan_lists_what_is_to_do(tmp_path: Path) -> None:
 def test_list(kind: str, name: str) -> None:
     assert name in call("list", kind).output
     assert name in call("list").output
+
+
+def test_a_mistake_in_one_suite_does_not_hide_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "suites" / "broken.toml").write_text('name = "broken"')
+    monkeypatch.chdir(tmp_path)
+    output = call("list", "suites").output
+    assert "broken: 'version' is missing (suites/broken.toml)" in output
+    assert "quickstart 1" in output

@@ -144,7 +144,7 @@ def test_without_bp_ratios_need_one_class() -> None:
 
 def test_a_note_says_that_bp_is_below_a_reference() -> None:
     table = score([make("bp", test=70.0), make("dfa", test=80.0)])
-    assert table.attrs["notes"] == ["digits-mlp: bp is not above dfa, so gap_closed has no meaning there"]
+    assert table.attrs["notes"] == ["digits-mlp: bp is not better than dfa, so gap_closed has no meaning there"]
 
 
 def test_rows_keep_the_order_of_the_records_with_bp_first() -> None:
