@@ -192,6 +192,18 @@ def test_a_rule_may_learn_from_the_labels_alone():
         net.step(X, loss_of)
 
 
+def test_labels_are_there_before_the_forward():
+    seen = []
+
+    class Asks(gb.DirectFeedback):
+        def open_pass(self, network, batch):
+            seen.append(network.target)
+            return super().open_pass(network, batch)
+
+    gb.attach(tanh_mlp(), Asks(), X).step(X, loss_of, Y)
+    assert len(seen) == 1 and seen[0] is Y
+
+
 def test_lean_steps_are_refused():
     model = tanh_mlp()
     net = gb.attach(model, Doubled(), X)
