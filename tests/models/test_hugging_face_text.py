@@ -51,7 +51,8 @@ def make(sets: dict[str, dict[str, Any]], name: str, model: str, args: dict[str,
 def test_it_trains_an_epoch(task: str, rule: str, sets: dict[str, dict[str, Any]]) -> None:
     name, model, args = TASKS[task]
     data = {"dataset_args": {}, **sets[name]}
-    spec = job(rule, model=model, model_args=args, epochs=1, batch_size=16, deterministic=False, **data)
+    settings = {"epochs": 1, "batch_size": 16, "deterministic": False, "profile": rule == "grape"}
+    spec = job(rule, model=model, model_args=args, **settings, **data)
     training.check(spec)
     found = training.run(spec, lambda row: None)
     assert found["status"] == "finished"

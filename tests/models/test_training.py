@@ -38,7 +38,8 @@ def test_it_trains_an_epoch(task: str, rule: str, sets: dict[str, dict[str, Any]
     if TASKS[task][1] == "snn":
         pytest.importorskip("snntorch")
     data, model, args = TASKS[task]
-    spec = job(rule, model=model, model_args=args, epochs=1, batch_size=16, deterministic=False, **sets_of(sets, data))
+    settings = {"epochs": 1, "batch_size": 16, "deterministic": False, "profile": rule == "grape"}
+    spec = job(rule, model=model, model_args=args, **settings, **sets_of(sets, data))
     training.check(spec)
     found = training.run(spec, lambda row: None)
     assert found["status"] == "finished"
