@@ -40,7 +40,7 @@ def test_a_file_is_not_overwritten(tmp_path: Path) -> None:
     assert path.read_text() == "x = 1\n"
 
 
-@pytest.mark.parametrize("name", ["my_rule", "2nd.py", "rule.toml", "none/rule.py"])
+@pytest.mark.parametrize("name", ["my_rule", "2nd.py", "none/rule.py"])
 def test_a_bad_name_is_a_mistake(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = call("new", name)

@@ -16,7 +16,14 @@ from grape_bench.rules.names import RULES
 MLP, CNN, VIT, DECODER = CASES
 
 
-@pytest.mark.parametrize("rule", [*RULES, "dfa+anchor", "grape+anchor", "grape-lazy+anchor", "head-only+anchor"])
+EVERY = [*RULES, "dfa+anchor", "grape+anchor", "grape-lazy+anchor", "head-only+anchor"]
+QUICK = ("bp", "fa", "usf", "kp", "dfa", "drtp", "grape", "fg", "local", "head-only", "dfa+anchor")
+"""One rule of each family. The others take a minute together and run with the slow tests."""
+
+
+@pytest.mark.parametrize(
+    "rule", [*QUICK, *(pytest.param(rule, marks=pytest.mark.slow) for rule in EVERY if rule not in QUICK)]
+)
 def test_built_in_rules_pass_on_every_model(rule):
     report = check_rule(lambda: gb.make_rule(rule))
     assert report.ok, "\n".join(map(str, report.failed))

@@ -46,7 +46,9 @@ def make(sets: dict[str, dict[str, Any]], name: str, model: str, args: dict[str,
     return build(model, shape=data.shape, classes=data.classes, args=args, data=data)
 
 
-@pytest.mark.parametrize("rule", ["bp", "dfa", "grape", "head-only"])
+@pytest.mark.parametrize(
+    "rule", ["dfa", *(pytest.param(rule, marks=pytest.mark.slow) for rule in ("bp", "grape", "head-only"))]
+)
 @pytest.mark.parametrize("task", TASKS)
 def test_it_trains_an_epoch(task: str, rule: str, sets: dict[str, dict[str, Any]]) -> None:
     name, model, args = TASKS[task]

@@ -30,7 +30,9 @@ TASKS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("rule", ["bp", "dfa", "grape", "head-only"])
+@pytest.mark.parametrize(
+    "rule", ["dfa", *(pytest.param(rule, marks=pytest.mark.slow) for rule in ("bp", "grape", "head-only"))]
+)
 @pytest.mark.parametrize("task", TASKS)
 def test_it_trains_an_epoch(task: str, rule: str, sets: dict[str, dict[str, Any]]) -> None:
     if TASKS[task][1] in ("gcn", "gat"):

@@ -54,7 +54,7 @@ def loss_half(model, x, rank):
     return (model(x[4 * rank : 4 * rank + 4]).log_softmax(-1) * weights).sum() / 4
 
 
-@pytest.mark.parametrize("rule", ["dfa", "grape"])
+@pytest.mark.parametrize("rule", ["dfa", pytest.param("grape", marks=pytest.mark.slow)])
 def test_two_processes_give_the_gradients_of_one_on_the_joint_batch(rule, tmp_path):
     mp.spawn(_process, (rule, str(tmp_path)), nprocs=2)
     (state, found), (other_state, other) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))

@@ -66,7 +66,9 @@ def without_times(found):
     return {key: value for key, value in found.items() if key not in ("time", "memory")} | {"rows": list(rows)}
 
 
-@pytest.mark.parametrize("rule", ["bp", "fa", "dfa", "grape", "grape+anchor"])
+@pytest.mark.parametrize(
+    "rule", ["bp", "grape+anchor", *(pytest.param(r, marks=pytest.mark.slow) for r in ("fa", "dfa", "grape"))]
+)
 def test_killed_at_any_step_it_ends_with_the_same_weights_and_record(rule, tmp_path, monkeypatch):
     (tmp_path / "net.py").write_text(NET)
     spec = job(
@@ -95,7 +97,9 @@ def test_killed_at_any_step_it_ends_with_the_same_weights_and_record(rule, tmp_p
     assert without_times(found) == without_times(expected)
 
 
-@pytest.mark.parametrize(("rule", "precision"), [("bp", "fp16"), ("grape+anchor", "fp32")])
+@pytest.mark.parametrize(
+    ("rule", "precision"), [("bp", "fp16"), pytest.param("grape+anchor", "fp32", marks=pytest.mark.slow)]
+)
 def test_killed_at_any_step_it_resumes_to_the_bit_with_every_option(rule, precision, tmp_path, monkeypatch):
     """The kills lie within an accumulated epoch, between a step and its evaluation, and at the end of the budget."""
     (tmp_path / "net.py").write_text(NET)
