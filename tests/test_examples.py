@@ -174,7 +174,13 @@ def test_examples_learn_digits_better_than_the_control():
     assert {name: score for name, score in scores.items() if score < control + 5} == {}, control
 
 
-@pytest.mark.parametrize("rule", EXAMPLES)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "target-propagation",
+        *(pytest.param(rule, marks=pytest.mark.slow) for rule in EXAMPLES if rule != "target-propagation"),
+    ],
+)
 def test_a_killed_job_ends_with_the_same_weights_and_record(rule, tmp_path, monkeypatch):
     spec = job(EXAMPLES[rule], dataset_args={"limit": 400}, model_args={"hidden": [16, 16]}, batch_size=32, epochs=3)
     expected, weights = run(spec, monkeypatch)

@@ -17,7 +17,7 @@ MLP, CNN, VIT, DECODER = CASES
 
 
 EVERY = [*RULES, "dfa+anchor", "grape+anchor", "grape-lazy+anchor", "head-only+anchor"]
-QUICK = ("bp", "fa", "usf", "kp", "dfa", "drtp", "grape", "fg", "local", "head-only", "dfa+anchor")
+QUICK = ("bp", "fa", "dfa", "grape", "local", "dfa+anchor")
 """One rule of each family. The others take a minute together and run with the slow tests."""
 
 
