@@ -65,7 +65,7 @@ class OneTask:
         objective = (
             f"objective = {values['objective']}  # `grape-bench list objectives`"
             if self.objective
-            else '# objective = "classification"  # default: the one of the data set (`grape-bench list objectives`)'
+            else '# objective = "classification"  # if absent, the data set decides (`grape-bench list objectives`)'
         )
         named = {"title": self.title, "name": toml(self.name or self.task), "objective": objective}
         return TEMPLATE.format(**{**values, **named})

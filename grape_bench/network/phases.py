@@ -91,7 +91,7 @@ class TwoPhasePass(CutPass):
         first = FirstPhase(self.batch, self.outputs, self.logits, error / scale)
         everything = list(self.network.parameters())
         with (
-            self.network.second_phase(self.conditions),
+            self.network.repeating(self.conditions),
             self.conditions.autocast.again(),
             torch.enable_grad(),
             collected(everything) as gradients,

@@ -116,7 +116,7 @@ class Seam:
             self.is_aside, self._returning = outer
 
     @contextmanager
-    def second_phase(self, conditions: Conditions) -> Iterator[None]:
+    def repeating(self, conditions: Conditions) -> Iterator[None]:
         """Let the forwards `aside` within this block run under the `conditions` of the training forward."""
         outer, self._conditions = self._conditions, conditions
         try:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import override
 
-from grape_bench.objectives.classification import Smoothing, class_count, class_counts
-from grape_bench.objectives.objective import Objective, Sums
+from grape_bench.objectives.classification import Classification, class_counts
+from grape_bench.objectives.objective import Sums
 from grape_bench.objectives.ranking import RESAMPLES
 from grape_bench.objectives.target import IGNORED, TargetData
 
 
-class Segmentation(Objective):
+class Segmentation(Classification):
     """Cross-entropy of logits (N, classes, H, W) with labels (N, H, W), scored by mean IoU in percent.
 
     IoU of a class = pixels that are both predicted and true ÷ pixels that are either, over the whole split. The mean is
@@ -24,20 +23,8 @@ class Segmentation(Objective):
     """
 
     metric = "mean_iou"
-    targets: ClassVar[Literal["classes", "values"]] = "classes"
     axis: ClassVar[int | None] = 1
     kept: ClassVar[tuple[str, ...]] = ("both", "either")
-
-    def __init__(self, label_smoothing: Smoothing = 0.0) -> None:
-        self.label_smoothing = label_smoothing
-
-    @override
-    def outputs(self, data: TargetData) -> int:
-        return class_count(data, type(self).__name__)
-
-    @override
-    def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        return F.cross_entropy(output, target, ignore_index=IGNORED, label_smoothing=self.label_smoothing)
 
     @override
     def tally(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
