@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from typing_extensions import override
 
+from grape_bench.data.dataset import DataSet
 from grape_bench.diagnose.observer import Diagnostics
 from grape_bench.errors import UserError
 from grape_bench.job.profile import profile
@@ -36,6 +37,7 @@ from grape_bench.job.transport import transport_of
 from grape_bench.network.modes import evaluation
 from grape_bench.network.network import Network
 from grape_bench.objectives.names import METRIC_UNITS
+from grape_bench.objectives.objective import Objective
 from grape_bench.record.job import Job
 from grape_bench.streams import STREAMS, stream_seed
 from grape_bench.train import data_parallel
@@ -107,24 +109,23 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
     return {
         "status": "diverged" if reason else "finished",
         "reason": reason,
-        "metric": {
-            "name": objective.metric,
-            "unit": METRIC_UNITS[objective.metric],
-            "chance": objective.chance(data),
-        },
+        "metric": _metric(objective, data),
         "result": result,
         "time": _time(trainer, spent, aside, trained),
         "memory": peak,
         "profile": cost,
-        "credit": {
-            **_credit(trainer),
-            **transport_of(job, data, objective),
-        },
+        "credit": {**_credit(trainer), **transport_of(job, data, objective)},
         "diagnostics": diagnostics.result() if diagnostics else None,
         "network": _description(trainer.network),
         "data": data.description,
         "seeds": {"seed": job.seed, **{stream: stream_seed(job.seed, stream) for stream in STREAMS}},
     }
+
+
+def _metric(objective: Objective, data: DataSet) -> dict[str, Any]:
+    """What the scores are, and the score of a predictor that sees no input."""
+    name = objective.metric
+    return {"name": name, "unit": METRIC_UNITS[name], "chance": objective.chance(data)}
 
 
 def _result(trainer: Trainer, job: Job, best: BestWeights | None) -> dict[str, float]:

@@ -95,9 +95,7 @@ def trace(model: nn.Module, batch: Batch, choose: Choice = None, axis: int | Non
     """
     args, kwargs = batch
     recorder = Recorder(model)
-    sites = recorder.sites
-    taint = InputTaint(tensors([args, kwargs]), model.parameters(), sites)
-    eager = torch.compiler.set_stance("force_eager")
+    taint = InputTaint(tensors([args, kwargs]), model.parameters(), recorder.sites)
     with (
         recorder,
         fits(model),
@@ -105,7 +103,7 @@ def trace(model: nn.Module, batch: Batch, choose: Choice = None, axis: int | Non
         torch.enable_grad(),
         _all_trainable(model),
         taint.graph_alone(),
-        eager,
+        torch.compiler.set_stance("force_eager"),
         taint,
     ):
         output = model(*args, **kwargs)
