@@ -9,26 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner, Result
 
-from grape_bench.cli.main import cli
 from grape_bench.plan.expand import make_plan
+from tests.cli.small_suite import run, write
 
-SUITE = """\
-name = "small"
-version = "1"
-rules = ["bp", "dfa"]
-seeds = 1
-[[task]]
-name = "own"
-model = "mlp"
-model_args = {{ hidden = [8] }}
-dataset = "{dataset}"
-dataset_args = {{ {args} }}
-epochs = 2
-batch_size = 32
-optimizer = {{ name = "adamw", lr = 1e-2 }}
-"""
 LOADER = """
 import numpy as np
 
@@ -38,12 +22,8 @@ def load(count=60):
 """
 
 
-def command(*arguments: str) -> Result:
-    return CliRunner().invoke(cli, [*arguments])
-
-
-def write(dataset: str, args: str = "") -> None:
-    Path("small.toml").write_text(SUITE.format(dataset=dataset, args=args))
+def write_task(dataset: str, args: str = "") -> None:
+    write(dataset, f"dataset_args = {{ {args} }}")
 
 
 def write_tables(train: dict[str, Any], test: dict[str, Any] | None = None, name: str = "train") -> None:
@@ -61,8 +41,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_loader_from_a_file_runs() -> None:
     Path("mine.py").write_text(LOADER)
-    write("mine.py:load", "count = 80")
-    done = command("run", "small.toml", "--tracking-uri", "none", "--slots", "1")
+    write_task("mine.py:load", "count = 80")
+    done = run()
     assert done.exit_code == 0, done.output
     rows = list(csv.DictReader(Path("runs/small/table.csv").read_text().splitlines()))
     assert [(row["rule"], row["metric"]) for row in rows] == [("bp", "accuracy"), ("dfa", "accuracy")]
@@ -71,18 +51,18 @@ def test_a_loader_from_a_file_runs() -> None:
 def test_the_file_of_a_data_set_is_part_of_the_id_and_its_path_is_not() -> None:
     def identity(name: str, text: str) -> str:
         Path(name).write_text(text)
-        write(f"{name}:load")
+        write_task(f"{name}:load")
         return make_plan("small.toml").jobs[0].id
 
     assert identity("one.py", LOADER) == identity("two.py", LOADER) != identity("one.py", LOADER + "# changed\n")
-    write("digits")
+    write_task("digits")
     assert make_plan("small.toml").jobs[0].dataset_source == ""
 
 
 def test_the_file_of_an_augmentation_is_part_of_the_id_and_its_path_is_not() -> None:
     def identity(name: str, text: str) -> str:
         Path(name).write_text(text)
-        write("digits", f'augment_with = "{name}:same"')
+        write_task("digits", f'augment_with = "{name}:same"')
         return make_plan("small.toml").jobs[0].id
 
     text = "def same(images, generator):\n    return images\n"
@@ -124,7 +104,7 @@ def test_bad_graphs_leave_nothing(masks: dict[str, list[bool]], said: str) -> No
 
 def refused(args: str, said: str) -> None:
     """The run ends with exit code 2 and this message, and leaves no record."""
-    write("parquet:mine", args)
-    done = command("run", "small.toml", "--tracking-uri", "none", "--slots", "1")
+    write_task("parquet:mine", args)
+    done = run()
     assert done.exit_code == 2 and said in " ".join(done.output.split()) and "Traceback" not in done.output
     assert not list(Path().rglob("record.json")) and not list(Path().rglob("curve.csv"))

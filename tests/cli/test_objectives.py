@@ -6,33 +6,12 @@ import csv
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from grape_bench.cli.main import cli
-
-SUITE = """\
-name = "small"
-version = "1"
-rules = ["bp", "dfa"]
-seeds = 1
-[[task]]
-name = "diabetes"
-model = "mlp"
-model_args = {{ hidden = [8] }}
-dataset = "{dataset}"
-epochs = 2
-batch_size = 32
-optimizer = {{ name = "adamw", lr = 1e-2 }}
-{more}
-"""
+from tests.cli.small_suite import command, run, write
 
 
-def command(*arguments: str) -> Result:
-    return CliRunner().invoke(cli, [*arguments])
-
-
-def write(more: str = "", dataset: str = "diabetes") -> None:
-    Path("small.toml").write_text(SUITE.format(dataset=dataset, more=more))
+def write_task(more: str = "", dataset: str = "diabetes") -> None:
+    write(dataset, more, task="diabetes")
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +21,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_regression_runs_and_its_table_says_rmse_and_lower_is_better() -> None:
-    write()
-    done = command("run", "small.toml", "--tracking-uri", "none", "--slots", "1")
+    write_task()
+    done = run()
     assert done.exit_code == 0, done.output
     assert "RMSE (1)†" in done.output and "RMSE, lower is better" in " ".join(done.output.split())
     assert "diabetes bp seed 0: RMSE " in done.output and "accuracy" not in done.output
@@ -66,8 +45,8 @@ def test_a_regression_runs_and_its_table_says_rmse_and_lower_is_better() -> None
     ],
 )
 def test_a_mistake_is_one_message_before_anything_is_written(dataset: str, more: str, said: str) -> None:
-    write(more, dataset)
-    done = command("run", "small.toml", "--tracking-uri", "none", "--slots", "1")
+    write_task(more, dataset)
+    done = run()
     assert done.exit_code == 2 and said in done.output and "Traceback" not in done.output
     assert not list(Path().rglob("record.json")) and not list(Path().rglob("curve.csv"))
 
@@ -77,13 +56,13 @@ def test_the_file_of_an_objective_is_part_of_the_id_and_its_path_is_not() -> Non
 
     def identity(name: str, text: str) -> str:
         Path(name).write_text(text)
-        write(f'objective = "{name}:Mine"')
+        write_task(f'objective = "{name}:Mine"')
         return make_plan("small.toml").jobs[0].id
 
     text = "import grape_bench as gb\nclass Mine(gb.Objective): ...\n"
     assert identity("one.py", text) == identity("two.py", text) != identity("one.py", text + "# changed\n")
-    write()
+    write_task()
     plain = make_plan("small.toml").jobs[0]
     assert plain.objective is None and plain.objective_source == "" and "objective" not in plain.numerics
-    write('objective = "regression"')
+    write_task('objective = "regression"')
     assert make_plan("small.toml").jobs[0].numerics["objective"] == 1
