@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grape_bench.errors import UserError
 from grape_bench.registry import is_file_reference, load_file, split_file_reference
@@ -16,18 +16,17 @@ Augmentation = Callable[["Tensor", "torch.Generator"], "Tensor"]
 """Called as function(images, generator) with images (N, C, H, W), float32 gray levels from 0 to 255."""
 
 
-def load_augmentation(reference: str | None) -> Augmentation | None:
-    """Import the function that `reference` names, if it names one. Raises UserError."""
-    if reference is None:
-        return None
+def load_augmentation(reference: str) -> Augmentation:
+    """Import the function that `reference` names. Raises UserError."""
     if not is_file_reference(reference):
         raise UserError(f"{reference!r} is no file", where="augment_with", allowed="path/to/file.py:function")
     path, name = split_file_reference(reference)
-    found: Augmentation | None = getattr(load_file(path), name, None)
+    found: Any = getattr(load_file(path), name, None)
     if not callable(found):
         hint = "def function(images, generator): ..."
         raise UserError(f"{name!r} is not a function in {path}", where="augment_with", hint=hint)
-    return found
+    function: Augmentation = found
+    return function
 
 
 def augmented(images: Tensor, function: Augmentation, seed: int) -> Tensor:

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from grape_bench.data.augment import Augmentation, augmented
 from grape_bench.data.dataset import Example
+from grape_bench.data.mix import Mix
 from grape_bench.errors import UserError
 
 PADDING = 4
@@ -106,39 +107,42 @@ def _window(offset: Tensor, size: int) -> Tensor:
 class Transform:
     """Turns stored samples into network inputs: augmentation if drawn, then (x - mean) / std in float32.
 
-    `mean` and `std` broadcast against a batch: (C, 1, 1) for images, () for signals. `function` is the user's own
-    augmentation.
+    `mean` and `std` broadcast against a batch: (C, 1, 1) for images, () for signals. `functions` are further
+    augmentations, called in order. `mix` mixes normalized samples and their labels.
     """
 
     mean: Tensor
     std: Tensor
     augment: str
-    function: Augmentation | None = None
+    functions: tuple[Augmentation, ...] = ()
+    mix: Mix | None = None
 
     @property
     def augments(self) -> bool:
         """Whether shuffled samples are augmented."""
-        return self.augment != "none" or self.function is not None
+        return self.augment != "none" or bool(self.functions) or self.mix is not None
 
     def draw(self, samples: int, generator: torch.Generator) -> Tensor:
-        """Draw the augmentation of one epoch: (3, samples), with a fourth row of seeds for a user's function."""
+        """Draw the augmentation of one epoch: (3, samples), with a fourth row of seeds for functions and mixes."""
         draws = draw_augmentation(samples, generator)
-        if self.function is None:
+        if not self.functions and self.mix is None:
             return draws
         seeds = torch.randint(2**62, (1, samples), generator=generator, device=generator.device)
         return torch.cat([draws, seeds])
 
-    def __call__(self, samples: Tensor, draws: Tensor | None) -> Tensor:
-        """Map samples (N, *shape) as stored to inputs (N, *shape) float32."""
+    def __call__(self, samples: Tensor, labels: Tensor, draws: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Map samples (N, *shape) as stored to inputs (N, *shape) float32, with their labels, mixed if they are."""
         if draws is not None and self.augment == "flip-crop":
             samples = flip_crop(samples, draws[:3])
-        if draws is not None and self.function is not None:
-            samples = augmented(samples, self.function, int(draws[3, 0]))
-        return samples.to(torch.float32).sub_(self.mean).div_(self.std)
+        if draws is not None:
+            for number, function in enumerate(self.functions):
+                samples = augmented(samples, function, int(draws[3, 0]) + number)
+        inputs = samples.to(torch.float32).sub_(self.mean).div_(self.std)
+        return (inputs, labels) if draws is None or not self.mix else self.mix(inputs, labels, int(draws[3, 0]))
 
     def without_augmentation(self) -> Transform:
         """Return the transform for validation and test."""
-        return replace(self, augment="none", function=None)
+        return Transform(self.mean, self.std, "none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +205,7 @@ class ArraySplit(StoredSplit):
         device = self.index.device
         batches = torch.split(self.index[order.positions.to(device)], order.batch_size)
         for rows, draws in zip(batches, order.batched_draws(device), strict=True):
-            yield self.transform(self.samples.index_select(0, rows), draws), self.labels[rows]
+            yield self.transform(self.samples.index_select(0, rows), self.labels[rows], draws)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,8 +232,7 @@ class OnDemandSplit(StoredSplit):
         for images, batch, draws in zip(loader, rows, order.batched_draws(device), strict=True):
             if isinstance(images, UserError):
                 raise images
-            inputs = self.transform(images.to(device, non_blocking=True), draws)
-            yield inputs, self.labels[batch].to(device)
+            yield self.transform(images.to(device, non_blocking=True), self.labels[batch].to(device), draws)
 
 
 def _keep_batch(batch: Any) -> Any:

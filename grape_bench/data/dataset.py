@@ -58,7 +58,8 @@ class DataSet:
 
     `shape` is that of one sample: (C, H, W), (features,) or (length,). `classes` is the number of classes, 0 if the
     targets are values. `vocabulary` is the number of token ids, 0 if the inputs are not tokens. `objective` is used if
-    the suite names none. `target` says what the targets are.
+    the suite names none. `target` says what the targets are. `mixed` says that the targets of shuffled training batches
+    are shares of classes (N, classes), because their samples are mixed.
     """
 
     name: str
@@ -71,6 +72,7 @@ class DataSet:
     objective: str = "classification"
     target: Target = ONE_CLASS
     vocabulary: int = 0
+    mixed: bool = False
 
     def for_process(self, index: int, count: int) -> DataSet:
         """Return the data set as process `index` out of `count` sees it: its share of every batch."""

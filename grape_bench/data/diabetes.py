@@ -13,7 +13,7 @@ import torch
 
 from grape_bench.data.batches import ArraySplit, Transform
 from grape_bench.data.dataset import DataSet
-from grape_bench.data.options import TABLE_ONLY, VALIDATION, parse
+from grape_bench.data.options import IMAGES_ONLY, TABLE_ONLY, VALIDATION, parse
 from grape_bench.data.partition import SPLIT_SEED
 from grape_bench.errors import UserError
 from grape_bench.objectives.target import Target
@@ -29,7 +29,7 @@ def load(*, args: dict[str, Any], device: torch.device) -> DataSet:
     fixed tenth of the rest. Arguments: `limit`, `validation`. Source: Efron et al. 2004, "Least angle regression", as
     in `sklearn.datasets.load_diabetes(scaled=False)`. Raises UserError for unknown arguments.
     """
-    options = parse("diabetes", args, without=(*TABLE_ONLY, "augment", "augment_with", "resize", "channels"))
+    options = parse("diabetes", args, without=(*TABLE_ONLY, *IMAGES_ONLY))
     paths = [_file(name) for name in FILES]
     table, values = np.loadtxt(paths[0]), np.loadtxt(paths[1])[:, None]
     order = np.random.RandomState(SPLIT_SEED).permutation(len(table))

@@ -35,7 +35,7 @@ def load(*, args: dict[str, Any], device: torch.device) -> DataSet:
     Source: Alpaydin and Kaynak 1998, UCI "Optical Recognition of Handwritten Digits", as in
     `sklearn.datasets.load_digits`. Raises UserError for unknown arguments.
     """
-    options = parse("digits", args, without=TABLE_ONLY)
+    options = parse("digits", args, without=(*TABLE_ONLY, "normalize"))
     gray, labels, key = read()
     pixels = _pixels(gray, options)
     train, test = stratified_cut(labels, TEST)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -22,8 +22,11 @@ from grape_bench.data.dataset import DataSet
 from grape_bench.data.decode import ImageForm, different_sizes, stack
 from grape_bench.data.image_table import Selection, select
 from grape_bench.data.labels import Indices
+from grape_bench.data.mix import Mix
+from grape_bench.data.normalization import of_checkpoint, of_training_images
 from grape_bench.data.options import ImageOptions
 from grape_bench.data.partition import Contents, assemble
+from grape_bench.data.rand_augment import rand_augment
 from grape_bench.data.tables import Table
 from grape_bench.errors import UserError
 
@@ -50,12 +53,9 @@ def from_arrays(
     """Return the data set of decoded images. Each source split is one array on `device`."""
     images = {split: torch.from_numpy(arrays.images).to(device) for split, arrays in decoded.items()}
     labels = {split: torch.from_numpy(one).to(device) for split, one in contents.labels.of.items()}
-    pixels = contents.shape[1] * contents.shape[2]
-    function = load_augmentation(options.augment_with)
 
     def fit_transform(rows: Indices) -> Transform:
-        transform = normalization(decoded["train"].sums[rows], pixels, options.augment, device)
-        return replace(transform, function=function)
+        return transform_of(contents, decoded["train"].sums[rows], options, device)
 
     def make_split(split: str, rows: Indices, transform: Transform) -> ArraySplit:
         index = torch.from_numpy(rows).to(device)
@@ -64,19 +64,18 @@ def from_arrays(
     return assemble(contents, options, fit_transform, make_split)
 
 
-def normalization(sums: Sums, pixels: int, augment: str, device: torch.device) -> Transform:
-    """Return the normalization per channel, given the sums of the training images of `pixels` values each."""
-    # Two gray images of 2 pixels, [0 4] and [4 8]: sums [[4 16]] and [[12 80]] over 2 * 2 values,
-    #   mean = 16 / 4 = 4, mean square = 96 / 4 = 24,
-    #   std = sqrt(24 - 4**2) = 2.83. Integer sums make this exact and independent of the order.
-    mean, mean_square = sums.sum(0).T.astype(np.float64) / (len(sums) * pixels)
-    std = np.sqrt(np.maximum(mean_square - mean**2, 0.0))
-    std[std == 0.0] = 1.0  # a constant channel becomes zero
-
-    def per_channel(values: NDArray[np.float64]) -> Tensor:
-        return torch.tensor(values, dtype=torch.float32, device=device)[:, None, None]
-
-    return Transform(per_channel(mean), per_channel(std), augment)
+def transform_of(contents: Contents, sums: Sums, options: ImageOptions, device: torch.device) -> Transform:
+    """Return the transform of the training images, whose sums per channel are `sums`."""
+    channels, height, width = contents.shape
+    if options.normalize == "train":
+        mean, std = of_training_images(sums, height * width)
+    else:
+        mean, std = of_checkpoint(options.normalize, channels)
+    functions = [load_augmentation(options.augment_with)] if options.augment_with else []
+    if options.rand_augment:
+        functions.append(rand_augment(options.rand_augment, channels))
+    mix = Mix(options.mixup, options.cutmix, contents.labels.classes) if options.mixup or options.cutmix else None
+    return Transform(mean.to(device), std.to(device), options.augment, tuple(functions), mix)
 
 
 def _cached(table: Table, selection: Selection) -> Decoded:
@@ -105,19 +104,16 @@ def _place(table: Table, first: int, position: int) -> str:
 
 def _decoded_on_demand(name: str, selection: Selection, options: ImageOptions, device: torch.device) -> DataSet:
     images = {split: EncodedImages.of(table, selection) for split, table in selection.tables.items()}
-    pixels = selection.shape[1] * selection.shape[2]
-    function = load_augmentation(options.augment_with)
+    contents = Contents(name, selection.shape, selection.labels, selection.key)
 
     def fit_transform(rows: Indices) -> Transform:
         sample = images["train"].decode(rows[:STATISTICS_SAMPLE].tolist())
-        transform = normalization(image_sums(sample), pixels, options.augment, device)
-        return replace(transform, function=function)
+        return transform_of(contents, image_sums(sample), options, device)
 
     def make_split(split: str, rows: Indices, transform: Transform) -> OnDemandSplit:
         every = torch.from_numpy(selection.labels.of[split])
         return OnDemandSplit(images=images[split], labels=every, index=torch.from_numpy(rows), transform=transform)
 
-    contents = Contents(name, selection.shape, selection.labels, selection.key)
     return assemble(contents, options, fit_transform, make_split)
 
 

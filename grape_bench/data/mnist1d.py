@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from grape_bench.data.batches import ArraySplit, Transform
 from grape_bench.data.labels import Indices, Labels
-from grape_bench.data.options import TABLE_ONLY, parse
+from grape_bench.data.options import IMAGES_ONLY, TABLE_ONLY, parse
 from grape_bench.data.partition import Contents, assemble
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ TEMPLATES = np.array(
 
 def load(*, args: dict[str, Any], device: torch.device) -> DataSet:
     """Load 4,000 training and 1,000 test signals of shape (40,) in ten classes. Arguments: `limit`, `validation`."""
-    options = parse("mnist1d", args, without=(*TABLE_ONLY, "augment", "augment_with", "resize", "channels"))
+    options = parse("mnist1d", args, without=(*TABLE_ONLY, *IMAGES_ONLY))
     signals, labels = generate()
     cut = SAMPLES - TEST_SAMPLES
     rows_of = {"train": slice(0, cut), "test": slice(cut, SAMPLES)}

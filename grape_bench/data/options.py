@@ -12,6 +12,7 @@ from grape_bench.errors import unknown
 O = TypeVar("O", bound="SplitOptions")
 
 VALIDATION = 0.1
+IMAGES_ONLY = ("augment", "augment_with", "rand_augment", "mixup", "cutmix", "normalize", "resize", "channels")
 TABLE_ONLY = ("image_column", "label_column", "test_split", "memory_limit")
 
 
@@ -25,6 +26,7 @@ Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(min_length=1)]
 Fraction = Annotated[float, Field(ge=1e-9, lt=1.0, allow_inf_nan=False)]
 Gibibytes = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Alpha = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Channels = Annotated[int, AfterValidator(_gray_or_color)]  # Literal[1, 3] would accept true
 
 
@@ -50,6 +52,16 @@ class ImageOptions(SplitOptions):
 
     augment_with: Name | None = Field(None, description="path/to/file.py:function")
     """A function of the user's own, called after `augment`."""
+
+    rand_augment: Name | None = Field(None, description="timm's form, such as rand-m9-mstd0.5-inc1")
+    """RandAugment, after `augment_with`."""
+
+    mixup: Alpha = Field(0.0, description="the α of a beta distribution, 0 or more")
+
+    cutmix: Alpha = Field(0.0, description="the α of a beta distribution, 0 or more")
+
+    normalize: Name = Field("train", description="train, or a checkpoint: timm:NAME, hf:NAME")
+    """Whose mean and standard deviation: those of the training images, or those that a checkpoint was trained with."""
 
     resize: Count | None = Field(None, description="a number of pixels, 1 or more")
     """Scale the shorter side to this many pixels (bilinear, antialiased), then crop the central square."""

@@ -25,7 +25,9 @@ log = logging.getLogger(__name__)
 SPLIT_SEED = 0
 """Seed of numpy's RandomState, whose numbers never change between versions."""
 
-NOT_IN_FINGERPRINT = {"augment", "augment_with", "memory_limit"}
+AUGMENTATIONS = ("augment_with", "rand_augment", "mixup", "cutmix")
+
+NOT_IN_FINGERPRINT = {"augment", *AUGMENTATIONS, "normalize", "memory_limit"}
 """Options that do not change which samples are in which split."""
 
 
@@ -47,8 +49,8 @@ def assemble(
 ) -> DataSet:
     """Return the data set whose splits are `make_split(source split, rows, transform)`.
 
-    `fit_transform` computes the normalization from the rows of the training samples. It never sees validation
-    or test samples. Raises UserError for labels out of range and for images too small to augment.
+    `fit_transform` gets the rows of the training samples, for their statistics. It never sees validation or test
+    samples. Raises UserError for labels out of range and for images too small to augment.
     """
     name, shape = contents.name, contents.shape
     labels = contents.labels
@@ -81,6 +83,7 @@ def assemble(
         validation=validation,
         test=test,
         description=description,
+        mixed=transform.mix is not None,
     )
 
 
@@ -159,12 +162,13 @@ def _description(contents: Contents, options: ImageOptions, sizes: dict[str, int
         "shape": list(contents.shape),
         "classes": contents.labels.classes,
         "augment": options.augment,
-        **({"augment_with": options.augment_with} if options.augment_with else {}),
+        **{name: value for name in AUGMENTATIONS if (value := getattr(options, name))},
+        **({"normalize": options.normalize} if options.normalize != "train" else {}),
         "fingerprint": sha256(identity.encode()).hexdigest(),
     }
 
 
 def _normalization(transform: Transform) -> dict[str, Any]:
-    """Mean and standard deviation of the training samples, per channel (gray levels 0 to 255 for images)."""
+    """The mean and standard deviation that normalize each channel (gray levels 0 to 255 for images)."""
     values = {"mean": transform.mean, "std": transform.std}
     return {name: [round(number, 4) for number in value.flatten().tolist()] for name, value in values.items()}

@@ -156,7 +156,9 @@ def row_set(facts: Facts, samples: Mapping[str, Samples], cut: Cut, device: torc
         name=facts.name,
         shape=facts.shape,
         classes=classes,
-        **splits,
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
         description=describe(facts, classes, {part: len(split) for part, split in splits.items()})
         | (_about_labels(facts, cut) if facts.labels else {}),
         objective=facts.objective,

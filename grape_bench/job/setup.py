@@ -67,6 +67,10 @@ def pick_objective(job: Job, data: DataSet) -> Objective:
             where=f"task {job.task!r}",
             hint="a rule that reads the error, such as dfa",
         )
+    if data.mixed and (wanted == "classes" or not objective.shares):
+        who = f"rule {job.rule!r}" if objective.shares else f"objective {job.objective or data.objective!r}"
+        hint = "remove mixup and cutmix from dataset_args"
+        raise UserError(f"{who} cannot learn from mixed samples", where=f"task {job.task!r}", hint=hint)
     return objective
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.error import URLError
 
-import torchvision  # type: ignore[import-untyped]
+import torchvision
 from torch import nn
 
 from grape_bench.errors import UserError

@@ -24,10 +24,14 @@ Guessing then has the accuracy 1 / classes, as in the records of all image suite
 
 
 class Classification(Objective):
-    """Cross-entropy of logits (N, classes) with labels (N,) int64, scored by accuracy in percent."""
+    """Cross-entropy of logits (N, classes) with labels (N,) int64, scored by accuracy in percent.
+
+    For mixed samples the target can also be shares of classes, (N, classes) float32.
+    """
 
     metric = "accuracy"
     targets = "classes"
+    shares = True
 
     def __init__(self, label_smoothing: Smoothing = 0.0) -> None:
         self.label_smoothing = label_smoothing
@@ -35,6 +39,10 @@ class Classification(Objective):
     @override
     def outputs(self, data: TargetData) -> int:
         return class_count(data, type(self).__name__)
+
+    @override
+    def check(self, output: Tensor, target: Tensor) -> None:
+        super().check(output, target.argmax(1) if target.is_floating_point() else target)
 
     @override
     def loss(self, output: Tensor, target: Tensor) -> Tensor:

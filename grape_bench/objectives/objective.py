@@ -28,6 +28,9 @@ class Objective:
     metric: str
     targets: ClassVar[Literal["classes", "values"]]
     axis: ClassVar[int | None] = None
+    shares: ClassVar[bool] = False
+    """Whether `loss` also accepts shares of classes (N, outputs), as mixed samples have them."""
+
     kept: ClassVar[tuple[str, ...]] = ()
     """Keys of `tally` whose rows are concatenated instead of summed, for metrics such as ROC-AUC."""
 

@@ -1,0 +1,47 @@
+"""Images normalized as a pretrained checkpoint was trained."""
+
+import json
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from timm.models import save_for_hf
+
+from grape_bench.data.normalization import of_checkpoint
+from grape_bench.errors import UserError
+
+
+def test_timm_says_how_its_weights_were_trained() -> None:
+    mean, std = of_checkpoint("timm:vit_tiny_patch16_224.augreg_in21k_ft_in1k", 3)
+    assert mean.flatten().tolist() == std.flatten().tolist() == [127.5] * 3
+    mean, _ = of_checkpoint("timm:resnet18", 3)
+    assert torch.allclose(mean.flatten(), 255 * torch.tensor([0.485, 0.456, 0.406]))
+
+
+def test_a_local_folder_of_timm(tmp_path: Path) -> None:
+    model = timm.create_model("resnet10t")
+    model.pretrained_cfg["mean"] = (0.25, 0.5, 0.75)
+    save_for_hf(model, tmp_path)
+    mean, _ = of_checkpoint(f"timm:local-dir:{tmp_path}", 3)
+    assert mean.flatten().tolist() == [63.75, 127.5, 191.25]
+
+
+def test_a_local_folder_of_transformers(tmp_path: Path) -> None:
+    stored = {"image_processor_type": "ViTImageProcessor", "image_mean": [0.5, 0.5, 0.5], "image_std": [0.25] * 3}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(stored))
+    mean, std = of_checkpoint(f"hf:{tmp_path}", 3)
+    assert mean.flatten().tolist() == [127.5] * 3 and std.flatten().tolist() == [63.75] * 3
+
+
+@pytest.mark.parametrize(
+    ("model", "channels", "said"),
+    [
+        ("mlp", 3, "'mlp' is no checkpoint"),
+        ("timm:resnt18", 3, "names no normalization"),
+        ("timm:resnet18", 1, r"channels = 3"),
+    ],
+)
+def test_what_names_no_normalization(model: str, channels: int, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        of_checkpoint(model, channels)
