@@ -28,7 +28,7 @@ def test_the_defaults() -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        ({"resizes": 3}, "dataset_args of 'mnist': unknown argument 'resizes'; did you mean 'resize'?"),
+        ({"reize": 3}, "dataset_args of 'mnist': unknown argument 'reize'; did you mean 'resize' or 'normalize'?"),
         ({"limit": 0}, "dataset_args of 'mnist': limit = 0\n  allowed: a number of samples, 1 or more"),
         ({"limit": "3"}, "limit = '3'"),
         ({"limit": 3.0}, "limit = 3.0"),
