@@ -163,12 +163,27 @@ def _trained(spec: Job) -> Case:
 SGD: dict[str, Any] = {"optimizer": {"name": "sgd", "lr": 0.05}, "schedule": "cosine", "batch_size": 256, "epochs": 2}
 AUGMENTED: dict[str, Any] = {"model": "cnn", "model_args": {"channels": [4, 8]}}
 AUGMENTED |= {"dataset_args": {"augment": "flip-crop"}}
+# One small task of every kind of data that needs no files, with the models for it.
+KINDS: dict[str, dict[str, Any]] = {
+    "tokens": {"model": "transformer", "model_args": {"width": 16, "depth": 2}, "dataset": "copy"},
+    "values": {"model": "lstm", "model_args": {"hidden": [8, 8]}, "dataset": "adding"},
+    "series": {"model": "gru", "model_args": {"hidden": [8, 8]}, "dataset": "temporal_order"},
+    "spikes": {"model": "snn", "model_args": {"hidden": [16, 16], "steps": 5}, "dataset": "yin_yang"},
+    "table": {"model": "mlp", "model_args": {"hidden": [16, 16]}, "dataset": "diabetes"},
+}
+SHORT: dict[str, Any] = {**SGD, "batch_size": 32, "steps": 8, "epochs": None}
+KIND_RULES = ("bp", "fa", "dfa", "grape")
 CASES: dict[str, Case] = {
     **{f"{rule} {family}": _five(rule, family) for family in FAMILIES for rule in RULE_NAMES},
     **{f"bp {family}": _five("bp", family) for family in DEFAULTS},
     "trainer digits": _trained(job("bp", **SGD)),
     "trainer digits augmented": _trained(job("bp", **SGD, **AUGMENTED)),
     "trainer mnist1d": _trained(job("bp", **SGD, dataset="mnist1d")),
+    **{
+        f"{rule} {kind}": _trained(job(rule, **SHORT, **task, dataset_args={"limit": 256}))
+        for kind, task in KINDS.items()
+        for rule in KIND_RULES
+    },
 }
 
 
