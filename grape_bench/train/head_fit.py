@@ -1,0 +1,155 @@
+"""A linear head on fixed features, fitted to convergence: logistic regression for classes, ridge regression for values.
+
+Both are one problem. The head minimizes the objective's own loss over all training samples plus a penalty on its
+weights. The loss of a classification makes it a logistic regression, and a squared error makes it a ridge regression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from grape_bench.data.rows import RowSplit, Samples
+from grape_bench.objectives.names import LOWER_IS_BETTER
+from grape_bench.objectives.objective import Objective
+from grape_bench.train.evaluate import evaluate
+
+NUMERICS = 1
+"""Raise it, and the trainer's `NUMERICS`, when this fit gives other numbers: every record holds a score of it."""
+
+PENALTIES = tuple(10.0**power for power in range(0, -7, -1))
+"""The penalties that are tried, strongest first. Each fit starts from the previous one."""
+
+PATIENCE = 2
+"""The search ends after so many penalties in a row that are not better than the best."""
+
+STEPS, MEMORY, GRADIENT, CHANGE = 1000, 10, 1e-5, 1e-8  # of L-BFGS
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted head: weight (n_out, F), bias (n_out,) or None, the mean training loss, and the penalty behind it."""
+
+    weight: Tensor
+    bias: Tensor | None
+    loss: float
+    penalty: float
+
+    def module(self) -> nn.Linear:
+        """The head as a module."""
+        rows, columns = self.weight.shape
+        layer = nn.Linear(columns, rows, bias=self.bias is not None, device=self.weight.device)
+        self.write(layer)
+        return layer
+
+    @torch.no_grad()
+    def write(self, layer: nn.Linear) -> None:
+        """Give `layer` the fitted weights."""
+        layer.weight.copy_(self.weight)
+        if self.bias is not None:
+            layer.bias.copy_(self.bias)
+
+
+def best_fit(train: Samples, validation: Samples, objective: Objective, *, bias: bool) -> Fit:
+    """The fit with the best validation score among `PENALTIES`; of equal scores, the one with the stronger penalty.
+
+    The samples hold features (N, F) and their targets. Raises ValueError if a feature is not finite.
+    """
+    sign = -1 if objective.metric in LOWER_IS_BETTER else 1
+    held_out = rows_of(validation)
+    best, highest, since = None, float("-inf"), 0
+    for fit in fits(train.inputs[0], train.target, objective, bias=bias):
+        score = sign * evaluate(fit.module(), held_out, objective, len(held_out)).value
+        since += 1
+        if best is None or score > highest:
+            best, highest, since = fit, score, 0
+        if since == PATIENCE:
+            break
+    assert best is not None, "there is at least one penalty"
+    return best
+
+
+def rows_of(samples: Samples) -> RowSplit:
+    """All `samples` as a split."""
+    rows = len(samples.target)
+    return RowSplit(samples=samples, index=torch.arange(rows, device=samples.target.device), scored=rows)
+
+
+def fits(features: Tensor, target: Tensor, objective: Objective, *, bias: bool) -> Iterator[Fit]:
+    """Minimize mean loss + penalty / 2 · ||V||² for each penalty. V (F, n_out) acts on standardized features.
+
+    The features are standardized with their own mean (if there is a bias) and standard deviation. All arithmetic is in
+    float64, on the features' device, and deterministic.
+    """
+    if not features.isfinite().all():
+        raise ValueError("a feature of the last layer is not finite")
+    scaled, mean, std = _standardized(features, centered=bias)
+    solver = _Solver(scaled, target, objective)
+    for penalty in PENALTIES:
+        loss = solver.solve(penalty, bias=bias)
+        weight = solver.weights() / std[:, None]
+        yield Fit(weight.T, solver.bias - mean @ weight if bias else None, loss, penalty)
+
+
+def _standardized(features: Tensor, *, centered: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """The features (N, F) in float64 with variance 1, and the mean and deviation that were taken out."""
+    scaled = features.double()
+    mean = scaled.mean(0) if centered else scaled.new_zeros(scaled.shape[1])
+    scaled = scaled - mean
+    std = scaled.square().mean(0).sqrt()
+    std = std.where(std > 0, 1)
+    return scaled.div_(std), mean, std
+
+
+class _Solver:
+    """L-BFGS in coordinates in which the problem is about round.
+
+    With the covariance S = Q diag(s) Q^T, the Hessian of the penalized loss is about s / n_out + penalty along each
+    column of Q. So V = Q diag(1 / sqrt(s / n_out + penalty)) A, and L-BFGS moves A (F, n_out).
+    """
+
+    def __init__(self, features: Tensor, target: Tensor, objective: Objective) -> None:
+        self.features, self.target, self.objective = features, target, objective
+        values, self.axes = torch.linalg.eigh(features.T @ features / len(features))
+        self.curvature = values.clamp(min=0) / objective.size
+        self.scale = torch.ones_like(values)
+        self.moved = features.new_zeros(features.shape[1], objective.size, requires_grad=True)
+        self.bias = features.new_zeros(objective.size, requires_grad=True)
+
+    def weights(self) -> Tensor:
+        """V (F, n_out)."""
+        weights: Tensor = self.axes @ (self.scale[:, None] * self.moved)
+        return weights
+
+    def solve(self, penalty: float, *, bias: bool) -> float:
+        """Move to the minimum for `penalty`, from wherever the last one ended. Returns the mean loss there."""
+        with torch.no_grad():
+            scale = (self.curvature + penalty).rsqrt()
+            self.moved.mul_((self.scale / scale)[:, None])
+            self.scale = scale
+        optimizer = torch.optim.LBFGS(
+            [self.moved, self.bias] if bias else [self.moved],
+            max_iter=STEPS,
+            history_size=MEMORY,
+            tolerance_grad=GRADIENT,
+            tolerance_change=CHANGE,
+            line_search_fn="strong_wolfe",
+        )
+
+        def penalized() -> Tensor:
+            optimizer.zero_grad()
+            weights = self.weights()
+            total: Tensor = self._loss(weights) + penalty / 2 * weights.square().sum()
+            total.backward()
+            return total
+
+        with torch.enable_grad():
+            optimizer.step(penalized)
+        with torch.no_grad():
+            return self._loss(self.weights()).item()
+
+    def _loss(self, weights: Tensor) -> Tensor:
+        return self.objective.loss(self.features @ weights + self.bias, self.target)
