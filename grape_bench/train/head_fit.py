@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,8 @@ PENALTIES = tuple(10.0**power for power in range(0, -7, -1))
 PATIENCE = 2
 """The search ends after so many penalties in a row that are not better than the best."""
 
-STEPS, MEMORY, GRADIENT, CHANGE = 1000, 10, 1e-5, 1e-8  # of L-BFGS
+OPTIONS = {"maxiter": 300, "maxfun": 400, "maxcor": 10, "gtol": 1e-5, "ftol": 1e-8}
+"""Settings of scipy's L-BFGS-B: it ends where no gradient is above `gtol`, or a step gains less than `ftol`."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,11 @@ def fits(features: Tensor, target: Tensor, objective: Objective, *, bias: bool) 
     if not features.isfinite().all():
         raise ValueError("a feature of the last layer is not finite")
     scaled, mean, std = _standardized(features, centered=bias)
-    solver = _Solver(scaled, target, objective)
+    solver = _Solver(scaled, target, objective, bias=bias)
     for penalty in PENALTIES:
-        loss = solver.solve(penalty, bias=bias)
-        weight = solver.weights() / std[:, None]
-        yield Fit(weight.T, solver.bias - mean @ weight if bias else None, loss, penalty)
+        weights, offset, loss = solver.solve(penalty)
+        weight = weights / std[:, None]
+        yield Fit(weight.T, offset - mean @ weight if bias else None, loss, penalty)
 
 
 def _standardized(features: Tensor, *, centered: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -105,51 +107,49 @@ def _standardized(features: Tensor, *, centered: bool) -> tuple[Tensor, Tensor, 
 
 
 class _Solver:
-    """L-BFGS in coordinates in which the problem is about round.
+    """L-BFGS in coordinates in which the problem is about round. The data stay on their device.
 
     With the covariance S = Q diag(s) Q^T, the Hessian of the penalized loss is about s / n_out + penalty along each
-    column of Q. So V = Q diag(1 / sqrt(s / n_out + penalty)) A, and L-BFGS moves A (F, n_out).
+    column of Q. So V = Q diag(1 / sqrt(s / n_out + penalty)) A, and L-BFGS moves A (F, n_out) and the bias.
     """
 
-    def __init__(self, features: Tensor, target: Tensor, objective: Objective) -> None:
-        self.features, self.target, self.objective = features, target, objective
+    def __init__(self, features: Tensor, target: Tensor, objective: Objective, *, bias: bool) -> None:
+        self.features, self.target, self.objective, self.biased = features, target, objective, bias
         values, self.axes = torch.linalg.eigh(features.T @ features / len(features))
         self.curvature = values.clamp(min=0) / objective.size
         self.scale = torch.ones_like(values)
-        self.moved = features.new_zeros(features.shape[1], objective.size, requires_grad=True)
-        self.bias = features.new_zeros(objective.size, requires_grad=True)
+        self.moved = features.new_zeros(features.shape[1] + bias, objective.size)  # A, and the bias as the last row
 
-    def weights(self) -> Tensor:
-        """V (F, n_out)."""
-        weights: Tensor = self.axes @ (self.scale[:, None] * self.moved)
-        return weights
+    def solve(self, penalty: float) -> tuple[Tensor, Tensor, float]:
+        """V (F, n_out), the bias (n_out,) and the mean loss at the minimum for `penalty`. Starts at the last one."""
+        from scipy.optimize import minimize  # imported here because only a job's end needs it
 
-    def solve(self, penalty: float, *, bias: bool) -> float:
-        """Move to the minimum for `penalty`, from wherever the last one ended. Returns the mean loss there."""
+        scale = (self.curvature + penalty).rsqrt()
+        self.moved[: len(scale)] *= (self.scale / scale)[:, None]
+        self.scale = scale
+
+        def penalized(point: Any) -> tuple[float, Any]:
+            moved = self._at(point).requires_grad_()
+            with torch.enable_grad():
+                weights, loss = self._loss(moved)
+                total = loss + penalty / 2 * weights.square().sum()
+                (gradient,) = torch.autograd.grad(total, moved)
+            return total.item(), gradient.flatten().cpu().numpy()
+
+        start = self.moved.flatten().cpu().numpy()
+        self.moved = self._at(minimize(penalized, start, jac=True, method="L-BFGS-B", options=OPTIONS).x)
         with torch.no_grad():
-            scale = (self.curvature + penalty).rsqrt()
-            self.moved.mul_((self.scale / scale)[:, None])
-            self.scale = scale
-        optimizer = torch.optim.LBFGS(
-            [self.moved, self.bias] if bias else [self.moved],
-            max_iter=STEPS,
-            history_size=MEMORY,
-            tolerance_grad=GRADIENT,
-            tolerance_change=CHANGE,
-            line_search_fn="strong_wolfe",
-        )
+            weights, loss = self._loss(self.moved)
+        return weights, self._bias(self.moved), loss.item()
 
-        def penalized() -> Tensor:
-            optimizer.zero_grad()
-            weights = self.weights()
-            total: Tensor = self._loss(weights) + penalty / 2 * weights.square().sum()
-            total.backward()
-            return total
+    def _at(self, point: Any) -> Tensor:
+        """The tensor of a point of the solver, (F + 1, n_out) or (F, n_out)."""
+        return torch.from_numpy(point).to(self.features.device).view_as(self.moved).clone()
 
-        with torch.enable_grad():
-            optimizer.step(penalized)
-        with torch.no_grad():
-            return self._loss(self.weights()).item()
+    def _bias(self, moved: Tensor) -> Tensor:
+        return moved[-1] if self.biased else moved.new_zeros(moved.shape[1])
 
-    def _loss(self, weights: Tensor) -> Tensor:
-        return self.objective.loss(self.features @ weights + self.bias, self.target)
+    def _loss(self, moved: Tensor) -> tuple[Tensor, Tensor]:
+        """V and the mean loss."""
+        weights = self.axes @ (self.scale[:, None] * moved[: len(self.scale)])
+        return weights, self.objective.loss(self.features @ weights + self._bias(moved), self.target)
