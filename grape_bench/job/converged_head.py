@@ -66,8 +66,8 @@ class ConvergedHead:
 def converged_head(trainer: Trainer, job: Job) -> ConvergedHead:
     """Replace the head of the trainer's model by the best one, and score it. The model keeps the new head.
 
-    Reads the test split once, unless the job is a trial. Raises UserError for a network that is not cut, or whose head
-    shares a weight that cannot be copied, and LossNotFiniteError.
+    Reads the test split once, unless the job is a trial. Raises LossNotFiniteError, and UserError for a network that is
+    not cut, or whose head shares a weight with a block in a way that cannot be undone.
     """
     network, data, objective = trainer.network, trainer.data, trainer.objective
     if not network.blocks:
@@ -131,6 +131,8 @@ def _trained(network: Network, job: Job, data: DataSet) -> ConvergedHead:
         model.eval()
         trainer = make_trainer(_job_of_head(job, rate, steps, every), model, data, "head-only", {})
         trainer.modes.frozen = list(model.modules())
+        if left := tied(trainer.network):
+            raise UserError(f"the head shares {left[0]!r} with a block, and has no module that could hold a copy")
         return trainer
 
     rate = min(RATES, key=lambda rate: _loss_after(made(rate, every)))
@@ -178,17 +180,16 @@ def _job_of_head(job: Job, rate: float, steps: int, every: int) -> Job:
 
 
 def untie(network: Network) -> None:
-    """Give the head its own copy of every weight that it shares with a block, such as a tied embedding.
+    """Give the modules above the last cut their own copy of a weight that a block uses too: a tied embedding."""
+    for name in tied(network):
+        shared = network.model.get_parameter(name)
+        for module in network.model.modules():
+            for key, own in list(module._parameters.items()):
+                if own is shared and not isinstance(module, nn.Embedding):
+                    setattr(module, key, nn.Parameter(shared.detach().clone(), shared.requires_grad))
 
-    Raises UserError for a shared weight that only one module holds.
-    """
-    model = network.model
+
+def tied(network: Network) -> list[str]:
+    """The names of the weights that the head shares with a block."""
     below = set().union(*(names for segment, names in network.segments.items() if segment != HEAD))
-    for name in sorted(network.segments[HEAD] & below):
-        shared = model.get_parameter(name)
-        holders = [(one, key) for one in model.modules() for key, own in one._parameters.items() if own is shared]
-        above = [(one, key) for one, key in holders if not isinstance(one, nn.Embedding)]
-        if not above or len(holders) < 2:
-            raise UserError(f"the head shares {name!r} with a block, and no module of its own holds it")
-        for module, key in above:
-            setattr(module, key, nn.Parameter(shared.detach().clone(), requires_grad=shared.requires_grad))
+    return sorted(network.segments[HEAD] & below)

@@ -24,10 +24,7 @@ NUMERICS = 1
 PENALTIES = tuple(10.0**power for power in range(0, -7, -1))
 """The penalties that are tried, strongest first. Each fit starts from the previous one."""
 
-PATIENCE = 2
-"""The search ends after so many penalties in a row that are not better than the best."""
-
-OPTIONS = {"maxiter": 300, "maxfun": 400, "maxcor": 10, "gtol": 1e-5, "ftol": 1e-8}
+OPTIONS = {"maxiter": 300, "maxfun": 400, "maxcor": 10, "gtol": 1e-5, "ftol": 1e-7}
 """Settings of scipy's L-BFGS-B: it ends where no gradient is above `gtol`, or a step gains less than `ftol`."""
 
 
@@ -58,18 +55,18 @@ class Fit:
 def best_fit(train: Samples, validation: Samples, objective: Objective, *, bias: bool) -> Fit:
     """The fit with the best validation score among `PENALTIES`; of equal scores, the one with the stronger penalty.
 
-    The samples hold features (N, F) and their targets. Raises ValueError if a feature is not finite.
+    The search ends at the first penalty with a worse score, because weaker ones overfit more and take longest. The
+    samples hold features (N, F) and their targets. Raises ValueError if a feature is not finite.
     """
     sign = -1 if objective.metric in LOWER_IS_BETTER else 1
     held_out = rows_of(validation)
-    best, highest, since = None, float("-inf"), 0
+    best, highest = None, float("-inf")
     for fit in fits(train.inputs[0], train.target, objective, bias=bias):
         score = sign * evaluate(fit.module(), held_out, objective, len(held_out)).value
-        since += 1
-        if best is None or score > highest:
-            best, highest, since = fit, score, 0
-        if since == PATIENCE:
+        if best is not None and score < highest:
             break
+        if best is None or score > highest:
+            best, highest = fit, score
     assert best is not None, "there is at least one penalty"
     return best
 
