@@ -55,12 +55,13 @@ class ConvergedHead:
     steps: int = 0
     penalty: float | None = None
 
-    def features(self) -> dict[str, float]:
-        """For the record: the scores and the penalty. The test split must have been read."""
-        assert self.test is not None, "a trial has no score of its features"
+    def features(self) -> dict[str, float] | None:
+        """For the record: the scores and the penalty. None for a trial, and if a score is not finite."""
+        if self.test is None or not (math.isfinite(self.test.value) and math.isfinite(self.validation.value)):
+            return None
         found = {"test": self.test.value, "validation": self.validation.value}
-        error = {} if math.isnan(self.test.error) else {"test_error": self.test.error}
-        return {**found, **error} if self.penalty is None else {**found, **error, "penalty": self.penalty}
+        found |= {} if math.isnan(self.test.error) else {"test_error": self.test.error}
+        return found if self.penalty is None else {**found, "penalty": self.penalty}
 
 
 def converged_head(trainer: Trainer, job: Job) -> ConvergedHead:
@@ -94,10 +95,11 @@ def features_of_training(trainer: Trainer, job: Job) -> dict[str, Any]:
     if job.nproc > 1:
         return {"features_failed": "not measured with several processes"}
     try:
-        return {"features": converged_head(trainer, job).features()}
+        found = converged_head(trainer, job).features()
     except Exception as error:
         traceback.print_exc()
         return {"features_failed": f"{type(error).__name__}: {error}".strip()}
+    return {"features": found} if found else {"features_failed": "the score is not finite"}
 
 
 def _fitted(trainer: Trainer, layer: nn.Linear, job: Job) -> ConvergedHead:

@@ -19,7 +19,7 @@ def run_frozen(job: Job, trainer: Trainer, on_epoch: Callable[[Row], None], spen
     The curve has one row. There is no profile, no peak memory and no diagnostics, since no block is trained.
     """
     spent.training_begins(trainer)
-    measured = {
+    measured: dict[str, Any] = {
         "metric": metric_of(trainer.objective, trainer.data),
         "credit": {**credit_of(trainer), "bp_fraction": 0.0, "transport": "none"},
         "network": network_of(trainer.network),
@@ -34,7 +34,7 @@ def run_frozen(job: Job, trainer: Trainer, on_epoch: Callable[[Row], None], spen
             reason = str(error)
     if head:
         on_epoch(_row(head, trainer))
-        measured |= {"result": _result(head)} | ({"features": head.features()} if head.test else {})
+        measured |= {"result": _result(head), "features": head.features()}
     return {
         **measured,
         "status": "diverged" if reason else "finished",
