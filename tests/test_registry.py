@@ -58,6 +58,7 @@ def test_the_sources_of_the_rules_are_those_of_the_ids_out_there():
         "kp": "3eb32719074c85f8",
         **{f"last-{count}": "253b985c1bf6fff6" for count in (1, 2, 3, 4, 6, 8)},
         "local": "26279d8d22869b57",
+        "norms-only": "363ccabcca4d8fb6",
         "usf": "b2498e3b2e78fde9",
         "wm": "3b8e87c4098ade0d",
     }
