@@ -19,9 +19,10 @@ from grape_bench.network.preserve import preserved
 from grape_bench.network.tangents import TangentPass
 from grape_bench.network.trace import as_batch, scored_output
 from grape_bench.network.trees import map_tensors
-from grape_bench.rules.names import RULES
+from grape_bench.rules.names import LADDER, RULES
 
-EVERY_RULE = [*RULES, "dfa+anchor"]
+CONTROLS = {"frozen", "norms-only", *(f"last-{count}" for count in LADDER)}  # they send gradients of BP or none
+EVERY_RULE = [*(rule for rule in RULES if rule not in CONTROLS), "dfa+anchor"]
 ROUNDING = 1e-5  # relative error of gradients that only differ in the order of their sums
 TANGENT = 1e-5
 STEPS = 1e-6, 1e-8, 1e-9, 1e-4  # of the central difference: small for kinks and steep models, large for flat ones

@@ -48,6 +48,7 @@ def test_the_sources_of_the_rules_are_those_of_the_ids_out_there():
         "drtp": "9f0cd175a1102ade",
         "fa": "30548f8061a8a02a",
         "fg": "9506dc18b6362730",
+        "frozen": "6b27836a5a582351",
         "frsf": "7f86971afe06b827",
         "grape": "31a9522b3a82917f",
         "grape+refit": "f589f4bb1a1953b9",
@@ -55,7 +56,9 @@ def test_the_sources_of_the_rules_are_those_of_the_ids_out_there():
         "grape-lazy+refit": "726dbebf914524db",
         "head-only": "0e32efad8f58020a",
         "kp": "3eb32719074c85f8",
+        **{f"last-{count}": "253b985c1bf6fff6" for count in (1, 2, 3, 4, 6, 8)},
         "local": "26279d8d22869b57",
+        "norms-only": "363ccabcca4d8fb6",
         "usf": "b2498e3b2e78fde9",
         "wm": "3b8e87c4098ade0d",
     }

@@ -11,11 +11,14 @@ import torch
 from grape_bench.cost.clock import Clock
 from grape_bench.cost.step import SPLIT_BUDGET_S, SPLIT_LEAST, SPLIT_WARM_UP
 from grape_bench.cost.turns import LEAST, WARM_UP
-from grape_bench.data.dataset import Example
+from grape_bench.data.dataset import DataSet, Example
 from grape_bench.errors import located
+from grape_bench.job.converged_head import BUDGET
 from grape_bench.job.profile import BUDGET_S, endless
-from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device
+from grape_bench.job.setup import EXAMPLE, build_model, load_data, make_trainer, pick_device
 from grape_bench.record.job import Job
+from grape_bench.rules.frozen import Frozen
+from grape_bench.train.head_features import linear_head
 from grape_bench.train.loop import Trainer
 from grape_bench.train.precision import set_arithmetic
 
@@ -54,12 +57,26 @@ def _forecast(job: Job) -> dict[str, float]:
     steps = budget.batches_in(budget.steps)  # of one mini-batch each
     evaluations = -(-budget.steps // (budget.evaluate_every or budget.steps_per_epoch))
     period = trainer.network.rule.period
+    head = _head_seconds(trainer, data, steps * step, per_sample)
+    if isinstance(trainer.network.rule, Frozen):
+        return {"job": setup + head, "profile": 0.0}
+    training = steps * step + (evaluations * len(data.validation) + len(data.test)) * per_sample
     return {
-        "job": setup + steps * step + (evaluations * len(data.validation) + len(data.test)) * per_sample,
+        "job": setup + training + (head if job.trial is None else 0.0),
         "profile": 2 * setup
         + max(BUDGET_S, (WARM_UP + LEAST) * 2 * period * step)
         + max(SPLIT_BUDGET_S, (SPLIT_WARM_UP + SPLIT_LEAST) * period * step),
     }
+
+
+def _head_seconds(trainer: Trainer, data: DataSet, training: float, per_sample: float) -> float:
+    """The seconds of a converged head: the forwards of a fit, or at most `BUDGET` times the `training` seconds."""
+    network = trainer.network
+    if not network.blocks:
+        return 0.0
+    if linear_head(network, *next(iter(data.validation.batches(EXAMPLE))), trainer.objective) is None:
+        return BUDGET * training
+    return (2 * len(data.train) + 2 * len(data.validation) + len(data.test)) * per_sample
 
 
 def _step_seconds(trainer: Trainer, batches: Iterator[Example]) -> float:

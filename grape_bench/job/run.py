@@ -12,17 +12,17 @@ Read `_run` from top to bottom: it is the training script. Every executor reache
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import torch
 from typing_extensions import override
 
-from grape_bench.data.dataset import DataSet
 from grape_bench.diagnose.observer import Diagnostics
 from grape_bench.errors import UserError
+from grape_bench.job.converged_head import features_of_training
+from grape_bench.job.description import credit_of, metric_of, network_of, seeds_of
+from grape_bench.job.frozen import run_frozen
 from grape_bench.job.profile import profile
 from grape_bench.job.setup import (
     EXAMPLE,
@@ -35,11 +35,8 @@ from grape_bench.job.setup import (
 )
 from grape_bench.job.transport import transport_of
 from grape_bench.network.modes import evaluation
-from grape_bench.network.network import Network
-from grape_bench.objectives.names import METRIC_UNITS
-from grape_bench.objectives.objective import Objective
 from grape_bench.record.job import Job
-from grape_bench.streams import STREAMS, stream_seed
+from grape_bench.rules.frozen import Frozen
 from grape_bench.train import data_parallel
 from grape_bench.train.best import BestWeights
 from grape_bench.train.checkpoint import Checkpoints
@@ -72,6 +69,8 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
     memory = TrainingMemory(device)
     trainer = make_trainer(job, model, data, job.rule, job.rule_settings)
     objective = trainer.objective
+    if isinstance(trainer.network.rule, Frozen):
+        return run_frozen(job, trainer, on_epoch, spent)
 
     # Observers follow the training without changing it. Checkpoints are last, so they see the others' final state.
     compiling = CompileTime()
@@ -106,26 +105,25 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
     }
     trained = spent.total()
     cost = profile(job, data) if job.profile and job.nproc == 1 and not reason else None
-    return {
+    profiled = spent.total()
+    measured = {
         "status": "diverged" if reason else "finished",
         "reason": reason,
-        "metric": _metric(objective, data),
+        "metric": metric_of(objective, data),
         "result": result,
-        "time": _time(trainer, spent, aside, trained),
         "memory": peak,
         "profile": cost,
-        "credit": {**_credit(trainer), **transport_of(job, data, objective)},
+        "credit": {**credit_of(trainer), **transport_of(job, data, objective)},
         "diagnostics": diagnostics.result() if diagnostics else None,
-        "network": _description(trainer.network),
+        "network": network_of(trainer.network),
         "data": data.description,
-        "seeds": {"seed": job.seed, **{stream: stream_seed(job.seed, stream) for stream in STREAMS}},
+        "seeds": seeds_of(job),
     }
 
-
-def _metric(objective: Objective, data: DataSet) -> dict[str, Any]:
-    """What the scores are, and the score of a predictor that sees no input."""
-    name = objective.metric
-    return {"name": name, "unit": METRIC_UNITS[name], "chance": objective.chance(data)}
+    # Last, because it replaces the trained head: what the best head makes of the trained features.
+    if job.trial is None and not reason:
+        measured |= features_of_training(trainer, job)
+    return {**measured, "time": _time(trainer, spent, aside, trained, profiled)}
 
 
 def _result(trainer: Trainer, job: Job, best: BestWeights | None) -> dict[str, float]:
@@ -143,61 +141,24 @@ def _result(trainer: Trainer, job: Job, best: BestWeights | None) -> dict[str, f
     return {"test": test.value, **error, "test_loss": test.loss, **result}
 
 
-def _time(trainer: Trainer, spent: Spent, aside: dict[str, float], trained: float) -> dict[str, float]:
-    """Where the seconds went. `aside` is what the training clock left out; the profile began at `trained` seconds."""
-    train_s = trainer.clock.seconds
+def _time(trainer: Trainer, spent: Spent, aside: dict[str, float], trained: float, profiled: float) -> dict[str, float]:
+    """Where the seconds went. `aside` is what the training clock left out.
+
+    The profile began at `trained` seconds, and the fit of the converged head at `profiled` seconds.
+    """
+    train_s, total = trainer.clock.seconds, spent.total()
     return {
         "setup_s": spent.setup,
         "train_s": train_s,
         "evaluate_s": trained - spent.setup - train_s - sum(aside.values()),
         **aside,
-        "profile_s": spent.total() - trained,
-        "total_s": spent.total(),
+        "profile_s": profiled - trained,
+        "features_s": total - profiled,
+        "total_s": total,
         "resumed": spent.resumed,
         "steps": round(trainer.rows[-1]["epoch"] * trainer.steps_per_epoch) if trainer.rows else 0,
         "samples": int(trainer.rows[-1]["samples"]) if trainer.rows else 0,
     }
-
-
-def _credit(trainer: Trainer) -> dict[str, Any]:
-    """How much of backpropagation the rule used: measured, declared, and the counts behind the measurement.
-
-    These count mini-batches, of which a step of the optimizer may accumulate several.
-    """
-    network, budget = trainer.network, trainer.budget
-    return {
-        "bp_fraction": network.bp_fraction,
-        "declared_bp_fraction": network.rule.bp_fraction(budget.batches, budget.epochs),
-        "steps": network.counts.steps,
-        "forward_passes": network.counts.forward,
-        "backward_passes": network.counts.backward,
-        "hidden_block_passes": network.counts.hidden,
-        **_left_out(network),
-    }
-
-
-def _left_out(network: Network) -> dict[str, int]:
-    """For models that leave out layers: how many blocks were absent, and in how many passes a cut was missing."""
-    counts = network.counts
-    return {"absent_blocks": counts.absent, "detours": counts.detours} if counts.absent else {}
-
-
-def _description(network: Network) -> dict[str, Any]:
-    """The blocks with their feedback, how many parameters get which kind of gradient, and the rule's own."""
-    counts = Counter(network.report().values())
-    feedback = {name: asdict(kept) for name, kept in network.feedback().items()}
-    return {
-        "blocks": [
-            {"name": block.name, "shape": list(block.shape), "feedback": feedback.get(block.name)}
-            for block in network.blocks
-        ],
-        "parameters": {name: counts[name] for name in ("rule", "exact", "frozen")} | _nonzero(owned=counts["owned"]),
-        **_nonzero(owned=[{"name": name, "numbers": p.numel()} for name, p in network.owned.named_parameters()]),
-    }
-
-
-def _nonzero(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value}
 
 
 class _Curve(Observer):

@@ -36,6 +36,19 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Features:
+    """The scores of a head that was fitted to convergence on what the output layer reads: see `train/head_fit.py`.
+
+    `penalty` is the one that validation chose; None if the head was trained by steps. `test_error` is as in `Result`.
+    """
+
+    test: float
+    test_error: float | None = field(default=None, metadata=OPTIONAL)
+    validation: float
+    penalty: float | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Time:
     """Seconds by activity, summed over all processes that worked on the job one after another.
 
@@ -49,6 +62,7 @@ class Time:
     checkpoint_s: float | None = field(default=None, metadata=OPTIONAL)
     diagnose_s: float | None = field(default=None, metadata=OPTIONAL)
     profile_s: float | None = field(default=None, metadata=OPTIONAL)
+    features_s: float | None = field(default=None, metadata=OPTIONAL)
     total_s: float | None = field(default=None, metadata=OPTIONAL)
     resumed: int | None = field(default=None, metadata=OPTIONAL)
     steps: int

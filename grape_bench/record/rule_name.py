@@ -10,6 +10,8 @@ from pathlib import Path
 from grape_bench.registry import is_file_reference
 
 ANCHOR = "+anchor"
+FROZEN = "frozen"
+"""The control whose job fits a head on the untrained model instead of training it."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from grape_bench.record.damage import checked, read_text
 from grape_bench.record.record import HINT, Record
+from grape_bench.record.rule_name import FROZEN
 from grape_bench.record.status import Status
 from grape_bench.record.typed_json import ShapeError
 from grape_bench.record.write import replacing
@@ -118,8 +119,15 @@ def check_curve(table: Table, record: Record) -> None:
 
 
 def _check_moments(rows: list[dict[str, float]], record: Record) -> None:
-    """Raise ShapeError unless there is a row for every evaluation: after each epoch, or every few steps."""
+    """Raise ShapeError unless there is a row for every evaluation: after each epoch, or every few steps.
+
+    The control `frozen` has one, since it fits its head and takes no steps.
+    """
     job, finished = record.job, record.status is Status.FINISHED
+    if job.rule == FROZEN:
+        if len(rows) != 1:
+            raise ShapeError(f"it has {len(rows)} rows, but a head that is fitted has one")
+        return
     if job.steps is None and job.evaluate_every is None:
         if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
             raise ShapeError("the epochs are not 1, 2, 3, ...")

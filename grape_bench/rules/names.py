@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from grape_bench.record.rule_name import FROZEN
 from grape_bench.registry import Builtin, Registry
 
 if TYPE_CHECKING:
@@ -22,6 +23,16 @@ A rule that does not ship with the package counts them too, because planning doe
 # numerics 2, and that form is now called `grape-lazy`.
 EVERY_STEP = {"refresh": 1}
 EVERY_EIGHTH = {"refresh": 8}
+
+LADDER = (1, 2, 3, 4, 6, 8)
+"""The rungs of the depth ladder that have a name: BP trains the last 1, 2, 3 ... blocks."""
+
+
+def _last(count: int) -> Builtin:
+    """The rung of the ladder with `count` trained blocks."""
+    target = "grape_bench.rules.last_blocks:LastBlocks"
+    return Builtin(target, source="253b985c1bf6fff6", uses=CUTS, defaults={"blocks": count})
+
 
 RULES: Registry[type[LearningRule]] = Registry(
     "rule",
@@ -58,6 +69,9 @@ RULES: Registry[type[LearningRule]] = Registry(
         "fg": Builtin("grape_bench.rules.fg:FG", source="9506dc18b6362730", uses=CUTS),
         "local": Builtin("grape_bench.rules.local:Local", source="26279d8d22869b57", uses=CUTS),
         "head-only": Builtin("grape_bench.rules.head_only:HeadOnly", source="0e32efad8f58020a", uses=CUTS),
+        FROZEN: Builtin("grape_bench.rules.frozen:Frozen", source="6b27836a5a582351", uses=CUTS),
+        "norms-only": Builtin("grape_bench.rules.norms_only:NormsOnly", source="363ccabcca4d8fb6", uses=CUTS),
+        **{f"last-{count}": _last(count) for count in LADDER},
     },
     group="grape_bench.rules",
 )

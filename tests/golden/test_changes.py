@@ -13,12 +13,13 @@ from grape_bench.network.network import Network
 from grape_bench.network.passes import CutPass, Signal
 from grape_bench.rules.anchored import Anchored
 from grape_bench.rules.backward import BackwardFeedback
-from grape_bench.rules.names import CUTS, RULES
+from grape_bench.rules.names import CUTS, LADDER, RULES
 from tests.golden import stored
 from tests.golden.runs import CLASSES, FAMILIES, five_steps
 
 STORED = stored.read()
-DIRECT = [rule for rule in RULES if (one := RULES.builtin(rule)) and one.uses == CUTS and rule != "head-only"]
+CONTROLS = ["head-only", "frozen", "norms-only", *(f"last-{count}" for count in LADDER)]  # they send no signal
+DIRECT = [rule for rule in RULES if (one := RULES.builtin(rule)) and one.uses == CUTS and rule not in CONTROLS]
 BACKWARD = ["fa", "usf", "brsf", "frsf", "kp", "wm"]
 
 

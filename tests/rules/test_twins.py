@@ -7,14 +7,18 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
 import grape_bench as gb
+from grape_bench import UserError
+from grape_bench.contract.cases import CASES as CHECKED
 from grape_bench.rules.feedback import FEEDBACK, SEED
 from grape_bench.rules.grape import nlms_step
 from grape_bench.rules.jacobian import JacobianEstimate
 from grape_bench.rules.layout import SKETCH
+from grape_bench.rules.names import LADDER
 from tests.network.problems import tanh_mlp
 from tests.rules import reference
 
 SIZES = (5, 6, 4, 3)
+CASES = {case.name: case for case in CHECKED}
 
 
 @pytest.fixture
@@ -299,6 +303,47 @@ def test_head_only(problem):
     expected = reference.gradients(layers, x, labels, reference.bp_signal(layers))[-1]
     assert [layer.weight.grad is None for layer in (model[0], model[2])] == [True, True]
     torch.testing.assert_close(model[4].weight.grad, expected[0], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_last_blocks(problem, count):
+    """Two blocks: with one trained, the first layer has no gradient; with two or more, it is backpropagation."""
+    model, x, labels, layers = problem
+    net = gb.attach(model, gb.make_rule("last-1", blocks=count), x)
+    F.cross_entropy(model(x), labels).backward()
+    expected = reference.gradients(layers, x, labels, reference.bp_signal(layers))
+    if count == 1:
+        assert model[0].weight.grad is None and net.report()["0.weight"] == "frozen"
+    for layer, (dW, _) in list(zip((model[0], model[2], model[4]), expected, strict=True))[-1 - count :]:
+        torch.testing.assert_close(layer.weight.grad, dW, rtol=1e-6, atol=1e-9)
+    assert net.bp_fraction == net.rule.bp_fraction(1, 1) == min(count, 2) / 2
+
+
+def test_the_rungs_of_the_ladder_have_names():
+    assert [gb.make_rule(f"last-{count}").blocks for count in LADDER] == list(LADDER)
+    with pytest.raises(UserError, match="at least 1"):
+        gb.make_rule("last-1", blocks=0)
+
+
+def test_norms_only():
+    """The stem, the learned positions, the norms and the head get BP's gradients; the blocks' matrices get none."""
+    make, x = CASES["vit"].model, CASES["vit"].inputs(0)
+    exact, model = make(), make()
+    net = gb.attach(model, "norms-only", x)
+    for one in (exact, model):
+        F.cross_entropy(one(x), torch.arange(len(x)) % 5).backward()
+    gradients = dict(exact.named_parameters())
+    for name, parameter in model.named_parameters():
+        trained = name.startswith(("patch_embed", "cls_token", "pos_embed", "norm", "head")) or ".norm" in name
+        assert (parameter.grad is not None) is trained is (net.report()[name] == "exact"), name
+        if trained:
+            torch.testing.assert_close(parameter.grad, gradients[name].grad)
+    assert all(parameter.requires_grad for parameter in model.parameters()) and net.bp_fraction == 1
+
+
+def test_norms_only_needs_something_to_train(problem):
+    with pytest.raises(gb.DoesNotApplyError, match="no embedding and no norm"):
+        gb.attach(problem[0], "norms-only", problem[1])
 
 
 @pytest.mark.parametrize("rule", ["fa", "dfa", "grape", "head-only"])

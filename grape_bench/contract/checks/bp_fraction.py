@@ -11,10 +11,9 @@ TOLERANCE = 0.01
 
 def check(case: Case, make_rule: MakeRule) -> str:
     """Compare `rule.bp_fraction(batches, epochs)` with `net.bp_fraction` after that many batches and epochs."""
-    rule = make_rule()
-    steps = steps_of(rule)
-    declared = rule.bp_fraction(steps, EPOCHS)
     network = case.attached(make_rule)
+    steps = steps_of(network.rule)
+    declared = network.rule.bp_fraction(steps, EPOCHS)
     for _ in range(EPOCHS):
         case.train(network, steps)
     counted = network.bp_fraction

@@ -105,8 +105,8 @@ ROUNDING = 1e-4  # relative error of a signal in fp32
 
 def check(case: Case, make_rule: MakeRule) -> str:
     """Redraw the weights downstream of each block, hold everything else fixed, and compare the signal at the block."""
-    declared = make_rule().weight_transport
-    blocks = [block.name for block in case.attached(make_rule).blocks]
+    network = case.attached(make_rule)
+    declared, blocks = network.rule.weight_transport, [block.name for block in network.blocks]
     readers = [name for name in blocks if _reads(case, make_rule, name)]
     if readers:
         listed = ", ".join(readers)
