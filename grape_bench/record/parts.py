@@ -36,6 +36,19 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Features:
+    """The scores of a linear head, fitted to convergence on what the model's own head reads after the run.
+
+    `test_error` is that of `Result`. `penalty` is the head's weight decay, chosen on validation.
+    """
+
+    test: float
+    test_error: float
+    validation: float
+    penalty: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Time:
     """Seconds by activity, summed over all processes that worked on the job one after another.
 

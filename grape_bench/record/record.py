@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from grape_bench.record.parts import (
     Data,
     Diagnostics,
     Environment,
+    Features,
     Memory,
     Metric,
     Network,
@@ -26,7 +27,7 @@ from grape_bench.record.parts import (
     Time,
 )
 from grape_bench.record.status import Status
-from grape_bench.record.typed_json import ShapeError, decode, encode
+from grape_bench.record.typed_json import OPTIONAL, ShapeError, decode, encode
 from grape_bench.record.write import write_json
 
 SCHEMA = 3  # raise this and add a step to `migrate` when a key moves or changes its meaning
@@ -50,6 +51,7 @@ class Outcome:
     network: Network | None = None
     data: Data | None = None
     seeds: Mapping[str, int] | None = None
+    features: Features | None = field(default=None, metadata=OPTIONAL)
 
     @classmethod
     def from_dict(cls, measured: Mapping[str, Any]) -> Outcome:
@@ -127,7 +129,8 @@ class Record(Outcome):
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON types."""
-        outcome = {each.name: encode(getattr(self, each.name)) for each in fields(Outcome)}
+        measured = {each: encode(getattr(self, each.name)) for each in fields(Outcome)}
+        outcome = {e.name: value for e, value in measured.items() if value is not None or not e.metadata}
         head = {"schema": SCHEMA, "id": self.id, "name": self.name, **_repeated(self.job)}
         foot = {"environment": encode(self.environment), "started": self.started, "ended": self.ended}
         return {**head, "job": self.job.to_dict(), **outcome, **foot}
@@ -171,7 +174,7 @@ def _without_head(content: dict[str, Any]) -> dict[str, Any]:
     missing = [key for key in ("job", "status", "reason", "environment") if key not in content]
     if missing:
         raise ShapeError(f"{missing[0]} is missing")
-    absent = [each.name for each in fields(Outcome) if each.name not in content]
+    absent = [each.name for each in fields(Outcome) if each.name not in content and not each.metadata]
     if absent:
         raise ShapeError(f"{absent[0]} is missing")
     return content
