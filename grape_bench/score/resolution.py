@@ -35,18 +35,15 @@ def stated(grid: Grid) -> Iterator[str]:
 def planned(seeds: Mapping[str, int], recorded: Iterable[Record]) -> Iterator[str]:
     """Lines for a plan: by task, what its number of seeds can detect, given the spread of `recorded` results."""
     grid = cells(recorded)
-    for n in sorted(set(seeds.values())):
-        tasks = [task for task, count in seeds.items() if count == n]
-        if n < 2:
-            yield "resolution: one seed cannot detect any difference"
-            continue
-        known = {task: floor for task, floor in floors(grid, dict.fromkeys(tasks, n)).items() if floor > 0}
-        each = [f"{text_of(floor, grid[task, 'bp'].metric)} on {task}" for task, floor in known.items()]
-        rest = [task for task in tasks if task not in known]
-        if rest:
-            where = "" if not known else f" on {', '.join(rest)}"
-            each.append(f"{smallest_difference(n):.1f} standard deviations of the paired difference{where}")
-        yield f"resolution: {n} seeds detect a difference of {', '.join(each)} (80 % power)"
+    known = {task: floor for task, floor in floors(grid, seeds).items() if floor > 0}
+    yield "resolution: the smallest difference that these seeds detect (80 % power)"
+    for task, n in seeds.items():
+        if task in known:
+            yield f"  {task}, {n} seeds: {text_of(known[task], grid[task, 'bp'].metric)}"
+        elif n > 1:
+            yield f"  {task}, {n} seeds: {smallest_difference(n):.1f} standard deviations of the paired one"
+        else:
+            yield f"  {task}, one seed: none"
 
 
 def text_of(difference: float, metric: Metric) -> str:
