@@ -245,7 +245,7 @@ OVERALL: tuple[Quantity, ...] = (
         heading="p",
         meaning="p of the difference from BP: paired sign-flip test over all (task, seed).",
         format="z.4f",
-        reference="protocol.md#what-is-resolved",
+        reference="protocol.md#the-best-row",
     ),
     Quantity(
         name="runs",

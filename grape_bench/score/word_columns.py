@@ -10,7 +10,7 @@ from grape_bench.score.references import FROZEN
 from grape_bench.score.standing import TOO_FEW
 
 REFERENCES = {"bp": "BP", "dfa": "DFA", "control": "the control"}
-SEE = "protocol.md#better-worse-tied-n-too-small"
+SEE = "protocol.md#the-four-words"
 
 
 def _explained(words: pd.Series) -> str:
