@@ -68,6 +68,6 @@ def _block(table: pd.DataFrame, chosen: Sequence[Printed]) -> dict[str, object]:
 def _heading(item: Printed) -> str:
     """The first word above the others, so that a column is no wider than its numbers. A metric's stays on one line."""
     first, _, rest = escape(item.heading).partition(" ")
-    if not rest or item.is_metric:
+    if not rest or item.is_metric or item.column.word:
         return escape(item.heading)
-    return rf"\begin{{tabular}}[b]{{@{{}}{'l' if item.left else 'r'}@{{}}}}{first}\\{rest}\end{{tabular}}"
+    return rf"\begin{{tabular}}[b]{{@{{}}r@{{}}}}{first}\\{rest}\end{{tabular}}"

@@ -120,6 +120,7 @@ COLUMNS: tuple[Column, ...] = (
         caption="Gap closed: 0 is DFA, 1 is BP.",
         reference="protocol.md#the-scores",
     ),
+    *WORD_COLUMNS,
     Column(
         name="step_ratio",
         heading="step ÷ BP",
@@ -217,7 +218,6 @@ COLUMNS: tuple[Column, ...] = (
         reference="protocol.md#score-versions",
         optional=False,
     ),
-    *WORD_COLUMNS,
 )
 """The columns of the results table, in the order of table.csv."""
 

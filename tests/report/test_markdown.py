@@ -26,10 +26,10 @@ def test_the_whole_text_of_a_small_table() -> None:
         "\n"
         "Test accuracy in percent: mean ± 95 % Student-t interval over n seeds. † draft: fewer than 5 seeds. "
         "Credit: 0 is frozen, 1 is BP. Gap closed: 0 is DFA, 1 is BP. Settings: the suite's own, untuned. "
-        "Scores: version 2. Hardware: cpu-x. "
+        "Scores: version 2. "
         "Better, worse: the paired t-test finds a difference (Holm over the references of the row, 5 %); "
         "tied: the 90 % interval lies within the margin, a share of BP - frozen. "
-        "Control: frozen, a converged head on untrained hidden layers.\n"
+        "Control: frozen, a converged head on untrained hidden layers. Hardware: cpu-x.\n"
     )
 
 
