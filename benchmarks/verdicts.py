@@ -81,7 +81,7 @@ def judged(setting: Setting, x: float, draw: np.random.Generator, wild: float = 
         "tied with BP": found["bp"] == TIED,
         "trained": above.above,
         "not above": above.below(limit),
-        "credit": resolved(cells["x"].scores, cells["frozen"].scores),
+        "credit": resolved(cells["x"].scores, cells["frozen"].scores, 1),
         "differs from BP, pooled": _pooled(cells["x"], references),
     }
 

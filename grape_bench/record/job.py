@@ -94,6 +94,7 @@ class Job:
     probes: int | None = _part(Of.MEASURING, None)  # how often to take diagnostics; None picks a cheap number
     margin: float | None = _part(Of.STATED, None)  # the suite's margin for "tied"; None means the default
     space: dict[str, Any] | None = _part(Of.STATED, None)  # what the search for this rule's settings could try
+    looks: int | None = _part(Of.STATED, None)  # at most how many looks decided the number of seeds; None: it was fixed
 
     @property
     def id(self) -> str:

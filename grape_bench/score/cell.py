@@ -79,6 +79,11 @@ class Cell:
         return sum(record.status is Status.DIVERGED for record in self.results)
 
     @property
+    def looks(self) -> int:
+        """At most how many looks at the results decided the number of seeds; 1 if it was fixed in advance."""
+        return max((record.job.looks or 1 for record in self.records), default=1)
+
+    @property
     def status(self) -> str:
         """What did not finish, such as "crashed 1/3, diverged 1/3". Empty if everything finished."""
         words = Counter(record.status for record in self.records if record.status is not Status.FINISHED)
@@ -197,6 +202,11 @@ def aligned(*group: Cell) -> list[Floats]:
     """The scores of each cell over the seeds that all cells share, as arrays (seeds,)."""
     seeds = common_seeds(group)
     return [np.array([cell.scores[seed] for seed in seeds]) for cell in group]
+
+
+def looks_of(*group: Cell | None) -> int:
+    """The most looks behind the seeds of any of the cells."""
+    return max((cell.looks for cell in group if cell), default=1)
 
 
 def hardware_classes(cell: Cell, bp: Cell | None, grid: Grid) -> list[str]:

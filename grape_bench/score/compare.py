@@ -11,13 +11,14 @@ import numpy as np
 from grape_bench.errors import UserError, unknown
 from grape_bench.record.record import Record
 from grape_bench.score import comparable
-from grape_bench.score.cell import Cell, cells, differences
+from grape_bench.score.cell import Cell, cells, differences, looks_of
 from grape_bench.score.inference import (
     LEVEL,
     SEED,
     Bootstrapped,
     Interval,
     bootstrap_mean,
+    counted,
     holm,
     interval,
     mean,
@@ -208,7 +209,7 @@ def _settled(task: OnTask, level: float) -> OnTask:
     if task.verdict != "not resolved" or math.isnan(spread):
         return task
     within = margin(task.first, task.second, task.references)
-    needed = seeds_needed(task.difference.mean, spread, within, level)
+    needed = seeds_needed(task.difference.mean, spread, within, level / looks_of(task.first, task.second))
     return replace(task, needed=max(needed, len(pairs) + 1))
 
 
@@ -219,7 +220,7 @@ def _on_task(first: Cell, second: Cell, references: References) -> OnTask:
         first=first,
         second=second,
         difference=interval(pairs),
-        p=paired_t(pairs),
+        p=counted(paired_t(pairs), looks_of(first, second)),
         step=first.step_ratio / second.step_ratio if one_class else math.nan,
         memory=first.memory_ratio(second) if one_class else math.nan,
         judged=(judge(first, references).word, judge(second, references).word),
@@ -235,7 +236,8 @@ def _overall(tasks: Sequence[OnTask]) -> Overall | None:
     if not all(pairs):
         return None
     found = bootstrap_mean(pairs, np.random.default_rng(SEED))
-    p = sign_flip(pairs, np.random.default_rng(SEED))
+    looks = looks_of(*(cell for task in tasks for cell in (task.first, task.second)))
+    p = counted(sign_flip(pairs, np.random.default_rng(SEED)), looks)
     return Overall(found, "norm acc" if known else "score", p, sum(map(len, pairs)))
 
 

@@ -65,6 +65,16 @@ def variance(values: Sequence[float]) -> float:
     return math.fsum((x - center) ** 2 for x in values) / (len(values) - 1) if len(values) > 1 else math.nan
 
 
+def counted(p: float, looks: int) -> float:
+    """`p` of a test that is made at up to `looks` numbers of seeds: Bonferroni's bound over the looks."""
+    return min(1.0, p * looks) if not math.isnan(p) else p
+
+
+def one_sided(looks: int) -> float:
+    """The two-sided confidence at which each side is wrong in 5 % of cases, over all looks together."""
+    return 1 - (1 - ONE_SIDED) / looks
+
+
 def t_quantile(freedom: int, level: float) -> float:
     """The quantile of Student's t distribution."""
     # scipy.special, not scipy.stats: the latter takes most of a second to import.

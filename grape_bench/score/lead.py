@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from grape_bench.score.cell import Cell, common_seeds
-from grape_bench.score.inference import ONE_SIDED, half_width, mean
+from grape_bench.score.cell import Cell, common_seeds, looks_of
+from grape_bench.score.inference import half_width, mean, one_sided
 
 NORMAL = 1.645  # one-sided 95 %: only a lead upwards is asked for
 ROUNDING = 1e-9  # of a score: equal runs may differ in their last digits
@@ -54,15 +54,16 @@ def lead(first: Cell, second: Cell) -> Lead:
     seeds = common_seeds((first, second))
     differences = [first.scores[seed] - second.scores[seed] for seed in seeds]
     errors = [NORMAL * math.hypot(first.sampling_error(seed), second.sampling_error(seed)) for seed in seeds]
-    width = max(half_width(differences, ONE_SIDED), mean(errors)) if len(seeds) >= FEW else math.nan
+    spread = half_width(differences, one_sided(looks_of(first, second)))
+    width = max(spread, mean(errors)) if len(seeds) >= FEW else math.nan
     return Lead(mean(differences), width, len(seeds), tuple(zip(differences, errors, strict=True)))
 
 
-def resolved(high: Mapping[int, float], low: Mapping[int, float]) -> bool:
+def resolved(high: Mapping[int, float], low: Mapping[int, float], looks: int) -> bool:
     """True if `high` (seed -> score) is resolved to be above `low` over their common seeds, by the seeds alone.
 
-    A quotient over `high` - `low` means nothing otherwise. One seed resolves nothing.
+    A quotient over `high` - `low` means nothing otherwise. One seed resolves nothing. `looks` is that of the cells.
     """
     differences = [high[seed] - low[seed] for seed in sorted(high.keys() & low.keys())]
     rounding = ROUNDING * max(map(abs, low.values()), default=0.0)
-    return mean(differences) > half_width(differences, ONE_SIDED) + rounding
+    return mean(differences) > half_width(differences, one_sided(looks)) + rounding

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from grape_bench.score.best import best
-from grape_bench.score.cell import Cell, Floats, Grid, aligned, common_seeds, differences
+from grape_bench.score.cell import Cell, Floats, Grid, aligned, common_seeds, differences, looks_of
 from grape_bench.score.inference import (
     RESAMPLES,
     SEED,
     Bootstrapped,
+    counted,
     mean,
     percentiles,
     resampled,
@@ -138,7 +139,9 @@ def _row(rule: str, cells: ByTask, bp: ByTask) -> dict[str, Any]:
 def _sign_flip(first: ByTask, second: ByTask, bp: ByTask) -> float:
     """p of two rules over all (task, seed) pairs; NaN if they share no seed on some task."""
     by_task = pairs(first, second, bp)
-    return sign_flip(by_task, np.random.default_rng(SEED)) if all(by_task) else math.nan
+    if not all(by_task):
+        return math.nan
+    return counted(sign_flip(by_task, np.random.default_rng(SEED)), looks_of(*first.values(), *second.values()))
 
 
 def ranks(grid: Grid) -> pd.DataFrame:
@@ -198,7 +201,7 @@ def performance_profile(grid: Grid) -> pd.DataFrame:
 
 def _has_credit(references: References) -> bool:
     bp, frozen = references.bp, references.frozen
-    return bool(bp and frozen and resolved(bp.scores, frozen.scores))
+    return bool(bp and frozen and resolved(bp.scores, frozen.scores, looks_of(bp, frozen)))
 
 
 def _credits(cell: Cell | None, references: References) -> Floats:

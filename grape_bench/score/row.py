@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from grape_bench.score.cell import Cell, means
+from grape_bench.score.cell import Cell, looks_of, means
 from grape_bench.score.inference import interval, mean
 from grape_bench.score.lead import resolved
 from grape_bench.score.metric import Metric
@@ -29,14 +29,14 @@ def position(value: float, low: float, high: float) -> float:
     return math.nan if high == low else (value - low) / (high - low)
 
 
-def between(own: Scores, low: Scores, high: Scores) -> float:
+def between(own: Scores, low: Scores, high: Scores, looks: int) -> float:
     """The position of a mean between two references; NaN unless `high` is resolved to be above `low`.
 
     All three means are over the seeds in common, so that both sides of each difference saw the same weights and
     batches. Otherwise the quotient could be any number: 10.83, or -1.6e14 for equal references.
     """
     seeds = sorted(own.keys() & low.keys() & high.keys())
-    if not resolved({seed: high[seed] for seed in seeds}, low):
+    if not resolved({seed: high[seed] for seed in seeds}, low, looks):
         return math.nan
     return position(*(mean(scores[seed] for seed in seeds) for scores in (own, low, high)))
 
@@ -78,22 +78,22 @@ class Row:
     def credit(self) -> float:
         """(score - frozen) / (BP - frozen): 0 is the best that untrained hidden layers allow, 1 is BP."""
         bp, frozen = self.references.bp, self.references.frozen
-        return between(self.cell.scores, frozen.scores, bp.scores) if bp and frozen else math.nan
+        return between(self.cell.scores, frozen.scores, bp.scores, looks_of(bp, frozen)) if bp and frozen else math.nan
 
     @property
     def feature_credit(self) -> float:
         """The credit of a converged head on each run's features, BP's included. NaN where credit has no meaning."""
         bp, frozen = self.references.bp, self.references.frozen
-        if not bp or not frozen or not resolved(bp.scores, frozen.scores):
+        if not bp or not frozen or not resolved(bp.scores, frozen.scores, looks_of(bp, frozen)):
             return math.nan
         own = frozen.scores if self.cell.rule == frozen.rule else self.cell.feature_scores
-        return between(own, frozen.scores, bp.feature_scores)
+        return between(own, frozen.scores, bp.feature_scores, looks_of(bp, frozen))
 
     @property
     def gap_closed(self) -> float:
         """(score - DFA) / (BP - DFA): the share of DFA's distance to BP that the rule makes up."""
         bp, dfa = self.references.bp, self.references.dfa
-        return between(self.cell.scores, dfa.scores, bp.scores) if bp and dfa else math.nan
+        return between(self.cell.scores, dfa.scores, bp.scores, looks_of(bp, dfa)) if bp and dfa else math.nan
 
     @cached_property
     def standings(self) -> dict[str, Standing]:

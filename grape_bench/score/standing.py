@@ -9,8 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from grape_bench.score.cell import Cell, common_seeds, differences
-from grape_bench.score.inference import LEVEL, ONE_SIDED, half_width, holm, mean, paired_t, variance
+from grape_bench.score.cell import Cell, common_seeds, differences, looks_of
+from grape_bench.score.inference import LEVEL, counted, half_width, holm, mean, one_sided, paired_t, variance
 from grape_bench.score.power import seeds_needed, seeds_text
 from grape_bench.score.references import References
 
@@ -42,7 +42,7 @@ NOWHERE = Standing()
 def standings(cell: Cell, references: References) -> dict[str, Standing]:
     """The standing of `cell` against "bp", "dfa" and "control". It depends on no other row of the table."""
     others = {name: other for name, other in references.named.items() if other.rule != cell.rule and cell.scores}
-    tests = {name: paired_t(differences(cell, other)) for name, other in others.items()}
+    tests = {name: counted(paired_t(differences(cell, other)), looks_of(cell, other)) for name, other in others.items()}
     adjusted = holm(tests)
     return {name: _standing(cell, other, references, adjusted[name], len(others)) for name, other in others.items()}
 
@@ -60,7 +60,7 @@ def _standing(cell: Cell, other: Cell, references: References, p: float, tests: 
     spread = references.spread(variance(found), len(found) - 1)
     if math.isnan(spread):
         return standing
-    needed = seeds_needed(center, spread, margin(cell, other, references), LEVEL / tests)
+    needed = seeds_needed(center, spread, margin(cell, other, references), LEVEL / tests / looks_of(cell, other))
     # The estimate may be no larger than the seeds that have just failed to settle it.
     return replace(standing, needed=max(needed, len(found) + 1))
 
@@ -84,7 +84,8 @@ def tied(cell: Cell, other: Cell, references: References) -> bool:
     gaps = [references.margin * gap for gap in _gaps(seeds, references)]
     upper = [difference - gap for difference, gap in zip(found, gaps, strict=True)]
     lower = [difference + gap for difference, gap in zip(found, gaps, strict=True)]
-    return mean(upper) + half_width(upper, ONE_SIDED) < 0 < mean(lower) - half_width(lower, ONE_SIDED)
+    level = one_sided(looks_of(cell, other))
+    return mean(upper) + half_width(upper, level) < 0 < mean(lower) - half_width(lower, level)
 
 
 def _seeds(cell: Cell, other: Cell, references: References) -> list[int]:

@@ -11,8 +11,8 @@ import pandas as pd
 from grape_bench.record.record import Record
 from grape_bench.score import columns, comparable, resolution, tuned
 from grape_bench.score.best import Best, best
-from grape_bench.score.cell import Cell, Grid, cells, differences, hardware_classes
-from grape_bench.score.inference import mean, paired_t
+from grape_bench.score.cell import Cell, Grid, cells, differences, hardware_classes, looks_of
+from grape_bench.score.inference import counted, mean, paired_t
 from grape_bench.score.labels import labels
 from grape_bench.score.lead import resolved
 from grape_bench.score.quantity import Column
@@ -72,7 +72,7 @@ def _unresolved_notes(rows: Iterable[Row]) -> list[str]:
         bp, dfa, frozen = row.references.bp, row.references.dfa, row.references.frozen
         if row.cell is bp:
             for reference, quotient in ((frozen, "credit"), (dfa, "gap closed")):
-                if reference and not resolved(bp.scores, reference.scores):
+                if reference and not resolved(bp.scores, reference.scores, looks_of(bp, reference)):
                     notes.append(f"{bp.task}: bp is not resolved above {reference.rule}, so there is no {quotient}")
     return notes
 
@@ -99,7 +99,8 @@ def best_of(task: str, grid: Grid) -> Best | None:
     """
     scored = {cell.rule: cell for cell in grid.values() if cell.task == task and cell.scores}
     means = {rule: mean(cell.scores.values()) for rule, cell in scored.items()}
-    return best(means, lambda first, second: paired_t(differences(scored[first], scored[second])))
+    looks = looks_of(*scored.values())
+    return best(means, lambda first, second: counted(paired_t(differences(scored[first], scored[second])), looks))
 
 
 def _empty(table: pd.DataFrame, column: Column) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from grape_bench.score.inference import LEVEL
@@ -36,6 +38,14 @@ def _control(names: pd.Series) -> str:
         " head has the rule's few epochs: it is too easy to beat."
         if FROZEN not in used
         else f"The control {FROZEN} is not recorded on every task; head-only stands in for it, without credit or tie."
+    )
+
+
+def _looks(counts: pd.Series) -> str:
+    most = int(counts.max())
+    return (
+        f"Seeds were added until the words were settled, with at most {most} looks at the results: every p is"
+        f" multiplied by {most}, and every one-sided level is divided by it."
     )
 
 
@@ -75,6 +85,15 @@ WORD_COLUMNS: tuple[Column, ...] = (
         caption=_control,
         reference="protocol.md#the-control",
         optional=False,
+    ),
+    Column(
+        name="looks",
+        heading="looks",
+        meaning="At most how many looks at the results decided the number of seeds; empty if it was fixed in advance.",
+        value=lambda row: row.cell.looks if row.cell.looks > 1 else math.nan,
+        format=".0f",
+        caption=_looks,
+        reference="protocol.md#seeds-until-it-is-settled",
     ),
     Column(
         name="verdict",

@@ -80,7 +80,7 @@ def _expected(job: Job, suite: Suite, task: Task, found: Settings) -> Job:
     source = {} if known else {"rule_source": job.rule_source}
     source |= {name: value for name, value in job.parts(Of.SOURCE).items() if value}
     space = stated_space(suite, job.rule) if job.space is not None else None
-    return make_job(suite, task, job.rule, job.seed, found, trials=job.trials, space=space, **source)
+    return make_job(suite, task, job.rule, job.seed, found, trials=job.trials, space=space, looks=job.looks, **source)
 
 
 def _unequal(job: Job, expected: Job) -> list[str]:
