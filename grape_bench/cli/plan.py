@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from grape_bench.execute.duration import Durations
+    from grape_bench.plan.expand import Plan
     from grape_bench.record.job import Job
     from grape_bench.record.record import Record
 
@@ -65,6 +66,7 @@ def _show(suite: str, given: dict[str, Any], slots: int | None, *, profile: bool
     for line in (
         *_summary(missing, records, durations, slots),
         *(_SOURCES[each] for each in _SOURCES if each in sources),
+        *_resolution(plan, records.values()),
     ):
         click.echo(line)
     click.echo(f"records: {folder}")
@@ -128,6 +130,16 @@ _SOURCES: dict[str, str] = {
     "scaled": "s = scaled: another rule on the same task, times the ratio of their step times",
     "profiled": "p = profiled: from timing a few steps",
 }
+
+
+def _resolution(plan: Plan, done: Iterable[Record]) -> Iterator[str]:
+    """Return what the planned seeds can detect, given the spread of finished and of recorded jobs."""
+    from grape_bench.score.resolution import planned
+    from grape_bench.track.references import recorded_jobs
+
+    known = {record.id: record for record in (*recorded_jobs(plan.suite.name).values(), *done)}
+    same = [record for record in known.values() if record.job.version == plan.suite.version]
+    return planned({task.name: plan.suite.seeds for task in plan.suite.tasks}, same)
 
 
 def _count(number: int, noun: str) -> str:

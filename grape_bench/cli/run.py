@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,11 @@ import click
 from grape_bench.cli.one_task import suite_of
 from grape_bench.cli.overrides import choosing, overrides_of
 from grape_bench.cli.sweep import executing, mirror_of, request_of, sweep
+from grape_bench.errors import UserError
 
 if TYPE_CHECKING:
+    from grape_bench.execute.sweep import Request
+    from grape_bench.plan.expand import Plan
     from grape_bench.record.record import Record
     from grape_bench.track.mirror import Mirror
 
@@ -29,12 +33,17 @@ TRACKING_URI = "sqlite:///mlflow.db"
     metavar="URI",
     help="MLflow store to copy records to, or none.",
 )
+@click.option("--until-resolved", is_flag=True, help="Add seeds until every word on the rules under test is settled.")
+@click.option("--max-seeds", type=int, default=10, show_default=True, metavar="N", help="For --until-resolved.")
 def command(**given: Any) -> None:
     """Run SUITE (a name or a .toml file). Jobs that are already done do not run again.
 
     Without a suite, --model and --dataset describe one task. Its suite file is written next to the results:
 
       grape-bench run --model timm:resnet18 --dataset cifar10 --rule bp --rule dfa --epochs 5
+
+    With --until-resolved, seeds are added to all rules until the --rule rules (or all but the references) are settled
+    against BP, DFA and the control. The looks are planned before the first seed, and every test counts all of them.
 
     Exit codes: 0 if all jobs finished; 1 if a job crashed, ran out of memory, or hit the time limit; 2 for a mistake
     in the arguments, or if a job diverged.
@@ -49,11 +58,14 @@ def _run(suite: str, given: dict[str, Any]) -> int:
     from grape_bench.plan.expand import make_plan
 
     plan = make_plan(suite, overrides_of(given))
-    request = request_of(plan, given["out"] / plan.suite.name, given)
     mirror = mirror_of(given["tracking_uri"])
     if plan.tuned.note:
         click.echo(plan.tuned.note)
-    records = sweep(request, mirror)
+    if given["until_resolved"]:
+        request, records = _until_resolved(suite, plan, given, mirror)
+    else:
+        request = request_of(plan, given["out"] / plan.suite.name, given)
+        records = sweep(request, mirror)
     _table(records, request.folder)
     for line in failures(records, request.folder):
         click.echo(line, err=True)
@@ -61,6 +73,35 @@ def _run(suite: str, given: dict[str, Any]) -> int:
         click.echo(f"suite    {request.folder}/suite.toml")
     _places(request.folder, mirror)
     return exit_code(records)
+
+
+def _until_resolved(
+    suite: str, plan: Plan, given: dict[str, Any], mirror: Mirror | None
+) -> tuple[Request, list[Record]]:
+    """Run more and more seeds, until the rules under test are settled or the last look is reached."""
+    from grape_bench.plan.expand import make_plan
+    from grape_bench.score.sequential import looks, unsettled
+    from grape_bench.score.table import score
+
+    planned = looks(plan.suite.seeds, given["max_seeds"])
+    if len(planned) < 2:
+        raise UserError(
+            f"--max-seeds {given['max_seeds']} adds no seed to the {plan.suite.seeds} of the suite",
+            where="run --until-resolved",
+            hint=f"--max-seeds {plan.suite.seeds + 2}, or fewer --seeds",
+        )
+    click.echo(f"looks at {', '.join(map(str, planned))} seeds; each test is made at 5 % / {len(planned)}")
+    for seeds in planned:
+        wider = make_plan(suite, replace(overrides_of(given), seeds=seeds))
+        jobs = [replace(job, looks=len(planned)) for job in wider.jobs]
+        request = request_of(replace(wider, jobs=jobs), given["out"] / plan.suite.name, given)
+        # A record from before has no looks of its own, but this decision counts it.
+        records = [replace(r, job=replace(r.job, looks=len(planned))) for r in sweep(request, mirror)]
+        left = unsettled(score(records), given["rules"])
+        click.echo(f"{seeds} seeds: {f'{len(left)} not settled, such as {left[0]}' if left else 'all is settled'}")
+        if not left:
+            break
+    return request, records
 
 
 def _table(records: list[Record], folder: Path) -> None:

@@ -79,12 +79,12 @@ def _id(path: Path) -> str:
 
 
 def _verdict(record: Record, path: Path) -> Verdict:
-    """The verdict, compared with the head-only run of the same task and seed if that is in the same folder."""
+    """The verdict, compared with the control of the same task and seed if that is in the same folder."""
     from grape_bench.record.folder import read_records
-    from grape_bench.score.cell import Cell
+    from grape_bench.score.cell import cells
+    from grape_bench.score.references import References
     from grape_bench.score.verdict import judge
 
-    records = read_records(path.parent.parent)
-    control = [r for r in records if (r.task, r.rule, r.seed) == (record.task, "head-only", record.seed)]
-    own = Cell(record.task, record.rule, (record,))
-    return judge(own, Cell(record.task, "head-only", tuple(control)) if control else None)
+    same = [r for r in read_records(path.parent.parent) if (r.task, r.seed) == (record.task, record.seed)]
+    grid = cells([record, *(r for r in same if r.rule != record.rule)])
+    return judge(grid[record.task, record.rule], References.of(grid, record.task))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,8 +76,24 @@ def _write(suite: Suite, searches: list[list[Record]], folder: Path) -> None:
         settings.write(tuned, folder)
     csv.write(settings.best_of_k(map(read_tuned, sorted(folder.glob("*.json")))), folder / CURVE)
     Console().print(_table(found))
+    for line in _at_an_edge(found):
+        click.echo(line, err=True)
     click.echo(f"settings  {folder}/*.json")
     click.echo(f"best of k {folder}/{CURVE}")
+
+
+def _at_an_edge(found: list[TunedRule]) -> Iterator[str]:
+    """A warning for each chosen setting near an end of its range, and the range to search instead."""
+    from grape_bench.plan.edge import edges
+
+    for tuned in found:
+        space = {name: axis.model_dump(exclude_none=True) for name, axis in tuned.space.items()}
+        for task, choice in tuned.tasks.items():
+            for edge in edges(space, choice.settings, tuned.trials):
+                yield (
+                    f"warning: {task} {tuned.rule}: {edge.text} is at the edge, so a better value may lie beyond it;"
+                    f" to widen it, in [tuning]: space = {{ {edge.wider} }}"
+                )
 
 
 def _table(found: list[TunedRule]) -> Table:

@@ -12,7 +12,7 @@ from grape_bench.plan.overrides import NO_OVERRIDES, Overrides
 from grape_bench.plan.read import read_suite
 from grape_bench.plan.suite import Suite
 from grape_bench.plan.tuned import UNTUNED, TunedSettings, tuned_settings
-from grape_bench.plan.tuning import trial_jobs
+from grape_bench.plan.tuning import stated_space, trial_jobs
 from grape_bench.record.job import Job
 from grape_bench.record.rule_name import RuleName
 
@@ -49,6 +49,7 @@ def expand(suite: Suite, only: tuple[str, ...] = (), tuned: TunedSettings = UNTU
     comes first, because every other rule is compared with it. The jobs of the first seed also profile the step.
     """
     rules = chosen_rules(suite, only)
+    spaces = {rule: stated_space(suite, rule) if tuned.trials > 1 else None for rule in rules}
     return unique(
         [
             make_job(
@@ -60,6 +61,7 @@ def expand(suite: Suite, only: tuple[str, ...] = (), tuned: TunedSettings = UNTU
                 trials=tuned.trials,
                 profile=seed == 0,
                 probes=suite.probes,
+                space=spaces[rule],
             )
             for seed in range(suite.seeds)
             for task in suite.tasks

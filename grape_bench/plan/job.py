@@ -39,6 +39,7 @@ def make_job(suite: Suite, task: Task, rule: str, seed: int, tuned: Settings = N
         schedule_source=more.pop("schedule_source", "") or _file_source(task.schedule),
         objective_source=more.pop("objective_source", "") or _objective_source(task.objective),
         dataset_source=more.pop("dataset_source", "") or _dataset_source(task),
+        margin=suite.margin,
         numerics=numerics_of(rule, task.model, task.dataset, task.objective),
         **_task_values(task),
         **more,

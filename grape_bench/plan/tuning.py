@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import JsonValue
+
 from grape_bench.errors import UserError
 from grape_bench.plan.job import inherited, make_job
 from grape_bench.plan.suite import TUNING_SEED, Settings, Space, Suite, Tuning
@@ -23,6 +25,11 @@ def space_of(suite: Suite, rule: str) -> Space:
     """The search space of `rule` on every task: the settings shared by all rules, then the rule's own."""
     tuning = tuning_of(suite)
     return {**tuning.space, **inherited(tuning.rule, rule)}
+
+
+def stated_space(suite: Suite, rule: str) -> dict[str, dict[str, JsonValue]]:
+    """The search space of `rule` as JSON types, by setting: `{"lr": {"log": [0.0001, 0.1]}}`."""
+    return {name: axis.model_dump(exclude_none=True) for name, axis in space_of(suite, rule).items()}
 
 
 def points(space: Space, trials: int) -> list[Settings]:

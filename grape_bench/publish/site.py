@@ -15,8 +15,8 @@ from grape_bench.record.rule_name import RuleName
 from grape_bench.record.write import write_text
 from grape_bench.report import page
 from grape_bench.report.templates import page_template
-from grape_bench.report.text import labels
 from grape_bench.score.columns import OVERALL
+from grape_bench.score.labels import labels
 from grape_bench.score.results import Results, results
 from grape_bench.track.runs import Runs, read_jobs
 

@@ -31,11 +31,15 @@ class Of(StrEnum):
     SEED = "seed"
     TRIAL = "trial"  # the number of a trial in a search
     MEASURING = "measuring"  # extra measurements that do not change the result
+    STATED = "stated"  # what a table states about the job; it does not change the result
+
+
+NOT_IN_ID = (Of.MEASURING, Of.STATED)
 
 
 def _part(of: Of, default: Any = MISSING) -> Any:
     """A field of a job. The id leaves out a field at its default, so that ids from before the field stay valid."""
-    return field(default=default, compare=of is not Of.MEASURING, metadata={"of": of})
+    return field(default=default, compare=of not in NOT_IN_ID, metadata={"of": of, "optional": of is Of.STATED})
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,9 @@ class Job:
     trial: int | None = _part(Of.TRIAL, None)  # a trial never reads the test split
     profile: bool = _part(Of.MEASURING, False)  # also measure the step time relative to BP
     probes: int | None = _part(Of.MEASURING, None)  # how often to take diagnostics; None picks a cheap number
+    margin: float | None = _part(Of.STATED, None)  # the suite's margin for "tied"; None means the default
+    space: dict[str, Any] | None = _part(Of.STATED, None)  # what the search for this rule's settings could try
+    looks: int | None = _part(Of.STATED, None)  # at most how many looks decided the number of seeds; None: it was fixed
 
     @property
     def id(self) -> str:
@@ -113,7 +120,7 @@ class Job:
         for each in fields(self):
             value = getattr(self, each.name)
             is_default = value == each.default and not each.metadata.get("always")
-            if each.metadata["of"] is not Of.MEASURING and not is_default:
+            if each.metadata["of"] not in NOT_IN_ID and not is_default:
                 content[each.name] = value
         content["rule"] = self.rule_name.label
         if self.objective_source:

@@ -10,10 +10,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from grape_bench.report.text import labels
 from grape_bench.score.cell import Cell
 from grape_bench.score.compare import Comparison, OnTask, Overall
 from grape_bench.score.inference import mean
+from grape_bench.score.labels import labels
+from grape_bench.score.power import MOST
 from grape_bench.score.quantity import ABSENT, number
 
 CAPTION = (
@@ -92,14 +93,25 @@ def _p(p: float) -> str:
 
 
 def _remarks(comparison: Comparison) -> list[Text]:
-    """The verdicts on both rules, and the jobs that did not finish."""
+    """The verdicts on both rules, the seeds that are missing, and the jobs that did not finish."""
     names = labels((comparison.first, comparison.second))
-    remarks = [*_judged(comparison)]
+    remarks = [*_judged(comparison), *_more_seeds(comparison)]
     for task in comparison.tasks:
         for name, cell in ((comparison.first, task.first), (comparison.second, task.second)):
             if cell.status:
                 remarks.append(Text(f"! {cell.task}, {names[name]}: {cell.status}", style="yellow"))
     return remarks
+
+
+def _more_seeds(comparison: Comparison) -> Iterator[Text]:
+    """How many more seeds would settle what is not resolved, in one line."""
+    found = []
+    for task in comparison.tasks:
+        if task.needed is not None:
+            more = f"{task.needed - task.difference.n}" if task.needed <= MOST else f"more than {MOST}"
+            found.append(f"{task.first.task} {more}")
+    if found:
+        yield Text(f"more seeds on both sides that would settle it (80 % power): {', '.join(found)}")
 
 
 def _judged(comparison: Comparison) -> Iterator[Text]:

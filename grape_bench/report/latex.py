@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from grape_bench.report.templates import latex_template
-from grape_bench.report.text import Printed, caption, footnotes, printed
-from grape_bench.score.quantity import ABSENT, DRAFT_MARK, Values
+from grape_bench.report.text import Printed, best_lines, caption, footnotes, printed
+from grape_bench.score.quantity import ABSENT, DRAFT_MARK
 
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _SPECIAL |= {character: f"\\{character}" for character in "&%$#_{}"}
@@ -34,33 +34,40 @@ def escape(text: str) -> str:
 
 
 def render(table: pd.DataFrame, label: str) -> str:
-    """The float, labeled `tab:<label>`. Rules marked in the column `best` are bold. Ends with a newline."""
-    chosen = printed(table)
+    """The float, labeled `tab:<label>`: scores and costs, and the words below them. Ends with a newline."""
+    return latex_template("table.tex.j2").render(
+        blocks=[_block(table, chosen) for chosen in printed(table)],
+        caption=escape(caption(table)),
+        notes=[escape(note) for note in [*_best(table), *footnotes(table)]],
+        label=re.sub(r"[^A-Za-z0-9-]", "-", label),
+    )
+
+
+def _best(table: pd.DataFrame) -> list[str]:
+    return [f"{task}: {line}" for task, line in best_lines(table).items()]
+
+
+def _block(table: pd.DataFrame, chosen: Sequence[Printed]) -> dict[str, object]:
+    """One `tabular`: its alignment, its headings, and its tasks with their rows."""
     tasks = [
         {
             "name": escape(str(task)),
-            "rows": [_texts(row, chosen) for row in table[table["task"] == task].to_dict("records")],
+            "rows": [
+                [escape(item.text(row)) for item in chosen] for row in table[table["task"] == task].to_dict("records")
+            ],
         }
         for task in dict.fromkeys(table["task"])
     ]
-    return latex_template("table.tex.j2").render(
-        alignment="".join("l" if item.left else "r" for item in chosen),
-        headings=[_heading(item) for item in chosen],
-        tasks=tasks,
-        caption=escape(caption(table)),
-        notes=[escape(note) for note in footnotes(table)],
-        label=re.sub(r"[^A-Za-z0-9-]", "-", label),
-    )
+    return {
+        "alignment": "".join("l" if item.left else "r" for item in chosen),
+        "headings": [_heading(item) for item in chosen],
+        "tasks": tasks,
+    }
 
 
 def _heading(item: Printed) -> str:
     """The first word above the others, so that a column is no wider than its numbers. A metric's stays on one line."""
     first, _, rest = escape(item.heading).partition(" ")
-    if not rest or item.is_metric:
+    if not rest or item.is_metric or item.column.word:
         return escape(item.heading)
     return rf"\begin{{tabular}}[b]{{@{{}}r@{{}}}}{first}\\{rest}\end{{tabular}}"
-
-
-def _texts(row: Values, chosen: Sequence[Printed]) -> list[str]:
-    texts = [escape(item.text(row)) for item in chosen]
-    return [rf"\textbf{{{text}}}" if item.is_bold(row) else text for text, item in zip(texts, chosen, strict=True)]

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from grape_bench.report.text import Printed, caption, footnotes, printed
-from grape_bench.score.quantity import Values
+from grape_bench.report.text import best_lines, caption, footnotes, printed
 
 
 def render(table: pd.DataFrame) -> str:
-    """A heading and an aligned pipe table per task, then the caption and notes. Ends with a newline."""
+    """Per task a heading, two pipe tables and the line on the best rule; then the caption and notes.
+
+    Ends with a newline.
+    """
     if table.empty:
         return "No results yet.\n"
     blocks = [f"### {task}\n\n{_one_task(table, task)}" for task in table["task"].unique()]
@@ -29,14 +31,17 @@ def pipe_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: Seq
 
 
 def _one_task(table: pd.DataFrame, task: str) -> str:
-    chosen = printed(table, task)
-    rows = [[_text(row, item) for item in chosen] for row in table[table["task"] == task].to_dict("records")]
-    return pipe_table([item.heading for item in chosen], rows, [item.left for item in chosen])
-
-
-def _text(row: Values, item: Printed) -> str:
-    text = escape(item.text(row))
-    return f"**{text}**" if item.is_bold(row) else text
+    rows = table[table["task"] == task].to_dict("records")
+    blocks = [
+        pipe_table(
+            [item.heading for item in chosen],
+            [[escape(item.text(row)) for item in chosen] for row in rows],
+            [item.left for item in chosen],
+        )
+        for chosen in printed(table, task)
+    ]
+    line = best_lines(table).get(task)
+    return "\n\n".join([*blocks, escape(line)] if line else blocks)
 
 
 def _line(texts: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> str:

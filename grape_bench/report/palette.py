@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 # Okabe and Ito (2008), "Color Universal Design", without yellow, which vanishes on white.
-BLACK, GREY = "#000000", "#8c8c8c"
+BLACK, GREY, SILVER = "#000000", "#8c8c8c", "#b8b8b8"
 ORANGE, SKY, GREEN = "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 
 KNOWN = {
     "bp": BLACK,
+    "frozen": SILVER,
     "head-only": GREY,
     "fa": GREEN,
     "dfa": SKY,

@@ -11,8 +11,8 @@ from grape_bench.record.parts import Environment, Git
 from grape_bench.record.record import Record
 from grape_bench.report import markdown
 from grape_bench.report.templates import text_template
-from grape_bench.report.text import labels
 from grape_bench.score.columns import OVERALL
+from grape_bench.score.labels import labels
 from grape_bench.score.quantity import ABSENT, Values
 from grape_bench.score.results import Results
 
@@ -24,6 +24,7 @@ def render(results: Results, figures: Mapping[str, str], notes: str = "") -> str
         notes=notes.strip(),
         table=markdown.render(results.table),
         overall=_overall(results),
+        best=markdown.escape(results.overall.attrs.get("best", "")),
         left_out=", ".join(labels(results.rules)[rule] for rule in results.overall.attrs.get("left_out", [])),
         targets=_targets(results),
         figures=figures,
@@ -41,8 +42,7 @@ def _overall(results: Results) -> str:
     names = labels(results.rules)
     rows = []
     for row in results.overall.to_dict("records"):
-        first, *others = (quantity.text(row) for quantity in OVERALL)
-        rows.append([markdown.escape(names[row["rule"]]), f"**{first}**" if row["best"] else first, *others])
+        rows.append([markdown.escape(names[row["rule"]]), *(quantity.text(row) for quantity in OVERALL)])
     headings = ["rule", *(quantity.heading for quantity in OVERALL)]
     return markdown.pipe_table(headings, rows, [True] + [False] * len(OVERALL)) if rows else ""
 

@@ -20,7 +20,8 @@ from grape_bench.record.record import Record
 from grape_bench.record.table import Table as FileTable
 from grape_bench.record.table import read_curve, read_diagnostics
 from grape_bench.record.typed_json import encode
-from grape_bench.score.columns import COLUMN, DIAGNOSTICS
+from grape_bench.score.columns import COLUMN
+from grape_bench.score.diagnostic_columns import DIAGNOSTICS
 from grape_bench.score.metric import METRICS
 from grape_bench.score.verdict import TRAINED, Verdict
 

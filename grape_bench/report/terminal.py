@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from grape_bench.report.text import Printed, caption, footnotes, in_brackets, printed
+from grape_bench.report.text import Printed, best_lines, caption, footnotes, in_brackets, printed
 from grape_bench.score.quantity import Values
+from grape_bench.score.standing import BETTER, TOO_FEW, WORSE
+
+STYLES = {BETTER: "green", WORSE: "red", TOO_FEW: "dim"}
 
 
 def render(table: pd.DataFrame) -> RenderableType:
-    """One rich table per task, then the caption and notes, within 80 columns. Print it with a rich `Console`."""
+    """Two rich tables per task and the line on the best rule, then the caption and notes, within 80 columns.
+
+    Print it with a rich `Console`.
+    """
     if table.empty:
         return Text("no results yet")
     parts: list[RenderableType] = []
     for task in table["task"].unique():
-        parts += [Text(task, style="bold"), _one_task(table, task), ""]
+        parts.append(Text(task, style="bold"))
+        for chosen in printed(table, task):
+            parts += [_one_task(table[table["task"] == task], chosen), ""]
+        if line := best_lines(table).get(task):
+            parts += [Text(line), ""]
     parts.append(Text(caption(table), style="dim"))
     parts += [Text(f"! {note}", style="yellow") for note in footnotes(table)]
     return Group(*parts)
 
 
-def _one_task(table: pd.DataFrame, task: str) -> Table:
+def _one_task(table: pd.DataFrame, chosen: Sequence[Printed]) -> Table:
     shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    rows = table[table["task"] == task].to_dict("records")
+    rows = table.to_dict("records")
     same_n = len({(row["n"], row["draft"]) for row in rows}) == 1 and rows[0]["n"] > 0
     # If all rows have the same number of seeds, only the heading shows it.
     seeds = f" {in_brackets(rows[0])}" if same_n else ""
-    chosen = printed(table, task)
     for item in chosen:
         # A long text may wrap, but not within one of our own words. A number never wraps.
         wrap = item.column.wrap
@@ -47,10 +58,17 @@ def _one_task(table: pd.DataFrame, task: str) -> Table:
     return shown
 
 
+def _word(text: str) -> str:
+    """A word without the number of seeds after it."""
+    return text.partition(" (")[0]
+
+
 def _heading(item: Printed, seeds: str) -> str:
     """One word per line, so that "gap closed" is no wider than its numbers. A metric's heading stays on one line."""
     if item.is_metric:
         return f"{item.column.narrow or item.column.heading}{seeds}"
+    if item.column.word:
+        return item.column.heading
     return (item.column.narrow or item.column.heading).replace(" ", "\n", 1)
 
 
@@ -58,4 +76,4 @@ def _text(row: Values, item: Printed, seeds: str) -> Text:
     text = item.text(row)
     if item.is_metric:
         text = text.removesuffix(seeds)
-    return Text(text.replace(", ", "\n"), style="bold" if item.is_bold(row) else "")
+    return Text(text.replace(", ", "\n"), style=STYLES.get(_word(text), ""))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
 
 import pandas as pd
 
-from grape_bench.record.rule_name import RuleName
 from grape_bench.score import columns
+from grape_bench.score.labels import labels
 from grape_bench.score.metric import METRICS
 from grape_bench.score.quantity import Column, Kind, Shown, Values, draft_mark
 
@@ -40,7 +38,7 @@ class Printed:
 
     @property
     def is_metric(self) -> bool:
-        """True for a column that is bold if the rule is among the best."""
+        """True for the column of a metric."""
         return self.column.kind is Kind.METRIC
 
     @property
@@ -52,10 +50,6 @@ class Printed:
     def left(self) -> bool:
         """True if the column is aligned to the left."""
         return self.column.kind is Kind.TEXT
-
-    def is_bold(self, values: Values) -> bool:
-        """True for the metric of a task, in the row of one of its best rules."""
-        return self.is_metric and bool(values["best"]) and not pd.isna(values[self.column.name])
 
     def text(self, values: Values) -> str:
         """The text in the row `values`."""
@@ -69,11 +63,18 @@ class Printed:
         return text
 
 
-def printed(table: pd.DataFrame, task: str = "") -> list[Printed]:
-    """The columns of `table` in the terminal, Markdown and LaTeX. With a `task`, only that task's metric is shown."""
+def printed(table: pd.DataFrame, task: str = "") -> list[list[Printed]]:
+    """The columns of `table` in the terminal, Markdown and LaTeX, as two tables one above the other.
+
+    The first has the scores and costs, and the second the words. Both start with the rule. The second is left out if
+    there is nothing in it. With a `task`, only that task's metric is shown.
+    """
     chosen = _printed(table, Shown.PRINT, with_seeds=True)
     of_task = {column.name for column in _columns(table[table["task"] == task])} if task else set(table.columns)
-    return [item for item in chosen if not item.is_metric or item.column.name in of_task]
+    chosen = [item for item in chosen if not item.is_metric or item.column.name in of_task]
+    rule, words = [item for item in chosen if item.column.name == "rule"], [item for item in chosen if item.column.word]
+    first = [item for item in chosen if not item.column.word]
+    return [first, rule + words] if words else [first]
 
 
 def on_page(table: pd.DataFrame) -> list[Printed]:
@@ -98,30 +99,21 @@ def in_brackets(values: Values) -> str:
     return f"({values['n']}){draft_mark(values)}"
 
 
-def labels(rules: Iterable[str]) -> dict[str, str]:
-    """A short label for each rule: `my/rules/new.py:Rule` becomes `Rule`, unless another rule has that label."""
-    names = list(dict.fromkeys(rules))
-    short = {name: RuleName.parse(name).label for name in names}
-    count = Counter(short.values())
-    return {name: label if count[label] == 1 else _with_file(name) for name, label in short.items()}
-
-
-def _with_file(name: str) -> str:
-    parsed = RuleName.parse(name)
-    if not parsed.file:
-        return name
-    path = PurePath(parsed.file)
-    return f"{path.parent.name}/{path.name}:{parsed.label}".lstrip("/")
-
-
 def caption(table: pd.DataFrame) -> str:
     """One paragraph that explains the numbers of `table`: the captions of its columns."""
     ordered = sorted(_columns(table), key=lambda column: column.kind)
-    return " ".join(filter(None, (_sentence(column, table) for column in ordered)))
+    sentences = [*(_sentence(column, table) for column in ordered), *table.attrs.get("stated", [])]
+    return " ".join(dict.fromkeys(filter(None, sentences)))
 
 
 def _sentence(column: Column, table: pd.DataFrame) -> str:
     return column.caption if isinstance(column.caption, str) else column.caption(table[column.name])
+
+
+def best_lines(table: pd.DataFrame) -> dict[str, str]:
+    """Task -> the comparison of its rules with the best one, which depends on every row of the table."""
+    found: dict[str, str] = table.attrs.get("best", {})
+    return found
 
 
 def footnotes(table: pd.DataFrame) -> list[str]:

@@ -49,6 +49,21 @@ class Cell:
         return {seed: self.metric.score(value) for seed, value in self.values.items()}
 
     @property
+    def feature_scores(self) -> dict[int, float]:
+        """Seed -> score of a converged head on the run's features. A diverged run gets the score of guessing."""
+        values = {record.seed: record.features.test for record in self.results if record.features}
+        values |= {record.seed: record.test for record in self.results if record.status is Status.DIVERGED}
+        return {seed: self.metric.score(value) for seed, value in values.items()}
+
+    def sampling_error(self, seed: int) -> float:
+        """The standard error of the score of `seed` due to the test samples, or 0 if it is unknown."""
+        record = next(record for record in self.results if record.seed == seed)
+        if record.result and record.result.test_error is not None:
+            return record.result.test_error
+        size = record.data.sizes.get("test", 0) if record.data else 0
+        return self.metric.sampling_error(record.test, size) if size else 0.0
+
+    @property
     def chance(self) -> float:
         """The score of guessing."""
         return mean({self.metric.score(record.scored_by.chance) for record in self.results})
@@ -62,6 +77,11 @@ class Cell:
     def diverged(self) -> int:
         """Number of seeds whose loss became infinite or NaN."""
         return sum(record.status is Status.DIVERGED for record in self.results)
+
+    @property
+    def looks(self) -> int:
+        """At most how many looks at the results decided the number of seeds; 1 if it was fixed in advance."""
+        return max((record.job.looks or 1 for record in self.records), default=1)
 
     @property
     def status(self) -> str:
@@ -182,6 +202,11 @@ def aligned(*group: Cell) -> list[Floats]:
     """The scores of each cell over the seeds that all cells share, as arrays (seeds,)."""
     seeds = common_seeds(group)
     return [np.array([cell.scores[seed] for seed in seeds]) for cell in group]
+
+
+def looks_of(*group: Cell | None) -> int:
+    """The most looks behind the seeds of any of the cells."""
+    return max((cell.looks for cell in group if cell), default=1)
 
 
 def hardware_classes(cell: Cell, bp: Cell | None, grid: Grid) -> list[str]:

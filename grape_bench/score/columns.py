@@ -12,6 +12,10 @@ import pandas as pd
 from grape_bench.score.metric_columns import METRIC_COLUMNS
 from grape_bench.score.quantity import DRAFT_MARK, Column, Kind, Quantity, Shown
 from grape_bench.score.row import DRAFT_BELOW
+from grape_bench.score.word_columns import WORD_COLUMNS
+
+SCORE_VERSION = 2
+"""The version of the formulas in score/. docs/protocol.md says what each version changed."""
 
 
 def _settings(trials: pd.Series) -> str:
@@ -90,11 +94,21 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         name="credit",
         heading="credit",
-        meaning="(score - head-only) / (BP - head-only): 0 means that the hidden layers learned nothing, 1 is BP.",
+        meaning="(score - frozen) / (BP - frozen): 0 is the best that untrained hidden layers allow, 1 is BP.",
         value=lambda row: row.credit,
         shown=Shown.PRINT,
-        caption="Credit: 0 is head-only, 1 is BP.",
-        axis="credit: 0 is head-only, 1 is BP",
+        caption="Credit: 0 is frozen, 1 is BP.",
+        axis="credit: 0 is frozen, 1 is BP",
+        reference="protocol.md#the-scores",
+        optional=False,
+    ),
+    Column(
+        name="feature_credit",
+        heading="feature credit",
+        meaning="The same with a converged head on the features of every run, BP's included.",
+        value=lambda row: row.feature_credit,
+        shown=Shown.PRINT,
+        caption="Credit asks what the run achieved, feature credit what the hidden layers learned.",
         reference="protocol.md#the-scores",
     ),
     Column(
@@ -106,6 +120,7 @@ COLUMNS: tuple[Column, ...] = (
         caption="Gap closed: 0 is DFA, 1 is BP.",
         reference="protocol.md#the-scores",
     ),
+    *WORD_COLUMNS,
     Column(
         name="step_ratio",
         heading="step ÷ BP",
@@ -194,37 +209,14 @@ COLUMNS: tuple[Column, ...] = (
         reference="protocol.md#the-costs",
     ),
     Column(
-        name="verdict",
-        heading="verdict",
-        meaning="Whether the rule really trained the hidden layers.",
-        value=lambda row: row.verdict,
-        kind=Kind.TEXT,
-        shown=Shown.PRINT,
-        reference="protocol.md#the-verdict",
-        wrap=len("activations"),
-    ),
-    Column(
-        name="p_best",
-        heading="p",
-        meaning="p of the difference from the best rule of the task: paired t-test over seeds, Holm-adjusted.",
-        value=lambda row: row.standing.p,
-        reference="protocol.md#what-is-resolved",
-        of_table=True,
-    ),
-    Column(
-        name="best",
-        heading="best",
-        meaning="True if the rule is printed bold: the best of the task, or not significantly different from it.",
-        value=lambda row: row.standing.best,
-        kind=Kind.MARK,
-        caption=lambda best: (
-            "Bold: the best rule of a task, and rules that do not differ significantly from it"
-            " (paired t-test, Holm-adjusted, 5 %)."
-            if best.any()
-            else ""
-        ),
-        reference="protocol.md#what-is-resolved",
-        of_table=True,
+        name="score_version",
+        heading="score version",
+        meaning="The version of the formulas in this table.",
+        value=lambda row: SCORE_VERSION,
+        format="d",
+        caption=f"Scores: version {SCORE_VERSION}.",
+        reference="protocol.md#score-versions",
+        optional=False,
     ),
 )
 """The columns of the results table, in the order of table.csv."""
@@ -251,9 +243,9 @@ OVERALL: tuple[Quantity, ...] = (
     Quantity(
         name="p",
         heading="p",
-        meaning="p of the difference from the best rule: paired sign-flip test over all (task, seed), Holm-adjusted.",
+        meaning="p of the difference from BP: paired sign-flip test over all (task, seed).",
         format="z.4f",
-        reference="protocol.md#what-is-resolved",
+        reference="protocol.md#the-best-row",
     ),
     Quantity(
         name="runs",
@@ -282,45 +274,6 @@ REACHED = Quantity(
     reference="protocol.md#over-several-tasks",
 )
 """The performance profile, over credit."""
-
-DIAGNOSTICS: tuple[Quantity, ...] = (
-    Quantity(
-        name="signal_cos",
-        heading="signal_cos",
-        meaning="cosine between the signal at the output and the true dL/dh, over training (0 to 1) and at its end",
-        format=".2f",
-        axis="cosine to the true gradient",
-    ),
-    Quantity(name="null_cos", heading="null", meaning="the same cosine for random direct feedback", format=".2f"),
-    Quantity(
-        name="feedback_cos",
-        heading="B·J",
-        meaning="cosine between the feedback B and the Jacobian J",
-        format=".2f",
-    ),
-    Quantity(
-        name="weight_cos",
-        heading="B·W",
-        meaning="cosine between the feedback B and the weights W",
-        format=".2f",
-    ),
-    Quantity(
-        name="gradient_cos",
-        heading="gradient",
-        meaning="cosine between the parameters' gradients and the true ones",
-        format=".2f",
-    ),
-    Quantity(name="growth", heading="growth", meaning="size of the output ÷ the previous block's", format=".3g"),
-    Quantity(name="gain", heading="gain", meaning="norm of dL/dh ÷ norm of the error", format=".2g"),
-    Quantity(
-        name="probe_accuracy",
-        heading="probe",
-        meaning="accuracy (%) of a linear classifier on the output",
-        format=".0f",
-    ),
-    Quantity(name="probe_r2", heading="probe R²", meaning="R² of a linear regression on the output", format=".2f"),
-)
-"""The columns of diagnostics.csv that `show` prints for each block."""
 
 COLUMN = {column.name: column for column in COLUMNS}
 """The results columns by name."""

@@ -11,19 +11,24 @@ import numpy as np
 from grape_bench.errors import UserError, unknown
 from grape_bench.record.record import Record
 from grape_bench.score import comparable
-from grape_bench.score.cell import Cell, cells, differences
+from grape_bench.score.cell import Cell, cells, differences, looks_of
 from grape_bench.score.inference import (
     LEVEL,
     SEED,
     Bootstrapped,
     Interval,
     bootstrap_mean,
+    counted,
     holm,
     interval,
     mean,
     paired_t,
     sign_flip,
+    variance,
 )
+from grape_bench.score.power import seeds_needed
+from grape_bench.score.references import References
+from grape_bench.score.standing import margin
 from grape_bench.score.verdict import judge
 
 ByTask = Mapping[str, Cell]
@@ -47,20 +52,13 @@ class Side:
 
 
 @dataclass(frozen=True)
-class References:
-    """The cells of BP and head-only, by task."""
-
-    bp: ByTask
-    head_only: ByTask
-
-
-@dataclass(frozen=True)
 class OnTask:
     """The comparison on one task.
 
     `difference` is first - second in score over the common seeds: accuracy in percent, minus the log of a perplexity.
     `p` is Holm-adjusted. `step` and `memory` are first ÷ second, NaN unless both ran on one hardware class. `judged`
-    holds the verdict on each rule (see `verdict.judge`), "" if there is none.
+    holds the verdict on each rule (see `verdict.judge`), "" if there is none. `needed` is the number of seeds that
+    would settle an unresolved pair with 80 % power: None if it is resolved, or if no spread is known.
     """
 
     first: Cell
@@ -70,6 +68,8 @@ class OnTask:
     step: float
     memory: float
     judged: tuple[str, str]
+    references: References
+    needed: int | None = None
 
     @property
     def verdict(self) -> str:
@@ -125,8 +125,7 @@ def compare_sides(first: Side, second: Side) -> list[Comparison]:
     for rule, against in _matches(first, second):
         names = (rule, against) if rule != against else (f"{rule} ({first.name})", f"{rule} ({second.name})")
         named.append(((names[0], own[rule]), (names[1], other[against])))
-    bp, head_only = ({**other.get(rule, {}), **own.get(rule, {})} for rule in ("bp", "head-only"))
-    references = References(bp, head_only)
+    references = _references(other, own)
     _check([cell for pair in named for _, by_task in pair for cell in by_task.values()], references)
     made = [_compare(one, two, references) for one, two in named]
     if not any(comparison.tasks for comparison in made):
@@ -137,14 +136,24 @@ def compare_sides(first: Side, second: Side) -> list[Comparison]:
 def compare_rules(records: Sequence[Record], rules: Iterable[str], against: Iterable[str]) -> list[Comparison]:
     """Compare each of `rules` with each of `against`, all from `records`."""
     by_rule = Side("", records).rules
-    references = References(by_rule.get("bp", {}), by_rule.get("head-only", {}))
+    references = _references(by_rule)
     _check([cell for by_task in by_rule.values() for cell in by_task.values()], references)
     pairs = [(rule, other) for rule in rules for other in against if rule != other]
     return _corrected([_compare((rule, by_rule[rule]), (other, by_rule[other]), references) for rule, other in pairs])
 
 
-def _check(used: list[Cell], references: References) -> None:
-    distinct = {id(cell): cell for cell in [*used, *references.bp.values(), *references.head_only.values()]}
+def _references(*sides: Mapping[str, ByTask]) -> dict[str, References]:
+    """The references of each task. Where both sides have one, that of the last side counts."""
+    grid = {
+        (task, rule): cell for by_rule in sides for rule, by_task in by_rule.items() for task, cell in by_task.items()
+    }
+    return {task: References.of(grid, task) for task, _ in grid}
+
+
+def _check(used: list[Cell], references: Mapping[str, References]) -> None:
+    tasks = {cell.task for cell in used}
+    others = [cell for task in tasks for cell in references[task].named.values()]
+    distinct = {id(cell): cell for cell in [*used, *others]}
     comparable.check(distinct.values())
 
 
@@ -171,60 +180,74 @@ def _candidates(side: Side) -> list[str]:
     return [side.rule]
 
 
-def _compare(first: tuple[str, ByTask], second: tuple[str, ByTask], references: References) -> Comparison:
+def _compare(first: tuple[str, ByTask], second: tuple[str, ByTask], references: Mapping[str, References]) -> Comparison:
     """Compare on the tasks that both have, in the order of the first, without Holm's correction."""
     shared = [task for task in first[1] if task in second[1]]
-    tasks = tuple(_on_task(first[1][task], second[1][task], references.head_only.get(task)) for task in shared)
-    return Comparison(first[0], second[0], tasks, _overall(tasks, references.bp) if len(tasks) > 1 else None)
+    tasks = tuple(_on_task(first[1][task], second[1][task], references[task]) for task in shared)
+    return Comparison(first[0], second[0], tasks, _overall(tasks) if len(tasks) > 1 else None)
 
 
 def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """Apply Holm's correction: once over all tasks of all comparisons, once over their overall rows."""
-    by_task = holm({(i, j): task.p for i, c in enumerate(comparisons) for j, task in enumerate(c.tasks)})
+    tests = {(i, j): task.p for i, c in enumerate(comparisons) for j, task in enumerate(c.tasks)}
+    by_task, level = holm(tests), LEVEL / max(1, len(tests))
     overall = holm({i: c.overall.p for i, c in enumerate(comparisons) if c.overall})
     return [
         replace(
             c,
-            tasks=tuple(replace(task, p=by_task[i, j]) for j, task in enumerate(c.tasks)),
+            tasks=tuple(_settled(replace(task, p=by_task[i, j]), level) for j, task in enumerate(c.tasks)),
             overall=replace(c.overall, p=overall[i]) if c.overall else None,
         )
         for i, c in enumerate(comparisons)
     ]
 
 
-def _on_task(first: Cell, second: Cell, head_only: Cell | None) -> OnTask:
+def _settled(task: OnTask, level: float) -> OnTask:
+    """`task` with the seeds that would settle it, if it is not. Holm's first step tests at `level`."""
+    pairs = differences(task.first, task.second)
+    spread = task.references.spread(variance(pairs), len(pairs) - 1)
+    if task.verdict != "not resolved" or math.isnan(spread):
+        return task
+    within = margin(task.first, task.second, task.references)
+    needed = seeds_needed(task.difference.mean, spread, within, level / looks_of(task.first, task.second))
+    return replace(task, needed=max(needed, len(pairs) + 1))
+
+
+def _on_task(first: Cell, second: Cell, references: References) -> OnTask:
     pairs = differences(first, second)
     one_class = len({*first.hardware, *second.hardware}) == 1
     return OnTask(
         first=first,
         second=second,
         difference=interval(pairs),
-        p=paired_t(pairs),
+        p=counted(paired_t(pairs), looks_of(first, second)),
         step=first.step_ratio / second.step_ratio if one_class else math.nan,
         memory=first.memory_ratio(second) if one_class else math.nan,
-        judged=(judge(first, head_only).word, judge(second, head_only).word),
+        judged=(judge(first, references).word, judge(second, references).word),
+        references=references,
     )
 
 
-def _overall(tasks: Sequence[OnTask], bp: ByTask) -> Overall | None:
-    scales = [_scale(task, bp) for task in tasks]
+def _overall(tasks: Sequence[OnTask]) -> Overall | None:
+    scales = [_scale(task) for task in tasks]
     known = all(scale > 0 for scale in scales)
     ordered = sorted(zip(tasks, scales, strict=True), key=lambda pair: pair[0].first.task)
     pairs = [[x / (s if known else 1) for x in differences(task.first, task.second)] for task, s in ordered]
     if not all(pairs):
         return None
     found = bootstrap_mean(pairs, np.random.default_rng(SEED))
-    p = sign_flip(pairs, np.random.default_rng(SEED))
+    looks = looks_of(*(cell for task in tasks for cell in (task.first, task.second)))
+    p = counted(sign_flip(pairs, np.random.default_rng(SEED)), looks)
     return Overall(found, "norm acc" if known else "score", p, sum(map(len, pairs)))
 
 
-def _scale(task: OnTask, bp: ByTask) -> float:
+def _scale(task: OnTask) -> float:
     """The score that one unit of norm acc stands for on this task. NaN if BP has no result."""
-    cell = bp.get(task.first.task)
-    return mean(cell.scores.values()) - cell.chance if cell and cell.results else math.nan
+    bp = task.references.bp
+    return mean(bp.scores.values()) - bp.chance if bp else math.nan
 
 
 def _verdict(difference: float, p: float) -> str:
-    if math.isnan(p) or p > LEVEL:
+    if math.isnan(p) or p >= LEVEL:
         return "not resolved"
     return "above" if difference > 0 else "below"

@@ -1,4 +1,4 @@
-"""Statistics of a few seeds: intervals, paired tests, Holm's correction, and which rules tie with the best."""
+"""Statistics of a few seeds: intervals, paired tests, Holm's correction, and resampling."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 CONFIDENCE = 0.95
+ONE_SIDED = 0.9  # the two-sided confidence at which each side is wrong in 5 % of cases
 LEVEL = 0.05
 FLIPS = 10_000
 EXACT_UP_TO = 13  # pairs: 2^13 sign patterns are fewer than FLIPS
@@ -37,13 +38,6 @@ class Bootstrapped(NamedTuple):
     high: float
 
 
-class Standing(NamedTuple):
-    """A rule compared with the best one: `p` of the difference (Holm-adjusted, 1 for the best), and if it is bold."""
-
-    p: float
-    best: bool
-
-
 def mean(values: Iterable[float]) -> float:
     """The mean of `values`, or NaN if there are none. The sum is exact, so the order changes no digit."""
     numbers = list(values)
@@ -56,18 +50,37 @@ def interval(values: Iterable[float]) -> Interval:
     This is Student's t and not a percentile bootstrap: a bootstrap of five seeds covers 83 % instead of 95 %.
     """
     numbers = list(values)
-    n, center = len(numbers), mean(numbers)
-    if n < 2:
-        return Interval(center, math.nan, n)
-    deviation = math.sqrt(math.fsum((x - center) ** 2 for x in numbers) / (n - 1))
-    return Interval(center, _t_quantile(n - 1) * deviation / math.sqrt(n), n)
+    return Interval(mean(numbers), half_width(numbers), len(numbers))
 
 
-def _t_quantile(freedom: int) -> float:
+def half_width(values: Sequence[float], confidence: float = CONFIDENCE) -> float:
+    """Half-width of the two-sided Student-t interval of the mean; NaN below two values."""
+    n = len(values)
+    return t_quantile(n - 1, 0.5 + confidence / 2) * math.sqrt(variance(values) / n) if n > 1 else math.nan
+
+
+def variance(values: Sequence[float]) -> float:
+    """The sample variance, with n - 1; NaN below two values. The sum is exact, so the order changes no digit."""
+    center = mean(values)
+    return math.fsum((x - center) ** 2 for x in values) / (len(values) - 1) if len(values) > 1 else math.nan
+
+
+def counted(p: float, looks: int) -> float:
+    """`p` of a test that is made at up to `looks` numbers of seeds: Bonferroni's bound over the looks."""
+    return min(1.0, p * looks) if not math.isnan(p) else p
+
+
+def one_sided(looks: int) -> float:
+    """The two-sided confidence at which each side is wrong in 5 % of cases, over all looks together."""
+    return 1 - (1 - ONE_SIDED) / looks
+
+
+def t_quantile(freedom: int, level: float) -> float:
+    """The quantile of Student's t distribution."""
     # scipy.special, not scipy.stats: the latter takes most of a second to import.
     from scipy.special import stdtrit
 
-    return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))
+    return float(stdtrit(freedom, level))
 
 
 def paired_t(differences: Sequence[float]) -> float:
@@ -76,12 +89,12 @@ def paired_t(differences: Sequence[float]) -> float:
     if n < 2:
         return math.nan
     center = mean(differences)
-    spread = math.sqrt(math.fsum((x - center) ** 2 for x in differences) / (n - 1) / n)
-    if spread == 0:
+    error = math.sqrt(variance(differences) / n)
+    if error == 0:
         return 1.0 if center == 0 else 0.0
     from scipy.special import stdtr
 
-    return float(2 * stdtr(n - 1, -abs(center) / spread))
+    return float(2 * stdtr(n - 1, -abs(center) / error))
 
 
 def sign_flip(differences: Sequence[Sequence[float]], generator: np.random.Generator) -> float:
@@ -117,22 +130,6 @@ def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
         largest = max(largest, min(1.0, (len(known) - index) * p_values[key]))
         adjusted[key] = largest
     return adjusted
-
-
-def standings(best: str, tests: Mapping[str, float], diverged: set[str]) -> dict[str, Standing]:
-    """Decide which rules are bold: the best, and those not significantly different from it.
-
-    `tests` holds the uncorrected p of every other rule against the best. No rule is bold if none differs from the
-    best: bold would say nothing. A rule with a diverged seed is bold only if it is the best. Divergence widens its
-    spread and thus raises p, and the rule must not gain from that.
-    """
-    adjusted = holm(tests)
-    resolved = any(p <= LEVEL for p in adjusted.values())
-    others = {
-        rule: Standing(p, resolved and rule not in diverged and not math.isnan(p) and p > LEVEL)
-        for rule, p in adjusted.items()
-    }
-    return {best: Standing(1.0, resolved), **others}
 
 
 def resampled(values: Floats, drawn: npt.NDArray[np.int64]) -> Floats:

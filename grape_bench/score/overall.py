@@ -9,18 +9,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grape_bench.score.cell import Cell, Floats, Grid, aligned, common_seeds, differences
+from grape_bench.score.best import best
+from grape_bench.score.cell import Cell, Floats, Grid, aligned, common_seeds, differences, looks_of
 from grape_bench.score.inference import (
     RESAMPLES,
     SEED,
     Bootstrapped,
-    Standing,
+    counted,
     mean,
     percentiles,
     resampled,
     sign_flip,
-    standings,
 )
+from grape_bench.score.labels import labels
+from grape_bench.score.lead import resolved
+from grape_bench.score.references import References
 
 THRESHOLDS = np.round(np.arange(0, 1.1005, 0.005), 3)
 ByTask = Mapping[str, Cell]
@@ -33,7 +36,8 @@ def overall(grid: Grid) -> pd.DataFrame:
     """One row per rule, sorted by mean norm acc over the tasks on which BP is above chance, the best first.
 
     `columns.OVERALL` declares the columns. The intervals of norm_acc and iqm are in `_low` and `_high`. The table is
-    empty if there are fewer than two tasks. `attrs["left_out"]` lists the rules without a result on every task.
+    empty if there are fewer than two tasks. `attrs["left_out"]` lists the rules without a result on every task, and
+    `attrs["best"]` is the comparison with the best rule.
     """
     bp = {task: cell for (task, rule), cell in grid.items() if rule == "bp" and _above_chance(cell)}
     rules = {rule: _complete(grid, rule, bp) for rule in dict.fromkeys(rule for _, rule in grid)}
@@ -42,11 +46,13 @@ def overall(grid: Grid) -> pd.DataFrame:
         return pd.DataFrame()
     rank = ranks({key: cell for key, cell in grid.items() if key[0] in bp and key[1] in cells}).mean(axis=1)
     rows = [{**_row(rule, by_task, bp), "rank": float(rank[rule])} for rule, by_task in cells.items()]
-    standing = _standings({row["rule"]: row["norm_acc"] for row in rows}, cells, bp)
     for row in rows:
-        row["p"], row["best"] = standing[row["rule"]]
+        row["p"] = math.nan if row["rule"] == "bp" else _sign_flip(cells[row["rule"]], bp, bp)
     table = pd.DataFrame(rows).sort_values(["norm_acc", "rule"], ascending=[False, True], ignore_index=True)
     table.attrs["left_out"] = [rule for rule in rules if rule not in cells]
+    means = {row["rule"]: row["norm_acc"] for row in rows}
+    found = best(means, lambda first, second: _sign_flip(cells[first], cells[second], bp))
+    table.attrs["best"] = found.text(labels(means)) if found else ""
     return table
 
 
@@ -130,15 +136,12 @@ def _row(rule: str, cells: ByTask, bp: ByTask) -> dict[str, Any]:
     return row
 
 
-def _standings(means: Mapping[str, float], cells: Mapping[str, ByTask], bp: ByTask) -> dict[str, Standing]:
-    top = max(means, key=lambda rule: (means[rule], rule))
-    tests = {}
-    for rule in means:
-        if rule != top:
-            by_task = pairs(cells[rule], cells[top], bp)
-            tests[rule] = sign_flip(by_task, np.random.default_rng(SEED)) if all(by_task) else math.nan
-    diverged = {rule for rule, by_task in cells.items() if any(cell.diverged for cell in by_task.values())}
-    return standings(top, tests, diverged)
+def _sign_flip(first: ByTask, second: ByTask, bp: ByTask) -> float:
+    """p of two rules over all (task, seed) pairs; NaN if they share no seed on some task."""
+    by_task = pairs(first, second, bp)
+    if not all(by_task):
+        return math.nan
+    return counted(sign_flip(by_task, np.random.default_rng(SEED)), looks_of(*first.values(), *second.values()))
 
 
 def ranks(grid: Grid) -> pd.DataFrame:
@@ -182,30 +185,28 @@ def _better(grid: Grid, tasks: list[str], first: str, second: str) -> float:
 def performance_profile(grid: Grid) -> pd.DataFrame:
     """The share of a rule's runs whose credit reaches a threshold. The index holds thresholds, the columns rules.
 
-    The credit of a run is (score - head-only) / (BP - head-only), with the means of the references over the common
-    seeds. Shares are taken per task and averaged (Agarwal et al. 2021, "score distributions"). Only tasks on which
-    BP is above head-only count, and only rules with a result on all of them.
+    The credit of a run is (score - frozen) / (BP - frozen), with the means of the references over the common seeds.
+    Shares are taken per task and averaged (Agarwal et al. 2021, "score distributions"). Only tasks on which BP is
+    resolved to be above `frozen` count, and only rules with a result on all of them.
     """
-    tasks = [task for task in sorted({task for task, _ in grid}) if _gap(grid, task) > 0]
+    references = {task: References.of(grid, task) for task in sorted({task for task, _ in grid})}
+    tasks = {task: found for task, found in references.items() if _has_credit(found)}
     columns: dict[str, Floats] = {}
     for rule in dict.fromkeys(rule for _, rule in grid):
-        credits = [_credits(grid, task, rule) for task in tasks]
+        credits = [_credits(grid.get((task, rule)), found) for task, found in tasks.items()]
         if tasks and all(len(credit) for credit in credits):
             columns[rule] = np.mean([(c[:, None] >= THRESHOLDS - 1e-12).mean(0) for c in credits], axis=0)
     return pd.DataFrame(columns, index=THRESHOLDS)
 
 
-def _gap(grid: Grid, task: str) -> float:
-    """BP - head-only in mean score over the seeds that both have; NaN if there are none."""
-    if (task, "bp") not in grid or (task, "head-only") not in grid:
-        return math.nan
-    high, low = aligned(grid[task, "bp"], grid[task, "head-only"])
-    return float(np.mean(high) - np.mean(low)) if len(high) else math.nan
+def _has_credit(references: References) -> bool:
+    bp, frozen = references.bp, references.frozen
+    return bool(bp and frozen and resolved(bp.scores, frozen.scores, looks_of(bp, frozen)))
 
 
-def _credits(grid: Grid, task: str, rule: str) -> Floats:
+def _credits(cell: Cell | None, references: References) -> Floats:
     """The credit of each run, (seeds,)."""
-    if (task, rule) not in grid:
+    if not cell or not references.bp or not references.frozen:
         return np.array([])
-    own, high, low = aligned(grid[task, rule], grid[task, "bp"], grid[task, "head-only"])
+    own, high, low = aligned(cell, references.bp, references.frozen)
     return (own - low.mean()) / (high.mean() - low.mean()) if len(own) else own

@@ -22,7 +22,7 @@ class Kind(IntEnum):
     """How a value is written. The order is that of the sentences in a caption."""
 
     METRIC = 0  # mean ± half-width (seeds), or the status of a cell without a result
-    MARK = 1  # true or false, shown on the metric: a draft, a bold number
+    MARK = 1  # true or false, shown on the metric: a draft
     NUMBER = 2
     TEXT = 3
 
@@ -67,7 +67,7 @@ class Column(Quantity):
     definition (`bp_is_1`), BP's value does not count. `of_table` marks a column that compares a rule with all others:
     only such a column changes when a rule is added. `narrow` is the heading for a terminal of 80 columns, and `wrap`
     the width below which the terminal does not wrap the text (None: it never wraps). `beside` is another column, and
-    this one is left out together with it.
+    this one is left out together with it. A `word` is printed in a second table, below the scores and costs.
     """
 
     value: Callable[[Row], Any]
@@ -81,6 +81,7 @@ class Column(Quantity):
     narrow: str = ""
     wrap: int | None = None
     beside: str = ""
+    word: bool = False
 
     @override
     def text(self, values: Values) -> str:

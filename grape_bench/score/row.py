@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
-from grape_bench.score.cell import Cell, means
-from grape_bench.score.inference import Standing, interval
+from grape_bench.score.cell import Cell, looks_of, means
+from grape_bench.score.inference import interval, mean
+from grape_bench.score.lead import resolved
 from grape_bench.score.metric import Metric
+from grape_bench.score.references import References
+from grape_bench.score.standing import NOWHERE, Standing, standings
 from grape_bench.score.verdict import judge
 
 DRAFT_BELOW = 5
-NO_STANDING = Standing(math.nan, False)
+Scores = Mapping[int, float]
+"""Seed -> score."""
 
 
 def position(value: float, low: float, high: float) -> float:
@@ -23,20 +29,30 @@ def position(value: float, low: float, high: float) -> float:
     return math.nan if high == low else (value - low) / (high - low)
 
 
+def between(own: Scores, low: Scores, high: Scores, looks: int) -> float:
+    """The position of a mean between two references; NaN unless `high` is resolved to be above `low`.
+
+    All three means are over the seeds in common, so that both sides of each difference saw the same weights and
+    batches. Otherwise the quotient could be any number: 10.83, or -1.6e14 for equal references.
+    """
+    seeds = sorted(own.keys() & low.keys() & high.keys())
+    if not resolved({seed: high[seed] for seed in seeds}, low, looks):
+        return math.nan
+    return position(*(mean(scores[seed] for seed in seeds) for scores in (own, low, high)))
+
+
 @dataclass(frozen=True)
 class Row:
-    """A cell with its references on the same task; a reference without a cell is None.
+    """A cell with the references of its task.
 
-    `comparable` says whether the cell ran on BP's hardware class, so that its costs can be compared. `standing` is
-    the comparison with the best rule of the task.
+    `comparable` says whether the cell ran on BP's hardware class, so that its costs can be compared. `p_best` is the
+    only thing here that depends on other rows: p of the difference from the best rule of the task.
     """
 
     cell: Cell
-    bp: Cell | None
-    head_only: Cell | None
-    dfa: Cell | None
+    references: References
     comparable: bool = True
-    standing: Standing = NO_STANDING
+    p_best: float = math.nan
 
     @property
     def draft(self) -> bool:
@@ -54,24 +70,39 @@ class Row:
 
     @property
     def norm_acc(self) -> float:
-        """(score - chance) / (BP - chance): 0 is guessing, 1 is BP."""
-        own, high = means(self.cell, self.bp)
-        return position(own, self.cell.chance, high)
+        """(score - chance) / (BP - chance): 0 is guessing, 1 is BP. NaN if BP is not above chance."""
+        own, high = means(self.cell, self.references.bp)
+        return position(own, self.cell.chance, high) if high > self.cell.chance else math.nan
 
     @property
     def credit(self) -> float:
-        """(score - head-only) / (BP - head-only): 0 means that the hidden layers learned nothing, 1 is BP."""
-        return self._between(self.head_only)
+        """(score - frozen) / (BP - frozen): 0 is the best that untrained hidden layers allow, 1 is BP."""
+        bp, frozen = self.references.bp, self.references.frozen
+        return between(self.cell.scores, frozen.scores, bp.scores, looks_of(bp, frozen)) if bp and frozen else math.nan
+
+    @property
+    def feature_credit(self) -> float:
+        """The credit of a converged head on each run's features, BP's included. NaN where credit has no meaning."""
+        bp, frozen = self.references.bp, self.references.frozen
+        if not bp or not frozen or not resolved(bp.scores, frozen.scores, looks_of(bp, frozen)):
+            return math.nan
+        own = frozen.scores if self.cell.rule == frozen.rule else self.cell.feature_scores
+        return between(own, frozen.scores, bp.feature_scores, looks_of(bp, frozen))
 
     @property
     def gap_closed(self) -> float:
         """(score - DFA) / (BP - DFA): the share of DFA's distance to BP that the rule makes up."""
-        return self._between(self.dfa)
+        bp, dfa = self.references.bp, self.references.dfa
+        return between(self.cell.scores, dfa.scores, bp.scores, looks_of(bp, dfa)) if bp and dfa else math.nan
 
-    def _between(self, reference: Cell | None) -> float:
-        # Over common seeds only, so that both sides of each difference saw the same weights and batches.
-        own, high, low = means(self.cell, self.bp, reference)
-        return position(own, low, high)
+    @cached_property
+    def standings(self) -> dict[str, Standing]:
+        """The standing against each reference, by name."""
+        return standings(self.cell, self.references)
+
+    def standing(self, name: str) -> Standing:
+        """The standing against "bp", "dfa" or "control"."""
+        return self.standings.get(name, NOWHERE)
 
     @property
     def step_ratio(self) -> float:
@@ -81,9 +112,9 @@ class Row:
     @property
     def memory_ratio(self) -> float:
         """Peak memory ÷ BP's; NaN on other hardware than BP's."""
-        return self.cell.memory_ratio(self.bp) if self.comparable else math.nan
+        return self.cell.memory_ratio(self.references.bp) if self.comparable else math.nan
 
     @property
     def verdict(self) -> str:
         """Did the rule train the hidden layers? "" if there is no verdict."""
-        return judge(self.cell, self.head_only).word
+        return judge(self.cell, self.references).word

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
 from grape_bench.record.record import Record
-from grape_bench.score import columns, comparable
-from grape_bench.score.cell import Cell, Grid, cells, differences, hardware_classes, means
-from grape_bench.score.inference import Standing, mean, paired_t, standings
+from grape_bench.score import columns, comparable, resolution, tuned
+from grape_bench.score.best import Best, best
+from grape_bench.score.cell import Cell, Grid, cells, differences, hardware_classes, looks_of
+from grape_bench.score.inference import counted, mean, paired_t
+from grape_bench.score.labels import labels
+from grape_bench.score.lead import resolved
 from grape_bench.score.quantity import Column
-from grape_bench.score.row import NO_STANDING, Row
+from grape_bench.score.references import References
+from grape_bench.score.row import Row
 
 
 def score(records: Iterable[Record]) -> pd.DataFrame:
@@ -20,25 +25,32 @@ def score(records: Iterable[Record]) -> pd.DataFrame:
 
     One row per (task, rule), in the order of the records with BP first. Accuracies are means over the seeds with a
     result. Scores (norm_acc, credit, gap_closed) use only the seeds that a rule shares with its references, so that
-    both sides of a difference saw the same weights and batches.
+    both sides of a difference saw the same weights and batches. A row depends on its own cell and the references,
+    except for the columns that are `of_table`.
 
     A missing value is NaN, and an optional column without any value is left out. Cost ratios depend on the hardware:
-    they are NaN for a rule that did not run on BP's hardware class alone. `attrs["notes"]` lists such rules.
+    they are NaN for a rule that did not run on BP's hardware class alone.
+
+    `attrs["notes"]` explains missing values. `attrs["best"]` is the comparison with the best rule by task, and
+    `attrs["stated"]` holds sentences for the caption on the settings and the resolution.
 
     Raises UserError if the records may not share a table (see `comparable.check`).
     """
     every = list(records)
     grid = cells(every)
     comparable.check(grid.values())
-    notes = [line] if (line := comparable.outdated(every)) else []
-    standing = {key: found for task in _tasks(grid) for key, found in _standings(task, grid).items()}
-    rows = [_row(cell, grid, standing.get(key, NO_STANDING), notes) for key, cell in grid.items()]
+    compared = {task: best_of(task, grid) for task in _tasks(grid)}
+    rows = [_row(cell, grid, compared[cell.task]) for cell in grid.values()]
     table = pd.DataFrame(
         [{column.name: column.value(row) for column in columns.COLUMNS} for row in rows],
         columns=[column.name for column in columns.COLUMNS],
     )
     table = table.drop(columns=[column.name for column in columns.COLUMNS if column.optional and _empty(table, column)])
-    table.attrs["notes"] = list(dict.fromkeys([*notes, *_hardware_notes(grid)]))
+    notes = [line] if (line := comparable.outdated(every)) else []
+    table.attrs["notes"] = [*notes, *_unresolved_notes(rows), *_hardware_notes(grid)]
+    names = labels(rule for _, rule in grid)
+    table.attrs["best"] = {task: found.text(names) for task, found in compared.items() if found}
+    table.attrs["stated"] = [*tuned.stated(grid.values(), names), *resolution.stated(grid)]
     return table
 
 
@@ -46,14 +58,23 @@ def _tasks(grid: Grid) -> list[str]:
     return list(dict.fromkeys(task for task, _ in grid))
 
 
-def _row(cell: Cell, grid: Grid, standing: Standing, notes: list[str]) -> Row:
-    """The row of `cell`. Appends a note for each value that has no meaning."""
-    bp, head_only, dfa = (grid.get((cell.task, rule)) for rule in ("bp", "head-only", "dfa"))
-    for name, reference, column in (("head-only", head_only, "credit"), ("dfa", dfa, "gap_closed")):
-        _, high, low = means(cell, bp, reference)
-        if low >= high:
-            notes.append(f"{cell.task}: bp is not better than {name}, so {column} has no meaning there")
-    return Row(cell, bp, head_only, dfa, comparable=len(hardware_classes(cell, bp, grid)) <= 1, standing=standing)
+def _row(cell: Cell, grid: Grid, compared: Best | None) -> Row:
+    references = References.of(grid, cell.task)
+    comparable = len(hardware_classes(cell, references.bp, grid)) <= 1
+    p = compared.p.get(cell.rule, math.nan) if compared else math.nan
+    return Row(cell, references, comparable=comparable, p_best=p)
+
+
+def _unresolved_notes(rows: Iterable[Row]) -> list[str]:
+    """One note per task and quotient that has no value because BP is not resolved to be above the reference."""
+    notes = []
+    for row in rows:
+        bp, dfa, frozen = row.references.bp, row.references.dfa, row.references.frozen
+        if row.cell is bp:
+            for reference, quotient in ((frozen, "credit"), (dfa, "gap closed")):
+                if reference and not resolved(bp.scores, reference.scores, looks_of(bp, reference)):
+                    notes.append(f"{bp.task}: bp is not resolved above {reference.rule}, so there is no {quotient}")
+    return notes
 
 
 def _hardware_notes(grid: Grid) -> list[str]:
@@ -70,19 +91,16 @@ def _hardware_notes(grid: Grid) -> list[str]:
     return notes
 
 
-def _standings(task: str, grid: Grid) -> Mapping[tuple[str, str], Standing]:
-    """The standing of each rule with a result on `task`.
+def best_of(task: str, grid: Grid) -> Best | None:
+    """The rules with a result on `task`, compared with the best one.
 
     This is Student's paired t-test over seeds, which makes the same assumption as the interval of a cell. A sign-flip
     test of three seeds cannot go below p = 0.25, whatever they show.
     """
-    scored = [cell for cell in grid.values() if cell.task == task and cell.scores]
-    if not scored:
-        return {}
-    best = max(scored, key=lambda cell: (mean(cell.scores.values()), cell.rule))
-    tests = {cell.rule: paired_t(differences(cell, best)) for cell in scored if cell is not best}
-    found = standings(best.rule, tests, {cell.rule for cell in scored if cell.diverged})
-    return {(task, rule): standing for rule, standing in found.items()}
+    scored = {cell.rule: cell for cell in grid.values() if cell.task == task and cell.scores}
+    means = {rule: mean(cell.scores.values()) for rule, cell in scored.items()}
+    looks = looks_of(*scored.values())
+    return best(means, lambda first, second: counted(paired_t(differences(scored[first], scored[second])), looks))
 
 
 def _empty(table: pd.DataFrame, column: Column) -> bool:

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from grape_bench.record.parts import Diagnostics
 from grape_bench.record.record import Record
 from grape_bench.score.cell import Cell
-from grape_bench.score.inference import interval
+from grape_bench.score.lead import FEW, Lead, lead
+from grape_bench.score.references import FROZEN, HEAD_ONLY, References
+from grape_bench.score.standing import margin
 
 TRAINED = "trained"
-NOT_ABOVE = "not above head-only"
+NOT_ABOVE = "not above"  # followed by the name of the control
+TOO_FEW = "n too small"
 EXPLODING = "activations exploding"
 NOT_MEASURABLE = "alignment not measurable"
 
@@ -26,77 +29,55 @@ GROWTH_LIMIT = 50.0
 GAIN_FLOOR = 1e-7
 """Smallest allowed norm of dL/dh ÷ norm of the error: about the smallest number that fp32 can add to 1."""
 
-CONFIDENT = 1.96
-FEW = 3
-"""The fewest seeds from which an interval over seeds is computed."""
-
 
 @dataclass(frozen=True)
 class Verdict:
-    """One of the four words above, or "" if there is none. `reasons` are phrases with numbers, the decisive first."""
+    """One of the five words above, or "" if there is none. `reasons` are phrases with numbers, the decisive first."""
 
     word: str
     reasons: tuple[str, ...]
 
 
-def judge(cell: Cell, head_only: Cell | None) -> Verdict:
-    """The verdict on the runs of a cell, compared with head-only on the same task.
+def judge(cell: Cell, references: References) -> Verdict:
+    """The verdict on the runs of a cell, compared with the control of the same task.
 
-    A rule is `trained` if it is significantly above head-only and its activations and gradients can be trusted.
+    A rule is `trained` if it is resolved to be above the control, and its activations and gradients can be trusted.
     A finding about activations or gradients counts if it holds for more than half of the runs.
     """
-    if cell.rule == "head-only" or not cell.results:
-        return Verdict("", ("head-only is the control",) if cell.rule == "head-only" else ("no result",))
-    above, comparison = _above(cell, head_only)
+    control = references.control
+    if cell.rule in (FROZEN, HEAD_ONLY) or not cell.results:
+        return Verdict("", (f"{cell.rule} is a control" if cell.results else "no result",))
+    found = lead(cell, control) if control else None
+    comparison = _comparison(found, control)
     findings = [_shared(cell, EXPLODING, _exploding), _shared(cell, NOT_MEASURABLE, _at_the_floor)]
     decisive = [word for word, _ in findings if word]
     reasons = [reason for _, reason in sorted(findings, key=lambda found: not found[0]) if reason]
-    if above is False:
-        return Verdict(NOT_ABOVE, (comparison, *reasons))
+    if control and found and found.below(_limit(cell, references)):
+        return Verdict(f"{NOT_ABOVE} {control.rule}", (comparison, *reasons))
     if decisive:
         return Verdict(decisive[0], (*reasons, comparison))
-    if above is None:
+    if not found or not found.each:
         return Verdict("", (comparison, *reasons))
+    if not found.above:
+        return Verdict(TOO_FEW, (comparison, *reasons))
     if not any(_diagnostics(record) for record in cell.results):
         return Verdict("", ("its activations and gradients are unknown: it ran without diagnostics",))
     return Verdict(TRAINED, (comparison, *reasons))
 
 
-def _above(cell: Cell, head_only: Cell | None) -> tuple[bool | None, str]:
-    """Is the cell significantly above head-only, paired by seed? None if the two share no seed. And the numbers."""
-    own, other = cell.scores, head_only.scores if head_only else {}
-    seeds = sorted(own.keys() & other.keys())
-    if not seeds:
-        return None, "there is no head-only run with the same task and seed"
-    differences = [own[seed] - other[seed] for seed in seeds]
-    errors = [_sampling_error(cell, head_only, seed) for seed in seeds]
-    if len(seeds) >= FEW:
-        found = interval(differences)
-        # All seeds share the test samples: agreement between seeds does not shrink the sampling error.
-        width = max(found.half_width, math.hypot(*errors) / len(errors))
-        return found.mean > width, f"{found.mean:+.2f} ± {width:.2f} to head-only{_over(seeds)}"
-    resolved = all(difference > error for difference, error in zip(differences, errors, strict=True))
-    said = ", ".join(f"{a:+.2f} ± {b:.2f}" for a, b in zip(differences, errors, strict=True))
-    return resolved, f"{said} to head-only{_over(seeds)}, ± the sampling error of the test split"
+def _limit(cell: Cell, references: References) -> float:
+    """The lead over the control that is not worth the name: the margin of "tied", or 0 if there is none."""
+    limit = margin(cell, references.control, references) if references.control else math.nan
+    return max(0.0, limit) if math.isfinite(limit) else 0.0
 
 
-def _over(seeds: list[int]) -> str:
-    return f" (seed {seeds[0]})" if len(seeds) == 1 else f" ({len(seeds)} seeds, paired)"
-
-
-def _sampling_error(cell: Cell, head_only: Cell | None, seed: int) -> float:
-    """Half-width of the 95 % interval of the difference of two scores due to the test samples; 0 if it is unknown."""
-    data = cell.results[0].data
-    size = data.sizes.get("test", 0) if data else 0
-    return CONFIDENT * math.hypot(*(_standard_error(one, seed, size) for one in (cell, head_only) if one))
-
-
-def _standard_error(cell: Cell, seed: int, size: int) -> float:
-    """The standard error of a score due to the `size` test samples: the record's own, or else the metric's formula."""
-    (record,) = (record for record in cell.results if record.seed == seed)
-    if record.result and record.result.test_error is not None:
-        return record.result.test_error
-    return cell.metric.sampling_error(record.test, size) if size else 0.0
+def _comparison(found: Lead | None, control: Cell | None) -> str:
+    if not found or not control or not found.each:
+        return "there is no control (frozen or head-only) with the same task and seed"
+    if found.n >= FEW:
+        return f"{found.text} to {control.rule} ({found.n} seeds, paired, each side 95 %)"
+    seeds = f"{found.n} seed{'s' if found.n > 1 else ''}"
+    return f"{found.text} to {control.rule} ({seeds}), ± the sampling error of the test split"
 
 
 def _shared(cell: Cell, word: str, find: Callable[[Diagnostics], tuple[bool, str]]) -> tuple[str, str]:

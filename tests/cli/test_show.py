@@ -46,7 +46,7 @@ def test_settings_outcome_curve_blocks_verdict_and_why(runs):
     assert result.exit_code == 0, result.output
     for part in ("digits-mlp  dfa  seed 0", "lr = 0.001", "test 90.00", "train loss", "█▂▁", "2 → 0.6667", "▁▁▂ 0.20"):
         assert part in result.output, part
-    assert "verdict  trained" in result.output and "+30.00 ± 3.56 to head-only (seed 0)" in result.output
+    assert "verdict  trained" in result.output and "+30.00 ± 2.99 to head-only (1 seed)" in result.output
     assert "diagnostics 0.4 s" in result.output and "75 % of the probe batches" in result.output
     assert max(map(len, result.output.splitlines())) <= 80
 

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from grape_bench.cli.tune import _at_an_edge
+from grape_bench.plan.find import shipped
+from grape_bench.plan.tuned import read_tuned
 from tests.cli.test_run import SUITE
 
 TUNING = """
@@ -33,7 +36,8 @@ def test_tune_then_run(tmp_path: Path) -> None:
 
     tuned = call(tmp_path, "tune", "small.toml")
     assert tuned.returncode == 0, tuned.stdout + tuned.stderr
-    assert "4 jobs to run (2 already done)" in tuned.stdout and "k = 3" in tuned.stdout and tuned.stderr == ""
+    assert "4 jobs to run (2 already done)" in tuned.stdout and "k = 3" in tuned.stdout
+    assert all(line.startswith("warning: ") for line in tuned.stderr.splitlines())
     records = [json.loads(path.read_text()) for path in tmp_path.glob("runs/small/tuning/*/record.json")]
     assert len(records) == 6 and not any("test" in record["result"] for record in records)
 
@@ -67,3 +71,14 @@ def test_a_rule_whose_trials_crash_gets_no_settings(tmp_path: Path) -> None:
     assert tuned.returncode == 1
     assert "bad.py:Bad: no settings written" in tuned.stderr and "RuntimeError: no" in tuned.stderr
     assert [path.name for path in tmp_path.glob("baselines/small/*.json")] == ["bp.json"]
+
+
+def test_a_setting_at_the_edge_of_its_range_is_named_with_a_wider_range() -> None:
+    tuned = read_tuned(shipped("baselines") / "quickstart" / "head-only.json")
+    at_the_end = {name: choice.model_copy(update={"settings": {"lr": 0.09}}) for name, choice in tuned.tasks.items()}
+    first, *others = _at_an_edge([tuned.model_copy(update={"tasks": at_the_end})])
+    assert first == (
+        "warning: digits-mlp head-only: lr 0.09 (range 0.0001 to 0.1) is at the edge, so a better value may lie beyond"
+        " it; to widen it, in [tuning]: space = { lr = { log = [0.0001, 1] } }"
+    )
+    assert len(others) == len(tuned.tasks) - 1

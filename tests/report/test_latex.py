@@ -13,17 +13,13 @@ from tests.score.records import failed, make, suite
 AWKWARD = '50%_a&b#{x}~^\\é"<|>'
 
 
-def test_bold_where_resolved_n_interval_and_hardware() -> None:
+def test_words_n_interval_and_hardware() -> None:
     text = latex.render(score(suite(5, ("digits-mlp",))), "quickstart 1.0")
-    assert r"bp & \textbf{97" in text and text.count(r"\textbf") == 1
+    assert r"fa & worse & better & better" in text and text.count(r"\begin{tabular}{l") == 2
     assert r"\label{tab:quickstart-1-0}" in text
     caption = re.search(r"\\caption{(.*)}\n", text).group(1)  # type: ignore[union-attr]
     assert r"mean $\pm$ 95 \% Student-t interval over n seeds" in caption and "Hardware: cpu-x" in caption
     assert "(5)" in text
-
-
-def test_nothing_is_bold_without_a_significant_difference() -> None:
-    assert r"\textbf" not in latex.render(score([make("bp"), make("fa")]), "t")
 
 
 def test_special_characters() -> None:

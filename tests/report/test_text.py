@@ -1,11 +1,12 @@
-from grape_bench.report.text import caption, footnotes, labels, printed
+from grape_bench.report.text import caption, footnotes, printed
+from grape_bench.score.labels import labels
 from grape_bench.score.quantity import number
 from grape_bench.score.table import score
 from tests.score.records import failed, make, suite
 
 
 def test_accuracy_is_written_with_interval_n_and_draft_mark() -> None:
-    (accuracy,) = [column for column in printed(score([make("bp")])) if column.is_metric]
+    (accuracy,) = [column for column in printed(score([make("bp")]))[0] if column.is_metric]
     row = {"n": 5, "accuracy": 97.312, "accuracy_ci": 0.25, "draft": False}
     assert accuracy.text(row) == "97.31 ± 0.25 (5)"
     assert accuracy.text({**row, "n": 3, "draft": True}) == "97.31 ± 0.25 (3)†"
@@ -18,12 +19,16 @@ def test_numbers() -> None:
 
 
 def test_a_column_is_shown_only_if_the_table_has_it() -> None:
-    headings = [column.heading for column in printed(score(suite(3)))]
-    assert headings == [
+    scores, words = ([column.heading for column in part] for part in printed(score(suite(3))))
+    assert scores == [
         "rule", "accuracy (n)", "credit", "gap closed", "step ÷ BP", "memory ÷ BP", "BP fraction",
     ]  # fmt: skip
+    assert words == ["rule", "vs BP", "vs DFA", "vs control"]
     bare = score([make("bp", credit=None), make("fa", credit=None, memory=None, profile=None)])
-    assert [column.heading for column in printed(bare)] == ["rule", "accuracy (n)"]
+    assert [[column.heading for column in part] for part in printed(bare)] == [
+        ["rule", "accuracy (n)", "credit"],
+        ["rule", "vs BP"],
+    ]
 
 
 def test_a_rule_from_a_file_is_labeled_by_its_class_if_that_is_unique() -> None:

@@ -84,6 +84,17 @@ def test_worse() -> None:
     assert one([failed("x", s, "crashed", task="a") for s in range(3)], bad).worse
 
 
+def test_it_says_how_many_more_seeds_would_settle_a_pair() -> None:
+    # 1, 2, 3 points: s = 1. A t-test of 5 seeds finds 2 points of spread 1 with 80 % power (1.7 are enough).
+    (found,) = compare_rules(rule("x", [91, 92, 93]) + rule("y", [90, 90, 90]), ["x"], ["y"])
+    assert (found.tasks[0].verdict, found.tasks[0].needed) == ("not resolved", 5)
+    assert "more seeds on both sides that would settle it (80 % power): a 2" in printed(render([found]))
+    (equal,) = compare_rules(rule("x", [91, 89, 90]) + rule("y", [90, 90, 90]), ["x"], ["y"])
+    assert "(80 % power): a more than 100" in " ".join(printed(render([equal])).split())
+    (clear,) = compare_rules(rule("x", [95, 96, 97]) + rule("y", [90, 90.9, 92]), ["x"], ["y"])
+    assert clear.tasks[0].needed is None and "more seeds" not in printed(render([clear]))
+
+
 def test_the_verdicts_are_printed() -> None:
     records = [*rule("x", [70, 71, 72]), *rule("y", [90, 91, 92]), *rule("head-only", [80, 80, 80])]
     (found,) = compare_rules(records, ["x"], ["y"])

@@ -5,10 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from grape_bench.record.record import Record
-from grape_bench.score.inference import Standing, holm, interval, mean, paired_t, sign_flip, standings
-from grape_bench.score.table import score
-from tests.score.records import failed, make, with_parts
+from grape_bench.score.inference import ONE_SIDED, half_width, holm, interval, mean, paired_t, sign_flip
 
 
 def test_three_values_by_hand() -> None:
@@ -19,6 +16,11 @@ def test_three_values_by_hand() -> None:
 def test_five_values_by_hand() -> None:
     # s^2 = (4 + 1 + 0 + 1 + 4) / 4 = 2.5, t(0.975, 4) = 2.776445.
     assert interval([90, 91, 92, 93, 94]).half_width == pytest.approx(2.776445 * math.sqrt(2.5 / 5), rel=1e-6)
+
+
+def test_a_one_sided_bound_by_hand() -> None:
+    # 1, 2, 3: t(0.95, 2) = 2.919986, so the 90 % interval is 2 ± 1.6859, and each side is wrong in 5 % of cases.
+    assert half_width([1.0, 2.0, 3.0], ONE_SIDED) == pytest.approx(2.919986 / math.sqrt(3), rel=1e-6)
 
 
 def test_one_value_has_no_interval() -> None:
@@ -116,48 +118,3 @@ def test_a_true_null_hypothesis_is_rejected_in_5_percent_of_samples(test) -> Non
     draw = np.random.default_rng(3)
     rejected = np.mean([test(draw.normal(0, 1, 8)) <= 0.05 for _ in range(1500)])
     assert 0.03 < rejected < 0.068  # 0.05 within 3.2 standard errors
-
-
-def standing(records: list[Record]) -> dict[str, Standing]:
-    """The standing of each rule in the table of `records`, by rule."""
-    rows = score(records).to_dict("records")
-    return {row["rule"]: Standing(row["p_best"], row["best"]) for row in rows}
-
-
-def of(**values: list[float]) -> dict[str, bool]:
-    records = [make(rule, seed, x) for rule, row in values.items() for seed, x in enumerate(row)]
-    return {rule: found.best for rule, found in standing(records).items()}
-
-
-def test_the_best_and_rules_not_significantly_different_are_bold() -> None:
-    # fa - bp: -1, 1, 0 (unresolved); dfa - bp: -10, -10.2, -9.9 (t = -113).
-    assert of(bp=[90, 91, 92], fa=[89, 92, 92], dfa=[80, 80.8, 82.1]) == {"bp": True, "fa": True, "dfa": False}
-
-
-def test_nothing_is_bold_without_a_significant_difference() -> None:
-    assert of(bp=[90, 91, 92], fa=[89, 92, 92]) == {"bp": False, "fa": False}
-    assert of(bp=[90], fa=[10]) == {"bp": False, "fa": False}
-
-
-def test_the_test_is_paired() -> None:
-    # The seeds differ by 30 points, the rules by 1.0, 1.1 and 0.9 on each.
-    assert of(bp=[50, 80, 95], fa=[49, 78.9, 94.1])["fa"] is False
-
-
-def test_divergence_does_not_make_a_rule_bold() -> None:
-    good = [make("bp", s, 90.0 + s) for s in range(3)] + [make("x", s, 85.0 + s) for s in range(3)]
-    good += [make("head-only", s, 50 + 1.1 * s) for s in range(3)]
-    assert standing(good)["x"].best is False  # significant: 5 points on every seed
-    broken = [with_parts(r, status="diverged") if (r.rule, r.seed) == ("x", 2) else r for r in good]
-    found = standing(broken)["x"]
-    assert found.p > 0.05 and found.best is False  # no longer significant, but not bold either
-
-
-def test_a_rule_without_result_has_no_standing() -> None:
-    found = standing([make("bp"), failed("fa", 0, "oom")])["fa"]
-    assert math.isnan(found.p) and not found.best
-
-
-def test_holm_is_applied() -> None:
-    found = standings("bp", {"a": 0.03, "b": 0.04, "c": 0.001}, set())
-    assert found["a"].p == 0.06 and found["a"].best and not found["c"].best

@@ -31,7 +31,7 @@ def test_the_training_and_the_tables_agree_on_which_value_is_better() -> None:
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_the_better_value_has_the_higher_score_and_is_bold(name: str) -> None:
+def test_the_better_value_has_the_higher_score_and_is_called_better(name: str) -> None:
     metric, (best, worst) = METRICS[name], BETTER[name]
     assert metric.score(best) > metric.score(worst) and metric.value(metric.score(best)) == pytest.approx(best)
     assert (best > worst) is metric.higher_is_better
@@ -40,11 +40,12 @@ def test_the_better_value_has_the_higher_score_and_is_bold(name: str) -> None:
     records = [make("bp", seed, best * factor, metric=part) for seed, factor in enumerate(spread)]
     records += [make("dfa", seed, worst * factor, metric=part) for seed, factor in enumerate(spread)]
     table = score(records)
-    assert table["best"].tolist() == [True, False] and table["metric"].tolist() == [name] * 2
+    assert table["vs_dfa"].tolist() == ["better", ""] and table["vs_bp"].tolist() == ["", "worse"]
+    assert table["metric"].tolist() == [name] * 2
     assert table["value"].tolist() == pytest.approx([best, worst], rel=1e-3)
     shown = markdown.render(table)
     assert ("lower is better" in shown) is not metric.higher_is_better
-    assert f"{metric.heading} (n)" in shown and f"**{best:{metric.format}} ± " in shown
+    assert f"{metric.heading} (n)" in shown and f" {best:{metric.format}} ± " in shown
     assert "?" not in latex.render(table, "t")
 
 

@@ -12,6 +12,7 @@ from grape_bench.report import comparison, markdown, page
 from grape_bench.score.cell import cells
 from grape_bench.score.compare import compare_rules
 from grape_bench.score.metric import PERPLEXITY
+from grape_bench.score.references import References
 from grape_bench.score.results import results
 from grape_bench.score.table import score
 from grape_bench.score.verdict import judge
@@ -24,8 +25,8 @@ def cell(rule: str, *values: float, **changes: Any) -> list[Record]:
 
 
 def test_worked_example() -> None:
-    # Chance 100, head-only 50, BP 25, the rule 37.5.
-    table = score([*cell("bp", 25), *cell("head-only", 50), *cell("x", 37.5)]).set_index("rule")
+    # Chance 100, frozen 50, BP 25, the rule 37.5.
+    table = score([*cell("bp", 25, 25), *cell("frozen", 50, 50), *cell("x", 37.5, 37.5)]).set_index("rule")
     assert table.loc["x", "credit"] == pytest.approx(math.log(50 / 37.5) / math.log(2))
     assert table.loc["x", "norm_acc"] == pytest.approx(math.log(100 / 37.5) / math.log(4))
 
@@ -47,11 +48,11 @@ def test_one_seed_has_no_interval_but_keeps_its_column() -> None:
 def test_lower_is_better_and_divergence_is_chance() -> None:
     records = [*cell("bp", 20, 21, 22), *cell("x", 30, 31, 33), *cell("y", 29, 30, 20, status="diverged")]
     table = score(records).set_index("rule")
-    assert table.loc["bp", "best"] and not table.loc["x", "best"]
+    assert table.loc["x", "vs_bp"] == "worse" and table.loc["y", "vs_bp"] == "worse"
     assert table.loc["y", "perplexity"] == pytest.approx(100) and table.loc["y", "norm_acc"] == 0
 
 
-def test_the_table_says_the_metric_the_direction_and_the_best_rule() -> None:
+def test_the_table_says_the_metric_and_the_direction() -> None:
     # Logs of BP's 20, 21, 22: mean ln 20.98, s = 0.0477, so ± 4.303 * 0.0477 / sqrt(3) = 0.1184. The longer side is
     # 20.98 * (exp(0.1184) - 1) = 2.64.
     records = [*cell("bp", 20, 21, 22), *cell("dfa", 41, 42, 40), *cell("head-only", 60, 61, 62)]
@@ -60,10 +61,10 @@ def test_the_table_says_the_metric_the_direction_and_the_best_rule() -> None:
     assert by_rule["metric"].tolist() == ["perplexity"] * 3
     assert by_rule["value"].equals(by_rule["perplexity"]) and by_rule["value_ci"].equals(by_rule["perplexity_ci"])
     assert by_rule.loc["bp", "value"] == pytest.approx((20 * 21 * 22) ** (1 / 3))
-    assert by_rule["best"].tolist() == [True, False, False]
+    assert by_rule["vs_dfa"].tolist() == ["better", "", "worse"]
     shown = markdown.render(table)
     assert "perplexity (n)" in shown and "accuracy" not in shown and "Perplexity, lower is better" in shown
-    assert "**20.98 ± 2.64 (3)†**" in shown and " 40.99 ± " in shown and shown.count("**") == 2
+    assert " 20.98 ± 2.64 (3)† " in shown and " 40.99 ± " in shown and "**" not in shown
 
 
 def test_a_task_shows_only_its_own_metric() -> None:
@@ -71,8 +72,8 @@ def test_a_task_shows_only_its_own_metric() -> None:
     records += [make("dfa", seed, 60 + seed) for seed in range(3)]
     table = score([*records, *cell("bp", 20, 21, 22, task="lm"), *cell("dfa", 41, 42, 40, task="lm")])
     images, text = markdown.render(table).split("### lm")
-    assert "accuracy (n)" in images and "perplexity (n)" not in images and "**91.00" in images
-    assert "perplexity (n)" in text and "accuracy (n)" not in text and "**20.98" in text
+    assert "accuracy (n)" in images and "perplexity (n)" not in images and " 91.00" in images
+    assert "perplexity (n)" in text and "accuracy (n)" not in text and " 20.98" in text
     assert table["metric"].tolist() == ["accuracy", "accuracy", "perplexity", "perplexity"]
     assert table["value"].tolist() == pytest.approx([91.0, 61.0, 20.9841, 40.9919], abs=1e-3)
 
@@ -97,13 +98,14 @@ def test_two_rules_are_compared_on_the_log_scale() -> None:
 
 
 def test_a_verdict_uses_the_standard_error_of_the_tokens() -> None:
-    # One seed: log(50 / 40) = 0.223 above head-only, with standard errors 0.1 and 0.06: 1.96 * 0.1166 = 0.229.
+    # One seed: log(50 / 40) = 0.223 above head-only, with standard errors 0.13 and 0.06: 1.645 * 0.1432 = 0.236.
     def judged(error: float) -> str:
         (own,) = cell("x", 40, result={"test": 40.0, "validation": 40.0, "test_error": error})
         (other,) = cell("head-only", 50, result={"test": 50.0, "validation": 50.0, "test_error": 0.06})
-        return judge(cells([own])["digits-mlp", "x"], cells([other])["digits-mlp", "head-only"]).reasons[0]
+        grid = cells([own, other])
+        return judge(grid["digits-mlp", "x"], References.of(grid, "digits-mlp")).reasons[0]
 
-    assert judged(0.1).startswith("+0.22 ± 0.23 to head-only")
+    assert judged(0.13).startswith("+0.22 ± 0.24 to head-only")
     assert judged(0.05) == "its activations and gradients are unknown: it ran without diagnostics"
 
 

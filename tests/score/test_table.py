@@ -5,10 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from grape_bench.record.parts import Features
 from grape_bench.record.record import Record
-from grape_bench.score.columns import COLUMNS
+from grape_bench.report import markdown
+from grape_bench.report.text import caption
+from grape_bench.score.columns import COLUMNS, SCORE_VERSION
 from grape_bench.score.table import score
-from tests.score.records import RULES, failed, make, suite
+from tests.score.records import RULES, failed, make, suite, with_parts
 
 RELATIVE_TO_ALL = [column.name for column in COLUMNS if column.of_table]
 
@@ -25,24 +28,77 @@ def three_seeds(**means: float) -> list[Record]:
 
 
 def test_worked_example() -> None:
-    # chance 10, head-only 60, DFA 80, GrAPE 85, BP 90; s = 1 each, t(0.975, 2) = 4.302653.
-    table = score(three_seeds(bp=90, dfa=80, grape=85, head_only=60))
+    # chance 10, frozen 60, DFA 80, GrAPE 85, BP 90; s = 1 each, t(0.975, 2) = 4.302653.
+    table = score(three_seeds(bp=90, dfa=80, grape=85, frozen=60, head_only=50))
     grape = cell(table, "grape")
     assert (grape["n"], grape["accuracy"], grape["draft"]) == (3, 85.0, True)
     assert grape["accuracy_ci"] == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
     assert grape["norm_acc"] == pytest.approx(75 / 80)
     assert grape["credit"] == pytest.approx(25 / 30)
     assert grape["gap_closed"] == pytest.approx(0.5)
-    assert (cell(table, "bp")["credit"], cell(table, "head-only")["credit"]) == (1, 0)
-    assert cell(table, "head-only")["gap_closed"] == pytest.approx(-2)
+    assert (cell(table, "bp")["credit"], cell(table, "frozen")["credit"]) == (1, 0)
+    assert cell(table, "frozen")["gap_closed"] == pytest.approx(-2)
+    assert cell(table, "head-only")["credit"] == pytest.approx(-10 / 30), "a row, and not the zero"
+
+
+def with_features(rule: str, value: float, features: float | None) -> list[Record]:
+    """Three seeds of a rule, and of the converged head on what it learned."""
+    part = features and Features(test=features, test_error=0.1, validation=features, penalty=1e-3)
+    return [make(rule, seed, value + seed - 1, features=part) for seed in range(3)]
+
+
+def test_feature_credit_by_hand() -> None:
+    # frozen 60; the converged head has 92 on BP's features, 84 on x's and none on y's (an older record).
+    runs = [("bp", 90, 92.0), ("frozen", 60, 60.0), ("x", 70, 84.0), ("y", 70, None)]
+    table = score([record for run in runs for record in with_features(*run)])
+    x, y = cell(table, "x"), cell(table, "y")
+    assert x["credit"] == y["credit"] == pytest.approx(10 / 30), "the run achieved little"
+    assert x["feature_credit"] == pytest.approx(24 / 32) and math.isnan(y["feature_credit"]), "its layers learned much"
+    assert (cell(table, "bp")["feature_credit"], cell(table, "frozen")["feature_credit"]) == (1, 0)
+
+
+def test_a_diverged_run_has_the_features_of_chance() -> None:
+    runs = [("bp", 90, 92.0), ("frozen", 60, 60.0), ("x", 70, 84.0)]
+    records = [record for run in runs for record in with_features(*run)]
+    last = with_parts(records[-1], status="diverged", features=None)
+    # (84 + 84 + 10) / 3 = 59.33
+    assert cell(score([*records[:-1], last]), "x")["feature_credit"] == pytest.approx((178 / 3 - 60) / 32)
+
+
+def test_a_quotient_without_a_resolved_denominator_is_a_dash() -> None:
+    """BP equals frozen, to the digit and by noise; a clear difference has its quotient."""
+    equal = [*with_features("bp", 90, 95.0), *with_features("frozen", 90, 90.0), *with_features("x", 85, 93.0)]
+    for records in (equal, [*equal[:2], make("bp", 2, 93.5), *equal[3:]]):
+        table = score(records)
+        assert table["credit"].isna().all() and "feature_credit" not in table
+        assert "digits-mlp: bp is not resolved above frozen, so there is no credit" in table.attrs["notes"]
+    clear = score([*equal[3:], *with_features("bp", 95, 95.0)])
+    assert cell(clear, "x")["credit"] == pytest.approx(-1) and cell(clear, "x")["feature_credit"] == pytest.approx(0.6)
+
+
+def test_one_seed_resolves_no_denominator() -> None:
+    assert score([make("bp", test=90.0), make("frozen", test=50.0)])["credit"].isna().all()
+
+
+def test_a_table_from_before_frozen_has_no_credit_and_says_so() -> None:
+    table = score(three_seeds(bp=90, dfa=80, head_only=60))
+    assert table["credit"].isna().all() and table["control"].tolist() == ["head-only"] * 3
+    assert "The control frozen is not recorded, so there is no credit and no tie." in caption(table)
+    assert "–" in markdown.render(table) and "vs control" in markdown.render(table)
+
+
+def test_the_table_says_the_version_of_its_scores() -> None:
+    table = score(three_seeds(bp=90, dfa=80))
+    assert table["score_version"].tolist() == [SCORE_VERSION] * 2
+    assert f"Scores: version {SCORE_VERSION}." in caption(table)
 
 
 def test_scores_are_paired_over_the_seeds_in_common() -> None:
-    # GrAPE has seeds 0 and 1, BP 1 and 2, head-only all: only seed 1 is common.
-    # credit = (86 - 61) / (91 - 61), while the accuracy column is over the rule's own seeds.
-    records = [make("grape", s, 85 + s) for s in (0, 1)] + [make("bp", s, 90 + s) for s in (1, 2)]
-    grape = cell(score(records + [make("head-only", s, 60 + s) for s in range(3)]), "grape")
-    assert (grape["accuracy"], grape["n"]) == (85.5, 2)
+    # GrAPE has seeds 0 to 2, BP 1 to 3, frozen all: seeds 1 and 2 are common.
+    # credit = (86.5 - 61.5) / (91.5 - 61.5), while the accuracy column is over the rule's own seeds.
+    records = [make("grape", s, 85 + s) for s in range(3)] + [make("bp", s, 90 + s) for s in (1, 2, 3)]
+    grape = cell(score(records + [make("frozen", s, 60 + s) for s in range(4)]), "grape")
+    assert (grape["accuracy"], grape["n"]) == (86.0, 3)
     assert grape["credit"] == pytest.approx(25 / 30)
 
 
@@ -80,7 +136,7 @@ def test_a_cell_without_result_is_nan_and_says_why() -> None:
     lost = [failed("fa", 0, "oom"), failed("fa", 1, "crashed")]
     fa = cell(score([make("bp"), make("dfa", 0, 80.0), *lost]), "fa")
     assert (fa["n"], fa["status"]) == (0, "crashed 1/2, oom 1/2")
-    assert all(math.isnan(fa[name]) for name in ("accuracy", "accuracy_ci", "norm_acc", "gap_closed"))
+    assert all(math.isnan(fa[name]) for name in ("accuracy", "accuracy_ci", "norm_acc", "credit"))
 
 
 def test_draft_ends_at_five_seeds() -> None:
@@ -94,7 +150,7 @@ def test_one_seed_has_no_interval() -> None:
 
 def test_columns_without_value_are_absent() -> None:
     table = score([make("bp", credit=None), make("fa", credit=None, memory=None, profile=None)])
-    unknown = {"credit", "gap_closed", "bp_fraction", "step_ratio", "memory_ratio", "status", "verdict"}
+    unknown = {"feature_credit", "gap_closed", "bp_fraction", "step_ratio", "memory_ratio", "status", "verdict"}
     assert not unknown & set(table)
     assert {"task", "rule", "n", "draft", "accuracy", "accuracy_ci", "norm_acc"} <= set(table)
 
@@ -143,8 +199,8 @@ def test_without_bp_ratios_need_one_class() -> None:
 
 
 def test_a_note_says_that_bp_is_below_a_reference() -> None:
-    table = score([make("bp", test=70.0), make("dfa", test=80.0)])
-    assert table.attrs["notes"] == ["digits-mlp: bp is not better than dfa, so gap_closed has no meaning there"]
+    table = score(three_seeds(bp=70, dfa=80))
+    assert table.attrs["notes"] == ["digits-mlp: bp is not resolved above dfa, so there is no gap closed"]
 
 
 def test_rows_keep_the_order_of_the_records_with_bp_first() -> None:
@@ -170,10 +226,13 @@ def test_adding_a_rule_changes_no_other_score(added: str) -> None:
     others = [record for record in records if record.rule != added]
     before, after = score(others), score(records)
     after = after[after["rule"] != added].reset_index(drop=True)
-    # Without a reference, its score is missing. All other scores stay the same to the last digit.
-    needs = {"head-only": "credit", "dfa": "gap_closed"}.get(added)
-    assert set(after) - set(before) == ({needs} if needs else set())
-    own = [name for name in before if name not in RELATIVE_TO_ALL]
+    # Without a reference, what is compared with it is missing. All other scores stay the same to the last digit.
+    needs = {"frozen": {"credit", "vs_control", "p_control", "control"}, "dfa": {"gap_closed", "vs_dfa", "p_dfa"}}
+    assert set(after) - set(before) <= needs.get(added, set())
+    changes = {*RELATIVE_TO_ALL, *needs.get(added, set())}
+    if added in needs:  # a reference: Holm counts one more, and the pooled spread has one more
+        changes |= {"vs_bp", "p_bp", "vs_dfa", "p_dfa", "vs_control", "p_control"}
+    own = [name for name in before if name not in changes]
     pd.testing.assert_frame_equal(after[own], before[own], check_exact=True)
 
 

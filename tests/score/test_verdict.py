@@ -8,11 +8,13 @@ import pytest
 
 from grape_bench.record.record import read_record
 from grape_bench.score.cell import cells
+from grape_bench.score.references import References
 from grape_bench.score.table import score
-from grape_bench.score.verdict import EXPLODING, NOT_ABOVE, NOT_MEASURABLE, TRAINED, judge
+from grape_bench.score.verdict import EXPLODING, NOT_MEASURABLE, TOO_FEW, TRAINED, judge
 from tests.score.records import failed, make, with_parts
 
 TASK = "digits-mlp"
+NOT_ABOVE = "not above head-only"
 SOUND = {"growth": 3.0, "growth_block": "b.1", "gain": 0.1, "gain_block": "b.0", "moments": 2, "failed": ""}
 
 
@@ -25,32 +27,62 @@ def cell(rule, *tests, **changes):
 HEAD = cell("head-only", 70, 72, 71)
 
 
+def beside(control):
+    """References with only a control: HEAD, or a cell of `frozen` or head-only, or none."""
+    if control is None:
+        return References()
+    return References(frozen=control) if control.rule == "frozen" else References(head_only=control)
+
+
 def word(*tests, head=HEAD, **changes):
-    return judge(cell("dfa", *tests, **changes), head).word
+    return judge(cell("dfa", *tests, **changes), beside(head)).word
 
 
 def test_a_rule_that_clearly_beats_head_only_is_trained():
-    verdict = judge(cell("dfa", 90, 91, 92), HEAD)
+    verdict = judge(cell("dfa", 90, 91, 92), beside(HEAD))
     assert verdict.word == TRAINED
-    # 20, 19, 21: mean 20, s = 1, t = 4.303, so half-width 2.48
-    assert verdict.reasons[0] == "+20.00 ± 2.48 to head-only (3 seeds, paired)"
+    # 20, 19, 21: mean 20, s = 1, one-sided t = 2.920, so 1.69
+    assert verdict.reasons[0] == "+20.00 ± 1.69 to head-only (3 seeds, paired, each side 95 %)"
+
+
+def test_the_control_is_frozen_where_it_is_recorded():
+    strong = cell("frozen", 89, 91, 92.5)
+    verdict = judge(cell("dfa", 90, 91, 92), References(frozen=strong, head_only=HEAD))
+    assert verdict.word == TOO_FEW and "to frozen" in verdict.reasons[0]
+    assert judge(strong, References(frozen=strong, head_only=HEAD)).word == ""
+    above = judge(cell("dfa", 95, 96, 97), References(frozen=strong, head_only=HEAD))
+    assert above.word == TRAINED
+
+
+def test_a_lead_below_the_margin_is_not_above():
+    """BP - frozen is 20, so a lead of less than 2 points is not worth the name."""
+    bp, frozen = cell("bp", 90, 91, 92), cell("frozen", 70, 71, 72)
+    near = judge(cell("dfa", 70.1, 71.3, 72.2), References(bp=bp, frozen=frozen))
+    assert near.word == "not above frozen"
+    assert judge(cell("dfa", 73, 74.2, 75.1), References(bp=bp, frozen=frozen)).word == TRAINED
+
+
+def test_three_seeds_that_cannot_tell_are_not_called_untrained():
+    """A rule that is truly 8 points above: 1, 15, 8 points with three seeds."""
+    assert word(71, 87, 79, head=cell("frozen", 70, 72, 71)) == TOO_FEW
 
 
 def test_a_tiny_lead_over_head_only_is_not_enough():
     hair = (70.5, 72.6, 71.3)
-    assert word(*hair, data={"sizes": {"test": 1000}}) == NOT_ABOVE, "0.5, 0.6, 0.3: the seeds agree, on 1000 samples"
+    assert word(*hair, data={"sizes": {"test": 1000}}) == TOO_FEW, "0.5, 0.6, 0.3: the seeds agree, on 1000 samples"
     assert word(*hair, data={"sizes": {"test": 1_000_000}}) == TRAINED
     assert word(60, 61, 62) == NOT_ABOVE
-    assert word(71, 80, 71.5) == NOT_ABOVE, "1, 8, 0.5: the mean is above, but not resolved"
+    assert word(71, 80, 71.5) == TOO_FEW, "1, 8, 0.5: the mean is above, but not resolved"
 
 
 def test_one_seed_is_judged_by_the_sampling_error():
-    """72 and 70 % of 100 samples differ by 2 with an error of 12.6; of 100,000 by 2 with 0.4."""
+    """72 and 70 % of 100 samples differ by 2 with an error of 10.6; of 100,000 by 2 with 0.3."""
     head = cell("head-only", 70)
-    assert word(72, head=head, data={"sizes": {"test": 100}}) == NOT_ABOVE
+    assert word(72, head=head, data={"sizes": {"test": 100}}) == TOO_FEW
+    assert word(50, head=head, data={"sizes": {"test": 100}}) == NOT_ABOVE
     assert word(72, head=head, data={"sizes": {"test": 100_000}}) == TRAINED
-    said = judge(cell("dfa", 72, data={"sizes": {"test": 100}}), head).reasons[0]
-    assert said.startswith("+2.00 ± 12.57 to head-only (seed 0)")
+    said = judge(cell("dfa", 72, data={"sizes": {"test": 100}}), beside(head)).reasons[0]
+    assert said.startswith("+2.00 ± 7.39 to head-only (1 seed)")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +102,7 @@ def test_the_thresholds(found, expected):
 
 
 def test_below_head_only_comes_first_among_the_reasons():
-    verdict = judge(cell("dfa", 60, 61, 62, diagnostics={"growth": 4000.0, "gain": 1e-9}), HEAD)
+    verdict = judge(cell("dfa", 60, 61, 62, diagnostics={"growth": 4000.0, "gain": 1e-9}), beside(HEAD))
     assert verdict.word == NOT_ABOVE and len(verdict.reasons) == 3
     assert (
         "grow at most 4e+03-fold from one block to the next (at b.1); the limit is 50 in 3 of 3 runs"
@@ -81,23 +113,23 @@ def test_below_head_only_comes_first_among_the_reasons():
 def test_a_finding_counts_if_most_runs_have_it():
     def mixed(*growths):
         rows = [make("dfa", i, 90.0 + i, diagnostics={**SOUND, "growth": growth}) for i, growth in enumerate(growths)]
-        return judge(cells(rows)[TASK, "dfa"], HEAD)
+        return judge(cells(rows)[TASK, "dfa"], beside(HEAD))
 
     assert mixed(60, 3, 3).word == TRAINED and "in 1 of 3 runs" in mixed(60, 3, 3).reasons[1]
     assert mixed(60, 60, 3).word == EXPLODING
 
 
 def test_the_verdict_is_empty_without_head_only_or_diagnostics():
-    assert judge(HEAD, HEAD).word == ""
+    assert judge(HEAD, beside(HEAD)).word == ""
     assert word(90, 91, 92, head=None) == ""
-    assert judge(cells([make("dfa", 0, 90.0)])[TASK, "dfa"], HEAD).word == "", "no diagnostics"
-    assert judge(cells([failed("dfa", 0, "oom")])[TASK, "dfa"], HEAD).word == ""
+    assert judge(cells([make("dfa", 0, 90.0)])[TASK, "dfa"], beside(HEAD)).word == "", "no diagnostics"
+    assert judge(cells([failed("dfa", 0, "oom")])[TASK, "dfa"], beside(HEAD)).word == ""
     assert word(60, 61, 62, head=None, diagnostics={"growth": 51.0}) == EXPLODING, "this needs no other run"
 
 
 def test_a_diverged_run_is_not_trained():
     rows = [make("dfa", seed, 0.0, status="diverged", result=None, diagnostics=SOUND) for seed in range(3)]
-    assert judge(cells(rows)[TASK, "dfa"], HEAD).word == NOT_ABOVE
+    assert judge(cells(rows)[TASK, "dfa"], beside(HEAD)).word == NOT_ABOVE
 
 
 def test_the_table_has_the_verdict():
@@ -122,13 +154,13 @@ def test_every_recorded_bp_run_with_diagnostics_is_trained():
         every = cells(read_record(path) for path in DIAGNOSED if path.parent.parent == suite)
         for (task, rule), of_rule in every.items():
             if rule == "bp":
-                found[suite.parent.name, task] = judge(of_rule, every.get((task, "head-only"))).word
+                found[suite.parent.name, task] = judge(of_rule, References.of(every, task)).word
     assert found and set(found.values()) == {TRAINED}, found
 
 
 @recorded
 def test_the_recorded_failure_of_the_audit_is_found():
     every = cells(read_record(path) for path in DIAGNOSED if path.parent.parent.parent.name == "walk-back")
-    verdicts = {key: judge(cell, every.get((key[0], "head-only"))).word for key, cell in every.items()}
+    verdicts = {key: judge(cell, References.of(every, key[0])).word for key, cell in every.items()}
     assert verdicts["vit", "dfa"] in (NOT_ABOVE, EXPLODING, NOT_MEASURABLE)
     assert verdicts["vit", "bp"] == verdicts["cnn", "bp"] == verdicts["cnn", "grape+anchor"] == TRAINED

@@ -12,7 +12,7 @@ from grape_bench.plan.find import shipped
 from grape_bench.plan.job import NOTHING, make_job
 from grape_bench.plan.suite import Settings, Suite, Task
 from grape_bench.plan.tuned import find_tuned, mismatch
-from grape_bench.plan.tuning import points, space_of
+from grape_bench.plan.tuning import points, space_of, stated_space
 from grape_bench.publish.submission import Submission
 from grape_bench.record.job import Job, Of
 from grape_bench.rules.names import RULES
@@ -20,6 +20,9 @@ from grape_bench.rules.names import RULES
 # A published job may choose these freely: its seed, extra measurements, and the number of processes. The check
 # `numerics` compares the engine.
 FREE = (Of.ENGINE, Of.SEED, Of.MEASURING, Of.LAUNCH)
+
+DEFINING = ("tasks", "rule", "tuning", "margin")
+"""What a suite of one name and version must have in common with the shipped one."""
 
 
 def problems(submission: Submission) -> Iterator[str]:
@@ -32,7 +35,7 @@ def problems(submission: Submission) -> Iterator[str]:
     if ours := _shipped(suite.name):
         if ours.version != suite.version:
             yield f"suite.toml: this grape-bench has version {ours.version} of {suite.name}, not {suite.version}"
-        elif (ours.tasks, ours.rule, ours.tuning) != (suite.tasks, suite.rule, suite.tuning):
+        elif any(getattr(ours, key) != getattr(suite, key) for key in DEFINING):
             yield f"suite.toml: the tasks or settings differ from {suite.name}@{suite.version}"
         else:
             suite = ours
@@ -76,7 +79,8 @@ def _expected(job: Job, suite: Suite, task: Task, found: Settings) -> Job:
     known = not job.rule_name.file and job.rule_name.base in RULES
     source = {} if known else {"rule_source": job.rule_source}
     source |= {name: value for name, value in job.parts(Of.SOURCE).items() if value}
-    return make_job(suite, task, job.rule, job.seed, found, trials=job.trials, **source)
+    space = stated_space(suite, job.rule) if job.space is not None else None
+    return make_job(suite, task, job.rule, job.seed, found, trials=job.trials, space=space, looks=job.looks, **source)
 
 
 def _unequal(job: Job, expected: Job) -> list[str]:

@@ -28,6 +28,9 @@ def problems(submission: Submission) -> Iterator[str]:
     except UserError as error:
         yield f"{TABLE}: {error.what}"
         return
+    if "score_version" not in published.partition("\n")[0]:
+        yield f"{TABLE} has scores of version 1, which this grape-bench no longer computes: publish the runs again"
+        return
     if published != computed:
         yield from _differences(published, computed)
 

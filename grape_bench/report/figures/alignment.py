@@ -13,7 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from grape_bench.report.figures import look
 from grape_bench.report.figures.look import SOFT
-from grape_bench.score.columns import DIAGNOSTICS, SAMPLES
+from grape_bench.score.columns import SAMPLES
+from grape_bench.score.diagnostic_columns import DIAGNOSTICS
 from grape_bench.score.results import Results
 
 COSINE = DIAGNOSTICS[0]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from grape_bench.record.write import output
-from grape_bench.report.text import labels
+from grape_bench.score.labels import labels
 
 INK, FAINT, SOFT = "#222222", "#d9d9d9", "#666666"
 LONGEST = 18  # longest name in characters

@@ -12,20 +12,20 @@ from matplotlib.ticker import MaxNLocator
 
 from grape_bench.report.figures import look
 from grape_bench.report.figures.look import INK, SOFT
-from grape_bench.report.palette import BLACK, GREY, Style, styles
+from grape_bench.report.palette import BLACK, GREY, SILVER, Style, styles
 from grape_bench.score.cell import Cell
 from grape_bench.score.columns import EPOCH
 from grape_bench.score.metric import DEFAULT, Metric
 from grape_bench.score.results import Results
 
 LINE_POINTS = 11.5  # distance between two names, in points
-REFERENCES = {"bp": BLACK, "head-only": GREY}
+REFERENCES = {"bp": BLACK, "frozen": SILVER, "head-only": GREY}
 
 
 def draw(results: Results, path: Path) -> None:
     """Draw one row per task.
 
-    Left: test value of every seed, with mean and 95 % interval; dashed lines mark BP and head-only. Right, if there
+    Left: test value of every seed, with mean and 95 % interval; dashed lines mark BP and the controls. Right, if there
     are curves: validation over epochs, mean over seeds.
     """
     look.render(lambda: _figure(results), path)

@@ -17,6 +17,7 @@ from grape_bench.report.figures.ranks import by_mean
 from grape_bench.report.page.data import costs_of, data
 from grape_bench.report.templates import page_template
 from grape_bench.score.columns import COLUMN, CURVE, OVERALL
+from grape_bench.score.labels import labels
 from grape_bench.score.quantity import ABSENT
 from grape_bench.score.results import Results
 
@@ -43,7 +44,7 @@ class Publication(Protocol):
 
 def render(results: Results, publications: Sequence[Publication] = ()) -> str:
     """The HTML: tables as text, and charts that are drawn by the plotly.js inside the page."""
-    names = text.labels(results.rules)
+    names = labels(results.rules)
     aligned = [(task, names[rule], alignment(cosines)) for (task, rule), cosines in maps(results).items()]
     return page_template("page.html.j2").render(
         title=readme.title(results),
@@ -58,6 +59,7 @@ def render(results: Results, publications: Sequence[Publication] = ()) -> str:
         target=readme.target_text,
         caption=text.caption(results.table),
         notes=text.footnotes(results.table),
+        best=text.best_lines(results.table),
         better=better(results),
         aligned=aligned,
         facts=readme.facts(results.records),
@@ -70,15 +72,14 @@ def render(results: Results, publications: Sequence[Publication] = ()) -> str:
 
 
 def rows(results: Results) -> list[dict[str, Any]]:
-    """One dictionary per row: `rule`, `name`, `task`, `best`, and `texts`, a list of (column, text, sort value)."""
+    """One dictionary per row: `rule`, `name`, `task`, and `texts`, a list of (column, text, sort value)."""
     shown = text.on_page(results.table)
-    names = text.labels(results.rules)
+    names = labels(results.rules)
     return [
         {
             "rule": row["rule"],
             "name": names[row["rule"]],
             "task": row["task"],
-            "best": row["best"],
             "texts": [(item, item.text(row), _sort_value(row[item.column.name])) for item in shown],
         }
         for row in results.table.to_dict("records")
@@ -109,7 +110,7 @@ class Matrix(NamedTuple):
 
 def better(results: Results) -> Matrix:
     """P(row beats column) in percent, after a column with the mean rank. The best rule is on top."""
-    names, table = text.labels(results.rules), by_mean(results)
+    names, table = labels(results.rules), by_mean(results)
     order, ranks = list(table.index), table.mean(axis=1, skipna=False)
     found = []
     for rule in order:

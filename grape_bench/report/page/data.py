@@ -10,9 +10,9 @@ import pandas as pd
 
 from grape_bench.report.figures.tradeoff import available
 from grape_bench.report.palette import DASH_NAMES, MARKER_NAMES, on_dark, styles
-from grape_bench.report.text import labels
 from grape_bench.score.cell import Cell
 from grape_bench.score.columns import COLUMN, CURVE, REACHED
+from grape_bench.score.labels import labels
 from grape_bench.score.quantity import Column
 from grape_bench.score.results import Results
 

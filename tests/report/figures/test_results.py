@@ -44,7 +44,7 @@ def test_ends_show_every_seed_and_both_references() -> None:
     assert seeds == {tuple(cell.values.values()) for cell in cells(records).values() if cell.results}
     references = [x[0] for x, y, line in drawn if list(y) == [0, 1] and line.get_linestyle() == "--"]
     means = table.set_index("rule")["accuracy"]
-    assert references == [means["bp"], means["head-only"]]
+    assert references == [means["bp"], means["head-only"], means["frozen"]]
 
 
 def test_curves_are_means_over_seeds_named_at_their_ends() -> None:

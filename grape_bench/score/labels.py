@@ -1,0 +1,25 @@
+"""Short labels for the rules of a table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import PurePath
+
+from grape_bench.record.rule_name import RuleName
+
+
+def labels(rules: Iterable[str]) -> dict[str, str]:
+    """A short label for each rule: `my/rules/new.py:Rule` becomes `Rule`, unless another rule has that label."""
+    names = list(dict.fromkeys(rules))
+    short = {name: RuleName.parse(name).label for name in names}
+    count = Counter(short.values())
+    return {name: label if count[label] == 1 else _with_file(name) for name, label in short.items()}
+
+
+def _with_file(name: str) -> str:
+    parsed = RuleName.parse(name)
+    if not parsed.file:
+        return name
+    path = PurePath(parsed.file)
+    return f"{path.parent.name}/{path.name}:{parsed.label}".lstrip("/")
