@@ -13,7 +13,7 @@ from grape_bench.cli.overrides import choosing, overrides_of
 from grape_bench.cli.sweep import executing, mirror_of, request_of, sweep
 
 if TYPE_CHECKING:
-    from grape_bench.record.record import Record
+    from grape_bench.plan.expand import Plan
     from grape_bench.track.mirror import Mirror
 
 TRACKING_URI = "sqlite:///mlflow.db"
@@ -54,7 +54,7 @@ def _run(suite: str, given: dict[str, Any]) -> int:
     if plan.tuned.note:
         click.echo(plan.tuned.note)
     records = sweep(request, mirror)
-    _table(records, request.folder)
+    _table(plan, request.folder)
     for line in failures(records, request.folder):
         click.echo(line, err=True)
     if not given["suite"]:
@@ -63,20 +63,36 @@ def _run(suite: str, given: dict[str, Any]) -> int:
     return exit_code(records)
 
 
-def _table(records: list[Record], folder: Path) -> None:
-    """Print the table, and write it to table.csv and table.md."""
+def _table(plan: Plan, folder: Path) -> None:
+    """Print the table of the command's settings, and write the table of the folder to table.csv and table.md.
+
+    Both have every record that shares a table, whether this command ran it or not. They differ if the command overrides
+    settings, because the results of the suite's own settings stay the folder's table.
+    """
     from rich.console import Console
 
+    from grape_bench.record.folder import find_records
     from grape_bench.record.write import write_text
     from grape_bench.report import csv, markdown, terminal
     from grape_bench.score.table import score
 
-    table = score(records)
+    ids = {job.id for job in plan.jobs}
+    own, main = find_records(folder, ids), find_records(folder)
+    table = score(main.records)
     csv.write(table, folder / "table.csv")
     write_text(folder / "table.md", markdown.render(table))
     console = Console()
     console.print()
-    console.print(terminal.render(table))
+    console.print(terminal.render(score(own.records)))
+    also = sum(record.id not in ids for record in own.records)
+    if also:
+        chosen = " ".join(plan.filters) or "this command"
+        click.echo(f"filter   {chosen} has {len(own.records) - also} of these {len(own.records)} jobs")
+    if own.records != main.records:
+        changes = " ".join(f"--set {one}" for one in plan.overrides) or "this command's settings"
+        click.echo(f"above    the table of {changes}; table.csv and `report` keep that of the folder's other records")
+    elif main.note:
+        click.echo(f"also     {main.note}")
 
 
 def _places(folder: Path, mirror: Mirror | None) -> None:

@@ -14,12 +14,12 @@ from grape_bench.models.names import SOURCES as MODEL_SOURCES
 from grape_bench.models.names import split_source as split_model
 from grape_bench.objectives.names import OBJECTIVES
 from grape_bench.record.job import Job, Of
-from grape_bench.registry import Registry, is_file_reference, split_file_reference
+from grape_bench.registry import Registry, is_file_reference
 from grape_bench.rules.names import RULES
 from grape_bench.user_code import user_code
 
 AUGMENT = "augment_with"
-PATHS = ("tokenizer", "checkpoint_path")  # arguments whose word may be the name of a folder
+PATHS = ("tokenizer", "checkpoint_path", "file")  # the arguments of libraries that can name a file or folder
 
 
 def task_sources(task: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,8 +103,8 @@ def _local_data(name: str) -> str:
 def _named_in(value: Any, *, loose: bool, key: str = "") -> Iterator[tuple[str, str]]:
     """The files and folders that the strings in `value` name.
 
-    A word without a slash or a dot, such as `relu`, may be the name of a folder by chance. It counts for a user's own
-    function (`loose`) and for arguments that are paths.
+    Any argument of a user's own function (`loose`) can name one. Of a library's arguments only `PATHS` count, because a
+    folder may have the name of another value by chance, such as `relu`.
     """
     if isinstance(value, Mapping):
         for name, inner in value.items():
@@ -113,10 +113,10 @@ def _named_in(value: Any, *, loose: bool, key: str = "") -> Iterator[tuple[str, 
         for inner in value:
             yield from _named_in(inner, loose=loose, key=key)
     elif isinstance(value, str) and value:
-        if is_file_reference(value):
-            path, name = split_file_reference(value)
-            yield value, f"{user_code(path).digest}:{name}"
-        elif (loose or key in PATHS or "/" in value or "." in value) and _is_content(value):
+        file, _, name = value.rpartition(":")
+        if is_file_reference(value) and Path(file).is_file():
+            yield value, f"{user_code(Path(file)).digest}:{name}"
+        elif (loose or key in PATHS) and _is_content(value):
             yield value, _hash(value)
 
 

@@ -119,6 +119,11 @@ class Job:
         """Whether the result of `recorded`, a job with the same id, is this job's: it has not read other data."""
         return recorded.data_content in ("", self.data_content) or not self.data_content
 
+    def settings(self, *of: Of) -> dict[str, Any]:
+        """The settings in the groups `of` that are not at their default, without the names of the user's files."""
+        content = self._content(dict.fromkeys(self._contents(), ""))
+        return {name: content[name] for name in names_of(*of) if name in content}
+
     def _contents(self) -> dict[str, str]:
         return {**(self.contents or {}), **(self.rule_contents or {})}
 
