@@ -71,13 +71,14 @@ def _table(plan: Plan, folder: Path) -> None:
     """
     from rich.console import Console
 
-    from grape_bench.record.folder import find_records
+    from grape_bench.record.folder import read_folder
     from grape_bench.record.write import write_text
     from grape_bench.report import csv, markdown, terminal
     from grape_bench.score.table import score
 
     ids = {job.id for job in plan.jobs}
-    own, main = find_records(folder, ids), find_records(folder)
+    recorded = read_folder(folder)
+    own, main = recorded.found(ids), recorded.found()
     table = score(main.records)
     csv.write(table, folder / "table.csv")
     write_text(folder / "table.md", markdown.render(table))

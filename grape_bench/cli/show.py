@@ -80,11 +80,11 @@ def _id(path: Path) -> str:
 
 def _verdict(record: Record, path: Path) -> Verdict:
     """The verdict, compared with the head-only run of the same task and seed if that is in the same folder."""
-    from grape_bench.record.folder import find_records
+    from grape_bench.record.folder import read_folder
     from grape_bench.score.cell import Cell
     from grape_bench.score.verdict import judge
 
-    records = find_records(path.parent.parent, [record.id]).records
+    records = read_folder(path.parent.parent).found([record.id]).records
     control = [r for r in records if (r.task, r.rule, r.seed) == (record.task, "head-only", record.seed)]
     own = Cell(record.task, record.rule, (record,))
     return judge(own, Cell(record.task, "head-only", tuple(control)) if control else None)

@@ -11,7 +11,7 @@ from pathlib import Path
 from grape_bench.errors import UserError
 from grape_bench.execute.folder import check_folder, locked, make_folder
 from grape_bench.execute.resume import whole_record
-from grape_bench.record.folder import table_jobs
+from grape_bench.record.folder import read_folder
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import MANIFEST, Manifest, read_manifest
 from grape_bench.record.record import Record
@@ -36,7 +36,7 @@ def merge(sources: Sequence[Path], target: Path) -> Manifest:
     folders = [target, *sources] if (target / MANIFEST).is_file() else list(sources)
     manifests = [read_manifest(folder / MANIFEST) for folder in folders]
     _check_suites(manifests, folders)
-    jobs = _jobs([table_jobs(manifest, folder) for manifest, folder in zip(manifests, folders, strict=True)], folders)
+    jobs = _jobs([read_folder(folder).jobs() for folder in folders], folders)
     chosen = [_choose(job, folders) for job in jobs]
     make_folder(target)
     with locked(target):

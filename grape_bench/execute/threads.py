@@ -48,10 +48,10 @@ def thread_note(executor: Executor, jobs: Sequence[Job], kept: Mapping[int, int]
         return f"jobs get {_count(threads)} each, but finished jobs in this folder had {before}: results may differ"
     share = fair_share(executor.slots(), job.nproc)
     if isinstance(executor, Local) and share != threads:
-        slots = f"{executor.slots()} slots would give {share}"
-        return f"each job gets {_count(threads)}, as the finished jobs in this folder had ({slots})"
+        slots = _count(executor.slots(), "slot")
+        return f"each job gets {_count(threads)}, as the finished jobs in this folder had ({slots} would give {share})"
     return ""
 
 
-def _count(threads: int) -> str:
-    return "1 thread" if threads == 1 else f"{threads} threads"
+def _count(number: int, noun: str = "thread") -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -40,43 +40,46 @@ class Found:
         return f"other records in this folder, not in this table: {', '.join(named)}" if named else ""
 
 
-def read_every_record(folder: Path) -> list[Record]:
-    """The records in the suite's `folder`, in the order of its manifest. Raises DamagedError.
+@dataclass(frozen=True)
+class Recorded:
+    """Everything that is recorded in a folder: its records and its manifest, if it has one."""
+
+    records: list[Record]
+    manifest: Manifest | None
+
+    def jobs(self, wanted: Collection[str] = ()) -> list[Job]:
+        """The planned jobs that share a table with the jobs `wanted` (ids): see `Sharing.choose`."""
+        assert self.manifest is not None
+        results = {record.id for record in self.records if record.status.is_result}
+        return Sharing(self.manifest.planned, results, wanted).choose(self.manifest.jobs)
+
+    def found(self, wanted: Collection[str] = ()) -> Found:
+        """The records of `jobs(wanted)`. Without a manifest, all records share a table."""
+        if self.manifest is None:
+            return Found(self.records, [])
+        chosen = {job.name: job for job in self.jobs(wanted)}
+        current = [r for r in self.records if r.name in chosen and chosen[r.name].is_current(r.job)]
+        names = {record.name for record in current}
+        others = [(r, self.manifest.when(r.id).overrides) for r in self.records if r.name not in names]
+        return Found(current, others)
+
+
+def read_folder(folder: Path) -> Recorded:
+    """Everything in the suite's `folder`, in the order of its manifest. Raises DamagedError.
 
     Without a manifest, the order is that of the folders' names.
     """
     if not (folder / MANIFEST).is_file():
-        return [read_record(path) for path in sorted(folder.glob(f"*/{RECORD}"))]
+        return Recorded([read_record(path) for path in sorted(folder.glob(f"*/{RECORD}"))], None)
+    manifest = read_manifest(folder / MANIFEST)
     entries = {entry.name: entry.id for entry in read_entries(folder / MANIFEST)}
     records = [read_record(path) for name in entries if (path := folder / name / RECORD).is_file()]
-    return [record for record in records if record.id == entries.get(record.name)]
-
-
-def find_records(folder: Path, wanted: Collection[str] = ()) -> Found:
-    """The records in the suite's `folder` that share a table with the jobs `wanted` (ids). Raises DamagedError.
-
-    See `Sharing.choose`. Without a manifest, all records share a table.
-    """
-    every = read_every_record(folder)
-    if not (folder / MANIFEST).is_file():
-        return Found(every, [])
-    manifest = read_manifest(folder / MANIFEST)
-    results = {record.id for record in every if record.status.is_result}
-    sharing = Sharing(manifest.planned, results, wanted)
-    chosen = {job.id for job in sharing.choose([record.job for record in every])}
-    others = [(record, manifest.when(record.id).overrides) for record in every if record.id not in chosen]
-    return Found([record for record in every if record.id in chosen], others)
-
-
-def table_jobs(manifest: Manifest, folder: Path) -> list[Job]:
-    """The jobs of the folder's table, with or without a record. Raises DamagedError."""
-    results = {record.id for record in read_every_record(folder) if record.status.is_result}
-    return Sharing(manifest.planned, results).choose(manifest.jobs)
+    return Recorded([record for record in records if record.id == entries.get(record.name)], manifest)
 
 
 def read_records(folder: Path) -> list[Record]:
     """The records in the suite's `folder` that share its table, in the order of its manifest. Raises DamagedError."""
-    return find_records(folder).records
+    return read_folder(folder).found().records
 
 
 def runs_folder(folder: Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grape_bench.errors import UserError
-from grape_bench.record.folder import find_records, runs_folder
+from grape_bench.record.folder import read_folder, runs_folder
 from grape_bench.record.record import RECORD, Record, read_record
 from grape_bench.record.table import read_curve, read_diagnostics
 
@@ -39,7 +39,7 @@ def read_runs(*folders: Path) -> Runs:
     notes: list[str] = []
     for folder in folders:
         root = runs_folder(folder)
-        found = find_records(root)
+        found = read_folder(root).found()
         if not found.records:
             raise UserError(
                 "this folder has no records", where=str(folder), hint="a suite's folder, such as runs/quickstart"
