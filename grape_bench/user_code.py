@@ -124,7 +124,7 @@ def _statements(source: bytes) -> tuple[tuple[int, str, tuple[str, ...]], ...]:
     """The imports in `source` as (level, module, names): `from ..a import b` is (2, "a", ("b",))."""
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError):  # loading the file reports it
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # loading the file reports it
         return ()
     found: list[tuple[int, str, tuple[str, ...]]] = []
     for node in ast.walk(tree):

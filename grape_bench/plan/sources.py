@@ -13,12 +13,19 @@ from grape_bench.models.names import MODELS
 from grape_bench.models.names import SOURCES as MODEL_SOURCES
 from grape_bench.models.names import split_source as split_model
 from grape_bench.objectives.names import OBJECTIVES
-from grape_bench.record.job import Job, Of
+from grape_bench.record.job import Job, Of, leaves
 from grape_bench.registry import Registry, is_file_reference
 from grape_bench.rules.names import RULES
 from grape_bench.user_code import user_code
 
 AUGMENT = "augment_with"
+OWNERS = {
+    "model": "model_args",
+    "dataset": "dataset_args",
+    "objective": "objective_args",
+    "schedule": "schedule_args",
+    "optimizer": "optimizer",
+}
 PATHS = ("tokenizer", "checkpoint_path", "file")  # the arguments of libraries that can name a file or folder
 
 
@@ -45,7 +52,7 @@ def task_sources(task: Mapping[str, Any]) -> dict[str, Any]:
 
 def rule_sources(reference: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The fields `rule_source` and `rule_contents` of a job."""
-    found = dict(sorted(_named_in(settings, loose=is_file_reference(reference))))
+    found = dict(sorted(_named_in({"rule_settings": settings}, loose=is_file_reference(reference))))
     return {"rule_source": RULES.source_hash(reference), "rule_contents": found or None}
 
 
@@ -53,6 +60,8 @@ def changed_sources(job: Job) -> list[str]:
     """What has changed since `job` was planned: the names of its fields."""
     now = task_sources(job.to_dict()) | rule_sources(job.rule_name.reference, job.rule_settings)
     planned = job.parts(Of.SOURCE, Of.DATA, Of.RULE)
+    if not now["data_content"]:
+        now.pop("data_content")  # the data set comes from the Hub here
     return [name for name, value in now.items() if planned[name] and planned[name] != value]
 
 
@@ -79,45 +88,43 @@ def _file(name: str) -> str:
 
 
 def _contents(task: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Every local file and folder that the task names, with its hash."""
+    """The hash of every local file and folder that the task names, by place."""
     source, name = split_data(task["dataset"])
-    if source and (folder := _local_data(name)):
-        yield folder, _hash(folder, LOCAL.get(source, ""))
+    if source and (content := _local_data(name, LOCAL.get(source, ""))):
+        yield "dataset", content
     source, name = split_model(task["model"])
     path = name.removeprefix("local-dir:")
     if source and not is_file_reference(task["model"]) and "/" in path and Path(path).is_dir():
-        yield name, _hash(path)
-    data_args = {key: value for key, value in task["dataset_args"].items() if key != AUGMENT}
-    owners = ("model", "model_args"), ("objective", "objective_args"), ("schedule", "schedule_args")
-    for owner, args in ((task[owner], task[args]) for owner, args in owners):
-        yield from _named_in(args, loose=is_file_reference(owner or ""))
-    yield from _named_in(data_args, loose=is_file_reference(task["dataset"]))
-    yield from _named_in(task["optimizer"].get("args"), loose=is_file_reference(task["optimizer"]["name"]))
+        yield "model", _hash(path)
+    for owner, args in OWNERS.items():
+        name = str(task[owner]["name"] if owner == "optimizer" else task[owner])
+        # The files of an augmentation and an optimizer have fields of their own.
+        given = {key: value for key, value in (task[args] or {}).items() if key not in (AUGMENT, "name")}
+        yield from _named_in({args: given}, loose=is_file_reference(name))
 
 
-def _local_data(name: str) -> str:
-    """The part of `PATH` or `PATH:CONFIGURATION` that is a local folder or file; empty if it is neither."""
-    return next((path for path in (name, name.partition(":")[0]) if path and Path(path).expanduser().exists()), "")
+def _local_data(name: str, suffix: str) -> str:
+    """The hash of a local `PATH` or `PATH:CONFIGURATION`, with the configuration; empty if it is not local."""
+    if Path(name).expanduser().exists():
+        return _hash(name, suffix)
+    path, colon, configuration = name.partition(":")
+    return f"{_hash(path)}:{configuration}" if colon and path and Path(path).expanduser().exists() else ""
 
 
-def _named_in(value: Any, *, loose: bool, key: str = "") -> Iterator[tuple[str, str]]:
-    """The files and folders that the strings in `value` name.
+def _named_in(values: Mapping[str, Any], *, loose: bool) -> Iterator[tuple[str, str]]:
+    """The hash of every file and folder that a text in `values` names, by place.
 
     Any argument of a user's own function (`loose`) can name one. Of a library's arguments only `PATHS` count, because a
     folder may have the name of another value by chance, such as `relu`.
     """
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _named_in(inner, loose=loose, key=name)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _named_in(inner, loose=loose, key=key)
-    elif isinstance(value, str) and value:
+    for place, value in leaves(values):
+        if not isinstance(value, str) or not value:
+            continue
         file, _, name = value.rpartition(":")
         if is_file_reference(value) and Path(file).is_file():
-            yield value, f"{user_code(Path(file)).digest}:{name}"
-        elif (loose or key in PATHS) and _is_content(value):
-            yield value, _hash(value)
+            yield place, f"{user_code(Path(file)).digest}:{name}"
+        elif (loose or {*PATHS} & {*place.split("/")}) and _is_content(value):
+            yield place, _hash(value)
 
 
 def _is_content(name: str) -> bool:
@@ -135,6 +142,7 @@ def _named_content(dataset: str) -> str:
 
 
 def _hash(path: str, suffix: str = "") -> str:
+    """The hash of a file or folder."""
     from grape_bench.data.content import content_hash  # imported here: most plans name no folder
 
     return content_hash(Path(path).expanduser(), suffix)

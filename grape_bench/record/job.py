@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
 from hashlib import sha256
@@ -85,7 +85,8 @@ class Job:
     dataset_source: str = _part(Of.SOURCE, "")  # of the loader and the augmentation
     optimizer_source: str = _part(Of.SOURCE, "")
     schedule_source: str = _part(Of.SOURCE, "")
-    # Local files and folders that the settings name -> hash of their content. The id has the hash in place of the name.
+    # Hashes of the local files and folders that the settings name, by place, such as `dataset` or `model_args/file`.
+    # The id has the hash in place of the name.
     contents: dict[str, str] | None = _part(Of.SOURCE, None)
     rule_contents: dict[str, str] | None = _part(Of.RULE, None)  # the same for the rule's settings
     data_content: str = _part(Of.DATA, "")  # hash of $GRAPE_BENCH_DATA/NAME, if the data set was read from there
@@ -124,6 +125,13 @@ class Job:
         content = self._content(dict.fromkeys(self._contents(), ""))
         return {name: content[name] for name in names_of(*of) if name in content}
 
+    def named(self) -> Iterator[tuple[str, Any, str]]:
+        """The local files and folders that the settings name: the place, the name without a source, and the hash."""
+        values = dict(leaves(self.parts(Of.TASK, Of.RULE)))
+        for place, content in self._contents().items():
+            name = values[place].partition(":")[2] if place in ("model", "dataset") else values[place]
+            yield place, name, content
+
     def _contents(self) -> dict[str, str]:
         return {**(self.contents or {}), **(self.rule_contents or {})}
 
@@ -135,6 +143,7 @@ class Job:
             is_default = value == each.default and not each.metadata.get("always")
             if each.metadata["of"] not in (Of.MEASURING, Of.DATA) and not is_default:
                 content[each.name] = value
+        content = replaced(content, hashes)
         content["rule"] = self.rule_name.label
         if self.model_source and is_file_reference(self.model):
             content["model"] = self.model.rpartition(":")[2]
@@ -145,21 +154,11 @@ class Job:
         if self.schedule_source:
             content["schedule"] = self.schedule.rpartition(":")[2]
         if self.dataset_source:
-            content |= self._data_without_paths()
+            content |= _data_without_paths(content)
         raised = {part: integer for part, integer in self.numerics.items() if integer != 1}
         for left_out in ("numerics", "contents", "rule_contents"):
             content.pop(left_out, None)
-        if hashes:
-            content = replaced(content, hashes)
         return {**content, "numerics": raised} if raised else content
-
-    def _data_without_paths(self) -> dict[str, Any]:
-        """The data set and its arguments, where files are named by what is used of them."""
-        args, augment = dict(self.dataset_args), "augment_with"
-        if augment in args:
-            args[augment] = str(args[augment]).rpartition(":")[2]
-        is_file = is_file_reference(self.dataset)
-        return {"dataset": self.dataset.rpartition(":")[2] if is_file else self.dataset, "dataset_args": args}
 
     @property
     def rule_name(self) -> RuleName:
@@ -196,23 +195,37 @@ class Job:
         return f"{self.task} {self.rule} {which}"
 
 
+def _data_without_paths(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The data set and its arguments, where Python files are named by what is used of them."""
+    dataset, args, augment = content["dataset"], dict(content["dataset_args"]), "augment_with"
+    if augment in args:
+        args[augment] = str(args[augment]).rpartition(":")[2]
+    return {"dataset": dataset.rpartition(":")[2] if is_file_reference(dataset) else dataset, "dataset_args": args}
+
+
 def names_of(*of: Of) -> tuple[str, ...]:
     """The names of a job's fields in the groups `of`."""
     return tuple(each.name for each in fields(Job) if each.metadata["of"] in of)
 
 
-def replaced(value: Any, names: Mapping[str, str]) -> Any:
-    """`value` with each of `names` replaced by what it stands for, also after a source: `parquet:NAME`."""
-    if isinstance(value, Mapping):
-        return {key: replaced(inner, names) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [replaced(inner, names) for inner in value]
-    if isinstance(value, str):
-        source, colon, name = value.partition(":")
-        if value in names:
-            return names[value]
-        return f"{source}:{names[name]}" if colon and name in names else value
-    return value
+def leaves(values: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """The values inside nested dicts and lists, each with its place: {"a": {"b": [5]}} has 5 at `a/b/0`."""
+    if isinstance(values, Mapping | list):
+        for key, inner in values.items() if isinstance(values, Mapping) else enumerate(values):
+            yield from leaves(inner, f"{place}/{key}" if place else str(key))
+    else:
+        yield place, values
+
+
+def replaced(values: Any, new: Mapping[str, str], place: str = "") -> Any:
+    """`values` with other texts at some places. At `model` and `dataset`, the text follows the source: `csv:TEXT`."""
+    if isinstance(values, Mapping):
+        return {key: replaced(inner, new, f"{place}/{key}" if place else str(key)) for key, inner in values.items()}
+    if isinstance(values, list):
+        return [replaced(inner, new, f"{place}/{index}") for index, inner in enumerate(values)]
+    if place not in new:
+        return values
+    return f"{values.partition(':')[0]}:{new[place]}" if place in ("model", "dataset") else new[place]
 
 
 def canonical(content: Any) -> str:

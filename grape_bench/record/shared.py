@@ -67,15 +67,17 @@ def _rule(job: Job) -> str:
 
 
 def _code(job: Job) -> dict[str, Any]:
-    sources = {**job.parts(Of.SOURCE), "contents": sorted((job.contents or {}).values())}
     engine = {**dict.fromkeys(EVERY_JOB, 1), **job.numerics}
     engine.pop("rule", None)
-    return {"sources": canonical(sources), "data": job.data_content, **engine}
+    return {"sources": canonical(job.parts(Of.SOURCE)), "data": job.data_content, **engine}
 
 
 def _rule_code(job: Job) -> dict[str, Any]:
-    contents = sorted((job.rule_contents or {}).values())
-    return {"source": job.rule_source, "contents": canonical(contents), "numerics": job.numerics.get("rule", 1)}
+    return {
+        "source": job.rule_source,
+        "contents": canonical(job.rule_contents),
+        "numerics": job.numerics.get("rule", 1),
+    }
 
 
 def _groups(jobs: Iterable[Job], key: Callable[[Job], str]) -> list[list[Job]]:

@@ -59,6 +59,10 @@ KINDS = {
     "a function among the arguments": ({"more": 'model_args = { act = "mine.py:it" }'}, "beside.py"),
     "a picture": ({"dataset": "imagefolder:pictures"}, "pictures/train/cat/1.png"),
     "a table": ({"dataset": "csv:table"}, "table/train.csv"),
+    "a table whose folder has the name of its kind": (
+        {"dataset": "csv:table", "more": 'dataset_args = { kind = "table" }'},
+        "table/train.csv",
+    ),
     "a local folder for datasets": ({"dataset": "hf:pictures"}, "pictures/train/cat/1.png"),
     "pretrained weights": ({"model": "hf:hub/gpt"}, "hub/gpt/config.json"),
     "pretrained weights for timm": ({"model": "timm:local-dir:hub/gpt"}, "hub/gpt/config.json"),
@@ -90,10 +94,13 @@ def test_the_same_content_elsewhere_has_the_same_id(
     there = Path(shutil.copytree(here, tmp_path / "there"))
     (there / "pictures").rename(there / "photos")
     (there / "tok.json").rename(there / "other.json")
+    (there / "table").rename(there / "rows")
     monkeypatch.chdir(there)
-    moved = {
-        key: value.replace("pictures", "photos").replace("tok.json", "other.json") for key, value in settings.items()
-    }
+    names = {"pictures": "photos", "tok.json": "other.json", "csv:table": "csv:rows", 'f = "table"': 'f = "rows"'}
+    moved = dict(settings)
+    for key in settings:
+        for old, new in names.items():
+            moved[key] = moved[key].replace(old, new)
     job = plan(there, **moved)
     assert (job.id, job.definition) == (before.id, before.definition)
     assert Job.from_dict(json.loads(json.dumps(job.to_dict()))).id == job.id
