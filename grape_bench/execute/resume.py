@@ -30,7 +30,9 @@ class Left:
     def note(self) -> str:
         """A line about the jobs that ran on other data; empty if there are none."""
         names = ", ".join(sorted({job.dataset for job in self.other_data}))
-        return f"{names}: the files have changed, so {len(self.other_data)} finished jobs run again" if names else ""
+        count = len(self.other_data)
+        jobs = "1 finished job runs" if count == 1 else f"{count} finished jobs run"
+        return f"{names}: the files have changed, so {jobs} again" if names else ""
 
 
 def survey(jobs: Sequence[Job], folder: Path, retry: Collection[Status] = FAILED) -> Left:

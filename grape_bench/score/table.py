@@ -13,6 +13,7 @@ from grape_bench.score.cell import Cell, Grid, cells, differences, hardware_clas
 from grape_bench.score.inference import Standing, mean, paired_t, standings
 from grape_bench.score.quantity import Column
 from grape_bench.score.row import NO_STANDING, Row
+from grape_bench.score.unequal import unequal_notes
 
 
 def score(records: Iterable[Record]) -> pd.DataFrame:
@@ -38,7 +39,7 @@ def score(records: Iterable[Record]) -> pd.DataFrame:
         columns=[column.name for column in columns.COLUMNS],
     )
     table = table.drop(columns=[column.name for column in columns.COLUMNS if column.optional and _empty(table, column)])
-    table.attrs["notes"] = list(dict.fromkeys([*notes, *_hardware_notes(grid)]))
+    table.attrs["notes"] = list(dict.fromkeys([*notes, *_hardware_notes(grid), *unequal_notes(every)]))
     return table
 
 
