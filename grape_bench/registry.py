@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import importlib
-import importlib.machinery
 import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from grape_bench.errors import UserError, unknown
+from grape_bench.user_code import load_file, user_code
 
 T = TypeVar("T")
 
@@ -78,19 +77,10 @@ class Registry(Generic[T]):
     def source_hash(self, name: str) -> str:
         """16 hex digits that identify the code of `name`, computed without importing it.
 
-        A built-in value has the frozen `Builtin.source`. Any other has the start of the SHA-256 of its file.
+        A built-in value has the frozen `Builtin.source`. Any other has the digest of its `UserCode`.
         """
         builtin = self.builtin(name)
-        if builtin and builtin.source:
-            return builtin.source
-        if is_file_reference(name):
-            path = split_file_reference(name)[0]
-        elif name in self._objects:
-            path = Path(sys.modules[self._objects[name].__module__].__file__ or "")
-        else:
-            spec = importlib.util.find_spec(self._target(name).partition(":")[0])
-            path = Path(spec.origin if spec and spec.origin else "")
-        return sha256(path.read_bytes()).hexdigest()[:16]
+        return builtin.source if builtin and builtin.source else user_code(self._file(name)).digest
 
     def builtin(self, name: str) -> Builtin | None:
         """The entry of `name` if it ships with the package, else None."""
@@ -105,6 +95,15 @@ class Registry(Generic[T]):
         """The settings that `name` declares: a changed default, or what makes it a variant of its class."""
         builtin = self.builtin(name)
         return dict(builtin.defaults) if builtin else {}
+
+    def _file(self, name: str) -> Path:
+        """The file that defines `name`."""
+        if is_file_reference(name):
+            return split_file_reference(name)[0]
+        if name in self._objects:
+            return Path(sys.modules[self._objects[name].__module__].__file__ or "")
+        spec = importlib.util.find_spec(self._target(name).partition(":")[0])
+        return Path(spec.origin if spec and spec.origin else "")
 
     def _target(self, name: str) -> str:
         """`"package.module:attribute"` of a built-in value or an entry point. Raises UserError for other names."""
@@ -143,32 +142,6 @@ def split_file_reference(reference: str) -> tuple[Path, str]:
     if not path.is_file():
         raise UserError(f"no file {file!r}", where=reference, hint="the path of a Python file")
     return path, attribute
-
-
-def load_file(path: Path) -> Any:
-    """Import a user's Python file as its own module, once per content."""
-    source = path.resolve()
-    name = f"grape_bench_user_{source.stem}_{sha256(str(source).encode() + source.read_bytes()).hexdigest()[:8]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, source, loader=_UncachedLoader(name, str(source)))
-    if spec is None or spec.loader is None:
-        raise UserError("not a Python file", where=str(path))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise UserError(f"importing it raised {type(error).__name__}: {error}", where=str(path)) from error
-    return module
-
-
-class _UncachedLoader(importlib.machinery.SourceFileLoader):
-    """Neither writes nor reads `__pycache__`, because a publication must contain no extra file."""
-
-    def path_stats(self, path: Any) -> Any:
-        raise OSError("byte code is not cached")
 
 
 def _same_definition(old: Any, new: Any) -> bool:

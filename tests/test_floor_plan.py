@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = (
     ("errors",),
+    ("user_code",),
     ("arguments", "registry", "streams"),
     ("record",),
     ("network",),

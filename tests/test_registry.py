@@ -4,7 +4,7 @@ from subprocess import run
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.registry import Builtin, Registry, load_file
+from grape_bench.registry import Builtin, Registry
 
 
 def test_a_name_is_imported_when_it_is_asked_for():
@@ -62,13 +62,6 @@ def test_the_sources_of_the_rules_are_those_of_the_ids_out_there():
         "usf": "b2498e3b2e78fde9",
         "wm": "3b8e87c4098ade0d",
     }
-
-
-def test_a_file_is_imported_without_leaving_byte_code(tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.dont_write_bytecode", False)
-    (tmp_path / "mine.py").write_text("value = 1\n")
-    assert load_file(tmp_path / "mine.py").value == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.py"]
 
 
 def test_importing_the_package_and_naming_a_rule_imports_no_torch():

@@ -74,7 +74,10 @@ def _side(reference: str, tracking_uri: str) -> Side:
     from grape_bench.track.references import open_runs
 
     where, _, rule = reference.partition("#")
-    return Side(where, open_runs(where, tracking_uri).records, rule)
+    runs = open_runs(where, tracking_uri)
+    if runs.note:
+        click.echo(runs.note)
+    return Side(where, runs.records, rule)
 
 
 def _on_suite(suite: str, rules: tuple[str, ...], against: tuple[str, ...], given: dict[str, Any]) -> list[Comparison]:
@@ -100,7 +103,7 @@ def _records(plan: Plan, given: dict[str, Any]) -> list[Record]:
     from grape_bench.track.references import recorded_jobs
 
     known = {} if given["fresh"] else recorded_jobs(plan.suite.name)
-    found = {job.id: known[job.id] for job in plan.jobs if job.id in known}
+    found = {job.id: known[job.id] for job in plan.jobs if job.id in known and job.is_current(known[job.id].job)}
     missing = [job for job in plan.jobs if job.id not in found]
     if found:
         click.echo(f"{len(found)} of {len(plan.jobs)} jobs are already recorded and are not repeated")

@@ -20,8 +20,8 @@ def command() -> None:
 @click.option("--to", type=click.Path(path_type=Path), help="Folder for the data sets [default: $GRAPE_BENCH_DATA].")
 def prepare(names: tuple[str, ...], to: Path | None) -> None:
     """Download the data sets NAMES (such as cifar10) from the hub to $GRAPE_BENCH_DATA/NAME/SPLIT.parquet."""
-    from grape_bench.data.named import VARIABLE
     from grape_bench.data.named import prepare as fetch
+    from grape_bench.data.names import VARIABLE
 
     root = to or (Path(os.environ[VARIABLE]).expanduser() if os.environ.get(VARIABLE) else None)
     if root is None:

@@ -51,6 +51,8 @@ def _show(suite: str, given: dict[str, Any], slots: int | None, *, profile: bool
     records = {record.id: record for record in left.done}
     for _, error in left.damaged:
         click.echo(f"warning: {error.where}: {error.what}; `run` will rename it and run the job again", err=True)
+    if left.note:
+        click.echo(left.note, err=True)
     durations = Durations()
     for record in records.values():
         durations.add(record)

@@ -28,4 +28,6 @@ def command(runs: tuple[Path, ...], output: Path | None) -> None:
     output = output or runs[0] / "report"
     folder.write(scored, output)
     Console().print(terminal.render(scored.table))
+    if found.note:
+        click.echo(f"also     {found.note}")
     click.echo(f"report   {output}/index.html, {output}/README.md")

@@ -62,11 +62,11 @@ def _run(suite: str, given: dict[str, Any]) -> int:
     if plan.tuned.note:
         click.echo(plan.tuned.note)
     if given["until_resolved"]:
-        request, records = _until_resolved(suite, plan, given, mirror)
+        plan, request, records = _until_resolved(suite, plan, given, mirror)
     else:
         request = request_of(plan, given["out"] / plan.suite.name, given)
         records = sweep(request, mirror)
-    _table(records, request.folder)
+    _table(plan, request.folder)
     for line in failures(records, request.folder):
         click.echo(line, err=True)
     if not given["suite"]:
@@ -77,7 +77,7 @@ def _run(suite: str, given: dict[str, Any]) -> int:
 
 def _until_resolved(
     suite: str, plan: Plan, given: dict[str, Any], mirror: Mirror | None
-) -> tuple[Request, list[Record]]:
+) -> tuple[Plan, Request, list[Record]]:
     """Run more and more seeds, until the rules under test are settled or the last look is reached."""
     from grape_bench.plan.expand import make_plan
     from grape_bench.score.sequential import looks, unsettled
@@ -101,23 +101,40 @@ def _until_resolved(
         click.echo(f"{seeds} seeds: {f'{len(left)} not settled, such as {left[0]}' if left else 'all is settled'}")
         if not left:
             break
-    return request, records
+    return wider, request, records
 
 
-def _table(records: list[Record], folder: Path) -> None:
-    """Print the table, and write it to table.csv and table.md."""
+def _table(plan: Plan, folder: Path) -> None:
+    """Print the table of the command's settings, and write the table of the folder to table.csv and table.md.
+
+    Both have every record that shares a table, whether this command ran it or not. They differ if the command overrides
+    settings, because the results of the suite's own settings stay the folder's table.
+    """
     from rich.console import Console
 
+    from grape_bench.record.folder import read_folder
     from grape_bench.record.write import write_text
     from grape_bench.report import csv, markdown, terminal
     from grape_bench.score.table import score
 
-    table = score(records)
+    ids = {job.id for job in plan.jobs}
+    recorded = read_folder(folder)
+    own, main = recorded.found(ids), recorded.found()
+    table = score(main.records)
     csv.write(table, folder / "table.csv")
     write_text(folder / "table.md", markdown.render(table))
     console = Console()
     console.print()
-    console.print(terminal.render(table))
+    console.print(terminal.render(score(own.records)))
+    also = sum(record.id not in ids for record in own.records)
+    if also:
+        chosen = " ".join(plan.filters) or "this command"
+        click.echo(f"filter   {chosen} has {len(own.records) - also} of these {len(own.records)} jobs")
+    if own.records != main.records:
+        changes = " ".join(f"--set {one}" for one in plan.overrides) or "this command's settings"
+        click.echo(f"above    the table of {changes}; table.csv and `report` keep that of the folder's other records")
+    elif main.note:
+        click.echo(f"also     {main.note}")
 
 
 def _places(folder: Path, mirror: Mirror | None) -> None:

@@ -80,11 +80,12 @@ def _id(path: Path) -> str:
 
 def _verdict(record: Record, path: Path) -> Verdict:
     """The verdict, compared with the control of the same task and seed if that is in the same folder."""
-    from grape_bench.record.folder import read_records
+    from grape_bench.record.folder import read_folder
     from grape_bench.score.cell import cells
     from grape_bench.score.references import References
     from grape_bench.score.verdict import judge
 
-    same = [r for r in read_records(path.parent.parent) if (r.task, r.seed) == (record.task, record.seed)]
+    records = read_folder(path.parent.parent).found([record.id]).records
+    same = [r for r in records if (r.task, r.seed) == (record.task, record.seed)]
     grid = cells([record, *(r for r in same if r.rule != record.rule)])
     return judge(grid[record.task, record.rule], References.of(grid, record.task))

@@ -27,6 +27,12 @@ OWN_PROCESS = object()
 """The click context's `obj` when the process ends with the command, as the installed `grape-bench` does."""
 _OPTIONS = (
     click.option("--slots", type=click.IntRange(min=1), help="Jobs at once [default: one per GPU, else per core]."),
+    click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="CPU threads of a job [default: those of finished jobs, else a share of the cores].",
+    ),
     click.option("--executor", default="local", show_default=True, help="Where the jobs run."),
     click.option("--shard", metavar="I/N", help="Run only part I of N of the jobs; see `grape-bench merge`."),
     click.option(
@@ -95,6 +101,7 @@ def _options(given: dict[str, Any], suite: Cluster) -> Options:
     limit = given["memory_limit"]
     return Options(
         slots=given["slots"],
+        threads=given["threads"],
         time_limit_s=given["time_limit"],
         memory_limit=None if limit is None else parse_bytes(limit, where="--memory-limit"),
         checkpoint_every=Period.parse(given["checkpoint_every"], where="--checkpoint-every"),

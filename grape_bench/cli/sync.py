@@ -36,12 +36,13 @@ def command(runs: tuple[Path, ...], tracking_uri: str) -> None:
 
 
 def _read(folder: Path) -> tuple[Sweep, list[Record], bool]:
-    """Return the sweep in `folder`, its records, and whether every job has one."""
+    """Return the sweep in `folder`, its records, and whether every job of its table has one."""
     from grape_bench.execute.resume import survey
-    from grape_bench.record.folder import read_records
+    from grape_bench.record.folder import read_folder
     from grape_bench.record.manifest import MANIFEST, read_manifest
     from grape_bench.track.mirror import Sweep
 
     manifest = read_manifest(folder / MANIFEST)
     sweep = Sweep(manifest.suite, manifest.version, manifest.sweep, folder)
-    return sweep, read_records(folder), not survey(manifest.jobs, folder).pending
+    recorded = read_folder(folder)
+    return sweep, recorded.records, not survey(recorded.jobs(), folder).pending

@@ -13,6 +13,7 @@ import click
 if TYPE_CHECKING:
     from grape_bench.publish.submission import Submission
     from grape_bench.publish.verify import Rerun, Verification
+    from grape_bench.record.job import Job
 
 SHOWN = 5  # problems to print per check
 
@@ -27,21 +28,36 @@ SHOWN = 5  # problems to print per check
     help="How much a rerun may differ, in points; in percent for a perplexity or RMSE.",
 )
 @click.option("--seed", type=int, help="Seed that picks the jobs to rerun [default: random].")
+@click.option(
+    "--data",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="A copy of local data that the runs read; may be repeated.",
+)
 @click.option("--keep", is_flag=True, help="Write verification.json next to the index if the reruns agree.")
-def command(folders: tuple[Path, ...], count: int | None, tolerance: float, seed: int | None, keep: bool) -> None:
+def command(
+    folders: tuple[Path, ...],
+    count: int | None,
+    tolerance: float,
+    seed: int | None,
+    data: tuple[Path, ...],
+    keep: bool,
+) -> None:
     """Verify the published FOLDERS (results/SUITE/RULE): files, records, identity, budgets, selection, numbers.
 
     Without --rerun nothing from a folder is executed. --rerun trains the published rule on this machine, with the
     published code. Exit code 0: every check passed; 1: a check failed; 2: not a publication.
     """
-    from grape_bench.publish.verify import verify, write_verification
+    from grape_bench.publish.verify import draw, verify, write_verification
 
     ok = True
     for folder in folders:
         verification = verify(folder)
         if count and verification.ok:
             seed = secrets.randbelow(2**31) if seed is None else seed
-            reruns = _rerun(verification.submission, count, tolerance, seed)
+            click.echo(f"the reruns are drawn with --seed {seed}")
+            reruns = _rerun(verification.submission, draw(verification.submission, count, seed, data), tolerance)
             verification = dataclasses.replace(verification, reruns=reruns)
             if keep and verification.ok:
                 click.echo(f"saved to {write_verification(verification, seed)}")
@@ -52,6 +68,7 @@ def command(folders: tuple[Path, ...], count: int | None, tolerance: float, seed
 
 def show(verification: Verification) -> None:
     """Print a line per check and per rerun, the problems, and the badge."""
+    from grape_bench.publish.here import needs
     from grape_bench.publish.verify import BADGES
 
     for outcome in verification.outcomes:
@@ -67,18 +84,19 @@ def show(verification: Verification) -> None:
         click.echo(
             f"{word}  rerun        {rerun.name}: {found}, published {rerun.published:.4g} ± {rerun.tolerance:.3g}"
         )
+    for need in needs(record.job for record in verification.submission.records.values()):
+        click.echo(f"needs   {need}, to rerun")
     click.echo(f"{verification.submission.folder}: {verification.badge} ({BADGES[verification.badge]})")
 
 
-def _rerun(submission: Submission, count: int, tolerance: float, seed: int) -> list[Rerun]:
+def _rerun(submission: Submission, jobs: list[Job], tolerance: float) -> list[Rerun]:
     from tempfile import TemporaryDirectory
 
     from grape_bench.cli.display import Plain
     from grape_bench.execute.sweep import Request, run_sweep
-    from grape_bench.publish.verify import draw, rerun
+    from grape_bench.publish.verify import rerun
 
-    jobs = draw(submission, count, seed)
-    click.echo(f"rerunning {len(jobs)} of {len(submission.own)} jobs, drawn with --seed {seed}")
+    click.echo(f"rerunning {len(jobs)} of {len(submission.own)} jobs")
     with TemporaryDirectory() as folder:
         return rerun(
             submission, jobs, tolerance, lambda plan: run_sweep(Request(plan, Path(folder) / "again"), Plain(), None)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from grape_bench.errors import UserError
-from grape_bench.registry import is_file_reference, load_file, split_file_reference
+from grape_bench.registry import is_file_reference, split_file_reference
+from grape_bench.user_code import load_file
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ import logging
 import os
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -77,7 +77,7 @@ def file_key(path: Path) -> str:
 
     The result is remembered until the file changes.
     """
-    return _remembered("sha256", path, lambda: _hash(path))
+    return remembered("sha256", path, [path], lambda: _hash(path))
 
 
 def cached(key: str, decode: Callable[[], Decoded]) -> Decoded:
@@ -110,7 +110,7 @@ def _read(stem: Path) -> Decoded | None:
     try:
         with np.load(side_file) as side:
             stored = Decoded(_mapped(stem), side["sums"])
-            of_images = int(_remembered("crc32", array, lambda: str(_crc(stored.images))))
+            of_images = int(remembered("crc32", array, [array], lambda: str(_crc(stored.images))))
             if stored.checksum(of_images) == int(side["checksum"]):
                 return stored
         reason = "wrong checksum"
@@ -126,18 +126,18 @@ def _mapped(stem: Path) -> NDArray[np.uint8]:
     return images
 
 
-def _remembered(kind: str, path: Path, compute: Callable[[], str]) -> str:
-    """Return the digest of a file, computed once per change of its size, times or inode."""
+def remembered(kind: str, path: Path, files: Sequence[Path], compute: Callable[[], str]) -> str:
+    """Return the digest of `path`, computed once per change of the names, sizes, times or inodes of its `files`."""
     path = path.absolute()
-    status = path.stat()
-    stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
-    note = folder() / "digests" / _name(f"{VERSION} {kind} {path} {stamp}")
+    found = [(str(file), file.stat()) for file in files]
+    stamps = [(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino, s.st_dev) for name, s in found]
+    note = folder() / "digests" / _name(f"{VERSION} {kind} {path} {stamps}")
     try:
         return note.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
         digest = compute()
     # Like git's index: a file that was written just now may change again without a new modification time.
-    if time.time() - status.st_mtime > SETTLED:
+    if time.time() - max((status.st_mtime for _, status in found), default=0.0) > SETTLED:
         try:
             note.parent.mkdir(parents=True, exist_ok=True)
             _replace(note, lambda file: file.write(digest.encode("ascii")))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from grape_bench.data import hub, parquet
 from grape_bench.data.kinds import make_set
-from grape_bench.data.names import DATASETS
+from grape_bench.data.names import DATASETS, VARIABLE, named_folder
 from grape_bench.data.tables import Table
 from grape_bench.errors import UserError, unknown
 from grape_bench.record.write import new_folder
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     import torch
 
     from grape_bench.data.dataset import DataSet
-
-VARIABLE = "GRAPE_BENCH_DATA"
 
 
 @dataclass(frozen=True)
@@ -70,10 +68,10 @@ def load(name: str, *, args: dict[str, Any], device: torch.device) -> DataSet:
 
 def tables(name: str) -> dict[str, Table]:
     """Return the splits of `name`. The error message says where they were looked for."""
+    if (found := named_folder(name)) is not None:
+        return parquet.tables(found, where=name)
     root = os.environ.get(VARIABLE)
     folder = Path(root).expanduser() / name if root else None
-    if folder is not None and folder.is_dir():
-        return parquet.tables(folder, where=name)
     if name not in HUB:
         missing = f"no folder {folder.absolute()}" if folder else f"${VARIABLE} is not set"
         hint = f"export {VARIABLE}=DIR, where DIR/{name} holds the files"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grape_bench.errors import UserError, unknown
@@ -27,6 +29,8 @@ NAMED = (
     *(f"uci_{name}" for name in ("concrete", "energy", "kin8nm", "naval", "protein", "yacht")),
 )
 """Data sets in `$GRAPE_BENCH_DATA` or on the Hub. `named.NAMED` says how each one is read."""
+
+VARIABLE = "GRAPE_BENCH_DATA"
 
 DATASETS: Registry[Callable[..., DataSet]] = Registry(
     "data set",
@@ -64,6 +68,9 @@ SOURCES: Registry[Callable[..., DataSet]] = Registry(
 A source has one `numerics` for all its data sets.
 """
 
+LOCAL = {"parquet": ".parquet", "csv": ".csv", "ts": ".ts", "wav": ".wav"}
+"""Sources that read only the files with this suffix in a folder."""
+
 EXAMPLES = {
     "parquet": "parquet:path/to/folder",
     "hf": "hf:owner/name",
@@ -72,6 +79,13 @@ EXAMPLES = {
     "ts": "ts:path/to/folder",
     "wav": "wav:path/to/folder",
 }
+
+
+def named_folder(name: str) -> Path | None:
+    """The folder `$GRAPE_BENCH_DATA/NAME` of a data set in `NAMED`, if there is one."""
+    root = os.environ.get(VARIABLE)
+    folder = Path(root).expanduser() / name if root and name in NAMED else None
+    return folder if folder is not None and folder.is_dir() else None
 
 
 def split_source(dataset_id: str) -> tuple[str, str]:

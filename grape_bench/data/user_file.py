@@ -18,7 +18,8 @@ from grape_bench.data.procedural import key_of
 from grape_bench.data.rows import PARTS, Facts, Samples, cut_counts, cut_labels, row_set
 from grape_bench.errors import UserError, unknown
 from grape_bench.objectives.target import IGNORED, ONE_CLASS, Target
-from grape_bench.registry import load_file, split_file_reference
+from grape_bench.registry import split_file_reference
+from grape_bench.user_code import load_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,9 +21,11 @@ CHECKPOINT_EVERY = Period(seconds=60)
 
 @dataclass(frozen=True)
 class Options:
-    """How to run jobs. None of these settings changes a result."""
+    """How to run jobs. None of these settings changes a result, but threads can change its last digits."""
 
     slots: int | None = None  # jobs at once; None means one per visible GPU, or per core without a GPU
+    threads: int | None = None  # per process of a job; None means those of finished jobs, or a share of the cores
+    kept_threads: Mapping[int, int] = field(default_factory=dict)  # of finished jobs, by their number of processes
     time_limit_s: float | None = None  # per job process
     memory_limit: int | None = None  # bytes, for a job and every process it starts
     cluster: Cluster = field(default_factory=Cluster)  # the resources that a job requests from a cluster
@@ -86,6 +88,10 @@ class Executor(Protocol):
     @abstractmethod
     def slots(self) -> int:
         """Return how many jobs run at once."""
+
+    @abstractmethod
+    def threads(self, job: Job) -> int:
+        """Return the CPU threads of one process of `job`."""
 
     @abstractmethod
     def hold(self, descriptor: int) -> None:

@@ -80,6 +80,11 @@ class Local(Executor):
         return self.options.slots or max(1, (len(self._gpus) or core_count()) // self._processes)
 
     @override
+    def threads(self, job: Job) -> int:
+        kept = None if self._gpus else self.options.kept_threads.get(job.nproc)
+        return self.options.threads or kept or fair_share(self.slots(), job.nproc)
+
+    @override
     def hold(self, descriptor: int) -> None:
         self._pool.hold(descriptor)
 
@@ -116,7 +121,7 @@ class Local(Executor):
             "job": job.id,
             "trainer": self.options.trainer,
             "checkpoint_every": str(self.options.checkpoint_every),
-            "threads": max(1, core_count() // self.slots() // job.nproc),
+            "threads": self.threads(job),
             "gpu": self._gpu(slot, job.nproc),
             "gpu_jobs": math.ceil(self.slots() * self._processes / len(self._gpus)) if self._gpus else 1,
         }
@@ -157,6 +162,11 @@ class Local(Executor):
         if memory and process and (held := held_bytes(process, memory)) > memory:
             return too_large(held, memory)
         return None
+
+
+def fair_share(slots: int, processes: int) -> int:
+    """The CPU threads of each of a job's `processes` if `slots` jobs share this machine's cores evenly."""
+    return max(1, core_count() // slots // processes)
 
 
 def work(arguments: dict[str, Any]) -> int:

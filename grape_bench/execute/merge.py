@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
 from grape_bench.errors import UserError
 from grape_bench.execute.folder import check_folder, locked, make_folder
 from grape_bench.execute.resume import whole_record
+from grape_bench.record.folder import read_folder
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import MANIFEST, Manifest, read_manifest
 from grape_bench.record.record import Record
@@ -26,7 +27,7 @@ class _Found:
 
 
 def merge(sources: Sequence[Path], target: Path) -> Manifest:
-    """Copy the jobs of `sources` into `target`, which may already hold some. Returns the merged manifest.
+    """Copy the jobs of the tables of `sources` into `target`, which may already hold some. Returns the merged manifest.
 
     Raises UserError before writing anything if the folders conflict: different suites, different settings for the same
     task, rule and seed, or different results of one job.
@@ -35,14 +36,14 @@ def merge(sources: Sequence[Path], target: Path) -> Manifest:
     folders = [target, *sources] if (target / MANIFEST).is_file() else list(sources)
     manifests = [read_manifest(folder / MANIFEST) for folder in folders]
     _check_suites(manifests, folders)
-    jobs = _jobs(manifests, folders)
+    jobs = _jobs([read_folder(folder).jobs() for folder in folders], folders)
     chosen = [_choose(job, folders) for job in jobs]
     make_folder(target)
     with locked(target):
         for found in chosen:
             if found and found.folder != target:
                 _copy(found.folder / found.record.name, target)
-        merged = replace(manifests[0], jobs=jobs) if folders[0] == target else _new(manifests[0], jobs)
+        merged = manifests[0].joined(jobs) if folders[0] == target else _new(manifests[0], jobs)
         merged.write(target)
         if folders[0] != target:
             shutil.copyfile(folders[0] / "suite.toml", target / "suite.toml")
@@ -51,7 +52,7 @@ def merge(sources: Sequence[Path], target: Path) -> Manifest:
 
 def _new(manifest: Manifest, jobs: list[Job]) -> Manifest:
     """Return a manifest with a new sweep id: in the mirror, the merged sweep is separate from its parts."""
-    return Manifest(manifest.suite, manifest.version, manifest.git, jobs)
+    return Manifest(manifest.suite, manifest.version, manifest.git, []).joined(jobs)
 
 
 def _check_suites(manifests: Sequence[Manifest], folders: Sequence[Path]) -> None:
@@ -62,10 +63,10 @@ def _check_suites(manifests: Sequence[Manifest], folders: Sequence[Path]) -> Non
             raise UserError(what, where=str(folder), hint="merge only folders of the same suite and version")
 
 
-def _jobs(manifests: Sequence[Manifest], folders: Sequence[Path]) -> list[Job]:
+def _jobs(tables: Sequence[Sequence[Job]], folders: Sequence[Path]) -> list[Job]:
     """Return every job once, taking one from each folder in turn: shards 1 to N in order restore the plan's order."""
     first: dict[tuple[str, str, int], tuple[Job, Path]] = {}
-    for row in zip_longest(*(manifest.jobs for manifest in manifests)):
+    for row in zip_longest(*tables):
         for job, folder in zip(row, folders, strict=True):
             if job is None:
                 continue

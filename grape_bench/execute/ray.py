@@ -84,6 +84,10 @@ class Ray(Executor):
         return sum(self._fits(node["Resources"]) for node in self._ray.nodes() if node["Alive"])
 
     @override
+    def threads(self, job: Job) -> int:
+        return self.options.cluster.cpus
+
+    @override
     def hold(self, descriptor: int) -> None:
         """Do nothing: Ray kills the tasks when this process ends."""
 

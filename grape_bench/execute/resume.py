@@ -16,11 +16,23 @@ from grape_bench.record.table import read_curve, read_diagnostics
 
 @dataclass
 class Left:
-    """The jobs of a plan, sorted by what is on disk. A `damaged` job is also `pending`."""
+    """The jobs of a plan, sorted by what is on disk.
+
+    A `damaged` job is also `pending`, and so is one whose record was made with `other_data` of the same name.
+    """
 
     done: list[Record] = field(default_factory=list)
     pending: list[Job] = field(default_factory=list)
     damaged: list[tuple[Job, DamagedError]] = field(default_factory=list)
+    other_data: list[Job] = field(default_factory=list)
+
+    @property
+    def note(self) -> str:
+        """A line about the jobs that ran on other data; empty if there are none."""
+        names = ", ".join(sorted({job.dataset for job in self.other_data}))
+        count = len(self.other_data)
+        jobs = "1 finished job runs" if count == 1 else f"{count} finished jobs run"
+        return f"{names}: the files have changed, so {jobs} again" if names else ""
 
 
 def survey(jobs: Sequence[Job], folder: Path, retry: Collection[Status] = FAILED) -> Left:
@@ -32,7 +44,10 @@ def survey(jobs: Sequence[Job], folder: Path, retry: Collection[Status] = FAILED
         except DamagedError as error:
             left.damaged.append((job, error))
             record = None
-        if record and record.status not in retry:
+        if record and not job.is_current(record.job):
+            left.other_data.append(job)
+            left.pending.append(job)
+        elif record and record.status not in retry:
             left.done.append(record)
         else:
             left.pending.append(job)
@@ -54,4 +69,4 @@ def set_job_aside(job: Job, error: DamagedError, folder: Path) -> str:
     if error.path != record:
         set_aside(record)  # first: without a record the job runs again, even if we are interrupted here
     kept = set_aside(error.path)
-    return f"{error.where}: {error.what}; renamed to {kept.name}, and the job runs again"
+    return f"{error.where}: {error.what}; renamed to {kept.name}"

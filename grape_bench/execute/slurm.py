@@ -102,6 +102,10 @@ class Slurm(Executor):
         return self._most
 
     @override
+    def threads(self, job: Job) -> int:
+        return self.options.cluster.cpus
+
+    @override
     def hold(self, descriptor: int) -> None:
         """Do nothing: Slurm's jobs outlive this machine's locks, and the next run finds them by name."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from grape_bench.errors import UserError
 from grape_bench.execute.executor import EXECUTORS, Display, Executor, JobEvents, Options
 from grape_bench.execute.folder import check_folder, locked, make_folder
 from grape_bench.execute.resume import set_job_aside, survey
+from grape_bench.execute.threads import check_threads, kept_threads, thread_note
 from grape_bench.execute.worker import tidy
 from grape_bench.plan.expand import Plan
 from grape_bench.record.damage import DamagedError, set_aside
 from grape_bench.record.job import Job
-from grape_bench.record.manifest import MANIFEST, Manifest, read_manifest
-from grape_bench.record.record import RECORD, Record
+from grape_bench.record.manifest import MANIFEST, Manifest, new_sweep, read_manifest
+from grape_bench.record.record import RECORD, Record, read_record
 from grape_bench.record.status import FAILED, Status
 from grape_bench.track.environment import git_state
 from grape_bench.track.mirror import Mirror, Sweep
@@ -54,8 +56,13 @@ def run_sweep(request: Request, display: Display, mirror: Mirror | None) -> list
     if not pending:
         with locked(request.folder):  # only the manifest and the mirror need an update
             return _run(request, None, display, mirror)
-    with make_executor(request.options, pending) as executor:
+    kept = {} if request.fresh else kept_threads(request.folder)
+    check_threads(request.options.threads, kept)
+    options = replace(request.options, kept_threads=kept)
+    with make_executor(options, pending) as executor:
         executor.check(pending)
+        if note := thread_note(executor, pending, kept):
+            display.warned(note)
         make_folder(request.folder)
         with locked(request.folder) as descriptor:
             executor.hold(descriptor)
@@ -70,8 +77,13 @@ def _run(request: Request, executor: Executor | None, display: Display, mirror: 
         manifest = _write_manifest(request, display)
         left = survey(jobs, folder, request.retry)
         done, pending = left.done, left.pending
+        if left.note:
+            display.warned(left.note)
         for job, error in left.damaged:
-            display.warned(set_job_aside(job, error, folder))
+            display.warned(f"{set_job_aside(job, error, folder)}, and the job runs again")
+        ids = {job.id for job in jobs}
+        for job, error in survey([job for job in manifest.jobs if job.id not in ids], folder).damaged:
+            display.warned(f"{set_job_aside(job, error, folder)}; this command does not run the job again")
         for record in done:
             if record.status.is_result:
                 tidy(folder / record.name)  # a worker that was killed may have left files
@@ -105,26 +117,49 @@ def _remove(jobs: Sequence[Job], folder: Path) -> None:
 
 
 def _write_manifest(request: Request, display: Display) -> Manifest:
-    """Write the manifest from the plan. It keeps the sweep id of the folder's last manifest, except with --fresh.
-
-    A damaged manifest is renamed.
-    """
-    suite = request.plan.suite
-    manifest = Manifest(suite.name, suite.version, git_state(), request.plan.jobs)
-    path = request.folder / MANIFEST
-    if path.is_file() and not request.fresh:
-        try:
-            old = read_manifest(path)
-            if (old.suite, old.version) == (suite.name, suite.version):
-                manifest = replace(manifest, sweep=old.sweep)
-        except DamagedError as error:
-            kept = set_aside(path)
-            display.warned(f"{error.where}: {error.what}; renamed to {kept.name}, and written again from the plan")
-    manifest.write(request.folder)
-    kept = request.folder / "suite.toml"
-    if not kept.exists() or not kept.samefile(request.plan.path):  # `run runs/quickstart/suite.toml` reads this file
-        shutil.copyfile(request.plan.path, kept)
+    """Add the plan to the folder's manifest, and write it. It keeps its sweep id, except with --fresh."""
+    plan, folder = request.plan, request.folder
+    old = _old_manifest(plan, folder, display)
+    if old is None or not old.planned:
+        # An earlier version of grape-bench left only the jobs of the last command, or there is no manifest.
+        before = Manifest(plan.suite.name, plan.suite.version, git_state(), [])
+        for record in _recorded(plan, folder):
+            before = before.joined([record.job])
+        old = replace(before, sweep=old.sweep).joined(old.jobs) if old else before
+    manifest = replace(old, git=git_state()).joined(plan.jobs, plan.overrides)
+    manifest = replace(manifest, jobs=plan.ordered(manifest.jobs))
+    if request.fresh:
+        manifest = replace(manifest, sweep=new_sweep())
+    manifest.write(folder)
+    kept = folder / "suite.toml"
+    if not kept.exists() or not kept.samefile(plan.path):  # `run runs/quickstart/suite.toml` reads this file
+        shutil.copyfile(plan.path, kept)
     return manifest
+
+
+def _old_manifest(plan: Plan, folder: Path, display: Display) -> Manifest | None:
+    """The folder's manifest, if it belongs to the same suite and version. A damaged manifest is renamed."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return None
+    try:
+        old = read_manifest(path)
+    except DamagedError as error:
+        kept = set_aside(path)
+        display.warned(f"{error.where}: {error.what}; renamed to {kept.name}, and written again from the records")
+        return None
+    return old if (old.suite, old.version) == (plan.suite.name, plan.suite.version) else None
+
+
+def _recorded(plan: Plan, folder: Path) -> list[Record]:
+    """The readable records of this suite and version in the folder, oldest first."""
+    found = []
+    for path in folder.glob(f"*/{RECORD}"):
+        with suppress(UserError):
+            record = read_record(path)
+            if (record.suite, record.job.version, record.id) == (plan.suite.name, plan.suite.version, record.job.id):
+                found.append(record)
+    return sorted(found, key=lambda record: record.ended)
 
 
 class _Events(JobEvents):

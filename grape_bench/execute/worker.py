@@ -24,6 +24,7 @@ import grape_bench
 from grape_bench.errors import UserError
 from grape_bench.execute.executor import CHECKPOINT_EVERY, TRAINER
 from grape_bench.execute.process_tree import die_with_parent
+from grape_bench.plan.sources import changed_sources
 from grape_bench.record.damage import parse_object
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import Manifest, read_manifest
@@ -146,15 +147,19 @@ def _redirect(path: Path, how: int) -> None:
 
 
 def _train(job: Job, folder: Path, manifest: Manifest, given: argparse.Namespace) -> dict[str, Any]:
+    if changed := changed_sources(job):
+        what = f"the files behind {', '.join(changed)} have changed since the job was planned"
+        raise UserError(what, where=f"task {job.task!r}, rule {job.rule!r}", hint="run the same command again")
     _set_threads(given.threads)
     trainer = import_module(given.trainer)
     from grape_bench.train.checkpoint import Checkpoints
 
     gc.freeze()  # scanning the libraries' objects again and again costs more than an epoch of a small network
-    # The stamp holds whatever can change the last digits of a result: on another machine or release, the job restarts
-    # from scratch. The number of threads is left out, because a sweep may resume with a different number of slots.
+    # The stamp holds whatever can change the last digits of a result: on another machine or release, or with other
+    # threads on a CPU, the job restarts from scratch.
     where = encode(environment(given.threads, manifest.git))
-    where["hardware"]["threads"] = None
+    if where["hardware"]["gpu"]:
+        where["hardware"]["threads"] = None
     kept = CheckpointFolder(folder, json.dumps({"job": job.id, **where}, sort_keys=True))
     checkpoints = Checkpoints(kept, Period.parse(given.checkpoint_every))
     on_epoch = _epoch_writer(job, folder) if not given.of_several or _is_first() else _ignore

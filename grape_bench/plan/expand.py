@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +20,33 @@ from grape_bench.record.rule_name import RuleName
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs of one suite in launch order. `tuned` holds the tuned settings that they use, if any."""
+    """The jobs of one suite in launch order.
+
+    `tuned` holds the tuned settings that they use, if any. `overrides` holds the command's changes of the settings, and
+    `filters` the options by which it plans only some of the suite's jobs.
+    """
 
     suite: Suite
     path: Path
     jobs: list[Job]
     tuned: TunedSettings = UNTUNED
+    overrides: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()
+
+    def ordered(self, jobs: Iterable[Job]) -> list[Job]:
+        """`jobs` of this suite in launch order. Rules and tasks that the suite does not name come last."""
+        rules = chosen_rules(self.suite, ())
+        labels = [RuleName.parse(rule).label for rule in rules]
+        tasks = [task.name for task in self.suite.tasks]
+
+        def place(job: Job) -> tuple[int, int, int]:
+            return job.seed, _index(tasks, job.task), _index(labels, job.rule_name.label)
+
+        return sorted(jobs, key=place)
+
+
+def _index(names: Sequence[str], name: str) -> int:
+    return names.index(name) if name in names else len(names)
 
 
 def make_plan(reference: str, overrides: Overrides = NO_OVERRIDES) -> Plan:
@@ -32,7 +54,10 @@ def make_plan(reference: str, overrides: Overrides = NO_OVERRIDES) -> Plan:
     path = find_suite(reference)
     suite = read_suite(path, overrides)
     tuned = tuned_settings(suite, chosen_rules(suite, overrides.only), reference, overrides)
-    return Plan(suite, path, expand(suite, overrides.only, tuned), tuned)
+    filters = tuple(f"--only {rule}" for rule in overrides.only)
+    filters += () if overrides.seeds is None else (f"--seeds {overrides.seeds}",)
+    changes = (*overrides.settings, *(("untuned",) if overrides.untuned else ()))
+    return Plan(suite, path, expand(suite, overrides.only, tuned), tuned, changes, filters)
 
 
 def make_tuning_plan(reference: str, overrides: Overrides = NO_OVERRIDES) -> Plan:

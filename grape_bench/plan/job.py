@@ -8,41 +8,41 @@ from typing import Any
 from pydantic import ValidationError
 
 from grape_bench.arguments import schema_error
-from grape_bench.data.names import DATASETS
-from grape_bench.objectives.names import OBJECTIVES
 from grape_bench.plan.numerics import numerics_of
+from grape_bench.plan.sources import rule_sources
 from grape_bench.plan.suite import OPTIMIZER_OVERRIDES, Optimizer, Settings, Suite, Task
 from grape_bench.record.job import Job, Of, names_of
 from grape_bench.record.rule_name import RuleName
-from grape_bench.registry import is_file_reference
 from grape_bench.rules.names import RULES
 
 NOTHING: Settings = {}
 
 
 def make_job(suite: Suite, task: Task, rule: str, seed: int, tuned: Settings = NOTHING, **more: Any) -> Job:
-    """The job of one seed. `tuned` settings override the suite's. `more` holds other fields of the job."""
+    """The job of one seed. `tuned` settings override the suite's. `more` holds other fields of the job.
+
+    If these include `rule_source`, they include all hashes of the user's files, which need not be on this machine.
+    """
     reference = RuleName.parse(rule).reference
     settings = {**RULES.defaults(reference), **rule_settings(suite, task, rule), **tuned}
-    source = more.pop("rule_source", "")  # given if the rule's file is not on this machine
     overrides = {key: settings.pop(key) for key in OPTIMIZER_OVERRIDES if key in settings}
+    known = "rule_source" in more  # the rule's file may not be on this machine
+    values = {
+        "optimizer": _optimizer(task, rule, overrides),
+        "margin": suite.margin,
+        "numerics": numerics_of(rule, task.model, task.dataset, task.objective),
+        **_task_values(task),
+        **({} if known else task.sources | rule_sources(reference, settings)),
+        **more,
+    }
     return Job(
         suite=suite.name,
         version=suite.version,
         task=task.name,
         rule=rule,
         rule_settings=settings,
-        rule_source=source or RULES.source_hash(reference),
         seed=seed,
-        optimizer=_optimizer(task, rule, overrides),
-        optimizer_source=more.pop("optimizer_source", "") or _file_source(task.optimizer.name),
-        schedule_source=more.pop("schedule_source", "") or _file_source(task.schedule),
-        objective_source=more.pop("objective_source", "") or _objective_source(task.objective),
-        dataset_source=more.pop("dataset_source", "") or _dataset_source(task),
-        margin=suite.margin,
-        numerics=numerics_of(rule, task.model, task.dataset, task.objective),
-        **_task_values(task),
-        **more,
+        **values,
     )
 
 
@@ -66,22 +66,6 @@ def inherited(tables: Mapping[str, Mapping[str, Any]], rule: str) -> dict[str, A
     name = RuleName.parse(rule)
     own = tables.get(name.label, {}) if name.anchored else {}
     return {**tables.get(name.base, {}), **own}
-
-
-def _objective_source(name: str | None) -> str:
-    """The hash of the file of a user's own objective; empty for a built-in one."""
-    return OBJECTIVES.source_hash(name) if name and OBJECTIVES.builtin(name) is None else ""
-
-
-def _file_source(name: str) -> str:
-    """The hash of the file of a user's own optimizer or schedule; empty for one that is not from a file."""
-    return DATASETS.source_hash(name) if is_file_reference(name) else ""
-
-
-def _dataset_source(task: Task) -> str:
-    """The hashes of the files of a user's own data set and augmentation, joined by +; empty without such files."""
-    names = [task.dataset, str(task.dataset_args.get("augment_with", ""))]
-    return "+".join(DATASETS.source_hash(name) for name in names if is_file_reference(name))
 
 
 def _optimizer(task: Task, rule: str, overrides: dict[str, Any]) -> dict[str, Any]:

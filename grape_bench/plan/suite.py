@@ -5,11 +5,13 @@ Nothing in a cluster table can change a result, so it is not part of a job's ide
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, JsonValue, model_validator
 
 from grape_bench.arguments import STRICT
+from grape_bench.plan.sources import task_sources
 
 DIMENSIONS = 6  # the most settings that one search may cover
 TUNING_SEED = 1_000_000  # the seed of the first trial; a suite's own seeds stay below it
@@ -145,6 +147,11 @@ class Task(TomlTable):
     deterministic: bool = False
     nproc: Count = 1
     rule: dict[str, Settings] = {}
+
+    @cached_property
+    def sources(self) -> dict[str, Any]:
+        """The hashes of the user's files that the task names: see `task_sources`. They are read once per command."""
+        return task_sources({**self.model_dump(), "optimizer": self.optimizer.to_dict()})
 
     @model_validator(mode="after")
     def _one_budget(self) -> Task:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from grape_bench.errors import UserError, unknown
 from grape_bench.plan.read import read_document
 from grape_bench.plan.suite import Suite
 from grape_bench.publish.card import CARD, Card
+from grape_bench.publish.code import copy_code
 from grape_bench.publish.index import write_index
-from grape_bench.publish.submission import OBJECTIVES, REFERENCES, RUNS, SOURCE, SUITE, TABLE
+from grape_bench.publish.submission import REFERENCES, RUNS, SOURCE, SUITE, TABLE
 from grape_bench.record.folder import read_records, runs_folder
 from grape_bench.record.record import RECORD, Record
 from grape_bench.record.rule_name import RuleName
 from grape_bench.record.table import CURVE, DIAGNOSTICS
 from grape_bench.record.write import new_folder
-from grape_bench.registry import is_file_reference, split_file_reference
+from grape_bench.registry import split_file_reference
 from grape_bench.report import csv
 from grape_bench.score.table import score
 
@@ -35,8 +35,8 @@ class About:
 def pack(runs: Path, rule: str, output: Path, about: About, *, replace: bool = False) -> Path:
     """Write `<output>/<suite>/<rule>` from the folder `runs`, in one step, and return its path.
 
-    Raises UserError if the rule has no records, if its source has changed since the runs, or if the folder exists and
-    `replace` is false.
+    Raises UserError if the rule has no records, if a file of the user's has changed since the runs, or if the folder
+    exists and `replace` is false.
     """
     root = runs_folder(runs)
     records = read_records(root) if root.is_dir() else []
@@ -48,7 +48,7 @@ def pack(runs: Path, rule: str, output: Path, about: About, *, replace: bool = F
     with new_folder(target, replace=replace) as draft:
         _fill(draft, root, kept, _card(own, root, about))
         _copy_source(draft, own[0])
-        _copy_objectives(draft, kept)
+        copy_code(draft, [record.job for record in kept])
         write_index(draft)
     return target
 
@@ -105,23 +105,7 @@ def _weight_transport(rule: RuleName) -> bool:
 
 
 def _copy_source(draft: Path, record: Record) -> None:
-    """Copy the file of a user's rule. Raises UserError if the file has changed since the runs."""
+    """Copy the file of a user's rule to where a reader looks for it."""
     rule = record.job.rule_name
     if rule.file:
-        _copy(rule.reference, record.job.rule_source, draft / SOURCE)
-
-
-def _copy_objectives(draft: Path, records: Sequence[Record]) -> None:
-    """Copy the files of the user's own objectives. Raises UserError if one has changed since the runs."""
-    for objective, source in {(record.job.objective or "", record.job.objective_source) for record in records}:
-        if is_file_reference(objective):
-            (draft / OBJECTIVES).mkdir(exist_ok=True)
-            _copy(objective, source, draft / OBJECTIVES / f"{source}.py")
-
-
-def _copy(reference: str, source: str, target: Path) -> None:
-    """Copy the file of `reference`. Raises UserError unless its hash starts with `source`."""
-    path, _ = split_file_reference(reference)
-    if sha256(path.read_bytes()).hexdigest()[:16] != source:
-        raise UserError("this file has changed since the runs", where=str(path), hint="rerun the suite, then publish")
-    shutil.copyfile(path, target)
+        shutil.copyfile(split_file_reference(rule.reference)[0], draft / SOURCE)

@@ -17,7 +17,7 @@ from grape_bench.record.table import CURVE, Table, parse_table
 
 T = TypeVar("T")
 RUNS, SUITE, TABLE, SOURCE = "runs", "suite.toml", "table.csv", "source.py"
-OBJECTIVES = "objectives"  # the files of the user's own objectives, each named by its hash
+CODE = "code"  # the user's own files with the modules that they import, in a folder per hash
 REFERENCES = ("bp", "frozen", "head-only", "dfa")
 LARGEST = 64 * 2**20  # bytes; larger files are refused
 

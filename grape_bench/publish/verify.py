@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from grape_bench.errors import UserError
 from grape_bench.plan.expand import Plan
 from grape_bench.plan.suite import Suite
 from grape_bench.publish import checks
+from grape_bench.publish.here import local
 from grape_bench.publish.index import VERIFICATION
-from grape_bench.publish.submission import OBJECTIVES, SOURCE, SUITE, Submission, read_submission
+from grape_bench.publish.submission import SUITE, Submission, read_submission
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record, now
 from grape_bench.record.status import Status
 from grape_bench.record.write import write_json
-from grape_bench.registry import is_file_reference
 from grape_bench.score.comparable import outdated
 from grape_bench.score.metric import METRICS
 
@@ -73,10 +73,11 @@ def verify(folder: Path) -> Verification:
     return Verification(submission, checks.run(submission))
 
 
-def draw(submission: Submission, count: int, seed: int) -> list[Job]:
-    """`count` random finished jobs of the published rule. A rule from a file is loaded from the published folder.
+def draw(submission: Submission, count: int, seed: int, data: Sequence[Path] = ()) -> list[Job]:
+    """`count` random finished jobs of the published rule, with the published code.
 
-    Raises UserError if no job finished, or if this version of grape-bench would give other numbers.
+    Local folders that the jobs read are not published. They are looked for at the author's paths and in `data`. Raises
+    UserError if one is missing, if no job finished, or if this version of grape-bench would give other numbers.
     """
     finished = {name: record for name, record in submission.own.items() if record.status is Status.FINISHED}
     if not finished:
@@ -86,7 +87,7 @@ def draw(submission: Submission, count: int, seed: int) -> list[Job]:
         if reason := outdated([finished[name]]):
             hint = "verify without --rerun, or use the version that made these runs"
             raise UserError(reason, where=name, hint=hint)
-    return [_local(finished[name].job, submission.folder) for name in names]
+    return [local(finished[name].job, submission.folder, data) for name in names]
 
 
 def rerun(submission: Submission, jobs: Sequence[Job], tolerance: float, sweep: Sweep) -> list[Rerun]:
@@ -107,15 +108,6 @@ def rerun(submission: Submission, jobs: Sequence[Job], tolerance: float, sweep: 
         )
         for job in jobs
     ]
-
-
-def _local(job: Job, folder: Path) -> Job:
-    """The job with the published files instead of the author's paths. Its id stays the same."""
-    rule = job.rule_name
-    if job.objective and is_file_reference(job.objective):
-        file = folder / OBJECTIVES / f"{job.objective_source}.py"
-        job = replace(job, objective=f"{file}:{job.objective.rpartition(':')[2]}")
-    return replace(job, rule=str(rule.moved(folder / SOURCE))) if rule.file else job
 
 
 def write_verification(verification: Verification, seed: int) -> Path:

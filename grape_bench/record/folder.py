@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from grape_bench.record.job import Job
-from grape_bench.record.manifest import MANIFEST, read_entries
+from grape_bench.record.manifest import MANIFEST, Manifest, read_entries, read_manifest
 from grape_bench.record.record import RECORD, Record, read_record
+from grape_bench.record.shared import Sharing
 
 
 def own_record(job: Job, folder: Path) -> Record | None:
@@ -21,17 +25,61 @@ def own_record(job: Job, folder: Path) -> Record | None:
     return record if record.id == job.id else None
 
 
-def read_records(folder: Path) -> list[Record]:
-    """The records in the suite's `folder`, in the order of its manifest. Raises DamagedError.
+@dataclass(frozen=True)
+class Found:
+    """The records of a folder that share a table, and the others with the overrides that they needed."""
 
-    Only the manifest's jobs count, which leaves out runs with earlier settings. Without a manifest every record counts,
-    in the order of the folders' names.
+    records: list[Record]
+    others: list[tuple[Record, tuple[str, ...]]]
+
+    @property
+    def note(self) -> str:
+        """What the table leaves out, in a line; empty if that is nothing."""
+        counts = Counter(" ".join(f"--set {one}" for one in overrides) for _, overrides in self.others)
+        named = [f"{count} with {how or 'other settings or code'}" for how, count in counts.items()]
+        return f"other records in this folder, not in this table: {', '.join(named)}" if named else ""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Everything that is recorded in a folder: its records and its manifest, if it has one."""
+
+    records: list[Record]
+    manifest: Manifest | None
+
+    def jobs(self, wanted: Collection[str] = ()) -> list[Job]:
+        """The planned jobs that share a table with the jobs `wanted` (ids): see `Sharing.choose`."""
+        assert self.manifest is not None
+        results = {record.id for record in self.records if record.status.is_result}
+        return Sharing(self.manifest.planned, results, wanted).choose(self.manifest.jobs)
+
+    def found(self, wanted: Collection[str] = ()) -> Found:
+        """The records of `jobs(wanted)`. Without a manifest, all records share a table."""
+        if self.manifest is None:
+            return Found(self.records, [])
+        chosen = {job.name: job for job in self.jobs(wanted)}
+        current = [r for r in self.records if r.name in chosen and chosen[r.name].is_current(r.job)]
+        names = {record.name for record in current}
+        others = [(r, self.manifest.when(r.id).overrides) for r in self.records if r.name not in names]
+        return Found(current, others)
+
+
+def read_folder(folder: Path) -> Recorded:
+    """Everything in the suite's `folder`, in the order of its manifest. Raises DamagedError.
+
+    Without a manifest, the order is that of the folders' names.
     """
     if not (folder / MANIFEST).is_file():
-        return [read_record(path) for path in sorted(folder.glob(f"*/{RECORD}"))]
+        return Recorded([read_record(path) for path in sorted(folder.glob(f"*/{RECORD}"))], None)
+    manifest = read_manifest(folder / MANIFEST)
     entries = {entry.name: entry.id for entry in read_entries(folder / MANIFEST)}
     records = [read_record(path) for name in entries if (path := folder / name / RECORD).is_file()]
-    return [record for record in records if record.id == entries.get(record.name)]
+    return Recorded([record for record in records if record.id == entries.get(record.name)], manifest)
+
+
+def read_records(folder: Path) -> list[Record]:
+    """The records in the suite's `folder` that share its table, in the order of its manifest. Raises DamagedError."""
+    return read_folder(folder).found().records
 
 
 def runs_folder(folder: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
 from hashlib import sha256
@@ -23,7 +23,8 @@ class Of(StrEnum):
 
     SUITE = "suite"  # the suite and the task
     TASK = "task"  # copied from the suite's task: the budget, equal for all rules of the task
-    SOURCE = "source"  # the user's own code that the task uses
+    SOURCE = "source"  # hashes of the user's own code and files that the task uses
+    DATA = "data"  # the content of a data set that the id knows by its name only
     LAUNCH = "launch"  # how processes share the work; the total batch and the budget stay the same
     RULE = "rule"  # the rule and its settings
     SEARCH = "search"  # how many trials the search took: equal for all rules of a table
@@ -34,7 +35,7 @@ class Of(StrEnum):
     STATED = "stated"  # what a table states about the job; it does not change the result
 
 
-NOT_IN_ID = (Of.MEASURING, Of.STATED)
+NOT_IN_ID = (Of.MEASURING, Of.STATED, Of.DATA)
 
 
 def _part(of: Of, default: Any = MISSING) -> Any:
@@ -53,7 +54,7 @@ class Job:
     task: str = _part(Of.SUITE)
     rule: str = _part(Of.RULE)  # as the user writes it: "grape+anchor", "path/my.py:MyRule"
     rule_settings: dict[str, Any] = _part(Of.RULE)  # constructor arguments of the rule
-    rule_source: str = _part(Of.RULE)  # hash of the rule's file; frozen for a built-in rule
+    rule_source: str = _part(Of.RULE)  # hash of the rule's code; frozen for a built-in rule
     seed: int = _part(Of.SEED)
     model: str = _part(Of.TASK)
     model_args: dict[str, Any] = _part(Of.TASK)
@@ -82,10 +83,17 @@ class Job:
     select: str = _part(Of.TASK, "last")  # or "best": the weights with the best validation score are tested
     objective: str | None = _part(Of.TASK, None)  # None means the data set's default
     objective_args: dict[str, Any] | None = _part(Of.TASK, None)
-    objective_source: str = _part(Of.SOURCE, "")  # hash of the file of a user's own objective
-    dataset_source: str = _part(Of.SOURCE, "")  # hashes of the files of a user's own data set and augmentation
-    optimizer_source: str = _part(Of.SOURCE, "")  # hash of the file of a user's own optimizer
-    schedule_source: str = _part(Of.SOURCE, "")  # hash of the file of a user's own schedule
+    # Hashes of the user's own code (`user_code.py`); empty for what ships with the package.
+    model_source: str = _part(Of.SOURCE, "")
+    objective_source: str = _part(Of.SOURCE, "")
+    dataset_source: str = _part(Of.SOURCE, "")  # of the loader and the augmentation
+    optimizer_source: str = _part(Of.SOURCE, "")
+    schedule_source: str = _part(Of.SOURCE, "")
+    # Hashes of the local files and folders that the settings name, by place, such as `dataset` or `model_args/file`.
+    # The id has the hash in place of the name.
+    contents: dict[str, str] | None = _part(Of.SOURCE, None)
+    rule_contents: dict[str, str] | None = _part(Of.RULE, None)  # the same for the rule's settings
+    data_content: str = _part(Of.DATA, "")  # hash of $GRAPE_BENCH_DATA/NAME, if the data set was read from there
     nproc: int = _part(Of.LAUNCH, 1)  # processes that train the job together, each on its share of every batch
     trials: int = _part(Of.SEARCH, 1)  # trials behind this rule's settings; 1 means the suite's own settings
     numerics: dict[str, int] = field(default_factory=dict, metadata={"of": Of.ENGINE})  # see `plan/numerics.py`
@@ -100,10 +108,10 @@ class Job:
     def id(self) -> str:
         """16 hex digits. Two jobs with one id must give the same result, on any machine and with any executor.
 
-        For a rule, objective, data set, optimizer or schedule from a file, the id covers the name in the file and the
-        file's content, but not its path.
+        For a file or folder of the user's, the id covers the content but not the path. A data set with a name, such as
+        `mnist`, counts by its name, because it may come from a folder or from the Hub. `data_content` has its content.
         """
-        return digest(f"{IDENTITY_VERSION}:{canonical(self._content())}")
+        return digest(f"{IDENTITY_VERSION}:{canonical(self._content(self._contents()))}")
 
     @property
     def definition(self) -> str:
@@ -112,17 +120,40 @@ class Job:
         Call this on a job without tuned settings. The seed, the sources, `numerics` and `nproc` are left out.
         """
         left_out = {"rule_source", *names_of(Of.SOURCE, Of.ENGINE, Of.SEED, Of.LAUNCH)}
-        return digest(canonical({key: value for key, value in self._content().items() if key not in left_out}))
+        content = self._content(dict.fromkeys(self._contents(), ""))
+        return digest(canonical({key: value for key, value in content.items() if key not in left_out}))
 
-    def _content(self) -> dict[str, Any]:
-        """Every field that can change the result."""
+    def is_current(self, recorded: Job) -> bool:
+        """Whether the result of `recorded`, a job with the same id, is this job's: it has not read other data."""
+        return recorded.data_content in ("", self.data_content) or not self.data_content
+
+    def settings(self, *of: Of) -> dict[str, Any]:
+        """The settings in the groups `of` that are not at their default, without the names of the user's files."""
+        content = self._content(dict.fromkeys(self._contents(), ""))
+        return {name: content[name] for name in names_of(*of) if name in content}
+
+    def named(self) -> Iterator[tuple[str, Any, str]]:
+        """The local files and folders that the settings name: the place, the name without a source, and the hash."""
+        values = dict(leaves(self.parts(Of.TASK, Of.RULE)))
+        for place, content in self._contents().items():
+            name = values[place].partition(":")[2] if place in ("model", "dataset") else values[place]
+            yield place, name, content
+
+    def _contents(self) -> dict[str, str]:
+        return {**(self.contents or {}), **(self.rule_contents or {})}
+
+    def _content(self, hashes: Mapping[str, str]) -> dict[str, Any]:
+        """Every field that can change the result, with `hashes` in place of the names of local files and folders."""
         content = {}
         for each in fields(self):
             value = getattr(self, each.name)
             is_default = value == each.default and not each.metadata.get("always")
             if each.metadata["of"] not in NOT_IN_ID and not is_default:
                 content[each.name] = value
+        content = replaced(content, hashes)
         content["rule"] = self.rule_name.label
+        if self.model_source and is_file_reference(self.model):
+            content["model"] = self.model.rpartition(":")[2]
         if self.objective_source:
             content["objective"] = str(self.objective).rpartition(":")[2]  # the class, but not the path of its file
         if self.optimizer_source:
@@ -130,18 +161,11 @@ class Job:
         if self.schedule_source:
             content["schedule"] = self.schedule.rpartition(":")[2]
         if self.dataset_source:
-            content |= self._data_without_paths()
+            content |= _data_without_paths(content)
         raised = {part: integer for part, integer in self.numerics.items() if integer != 1}
-        content.pop("numerics", None)
+        for left_out in ("numerics", "contents", "rule_contents"):
+            content.pop(left_out, None)
         return {**content, "numerics": raised} if raised else content
-
-    def _data_without_paths(self) -> dict[str, Any]:
-        """The data set and its arguments, where files are named by what is used of them."""
-        args, augment = dict(self.dataset_args), "augment_with"
-        if augment in args:
-            args[augment] = str(args[augment]).rpartition(":")[2]
-        is_file = is_file_reference(self.dataset)
-        return {"dataset": self.dataset.rpartition(":")[2] if is_file else self.dataset, "dataset_args": args}
 
     @property
     def rule_name(self) -> RuleName:
@@ -178,9 +202,37 @@ class Job:
         return f"{self.task} {self.rule} {which}"
 
 
+def _data_without_paths(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The data set and its arguments, where Python files are named by what is used of them."""
+    dataset, args, augment = content["dataset"], dict(content["dataset_args"]), "augment_with"
+    if augment in args:
+        args[augment] = str(args[augment]).rpartition(":")[2]
+    return {"dataset": dataset.rpartition(":")[2] if is_file_reference(dataset) else dataset, "dataset_args": args}
+
+
 def names_of(*of: Of) -> tuple[str, ...]:
     """The names of a job's fields in the groups `of`."""
     return tuple(each.name for each in fields(Job) if each.metadata["of"] in of)
+
+
+def leaves(values: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """The values inside nested dicts and lists, each with its place: {"a": {"b": [5]}} has 5 at `a/b/0`."""
+    if isinstance(values, Mapping | list):
+        for key, inner in values.items() if isinstance(values, Mapping) else enumerate(values):
+            yield from leaves(inner, f"{place}/{key}" if place else str(key))
+    else:
+        yield place, values
+
+
+def replaced(values: Any, new: Mapping[str, str], place: str = "") -> Any:
+    """`values` with other texts at some places. At `model` and `dataset`, the text follows the source: `csv:TEXT`."""
+    if isinstance(values, Mapping):
+        return {key: replaced(inner, new, f"{place}/{key}" if place else str(key)) for key, inner in values.items()}
+    if isinstance(values, list):
+        return [replaced(inner, new, f"{place}/{index}") for index, inner in enumerate(values)]
+    if place not in new:
+        return values
+    return f"{values.partition(':')[0]}:{new[place]}" if place in ("model", "dataset") else new[place]
 
 
 def canonical(content: Any) -> str:

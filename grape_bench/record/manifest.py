@@ -1,9 +1,13 @@
-"""`manifest.json`: the jobs of a sweep. It is written before the first job starts, and workers read it."""
+"""`manifest.json`: every job that was planned in a folder. It is written before the first job starts.
+
+Workers read their job from it. A new plan adds its jobs, so a command with fewer rules or other settings hides nothing.
+"""
 
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,31 +24,66 @@ HINT = "`grape-bench run` with the same suite, which rewrites it; no record is l
 
 
 @dataclass(frozen=True)
+class Planned:
+    """When a job was last planned, counted in commands, and the overrides (`--set`) that it needed, if any."""
+
+    order: int = 0
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Entry:
     """A job with the id and folder name that the writing version of grape-bench gave it."""
 
     id: str
     name: str
     job: Job
+    order: int = 0
+    overrides: list[str] = field(default_factory=list)
+
+
+def new_sweep() -> str:
+    """A name for a sweep in MLflow."""
+    return uuid.uuid4().hex
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The jobs of one output folder. `sweep` is its name in MLflow, and `git` is the commit of the scheduler."""
+    """The jobs of one output folder, and when each was planned.
+
+    `sweep` is the folder's name in MLflow, and `git` is the commit of the scheduler.
+    """
 
     suite: str
     version: str
     git: Git
     jobs: list[Job]
-    sweep: str = field(default_factory=lambda: uuid.uuid4().hex)
+    sweep: str = field(default_factory=new_sweep)
+    planned: Mapping[str, Planned] = field(default_factory=dict)  # by job id
+
+    def when(self, identity: str) -> Planned:
+        """When the job with the id `identity` was planned."""
+        return self.planned.get(identity, Planned())
+
+    def joined(self, jobs: Sequence[Job], overrides: Sequence[str] = ()) -> Manifest:
+        """This manifest with the `jobs` of a new plan. A job that needed no overrides before needs none now."""
+        order = 1 + max((one.order for one in self.planned.values()), default=0)
+        own = {job.id for job in self.jobs if not self.when(job.id).overrides}
+        new = {job.id: Planned(order, () if job.id in own else tuple(overrides)) for job in jobs}
+        kept = [job for job in self.jobs if job.id not in new]
+        return replace(self, jobs=[*jobs, *kept], planned={**self.planned, **new})
 
     def write(self, folder: Path) -> Path:
         """Write the manifest into `folder` and return its path. Raises OSError."""
         head = {"schema": SCHEMA, "suite": self.suite, "version": self.version, "sweep": self.sweep}
-        jobs = [{"id": job.id, "name": job.name, "job": job.to_dict()} for job in self.jobs]
+        jobs = [{"id": job.id, "name": job.name, "job": job.to_dict(), **self._when(job.id)} for job in self.jobs]
         path = folder / MANIFEST
         write_json(path, {**head, "git": encode(self.git), "jobs": jobs})
         return path
+
+    def _when(self, identity: str) -> dict[str, Any]:
+        when = self.planned.get(identity)
+        return {"order": when.order, "overrides": list(when.overrides)} if when else {}
 
     def job(self, identity: str) -> Job:
         """The job with the id `identity`. Raises UserError if there is none."""
@@ -68,7 +107,8 @@ def read_manifest(path: Path) -> Manifest:
     """The manifest in the file `path`. Raises DamagedError for bad content and UserError for a missing file."""
     content = _read(path)
     jobs = [entry.job for entry in content.jobs]
-    return Manifest(content.suite, content.version, content.git, jobs, content.sweep)
+    planned = {entry.id: Planned(entry.order, tuple(entry.overrides)) for entry in content.jobs if entry.order}
+    return Manifest(content.suite, content.version, content.git, jobs, content.sweep, planned)
 
 
 def read_entries(path: Path) -> list[Entry]:

@@ -107,6 +107,11 @@ class Record(Outcome):
         return self.job.seed
 
     @property
+    def on_cpu(self) -> bool:
+        """Whether the job trained on a CPU, where the number of threads can change the last digits."""
+        return self.environment.hardware.kind.startswith("cpu:")
+
+    @property
     def scored_by(self) -> Metric:
         """The metric of a record with a result."""
         assert self.metric is not None, self.name

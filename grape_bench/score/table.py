@@ -18,6 +18,7 @@ from grape_bench.score.lead import resolved
 from grape_bench.score.quantity import Column
 from grape_bench.score.references import References
 from grape_bench.score.row import Row
+from grape_bench.score.unequal import unequal_notes
 
 
 def score(records: Iterable[Record]) -> pd.DataFrame:
@@ -47,7 +48,9 @@ def score(records: Iterable[Record]) -> pd.DataFrame:
     )
     table = table.drop(columns=[column.name for column in columns.COLUMNS if column.optional and _empty(table, column)])
     notes = [line] if (line := comparable.outdated(every)) else []
-    table.attrs["notes"] = [*notes, *_unresolved_notes(rows), *_hardware_notes(grid)]
+    table.attrs["notes"] = list(
+        dict.fromkeys([*notes, *_unresolved_notes(rows), *_hardware_notes(grid), *unequal_notes(every)])
+    )
     names = labels(rule for _, rule in grid)
     table.attrs["best"] = {task: found.text(names) for task, found in compared.items() if found}
     table.attrs["stated"] = [*tuned.stated(grid.values(), names), *resolution.stated(grid)]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grape_bench.errors import UserError
-from grape_bench.record.folder import read_records, runs_folder
+from grape_bench.record.folder import read_folder, runs_folder
 from grape_bench.record.record import RECORD, Record, read_record
 from grape_bench.record.table import read_curve, read_diagnostics
 
@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Runs:
-    """Records, and their curve.csv and diagnostics.csv by record id, if they have them."""
+    """Records, and their curve.csv and diagnostics.csv by record id, if they have them.
+
+    `note` says which records of the folders share no table with these, in a line; empty if there are none.
+    """
 
     records: list[Record]
     curves: dict[str, pd.DataFrame]
     diagnostics: dict[str, pd.DataFrame]
+    note: str = ""
 
 
 def read_runs(*folders: Path) -> Runs:
@@ -32,15 +36,17 @@ def read_runs(*folders: Path) -> Runs:
     Raises UserError if a folder has no records, and DamagedError if a file is damaged.
     """
     jobs: list[Path] = []
+    notes: list[str] = []
     for folder in folders:
         root = runs_folder(folder)
-        records = read_records(root)
-        if not records:
+        found = read_folder(root).found()
+        if not found.records:
             raise UserError(
                 "this folder has no records", where=str(folder), hint="a suite's folder, such as runs/quickstart"
             )
-        jobs += [root / record.name for record in records]
-    return read_jobs(jobs)
+        jobs += [root / record.name for record in found.records]
+        notes += [f"{folder}: {found.note}"] if found.note else []
+    return replace(read_jobs(jobs), note="\n".join(notes))
 
 
 def read_jobs(folders: Sequence[Path]) -> Runs:

@@ -19,8 +19,9 @@ TRAINER = "tests.execute.fake_trainer"
 
 def request(folder: Path, acts: Sequence[dict[str, Any]], *, seeds: int = 1, **more: Any) -> Request:
     """A request with one BP task per entry of `acts`, which becomes the arguments of its model."""
+    model, dataset = more.pop("model", "mlp"), more.pop("dataset", "digits")
     tasks = [
-        f'[[task]]\nname = "task{number}"\nmodel = "mlp"\nmodel_args = {_table(act)}\ndataset = "digits"\n'
+        f'[[task]]\nname = "task{number}"\nmodel = "{model}"\nmodel_args = {_table(act)}\ndataset = "{dataset}"\n'
         'epochs = 2\nbatch_size = 64\noptimizer = { name = "sgd", lr = 0.1 }\n'
         for number, act in enumerate(acts)
     ]

@@ -164,3 +164,30 @@ def test_interrupted_while_jobs_run_leaves_no_process_and_no_record(tmp_path: Pa
     assert all(gone(int(pid)) for pid in pids.read_text().split())
     assert [record.status for record in read_records(asked.folder)] in (["finished"], [])
     assert not watch.open
+
+
+def test_a_job_on_other_files_of_a_named_data_set_runs_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAPE_BENCH_DATA", str(tmp_path / "data"))
+    pictures = tmp_path / "data" / "mnist" / "train.parquet"
+    pictures.parent.mkdir(parents=True)
+
+    def run() -> Watch:
+        asked = request(tmp_path, [{"act": "finish"}], slots=1, dataset="mnist")
+        run_sweep(asked, watch := Watch(), None)
+        return watch
+
+    pictures.write_text("some")
+    assert len(run().pending) == 1 and len(run().pending) == 0
+    pictures.write_text("others")
+    again = run()
+    assert len(again.pending) == 1
+    assert again.warnings == ["mnist: the files have changed, so 1 finished job runs again"]
+    assert len(run().pending) == 0
+
+
+def test_a_file_that_changes_after_the_plan_stops_its_jobs(tmp_path: Path) -> None:
+    (tmp_path / "nets.py").write_text("def net(): ...\n")
+    asked = request(tmp_path, [{"act": "finish"}], model=f"{tmp_path}/nets.py:net")
+    (tmp_path / "nets.py").write_text("def net(): return 1\n")
+    (record,) = run_sweep(asked, Watch(), None)
+    assert record.status == "crashed" and "the files behind model_source have changed since" in record.reason

@@ -1,18 +1,11 @@
 import json
-import shutil
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from grape_bench.errors import UserError
 from grape_bench.publish.card import Card, read_card
-from grape_bench.publish.checks import source
-from grape_bench.publish.index import write_index
 from grape_bench.publish.pack import About, pack
-from grape_bench.publish.submission import read_submission
-from grape_bench.record.folder import read_records
-from grape_bench.record.record import changed, write_record
 from tests.publish.test_verify import RECORDED
 
 
@@ -45,26 +38,3 @@ def test_a_rule_without_runs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no records in this folder"):
         pack(tmp_path / "nowhere", "grape", tmp_path, About())
     assert not list(tmp_path.iterdir())
-
-
-def test_the_file_of_a_users_objective_is_published(tmp_path: Path) -> None:
-    file, runs = tmp_path / "mine.py", tmp_path / "runs"
-    file.write_text("class Mine: ...\n")
-    digest = sha256(file.read_bytes()).hexdigest()[:16]
-    for record in read_records(RECORDED):
-        other = changed(record, objective=f"{file}:Mine", objective_source=digest)
-        (runs / other.name).mkdir(parents=True)
-        write_record(runs / other.name, other)
-        shutil.copyfile(RECORDED / record.name / "curve.csv", runs / other.name / "curve.csv")
-    shutil.copyfile(RECORDED / "suite.toml", runs / "suite.toml")
-    folder = pack(runs, "grape", tmp_path / "a", About())
-    published = folder / "objectives" / f"{digest}.py"
-    assert published.read_text() == file.read_text() and not list(source.problems(read_submission(folder)))
-    published.write_text("class Other: ...\n")
-    write_index(folder)
-    assert [problem for problem in source.problems(read_submission(folder)) if "has the hash" in problem]
-    published.unlink()
-    assert [problem for problem in source.problems(read_submission(folder)) if "is missing" in problem]
-    file.write_text("class Mine: pass\n")
-    with pytest.raises(UserError, match="changed since the runs"):
-        pack(runs, "grape", tmp_path / "b", About())

@@ -18,20 +18,28 @@ rules = ["bp", "dfa", "head-only"]
 seeds = 2
 [[task]]
 name = "digits-mlp"
-model = "mlp"
-model_args = { hidden = [16] }
+model = "nets.py:net"
 dataset = "digits"
 epochs = 2
 batch_size = 128
 optimizer = { name = "sgd", lr = 0.1 }
 """
+NET = """\
+from layers import hidden
+from torch import nn
+
+
+def net(shape, classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, hidden), nn.ReLU(), nn.Linear(hidden, classes))
+"""
 RULE = """\
 import grape_bench as gb
+from beside import scale
 
 
 class Halved(gb.DirectFeedback):
     def signal(self, block, error):
-        return self.project(error / 2, block)
+        return self.project(error / scale, block)
 """
 
 
@@ -47,7 +55,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     clean = {"commit": "a" * 40, "dirty": False}
     monkeypatch.setattr("grape_bench.execute.sweep.git_state", lambda: clean)
     (tmp_path / "small.toml").write_text(SUITE)
+    (tmp_path / "nets.py").write_text(NET)
+    (tmp_path / "layers.py").write_text("hidden = 16\n")
     (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "beside.py").write_text("scale = 2\n")
     (tmp_path / "rules" / "mine.py").write_text(RULE)
     return tmp_path
 
@@ -70,7 +81,8 @@ def test_from_a_rule_to_a_verified_publication(folder: Path) -> None:
     where = folder / "results" / "small" / "Halved"
     assert (where / "source.py").read_text() == RULE
     # The author's own files are not needed any more.
-    (folder / "rules" / "mine.py").unlink()
+    for name in ("rules/mine.py", "rules/beside.py", "nets.py", "layers.py"):
+        (folder / name).unlink()
     checked = call("verify", str(where))
     assert checked.exit_code == 0 and checked.output.count("ok ") == 11 and "recomputed" in checked.output
     verified = call("verify", str(where), "--rerun", "1", "--tolerance", "0.5", "--seed", "0", "--keep")

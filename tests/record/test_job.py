@@ -58,6 +58,9 @@ def test_the_id_of_a_known_job_never_changes_by_accident() -> None:
         {"select": "best"},
         {"optimizer_source": "f" * 16},
         {"schedule_source": "f" * 16},
+        {"model_source": "f" * 16},
+        {"dataset": "csv:here", "contents": {"dataset": "f" * 16}},
+        {"rule_settings": {"file": "here"}, "rule_contents": {"rule_settings/file": "f" * 16}},
         {"trials": 8},
         {"trial": 0},
         {"numerics": {"trainer": 2}},
@@ -93,6 +96,19 @@ def test_the_id_covers_the_files_of_an_optimizer_and_a_schedule_and_not_their_pa
         return replace(JOB, optimizer=optimizer, schedule=f"{folder}/my.py:half", **sources).id
 
     assert identity("here", "a" * 16) == identity("there", "a" * 16) != identity("here", "b" * 16)
+
+
+def test_the_id_covers_the_content_of_folders_and_not_their_names() -> None:
+    def identity(folder: str, content: str) -> str:
+        args = {"kind": folder, "files": ["a", folder]}
+        contents = {"dataset": content, "dataset_args/files/1": content}
+        return replace(JOB, dataset=f"csv:{folder}", dataset_args={**args, "kind": "table"}, contents=contents).id
+
+    assert identity("table", "a" * 16) == identity("there", "a" * 16) != identity("table", "b" * 16)
+
+
+def test_the_content_of_a_named_data_set_is_not_in_the_id() -> None:
+    assert replace(JOB, data_content="f" * 16).id == JOB.id
 
 
 def test_a_job_is_the_same_after_json() -> None:

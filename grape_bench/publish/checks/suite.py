@@ -75,12 +75,12 @@ def _found(job: Job, suite: Suite) -> Sequence[Settings]:
 
 
 def _expected(job: Job, suite: Suite, task: Task, found: Settings) -> Job:
-    # The file of a user's rule may not be on this machine. The check `source` compares it.
+    # The user's files may not be on this machine. The check `source` compares their hashes.
     known = not job.rule_name.file and job.rule_name.base in RULES
-    source = {} if known else {"rule_source": job.rule_source}
-    source |= {name: value for name, value in job.parts(Of.SOURCE).items() if value}
+    source = RULES.source_hash(job.rule_name.reference) if known else job.rule_source
+    files = job.parts(Of.SOURCE, Of.DATA) | {"rule_source": source, "rule_contents": job.rule_contents}
     space = stated_space(suite, job.rule) if job.space is not None else None
-    return make_job(suite, task, job.rule, job.seed, found, trials=job.trials, space=space, looks=job.looks, **source)
+    return make_job(suite, task, job.rule, job.seed, found, trials=job.trials, space=space, looks=job.looks, **files)
 
 
 def _unequal(job: Job, expected: Job) -> list[str]:

@@ -1,0 +1,60 @@
+"""The user's own code in a publication: `code/HASH/`, a folder per file with the modules that it imports."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from grape_bench.errors import UserError
+from grape_bench.plan.sources import AUGMENT
+from grape_bench.publish.submission import CODE, SOURCE
+from grape_bench.record.job import Job
+from grape_bench.registry import is_file_reference, split_file_reference
+from grape_bench.user_code import user_code
+
+
+def code_of(job: Job) -> dict[str, str]:
+    """The user's files that `job` names, such as `nets.py:net`, with the hash of each; "" in records without it."""
+    rule = job.rule_name
+    loader = job.dataset_source.split("+")
+    named = {
+        rule.reference: job.rule_source,
+        job.model: job.model_source,
+        job.dataset: loader[0],
+        str(job.dataset_args.get(AUGMENT)): loader[-1],
+        str(job.objective): job.objective_source,
+        str(job.optimizer["name"]): job.optimizer_source,
+        job.schedule: job.schedule_source,
+    }
+    named |= {str(value): content.partition(":")[0] for _, value, content in job.named()}
+    return {name: digest for name, digest in named.items() if is_file_reference(name)}
+
+
+def copy_code(draft: Path, jobs: Iterable[Job]) -> None:
+    """Copy the files of all `jobs` into the publication `draft`, each with the modules that it imports.
+
+    Raises UserError if one has changed since the runs.
+    """
+    for reference, digest in sorted({pair for job in jobs for pair in code_of(job).items()}):
+        code = user_code(split_file_reference(reference)[0])
+        if code.digest != digest:
+            what = "this file or a module that it imports has changed since the runs"
+            raise UserError(what, where=str(code.path), hint="rerun the suite, then publish")
+        for name, path in code.files.items():
+            target = draft / CODE / digest / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+
+
+def published_code(folder: Path, reference: str, digest: str) -> Path | None:
+    """The copy of the file of `reference` in the publication `folder`, or None if it has another hash or is missing.
+
+    In publications of earlier versions, a rule is in `source.py` and an objective in `objectives/`.
+    """
+    name = Path(reference.rpartition(":")[0]).name
+    earlier = folder / "objectives" / f"{digest}.py"
+    for path in (*sorted((folder / CODE / digest).rglob(name)), folder / SOURCE, earlier):
+        if path.is_file() and not path.is_symlink() and user_code(path).digest == digest:
+            return path
+    return None
