@@ -12,9 +12,10 @@ Read `_run` from top to bottom: it is the training script. Every executor reache
 from __future__ import annotations
 
 import math
-from collections import Counter
+import traceback
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,7 +23,10 @@ from typing_extensions import override
 
 from grape_bench.data.dataset import DataSet
 from grape_bench.diagnose.observer import Diagnostics
+from grape_bench.diagnose.probe import Probe
 from grape_bench.errors import UserError
+from grape_bench.job.description import credit_of, describe, description_of, try_probe
+from grape_bench.job.extra import Extra
 from grape_bench.job.profile import profile
 from grape_bench.job.setup import (
     EXAMPLE,
@@ -35,9 +39,9 @@ from grape_bench.job.setup import (
 )
 from grape_bench.job.transport import transport_of
 from grape_bench.network.modes import evaluation
-from grape_bench.network.network import Network
 from grape_bench.objectives.names import METRIC_UNITS
 from grape_bench.objectives.objective import Objective
+from grape_bench.record import parts
 from grape_bench.record.job import Job
 from grape_bench.streams import STREAMS, stream_seed
 from grape_bench.train import data_parallel
@@ -97,7 +101,9 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
         reason = str(error)
 
     # Test, once. Then profile new copies of the model under BP and the rule. This comes after everything that is timed.
+    # From here on the result stands: an error in the profile or in a description only loses that part.
     peak = memory.measure()
+    extra = Extra()
     result = None if reason else _result(trainer, job, best)
     aside = {
         "compile_s": compiling.seconds,
@@ -105,7 +111,10 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
         "diagnose_s": diagnostics.seconds if diagnostics else 0.0,
     }
     trained = spent.total()
-    cost = profile(job, data) if job.profile and job.nproc == 1 and not reason else None
+    profiled = job.profile and job.nproc == 1 and not reason
+    cost = extra.part("profile", parts.Profile, partial(profile, job, data)) if profiled else None
+    credit = extra.part("credit", parts.Credit, partial(credit_of, trainer))
+    transport = extra.part("transport", None, partial(transport_of, job, data, objective))
     return {
         "status": "diverged" if reason else "finished",
         "reason": reason,
@@ -114,11 +123,12 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
         "time": _time(trainer, spent, aside, trained),
         "memory": peak,
         "profile": cost,
-        "credit": {**_credit(trainer), **transport_of(job, data, objective)},
+        "credit": {**credit, **(transport or {})} if credit else None,
         "diagnostics": diagnostics.result() if diagnostics else None,
-        "network": _description(trainer.network),
+        "network": extra.part("network", parts.Network, partial(description_of, trainer.network)),
         "data": data.description,
         "seeds": {"seed": job.seed, **{stream: stream_seed(job.seed, stream) for stream in STREAMS}},
+        "lost": extra.lost or None,
     }
 
 
@@ -159,47 +169,6 @@ def _time(trainer: Trainer, spent: Spent, aside: dict[str, float], trained: floa
     }
 
 
-def _credit(trainer: Trainer) -> dict[str, Any]:
-    """How much of backpropagation the rule used: measured, declared, and the counts behind the measurement.
-
-    These count mini-batches, of which a step of the optimizer may accumulate several.
-    """
-    network, budget = trainer.network, trainer.budget
-    return {
-        "bp_fraction": network.bp_fraction,
-        "declared_bp_fraction": network.rule.bp_fraction(budget.batches, budget.epochs),
-        "steps": network.counts.steps,
-        "forward_passes": network.counts.forward,
-        "backward_passes": network.counts.backward,
-        "hidden_block_passes": network.counts.hidden,
-        **_left_out(network),
-    }
-
-
-def _left_out(network: Network) -> dict[str, int]:
-    """For models that leave out layers: how many blocks were absent, and in how many passes a cut was missing."""
-    counts = network.counts
-    return {"absent_blocks": counts.absent, "detours": counts.detours} if counts.absent else {}
-
-
-def _description(network: Network) -> dict[str, Any]:
-    """The blocks with their feedback, how many parameters get which kind of gradient, and the rule's own."""
-    counts = Counter(network.report().values())
-    feedback = {name: asdict(kept) for name, kept in network.feedback().items()}
-    return {
-        "blocks": [
-            {"name": block.name, "shape": list(block.shape), "feedback": feedback.get(block.name)}
-            for block in network.blocks
-        ],
-        "parameters": {name: counts[name] for name in ("rule", "exact", "frozen")} | _nonzero(owned=counts["owned"]),
-        **_nonzero(owned=[{"name": name, "numbers": p.numel()} for name, p in network.owned.named_parameters()]),
-    }
-
-
-def _nonzero(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value}
-
-
 class _Curve(Observer):
     """Passes each evaluation's row to `on_epoch`; after a resume, first the rows of the earlier processes."""
 
@@ -236,7 +205,29 @@ def check(job: Job) -> None:
     for name, split in (("train", data.train), ("validation", data.validation), ("test", data.test)):
         objective.check_split(split, name)
     objective.scored(output, target)
-    make_trainer(job, model, data, job.rule, job.rule_settings)
+    describe(make_trainer(job, model, data, job.rule, job.rule_settings))
+
+
+def rehearse(job: Job) -> None:
+    """Take one training step and one probe on a few samples, and describe the result, as the run will do.
+
+    Raises UserError for a description or a diagnostic that fails. Other errors are left to the run, which records them.
+    """
+    set_arithmetic(job.precision, deterministic=job.deterministic)
+    device = pick_device()
+    data = load_data(job, device)
+    trainer = make_trainer(
+        replace(job, compile=False), build_model(job, data, device), data, job.rule, job.rule_settings
+    )
+    try:
+        trainer.network.begin_epoch(1)
+        trainer.step(*next(iter(data.train.batches(EXAMPLE))))
+    except Exception:
+        traceback.print_exc()
+        return
+    describe(trainer)
+    if job.probes != 0:
+        try_probe(trainer.network, trainer.optimizer, Probe(data.validation, trainer.loss_of, EXAMPLE, 1))
 
 
 def gpu_count() -> int:

@@ -1,0 +1,89 @@
+"""What a record says about a network and its rule: the blocks with their feedback, and the share of BP."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from grape_bench.diagnose.probe import Probe
+from grape_bench.errors import UserError
+from grape_bench.network.network import Network
+from grape_bench.record import parts
+from grape_bench.record.typed_json import decode, listed
+from grape_bench.train.loop import Trainer
+
+
+def credit_of(trainer: Trainer) -> dict[str, Any]:
+    """How much of backpropagation the rule used: measured, declared, and the counts behind the measurement.
+
+    These count mini-batches, of which a step of the optimizer may accumulate several.
+    """
+    network, budget = trainer.network, trainer.budget
+    return {
+        "bp_fraction": network.bp_fraction,
+        "declared_bp_fraction": network.rule.bp_fraction(budget.batches, budget.epochs),
+        "steps": network.counts.steps,
+        "forward_passes": network.counts.forward,
+        "backward_passes": network.counts.backward,
+        "hidden_block_passes": network.counts.hidden,
+        **_left_out(network),
+    }
+
+
+def _left_out(network: Network) -> dict[str, int]:
+    """For models that leave out layers: how many blocks were absent, and in how many passes a cut was missing."""
+    counts = network.counts
+    return {"absent_blocks": counts.absent, "detours": counts.detours} if counts.absent else {}
+
+
+def description_of(network: Network) -> dict[str, Any]:
+    """The blocks with their feedback, how many parameters get which kind of gradient, and the rule's own."""
+    counts = Counter(network.report().values())
+    feedback = {name: asdict(kept) for name, kept in network.feedback().items()}
+    return {
+        "blocks": [
+            {"name": block.name, "shape": list(block.shape), "feedback": feedback.get(block.name)}
+            for block in network.blocks
+        ],
+        "parameters": {name: counts[name] for name in ("rule", "exact", "frozen")} | _nonzero(owned=counts["owned"]),
+        **_nonzero(owned=[{"name": name, "numbers": p.numel()} for name, p in network.owned.named_parameters()]),
+    }
+
+
+def _nonzero(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value}
+
+
+def describe(trainer: Trainer) -> None:
+    """Make all descriptions once and throw them away. Raises UserError if the rule cannot be described."""
+    with _tried("the description of its feedback"):
+        decode(parts.Network, listed(description_of(trainer.network)))
+    with _tried("the description of its share of backpropagation"):
+        decode(parts.Credit, listed(credit_of(trainer)))
+
+
+def try_probe(network: Network, optimizer: torch.optim.Optimizer, probe: Probe) -> None:
+    """Take one probe and throw it away. Raises UserError if it or one of its metrics fails."""
+    with _tried("a probe of the diagnostics"):
+        probe.take(network, optimizer)
+        for error in probe.broken.values():
+            raise error
+
+
+@contextmanager
+def _tried(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/torch/" not in frame.filename]
+        line = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}"
+        raise UserError(
+            f"{what} fails with {type(error).__name__}: {error} ({line})",
+            hint="`kept_feedback`, `credit`, `bp_fraction` and `project` of the rule",
+        ) from error
