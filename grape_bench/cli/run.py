@@ -10,25 +10,18 @@ import click
 
 from grape_bench.cli.one_task import suite_of
 from grape_bench.cli.overrides import choosing, overrides_of
-from grape_bench.cli.sweep import executing, mirror_of, request_of, sweep
+from grape_bench.cli.sweep import executing, request_of, sweep
+from grape_bench.cli.tracking import mirror_of, say_where, tracking
 
 if TYPE_CHECKING:
     from grape_bench.record.record import Record
     from grape_bench.track.mirror import Mirror
 
-TRACKING_URI = "sqlite:///mlflow.db"
-
 
 @click.command("run")
 @choosing
 @executing
-@click.option(
-    "--tracking-uri",
-    default=TRACKING_URI,
-    show_default=True,
-    metavar="URI",
-    help="MLflow store to copy records to, or none.",
-)
+@tracking("MLflow store to copy records to, or none.")
 def command(**given: Any) -> None:
     """Run SUITE (a name or a .toml file). Jobs that are already done do not run again.
 
@@ -82,12 +75,4 @@ def _table(records: list[Record], folder: Path) -> None:
 def _places(folder: Path, mirror: Mirror | None) -> None:
     click.echo(f"records  {folder}/*/record.json")
     click.echo(f"table    {folder}/table.csv, {folder}/table.md")
-    if mirror and mirror.warning:
-        later = f"grape-bench sync {folder} --tracking-uri {mirror.uri}"
-        click.echo(
-            f"warning: not every job was copied to MLflow ({mirror.warning}); to copy them later: {later}", err=True
-        )
-    elif mirror and mirror.uri.startswith("http"):
-        click.echo(f"MLflow   {mirror.uri}")
-    elif mirror:
-        click.echo(f"MLflow   mlflow ui --backend-store-uri {mirror.uri}")
+    say_where(folder, mirror)
