@@ -121,7 +121,7 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
         "metric": _metric(objective, data),
         "result": result,
         "time": _time(trainer, spent, aside, trained),
-        "memory": peak,
+        "memory": {**peak, **(cost or {}).get("live", {})},
         "profile": cost,
         "credit": {**credit, **(transport or {})} if credit else None,
         "diagnostics": diagnostics.result() if diagnostics else None,
