@@ -38,8 +38,8 @@ def true_names(names: Iterable[str]) -> dict[str, str]:
     return {f"{TRUE_NAME}{fitted(name)}": name[:TAG_LENGTH] for name in names if fitted(name) != name}
 
 
-# The parts of a record that hold measurements.
-_GROUPS = ("result", "time", "memory", "profile", "credit", "diagnostics")
+GROUPS = ("metric", "result", "time", "memory", "profile", "credit", "diagnostics")
+"""The parts of a record that hold numbers."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def diagnostics_values(folder: Path, record: Record) -> list[Value]:
 def metric_values(record: Record) -> list[Value]:
     """Return the numbers of a record at its last step, such as `result.test` and `profile.pipeline.4.bubble`."""
     step = record.time.samples if record.time else 0
-    parts = {group: encode(getattr(record, group)) for group in _GROUPS}
+    parts = {group: encode(getattr(record, group)) for group in GROUPS}
     return [Value(name, value, step) for group, part in parts.items() for name, value in _numbers(group, part)]
 
 
@@ -126,6 +126,7 @@ def tag_values(record: Record) -> dict[str, str]:
         "git.commit": record.environment.git.commit,
         "hw.class": record.environment.hardware.kind,
     }
+    tags |= {"grape.metric": record.metric.name} if record.metric else {}
     trial = record.job.trial
     tags |= {"grape.trial": str(trial)} if trial is not None else {}
     return tags | ({"grape.reason": record.reason[:TAG_LENGTH]} if record.reason else {})

@@ -1,4 +1,4 @@
-"""A new MLflow database, made once: MLflow needs seconds for it."""
+"""Tests here make a new MLflow database by copying one, since MLflow needs seconds for it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,6 @@ from pathlib import Path
 import pytest
 
 from grape_bench.track import database
-
-
-@pytest.fixture(scope="session")
-def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("database") / "mlflow.db"
-    database.prepare(path)
-    return path
 
 
 @pytest.fixture
