@@ -41,7 +41,7 @@ _EVERY_JOB = (
     "grape_bench.track.environment:software",  # a twentieth of a small job's time
 )
 _OTHER_DATA = "grape_bench.data.named"
-REHEARSAL_S = 60.0
+REHEARSAL_S = 20.0  # and a second for each job
 
 
 def preload(jobs: Sequence[Job], trainer: str) -> list[str]:
@@ -76,8 +76,10 @@ def _rehearse(pool: Pool, jobs: Sequence[dict[str, Any]], trainer: str) -> None:
     if not jobs:
         return
     try:
-        ask(pool, "grape_bench.execute.preflight:rehearse", jobs, trainer, timeout_s=REHEARSAL_S * len(jobs))
-    except (RuntimeError, TimeoutError):
+        ask(pool, "grape_bench.execute.preflight:rehearse", jobs, trainer, timeout_s=REHEARSAL_S + len(jobs))
+    except TimeoutError:
+        return
+    except RuntimeError:
         for job in jobs if len(jobs) > 1 else ():
             _rehearse(pool, [job], trainer)
 

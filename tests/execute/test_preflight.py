@@ -64,7 +64,7 @@ def rehearsed(pool: Pool, *seeds: int) -> None:
 def test_a_rule_that_ends_its_process_does_not_hide_the_mistake_of_another(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preflight, "REHEARSAL_S", 1.0)
+    monkeypatch.setattr(preflight, "REHEARSAL_S", 0.0)
     rehearsed(pool, 0)
     with pytest.raises(UserError, match=r"task 'digits-mlp', rule 'mine.py:Rule': no description"):
         rehearsed(pool, 1, 2, 3)
