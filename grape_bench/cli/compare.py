@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grape_bench.cli.overrides import comparing, overrides_of
-from grape_bench.cli.sweep import executing, mirror_of, request_of, sweep
+from grape_bench.cli.sweep import executing, request_of, sweep
+from grape_bench.cli.tracking import mirror_of, tracking
 from grape_bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from grape_bench.record.record import Record
     from grape_bench.score.compare import Comparison, Side
 
-TRACKING_URI = "sqlite:///mlflow.db"
 REFERENCES = ("bp", "head-only")
 
 
@@ -26,7 +26,7 @@ REFERENCES = ("bp", "head-only")
 @click.option("--against", multiple=True, metavar="RULE", help="Compare the rules with this one; may be repeated.")
 @click.option("--suite", help="Compare rules on this suite; missing jobs run first.")
 @click.option("--fail-if-worse", is_flag=True, help="Exit with code 1 if A is significantly worse than B or lost runs.")
-@click.option("--tracking-uri", default=TRACKING_URI, show_default=True, metavar="URI", help="MLflow store, or none.")
+@tracking("MLflow store, or none.")
 @comparing
 @executing
 def command(

@@ -11,7 +11,8 @@ import click
 
 from grape_bench.cli.one_task import suite_of
 from grape_bench.cli.overrides import choosing, overrides_of
-from grape_bench.cli.sweep import executing, mirror_of, request_of, sweep
+from grape_bench.cli.sweep import executing, request_of, sweep
+from grape_bench.cli.tracking import mirror_of, say_where, tracking
 from grape_bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,19 +21,11 @@ if TYPE_CHECKING:
     from grape_bench.record.record import Record
     from grape_bench.track.mirror import Mirror
 
-TRACKING_URI = "sqlite:///mlflow.db"
-
 
 @click.command("run")
 @choosing
 @executing
-@click.option(
-    "--tracking-uri",
-    default=TRACKING_URI,
-    show_default=True,
-    metavar="URI",
-    help="MLflow store to copy records to, or none.",
-)
+@tracking("MLflow store to copy records to, or none.")
 @click.option("--until-resolved", is_flag=True, help="Add seeds until every word on the rules under test is settled.")
 @click.option("--max-seeds", type=int, default=10, show_default=True, metavar="N", help="For --until-resolved.")
 def command(**given: Any) -> None:
@@ -140,12 +133,4 @@ def _table(plan: Plan, folder: Path) -> None:
 def _places(folder: Path, mirror: Mirror | None) -> None:
     click.echo(f"records  {folder}/*/record.json")
     click.echo(f"table    {folder}/table.csv, {folder}/table.md")
-    if mirror and mirror.warning:
-        later = f"grape-bench sync {folder} --tracking-uri {mirror.uri}"
-        click.echo(
-            f"warning: not every job was copied to MLflow ({mirror.warning}); to copy them later: {later}", err=True
-        )
-    elif mirror and mirror.uri.startswith("http"):
-        click.echo(f"MLflow   {mirror.uri}")
-    elif mirror:
-        click.echo(f"MLflow   mlflow ui --backend-store-uri {mirror.uri}")
+    say_where(folder, mirror)

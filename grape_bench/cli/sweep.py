@@ -144,14 +144,6 @@ def _cluster(suite: Cluster, file: Path | None, at_once: int | None) -> Cluster:
     return asked.updated(Cluster(slurm=Slurm(array_parallelism=at_once))) if at_once else asked
 
 
-def mirror_of(uri: str) -> Mirror | None:
-    """Return a mirror into the MLflow store `uri`, or None if `uri` is `none`."""
-    from grape_bench.track.mirror import Mirror
-    from grape_bench.track.mlflow import MlflowStore
-
-    return None if uri == "none" else Mirror(uri, MlflowStore)
-
-
 def sweep(request: Request, mirror: Mirror | None) -> list[Record]:
     """Run the unfinished jobs and show their progress. If stopped, print how far it got, and exit."""
     from grape_bench.execute.sweep import run_sweep

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from grape_bench.cli.run import TRACKING_URI
+from grape_bench.cli.tracking import summarize, tracking
 from grape_bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,21 +17,25 @@ if TYPE_CHECKING:
 
 @click.command("sync")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--tracking-uri", default=TRACKING_URI, show_default=True, metavar="URI", help="MLflow store.")
+@tracking("MLflow store.")
 def command(runs: tuple[Path, ...], tracking_uri: str) -> None:
     """Copy the records of RUNS (such as runs/quickstart) to MLflow. Records that are already there are skipped."""
-    from grape_bench.track.mirror import in_a_line
-    from grape_bench.track.mlflow import MlflowStore
+    from grape_bench.track.mirror import finish, in_a_line
+    from grape_bench.track.mlflow import MlflowStore, shown
 
     for folder in runs:
         sweep, records, complete = _read(folder)
         try:
             store = MlflowStore(tracking_uri, sweep)
             copied = sum(store.add(record) for record in records)
-            store.close(complete=complete)
+            finish(store, folder, complete, summarize)
+        except UserError:
+            raise
         except Exception as error:  # MLflow passes on any error of its database, network or server
             hint = "when MLflow answers again, run the same command to resume"
-            raise UserError(f"MLflow: {in_a_line(error)}", where=tracking_uri, hint=hint) from error
+            raise UserError(f"MLflow: {in_a_line(error)}", where=shown(tracking_uri), hint=hint) from error
+        if store.note:
+            click.echo(f"warning: {store.note}", err=True)
         click.echo(f"{folder}: {copied} jobs copied, {len(records) - copied} already there ({store.experiment_name})")
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grape_bench.cli.overrides import overrides_of, searching
-from grape_bench.cli.sweep import executing, mirror_of, request_of, sweep
+from grape_bench.cli.sweep import executing, request_of, sweep
+from grape_bench.cli.tracking import mirror_of
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import click
 
+from grape_bench.cli.tracking import tracking
+
 
 @click.command("ui")
-@click.option("--tracking-uri", default="sqlite:///mlflow.db", show_default=True, metavar="URI", help="MLflow store.")
+@tracking("MLflow store.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
 def command(tracking_uri: str, host: str, port: int) -> None:
     """Open MLflow's UI on the records. Press Ctrl-C to stop it. A tracking server has a UI at its own address."""
     from grape_bench.errors import UserError
+    from grape_bench.track.database import damage
 
     if tracking_uri.startswith(("http://", "https://")):
         raise UserError("this store is a server with its own UI", where=tracking_uri, hint="open that address")
@@ -23,6 +26,9 @@ def command(tracking_uri: str, host: str, port: int) -> None:
     if tracking_uri.startswith("sqlite:///") and not database.is_file():
         hint = "grape-bench run quickstart makes one; or --tracking-uri URI"
         raise UserError("no MLflow store at this path", where=str(database), hint=hint)
+    if tracking_uri.startswith("sqlite:///") and (why := damage(database)):
+        hint = "grape-bench sync runs/*, which sets it aside and copies all records again"
+        raise UserError(f"this database is damaged: {why}", where=str(database), hint=hint)
     click.echo(f"MLflow on http://{host}:{port} (experiments grape_bench/SUITE@VERSION)")
     sys.stdout.flush()
     arguments = ["ui", "--backend-store-uri", tracking_uri, "--host", host, "--port", str(port), "--workers", "1"]

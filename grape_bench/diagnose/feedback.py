@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from grape_bench.diagnose.reading import Reading, Values, forward
+from grape_bench.diagnose.reading import NotMeasuredError, Reading, Values, forward, watch
 from grape_bench.network.block import Block
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
@@ -44,6 +44,9 @@ class FeedbackAlignment:
     or tokens (BatchNorm, attention over tokens that are scored one by one), J_l is the Jacobian of a sample or token
     with respect to itself. Random signs on the samples remove the rest from the mean. The squared norm is the product
     of two draws of the signs, so every term is unbiased.
+
+    B_l is `rule.project`. A block whose signal the rule makes without `project` has no values, because its B_l is
+    unknown.
     """
 
     def __init__(self, network: Network, rule: LearningRule) -> None:
@@ -51,11 +54,16 @@ class FeedbackAlignment:
         self.rule = rule.rule if isinstance(rule, Anchored) else rule
         self._terms: dict[str, list[Term]] = {}
         self._exact = False
+        self._used: set[str] = set()  # the blocks whose signals come from `project`
+        if isinstance(self.rule, DirectFeedback):
+            watch(self.rule, "project", lambda error, block: self._used.add(block.name))
 
     def see(self, batch: Batch, own: Reading, true: Reading) -> None:
-        """Use the first batch only."""
+        """Use the first batch only. Raises NotMeasuredError if no signal comes from `project`."""
         if self._terms or not isinstance(self.rule, DirectFeedback):
             return
+        if own.signals and not self._used:
+            raise NotMeasuredError(f"the signals of {type(self.rule).__name__} do not come from its `project`")
         with preserved(self.network.model):
             self._compare(batch, self.rule)
 
@@ -67,7 +75,7 @@ class FeedbackAlignment:
         generator = torch.Generator().manual_seed(0)
         mixing = joined.dim() > 2 or any(module.training for module in self.network.model.modules() if _mixes(module))
         self._exact = not mixing and joined[0].numel() <= EXACT_OUTPUTS
-        blocks = [block for block in self.network.blocks if _comparable(block, joined)]
+        blocks = [block for block in self.network.blocks if block.name in self._used and _comparable(block, joined)]
         self._terms = {block.name: [] for block in blocks}
         outputs = [watched.outputs[block.name] for block in blocks]
         for v in _directions(joined, self._exact, DIRECTIONS // (1 + mixing), generator):

@@ -22,15 +22,17 @@ from grape_bench.train.loop import Observer, Trainer
 class Diagnostics(Observer):
     """Computes every metric at `count` moments (see `moments`). `rows` are the rows of diagnostics.csv.
 
-    Clock, peak of `memory`, random generators, rule, optimizer and model do not change. If a metric fails, the
-    diagnostics end and the training continues. `failed` holds the error, and stderr the traceback.
+    Clock, peak of `memory`, random generators, rule, optimizer and model do not change. If a metric fails, only its
+    values are missing. If a pass fails, the diagnostics end and the training continues. `failed` holds the reasons by
+    what failed, and stderr the tracebacks.
     """
 
     def __init__(self, count: int | None = None, memory: PeakMemory | None = None) -> None:
         self.count, self.memory = count, memory
         self.rows: list[Row] = []
         self.seconds = 0.0
-        self.failed = ""
+        self.failed: dict[str, str] = {}
+        self._ended = False
         self._steps: list[int] = []
         self._sums = {row: RunningSum() for row in (HIDDEN, NETWORK)}
 
@@ -51,23 +53,26 @@ class Diagnostics(Observer):
     def state(self) -> dict[str, Any]:
         """The rows and sums so far."""
         sums = {name: running.state() for name, running in self._sums.items()}
-        return {"rows": list(self.rows), "seconds": self.seconds, "failed": self.failed, "sums": sums}
+        failed = {"failed": dict(self.failed), "ended": self._ended}
+        return {"rows": list(self.rows), "seconds": self.seconds, "sums": sums, **failed}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Resume from `state`."""
-        self.rows, self.seconds, self.failed = list(state["rows"]), state["seconds"], state["failed"]
+        self.rows, self.seconds = list(state["rows"]), state["seconds"]
+        self.failed, self._ended = dict(state["failed"]), state["ended"]
         self._sums = {name: RunningSum(**sums) for name, sums in state["sums"].items()}
 
     def result(self) -> dict[str, Any]:
-        """For the record: the number of moments, the error if any, the summary, and the rows of diagnostics.csv."""
+        """For the record: the number of moments, what failed, the summary, and the rows of diagnostics.csv."""
         taken = len({row["step"] for row in self.rows})
-        return {"moments": taken, "failed": self.failed, **summary(self.rows), "rows": self.rows}
+        failed = "; ".join(f"{name}: {reason}" for name, reason in self.failed.items())
+        return {"moments": taken, "failed": failed, **summary(self.rows), "rows": self.rows}
 
     def _done(self, trainer: Trainer) -> int:
         return trainer.total_steps
 
     def _take(self, trainer: Trainer) -> None:
-        if self.failed or any(row["step"] == self._done(trainer) for row in self.rows):
+        if self._ended or any(row["step"] == self._done(trainer) for row in self.rows):
             return
         with trainer.clock.paused():
             start = time.perf_counter()
@@ -76,7 +81,8 @@ class Diagnostics(Observer):
                     self._note(trainer, self._values(trainer))
                 except Exception as error:
                     traceback.print_exc()
-                    self.failed = f"{type(error).__name__}: {error}".strip()
+                    self.failed["probe"] = f"{type(error).__name__}: {error}".strip()
+                    self._ended = True
             self.seconds += time.perf_counter() - start
 
     def _values(self, trainer: Trainer) -> Values:
@@ -84,13 +90,15 @@ class Diagnostics(Observer):
         values = probe.take(trainer.network, trainer.optimizer)
         if self._done(trainer) == self._steps[-1]:
             values = merged([values, probe.features(trainer.network)])
+        self.failed |= probe.failed
         return values
 
     def _note(self, trainer: Trainer, values: Values) -> None:
         step = self._done(trainer)
         for block, running in self._sums.items():
-            found = values[block]
-            values[block]["zoutendijk"] = running.add(step, found["gradient_cos"], found["gradient_norm"])
+            found = values.get(block, {})
+            if "gradient_cos" in found:
+                found["zoutendijk"] = running.add(step, found["gradient_cos"], found["gradient_norm"])
         moment = {"step": step, "samples": trainer.position.samples}
         for block, found in values.items():
             known = {name: value for name, value in found.items() if not math.isnan(value)}
@@ -125,23 +133,23 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
         return {}
     last = [row for row in rows if row["step"] == rows[-1]["step"]]
     blocks = [row for row in last if row["block"] not in (HIDDEN, NETWORK)]
-    growth = max(blocks, key=lambda row: _or(row.get("growth"), -math.inf))
-    gain = min(blocks, key=lambda row: _or(row.get("gain"), math.inf))
-    hidden = next(row for row in last if row["block"] == HIDDEN)
-    network = next(row for row in last if row["block"] == NETWORK)
+    growth = max(blocks, key=lambda row: _or(row.get("growth"), -math.inf), default={})
+    gain = min(blocks, key=lambda row: _or(row.get("gain"), math.inf), default={})
+    hidden, network = (next((row for row in last if row["block"] == name), {}) for name in (HIDDEN, NETWORK))
+    top: Row = blocks[-1] if blocks else {}
     return {
         "growth": _number(growth.get("growth")),
-        "growth_block": growth["block"],
+        "growth_block": growth.get("block"),
         "gain": _number(gain.get("gain")),
-        "gain_block": gain["block"],
+        "gain_block": gain.get("block"),
         **{name: _mean(row.get(name) for row in blocks) for name in ("signal_cos", "null_cos", "feedback_cos")},
         "weight_cos": _number(network.get("weight_cos")),
         "gradient_cos": _number(hidden.get("gradient_cos")),
         "descent": _mean(row.get("descent") for row in rows if row["block"] == HIDDEN),
         "update_descent": _mean(row.get("update_descent") for row in rows if row["block"] == HIDDEN),
         "zoutendijk": _number(network.get("zoutendijk")),
-        "probe_accuracy": _number(blocks[-1].get("probe_accuracy")),
-        "probe_r2": _number(blocks[-1].get("probe_r2")),
+        "probe_accuracy": _number(top.get("probe_accuracy")),
+        "probe_r2": _number(top.get("probe_r2")),
     }
 
 

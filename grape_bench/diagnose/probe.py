@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from grape_bench.data.dataset import Example, Split
+from grape_bench.data.dataset import Example
 from grape_bench.diagnose.alignment import Alignment, Null
 from grape_bench.diagnose.descent import Descent
 from grape_bench.diagnose.feedback import FeedbackAlignment
 from grape_bench.diagnose.gradient import Gradients
 from grape_bench.diagnose.growth import Growth
 from grape_bench.diagnose.linear_probe import linear_probe
-from grape_bench.diagnose.reading import Metric, Values, apart, read, rule_pass
+from grape_bench.diagnose.reading import Metric, NotMeasuredError, Values, apart, read, rule_pass
 from grape_bench.diagnose.weights import WeightAlignment
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
 
+T = TypeVar("T")
 BATCHES, BATCH_SIZE = 3, 16
 LINEAR_BATCHES, LINEAR_BATCH_SIZE = 4, 128
+
+
+class Samples(Protocol):
+    """Where a probe gets its batches, such as the validation split."""
+
+    def batches(self, batch_size: int, *, generator: torch.Generator | None = None) -> Iterator[Example]:
+        """Yield batches of at most `batch_size` samples, in a random order."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +41,16 @@ class Probe:
     """Measures a network on fixed samples of `split`, with the loss `loss_of(output, target)`.
 
     The samples are fetched for each use. If they were kept, they would count as the training's memory.
+    `failed` collects the metrics that have no values, with the reasons. One of them does not cost the others. `broken`
+    has those of them that raised an unexpected error.
     """
 
-    split: Split
+    split: Samples
     loss_of: Callable[[Any, Tensor], Tensor]
+    batch_size: int = BATCH_SIZE
+    batches: int = BATCHES
+    failed: dict[str, str] = field(default_factory=dict)
+    broken: dict[str, Exception] = field(default_factory=dict)
 
     def take(self, network: Network, optimizer: torch.optim.Optimizer) -> Values:
         """Every metric for the current rule. Nothing in the network, the rule or the optimizer changes."""
@@ -48,19 +64,34 @@ class Probe:
                 FeedbackAlignment(network, rule),
                 WeightAlignment(network, rule),
             )
-            for batch, target in self._samples(BATCH_SIZE, BATCHES):
+            for batch, target in self._samples(self.batch_size, self.batches):
                 loss_of = self._loss(target)
                 true = read(network, Pass(), batch, loss_of)
                 with network.informed(loss_of, target):
                     own = read(network, rule_pass(network, rule, batch), batch, loss_of)
                 for metric in metrics:
-                    metric.see(batch, own, true)
-            return merged(metric.values() for metric in metrics)
+                    self._try(type(metric).__name__, partial(metric.see, batch, own, true))
+            return merged(self._try(type(metric).__name__, metric.values) or {} for metric in metrics)
+
+    def _try(self, name: str, measure: Callable[[], T]) -> T | None:
+        """What `measure` returns, or None if it or an earlier part of the metric `name` has failed."""
+        if name in self.failed:
+            return None
+        try:
+            return measure()
+        except NotMeasuredError as reason:
+            self.failed[name] = str(reason)
+        except Exception as error:
+            traceback.print_exc()
+            self.broken[name] = error
+            self.failed[name] = f"{type(error).__name__}: {error}".strip()
+        return None
 
     def features(self, network: Network) -> Values:
         """How well a linear model on each block's output predicts the targets."""
         with apart(network):
-            return linear_probe(network, self._samples(LINEAR_BATCH_SIZE, LINEAR_BATCHES))
+            samples = self._samples(LINEAR_BATCH_SIZE, LINEAR_BATCHES)
+            return self._try("LinearProbe", partial(linear_probe, network, samples)) or {}
 
     def _samples(self, batch_size: int, batches: int) -> list[Example]:
         """The first `batches` batches of a fixed random order; fewer if the split is smaller."""

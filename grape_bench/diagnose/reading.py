@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import Any, Protocol
 
 import torch
@@ -142,6 +142,10 @@ Values = dict[str, dict[str, float]]
 """Block's name, `HIDDEN` or `NETWORK` -> column -> number."""
 
 
+class NotMeasuredError(Exception):
+    """A metric has no values for this rule. The message is the reason."""
+
+
 class Metric(Protocol):
     """A diagnostic quantity, accumulated over probe batches."""
 
@@ -150,6 +154,18 @@ class Metric(Protocol):
 
     def values(self) -> Values:
         """Return the values. Called after the last batch."""
+
+
+def watch(rule: LearningRule, method: str, note: Callable[..., object]) -> None:
+    """Call `note` with the arguments of each call of `rule.method`. `rule` is a copy, as `apart` lends it."""
+    original = getattr(rule, method)
+
+    @wraps(original)
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        note(*args, **kwargs)
+        return original(*args, **kwargs)
+
+    setattr(rule, method, noted)
 
 
 @contextmanager

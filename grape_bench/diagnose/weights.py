@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grape_bench.diagnose.comparison import Comparison
 from grape_bench.diagnose.gradient import grouped, parameter_groups
-from grape_bench.diagnose.reading import HIDDEN, Reading, Values
+from grape_bench.diagnose.reading import HIDDEN, NotMeasuredError, Reading, Values, watch
 from grape_bench.network.block import PREFIX
 from grape_bench.network.network import Network
 from grape_bench.network.rule import LearningRule
@@ -21,14 +21,19 @@ class WeightAlignment:
     def __init__(self, network: Network, rule: LearningRule) -> None:
         self.network = network
         self.rule = rule.rule if isinstance(rule, Anchored) else rule
+        self._used = False  # whether the backward reads what `matrix` returns
+        if isinstance(self.rule, BackwardFeedback):
+            watch(self.rule, "matrix", lambda weight, feedback: setattr(self, "_used", True))
 
     def see(self, batch: Batch, own: Reading, true: Reading) -> None:
         """Nothing to add: the weights are the same for every batch."""
 
     def values(self) -> Values:
-        """Return the values by block, and for the network."""
+        """Return the values by block, and for the network. Raises NotMeasuredError if no pass used `matrix`."""
         if not isinstance(self.rule, BackwardFeedback):
             return {}
+        if not self._used:
+            raise NotMeasuredError(f"the backward of {type(self.rule).__name__} does not use its `matrix`")
         groups = {name: names for name, names in parameter_groups(self.network).items() if name != HIDDEN}
         return {
             group: {"weight_cos": compared.cosine}

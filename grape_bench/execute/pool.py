@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -120,19 +121,27 @@ class Pool:
 _KEY = "question"
 
 
-def ask(pool: Pool, function: str, *arguments: Any) -> Any:
+def ask(pool: Pool, function: str, *arguments: Any, timeout_s: float | None = None) -> Any:
     """Call `function` ("module:name") in a child of `pool`, with arguments of JSON types, and return its result.
 
-    Raises the UserError that the function raised, or RuntimeError if the child died for another reason.
+    Raises the UserError that the function raised, TimeoutError if it takes longer than `timeout_s`, or RuntimeError if
+    the child died for another reason.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "answer"
         request = {"function": function, "arguments": arguments, "answer": str(path)}
         pool.start(_KEY, "grape_bench.execute.pool:give", request)
-        code = None
+        code, late = None, False
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while code is None:
-            code = dict(pool.ended(None)).get(_KEY)
-        if code != 0:
+            left = None if deadline is None or late else max(0.0, deadline - time.monotonic())
+            code = dict(pool.ended(left)).get(_KEY)
+            if code is None and left == 0:
+                late = True
+                pool.kill(_KEY)
+        if late:
+            raise TimeoutError(f"{function} took longer than {timeout_s:g} s")
+        if code != 0 or not path.exists():
             raise RuntimeError(f"{function} ended with exit code {code}:\n{pool.log()[-4000:]}")
         content = pickle.loads(path.read_bytes())
     if isinstance(content, UserError):

@@ -5,13 +5,16 @@ The check finds mistakes right away that would otherwise fail a job an hour late
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib import import_module
+from tempfile import TemporaryFile
 from typing import Any
 
 from grape_bench.errors import located
 from grape_bench.execute.pool import Pool, ask
 from grape_bench.record.job import Job
+from grape_bench.rules.names import RULES
 
 # By source, the part of a model id before the colon: the module that builds or loads the model.
 _MODELS = {
@@ -38,6 +41,7 @@ _EVERY_JOB = (
     "grape_bench.track.environment:software",  # a twentieth of a small job's time
 )
 _OTHER_DATA = "grape_bench.data.named"
+REHEARSAL_S = 20.0  # and a second for each job
 
 
 def preload(jobs: Sequence[Job], trainer: str) -> list[str]:
@@ -54,12 +58,30 @@ def preload(jobs: Sequence[Job], trainer: str) -> list[str]:
 def preflight(pool: Pool, jobs: Sequence[Job], trainer: str) -> int:
     """Check the first job of each task and rule in a child of `pool`, and return the number of GPUs that it sees.
 
-    Raises the UserError of the trainer's `check`, or RuntimeError if the child dies for another reason.
+    Then rehearse those of the user's own rules. Raises the UserError of the trainer's `check` or `rehearse`, or
+    RuntimeError if the child of the check dies for another reason.
     """
     distinct = {(job.task, job.rule): job for job in reversed(jobs)}
-    values = [job.to_dict() for job in reversed(distinct.values())]
-    gpus: int = ask(pool, "grape_bench.execute.preflight:check", values, trainer)
+    chosen = list(reversed(distinct.values()))
+    gpus: int = ask(pool, "grape_bench.execute.preflight:check", [job.to_dict() for job in chosen], trainer)
+    _rehearse(pool, [job.to_dict() for job in chosen if job.rule_name.reference not in RULES], trainer)
     return gpus
+
+
+def _rehearse(pool: Pool, jobs: Sequence[dict[str, Any]], trainer: str) -> None:
+    """Rehearse jobs in one child. If the child dies, each in a child of its own, since the user's code may do anything.
+
+    A job whose child dies or takes too long is left to its run, which records what happens.
+    """
+    if not jobs:
+        return
+    try:
+        ask(pool, "grape_bench.execute.preflight:rehearse", jobs, trainer, timeout_s=REHEARSAL_S + len(jobs))
+    except TimeoutError:
+        return
+    except RuntimeError:
+        for job in jobs if len(jobs) > 1 else ():
+            _rehearse(pool, [job], trainer)
 
 
 def check_apart(jobs: Sequence[Job], trainer: str) -> None:
@@ -69,6 +91,17 @@ def check_apart(jobs: Sequence[Job], trainer: str) -> None:
         preflight(pool, jobs, trainer)
     finally:
         pool.close()
+
+
+def rehearse(jobs: Sequence[dict[str, Any]], trainer: str) -> None:
+    """In the child: rehearse each job. Its output is thrown away."""
+    module = import_module(trainer)
+    with TemporaryFile() as output:
+        for descriptor in (1, 2):
+            os.dup2(output.fileno(), descriptor)
+        for job in map(Job.from_dict, jobs):
+            with located(f"task {job.task!r}, rule {job.rule!r}"):
+                module.rehearse(job)
 
 
 def check(jobs: Sequence[dict[str, Any]], trainer: str) -> int:

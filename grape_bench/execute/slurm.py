@@ -10,11 +10,8 @@ import io
 import json
 import math
 import os
-import shutil
-import signal
-import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -29,22 +26,17 @@ from grape_bench.execute.command import time_limit_s, worker_command
 from grape_bench.execute.executor import Executor, JobEvents, Options
 from grape_bench.execute.outcome import write_outcome, written_record
 from grape_bench.execute.preflight import check_apart
+from grape_bench.execute.slurm_commands import LARGEST_ARRAY, VANISHED, State, array_size, cancel, check_slurm, states
 from grape_bench.execute.worker import read_progress
 from grape_bench.record.job import Job
 from grape_bench.record.parts import SlurmJob
 from grape_bench.record.record import RECORD, Outcome, Record, now
-from grape_bench.record.status import Status
 from grape_bench.record.write import write_json
 
 FOLDER, TICKET = "slurm", "slurm.json"
-_ARRAY = 1000  # tasks per array; Slurm's default limit is 1001
 _PATIENCE_S = 900.0  # how long Slurm may give no answer
 _GRACE_S = 60.0  # how long cancelled jobs may take to end
 _SHARED_FILES_S = 20.0  # how long a node's record may take to appear on this machine
-_WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD")
-_RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "PREEMPTED", "RESIZING", "SIGNALING", "STAGE_OUT")
-_STATUS = {"OUT_OF_MEMORY": Status.OOM, "TIMEOUT": Status.TIMEOUT, "DEADLINE": Status.TIMEOUT}  # all others are crashes
-_FORMAT = "JobArrayID:40,State:24,exit_code:16,Reason:60"
 
 
 @dataclass
@@ -63,7 +55,8 @@ class Slurm(Executor):
 
     def __init__(self, options: Options, jobs: Sequence[Job]) -> None:
         self.options = options
-        self._most = options.cluster.slurm.array_parallelism or len(jobs)
+        self._most = options.cluster.slurm.array_parallelism  # jobs at once; None leaves it to Slurm
+        self._count = len(jobs)
         self._processes = max(job.nproc for job in jobs)  # per job, at most
         self._name = ""
         self._tickets: dict[str, Ticket] = {}  # of unfinished jobs, by job id
@@ -99,7 +92,7 @@ class Slurm(Executor):
 
     @override
     def slots(self) -> int:
-        return self._most
+        return self._most or self._count
 
     @override
     def threads(self, job: Job) -> int:
@@ -143,18 +136,20 @@ class Slurm(Executor):
         self._cancel(alive - {ticket.id for ticket in self._tickets.values()})
 
     def _submit(self, jobs: Sequence[Job], folder: Path) -> None:
-        previous = None
-        for start in range(0, len(jobs), _ARRAY):
-            part = jobs[start : start + _ARRAY]
+        size = array_size()
+        lanes = len(jobs) if self._most is None else max(1, self._most // size)  # arrays that run side by side
+        arrays: list[str] = []
+        for start in range(0, len(jobs), size):
+            part = jobs[start : start + size]
             for job in part:
                 (folder / job.name).mkdir(exist_ok=True)
                 (folder / job.name / RECORD).unlink(missing_ok=True)
-            handles = self._array(part, folder, previous)
+            handles = self._array(part, folder, arrays[-lanes] if lanes <= len(arrays) else None)
             for job, handle in zip(part, handles, strict=True):
                 ticket = Ticket(handle.job_id, str(handle.paths.stdout), str(handle.paths.stderr), now())
                 self._tickets[job.id] = ticket
                 write_json(folder / job.name / TICKET, asdict(ticket))
-            previous = handles[0].job_id.partition("_")[0]
+            arrays.append(handles[0].job_id.partition("_")[0])
 
     def _array(self, jobs: Sequence[Job], folder: Path, previous: str | None) -> list[Any]:
         """Submit `jobs` as one array and return submitit's handles. Raises UserError if sbatch refuses."""
@@ -193,7 +188,7 @@ class Slurm(Executor):
             "constraint": slurm.constraint,
             "setup": slurm.setup or None,
             "additional_parameters": slurm.options,
-            "array_parallelism": self._most,
+            "array_parallelism": self._most or LARGEST_ARRAY,
             "dependency": f"afterany:{previous}" if previous else None,
             "use_srun": False,
             "wckey": None,
@@ -251,81 +246,3 @@ class Slurm(Executor):
 def _program(options: Options, job: Job, folder: Path) -> tuple[str, list[str]]:
     command = worker_command(job, folder, options)
     return command[0], command
-
-
-@dataclass(frozen=True)
-class State:
-    """Slurm's state of one job, and the wait status of its process."""
-
-    word: str
-    code: int = 0
-
-    @property
-    def running(self) -> bool:
-        """Whether the job has a node."""
-        return self.word in _RUNNING
-
-    @property
-    def over(self) -> bool:
-        """Whether the job has ended and will not be requeued."""
-        return self.word not in _WAITING + _RUNNING
-
-    @property
-    def status(self) -> Status:
-        """The status for the record of a job that could not write one."""
-        return _STATUS.get(self.word, Status.CRASHED)
-
-    def __str__(self) -> str:
-        exit_code = self.code >> 8
-        if self.word != "FAILED" or not exit_code:
-            return self.word
-        # A shell reports a signal as 128 + its number.
-        names = {128 + number: f" (128 + {number.name})" for number in signal.Signals}
-        return f"{self.word}, exit code {exit_code}{names.get(exit_code, '')}"
-
-
-VANISHED = State("VANISHED")  # Slurm forgets a job a few minutes (MinJobAge) after it ends
-
-
-def states(name: str) -> dict[str, State]:
-    """Return the states of the jobs called `name`, by id (`12_3`, or `12` outside an array).
-
-    Includes jobs that ended recently. Raises RuntimeError if Slurm does not answer.
-    """
-    command = ["squeue", f"--name={name}", "--states=all", "--array", "--noheader", f"--Format={_FORMAT}"]
-    found = {}
-    for line in _ask(command).splitlines():
-        words = line.split()
-        if len(words) >= 3:
-            found[words[0]] = State(words[1], int(words[2]))
-    return found
-
-
-def cancel(jobs: Iterable[str]) -> None:
-    """Cancel these jobs. Jobs that have already ended are not an error."""
-    wanted = sorted(jobs)
-    for start in range(0, len(wanted), 500):  # a command line has a maximum length
-        _ask(["scancel", "--quiet", *wanted[start : start + 500]])
-
-
-def check_slurm() -> None:
-    """Raise UserError if the Slurm commands are missing or get no answer."""
-    missing = [command for command in ("sbatch", "squeue", "scancel", "srun") if shutil.which(command) is None]
-    if missing:
-        raise UserError(
-            f"no {missing[0]} on this machine", where="--executor slurm", hint="run this on a login node of the cluster"
-        )
-    try:
-        _ask(["sinfo", "--noheader"])
-    except RuntimeError as error:
-        raise UserError(str(error), where="--executor slurm") from error
-
-
-def _ask(command: list[str]) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    except subprocess.TimeoutExpired as error:
-        raise RuntimeError(f"{command[0]} did not answer within {error.timeout:.0f} s") from error
-    if done.returncode != 0:
-        raise RuntimeError(f"{command[0]} failed: {done.stderr.strip() or f'exit code {done.returncode}'}")
-    return done.stdout

@@ -8,9 +8,7 @@ validation stops improving.
 from __future__ import annotations
 
 import math
-import traceback
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import nn
@@ -86,20 +84,15 @@ def converged_head(trainer: Trainer, job: Job) -> ConvergedHead:
         return _trained(network, job, data) if layer is None else _fitted(trainer, layer, job)
 
 
-def features_of_training(trainer: Trainer, job: Job) -> dict[str, Any]:
-    """The record's `features` after a training, or why there are none. Its failure costs nothing else.
+def features_of_training(trainer: Trainer, job: Job) -> dict[str, float]:
+    """The record's `features` after a training. The trainer's model gets another head.
 
-    The trainer's model gets another head. With several processes there are none, because one that fails would leave
-    the others waiting.
+    Raises ArithmeticError if a score is not finite.
     """
-    if job.nproc > 1:
-        return {"features_failed": "not measured with several processes"}
-    try:
-        found = converged_head(trainer, job).features()
-    except Exception as error:
-        traceback.print_exc()
-        return {"features_failed": f"{type(error).__name__}: {error}".strip()}
-    return {"features": found} if found else {"features_failed": "the score is not finite"}
+    found = converged_head(trainer, job).features()
+    if found is None:
+        raise ArithmeticError("the score is not finite")
+    return found
 
 
 def _fitted(trainer: Trainer, layer: nn.Linear, job: Job) -> ConvergedHead:

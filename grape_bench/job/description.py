@@ -1,16 +1,25 @@
-"""What a record says about a job besides its scores: the metric, how much backpropagation it used, the network."""
+"""What a record says about a job besides its scores: the metric, the use of backpropagation, the network, the seeds."""
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
+import torch
+
 from grape_bench.data.dataset import DataSet
+from grape_bench.diagnose.probe import Probe
+from grape_bench.errors import UserError
 from grape_bench.network.network import Network
 from grape_bench.objectives.names import METRIC_UNITS
 from grape_bench.objectives.objective import Objective
+from grape_bench.record import parts
 from grape_bench.record.job import Job
+from grape_bench.record.typed_json import decode, listed
 from grape_bench.streams import STREAMS, stream_seed
 from grape_bench.train.loop import Trainer
 
@@ -65,3 +74,32 @@ def _nonzero(**values: Any) -> dict[str, Any]:
 def seeds_of(job: Job) -> dict[str, int]:
     """The job's seed, and those of its random streams."""
     return {"seed": job.seed, **{stream: stream_seed(job.seed, stream) for stream in STREAMS}}
+
+
+def describe(trainer: Trainer) -> None:
+    """Make all descriptions once and throw them away. Raises UserError if the rule cannot be described."""
+    with _tried("the description of its feedback"):
+        decode(parts.Network, listed(network_of(trainer.network)))
+    with _tried("the description of its share of backpropagation"):
+        decode(parts.Credit, listed(credit_of(trainer)))
+
+
+def try_probe(network: Network, optimizer: torch.optim.Optimizer, probe: Probe) -> None:
+    """Take one probe and throw it away. Raises UserError if it or one of its metrics fails."""
+    with _tried("a probe of the diagnostics"):
+        probe.take(network, optimizer)
+        for error in probe.broken.values():
+            raise error
+
+
+@contextmanager
+def _tried(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/torch/" not in frame.filename]
+        line = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}"
+        raise UserError(
+            f"{what} fails with {type(error).__name__}: {error} ({line})",
+            hint="`kept_feedback`, `credit`, `bp_fraction` and `project` of the rule",
+        ) from error

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from grape_bench.cost.energy import EnergyMeter
 from grape_bench.cost.flops import StepFlops, step_flops
+from grape_bench.cost.live import live_bytes
 from grape_bench.cost.pipeline import MICRO_BATCHES, pipelines
 from grape_bench.cost.step import holders, time_split
 from grape_bench.cost.turns import in_turns, ratio
@@ -32,6 +33,7 @@ def profile(job: Job, data: DataSet) -> dict[str, Any]:
     times the same batches under BP and under the rule. It covers whole periods of the rule, so that rare expensive
     steps count in full. The other keys are:
     - `split`: seconds of a step by phase. `holders`: bytes by what holds them.
+    - `live`: peak bytes of live tensors, and those of BP. They go to the record's `memory`.
     - `flops`: FLOPs of a step by phase, and those of BP.
     - `speedup`: of a step over BP's, if independent blocks ran in parallel and time were FLOPs.
     - `pipeline`: the same on several devices in a pipeline, by number of devices.
@@ -62,6 +64,7 @@ def profile(job: Job, data: DataSet) -> dict[str, Any]:
         "rounds": len(seconds["bp"]),
         "split": time_split(own, batches, device).record(),
         "holders": asdict(holders(own, *chosen[0])),
+        "live": {"live_bytes": _live(own, chosen), "bp_live_bytes": _live(bp, chosen)},
         "flops": {
             "forward": counted.forward,
             "credit": counted.backward,
@@ -92,6 +95,10 @@ def _steps(trainer: Trainer, batches: list[Example]) -> None:
 
 def _rounds(trainer: Trainer, batches: list[Example], steps: int) -> None:
     _steps(trainer, batches[:steps])
+
+
+def _live(trainer: Trainer, batches: list[Example]) -> int:
+    return live_bytes(trainer, batches[: trainer.network.rule.period], lambda example: trainer.step(*example))
 
 
 def _flops(trainer: Trainer, example: Example) -> StepFlops:

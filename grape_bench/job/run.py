@@ -12,16 +12,21 @@ Read `_run` from top to bottom: it is the training script. Every executor reache
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from typing_extensions import override
 
 from grape_bench.diagnose.observer import Diagnostics
+from grape_bench.diagnose.probe import Probe
 from grape_bench.errors import UserError
 from grape_bench.job.converged_head import features_of_training
-from grape_bench.job.description import credit_of, metric_of, network_of, seeds_of
+from grape_bench.job.description import credit_of, describe, metric_of, network_of, seeds_of, try_probe
+from grape_bench.job.extra import Extra
 from grape_bench.job.frozen import run_frozen
 from grape_bench.job.profile import profile
 from grape_bench.job.setup import (
@@ -35,6 +40,7 @@ from grape_bench.job.setup import (
 )
 from grape_bench.job.transport import transport_of
 from grape_bench.network.modes import evaluation
+from grape_bench.record import parts
 from grape_bench.record.job import Job
 from grape_bench.rules.frozen import Frozen
 from grape_bench.train import data_parallel
@@ -96,7 +102,9 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
         reason = str(error)
 
     # Test, once. Then profile new copies of the model under BP and the rule. This comes after everything that is timed.
+    # From here on the result stands: an error in the profile or in a description only loses that part.
     peak = memory.measure()
+    extra = Extra()
     result = None if reason else _result(trainer, job, best)
     aside = {
         "compile_s": compiling.seconds,
@@ -104,26 +112,31 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
         "diagnose_s": diagnostics.seconds if diagnostics else 0.0,
     }
     trained = spent.total()
-    cost = profile(job, data) if job.profile and job.nproc == 1 and not reason else None
+    profiles = job.profile and job.nproc == 1 and not reason
+    cost = extra.part("profile", parts.Profile, partial(profile, job, data)) if profiles else None
     profiled = spent.total()
+    credit = extra.part("credit", parts.Credit, partial(credit_of, trainer))
+    transport = extra.part("transport", None, partial(transport_of, job, data, objective))
     measured = {
         "status": "diverged" if reason else "finished",
         "reason": reason,
         "metric": metric_of(objective, data),
         "result": result,
-        "memory": peak,
+        "memory": {**peak, **(cost or {}).get("live", {})},
         "profile": cost,
-        "credit": {**credit_of(trainer), **transport_of(job, data, objective)},
+        "credit": {**credit, **(transport or {})} if credit else None,
         "diagnostics": diagnostics.result() if diagnostics else None,
-        "network": network_of(trainer.network),
+        "network": extra.part("network", parts.Network, partial(network_of, trainer.network)),
         "data": data.description,
         "seeds": seeds_of(job),
     }
 
     # Last, because it replaces the trained head: what the best head makes of the trained features.
-    if job.trial is None and not reason:
-        measured |= features_of_training(trainer, job)
-    return {**measured, "time": _time(trainer, spent, aside, trained, profiled)}
+    # One process of several that fails would leave the others waiting.
+    fitted = job.trial is None and job.nproc == 1 and not reason
+    features = extra.part("features", parts.Features, partial(features_of_training, trainer, job)) if fitted else None
+    time = _time(trainer, spent, aside, trained, profiled)
+    return {**measured, "features": features, "time": time, "lost": extra.lost or None}
 
 
 def _result(trainer: Trainer, job: Job, best: BestWeights | None) -> dict[str, float]:
@@ -197,7 +210,29 @@ def check(job: Job) -> None:
     for name, split in (("train", data.train), ("validation", data.validation), ("test", data.test)):
         objective.check_split(split, name)
     objective.scored(output, target)
-    make_trainer(job, model, data, job.rule, job.rule_settings)
+    describe(make_trainer(job, model, data, job.rule, job.rule_settings))
+
+
+def rehearse(job: Job) -> None:
+    """Take one training step and one probe on a few samples, and describe the result, as the run will do.
+
+    Raises UserError for a description or a diagnostic that fails. Other errors are left to the run, which records them.
+    """
+    set_arithmetic(job.precision, deterministic=job.deterministic)
+    device = pick_device()
+    data = load_data(job, device)
+    trainer = make_trainer(
+        replace(job, compile=False), build_model(job, data, device), data, job.rule, job.rule_settings
+    )
+    try:
+        trainer.network.begin_epoch(1)
+        trainer.step(*next(iter(data.train.batches(EXAMPLE))))
+    except Exception:
+        traceback.print_exc()
+        return
+    describe(trainer)
+    if job.probes != 0:
+        try_probe(trainer.network, trainer.optimizer, Probe(data.validation, trainer.loss_of, EXAMPLE, 1))
 
 
 def gpu_count() -> int:

@@ -36,7 +36,7 @@ def read_suite(path: Path, overrides: Overrides = NO_OVERRIDES) -> Suite:
     overrides.apply(document)
     where = f"{path} with {overrides}" if str(overrides) else str(path)
     try:
-        suite = Suite.model_validate(document)
+        suite = Suite.model_validate(document, by_alias=True, by_name=False)  # `task`, and not the field's name
     except ValidationError as error:
         raise schema_error(error, Suite, document, where=where, examples=EXAMPLES) from error
     _check_names(suite, where)
@@ -55,7 +55,7 @@ def read_cluster(path: Path) -> Cluster:
 def read_document(path: Path) -> dict[str, Any]:
     """The TOML document in `path`, not checked against a schema. Raises UserError if it is not TOML."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a byte order mark first
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot be read: {error}", where=str(path)) from error
     try:

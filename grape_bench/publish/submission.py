@@ -62,7 +62,7 @@ def read_text(path: Path) -> str:
             raise OSError("not a file")
         if path.stat().st_size > LARGEST:
             raise OSError(f"over {LARGEST // 2**20} MiB")
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot be read: {error}", where=str(path)) from error
 

@@ -71,11 +71,16 @@ class Time:
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Bytes before training, and the peak of training above them. `kind` is "rss" (the process) or "cuda"."""
+    """Bytes before training, and the peak of training above them. `kind` is "rss" (the process) or "cuda".
+
+    `live_bytes` is the peak of the tensors that a step adds to the weights, and `bp_live_bytes` that of BP's step.
+    """
 
     baseline_bytes: int
     peak_bytes: int
     kind: str
+    live_bytes: int | None = field(default=None, metadata=OPTIONAL)
+    bp_live_bytes: int | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)

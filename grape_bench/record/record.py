@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from grape_bench.record.parts import (
     Time,
 )
 from grape_bench.record.status import Status
-from grape_bench.record.typed_json import OPTIONAL, ShapeError, decode, encode
+from grape_bench.record.typed_json import OPTIONAL, ShapeError, decode, encode, listed
 from grape_bench.record.write import write_json
 
 SCHEMA = 3  # raise this and add a step to `migrate` when a key moves or changes its meaning
@@ -37,10 +37,7 @@ HINT = "`grape-bench run` with the same suite, which sets it aside and reruns th
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a job ended and what it measured. A field is None if the job ended before it was measured.
-
-    `features_failed` says why a finished job has no `features`.
-    """
+    """How a job ended and what it measured. A field is None if the job ended before it was measured."""
 
     status: Status
     reason: str = ""
@@ -55,7 +52,7 @@ class Outcome:
     data: Data | None = None
     seeds: Mapping[str, int] | None = None
     features: Features | None = field(default=None, metadata=OPTIONAL)
-    features_failed: str | None = field(default=None, metadata=OPTIONAL)
+    lost: Mapping[str, str] | None = field(default=None, metadata=OPTIONAL)  # part -> why it was not measured
 
     @classmethod
     def from_dict(cls, measured: Mapping[str, Any]) -> Outcome:
@@ -63,16 +60,12 @@ class Outcome:
         result = measured.get("result") or {}
         bad = [name for name, value in result.items() if value is not None and not math.isfinite(value)]
         if not bad:
-            return decode(cls, _listed(measured))
+            return decode(cls, listed(measured))
         reason = f"result.{bad[0]} is {result[bad[0]]}"
-        return decode(cls, _listed({**measured, "status": "diverged", "reason": reason, "result": None}))
+        return decode(cls, listed({**measured, "status": "diverged", "reason": reason, "result": None}))
 
 
-def _listed(value: Any) -> Any:
-    """A trainer's values with tuples turned into lists, as in JSON."""
-    if isinstance(value, Mapping):
-        return {key: _listed(inner) for key, inner in value.items()}
-    return [_listed(inner) for inner in value] if isinstance(value, list | tuple) else value
+_ALWAYS = [each.name for each in fields(Outcome) if not each.metadata.get("optional")]  # also if they are None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,8 +131,8 @@ class Record(Outcome):
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON types."""
-        measured = {each: getattr(self, each.name) for each in fields(Outcome)}
-        outcome = {each.name: encode(value) for each, value in measured.items() if _is_written(each, value)}
+        given = {each.name: getattr(self, each.name) for each in fields(Outcome)}
+        outcome = {name: encode(part) for name, part in given.items() if name in _ALWAYS or part is not None}
         head = {"schema": SCHEMA, "id": self.id, "name": self.name, **_repeated(self.job)}
         foot = {"environment": encode(self.environment), "started": self.started, "ended": self.ended}
         return {**head, "job": self.job.to_dict(), **outcome, **foot}
@@ -174,11 +167,6 @@ class Record(Outcome):
                     raise ShapeError(f"result.{name} is not a number")
 
 
-def _is_written(field: Field[Any], value: object) -> bool:
-    """Whether the JSON has this field of an outcome. An optional one is left out if it is None."""
-    return value is not None or not field.metadata.get("optional")
-
-
 def _repeated(job: Job) -> dict[str, Any]:
     """Fields of the job that the file repeats at the top, for people who read or query it."""
     return {"suite": job.suite, "suite_version": job.version, "task": job.task, "rule": job.rule, "seed": job.seed}
@@ -188,7 +176,7 @@ def _without_head(content: dict[str, Any]) -> dict[str, Any]:
     missing = [key for key in ("job", "status", "reason", "environment") if key not in content]
     if missing:
         raise ShapeError(f"{missing[0]} is missing")
-    absent = [each.name for each in fields(Outcome) if _is_written(each, None) and each.name not in content]
+    absent = [name for name in _ALWAYS if name not in content]
     if absent:
         raise ShapeError(f"{absent[0]} is missing")
     return content

@@ -45,6 +45,13 @@ def _encode_fields(value: Any) -> dict[str, Any]:
     return content
 
 
+def listed(value: Any) -> Any:
+    """Measured values with tuples turned into lists, as in JSON."""
+    if isinstance(value, Mapping):
+        return {key: listed(inner) for key, inner in value.items()}
+    return [listed(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
 def decode(kind: type[T], value: object, where: str = "") -> T:
     """Decode the JSON `value` as a `kind`. Raises ShapeError."""
     found: T = _decode(kind, value, where)

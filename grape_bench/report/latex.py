@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from grape_bench.report.glyphs import spelled
 from grape_bench.report.templates import latex_template
 from grape_bench.report.text import Printed, best_lines, caption, footnotes, printed
 from grape_bench.score.quantity import ABSENT, DRAFT_MARK
@@ -28,9 +29,14 @@ _PATTERN = re.compile("|".join(map(re.escape, _ALL)))
 
 
 def escape(text: str) -> str:
-    """Escape `text` for LaTeX. A character for which pdflatex has no glyph becomes a question mark."""
-    replaced = _PATTERN.sub(lambda match: _ALL[match.group()], text)
-    return re.sub(r"[^\x00-\x7f]", "?", replaced)
+    """Escape `text` for LaTeX. A character for which pdflatex has no glyph is spelled by its number."""
+    present = spelled(text, lambda character: character.isascii() or character in _ALL or _is_western(character))
+    return _PATTERN.sub(lambda match: _ALL[match.group()], present)
+
+
+def _is_western(character: str) -> bool:
+    """Whether pdflatex composes this letter: those of Latin-1 and Latin Extended-A."""
+    return "\xc0" <= character <= "\u017f" and character.isalpha()
 
 
 def render(table: pd.DataFrame, label: str) -> str:

@@ -52,8 +52,9 @@ def render(record: Record, verdict: Verdict, folder: Path | None) -> RenderableT
     rows = _frame(read_diagnostics(folder, record)) if folder else None
     if rows is not None and record.diagnostics:
         parts += ["", Text("blocks", style="bold"), _blocks(rows), _legend(rows), _whole(record.diagnostics, rows)]
-    elif record.diagnostics and record.diagnostics.failed:
-        parts += ["", Text(f"no diagnostics: {record.diagnostics.failed}", style="yellow")]
+    failed = {"diagnostics": record.diagnostics.failed} if record.diagnostics and record.diagnostics.failed else {}
+    for part, reason in {**failed, **(record.lost or {})}.items():
+        parts += ["", Text(f"not measured: {part} ({reason})", style="yellow")]
     return Group(*parts, "", *_verdict(verdict))
 
 

@@ -44,10 +44,15 @@ class DirectFeedback(LearningRule):
     def setup(self, network: Network) -> None:
         """Draw B_l for every block, on its device."""
         self._maps: dict[str, FeedbackMap] = allocate(network, self.feedback)
+        self._projected: set[str] = set()  # the blocks that used their B_l; plain data, so a resume knows them
 
     def kept_feedback(self, network: Network) -> dict[str, Kept]:
-        """How each block's feedback is kept."""
-        return {name: feedback.kept for name, feedback in self._maps.items()}
+        """How each block's feedback is kept. After the first step: if the rule has used it.
+
+        Empty for a rule whose `setup` does not call this class's and draws its own feedback.
+        """
+        maps: dict[str, FeedbackMap] = getattr(self, "_maps", {})
+        return {name: kept.kept for name, kept in maps.items() if not network.counts.steps or name in self._projected}
 
     def signal(self, block: Block, error: Tensor) -> Tensor:
         """What replaces dL/dh_l, shaped like `block.output` (N, *shape). `error` is dL/dy_hat (N, ..., n_out)."""
@@ -55,6 +60,7 @@ class DirectFeedback(LearningRule):
 
     def project(self, error: Tensor, block: Block) -> Tensor:
         """B_l^T e, shaped like `block.output`."""
+        self._projected.add(block.name)
         return self._maps[block.name].project(error, block.output_shape)
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:

@@ -33,8 +33,9 @@ class Local(LocalLoss):
         self._maps: dict[str, FeedbackMap] = allocate(network, self.feedback)
 
     def kept_feedback(self, network: Network) -> dict[str, Kept]:
-        """How each block's classifier is kept."""
-        return {name: feedback.kept for name, feedback in self._maps.items()}
+        """How each block's classifier is kept. Empty for a rule whose `setup` does not call this class's."""
+        maps: dict[str, FeedbackMap] = getattr(self, "_maps", {})
+        return {name: feedback.kept for name, feedback in maps.items()}
 
     def loss(self, block: Block, output: Tensor, target: Tensor) -> Tensor:
         """Return the cross-entropy of the scores, summed over samples."""

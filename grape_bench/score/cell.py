@@ -16,6 +16,9 @@ from grape_bench.record.status import Status
 from grape_bench.score.inference import mean
 from grape_bench.score.metric import DEFAULT, METRICS, Metric
 
+LEAST_RESIDENT = 64 * 2**20
+"""Resident memory in bytes below which a peak is mostly what the allocator keeps."""
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -111,11 +114,26 @@ class Cell:
         return mean(count.total / count.bp for count in counts if count)
 
     def memory_ratio(self, other: Cell | None) -> float:
-        """Mean peak memory ÷ that of `other`; NaN if the two were measured differently, or one was not measured."""
+        """Mean peak memory ÷ that of `other`; NaN if the two were measured differently, or one was not measured.
+
+        NaN also if a peak is resident memory below `LEAST_RESIDENT`, which is mostly the allocator's.
+        """
         # The resident memory of a process and the allocated memory of a GPU are different quantities.
-        if other is None or len(self.memory_kinds | other.memory_kinds) != 1:
+        if other is None or len(kinds := self.memory_kinds | other.memory_kinds) != 1:
+            return math.nan
+        if "rss" in kinds and min(self.peak_bytes, other.peak_bytes) < LEAST_RESIDENT:
             return math.nan
         return self.peak_bytes / other.peak_bytes
+
+    @property
+    def live_ratio(self) -> float:
+        """Peak bytes of live tensors in a step ÷ BP's: mean over the profiled jobs. BP's own is 1."""
+        if self.rule == "bp" and self.results:
+            return 1.0
+        counts = [record.memory for record in self.results if record.memory]
+        return mean(
+            count.live_bytes / count.bp_live_bytes for count in counts if count.live_bytes and count.bp_live_bytes
+        )
 
     @property
     def memory_kinds(self) -> frozenset[str]:

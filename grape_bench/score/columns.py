@@ -143,6 +143,15 @@ COLUMNS: tuple[Column, ...] = (
         bp_is_1=True,
     ),
     Column(
+        name="live_ratio",
+        heading="tensors ÷ BP",
+        meaning="Peak bytes of live tensors in a training step, above the weights ÷ BP's.",
+        value=lambda row: row.cell.live_ratio,
+        shown=Shown.PAGE,
+        reference="protocol.md#the-costs",
+        bp_is_1=True,
+    ),
+    Column(
         name="flops_ratio",
         heading="FLOPs ÷ BP",
         meaning="Counted FLOPs of a training step ÷ BP's, without the optimizer.",

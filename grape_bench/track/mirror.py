@@ -8,8 +8,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
+from grape_bench.errors import UserError
 from grape_bench.record.record import Record
 
 
@@ -24,21 +26,49 @@ class Sweep:
 
 
 class Store(Protocol):
-    """A store that records are copied to."""
+    """A store that records are copied to. `note` is for the user, such as about a damaged database."""
+
+    note: str
 
     def add(self, record: Record) -> bool:
         """Copy one job unless it is already there. Returns whether it was copied now."""
+
+    def attach(self, folder: Path) -> None:
+        """Upload the files in `folder` to the sweep."""
 
     def close(self, complete: bool) -> None:
         """Mark the sweep as ended. `complete`: no job is left to run."""
 
 
-class Mirror:
-    """Copies records in the background. A failure sets `warning` and leaves the records on disk as they are."""
+Summarize = Callable[[Path, Path], None]
+"""Reads a folder of runs, and writes files about them to a second folder."""
 
-    def __init__(self, uri: str, open_store: Callable[[str, Sweep], Store]) -> None:
-        self.uri, self._open_store = uri, open_store
-        self.warning = ""
+
+def finish(store: Store, folder: Path, complete: bool, summarize: Summarize | None) -> None:
+    """End a sweep in its store. Summarize a complete one. Raises UserError if it cannot be summarized."""
+    try:
+        if complete and summarize:
+            with TemporaryDirectory() as written:
+                summarize(folder, Path(written))
+                store.attach(Path(written))
+    finally:
+        store.close(complete=complete)
+
+
+OPENING_S = 120.0
+"""The longest that the first connection may take, since MLflow needs many seconds to make a database."""
+
+
+class Mirror:
+    """Copies records in the background, and then what `summarize` writes about them.
+
+    A failure sets `warning` and leaves the records on disk as they are. `note` is for the user.
+    """
+
+    def __init__(self, uri: str, open_store: Callable[[str, Sweep], Store], summarize: Summarize | None = None) -> None:
+        self.uri, self._open_store, self._summarize = uri, open_store, summarize
+        self.warning = self.note = ""
+        self._opened = threading.Event()
         self._records: queue.SimpleQueue[Record | bool] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._copied = 0
@@ -61,6 +91,8 @@ class Mirror:
         if self._thread is None:
             return
         self._records.put(complete)
+        if complete:
+            self._opened.wait(OPENING_S)
         copied = -1
         while self._thread.is_alive() and copied < self._copied:
             copied = self._copied
@@ -72,16 +104,25 @@ class Mirror:
         # Any error of a database or network becomes a warning at the end. It must not stop the jobs.
         try:
             store = self._open_store(self.uri, sweep)
+            self.note = store.note
+            self._opened.set()
             while not isinstance(record := self._records.get(), bool):
-                store.add(record)
+                try:
+                    store.add(record)
+                except UserError as error:  # a file of this job is damaged
+                    self.warning = in_a_line(error)
                 self._copied += 1
-            store.close(complete=record)
+            finish(store, sweep.folder, record, self._summarize)
         except Exception as error:
             self.warning = in_a_line(error)
+        finally:
+            self._opened.set()
 
 
 def in_a_line(error: Exception) -> str:
     """Return a store's error as one short line. A network error is reduced to its cause."""
+    if isinstance(error, UserError):
+        return f"{error.what}; try {error.hint}" if error.hint else error.what
     first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
     cause = re.search(r"Connection refused|timed out|Name or service not known", first_line)
     text = cause[0] if cause else f"{type(error).__name__}: {first_line}"

@@ -11,6 +11,7 @@ from grape_bench.contract.cases import CASES
 from grape_bench.contract.check import check_rule
 from grape_bench.contract.report import WIDTH, Result
 from grape_bench.network.passes import CutPass, Pass
+from grape_bench.network.rule import Kept
 from grape_bench.rules.names import RULES
 
 MLP, CNN, VIT, DECODER = CASES
@@ -27,7 +28,7 @@ QUICK = ("bp", "fa", "dfa", "grape", "local", "dfa+anchor")
 def test_built_in_rules_pass_on_every_model(rule):
     report = check_rule(lambda: gb.make_rule(rule))
     assert report.ok, "\n".join(map(str, report.failed))
-    assert len(report.results) == (27 if rule == "norms-only" else 36)  # it does not apply to the MLP
+    assert len(report.results) == (30 if rule == "norms-only" else 40)  # it does not apply to the MLP
     assert all(len(line) <= WIDTH for result in report.results for line in str(result).splitlines())
 
 
@@ -130,6 +131,28 @@ class CountsBatches(gb.DirectFeedback):
         with torch.no_grad():
             network.run(Pass(), batch)
         return super().open_pass(network, batch)
+
+
+class CannotDescribe(gb.DirectFeedback):
+    def kept_feedback(self, network):
+        return dict.fromkeys(("a", "b"), self.undefined)
+
+
+class DescribesInFractions(gb.DirectFeedback):
+    def kept_feedback(self, network):
+        return {block.name: Kept("mine", (1, 2), 2.5) for block in network.blocks}
+
+
+class OwnMatrix(gb.DirectFeedback):
+    """Allowed: it draws its own B and leaves the family's out."""
+
+    def setup(self, network):
+        for block in network.blocks:
+            shape = (network.output_shape[-1], block.size)
+            block.store("mine", torch.randn(shape, generator=network.generator("feedback")).to(network.device))
+
+    def signal(self, block, error):
+        return (error @ block.load("mine")).reshape(block.output_shape)
 
 
 class LeavesAHook(gb.DirectFeedback):
@@ -242,6 +265,8 @@ BROKEN = [
         "after loading its state, the rule gives hidden.0.0.weight different gradients (step 1 of",
     ),
     (KeepsStateToItself, "devices", "RuntimeError: "),
+    (CannotDescribe, "description", "AttributeError: 'CannotDescribe' object has no attribute 'undefined'"),
+    (DescribesInFractions, "description", "blocks[0].feedback.numbers is not an integer"),
     (UnderstatesBP, "bp_fraction", "bp_fraction(4, 2) declares 0.5, but 1 was measured"),
     (HiddenTransport, "weight transport", "the signal reads the weights at hidden.0.1, hidden.1.1, hidden.2.1"),
     (SignSymmetry, "weight transport", "weight_transport = False is declared, but the signal reads the weights at"),
@@ -268,6 +293,13 @@ def test_what_a_broken_rule_keeps_passes(rule):
 
 def test_setup_may_draw_from_the_global_generators():
     assert not failures(DrawsInSetup)
+
+
+def test_a_rule_may_draw_its_own_feedback_in_place_of_the_familys():
+    report = check_rule(OwnMatrix, [MLP])
+    assert report.ok
+    detail = next(result.detail for result in report.results if result.check == "description")
+    assert detail == "feedback: none; not measured: the signals of OwnMatrix do not come from its `project`"
 
 
 def test_a_counter_that_is_a_plain_number_is_state():
@@ -298,12 +330,14 @@ def test_anchors_in_every_other_epoch_are_declared_to_the_last_one():
 def test_a_crash_in_a_later_check_is_one_failed_line():
     class NeedsTraining(gb.DirectFeedback):
         def open_pass(self, network, batch):
-            if not network.model.training:
+            if not network.model.training:  # as in evaluation, and where a probe looks
                 raise RuntimeError("only in training")
             return super().open_pass(network, batch)
 
     found = failures(NeedsTraining)
-    assert list(found) == ["logits"] and found["logits"].startswith("RuntimeError: only in training (test_check.py:")
+    assert list(found) == ["logits", "description"] and found["logits"].startswith(
+        "RuntimeError: only in training (test_check.py:"
+    )
 
 
 def test_a_check_leaves_the_global_random_state_alone():
@@ -342,7 +376,7 @@ class OnlyOnImages(gb.DirectFeedback):
 
 def test_a_rule_says_where_it_does_not_apply():
     report = check_rule(OnlyOnImages, [MLP, CNN])
-    assert report.ok and str(report) == "all 9 checks passed; does not apply to mlp"
+    assert report.ok and str(report) == "all 10 checks passed; does not apply to mlp"
     assert [str(result).split(None, 4) for result in report.results if not result.applies] == [
         ["mlp", "does", "not", "apply", "-       only maps of an image have channels"]
     ]

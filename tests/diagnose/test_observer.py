@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from grape_bench.attachment import attach
 from grape_bench.cost.memory import PeakMemory
+from grape_bench.diagnose.gradient import Gradients
 from grape_bench.diagnose.observer import MOST, Diagnostics, moments
-from grape_bench.diagnose.reading import HIDDEN
+from grape_bench.diagnose.reading import HIDDEN, NotMeasuredError
+from grape_bench.diagnose.weights import WeightAlignment
+from grape_bench.job.description import network_of
 from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device
+from grape_bench.network.passes import Pass
+from grape_bench.rules.direct import DirectFeedback
+from grape_bench.rules.fa import FA
 from grape_bench.streams import stream_seed
 from tests.job.jobs import job
 
@@ -53,7 +60,7 @@ def test_a_training_is_the_same_to_the_bit_with_and_without(rule, model):
     plain = everything(train(spec))
     diagnostics = Diagnostics(count=3, memory=PeakMemory(pick_device()))
     watched = everything(train(spec, diagnostics))
-    assert diagnostics.failed == "" and diagnostics.result()["moments"] == 3
+    assert not diagnostics.failed and diagnostics.result()["moments"] == 3
     assert plain.keys() == watched.keys()
     for name, value in plain.items():
         assert torch.equal(torch.as_tensor(value), torch.as_tensor(watched[name])), name
@@ -94,7 +101,7 @@ def test_the_clock_stands_still(monkeypatch):
     monkeypatch.setattr(Diagnostics, "_values", slow)
     diagnostics = Diagnostics(count=2)
     train(spec, diagnostics)
-    assert diagnostics.failed == "" and diagnostics.seconds > 0
+    assert not diagnostics.failed and diagnostics.seconds > 0
 
 
 def test_the_peak_is_the_trainings():
@@ -105,15 +112,80 @@ def test_the_peak_is_the_trainings():
     assert memory.measure()["peak_bytes"] - before < 2**25
 
 
-def test_a_failing_metric_ends_the_diagnostics_and_not_the_training(monkeypatch, capsys):
+def test_a_failing_pass_ends_the_diagnostics_and_not_the_training(monkeypatch, capsys):
     def fail(self, trainer):
         raise RuntimeError("no such operator")
 
     monkeypatch.setattr(Diagnostics, "_values", fail)
     diagnostics = Diagnostics(count=4)
     train(job("dfa"), diagnostics)
-    assert diagnostics.result() == {"moments": 0, "failed": diagnostics.failed, "rows": []}
-    assert diagnostics.failed == "RuntimeError: no such operator" and "Traceback" in capsys.readouterr().err
+    reason = "probe: RuntimeError: no such operator"
+    assert diagnostics.result() == {"moments": 0, "failed": reason, "rows": []}
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_failing_metric_costs_no_other_metric(monkeypatch):
+    def fail(self):
+        raise RuntimeError("no such operator")
+
+    monkeypatch.setattr(Gradients, "values", fail)
+    diagnostics = Diagnostics(count=2)
+    train(job("dfa"), diagnostics)
+    found = diagnostics.result()
+    assert found["failed"] == "Gradients: RuntimeError: no such operator" and found["moments"] == 2
+    assert found["gradient_cos"] is None and found["zoutendijk"] is None
+    assert None not in (found["growth"], found["signal_cos"], found["feedback_cos"], found["probe_accuracy"])
+
+
+class OwnMatrix(DirectFeedback):
+    """Draws its own B, and leaves the family's alone."""
+
+    def setup(self, network):
+        for block in network.blocks:
+            block.store("mine", torch.randn(network.output_shape[-1], block.size))
+
+    def signal(self, block, error):
+        return (error @ block.load("mine")).reshape(block.output_shape)
+
+
+class OwnMatrixBesides(OwnMatrix):
+    """The same, but the family's B is drawn too. No signal reads it."""
+
+    def setup(self, network):
+        DirectFeedback.setup(self, network)
+        super().setup(network)
+
+
+class OwnProject(OwnMatrix):
+    """Its B is where diagnostics look for it."""
+
+    def project(self, error, block):
+        return OwnMatrix.signal(self, block, error)
+
+    def signal(self, block, error):
+        return self.project(error, block)
+
+
+@pytest.mark.parametrize(("rule", "described"), [(OwnMatrix, False), (OwnMatrixBesides, False), (OwnProject, True)])
+def test_only_feedback_that_makes_the_signals_is_described(rule, described):
+    spec = job(f"{__file__}:{rule.__name__}", epochs=1)
+    diagnostics = Diagnostics(count=2)
+    trainer = train(spec, diagnostics)
+    found = diagnostics.result()
+    assert network_of(trainer.network)["blocks"][0]["feedback"] is None
+    assert found["signal_cos"] is not None and found["gradient_cos"] is not None
+    assert (found["feedback_cos"] is not None) is described
+    assert ("FeedbackAlignment: the signals of" in found["failed"]) is not described
+
+
+def test_weights_that_a_rule_does_not_use_are_not_compared():
+    class ReadsTheWeights(FA):
+        def open_pass(self, network, batch):
+            return Pass()
+
+    network = attach(torch.nn.Sequential(torch.nn.Linear(4, 3)), ReadsTheWeights(), torch.randn(2, 4))
+    with pytest.raises(NotMeasuredError, match="does not use its `matrix`"):
+        WeightAlignment(network, network.rule).values()
 
 
 def test_an_interrupted_training_goes_on_with_what_was_found():

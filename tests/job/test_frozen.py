@@ -125,8 +125,8 @@ def test_a_failed_description_of_the_features_costs_nothing_else(monkeypatch: py
 
     monkeypatch.setattr(converged_head, "converged_head", fails)
     found, rows = run("dfa", probes=0)
-    assert found["status"] == "finished" and len(rows) == 2 and "features" not in found
-    assert found["features_failed"] == "RuntimeError: no head"
+    assert found["status"] == "finished" and len(rows) == 2 and found["features"] is None
+    assert found["lost"]["features"] == "RuntimeError: no head"
 
 
 def test_a_trial_does_not_read_the_test_split() -> None:

@@ -109,3 +109,16 @@ def test_suites_are_found_by_name_and_by_path(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize("path", suite_files().values(), ids=lambda path: path.stem)
 def test_every_shipped_suite_is_valid(path: Path) -> None:
     assert read_suite(path).name == path.stem
+
+
+def test_the_plural_of_a_key_is_not_the_key(tmp_path: Path) -> None:
+    path = write_suite(tmp_path)
+    path.write_text(path.read_text().replace("[[task]]", "[[tasks]]"))
+    with pytest.raises(UserError, match=r"unknown key 'tasks'; did you mean 'task'"):
+        read_suite(path)
+
+
+def test_a_byte_order_mark_is_read_over(tmp_path: Path) -> None:
+    path = write_suite(tmp_path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_suite(path).name == "small"

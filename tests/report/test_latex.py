@@ -24,7 +24,8 @@ def test_words_n_interval_and_hardware() -> None:
 
 def test_special_characters() -> None:
     assert latex.escape("50 % ± 3 ÷ a_b†–") == r"50 \% $\pm$ 3 $\div$ a\_b$^\dagger$--"
-    assert latex.escape("é中") == "??"
+    assert latex.escape("étage") == "étage", "pdflatex composes it"
+    assert latex.escape("规则一") == "[89c4 5219 4e00]" != latex.escape("规则二")
 
 
 @pytest.mark.system

@@ -14,6 +14,7 @@ from grape_bench.record.job import Job
 from grape_bench.record.record import Record, changed
 from grape_bench.record.status import Status
 
+MEBI = 2**20
 RULES = ("bp", "fa", "dfa", "dfa+anchor", "grape", "grape+anchor", "head-only", "frozen")
 WRITTEN = Path(__file__).parents[2] / "results" / "quickstart" / "runs"
 JOB_FIELDS = {each.name for each in fields(Job)}
@@ -36,7 +37,7 @@ def make(rule: str, seed: int = 0, test: float = 90.0, *, task: str = "digits-ml
     profiled = {"step_ratio": 1.2, "low": 1.1, "high": 1.3, "flops": None} if job["profile"] else None
     parts: dict[str, Any] = {
         "result": {"test": test, "validation": test, "train_loss": 0.1},
-        "memory": {"baseline_bytes": 0, "peak_bytes": 1000},
+        "memory": {"baseline_bytes": 0, "peak_bytes": 1000 * MEBI},
         "profile": profiled,
         "credit": {"bp_fraction": 1.0 if rule == "bp" else 0.0},
         "diagnostics": None,
@@ -88,7 +89,7 @@ def suite(seeds: int = 3, tasks: tuple[str, ...] = ("digits-mlp", "digits-vit"))
                 noise = draw.normal(0, 0.4 + 0.5 * number)
                 test = level.get(rule, 84.0 - 20 * number) - 2.5 * number * (rule != "bp") + noise
                 fraction = {"bp": 1.0, "dfa+anchor": 0.0048, "grape+anchor": 0.0048}.get(rule, 0.0)
-                peak = 1000 + 37 * len(rule)
+                peak = (1000 + 37 * len(rule)) * MEBI
                 parts: dict[str, Any] = {"credit": {"bp_fraction": fraction}, "memory": {"peak_bytes": peak}}
                 records.append(make(rule, seed, test, task=task, **parts))
     return records

@@ -25,7 +25,7 @@ def test_a_worked_example() -> None:
     (task,) = one(rule("grape", [91, 92, 93]), rule("dfa", [90, 90, 90])).tasks
     assert task.difference == (2.0, pytest.approx(4.302653 / math.sqrt(3), rel=1e-6), 3)
     assert task.p == pytest.approx(0.0741799, rel=1e-5) and task.verdict == "not resolved"
-    assert task.step == 1.0 and task.memory == 1.0  # both 1.2 times BP, 1,000 bytes
+    assert task.step == 1.0 and task.memory == 1.0  # both 1.2 times BP, 1,000 MiB
 
 
 def test_over_tasks_in_norm_acc() -> None:

@@ -11,7 +11,7 @@ from grape_bench.report import markdown
 from grape_bench.report.text import caption
 from grape_bench.score.columns import COLUMNS, SCORE_VERSION
 from grape_bench.score.table import score
-from tests.score.records import RULES, failed, make, suite, with_parts
+from tests.score.records import MEBI, RULES, failed, make, suite, with_parts
 
 RELATIVE_TO_ALL = [column.name for column in COLUMNS if column.of_table]
 
@@ -169,13 +169,27 @@ def test_step_ratio_is_the_median_of_the_profiled_jobs() -> None:
 
 def test_memory_ratio_is_of_means() -> None:
     def peak(size: int, kind: str = "rss") -> dict[str, Any]:
-        return {"peak_bytes": size, "kind": kind}
+        return {"peak_bytes": size * MEBI, "kind": kind}
 
     bp = [make("bp", 0, memory=peak(1000)), make("bp", 1, memory=peak(3000))]
     # 0 means that the kernel missed the peak, not that it was small.
     table = score([*bp, make("dfa", 0, memory=peak(1500)), make("dfa", 1, memory=peak(0))])
     assert cell(table, "dfa")["memory_ratio"] == 0.75
     assert "memory_ratio" not in score([*bp, make("dfa", memory=peak(1500, "cuda"))])
+
+
+def test_resident_memory_of_small_networks_has_no_ratio() -> None:
+    """Below 64 MiB it is mostly what the allocator keeps. Live tensors are counted, whatever their size."""
+
+    def peak(size: int, kind: str = "rss", **live: int) -> dict[str, Any]:
+        return {"peak_bytes": size * MEBI, "kind": kind, **live}
+
+    counted = peak(63, live_bytes=300, bp_live_bytes=400)
+    table = score([make("bp", memory=peak(70)), make("dfa", memory=counted), make("fa", memory=peak(64))])
+    assert math.isnan(cell(table, "dfa")["memory_ratio"]) and cell(table, "fa")["memory_ratio"] == 64 / 70
+    assert cell(table, "dfa")["live_ratio"] == 0.75 and cell(table, "bp")["live_ratio"] == 1
+    on_gpu = score([make("bp", memory=peak(8, "cuda")), make("dfa", memory=peak(4, "cuda"))])
+    assert cell(on_gpu, "dfa")["memory_ratio"] == 0.5
 
 
 def test_bp_fraction_is_the_mean_of_what_was_counted() -> None:

@@ -22,8 +22,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def mlflow_server(folder: Path, port: int) -> Iterator[str]:
-    """Serve a store in `folder` until the end of the block; the address."""
+def mlflow_server(folder: Path, port: int, *, password: str = "") -> Iterator[str]:
+    """Serve a store in `folder` until the end of the block; the address.
+
+    With a `password`, only the user `admin` may read and write.
+    """
     folder.mkdir()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += [
@@ -33,6 +36,18 @@ def mlflow_server(folder: Path, port: int) -> Iterator[str]:
         f"{folder}/artifacts",
     ]
     alone = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # start no job workers
+    if password:
+        command += ["--app-name", "basic-auth"]
+        settings = {
+            "default_permission": "NO_PERMISSIONS",
+            "database_uri": f"sqlite:///{folder}/users.db",
+            "admin_username": "admin",
+            "admin_password": password,
+            "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
+        }
+        lines = ["[mlflow]", *(f"{key} = {value}" for key, value in settings.items()), ""]
+        (folder / "auth.ini").write_text("\n".join(lines))
+        alone |= {"MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"), "MLFLOW_FLASK_SERVER_SECRET_KEY": "a secret"}
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
             command, cwd=folder, env={**os.environ, **alone}, stdout=log, stderr=log, start_new_session=True

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from grape_bench.record.record import Record
+from grape_bench.record.parts import Block
+from grape_bench.record.record import Record, changed
+from grape_bench.track.database import prepare
 from grape_bench.track.mirror import Mirror, Sweep
-from grape_bench.track.mlflow import PARENT, MlflowStore
+from grape_bench.track.mlflow import PARENT, MlflowStore, shown
 from tests.track.records import on_disk, record
 
 
@@ -23,11 +28,10 @@ def mirror(uri: str, sweep: Sweep, *records: Record) -> Mirror:
 
 
 def test_a_record_becomes_one_run_below_its_cell_below_the_sweep(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    uri: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from mlflow import MlflowClient
 
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
     sweep = Sweep("small", "1.0", "abc", tmp_path / "runs")
     written = on_disk(sweep.folder, record())
     assert mirror(uri, sweep, written).warning == ""
@@ -61,10 +65,9 @@ def test_a_record_becomes_one_run_below_its_cell_below_the_sweep(
     assert files == {"record.json", "curve.csv", "diagnostics.csv", "stderr.txt"}
 
 
-def test_a_job_that_is_run_again_replaces_its_run(tmp_path: Path) -> None:
+def test_a_job_that_is_run_again_replaces_its_run(uri: str, tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
     sweep = Sweep("small", "1.0", "abc", tmp_path / "runs")
     crashed = on_disk(sweep.folder, record(status="crashed", reason="killed", result=None, time=None))
     mirror(uri, sweep, crashed)
@@ -75,10 +78,9 @@ def test_a_job_that_is_run_again_replaces_its_run(tmp_path: Path) -> None:
     assert [(run.info.status, run.data.tags["grape.status"]) for run in runs] == [("FINISHED", "finished")]
 
 
-def test_an_interrupted_copy_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_copy_is_replaced(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow import MlflowClient
 
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
     sweep = Sweep("small", "1.0", "abc", tmp_path / "runs")
     written = on_disk(sweep.folder, record())
     with monkeypatch.context() as patch:
@@ -102,12 +104,169 @@ def test_a_store_that_fails_is_one_line_of_warning(tmp_path: Path) -> None:
     assert "\n" not in failed.warning
 
 
-def test_a_store_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
+def test_a_store_that_hangs_does_not_hold_up_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import threading
 
+    monkeypatch.setattr("grape_bench.track.mirror.OPENING_S", 0.1)
     never = threading.Event()
     mirror = Mirror("none", lambda uri, sweep: never.wait(60))  # type: ignore[arg-type, return-value]
     mirror.open(Sweep("small", "1.0", "abc", tmp_path))
     mirror.close(complete=True, patience_s=0.1)
     assert "no answer" in mirror.warning
     never.set()
+
+
+def test_a_new_database_may_take_longer_than_the_patience_of_the_end(tmp_path: Path) -> None:
+    import time
+
+    class Slow:
+        note = "it was made"
+
+        def __init__(self, uri: str, sweep: Sweep) -> None:
+            time.sleep(0.5)
+
+        def close(self, complete: bool) -> None: ...
+
+    mirror = Mirror("none", Slow)  # type: ignore[arg-type]
+    mirror.open(Sweep("small", "1.0", "abc", tmp_path))
+    mirror.close(complete=True, patience_s=0.1)
+    assert (mirror.warning, mirror.note) == ("", "it was made")
+
+
+def with_blocks(folder: Path, names: list[str], cosine: str) -> Record:
+    """A record on disk whose network has these blocks, each with this value in diagnostics.csv."""
+    plain = record()
+    assert plain.network
+    blocks = tuple(Block(name=name, shape=(4,)) for name in names)
+    written = on_disk(folder, replace(plain, network=replace(plain.network, blocks=blocks)))
+    lines = [f"2,128,{json.dumps(name, ensure_ascii=False)},{cosine}," for name in names]
+    table = "\n".join(["step,samples,block,signal_cos,descent", *lines, "2,128,(hidden),,", "2,128,(network),,", ""])
+    (folder / written.name / "diagnostics.csv").write_text(table)
+    return written
+
+
+def test_a_job_with_a_damaged_file_does_not_keep_the_others_out(uri: str, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    sweep = Sweep("small", "1.0", "abc", tmp_path / "runs")
+    first, second = on_disk(sweep.folder, record()), on_disk(sweep.folder, changed(record(), seed=1))
+    (sweep.folder / first.name / "curve.csv").write_text("")
+    assert "this file is damaged: it is empty" in mirror(uri, sweep, first, second).warning
+    client = MlflowClient(uri)
+    number = client.get_experiment_by_name("grape_bench/small@1.0").experiment_id
+    runs = client.search_runs([number], "tags.`grape.level` = 'job' and attributes.status = 'FINISHED'")
+    assert [run.data.tags["grape.seed"] for run in runs] == ["1"]
+
+
+def test_names_that_mlflow_refuses_are_made_to_fit(uri: str, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    sweep = Sweep("small", "1.0", "abc", tmp_path / "runs")
+    names = ["conv[1]", "conv_1_", "a, b", "a/../b", "x" * 300, "x" * 301, "étage"]
+    written = with_blocks(sweep.folder, names, "0.5")
+    assert mirror(uri, sweep, written).warning == ""
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("grape_bench/small@1.0")
+    (run,) = client.search_runs([experiment.experiment_id], "tags.`grape.level` = 'job'")
+    blocks = {name.removeprefix("diagnostics.signal_cos.") for name in run.data.metrics if "signal_cos" in name}
+    assert len(blocks) == len(names) and {"conv_1_", "étage"} <= blocks
+    true = {
+        key.removeprefix("grape.name."): name for key, name in run.data.tags.items() if key.startswith("grape.name.")
+    }
+    assert {true.get(block, block) for block in blocks} == set(names)
+
+
+def test_many_numbers_that_are_not_finite_fit_one_tag(uri: str, tmp_path: Path) -> None:
+    sweep = Sweep("small", "1.0", "abc", tmp_path / "runs")
+    written = with_blocks(sweep.folder, [f"{'block' * 20}.{index}" for index in range(200)], "inf")
+    assert mirror(uri, sweep, written).warning == ""
+
+
+def test_of_two_runs_of_a_job_the_one_of_its_record_stays(uri: str, tmp_path: Path) -> None:
+    """As after a kill between the copy of a record and the deletion of the run of an earlier attempt."""
+    from mlflow import MlflowClient
+
+    sweep = Sweep("small", "1.0", "abc", tmp_path / "runs")
+    crashed = record(status="crashed", reason="killed", result=None, time=None)
+    finished = replace(record(), ended="2026-01-02T00:00:00.000+00:00")
+    mirror(uri, sweep, crashed)
+    store = MlflowStore(uri, sweep)
+    store._jobs.clear()
+    store.add(finished)
+    assert mirror(uri, sweep, finished).warning == ""
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("grape_bench/small@1.0")
+    runs = client.search_runs([experiment.experiment_id], "tags.`grape.level` = 'job'")
+    assert [run.data.tags["grape.status"] for run in runs] == ["finished"]
+
+
+def test_a_deleted_experiment_says_how_to_restore_it(uri: str, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    sweep = Sweep("small", "1.0", "abc", tmp_path / "runs")
+    mirror(uri, sweep, record())
+    client = MlflowClient(uri)
+    number = client.get_experiment_by_name("grape_bench/small@1.0").experiment_id
+    client.delete_experiment(number)
+    warning = mirror(uri, sweep, record()).warning
+    assert "the experiment grape_bench/small@1.0 was deleted in MLflow; try `mlflow experiments restore" in warning
+    assert f"--experiment-id {number}" in warning
+    client.restore_experiment(number)
+    assert mirror(uri, sweep, record()).warning == ""
+
+
+def test_a_damaged_database_is_filled_again_from_the_records(uri: str, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    (tmp_path / "mlflow.db").touch()
+    done = mirror(uri, Sweep("small", "1.0", "abc", tmp_path / "runs"), record())
+    assert done.warning == "" and "is now mlflow.db.damaged" in done.note
+    assert MlflowClient(uri).get_experiment_by_name("grape_bench/small@1.0")
+
+
+def test_a_database_that_mlflow_cannot_open_is_replaced_only_without_runs(uri: str, tmp_path: Path) -> None:
+    """A migration that was interrupted has left a table that MLflow tries to create again."""
+    sweep, path = Sweep("small", "1.0", "abc", tmp_path / "runs"), tmp_path / "mlflow.db"
+    prepare(path)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("DROP TABLE webhooks")
+        database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
+        database.commit()
+    done = mirror(uri, sweep, record())
+    assert done.warning == "" and "it was not created completely" in done.note
+
+
+def test_a_database_of_another_version_of_mlflow_is_left_alone(uri: str, tmp_path: Path) -> None:
+    sweep, path = Sweep("small", "1.0", "abc", tmp_path / "runs"), tmp_path / "mlflow.db"
+    prepare(path)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
+        database.commit()
+    done = mirror(uri, sweep, record())
+    assert "another version of MLflow wrote this database; try copy the file, then `mlflow db upgrade" in done.warning
+    assert not list(tmp_path.glob("*.damaged"))
+
+
+def test_a_summary_hangs_on_the_run_of_the_sweep(uri: str, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    def summarize(runs: Path, target: Path) -> None:
+        (target / "table.csv").write_text(f"{runs.name}\n")
+
+    sweep = Sweep("small", "1.0", "abc", tmp_path / "runs")
+    for complete in (False, True):
+        mirror = Mirror(uri, MlflowStore, summarize)
+        mirror.open(sweep)
+        mirror.add(record())
+        mirror.close(complete=complete, patience_s=60)
+        assert mirror.warning == ""
+        client = MlflowClient(uri)
+        number = client.get_experiment_by_name("grape_bench/small@1.0").experiment_id
+        (root,) = client.search_runs([number], "tags.`grape.level` = 'sweep'")
+        files = [file.path for file in client.list_artifacts(root.info.run_id)]
+        assert files == (["table.csv"] if complete else [])
+
+
+def test_a_password_is_never_printed() -> None:
+    assert shown("http://me:secret@mlflow.example:5000/a@b") == "http://mlflow.example:5000/a@b"
+    assert shown("sqlite:///mlflow.db") == "sqlite:///mlflow.db"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grape_bench.record.parts import Pipeline, Stage
 from grape_bench.record.record import changed
-from grape_bench.track.mlflow import metric_values, tag_values
+from grape_bench.track.mlflow_values import metric_values, tag_values
 from tests.track.records import record
 
 

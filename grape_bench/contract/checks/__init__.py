@@ -7,6 +7,7 @@ from collections.abc import Callable
 from grape_bench.contract.cases import Case, MakeRule
 from grape_bench.contract.checks import (
     bp_fraction,
+    description,
     determinism,
     devices,
     gradients,
@@ -24,6 +25,7 @@ CHECKS: dict[str, Callable[[Case, MakeRule], str]] = {
     "random state": random_state.check,
     "restoration": restoration.check,
     "state": state.check,
+    "description": description.check,
     "bp_fraction": bp_fraction.check,
     "weight transport": weight_transport.check,
     "devices": devices.check,

@@ -91,4 +91,4 @@ def _unequal(job: Job, expected: Job) -> list[str]:
 
 def _shipped(name: str) -> Suite | None:
     path = shipped("suites") / f"{name}.toml"
-    return Suite.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    return Suite.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig"))) if path.is_file() else None

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from grape_bench.record.write import output
+from grape_bench.report.glyphs import spelled
 from grape_bench.score.labels import labels
 
 INK, FAINT, SOFT = "#222222", "#d9d9d9", "#666666"
@@ -56,8 +59,18 @@ def canvas(width: float, height: float) -> Figure:
 def names(rules: Iterable[str]) -> dict[str, str]:
     """Rule -> the name that a figure shows."""
     # A long class name would leave no room for the data. Its color and the table still identify the rule.
-    short = labels(rules)
+    short = {rule: spelled(label, _has_glyph) for rule, label in labels(rules).items()}
     return {rule: x if len(x) <= LONGEST else x[: LONGEST - 1] + "…" for rule, x in short.items()}
+
+
+def _has_glyph(character: str) -> bool:
+    return ord(character) in _glyphs()
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    with mpl.rc_context(LOOK):
+        return frozenset(get_font(findfont(FontProperties())).get_charmap())
 
 
 def heading(axes: Axes, text: str) -> None:

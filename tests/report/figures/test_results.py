@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from grape_bench.report.figures import look
 from grape_bench.report.figures import results as plot
 from grape_bench.report.palette import styles
 from grape_bench.score.cell import cells
@@ -82,3 +83,8 @@ def test_names_are_moved_apart_and_keep_their_order() -> None:
         assert min(np.diff(moved)) >= 1 - 1e-9 and max(moved) <= 10 + 1e-9
     assert plot.spread([0.0, 5.0, 9.0], gap=1.0, high=10.0) == [0.0, 5.0, 9.0]
     assert plot.spread([4.0, 4.0], gap=1.0, high=10.0) == [3.5, 4.5]
+
+
+def test_names_in_other_scripts_stay_apart():
+    shown = look.names(["w.py:规则一", "w.py:规则二", "w.py:Правило"])
+    assert list(shown.values()) == ["[89c4 5219 4e00]", "[89c4 5219 4e8c]", "Правило"]

@@ -1,0 +1,70 @@
+"""The MLflow store of a command: its option, and what the command says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+if TYPE_CHECKING:
+    from grape_bench.track.mirror import Mirror
+
+TRACKING_URI, VARIABLE = "sqlite:///mlflow.db", "MLFLOW_TRACKING_URI"
+
+
+def tracking(text: str) -> Callable[..., Any]:
+    """Add the option `--tracking-uri` to a command. MLflow's own variable is its default."""
+    return click.option(
+        "--tracking-uri",
+        default=TRACKING_URI,
+        show_default=True,
+        envvar=VARIABLE,
+        show_envvar=True,
+        metavar="URI",
+        help=text,
+    )
+
+
+def mirror_of(uri: str) -> Mirror | None:
+    """Return a mirror into the MLflow store `uri`, or None if `uri` is `none`."""
+    from grape_bench.track.mirror import Mirror
+    from grape_bench.track.mlflow import MlflowStore
+
+    return None if uri == "none" else Mirror(uri, MlflowStore, summarize)
+
+
+def summarize(runs: Path, target: Path) -> None:
+    """Write table.csv and the page of the runs in `runs` to `target`, unless none of them has a result."""
+    from grape_bench.record.write import write_text
+    from grape_bench.report import csv, page
+    from grape_bench.score.results import results
+    from grape_bench.track.runs import read_runs
+
+    found = read_runs(runs)
+    if not any(record.status.is_result and record.job.trial is None for record in found.records):
+        return
+    scored = results(found.records, found.curves, found.diagnostics)
+    csv.write(scored.table, target / "table.csv")
+    write_text(target / "index.html", page.render(scored))
+
+
+def say_where(folder: Path, mirror: Mirror | None) -> None:
+    """Print where the records of `folder` are in MLflow, or why some are not."""
+    if mirror is None:
+        return
+    from grape_bench.track.mlflow import shown
+
+    uri = shown(mirror.uri)
+    if mirror.note:
+        click.echo(f"warning: {mirror.note}", err=True)
+    if mirror.warning:
+        later = f"grape-bench sync {folder} --tracking-uri {uri}"
+        what = f"not every job was copied to MLflow ({mirror.warning})"
+        click.echo(f"warning: {what}; to copy them later: {later}", err=True)
+        return
+    source = click.get_current_context().get_parameter_source("tracking_uri")
+    named = f" (from {VARIABLE})" if source is ParameterSource.ENVIRONMENT else ""
+    click.echo(f"MLflow   {uri if uri.startswith('http') else f'mlflow ui --backend-store-uri {uri}'}{named}")

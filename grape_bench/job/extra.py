@@ -1,0 +1,28 @@
+"""The parts of a record that a finished run can do without: an error in one of them must not cost the result."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from grape_bench.record.typed_json import decode, listed
+
+
+class Extra:
+    """Measures such parts. `lost` has the reason for each part that is missing."""
+
+    def __init__(self) -> None:
+        self.lost: dict[str, str] = {}
+
+    def part(self, name: str, kind: type | None, measure: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        """What `measure` returns, if a record can hold it as a `kind`. None after an error, which goes to stderr."""
+        try:
+            found = measure()
+            if kind is not None:
+                decode(kind, listed(found))
+            return found
+        except Exception as error:
+            traceback.print_exc()
+            self.lost[name] = f"{type(error).__name__}: {error}".strip()
+        return None

@@ -1,0 +1,136 @@
+"""What MLflow gets of a record, under names that it accepts: metrics, parameters and tags. See docs/mlflow.md."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from grape_bench.record.job import Job
+from grape_bench.record.record import Record
+from grape_bench.record.table import read_curve, read_diagnostics
+from grape_bench.record.typed_json import encode
+
+LENGTH, TAG_LENGTH, PARAM_LENGTH = 150, 5000, 6000  # below the limits of every MLflow server
+TRUE_NAME = "grape.name."
+_REFUSED = re.compile(r"[^\w.\- :]")
+
+
+def fitted(name: str) -> str:
+    """`name` as a part of a metric's or parameter's name: letters, digits and `_.-: `, at most `LENGTH` of them.
+
+    A name that has to change ends in a hash of the true one, so that two names stay apart.
+    """
+    plain = _REFUSED.sub("_", name)
+    if plain == name and len(name) <= LENGTH:
+        return name
+    digest = sha256(name.encode(errors="backslashreplace")).hexdigest()[:8]
+    return f"{plain[: LENGTH - 9]}-{digest}"
+
+
+def true_names(names: Iterable[str]) -> dict[str, str]:
+    """Tags with the true names of those that had to change, such as `grape.name.conv_1_-3f2a77c1`: `conv[1]`."""
+    return {f"{TRUE_NAME}{fitted(name)}": name[:TAG_LENGTH] for name in names if fitted(name) != name}
+
+
+GROUPS = ("metric", "result", "time", "memory", "profile", "credit", "diagnostics")
+"""The parts of a record that hold numbers."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A measured number. `step` is the number of training samples seen."""
+
+    name: str
+    value: float
+    step: int
+
+    @property
+    def finite(self) -> bool:
+        """Whether a database can store the number."""
+        return math.isfinite(self.value)
+
+
+def curve_values(folder: Path, record: Record) -> list[Value]:
+    """Return every number in curve.csv except the step; an empty list if there is no file."""
+    table = read_curve(folder, record)
+    return [
+        Value(name, float(text), int(row["samples"]))
+        for row in (table.rows if table else ())
+        for name, text in row.items()
+        if name != "samples" and text
+    ]
+
+
+def diagnostics_values(folder: Path, record: Record) -> list[Value]:
+    """Return every number in diagnostics.csv, such as `diagnostics.signal_cos.blocks.0`; else an empty list."""
+    table = read_diagnostics(folder, record)
+    return [
+        Value(f"diagnostics.{name}.{fitted(row['block'].strip('()'))}", float(text), int(row["samples"]))
+        for row in (table.rows if table else ())
+        for name, text in row.items()
+        if name not in ("step", "samples", "block") and text
+    ]
+
+
+def metric_values(record: Record) -> list[Value]:
+    """Return the numbers of a record at its last step, such as `result.test` and `profile.pipeline.4.bubble`."""
+    step = record.time.samples if record.time else 0
+    parts = {group: encode(getattr(record, group)) for group in GROUPS}
+    return [Value(name, value, step) for group, part in parts.items() for name, value in _numbers(group, part)]
+
+
+def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _numbers(f"{name}.{key}", inner)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield name, float(value)
+
+
+def parameter_values(job: Job) -> dict[str, str]:
+    """Return a job's settings under dotted names, such as `optimizer.lr` and `rule.perturbations`."""
+    flat: dict[str, str] = {}
+    for key, value in job.to_dict().items():
+        if isinstance(value, Mapping):
+            prefix = "rule" if key == "rule_settings" else key
+            flat.update({f"{prefix}.{fitted(inner)}": _text(content) for inner, content in value.items()})
+        else:
+            flat[key] = _text(value)
+    return {key: text[:PARAM_LENGTH] for key, text in flat.items()}
+
+
+def changed_names(folder: Path, record: Record) -> dict[str, str]:
+    """Return tags with the true names of the blocks and settings whose names do not fit."""
+    table = read_diagnostics(folder, record)
+    blocks = [row["block"].strip("()") for row in (table.rows if table else ())]
+    settings = [inner for value in record.job.to_dict().values() if isinstance(value, Mapping) for inner in value]
+    return true_names([*blocks, *settings])
+
+
+def tag_values(record: Record) -> dict[str, str]:
+    """Return the tags by which runs can be searched."""
+    tags = {
+        "grape.level": "job",
+        "grape.job_id": record.id,
+        "grape.status": record.status.value,
+        "grape.rule": record.rule,
+        "grape.task": record.task,
+        "grape.seed": str(record.seed),
+        "grape.ended": record.ended,
+        "git.commit": record.environment.git.commit,
+        "hw.class": record.environment.hardware.kind,
+    }
+    tags |= {"grape.metric": record.metric.name} if record.metric else {}
+    trial = record.job.trial
+    tags |= {"grape.trial": str(trial)} if trial is not None else {}
+    return tags | ({"grape.reason": record.reason[:TAG_LENGTH]} if record.reason else {})
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
