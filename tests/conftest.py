@@ -1,6 +1,10 @@
 """Every test runs on one thread, from one seed, and puts the global random state back."""
 
+from collections.abc import Iterator
+
 import pytest
+
+from tests.execute.warm_start import WarmStart
 
 
 @pytest.fixture(autouse=True)
@@ -11,3 +15,17 @@ def _one_thread_one_seed():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         yield
+
+
+@pytest.fixture(scope="session")
+def warm_start() -> Iterator[WarmStart]:
+    warm = WarmStart()
+    yield warm
+    warm.close()
+
+
+@pytest.fixture(autouse=True)
+def _sweeps_start_warm(request: pytest.FixtureRequest, warm_start: WarmStart, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork servers start warm, except in tests marked `cold`, which are about their start and their end."""
+    if request.node.get_closest_marker("cold") is None:
+        monkeypatch.setattr("grape_bench.execute.pool.start_server", warm_start.start_server)
