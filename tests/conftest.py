@@ -1,10 +1,13 @@
 """Every test runs on one thread, from one seed, and puts the global random state back."""
 
+import multiprocessing
 from collections.abc import Iterator
 
 import pytest
 
-from tests.execute.warm_start import WarmStart
+from tests.execute.warm_start import HEAVY, WarmStart
+
+multiprocessing.set_forkserver_preload(list(HEAVY))  # for tests that train in two processes
 
 
 @pytest.fixture(autouse=True)
