@@ -1,5 +1,6 @@
 """Every test runs on one thread, from one seed, and puts the global random state back."""
 
+import gc
 import multiprocessing
 from collections.abc import Iterator
 
@@ -8,6 +9,12 @@ import pytest
 from tests.execute.warm_start import HEAVY, WarmStart
 
 multiprocessing.set_forkserver_preload(list(HEAVY))  # for tests that train in two processes
+
+
+def pytest_collection_finish() -> None:
+    """Keep what the test modules imported out of garbage collection. A full one takes a second otherwise."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -61,7 +61,9 @@ PROBLEMS = [
     Problem("mlp", tanh_mlp, lambda: torch.randn(8, 6), 2, "1", "3"),
     Problem("resnet18", timm_model("resnet18", **RESNET), images(32), 8, "layer1.0", "layer4.1"),
     Problem("vit", timm_model("vit_tiny_patch16_224", **VIT), images(32), 3, "blocks.0", "blocks.2"),
-    Problem("convnext", timm_model("convnext_atto", **CONVNEXT), images(32), 12, "stages.0.blocks.0", "stages.3.blocks.1"),
+    Problem(
+        "convnext", timm_model("convnext_atto", **CONVNEXT), images(32), 12, "stages.0.blocks.0", "stages.3.blocks.1"
+    ),
     Problem("mixer", lambda: timm.models.MlpMixer(**MIXER), images(32), 8, "blocks.0", "blocks.7"),
     Problem("efficientnet", timm_model("efficientnet_b0"), images(32), 15, "blocks.1.0", "blocks.6.0"),
     Problem(
