@@ -9,8 +9,8 @@ from tests.network.awkward import comparison
 from tests.network.awkward.comparison import X, assert_same, attach, gradients
 from tests.network.problems import VIT, timm_model
 
-# Compiling takes seconds. GrAPE has cuts and tangents; the default tests run the other rules where it says so.
-RULES = ["grape", *(pytest.param(rule, marks=pytest.mark.slow) for rule in ("fa", "dfa"))]
+# Compiling takes seconds, and GrAPE cuts as DFA does. Its cuts and tangents are in the default tests.
+RULES = ["grape", pytest.param("fa", marks=pytest.mark.slow)]
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")
 
 
@@ -95,10 +95,9 @@ def test_tangents_go_through_compiled_blocks(backend):
     torch.testing.assert_close(tangents[1], tangents[0])
 
 
-@pytest.mark.parametrize("rule", ["grape", pytest.param("dfa", marks=pytest.mark.slow)])
-def test_steps_after_the_first_compile_nothing_anew(rule):
+def test_steps_after_the_first_compile_nothing_anew():
     model = vit()
-    attach(model, rule)
+    attach(model, "grape")
     compiled = torch.compile(model, backend="eager")
     for _ in range(2):
         gradients(model, call=compiled)
