@@ -53,7 +53,7 @@ def parts(out: Path, dry: bool) -> list[Part]:
 def run_suite(out: Path, dry: bool, *options: str) -> list[str]:
     """The command that runs the GPU suite, or its smallest part on a CPU."""
     suite = "quickstart" if dry else str(SUITE)
-    more = ["--rule", "dfa", "--only", "bp", "--set", "digits-mlp.epochs=1", "--untuned"] if dry else []
+    more = ["--rule", "dfa", "--only", "bp", "--set", "task.epochs=1", "--untuned"] if dry else []
     command = [sys.executable, "-m", "grape_bench", "run", suite, "--out", str(out / "jobs"), "--tracking-uri", "none"]
     return [*command, *more, *options]
 

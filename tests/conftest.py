@@ -1,8 +1,21 @@
 """Every test runs on one thread, from one seed, and puts the global random state back."""
 
+import gc
+import multiprocessing
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.execute.warm_start import HEAVY, WarmStart
+
+multiprocessing.set_forkserver_preload(list(HEAVY))  # for tests that train in two processes
+
+
+def pytest_collection_finish() -> None:
+    """Keep what the test modules imported out of garbage collection. A full one takes a second otherwise."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -23,3 +36,17 @@ def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("database") / "mlflow.db"
     database.prepare(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def warm_start() -> Iterator[WarmStart]:
+    warm = WarmStart()
+    yield warm
+    warm.close()
+
+
+@pytest.fixture(autouse=True)
+def _sweeps_start_warm(request: pytest.FixtureRequest, warm_start: WarmStart, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork servers start warm, except in tests marked `cold`, which are about their start and their end."""
+    if request.node.get_closest_marker("cold") is None:
+        monkeypatch.setattr("grape_bench.execute.pool.start_server", warm_start.start_server)

@@ -28,25 +28,29 @@ _BOOT = (
 )
 
 
+def start_server(channel: int, preload: Sequence[str], log: int) -> subprocess.Popen[bytes]:
+    """Start the fork server, which serves the socket `channel` and prints to `log` (both file descriptors)."""
+    arguments = [json.dumps(sys.path), str(channel), json.dumps(list(preload))]
+    return subprocess.Popen(
+        [sys.executable, "-c", _BOOT, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        pass_fds=[channel],
+        # One thread: a process with a thread pool must not fork. Each child then sets its own number of threads.
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        start_new_session=True,  # Ctrl-C reaches only the scheduler, which then decides
+    )
+
+
 class Pool:
     """Child processes that start with the modules in `preload` imported and its functions called."""
 
     def __init__(self, preload: Sequence[str]) -> None:
         self._channel, theirs = socket.socketpair()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (close() closes it)
-        arguments = [json.dumps(sys.path), str(theirs.fileno()), json.dumps(list(preload))]
-        # One thread: a process with a thread pool must not fork. Each child then sets its own number of threads.
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _BOOT, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=self._log,
-                pass_fds=[theirs.fileno()],
-                env=environment,
-                start_new_session=True,  # Ctrl-C reaches only the scheduler, which then decides
-            )
+            self._process = start_server(theirs.fileno(), preload, self._log.fileno())
         self._pids: dict[str, int] = {}
         self._buffer = b""
         self._selector = selectors.DefaultSelector()

@@ -4,6 +4,8 @@ import pytest
 
 from grape_bench.execute.pool import Pool
 
+pytestmark = pytest.mark.cold
+
 
 def is_known(function: str) -> int:
     """In a child: 0 if the result of `function` is already cached."""

@@ -18,7 +18,7 @@ from grape_bench.record.job import Job
 from tests.execute.sweeps import Watch, request
 from tests.execute.test_sweep import gone
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]  # starting a cluster takes seconds
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 
 

@@ -28,6 +28,7 @@ from tests.execute.test_sweep import gone
 
 pytestmark = [
     pytest.mark.system,
+    pytest.mark.xdist_group("slurm"),  # one cluster at a time
     pytest.mark.skipif(bool(ABSENT), reason=f"no {', '.join(ABSENT)}: apt-get install slurm-wlm munge"),
     pytest.mark.skipif(os.getuid() != 0, reason="slurmd has to be root"),
 ]

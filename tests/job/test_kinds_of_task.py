@@ -43,7 +43,7 @@ def spec(kind: str, rule: str = "bp", **more: Any) -> Job:
     [("regression", "rmse", -1), ("next-token", "perplexity", -1), ("binary", "roc_auc", 1), ("nodes", "accuracy", 1)],
 )
 @pytest.mark.parametrize(
-    "rule", ["dfa", *(pytest.param(rule, marks=pytest.mark.slow) for rule in ("bp", "fa", "grape", "head-only"))]
+    "rule", ["dfa", *(pytest.param(rule, marks=pytest.mark.slow) for rule in ("fa", "grape", "head-only"))]
 )
 def test_a_job_measures_its_own_metric(kind: str, metric: str, better: int, rule: str) -> None:
     rows: list[dict[str, float]] = []

@@ -47,7 +47,7 @@ def make(sets: dict[str, dict[str, Any]], name: str, model: str, args: dict[str,
 
 
 @pytest.mark.parametrize(
-    "rule", ["dfa", *(pytest.param(rule, marks=pytest.mark.slow) for rule in ("bp", "grape", "head-only"))]
+    "rule", ["dfa", *(pytest.param(rule, marks=pytest.mark.slow) for rule in ("grape", "head-only"))]
 )
 @pytest.mark.parametrize("task", TASKS)
 def test_it_trains_an_epoch(task: str, rule: str, sets: dict[str, dict[str, Any]]) -> None:

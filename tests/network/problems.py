@@ -52,14 +52,19 @@ def timm_model(name: str, **args: Any) -> Callable[[], nn.Module]:
 
 
 T5 = dict(d_model=32, d_kv=16, d_ff=48, num_layers=2, num_heads=2, vocab_size=60, decoder_start_token_id=0)
+RESNET = dict(zero_init_last=False, channels=(16, 24, 32, 48))
+CONVNEXT = dict(dims=(16, 24, 32, 40))
+MIXER = dict(img_size=32, patch_size=16, num_blocks=8, embed_dim=48, num_classes=5)
 VIT = dict(img_size=32, patch_size=8, depth=3, embed_dim=48, num_heads=3)
 
 PROBLEMS = [
     Problem("mlp", tanh_mlp, lambda: torch.randn(8, 6), 2, "1", "3"),
-    Problem("resnet18", timm_model("resnet18", zero_init_last=False), images(32), 8, "layer1.0", "layer4.1"),
+    Problem("resnet18", timm_model("resnet18", **RESNET), images(32), 8, "layer1.0", "layer4.1"),
     Problem("vit", timm_model("vit_tiny_patch16_224", **VIT), images(32), 3, "blocks.0", "blocks.2"),
-    Problem("convnext", timm_model("convnext_atto"), images(32), 12, "stages.0.blocks.0", "stages.3.blocks.1"),
-    Problem("mixer", timm_model("mixer_s16_224", img_size=32), images(32), 8, "blocks.0", "blocks.7"),
+    Problem(
+        "convnext", timm_model("convnext_atto", **CONVNEXT), images(32), 12, "stages.0.blocks.0", "stages.3.blocks.1"
+    ),
+    Problem("mixer", lambda: timm.models.MlpMixer(**MIXER), images(32), 8, "blocks.0", "blocks.7"),
     Problem("efficientnet", timm_model("efficientnet_b0"), images(32), 15, "blocks.1.0", "blocks.6.0"),
     Problem(
         "bert",

@@ -56,7 +56,7 @@ def loss_half(model, x, rank):
 
 @pytest.mark.parametrize("rule", ["dfa", pytest.param("grape", marks=pytest.mark.slow)])
 def test_two_processes_give_the_gradients_of_one_on_the_joint_batch(rule, tmp_path):
-    mp.spawn(_process, (rule, str(tmp_path)), nprocs=2)
+    mp.start_processes(_process, (rule, str(tmp_path)), nprocs=2, start_method="forkserver")
     (state, found), (other_state, other) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     assert all(torch.equal(found[name], other[name]) for name in found)
     assert all(torch.equal(state[name], other_state[name]) for name in state), "the feedback is the same everywhere"

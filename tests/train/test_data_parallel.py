@@ -105,7 +105,7 @@ def _process(rank: int, port: int, folder: Path, what: Callable[[Path], dict[str
 
 
 def in_two_processes(folder: Path, what: Callable[[Path], dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
-    mp.spawn(_process, (free_port(), folder, what), nprocs=2)
+    mp.start_processes(_process, (free_port(), folder, what), nprocs=2, start_method="forkserver")
     return torch.load(folder / "0.pt"), torch.load(folder / "1.pt")
 
 

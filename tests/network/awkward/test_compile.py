@@ -5,10 +5,22 @@ import torch
 
 from grape_bench.attachment import attached
 from grape_bench.network.tangents import TangentPass
-from tests.network.awkward.comparison import X, assert_same, attach, expected_of, gradients, vit
+from tests.network.awkward import comparison
+from tests.network.awkward.comparison import X, assert_same, attach, gradients
+from tests.network.problems import VIT, timm_model
 
-RULES = ["fa", "dfa", "grape"]
+# Compiling takes seconds, and GrAPE cuts as DFA does. Its cuts and tangents are in the default tests.
+RULES = ["grape", pytest.param("fa", marks=pytest.mark.slow)]
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")
+
+
+def vit():
+    torch.manual_seed(0)
+    return timm_model("vit_tiny_patch16_224", **VIT | {"depth": 2})().train()
+
+
+def expected_of(rule):
+    return comparison.expected_of(rule, vit)
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +30,7 @@ def _fresh_compiler():
     torch.compiler.reset()
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", ["fa", "dfa", "grape"])
 @pytest.mark.parametrize("backend", ["eager", pytest.param("aot_eager", marks=pytest.mark.slow)])
 def test_after_attaching(rule, backend):
     model = vit()
@@ -83,10 +95,9 @@ def test_tangents_go_through_compiled_blocks(backend):
     torch.testing.assert_close(tangents[1], tangents[0])
 
 
-@pytest.mark.parametrize("rule", ["dfa", "grape"])
-def test_steps_after_the_first_compile_nothing_anew(rule):
+def test_steps_after_the_first_compile_nothing_anew():
     model = vit()
-    attach(model, rule)
+    attach(model, "grape")
     compiled = torch.compile(model, backend="eager")
     for _ in range(2):
         gradients(model, call=compiled)

@@ -19,7 +19,11 @@ from tests.report.runs import diagnostics, with_flops
 from tests.score.records import failed, make, suite
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = [pytest.mark.system, pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")]
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
 LONG = "a/file.py:AVeryLongNameOfARuleOfMyOwn"
