@@ -18,7 +18,7 @@ from grape_bench.record.table import CURVE, Table, parse_table
 T = TypeVar("T")
 RUNS, SUITE, TABLE, SOURCE = "runs", "suite.toml", "table.csv", "source.py"
 OBJECTIVES = "objectives"  # the files of the user's own objectives, each named by its hash
-REFERENCES = ("bp", "frozen", "head-only", "dfa")
+REFERENCES = ("bp", "head-only", "frozen", "dfa")
 LARGEST = 64 * 2**20  # bytes; larger files are refused
 
 

@@ -37,15 +37,15 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """The scores of a linear head, fitted to convergence on what the model's own head reads after the run.
+    """The scores of a head that was fitted to convergence on what the output layer reads: see `train/head_fit.py`.
 
-    `test_error` is that of `Result`. `penalty` is the head's weight decay, chosen on validation.
+    `penalty` is the one that validation chose; None if the head was trained by steps. `test_error` is as in `Result`.
     """
 
     test: float
-    test_error: float
+    test_error: float | None = field(default=None, metadata=OPTIONAL)
     validation: float
-    penalty: float
+    penalty: float | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,7 @@ class Time:
     checkpoint_s: float | None = field(default=None, metadata=OPTIONAL)
     diagnose_s: float | None = field(default=None, metadata=OPTIONAL)
     profile_s: float | None = field(default=None, metadata=OPTIONAL)
+    features_s: float | None = field(default=None, metadata=OPTIONAL)
     total_s: float | None = field(default=None, metadata=OPTIONAL)
     resumed: int | None = field(default=None, metadata=OPTIONAL)
     steps: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,10 @@ HINT = "`grape-bench run` with the same suite, which sets it aside and reruns th
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a job ended and what it measured. A field is None if the job ended before it was measured."""
+    """How a job ended and what it measured. A field is None if the job ended before it was measured.
+
+    `features_failed` says why a finished job has no `features`.
+    """
 
     status: Status
     reason: str = ""
@@ -52,6 +55,7 @@ class Outcome:
     data: Data | None = None
     seeds: Mapping[str, int] | None = None
     features: Features | None = field(default=None, metadata=OPTIONAL)
+    features_failed: str | None = field(default=None, metadata=OPTIONAL)
 
     @classmethod
     def from_dict(cls, measured: Mapping[str, Any]) -> Outcome:
@@ -129,8 +133,8 @@ class Record(Outcome):
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON types."""
-        measured = {each: encode(getattr(self, each.name)) for each in fields(Outcome)}
-        outcome = {e.name: value for e, value in measured.items() if value is not None or not e.metadata}
+        measured = {each: getattr(self, each.name) for each in fields(Outcome)}
+        outcome = {each.name: encode(value) for each, value in measured.items() if _is_written(each, value)}
         head = {"schema": SCHEMA, "id": self.id, "name": self.name, **_repeated(self.job)}
         foot = {"environment": encode(self.environment), "started": self.started, "ended": self.ended}
         return {**head, "job": self.job.to_dict(), **outcome, **foot}
@@ -165,6 +169,11 @@ class Record(Outcome):
                     raise ShapeError(f"result.{name} is not a number")
 
 
+def _is_written(field: Field[Any], value: object) -> bool:
+    """Whether the JSON has this field of an outcome. An optional one is left out if it is None."""
+    return value is not None or not field.metadata.get("optional")
+
+
 def _repeated(job: Job) -> dict[str, Any]:
     """Fields of the job that the file repeats at the top, for people who read or query it."""
     return {"suite": job.suite, "suite_version": job.version, "task": job.task, "rule": job.rule, "seed": job.seed}
@@ -174,7 +183,7 @@ def _without_head(content: dict[str, Any]) -> dict[str, Any]:
     missing = [key for key in ("job", "status", "reason", "environment") if key not in content]
     if missing:
         raise ShapeError(f"{missing[0]} is missing")
-    absent = [each.name for each in fields(Outcome) if each.name not in content and not each.metadata]
+    absent = [each.name for each in fields(Outcome) if _is_written(each, None) and each.name not in content]
     if absent:
         raise ShapeError(f"{absent[0]} is missing")
     return content
