@@ -67,3 +67,11 @@ def resolved(high: Mapping[int, float], low: Mapping[int, float], looks: int) ->
     differences = [high[seed] - low[seed] for seed in sorted(high.keys() & low.keys())]
     rounding = ROUNDING * max(map(abs, low.values()), default=0.0)
     return mean(differences) > half_width(differences, one_sided(looks)) + rounding
+
+
+def above_chance(cell: Cell | None) -> bool:
+    """True if the cell is resolved to be above guessing. A single seed only has to be above it."""
+    scores = cell.scores if cell else {}
+    if not cell or len(scores) < 2:
+        return bool(cell and scores and mean(scores.values()) > cell.chance)
+    return resolved(scores, dict.fromkeys(scores, cell.chance), cell.looks)

@@ -22,7 +22,7 @@ from grape_bench.score.inference import (
     sign_flip,
 )
 from grape_bench.score.labels import labels
-from grape_bench.score.lead import resolved
+from grape_bench.score.lead import above_chance, resolved
 from grape_bench.score.references import References
 
 THRESHOLDS = np.round(np.arange(0, 1.1005, 0.005), 3)
@@ -39,7 +39,7 @@ def overall(grid: Grid) -> pd.DataFrame:
     empty if there are fewer than two tasks. `attrs["left_out"]` lists the rules without a result on every task, and
     `attrs["best"]` is the comparison with the best rule.
     """
-    bp = {task: cell for (task, rule), cell in grid.items() if rule == "bp" and _above_chance(cell)}
+    bp = {task: cell for (task, rule), cell in grid.items() if rule == "bp" and above_chance(cell)}
     rules = {rule: _complete(grid, rule, bp) for rule in dict.fromkeys(rule for _, rule in grid)}
     cells = {rule: by_task for rule, by_task in rules.items() if by_task}
     if len(bp) < 2:
@@ -113,10 +113,6 @@ def pairs(first: ByTask, second: ByTask, bp: ByTask) -> list[list[float]]:
         scale = mean(bp[task].scores[seed] for seed in seeds) - bp[task].chance
         every.append([(first[task].scores[seed] - second[task].scores[seed]) / scale for seed in seeds])
     return every
-
-
-def _above_chance(cell: Cell) -> bool:
-    return mean(cell.scores.values()) > cell.chance
 
 
 def _complete(grid: Grid, rule: str, bp: ByTask) -> dict[str, Cell]:

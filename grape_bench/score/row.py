@@ -9,7 +9,7 @@ from functools import cached_property
 
 from grape_bench.score.cell import Cell, looks_of, means
 from grape_bench.score.inference import interval, mean
-from grape_bench.score.lead import resolved
+from grape_bench.score.lead import above_chance, resolved
 from grape_bench.score.metric import Metric
 from grape_bench.score.references import References
 from grape_bench.score.standing import NOWHERE, Standing, standings
@@ -72,7 +72,7 @@ class Row:
     def norm_acc(self) -> float:
         """(score - chance) / (BP - chance): 0 is guessing, 1 is BP. NaN if BP is not above chance."""
         own, high = means(self.cell, self.references.bp)
-        return position(own, self.cell.chance, high) if high > self.cell.chance else math.nan
+        return position(own, self.cell.chance, high) if above_chance(self.references.bp) else math.nan
 
     @property
     def credit(self) -> float:

@@ -16,14 +16,13 @@ SEE = "protocol.md#the-four-words"
 
 
 def _explained(words: pd.Series) -> str:
-    """Only in the caption of the first such column: what the four words mean."""
-    shown = {str(word).partition(" (")[0] for word in words} - {""}
-    if not shown:
-        return ""
-    few = f"; {TOO_FEW}: neither, with the seeds that would settle it in brackets" if TOO_FEW in shown else ""
+    """What the four words mean. Every such column has the same caption, which is printed once."""
     return (
         f"Better, worse: the paired t-test finds a difference (Holm over the references of the row, {100 * LEVEL:g} %);"
-        f" tied: the 90 % interval lies within the margin, a share of BP - {FROZEN}{few}."
+        f" tied: the 90 % interval lies within the margin, a share of BP - {FROZEN};"
+        f" {TOO_FEW}: neither, with the seeds that would settle it in brackets."
+        if (words != "").any()
+        else ""
     )
 
 

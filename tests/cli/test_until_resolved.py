@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from grape_bench.cli import run
+from grape_bench.cli import run, until_resolved
 from grape_bench.record.job import Job
 from tests.score.records import make
 
@@ -45,7 +45,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[Job]]:
             made.append(replace(make(job.rule, job.seed, test), job=job, id=job.id, name=job.name))
         return made
 
-    monkeypatch.setattr(run, "sweep", sweep)
+    monkeypatch.setattr(until_resolved, "sweep", sweep)
     return sweeps
 
 

@@ -64,6 +64,14 @@ def test_a_table_from_before_the_columns_metric_and_value_passes(folder: Path) -
     assert failing(folder) == ["table"]
 
 
+def test_a_table_of_an_older_score_version_says_what_to_do(folder: Path) -> None:
+    table = pd.read_csv(folder / "table.csv", dtype=str, keep_default_na=False)
+    table.drop(columns=["score_version"]).to_csv(folder / "table.csv", index=False)
+    write_index(folder)
+    (outcome,) = [outcome for outcome in verify(folder).outcomes if not outcome.ok]
+    assert "scores of version 1" in str(outcome) and "publish the runs again" in str(outcome)
+
+
 def test_an_unchanged_publication_passes_every_check(folder: Path) -> None:
     verification = verify(folder)
     assert [(o.name, o.problems) for o in verification.outcomes if not o.ok] == []
@@ -169,6 +177,10 @@ def a_curve_cut_short(folder: Path) -> None:
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
 
 
+def a_wider_margin(folder: Path) -> None:
+    edit(folder, lambda record: record["job"].update(margin=0.9))
+
+
 FORGERIES = [
     (better_table, "table"),
     (better_validation, "curves"),
@@ -179,6 +191,7 @@ FORGERIES = [
     (uncommitted_changes, "environment"),
     (another_suite_version, "suite"),
     (another_task, "suite"),
+    (a_wider_margin, "suite"),
     (chosen_on_the_test_split, "selection"),
     (accuracy_on_test_while_training, "selection"),
     (a_trial_of_the_search, "selection"),

@@ -36,9 +36,21 @@ def test_our_own_words_do_not_wrap_in_80_columns() -> None:
     table = score(suite(3))
     # The widest values: our longest rule name, a number of three digits, a verdict of two words.
     table["gap_closed"], table["accuracy_ci"], table["verdict"] = -11.55, 31.65, "activations exploding"
+    table["credit"], table["feature_credit"], table["vs_bp"] = -10.83, -10.83, "n too small (>100)"
+    table["vs_dfa"] = table["vs_control"] = "n too small (>100)"
     text = "\n".join(printed(table))
     assert max(map(len, text.splitlines())) <= 80
-    for word in ("grape+anchor", "head-only", "activations", "exploding", "verdict", "credit", "memory"):
+    for word in (
+        "grape+anchor",
+        "head-only",
+        "activations",
+        "exploding",
+        "verdict",
+        "credit",
+        "feature",
+        "memory",
+        "n too small",
+    ):
         assert word in text, word
 
 

@@ -76,6 +76,16 @@ def test_a_quotient_without_a_resolved_denominator_is_a_dash() -> None:
     assert cell(clear, "x")["credit"] == pytest.approx(-1) and cell(clear, "x")["feature_credit"] == pytest.approx(0.6)
 
 
+def test_norm_acc_needs_a_bp_above_chance() -> None:
+    # Chance is 10: BP with 9, 20, 11 is above it by noise.
+    rules = [make("x", s, 40.0) for s in range(3)]
+    noise = [make("bp", s, x) for s, x in enumerate((9.0, 20.0, 11.0))]
+    assert "norm_acc" not in score([*noise, *rules])
+    assert cell(score([*[make("bp", s, 20.0 + s) for s in range(3)], *rules]), "x")["norm_acc"] == pytest.approx(
+        30 / 11
+    )
+
+
 def test_one_seed_resolves_no_denominator() -> None:
     assert score([make("bp", test=90.0), make("frozen", test=50.0)])["credit"].isna().all()
 
