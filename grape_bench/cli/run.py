@@ -15,6 +15,7 @@ from grape_bench.cli.tracking import mirror_of, say_where, tracking
 from grape_bench.cli.until_resolved import until_resolved
 
 if TYPE_CHECKING:
+    from grape_bench.plan.expand import Plan
     from grape_bench.track.mirror import Mirror
 
 

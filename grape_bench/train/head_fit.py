@@ -2,6 +2,9 @@
 
 Both are one problem. The head minimizes the objective's own loss over all training samples plus a penalty on its
 weights. The loss of a classification makes it a logistic regression, and a squared error makes it a ridge regression.
+
+Every record holds a score of this fit. If it gives other numbers, raise `numerics` of the rule `frozen` and of the
+trainer.
 """
 
 from __future__ import annotations
@@ -17,9 +20,6 @@ from grape_bench.data.rows import RowSplit, Samples
 from grape_bench.objectives.names import LOWER_IS_BETTER
 from grape_bench.objectives.objective import Objective
 from grape_bench.train.evaluate import evaluate
-
-NUMERICS = 1
-"""Raise it, and the trainer's `NUMERICS`, when this fit gives other numbers: every record holds a score of it."""
 
 PENALTIES = tuple(10.0**power for power in range(0, -7, -1))
 """The penalties that are tried, strongest first. Each fit starts from the previous one."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import grape_bench as gb
 from grape_bench import models
+from grape_bench.job.converged_head import converged_head
 from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device
 from grape_bench.models.cifar_resnet import CifarResNet
 from grape_bench.models.names import MODELS
@@ -154,6 +155,16 @@ def training(spec: Job) -> Numbers:
     return _numbers(losses, before, _copied(trainer.network.model))
 
 
+def fitted(spec: Job) -> Numbers:
+    """The converged head on the untrained model of `spec`. Only its training loss is near enough on another CPU."""
+    data = load_data(spec, pick_device())
+    trainer = make_trainer(spec, build_model(spec, data, pick_device()), data, spec.rule, spec.rule_settings)
+    before = _copied(trainer.network.model)
+    head = converged_head(trainer, spec)
+    blocks = {name: value for name, value in _copied(trainer.network.model).items() if not name.startswith("head")}
+    return _numbers({"train_loss": head.train_loss, "penalty": head.penalty or 0.0}, before, blocks)
+
+
 def _five(rule: str, family: str) -> Case:
     return Case(rule, network_of(family).model, None, lambda: five_steps(rule, family))
 
@@ -185,6 +196,7 @@ CASES: dict[str, Case] = {
     **{f"bp {family}": _five("bp", family) for family in DEFAULTS},
     "trainer digits": _trained(job("bp", **SGD)),
     "trainer digits augmented": _trained(job("bp", **SGD, **AUGMENTED)),
+    "fit digits": Case("frozen", "cnn", "digits", lambda: fitted(job("frozen", **SGD, **AUGMENTED))),
     "trainer mnist1d": _trained(job("bp", **SGD, dataset="mnist1d")),
     **{
         f"{rule} {kind}": _trained(job(rule, **SHORT, **task, dataset_args={"limit": 256}))
