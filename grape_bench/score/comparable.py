@@ -13,8 +13,8 @@ from grape_bench.score.metric import METRICS
 
 # The optimizer is not part of the budget: its settings are tuned for each rule, with equally many trials.
 BUDGET = names_of(Of.TASK, Of.SOURCE, Of.SEARCH)
-# The seeds of one cell agree in all but these. `check_numerics` compares the engine.
-VARIES = (Of.ENGINE, Of.SEED, Of.TRIAL, Of.MEASURING)
+# The seeds of one cell agree in all but these. `check_numerics` compares the engine, and `unequal_notes` the data.
+VARIES = (Of.ENGINE, Of.SEED, Of.TRIAL, Of.MEASURING, Of.DATA)
 
 
 def check(cells: Iterable[Cell]) -> None:
