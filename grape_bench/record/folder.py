@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from grape_bench.record.job import Job
@@ -57,10 +57,17 @@ class Recorded:
         """The records of `jobs(wanted)`. Without a manifest, all records share a table."""
         if self.manifest is None:
             return Found(self.records, [])
+        manifest = self.manifest
         chosen = {job.name: job for job in self.jobs(wanted)}
-        current = [r for r in self.records if r.name in chosen and chosen[r.name].is_current(r.job)]
+        by_age = sorted(manifest.jobs, key=lambda job: manifest.when(job.id).order)
+        rules = {job.rule_name.label: job.rule for job in by_age}
+        current = [
+            replace(r, job=replace(r.job, rule=rules[r.job.rule_name.label]))  # one row, although the file has moved
+            for r in self.records
+            if r.name in chosen and chosen[r.name].is_current(r.job)
+        ]
         names = {record.name for record in current}
-        others = [(r, self.manifest.when(r.id).overrides) for r in self.records if r.name not in names]
+        others = [(r, manifest.when(r.id).overrides) for r in self.records if r.name not in names]
         return Found(current, others)
 
 

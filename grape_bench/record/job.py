@@ -132,6 +132,10 @@ class Job:
         content = self._content(dict.fromkeys(self._contents(), ""))
         return {name: content[name] for name in names_of(*of) if name in content}
 
+    def portable(self, *of: Of) -> dict[str, Any]:
+        """Like `parts`, with the content of the user's files and folders in place of their paths."""
+        return {**self.parts(*of), **{k: v for k, v in self._content(self._contents()).items() if k in names_of(*of)}}
+
     def named(self) -> Iterator[tuple[str, Any, str]]:
         """The local files and folders that the settings name: the place, the name without a source, and the hash."""
         values = dict(leaves(self.parts(Of.TASK, Of.RULE)))

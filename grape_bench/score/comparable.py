@@ -12,9 +12,9 @@ from grape_bench.score.cell import Cell
 from grape_bench.score.metric import METRICS
 
 # The optimizer is not part of the budget: its settings are tuned for each rule, with equally many trials.
-BUDGET = names_of(Of.TASK, Of.SOURCE, Of.SEARCH)
-# The seeds of one cell agree in all but these. `check_numerics` compares the engine.
-VARIES = (Of.ENGINE, Of.SEED, Of.TRIAL, Of.MEASURING, Of.STATED)
+BUDGET = (Of.TASK, Of.SOURCE, Of.SEARCH)
+# The seeds of one cell agree in all but these. `check_numerics` compares the engine, and `unequal_notes` the data.
+VARIES = (Of.ENGINE, Of.SEED, Of.TRIAL, Of.MEASURING, Of.STATED, Of.DATA)
 
 
 def check(cells: Iterable[Cell]) -> None:
@@ -58,7 +58,7 @@ def _check_suite(records: Sequence[Record]) -> None:
 
 def _check_cell(cell: Cell) -> None:
     where = f"task {cell.task}, rule {cell.rule}"
-    settings = [record.job.parts(*(of for of in Of if of not in VARIES)) for record in cell.records]
+    settings = [record.job.portable(*(of for of in Of if of not in VARIES)) for record in cell.records]
     for key in sorted(settings[0]):
         values = {canonical(setting[key]) for setting in settings}
         if len(values) > 1:
@@ -74,10 +74,11 @@ def _check_cell(cell: Cell) -> None:
 
 
 def _check_budget(task: str, records: Sequence[Record]) -> None:
-    for key in BUDGET:
+    budgets = [(record.rule, record.job.portable(*BUDGET)) for record in records]
+    for key in names_of(*BUDGET):
         rules: dict[str, str] = {}
-        for record in records:
-            rules.setdefault(canonical(getattr(record.job, key)), record.rule)
+        for rule, budget in budgets:
+            rules.setdefault(canonical(budget[key]), rule)
         if len(rules) > 1:
             said = " but ".join(f"{value} for {rule}" for value, rule in rules.items())
             raise UserError(

@@ -15,6 +15,7 @@ from grape_bench.train.checkpoint_files import Period
 
 GIVEN: dict[str, Any] = {
     "slots": None,
+    "threads": None,
     "executor": "local",
     "shard": None,
     "cluster": None,

@@ -11,6 +11,7 @@ from grape_bench.record.job import Job
 from grape_bench.record.manifest import Manifest, read_manifest
 from grape_bench.record.parts import Git
 from grape_bench.record.record import write_record
+from grape_bench.score.table import score
 from tests.record.test_job import JOB
 from tests.track.records import record
 
@@ -103,6 +104,18 @@ def test_results_on_other_files_of_a_named_data_set(tmp_path: Path) -> None:
     assert table(tmp_path) == ids(FULL[:4])
     run(tmp_path, changed(FULL[4:], data_content="b" * 16))
     assert table(tmp_path) == ids([*FULL[:2], *FULL[4:]])
+
+
+def test_files_and_folders_that_have_moved_stay_in_one_table(tmp_path: Path) -> None:
+    def at(folder: str, jobs: Sequence[Job]) -> list[Job]:
+        moved = changed(jobs, dataset=f"csv:{folder}/data", contents={"dataset": "f" * 16})
+        return [replace(job, rule=f"{folder}/my.py:Mine") if job.rule == "dfa" else job for job in moved]
+
+    run(tmp_path, at("here", FULL[:4]))
+    run(tmp_path, at("there", FULL[2:]))
+    records = read_folder(tmp_path).found().records
+    assert ids(at("here", FULL)) == {one.id for one in records}
+    assert list(score(records)["rule"]) == ["bp", "there/my.py:Mine"] and set(score(records)["n"]) == {3}
 
 
 def test_a_job_that_a_suite_plans_by_itself_needs_no_override(tmp_path: Path) -> None:

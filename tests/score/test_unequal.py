@@ -9,7 +9,7 @@ import pytest
 
 from grape_bench.record.folder import read_records
 from grape_bench.record.parts import Data
-from grape_bench.record.record import Record
+from grape_bench.record.record import Record, changed
 from grape_bench.score.table import score
 from grape_bench.score.unequal import unequal_notes
 
@@ -49,3 +49,9 @@ def test_different_data(records: list[Record]) -> None:
         f"{bp.task}: the content of the data set digits differs between runs: bp; dfa"
     ]
     assert unequal_notes([bp, replace(dfa, data=None)]) == []
+
+
+def test_seeds_from_before_the_content_was_recorded_share_a_table_with_later_ones(records: list[Record]) -> None:
+    bp, _ = records
+    later = changed(bp, seed=bp.seed + 1, data_content="a" * 16)
+    assert list(score([bp, later])["n"]) == [2]
