@@ -37,6 +37,19 @@ def _rebuild(cls: type[UserError], what: str, where: str, allowed: str, hint: st
     return cls(what, where=where, allowed=allowed, hint=hint)
 
 
+def described(error: BaseException) -> str:
+    """The type and text of an error of the user's code, such as `KeyError: 'b'`.
+
+    Text that a terminal or a file cannot take is escaped: control characters and lone surrogates.
+    """
+    return printable(f"{type(error).__name__}: {error}".strip())
+
+
+def printable(text: str) -> str:
+    """`text` with everything but letters, symbols, spaces and line breaks escaped, such as `\\x1b`."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
 @contextmanager
 def located(where: str) -> Iterator[None]:
     """Give a UserError from the block the location `where`, unless it has one."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from grape_bench.cost.memory import PeakMemory
 from grape_bench.diagnose.probe import Probe, merged
 from grape_bench.diagnose.reading import HIDDEN, NETWORK, Values
+from grape_bench.errors import described
 from grape_bench.network.trace import Batch
 from grape_bench.train.loop import Observer, Trainer
 
@@ -81,7 +82,7 @@ class Diagnostics(Observer):
                     self._note(trainer, self._values(trainer))
                 except Exception as error:
                     traceback.print_exc()
-                    self.failed["probe"] = f"{type(error).__name__}: {error}".strip()
+                    self.failed["probe"] = described(error)
                     self._ended = True
             self.seconds += time.perf_counter() - start
 

@@ -21,6 +21,7 @@ from grape_bench.diagnose.growth import Growth
 from grape_bench.diagnose.linear_probe import linear_probe
 from grape_bench.diagnose.reading import Metric, NotMeasuredError, Values, apart, read, rule_pass
 from grape_bench.diagnose.weights import WeightAlignment
+from grape_bench.errors import described
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
 
@@ -84,7 +85,7 @@ class Probe:
         except Exception as error:
             traceback.print_exc()
             self.broken[name] = error
-            self.failed[name] = f"{type(error).__name__}: {error}".strip()
+            self.failed[name] = described(error)
         return None
 
     def features(self, network: Network) -> Values:

@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from grape_bench.errors import UserError
+from grape_bench.errors import UserError, printable
 from grape_bench.execute.process_tree import end
 
 # -c with the scheduler's own sys.path: `-m` would put the current folder first, and a user's `data/` or `random.py`
@@ -160,5 +160,6 @@ def give(request: dict[str, Any]) -> int:
         content = getattr(import_module(module), name)(*request["arguments"])
     except UserError as error:
         content = error
+        error.what = printable(error.what)  # may quote the user's code
     Path(request["answer"]).write_bytes(pickle.dumps(content))
     return 0

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import grape_bench
-from grape_bench.errors import UserError
+from grape_bench.errors import UserError, described, printable
 from grape_bench.execute.executor import CHECKPOINT_EVERY, TRAINER
 from grape_bench.execute.process_tree import die_with_parent
 from grape_bench.plan.sources import changed_sources
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         die_with_parent()
     manifest = read_manifest(given.manifest)
     job = manifest.job(given.job_id)
-    folder = given.manifest.parent / job.name
+    folder = given.manifest.absolute().parent / job.name  # a rule may change the working folder
     if given.of_several:
         _redirect(folder / STDERR, os.O_APPEND)
     else:
@@ -178,7 +178,11 @@ def _set_threads(threads: int) -> None:
 def _epoch_writer(job: Job, folder: Path) -> Callable[[dict[str, Any]], None]:
     """Return the function that the trainer calls with each row of curve.csv."""
 
+    process = os.getpid()
+
     def write(row: dict[str, Any]) -> None:
+        if os.getpid() != process:
+            os._exit(1)  # a rule has forked and returned in the child, which would train to the end too
         append_row(folder / CURVE, row)
         # Not synced to disk, unlike a record: this file is read only while the job runs.
         budget = {"steps": job.steps} if job.steps else {"epochs": job.epochs}
@@ -213,11 +217,11 @@ def _outcome(train: Callable[[], dict[str, Any]]) -> tuple[Outcome, list[dict[st
         return Outcome.from_dict({**measured, "diagnostics": diagnostics or None}), rows
     except UserError as error:
         print(error, file=sys.stderr)
-        return Outcome(status=Status.CRASHED, reason=str(error)), []
+        return Outcome(status=Status.CRASHED, reason=printable(str(error))), []
     except Exception as error:
         traceback.print_exc()
         status = Status.OOM if _out_of_memory(error) else Status.CRASHED
-        return Outcome(status=status, reason=f"{type(error).__name__}: {error}".strip()), []
+        return Outcome(status=status, reason=described(error)), []
 
 
 def _out_of_memory(error: Exception) -> bool:

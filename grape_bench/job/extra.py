@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from grape_bench.errors import described
 from grape_bench.record.typed_json import decode, listed
 
 
@@ -24,5 +25,5 @@ class Extra:
             return found
         except Exception as error:
             traceback.print_exc()
-            self.lost[name] = f"{type(error).__name__}: {error}".strip()
+            self.lost[name] = described(error)
         return None

@@ -46,6 +46,10 @@ def run(job: Job, on_epoch: Callable[[dict[str, Any]], None], checkpoints: objec
     act = str(job.model_args.get("act", "finish"))
     print("started", act, flush=True)
     for epoch in range(1, job.epochs + 1):
+        if act == "fork" and epoch == job.epochs:
+            os.fork()
+        if act == "chdir":
+            os.chdir("/")
         row = {"epoch": epoch, "samples": 128 * epoch, "seconds": 0.1 * epoch, "train_loss": 1.0}
         on_epoch({**row, "validation_loss": 1.0, "validation_accuracy": 50.0})
     if act in ACTS:

@@ -81,3 +81,15 @@ def test_every_way_to_be_out_of_memory_is_oom(text):
 
     outcome, _ = _outcome(train)
     assert outcome.status is Status.OOM
+
+
+@pytest.mark.parametrize("act", ["chdir", "fork"])
+def test_a_job_that_moves_or_forks_is_recorded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    Path("runs").mkdir()
+    code, record, folder = run_worker(Path("runs"), act)
+    assert (code, record.status) == (0, "finished")
+    folder = tmp_path / folder
+    epochs = [line.partition(",")[0] for line in (folder / "curve.csv").read_text().splitlines()[1:]]
+    assert epochs == [str(epoch) for epoch in range(1, record.job.epochs + 1)]
