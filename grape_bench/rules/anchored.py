@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from grape_bench.network.passes import Pass
 from grape_bench.network.rule import LearningRule
+from grape_bench.rules.frozen import Frozen
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Network
@@ -29,6 +30,8 @@ class Anchored(LearningRule):
     def __init__(self, rule: LearningRule, every_epochs: int = 1, batches: int = 1) -> None:
         if every_epochs < 1 or batches < 1:
             raise ValueError("every_epochs and batches must be at least 1")
+        if isinstance(rule, Frozen):
+            raise ValueError("frozen takes no training steps, so it has no anchors; head-only does")
         self.rule, self.every_epochs, self.batches = rule, every_epochs, batches
         self._epoch = 0
         self._step = -1

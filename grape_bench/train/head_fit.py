@@ -24,7 +24,7 @@ from grape_bench.train.evaluate import evaluate
 PENALTIES = tuple(10.0**power for power in range(0, -7, -1))
 """The penalties that are tried, strongest first. Each fit starts from the previous one."""
 
-OPTIONS = {"maxiter": 300, "maxfun": 400, "maxcor": 10, "gtol": 1e-5, "ftol": 1e-7}
+OPTIONS = {"maxiter": 200, "maxfun": 300, "maxcor": 10, "gtol": 1e-5, "ftol": 1e-7}
 """Settings of scipy's L-BFGS-B: it ends where no gradient is above `gtol`, or a step gains less than `ftol`."""
 
 
@@ -55,18 +55,20 @@ class Fit:
 def best_fit(train: Samples, validation: Samples, objective: Objective, *, bias: bool) -> Fit:
     """The fit with the best validation score among `PENALTIES`; of equal scores, the one with the stronger penalty.
 
-    The search ends at the first penalty with a worse score, because weaker ones overfit more and take longest. The
-    samples hold features (N, F) and their targets. Raises ValueError if a feature is not finite.
+    The search ends at the first penalty with neither a better score nor a better loss than before, because weaker ones
+    overfit more and take longest. The samples hold features (N, F) and their targets. Raises ValueError if a feature is
+    not finite.
     """
     sign = -1 if objective.metric in LOWER_IS_BETTER else 1
     held_out = rows_of(validation)
-    best, highest = None, float("-inf")
+    best, highest, lowest = None, float("-inf"), float("inf")
     for fit in fits(train.inputs[0], train.target, objective, bias=bias):
-        score = sign * evaluate(fit.module(), held_out, objective, len(held_out)).value
-        if best is not None and score < highest:
+        found = evaluate(fit.module(), held_out, objective, len(held_out))
+        if best is None or sign * found.value > highest:
+            best, highest = fit, sign * found.value
+        elif found.loss >= lowest:
             break
-        if best is None or score > highest:
-            best, highest = fit, score
+        lowest = min(lowest, found.loss)
     assert best is not None, "there is at least one penalty"
     return best
 
@@ -126,27 +128,25 @@ class _Solver:
         self.scale = scale
 
         def penalized(point: Any) -> tuple[float, Any]:
-            moved = self._at(point).requires_grad_()
+            weights, bias = self._map(self._at(point))
+            scores = (self.features @ weights + bias).requires_grad_()
             with torch.enable_grad():
-                weights, loss = self._loss(moved)
-                total = loss + penalty / 2 * weights.square().sum()
-                (gradient,) = torch.autograd.grad(total, moved)
-            return total.item(), gradient.flatten().cpu().numpy()
+                loss = self.objective.loss(scores, self.target)
+                (error,) = torch.autograd.grad(loss, scores)
+            slope = self.scale[:, None] * (self.axes.T @ (self.features.T @ error + penalty * weights))
+            gradient = torch.cat([slope, error.sum(0, keepdim=True)]) if self.biased else slope
+            return (loss + penalty / 2 * weights.square().sum()).item(), gradient.flatten().cpu().numpy()
 
         start = self.moved.flatten().cpu().numpy()
         self.moved = self._at(minimize(penalized, start, jac=True, method="L-BFGS-B", options=OPTIONS).x)
-        with torch.no_grad():
-            weights, loss = self._loss(self.moved)
-        return weights, self._bias(self.moved), loss.item()
+        weights, bias = self._map(self.moved)
+        return weights, bias, self.objective.loss(self.features @ weights + bias, self.target).item()
 
     def _at(self, point: Any) -> Tensor:
         """The tensor of a point of the solver, (F + 1, n_out) or (F, n_out)."""
         return torch.from_numpy(point).to(self.features.device).view_as(self.moved).clone()
 
-    def _bias(self, moved: Tensor) -> Tensor:
-        return moved[-1] if self.biased else moved.new_zeros(moved.shape[1])
-
-    def _loss(self, moved: Tensor) -> tuple[Tensor, Tensor]:
-        """V and the mean loss."""
+    def _map(self, moved: Tensor) -> tuple[Tensor, Tensor]:
+        """V and the bias."""
         weights = self.axes @ (self.scale[:, None] * moved[: len(self.scale)])
-        return weights, self.objective.loss(self.features @ weights + self._bias(moved), self.target)
+        return weights, moved[-1] if self.biased else moved.new_zeros(moved.shape[1])

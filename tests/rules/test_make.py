@@ -80,3 +80,8 @@ def test_anchors_need_to_know_where_an_epoch_begins():
     gb.attach(model, "dfa+anchor", torch.randn(4, 6))
     with pytest.raises(RuntimeError, match="begin_epoch"):
         model(torch.randn(4, 6))
+
+
+def test_the_control_that_takes_no_steps_has_no_anchors():
+    with pytest.raises(UserError, match="frozen takes no training steps"):
+        gb.make_rule("frozen+anchor")
