@@ -86,6 +86,7 @@ def expand(suite: Suite, only: tuple[str, ...] = (), tuned: TunedSettings = UNTU
                 trials=tuned.trials,
                 profile=seed == 0,
                 probes=suite.probes,
+                features=suite.features,
                 space=spaces[rule],
             )
             for seed in range(suite.seeds)

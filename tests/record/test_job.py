@@ -72,7 +72,7 @@ def test_whatever_changes_the_result_changes_the_id(change: dict[str, object]) -
 
 def test_order_of_settings_and_measuring_step_time_do_not_count() -> None:
     assert replace(JOB, optimizer={"lr": 1e-3, "name": "adamw"}).id == JOB.id
-    assert replace(JOB, profile=True).id == replace(JOB, probes=3).id == JOB.id
+    assert replace(JOB, profile=True).id == replace(JOB, probes=3).id == replace(JOB, features=False).id == JOB.id
 
 
 def test_an_integer_of_1_is_left_out_of_the_id() -> None:
