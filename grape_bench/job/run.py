@@ -133,7 +133,7 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
 
     # Last, because it replaces the trained head: what the best head makes of the trained features.
     # One process of several that fails would leave the others waiting.
-    fitted = job.features and job.trial is None and job.nproc == 1 and not reason
+    fitted = job.features is not False and job.trial is None and job.nproc == 1 and not reason
     features = extra.part("features", parts.Features, partial(features_of_training, trainer, job)) if fitted else None
     time = _time(trainer, spent, aside, trained, profiled)
     return {**measured, "features": features, "time": time, "lost": extra.lost or None}

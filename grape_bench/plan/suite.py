@@ -222,7 +222,7 @@ class Suite(TomlTable):
     rules: Annotated[list[str], Field(min_length=1)]
     seeds: Annotated[int, Field(ge=1, le=TUNING_SEED)]
     probes: Annotated[int, Field(ge=0)] | None = None
-    features: bool = True
+    features: Literal[False] | None = None
     margin: Annotated[float, Field(gt=0, lt=1)] | None = None  # of BP - the control; None means a tenth
     tasks: Annotated[list[Task], Field(alias="task", min_length=1)]
     rule: dict[str, Settings] = {}

@@ -100,8 +100,8 @@ class Job:
     trial: int | None = _part(Of.TRIAL, None)  # a trial never reads the test split
     profile: bool = _part(Of.MEASURING, False)  # also measure the step time relative to BP
     probes: int | None = _part(Of.MEASURING, None)  # how often to take diagnostics; None picks a cheap number
-    # Whether to fit a converged head on the trained features too.
-    features: bool = field(default=True, compare=False, metadata={"of": Of.MEASURING, "optional": True})
+    # False fits no converged head on the trained features.
+    features: bool | None = field(default=None, compare=False, metadata={"of": Of.MEASURING, "optional": True})
     margin: float | None = _part(Of.STATED, None)  # the suite's margin for "tied"; None means the default
     space: dict[str, Any] | None = _part(Of.STATED, None)  # what the search for this rule's settings could try
     looks: int | None = _part(Of.STATED, None)  # at most how many looks decided the number of seeds; None: it was fixed
