@@ -35,7 +35,7 @@ ELSEWHERE = {
 @pytest.mark.parametrize("rule", EXAMPLES)
 def test_examples_pass_every_check_on_an_mlp_and_a_cnn(rule):
     report = check_rule(lambda: gb.make_rule(EXAMPLES[rule]), CASES[:2])
-    assert report.ok and len(report.ran) == 18, "\n".join(map(str, report.failed))
+    assert report.ok and len(report.ran) == 20, "\n".join(map(str, report.failed))
 
 
 @pytest.mark.slow
@@ -45,7 +45,7 @@ def test_examples_pass_every_check_on_transformers_where_they_apply(rule):
     assert report.ok, "\n".join(map(str, report.failed))
     reasons = {result.case: result.detail for result in report.results if not result.applies}
     assert reasons == ({"decoder": ELSEWHERE[rule]} if rule in ELSEWHERE else {})
-    assert len(report.ran) == 9 * (2 - len(reasons))
+    assert len(report.ran) == 10 * (2 - len(reasons))
 
 
 def attached(rule, **settings):

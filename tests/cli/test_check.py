@@ -28,7 +28,7 @@ def test_a_new_rule_passes_its_check(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for rule in ("my_rule.py:MyRule", "my_rule.py:MyRule+anchor"):
         result = call("check", rule)
         assert result.exit_code == 0, result.output
-        assert result.output.splitlines()[-1] == f"{rule}: all 36 checks passed"
+        assert result.output.splitlines()[-1] == f"{rule}: all 40 checks passed"
     assert all(len(line) <= 80 for line in result.output.splitlines())
 
 
@@ -54,7 +54,7 @@ def test_a_broken_rule_is_exit_code_1_and_the_reason(tmp_path: Path) -> None:
     result = call("check", f"{path}:Wrong")
     assert result.exit_code == 1
     assert "mlp      bp_fraction       FAILED  bp_fraction(4, 2) declares 0.5, but 0 was" in result.output
-    assert result.output.endswith(": 36 checks, 4 failed\n")
+    assert result.output.endswith(": 40 checks, 4 failed\n")
 
 
 @pytest.mark.parametrize(("rule", "message"), [("dfaa", "did you mean 'dfa'"), ("gone.py:Rule", "no file 'gone.py'")])
