@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grape_bench.errors import UserError, unknown
+from grape_bench.plan.suite import Suite
 
 GRAMMAR = "task.KEY, TASK_NAME.KEY, rule.RULE.KEY, tuning.KEY, or a top-level key of the file, such as seeds"
 OTHER_BUDGET = {"steps": "epochs", "epochs": "steps"}
@@ -74,7 +75,7 @@ def _targets(document: dict[str, Any], path: list[str], where: str) -> list[tupl
         return [(task, rest) for task in (tasks if first == "task" else [names[first]])]
     if first == "rule" and len(rest) < 2:
         raise UserError("no rule and key after 'rule'", where=where, hint="--set rule.dfa.lr=0.001")
-    top = ("name", "version", "rules", "seeds", "rule", "tuning", "cluster")
+    top = [key for key in Suite.model_fields if key != "tasks"]
     if first not in top:
         raise unknown("key", first, ["task", *names, *top], where=where, hint=GRAMMAR)
     return [(document, path)]
