@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from grape_bench.record.record import Record
     from grape_bench.score.compare import Comparison, Side
 
-REFERENCES = ("bp", "head-only")
+REFERENCES = ("bp", "frozen")
 
 
 @click.command("compare")

@@ -16,7 +16,7 @@ import click
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 @click.option("--replace", is_flag=True, help="Replace an existing publication.")
 def command(runs: Path, rule: str, rule_version: str, paper: str, output: Path, replace: bool) -> None:
-    """Pack one rule of RUNS, along with bp, head-only, frozen and dfa, into OUTPUT/SUITE/RULE, and verify it.
+    """Pack one rule of RUNS, along with bp, frozen, head-only and dfa, into OUTPUT/SUITE/RULE, and verify it.
 
     Exit code 0: every check passed; 1: the folder was written, but a check failed.
     """

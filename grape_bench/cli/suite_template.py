@@ -15,7 +15,7 @@ version = "1.0"  # raise it when a change gives the suite another meaning: every
 rules = {rules}  # `grape-bench list rules`, NAME+anchor, or path/to/file.py:MyRule
 seeds = {seeds}  # publish at least five; one seed has no interval
 
-# bp is the reference, and head-only is the control: its hidden layers stay untrained. A table needs both to show
+# bp is the reference, and frozen is the control: the best head on untrained hidden layers. A table needs both to show
 # how much of BP's gain a rule reaches.
 
 [[task]]  # repeat this table for more tasks
@@ -53,7 +53,7 @@ class OneTask:
     model_args: Mapping[str, Any] = field(default_factory=dict)
     dataset_args: Mapping[str, Any] = field(default_factory=dict)
     objective: str | None = None
-    rules: tuple[str, ...] = ("bp", "dfa", "head-only")
+    rules: tuple[str, ...] = ("bp", "dfa", "frozen")
     seeds: int = 1
     epochs: int = 5
     batch_size: int = 64

@@ -13,7 +13,7 @@ from grape_bench.plan.overrides import NO_OVERRIDES, Overrides
 from grape_bench.plan.read import read_suite
 from grape_bench.plan.suite import Suite
 from grape_bench.plan.tuned import UNTUNED, TunedSettings, tuned_settings
-from grape_bench.plan.tuning import stated_space, trial_jobs
+from grape_bench.plan.tuning import searched, stated_space, trial_jobs
 from grape_bench.record.job import Job
 from grape_bench.record.rule_name import RuleName
 
@@ -64,7 +64,7 @@ def make_tuning_plan(reference: str, overrides: Overrides = NO_OVERRIDES) -> Pla
     """The trials of the suite's search. Raises UserError, also if the suite has no [tuning] table."""
     path = find_suite(reference)
     suite = read_suite(path, overrides)
-    return Plan(suite, path, unique(trial_jobs(suite, chosen_rules(suite, overrides.only))))
+    return Plan(suite, path, unique(trial_jobs(suite, searched(chosen_rules(suite, overrides.only)))))
 
 
 def expand(suite: Suite, only: tuple[str, ...] = (), tuned: TunedSettings = UNTUNED) -> list[Job]:
@@ -74,7 +74,7 @@ def expand(suite: Suite, only: tuple[str, ...] = (), tuned: TunedSettings = UNTU
     comes first, because every other rule is compared with it. The jobs of the first seed also profile the step.
     """
     rules = chosen_rules(suite, only)
-    spaces = {rule: stated_space(suite, rule) if tuned.trials > 1 else None for rule in rules}
+    spaces = {rule: stated_space(suite, rule) for rule in searched(rules)} if tuned.trials > 1 else {}
     return unique(
         [
             make_job(
@@ -87,7 +87,7 @@ def expand(suite: Suite, only: tuple[str, ...] = (), tuned: TunedSettings = UNTU
                 profile=seed == 0,
                 probes=suite.probes,
                 features=suite.features,
-                space=spaces[rule],
+                space=spaces.get(rule),
             )
             for seed in range(suite.seeds)
             for task in suite.tasks

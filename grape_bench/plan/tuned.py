@@ -16,7 +16,7 @@ from grape_bench.plan.job import NOTHING, make_job
 from grape_bench.plan.numerics import parts
 from grape_bench.plan.overrides import Overrides
 from grape_bench.plan.suite import Settings, Space, Suite
-from grape_bench.plan.tuning import space_of
+from grape_bench.plan.tuning import searched, space_of
 from grape_bench.record.rule_name import RuleName
 from grape_bench.rules.names import RULES
 
@@ -123,12 +123,12 @@ def tuned_settings(suite: Suite, rules: list[str], reference: str, overrides: Ov
         return UNTUNED
     if overrides.untuned:
         return TunedSettings(note="settings: the suite's own, untuned (--untuned)")
-    found = {rule: find_tuned(suite, rule) for rule in rules}
-    missing = {rule: why for rule in rules if (why := mismatch(suite, rule, found[rule]))}
+    found = {rule: find_tuned(suite, rule) for rule in searched(rules)}
+    missing = {rule: why for rule in found if (why := mismatch(suite, rule, found[rule]))}
     if missing:
         return TunedSettings(note=_untuned_note(missing, rules, reference, overrides))
     tuned = {rule: pair[0] for rule, pair in found.items() if pair}
-    settings = {(task.name, rule): tuned[rule].tasks[task.name].settings for task in suite.tasks for rule in rules}
+    settings = {(task.name, rule): tuned[rule].tasks[task.name].settings for task in suite.tasks for rule in tuned}
     folders = {pair[1].parent for pair in found.values() if pair}
     where = ", ".join(sorted(map(str, folders)))
     note = f"settings: tuned, for each rule the best of {suite.tuning.trials} trials on validation ({where})"

@@ -8,6 +8,7 @@ from grape_bench.errors import UserError
 from grape_bench.plan.job import inherited, make_job
 from grape_bench.plan.suite import TUNING_SEED, Settings, Space, Suite, Tuning
 from grape_bench.record.job import Job
+from grape_bench.record.rule_name import FROZEN
 
 HALTON_SEED = 0
 SAMPLER = f"scrambled Halton sequence (scipy.stats.qmc), seed {HALTON_SEED}"
@@ -19,6 +20,11 @@ def tuning_of(suite: Suite) -> Tuning:
     if suite.tuning is None:
         raise UserError("this suite has no [tuning] table", where=f"suite {suite.name!r}", hint=EXAMPLE)
     return suite.tuning
+
+
+def searched(rules: list[str]) -> list[str]:
+    """The rules that are tuned: all but the control `frozen`, whose fit has no setting."""
+    return [rule for rule in rules if rule != FROZEN]
 
 
 def space_of(suite: Suite, rule: str) -> Space:

@@ -55,7 +55,7 @@ def test_the_options_become_a_suite_with_one_task() -> None:
 
 def test_what_is_left_out_has_a_default() -> None:
     made = suite()
-    assert (made.rules, made.seeds) == (["bp", "dfa", "head-only"], 1)
+    assert (made.rules, made.seeds) == (["bp", "dfa", "frozen"], 1)
     assert (made.tasks[0].epochs, made.tasks[0].batch_size, made.tasks[0].objective) == (5, 64, None)
 
 

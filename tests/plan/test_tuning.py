@@ -99,3 +99,9 @@ def test_a_trial_and_a_result_with_its_settings_are_two_jobs(tmp_path: Path) -> 
     result = replace(trial, trial=None, trials=4)
     assert trial.id != result.id and trial.name.startswith("first.bp.t0.") and str(trial) == "first bp trial 0"
     assert result.name.startswith(f"first.bp.s{TUNING_SEED}.")
+
+
+def test_the_control_frozen_has_nothing_to_search_and_runs_beside_tuned_rules(tmp_path: Path) -> None:
+    suite = str(write_suite(tmp_path, old='"dfa+anchor"]', new='"frozen"]', more=TUNING))
+    assert {job.rule for job in make_tuning_plan(suite).jobs} == {"dfa", "bp"}
+    assert {job.rule for job in make_plan(suite, Overrides()).jobs} == {"dfa", "bp", "frozen"}

@@ -12,7 +12,7 @@ from grape_bench.plan.find import shipped
 from grape_bench.plan.job import NOTHING, make_job
 from grape_bench.plan.suite import Settings, Suite, Task
 from grape_bench.plan.tuned import find_tuned, mismatch
-from grape_bench.plan.tuning import points, space_of, stated_space
+from grape_bench.plan.tuning import points, searched, space_of, stated_space
 from grape_bench.publish.submission import Submission
 from grape_bench.record.job import Job, Of
 from grape_bench.rules.names import RULES
@@ -66,7 +66,7 @@ def _differences(job: Job, suite: Suite) -> Iterator[str]:
 
 def _found(job: Job, suite: Suite) -> Sequence[Settings]:
     """The tuned settings that `job` may have: the recorded ones, or else any point of the search."""
-    if job.trials == 1:
+    if job.trials == 1 or not searched([job.rule]):
         return [NOTHING]
     recorded = find_tuned(suite, job.rule, [shipped("baselines")])
     if recorded and not mismatch(suite, job.rule, recorded):
@@ -79,7 +79,7 @@ def _expected(job: Job, suite: Suite, task: Task, found: Settings) -> Job:
     known = not job.rule_name.file and job.rule_name.base in RULES
     source = RULES.source_hash(job.rule_name.reference) if known else job.rule_source
     files = job.parts(Of.SOURCE, Of.DATA) | {"rule_source": source, "rule_contents": job.rule_contents}
-    space = stated_space(suite, job.rule) if job.space is not None else None
+    space = stated_space(suite, job.rule) if job.space is not None and searched([job.rule]) else None
     return make_job(suite, task, job.rule, job.seed, found, trials=job.trials, space=space, looks=job.looks, **files)
 
 
