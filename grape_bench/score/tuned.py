@@ -12,6 +12,7 @@ from typing import Any
 from grape_bench.plan.edge import edges
 from grape_bench.plan.suite import Axis
 from grape_bench.record.job import Job, canonical
+from grape_bench.record.rule_name import FROZEN
 from grape_bench.rules.names import RULES
 from grape_bench.score.cell import Cell
 
@@ -19,7 +20,7 @@ from grape_bench.score.cell import Cell
 def stated(cells: Iterable[Cell], names: Mapping[str, str]) -> list[str]:
     """Sentences on the settings of the rules, for the caption of their table. `names` has the label of each rule."""
     jobs = [(cell.task, cell.records[0].job) for cell in cells if cell.results]
-    searched = [(task, job) for task, job in jobs if job.trials > 1]
+    searched = [(task, job) for task, job in jobs if job.trials > 1 and job.rule != FROZEN]  # which has no setting
     lines = [*_searched([job for _, job in searched], names), *_at_an_edge(searched, names)]
     if by_hand := _by_hand([job for _, job in jobs], names):
         lines.append(f"Set by hand in the suite, not searched: {by_hand}.")

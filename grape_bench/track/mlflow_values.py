@@ -38,7 +38,7 @@ def true_names(names: Iterable[str]) -> dict[str, str]:
     return {f"{TRUE_NAME}{fitted(name)}": name[:TAG_LENGTH] for name in names if fitted(name) != name}
 
 
-GROUPS = ("metric", "result", "time", "memory", "profile", "credit", "diagnostics")
+GROUPS = ("metric", "result", "features", "time", "memory", "profile", "credit", "diagnostics")
 """The parts of a record that hold numbers."""
 
 

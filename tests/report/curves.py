@@ -26,4 +26,4 @@ def curve(end: float, epochs: int = 20) -> pd.DataFrame:
 
 def curves(records: list[Record]) -> dict[str, pd.DataFrame]:
     """Record id -> curve, for every record with a result."""
-    return {record.id: curve(record.result.test) for record in records if record.result}
+    return {r.id: curve(r.result.test, 1 if r.rule == "frozen" else 20) for r in records if r.result}

@@ -19,7 +19,8 @@ def on_disk(runs: Path, records: list[Record]) -> Path:
         job.mkdir(parents=True)
         write_record(job, record)
         if record.result:
-            curve(record.result.test, record.job.epochs).to_csv(job / "curve.csv", index=False)
+            epochs = 1 if record.rule == "frozen" else record.job.epochs
+            curve(record.result.test, epochs).to_csv(job / "curve.csv", index=False)
     return runs
 
 

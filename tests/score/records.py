@@ -29,20 +29,22 @@ def written() -> dict[tuple[str, str], Record]:
 def make(rule: str, seed: int = 0, test: float = 90.0, *, task: str = "digits-mlp", **changes: Any) -> Record:
     """A finished record. `changes` overrides fields of its job (`epochs` ...), its parts, or values of its parts."""
     known = written()
-    record = known.get((task, rule)) or known.get((task, "dfa")) or known["digits-mlp", "dfa"]
+    record = known.get((task, rule)) or known.get(("digits-mlp", rule)) or known["digits-mlp", "dfa"]
     job: dict[str, Any] = {"version": "1.0", "task": task, "rule": rule, "seed": seed, "trials": 1}
-    job |= {"optimizer": {"name": "adamw", "lr": 1e-3}, "rule_settings": {}, "probes": None}
+    job |= {"optimizer": {"name": "adamw", "lr": 1e-3}, "rule_settings": {}, "probes": None, "space": None}
+    job |= {"batch_size": 64, "epochs": 20}
     job["profile"] = seed == 0 and rule != "bp"
-    job |= {key: changes.pop(key) for key in list(changes) if key in JOB_FIELDS - {"profile"}}
+    job |= {key: changes.pop(key) for key in list(changes) if key in JOB_FIELDS - {"profile", "features"}}
     profiled = {"step_ratio": 1.2, "low": 1.1, "high": 1.3, "flops": None} if job["profile"] else None
     parts: dict[str, Any] = {
-        "result": {"test": test, "validation": test, "train_loss": 0.1},
+        "result": {"test": test, "test_error": None, "validation": test, "train_loss": 0.1},
         "memory": {"baseline_bytes": 0, "peak_bytes": 1000 * MEBI},
         "profile": profiled,
         "credit": {"bp_fraction": 1.0 if rule == "bp" else 0.0},
         "diagnostics": None,
         "data": None,
         "time": None,
+        "features": None,
     }
     kind = changes.pop("hardware", "cpu-x")
     where = replace(record.environment, hardware=replace(record.environment.hardware, kind=kind))

@@ -93,7 +93,7 @@ def draw_curves(
     """Draw the validation metric of one task over epochs. Returns rule -> its line."""
     cells = list(of_task)
     lines = {cell.rule: mean_curve(validation(cell, curves)) for cell in cells}
-    lines = {rule: line for rule, line in lines.items() if not line.empty}
+    lines = level({rule: line for rule, line in lines.items() if not line.empty})
     for rule, line in lines.items():
         color, dash, _ = style[rule]
         front = 3 if rule in REFERENCES else 4
@@ -122,6 +122,13 @@ def mean_curve(columns: Sequence[pd.Series]) -> pd.Series:
     if not columns:
         return pd.Series(dtype=float)
     return pd.concat(columns, axis=1, join="inner").dropna().mean(axis=1)
+
+
+def level(lines: Mapping[str, pd.Series]) -> dict[str, pd.Series]:
+    """Draw a rule with a single value, such as the control `frozen`, as a level over all epochs of the others."""
+    epochs = sorted({float(epoch) for line in lines.values() for epoch in line.index})
+    ends = [epochs[0], epochs[-1]] if epochs else []
+    return {rule: pd.Series(line.iloc[0], index=ends) if len(line) == 1 else line for rule, line in lines.items()}
 
 
 def window(lines: Iterable[pd.Series], metric: Metric = DEFAULT) -> tuple[float, float]:

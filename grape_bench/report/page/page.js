@@ -124,7 +124,7 @@
           hovertemplate: `%{x:.2f}${half === null ? "" : ` ± ${half.toFixed(2)}`}<extra>%{y}</extra>` },
       ];
     });
-    const references = ["bp", "head-only"].filter((id) => task.rules[id] && showsRule(id)).map((id) => ({
+    const references = ["bp", "frozen", "head-only"].filter((id) => task.rules[id] && showsRule(id)).map((id) => ({
       type: "line", xref: "x", yref: "paper", y0: 0, y1: 1, x0: task.rules[id].mean, x1: task.rules[id].mean, layer: "below",
       line: { color: colorOf(rules.get(id)), width: 1, dash: "dash" },
     }));
@@ -135,9 +135,15 @@
 
   function curves(task) {
     const over = $("axis").value;
-    const traces = visible(task).filter((rule) => task.rules[rule.id].curve.value).map((rule) => {
+    const drawn = visible(task).filter((rule) => task.rules[rule.id].curve.value);
+    const moments = drawn.flatMap((rule) => task.rules[rule.id].curve[over]);
+    const span = [Math.min(...moments), Math.max(...moments)];
+    const traces = drawn.map((rule) => {
       const curve = task.rules[rule.id].curve;
-      return { type: "scatter", mode: curve.value.length > 1 ? "lines" : "markers", x: curve[over], y: curve.value, name: rule.name,
+      // A single value, such as that of the control frozen, is a level over the whole training.
+      const level = curve.value.length === 1 && span[0] < span[1];
+      const [x, y] = level ? [span, [curve.value[0], curve.value[0]]] : [curve[over], curve.value];
+      return { type: "scatter", mode: y.length > 1 ? "lines" : "markers", x, y, name: rule.name,
         line: { color: colorOf(rule), width: 2, dash: rule.dash }, marker: { color: colorOf(rule) },
         hovertemplate: "%{y:.2f} at %{x:,}<extra>%{fullData.name}</extra>" };
     });

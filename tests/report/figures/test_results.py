@@ -64,6 +64,12 @@ def test_a_seed_that_stops_early_does_not_lift_the_mean() -> None:
     assert plot.mean_curve([]).empty
 
 
+def test_a_single_value_is_a_level_over_all_epochs() -> None:
+    lines = plot.level({"bp": pd.Series([50.0, 60.0, 70.0], index=[1, 2, 3]), "frozen": pd.Series([55.0], index=[1])})
+    assert list(lines["frozen"].index) == [1, 3] and set(lines["frozen"]) == {55.0}
+    assert list(lines["bp"]) == [50.0, 60.0, 70.0]
+
+
 def test_the_window_holds_all_ends() -> None:
     low, high = plot.window([pd.Series([10.0, 80.0, 95.0]), pd.Series([10.0, 60.0, 85.0])])
     assert 70 < low < 85 and high > 95
