@@ -95,7 +95,7 @@ def test_plan_lists_what_is_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
-        ("suites", "quickstart 1"),
+        ("suites", "quickstart 2"),
         ("rules", "grape"),
         ("models", "timm:NAME"),
         ("datasets", "digits"),
@@ -113,4 +113,4 @@ def test_a_mistake_in_one_suite_does_not_hide_the_others(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     output = call("list", "suites").output
     assert "broken: 'version' is missing (suites/broken.toml)" in output
-    assert "quickstart 1" in output
+    assert "quickstart 2" in output

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from grape_bench.cli import run, until_resolved
 from grape_bench.record.job import Job
+from grape_bench.record.record import write_record
 from tests.score.records import make
 
 SUITE = """
@@ -43,6 +44,8 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[Job]]:
         for job in request.plan.jobs:
             test = level[job.rule] + (noise[job.seed] if job.rule == "fa" else 0.01 * job.seed)
             made.append(replace(make(job.rule, job.seed, test), job=job, id=job.id, name=job.name))
+            (request.folder / job.name).mkdir(parents=True, exist_ok=True)
+            write_record(request.folder / job.name, made[-1])
         return made
 
     monkeypatch.setattr(until_resolved, "sweep", sweep)

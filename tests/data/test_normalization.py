@@ -1,15 +1,41 @@
-"""Images normalized as a pretrained checkpoint was trained."""
+"""The normalization of images, from the training images or as a checkpoint was trained."""
 
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
 from timm.models import save_for_hf
 
-from grape_bench.data.normalization import of_checkpoint
+from grape_bench.data.batches import Transform
+from grape_bench.data.cache import image_sums
+from grape_bench.data.normalization import of_checkpoint, of_training_images
 from grape_bench.errors import UserError
+
+
+def test_two_images_by_hand() -> None:
+    """The example in the comment of `of_training_images`."""
+    images = np.array([[[[0, 4]]], [[[4, 8]]]], dtype=np.uint8)
+    mean, std = of_training_images(image_sums(images), 2)
+    assert mean.item() == 4
+    assert std.item() == pytest.approx(8**0.5)
+
+
+def test_the_statistics_per_channel_are_those_of_numpy() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (20, 3, 5, 4), dtype=np.uint8)
+    mean, std = of_training_images(image_sums(images), 20)
+    assert mean.flatten().tolist() == pytest.approx(images.mean((0, 2, 3)))
+    assert std.flatten().tolist() == pytest.approx(images.std((0, 2, 3)))
+    assert mean.shape == (3, 1, 1)
+
+
+def test_a_constant_channel_becomes_zero() -> None:
+    images = np.full((4, 1, 3, 3), 7, dtype=np.uint8)
+    mean, std = of_training_images(image_sums(images), 9)
+    inputs, _ = Transform(mean, std, "none")(torch.from_numpy(images), torch.zeros(4), None)
+    assert not inputs.any()
 
 
 def test_timm_says_how_its_weights_were_trained() -> None:
