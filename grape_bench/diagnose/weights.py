@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from grape_bench.diagnose.comparison import Comparison
 from grape_bench.diagnose.gradient import grouped, parameter_groups
 from grape_bench.diagnose.reading import HIDDEN, NotMeasuredError, Reading, Values, watch
@@ -40,6 +42,7 @@ class WeightAlignment:
             for group, compared in grouped(self._compared(self.rule), groups).items()
         }
 
+    @torch.no_grad()  # as in a backward, where `matrix` may update the feedback in place
     def _compared(self, rule: BackwardFeedback) -> dict[str, Comparison]:
         names = {id(parameter): name for name, parameter in self.network.model.named_parameters()}
         compared: dict[str, Comparison] = {}

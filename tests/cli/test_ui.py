@@ -31,10 +31,11 @@ def test_a_tracking_server_has_its_own_ui(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_it_serves_the_records(tmp_path: Path) -> None:
-    from grape_bench.track.mlflow import _client
+    from grape_bench.track.mlflow import connect
 
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    _client(uri).create_experiment("grape_bench/quickstart@1.0")
+    client, _ = connect(uri)
+    client.create_experiment("grape_bench/quickstart@1.0")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
