@@ -69,15 +69,18 @@ def _row(cell: Cell, grid: Grid, compared: Best | None) -> Row:
 
 
 def _unresolved_notes(rows: Iterable[Row]) -> list[str]:
-    """One note per task and quotient that has no value because BP is not resolved to be above the reference."""
-    notes = []
+    """One note per quotient that has no value on some tasks, because BP is not resolved to be above the reference."""
+    tasks: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         bp, dfa, frozen = row.references.bp, row.references.dfa, row.references.frozen
         if row.cell is bp:
             for reference, quotient in ((frozen, "credit"), (dfa, "gap closed")):
                 if reference and not resolved(bp.scores, reference.scores, looks_of(bp, reference)):
-                    notes.append(f"{bp.task}: bp is not resolved above {reference.rule}, so there is no {quotient}")
-    return notes
+                    tasks.setdefault((reference.rule, quotient), []).append(bp.task)
+    return [
+        f"{', '.join(names)}: bp is not resolved above {rule}, so there is no {quotient}"
+        for (rule, quotient), names in tasks.items()
+    ]
 
 
 def _hardware_notes(grid: Grid) -> list[str]:

@@ -97,7 +97,8 @@ def draw_curves(
     for rule, line in lines.items():
         color, dash, _ = style[rule]
         front = 3 if rule in REFERENCES else 4
-        axes.plot(line.index, line.to_numpy(), color=color, linestyle=dash, linewidth=1.7, zorder=front)
+        mark = "o" if len(line) == 1 else ""
+        axes.plot(line.index, line.to_numpy(), color=color, linestyle=dash, linewidth=1.7, marker=mark, zorder=front)
     look.grid(axes, "y")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel(EPOCH.axis)
@@ -127,7 +128,9 @@ def mean_curve(columns: Sequence[pd.Series]) -> pd.Series:
 def level(lines: Mapping[str, pd.Series]) -> dict[str, pd.Series]:
     """Draw a rule with a single value, such as the control `frozen`, as a level over all epochs of the others."""
     epochs = sorted({float(epoch) for line in lines.values() for epoch in line.index})
-    ends = [epochs[0], epochs[-1]] if epochs else []
+    if len(epochs) < 2:
+        return dict(lines)
+    ends = [epochs[0], epochs[-1]]
     return {rule: pd.Series(line.iloc[0], index=ends) if len(line) == 1 else line for rule, line in lines.items()}
 
 
