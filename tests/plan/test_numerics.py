@@ -16,6 +16,7 @@ from grape_bench.execute.resume import survey
 from grape_bench.models.names import MODELS, SOURCES
 from grape_bench.plan.expand import make_plan
 from grape_bench.plan.numerics import changed, numerics_of, parts
+from grape_bench.plan.overrides import Overrides
 from grape_bench.record.job import Job
 from grape_bench.registry import Registry
 from grape_bench.rules import names as rules
@@ -102,7 +103,8 @@ def test_a_changed_default_goes_into_the_id_as_a_setting(monkeypatch: pytest.Mon
     builtin = RULES.builtin("dfa")
     assert builtin
     monkeypatch.setitem(RULES._builtin, "dfa", replace(builtin, defaults={"feedback": "dense"}))
-    again = survey(make_plan("walk-back").jobs, ROOT / "results" / "walk-back" / "runs").pending
+    jobs = make_plan("walk-back", Overrides(only=("bp", "dfa", "grape+anchor", "head-only"))).jobs
+    again = survey(jobs, ROOT / "results" / "walk-back" / "runs").pending
     assert {job.rule_name.base for job in again} == {"dfa"}
     assert all(job.rule_settings["feedback"] == "dense" for job in again)
 
