@@ -1,4 +1,4 @@
-"""A user's file and the modules beside it: what belongs to it, its hash, and how it loads."""
+"""User files: finding the modules that a file imports, hashing them, and loading them."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections import Counter
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from grape_bench.record import parts
 from grape_bench.record.job import Job
 from grape_bench.record.typed_json import decode, listed
 from grape_bench.streams import STREAMS, stream_seed
+from grape_bench.train.evaluate import Score
 from grape_bench.train.loop import Trainer
 
 
@@ -28,6 +30,15 @@ def metric_of(objective: Objective, data: DataSet) -> dict[str, Any]:
     """What the scores are, and the score of a predictor that sees no input."""
     name = objective.metric
     return {"name": name, "unit": METRIC_UNITS[name], "chance": objective.chance(data)}
+
+
+def result_of(validation: Score, train_loss: float, test: Score | None) -> dict[str, float]:
+    """The scores of a job. `test` is None in a tuning trial."""
+    found = {"validation": validation.value, "validation_loss": validation.loss, "train_loss": train_loss}
+    if test is None:
+        return found
+    error = {} if math.isnan(test.error) else {"test_error": test.error}
+    return {"test": test.value, **error, "test_loss": test.loss, **found}
 
 
 def credit_of(trainer: Trainer) -> dict[str, Any]:

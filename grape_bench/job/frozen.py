@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 from grape_bench.job.converged_head import ConvergedHead, converged_head
-from grape_bench.job.description import credit_of, metric_of, network_of, seeds_of
+from grape_bench.job.description import credit_of, metric_of, network_of, result_of, seeds_of
 from grape_bench.record.job import Job
 from grape_bench.train.loop import LossNotFiniteError, Row, Trainer
 from grape_bench.train.observers import Spent
@@ -34,7 +33,7 @@ def run_frozen(job: Job, trainer: Trainer, on_epoch: Callable[[Row], None], spen
             reason = str(error)
     if head:
         on_epoch(_row(head, trainer))
-        measured |= {"result": _result(head), "features": head.features()}
+        measured |= {"result": result_of(head.validation, head.train_loss, head.test), "features": head.features()}
     return {
         **measured,
         "status": "diverged" if reason else "finished",
@@ -53,18 +52,6 @@ def _row(head: ConvergedHead, trainer: Trainer) -> Row:
         "validation_loss": head.validation.loss,
         f"validation_{trainer.objective.metric}": head.validation.value,
     }
-
-
-def _result(head: ConvergedHead) -> dict[str, float]:
-    found = {
-        "validation": head.validation.value,
-        "validation_loss": head.validation.loss,
-        "train_loss": head.train_loss,
-    }
-    if head.test is None:
-        return found
-    error = {} if math.isnan(head.test.error) else {"test_error": head.test.error}
-    return {"test": head.test.value, **error, "test_loss": head.test.loss, **found}
 
 
 def _time(head: ConvergedHead | None, trainer: Trainer, spent: Spent) -> dict[str, float]:

@@ -11,10 +11,9 @@ Read `_run` from top to bottom: it is the training script. Every executor reache
 
 from __future__ import annotations
 
-import math
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +24,7 @@ from grape_bench.diagnose.observer import Diagnostics
 from grape_bench.diagnose.probe import Probe
 from grape_bench.errors import UserError
 from grape_bench.job.converged_head import features_of_training
-from grape_bench.job.description import credit_of, describe, metric_of, network_of, seeds_of, try_probe
+from grape_bench.job.description import credit_of, describe, metric_of, network_of, result_of, seeds_of, try_probe
 from grape_bench.job.extra import Extra
 from grape_bench.job.frozen import run_frozen
 from grape_bench.job.profile import profile
@@ -46,6 +45,7 @@ from grape_bench.rules.frozen import Frozen
 from grape_bench.train import data_parallel
 from grape_bench.train.best import BestWeights
 from grape_bench.train.checkpoint import Checkpoints
+from grape_bench.train.evaluate import Score
 from grape_bench.train.loop import LossNotFiniteError, Observer, Row, Trainer
 from grape_bench.train.observers import CompileTime, Spent, TrainingMemory
 from grape_bench.train.precision import set_arithmetic
@@ -74,22 +74,11 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
     # The rule. Memory is measured from here on: the weights are the baseline, feedback and gradients come on top.
     memory = TrainingMemory(device)
     trainer = make_trainer(job, model, data, job.rule, job.rule_settings)
-    objective = trainer.objective
     if isinstance(trainer.network.rule, Frozen):
         return run_frozen(job, trainer, on_epoch, spent)
 
-    # Observers follow the training without changing it. Checkpoints are last, so they see the others' final state.
-    compiling = CompileTime()
-    # No diagnostics in a tuning trial, in a job of several processes, or where the suite turns them off.
-    diagnosed = job.trial is None and job.nproc == 1 and job.probes != 0
-    diagnostics = Diagnostics(job.probes, memory) if diagnosed else None
-    best = BestWeights() if job.select == "best" else None
-    trainer.observers += [memory, spent]
-    trainer.observers += [best] if best else []
-    trainer.observers += [diagnostics] if diagnostics else []
-    trainer.observers += [compiling] if job.compile else []
-    trainer.observers += [_Curve(on_epoch)]
-    trainer.observers += [checkpoints] if checkpoints else []
+    watched = _Watched.of(job, memory, spent, checkpoints)
+    trainer.observers += watched.observers(on_epoch)
 
     # Train. Dropout draws from its own stream, seeded after all set-up that may have used the global generators.
     seed_everything(process_seed(job, "dropout"))
@@ -101,57 +90,104 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
     except LossNotFiniteError as error:
         reason = str(error)
 
-    # Test, once. Then profile new copies of the model under BP and the rule. This comes after everything that is timed.
-    # From here on the result stands: an error in the profile or in a description only loses that part.
-    peak = memory.measure()
-    extra = Extra()
-    result = None if reason else _result(trainer, job, best)
-    aside = {
-        "compile_s": compiling.seconds,
-        "checkpoint_s": checkpoints.seconds if checkpoints else 0.0,
-        "diagnose_s": diagnostics.seconds if diagnostics else 0.0,
-    }
-    trained = spent.total()
-    profiles = job.profile and job.nproc == 1 and not reason
-    cost = extra.part("profile", parts.Profile, partial(profile, job, data)) if profiles else None
+    return _measured(trainer, job, watched, reason)
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """What follows the training without changing it. None for what this job does not need."""
+
+    memory: TrainingMemory
+    spent: Spent
+    best: BestWeights | None
+    diagnostics: Diagnostics | None
+    compiling: CompileTime | None
+    checkpoints: Checkpoints | None
+
+    @classmethod
+    def of(cls, job: Job, memory: TrainingMemory, spent: Spent, checkpoints: Checkpoints | None) -> _Watched:
+        """The observers of `job`."""
+        # No diagnostics in a tuning trial, in a job of several processes, or where the suite turns them off.
+        diagnosed = job.trial is None and _alone(job.probes != 0, job)
+        return cls(
+            memory,
+            spent,
+            BestWeights() if job.select == "best" else None,
+            Diagnostics(job.probes, memory) if diagnosed else None,
+            CompileTime() if job.compile else None,
+            checkpoints,
+        )
+
+    def observers(self, on_epoch: Callable[[Row], None]) -> list[Observer]:
+        """In the order of their calls. Checkpoints are last, so they see the others' final state."""
+        every = (self.memory, self.spent, self.best, self.diagnostics, self.compiling, _Curve(on_epoch))
+        return [observer for observer in (*every, self.checkpoints) if observer]
+
+    @property
+    def aside(self) -> dict[str, float]:
+        """The seconds that the training clock left out."""
+        return {
+            "compile_s": self.compiling.seconds if self.compiling else 0.0,
+            "checkpoint_s": self.checkpoints.seconds if self.checkpoints else 0.0,
+            "diagnose_s": self.diagnostics.seconds if self.diagnostics else 0.0,
+        }
+
+
+def _measured(trainer: Trainer, job: Job, watched: _Watched, reason: str) -> dict[str, Any]:
+    """Test once, then profile new copies of the model under BP and the rule. All of this comes after what is timed.
+
+    `reason` says why the training diverged. The result stands once it is made: an error in the profile or in a
+    description only loses that part.
+    """
+    ok, data, spent, extra = not reason, trainer.data, watched.spent, Extra()
+    peak = watched.memory.measure()
+    result = _result(trainer, job, watched.best) if ok else None
+    aside, trained = watched.aside, spent.total()
+    cost = (
+        extra.part("profile", parts.Profile, partial(profile, job, data)) if ok and _alone(job.profile, job) else None
+    )
     profiled = spent.total()
-    credit = extra.part("credit", parts.Credit, partial(credit_of, trainer))
-    transport = extra.part("transport", None, partial(transport_of, job, data, objective))
+    diagnostics = watched.diagnostics
     measured = {
-        "status": "diverged" if reason else "finished",
+        "status": "finished" if ok else "diverged",
         "reason": reason,
-        "metric": metric_of(objective, data),
+        "metric": metric_of(trainer.objective, data),
         "result": result,
         "memory": {**peak, **(cost or {}).get("live", {})},
         "profile": cost,
-        "credit": {**credit, **(transport or {})} if credit else None,
         "diagnostics": diagnostics.result() if diagnostics else None,
-        "network": extra.part("network", parts.Network, partial(network_of, trainer.network)),
         "data": data.description,
         "seeds": seeds_of(job),
+        **_descriptions(trainer, job, extra),
     }
-
     # Last, because it replaces the trained head: what the best head makes of the trained features.
-    # One process of several that fails would leave the others waiting.
-    fitted = job.features is not False and job.trial is None and job.nproc == 1 and not reason
-    features = extra.part("features", parts.Features, partial(features_of_training, trainer, job)) if fitted else None
+    if ok and job.trial is None and _alone(job.features is not False, job):
+        measured["features"] = extra.part("features", parts.Features, partial(features_of_training, trainer, job))
     time = _time(trainer, spent, aside, trained, profiled)
-    return {**measured, "features": features, "time": time, "lost": extra.lost or None}
+    return {**measured, "time": time, "lost": extra.lost or None}
+
+
+def _alone(wanted: bool, job: Job) -> bool:
+    """Whether to take a `wanted` measurement. With several processes, one that fails would keep the others waiting."""
+    return wanted and job.nproc == 1
+
+
+def _descriptions(trainer: Trainer, job: Job, extra: Extra) -> dict[str, Any]:
+    """What the record says about the rule and the network."""
+    credit = extra.part("credit", parts.Credit, partial(credit_of, trainer))
+    transport = extra.part("transport", None, partial(transport_of, job, trainer.data, trainer.objective))
+    return {
+        "credit": {**credit, **(transport or {})} if credit else None,
+        "network": extra.part("network", parts.Network, partial(network_of, trainer.network)),
+    }
 
 
 def _result(trainer: Trainer, job: Job, best: BestWeights | None) -> dict[str, float]:
     """Final scores. Only this function reads the test split: once, after the last step, never in a tuning trial."""
     row = best.restore(trainer) if best else trainer.rows[-1]
-    result = {
-        "validation": row[f"validation_{trainer.objective.metric}"],
-        "validation_loss": row["validation_loss"],
-        "train_loss": row["train_loss"],
-    }
-    if job.trial is not None:
-        return result
-    test = trainer.evaluate(trainer.data.test, with_error=True)
-    error = {} if math.isnan(test.error) else {"test_error": test.error}
-    return {"test": test.value, **error, "test_loss": test.loss, **result}
+    test = None if job.trial is not None else trainer.evaluate(trainer.data.test, with_error=True)
+    validation = Score(row["validation_loss"], row[f"validation_{trainer.objective.metric}"])
+    return result_of(validation, row["train_loss"], test)
 
 
 def _time(trainer: Trainer, spent: Spent, aside: dict[str, float], trained: float, profiled: float) -> dict[str, float]:

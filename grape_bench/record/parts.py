@@ -39,7 +39,8 @@ class Result:
 class Features:
     """The scores of a head that was fitted to convergence on what the output layer reads: see `train/head_fit.py`.
 
-    `penalty` is the one that validation chose; None if the head was trained by steps. `test_error` is as in `Result`.
+    `penalty` has the best validation score, or is None if the head was trained by steps. `test_error` is as in
+    `Result`.
     """
 
     test: float

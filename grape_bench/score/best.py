@@ -39,7 +39,9 @@ class Best:
 
 
 def best(means: Mapping[str, float], test: Callable[[str, str], float]) -> Best | None:
-    """Compare every rule with the one of the highest mean. `test` gives the p of two rules. None without two rules.
+    """Compare every rule with the rule whose mean is highest. `test` returns the p-value of a pair of rules.
+
+    Returns None if there are fewer than two rules.
 
     Holm's correction counts all pairs of rules, not only those with the best. Which rule is best is read from the same
     runs, and the highest of many equal rules is high by luck. Over the pairs with the best alone, 8 to 10 % of tables

@@ -1,4 +1,4 @@
-"""A fitted head is the regression that a textbook has, and its penalty is the one that validation prefers."""
+"""The fitted head matches scikit-learn's logistic regression and closed-form ridge. Validation selects the penalty."""
 
 from __future__ import annotations
 
