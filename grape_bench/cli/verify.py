@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from grape_bench.publish.rerun import Rerun
     from grape_bench.publish.submission import Submission
-    from grape_bench.publish.verify import Rerun, Verification
-    from grape_bench.record.job import Job
+    from grape_bench.publish.verify import Verification
 
 SHOWN = 5  # problems to print per check
 
@@ -25,7 +27,7 @@ SHOWN = 5  # problems to print per check
     "--tolerance",
     default=1.0,
     show_default=True,
-    help="How much a rerun may differ, in points; in percent for a perplexity or RMSE.",
+    help="The most that a rerun on another kind of machine may differ, in points; in percent for a perplexity or RMSE.",
 )
 @click.option("--seed", type=int, help="Seed that picks the jobs to rerun [default: random].")
 @click.option(
@@ -35,6 +37,7 @@ SHOWN = 5  # problems to print per check
     metavar="FOLDER",
     help="A copy of local data that the runs read; may be repeated.",
 )
+@click.option("--unconfined", is_flag=True, help="Rerun without isolation. Only for code that you have read.")
 @click.option("--keep", is_flag=True, help="Write verification.json next to the index if the reruns agree.")
 def command(
     folders: tuple[Path, ...],
@@ -42,28 +45,41 @@ def command(
     tolerance: float,
     seed: int | None,
     data: tuple[Path, ...],
+    unconfined: bool,
     keep: bool,
 ) -> None:
     """Verify the published FOLDERS (results/SUITE/RULE): files, records, identity, budgets, selection, numbers.
 
     Without --rerun nothing from a folder is executed. --rerun trains the published rule on this machine, with the
-    published code. Exit code 0: every check passed; 1: a check failed; 2: not a publication.
+    published code, in a sandbox: no network, an empty environment, no test split, one folder to write. Exit code 0:
+    every check passed; 1: a check failed; 2: not a publication.
     """
-    from grape_bench.publish.verify import draw, verify, write_verification
+    from grape_bench.publish.verify import verify, write_verification
 
+    if count and not unconfined:
+        _require_isolation()
     ok = True
     for folder in folders:
         verification = verify(folder)
         if count and verification.ok:
             seed = secrets.randbelow(2**31) if seed is None else seed
             click.echo(f"the reruns are drawn with --seed {seed}")
-            reruns = _rerun(verification.submission, draw(verification.submission, count, seed, data), tolerance)
+            reruns = _rerun(verification.submission, count, seed, (tolerance, data, not unconfined))
             verification = dataclasses.replace(verification, reruns=reruns)
             if keep and verification.ok:
                 click.echo(f"saved to {write_verification(verification, seed)}")
         show(verification)
         ok = ok and verification.ok
     sys.exit(0 if ok else 1)
+
+
+def _require_isolation() -> None:
+    from grape_bench.errors import UserError
+    from grape_bench.publish.sandbox import missing
+
+    if why := missing():
+        hint = "install bubblewrap; or read the code, then add --unconfined"
+        raise UserError(f"a rerun executes the published code, and nothing here can confine it: {why}", hint=hint)
 
 
 def show(verification: Verification) -> None:
@@ -80,24 +96,23 @@ def show(verification: Verification) -> None:
             click.echo(f"          and {len(outcome.problems) - SHOWN} more")
     for rerun in verification.reruns:
         word = click.style("ok    ", fg="green") if rerun.ok else click.style("FAILED", fg="red")
-        found = "did not finish" if rerun.found is None else f"{rerun.found:.4g}"
-        click.echo(
-            f"{word}  rerun        {rerun.name}: {found}, published {rerun.published:.4g} ± {rerun.tolerance:.3g}"
-        )
+        found = rerun.reason if rerun.found is None else f"{rerun.found:.6g}"
+        allowed = "to the bit" if rerun.exact else f"± {rerun.tolerance:.3g}"
+        click.echo(f"{word}  rerun        {rerun.name}: {found}, published {rerun.published:.6g} {allowed}")
+        if rerun.visible:
+            click.echo(f"          its code could read the test split: {rerun.visible}")
     for need in needs(record.job for record in verification.submission.records.values()):
         click.echo(f"needs   {need}, to rerun")
     click.echo(f"{verification.submission.folder}: {verification.badge} ({BADGES[verification.badge]})")
 
 
-def _rerun(submission: Submission, jobs: list[Job], tolerance: float) -> list[Rerun]:
-    from tempfile import TemporaryDirectory
+def _rerun(submission: Submission, count: int, seed: int, how: tuple[float, tuple[Path, ...], bool]) -> Sequence[Rerun]:
+    """Rerun `count` random jobs. `how` is the tolerance, the copies of local data, and whether to confine the code."""
+    from grape_bench.publish.rerun import Auditor, differences, draw
 
-    from grape_bench.cli.display import Plain
-    from grape_bench.execute.sweep import Request, run_sweep
-    from grape_bench.publish.verify import rerun
-
-    click.echo(f"rerunning {len(jobs)} of {len(submission.own)} jobs")
-    with TemporaryDirectory() as folder:
-        return rerun(
-            submission, jobs, tolerance, lambda plan: run_sweep(Request(plan, Path(folder) / "again"), Plain(), None)
-        )
+    records = draw(submission, count, seed)
+    click.echo(f"rerunning {len(records)} of {len(submission.own)} jobs")
+    for difference in sorted({one for record in records for one in differences(record)}):
+        click.echo(f"differs {difference}")
+    tolerance, data, confined = how
+    return Auditor(submission, tolerance, data, confined, click.echo).rerun(records)

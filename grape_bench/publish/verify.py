@@ -1,49 +1,24 @@
-"""Verify a published folder: run the checks, rerun jobs at random, and assign a badge."""
+"""Verify a published folder: the outcome of the checks and reruns, and the badge that they give."""
 
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grape_bench.errors import UserError
-from grape_bench.plan.expand import Plan
-from grape_bench.plan.suite import Suite
 from grape_bench.publish import checks
-from grape_bench.publish.here import local
 from grape_bench.publish.index import VERIFICATION
-from grape_bench.publish.submission import SUITE, Submission, read_submission
-from grape_bench.record.job import Job
-from grape_bench.record.record import Record, now
-from grape_bench.record.status import Status
+from grape_bench.publish.rerun import Rerun
+from grape_bench.publish.submission import Submission, read_submission
+from grape_bench.record.record import now
 from grape_bench.record.write import write_json
-from grape_bench.score.comparable import outdated
-from grape_bench.score.metric import METRICS
-
-Sweep = Callable[[Plan], Sequence[Record]]
 
 BADGES = {
     "reported": "numbers as the author gave them",
     "recomputed": "records and curves agree, and they reproduce every number of the table",
     "verified": "recomputed, and a rerun of random jobs gave the same results",
 }
-
-
-@dataclass(frozen=True)
-class Rerun:
-    """The published test value of a job, the value of its rerun, and how much they may differ."""
-
-    name: str
-    published: float
-    found: float | None  # None if the rerun did not finish
-    tolerance: float
-
-    @property
-    def ok(self) -> bool:
-        """Whether the two values agree."""
-        return self.found is not None and abs(self.found - self.published) <= self.tolerance
 
 
 @dataclass(frozen=True)
@@ -73,49 +48,19 @@ def verify(folder: Path) -> Verification:
     return Verification(submission, checks.run(submission))
 
 
-def draw(submission: Submission, count: int, seed: int, data: Sequence[Path] = ()) -> list[Job]:
-    """`count` random finished jobs of the published rule, with the published code.
-
-    Local folders that the jobs read are not published. They are looked for at the author's paths and in `data`. Raises
-    UserError if one is missing, if no job finished, or if this version of grape-bench would give other numbers.
-    """
-    finished = {name: record for name, record in submission.own.items() if record.status is Status.FINISHED}
-    if not finished:
-        raise UserError("no finished job to rerun", where=str(submission.folder))
-    names = random.Random(seed).sample(sorted(finished), min(count, len(finished)))
-    for name in names:
-        if reason := outdated([finished[name]]):
-            hint = "verify without --rerun, or use the version that made these runs"
-            raise UserError(reason, where=name, hint=hint)
-    return [local(finished[name].job, submission.folder, data) for name in names]
-
-
-def rerun(submission: Submission, jobs: Sequence[Job], tolerance: float, sweep: Sweep) -> list[Rerun]:
-    """Run `jobs` with `sweep` and compare the results with the published ones. This executes the published rule.
-
-    `tolerance` is in points: see `Metric.tolerance`.
-    """
-    suite = Suite.model_validate(submission.suite)
-    records = {record.id: record for record in sweep(Plan(suite, submission.folder / SUITE, list(jobs)))}
-    return [
-        Rerun(
-            name=job.name,
-            published=submission.records[job.name].test,
-            found=new.test if (new := records[job.id]).status is Status.FINISHED else None,
-            tolerance=METRICS[submission.records[job.name].scored_by.name].tolerance(
-                tolerance, submission.records[job.name].test
-            ),
-        )
-        for job in jobs
-    ]
-
-
 def write_verification(verification: Verification, seed: int) -> Path:
     """Save the reruns as `verification.json` next to the index. They are valid for exactly this content."""
     path = verification.submission.folder / VERIFICATION
     reruns = [
-        {"name": r.name, "published": r.published, "found": r.found, "tolerance": r.tolerance, "ok": r.ok}
-        for r in verification.reruns
+        {
+            "name": one.name,
+            "published": one.published,
+            "found": one.found,
+            "tolerance": one.tolerance,
+            "exact": one.exact,
+            "ok": one.ok,
+        }
+        for one in verification.reruns
     ]
     content = {"id": verification.submission.index["id"], "badge": verification.badge, "when": now(), "seed": seed}
     write_json(path, {**content, "reruns": reruns})

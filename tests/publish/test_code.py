@@ -16,8 +16,8 @@ from grape_bench.publish.checks import identity, source
 from grape_bench.publish.here import local, needs
 from grape_bench.publish.index import write_index
 from grape_bench.publish.pack import About, pack
+from grape_bench.publish.rerun import draw
 from grape_bench.publish.submission import read_submission
-from grape_bench.publish.verify import draw
 from grape_bench.record.folder import read_records
 from grape_bench.record.job import Job
 from grape_bench.record.record import write_record
@@ -83,7 +83,8 @@ def test_a_rerun_finds_everything_in_the_publication(author: Path, tmp_path: Pat
     for path in author.glob("*.py"):
         path.unlink()
 
-    (job,) = draw(submission, 1, seed=0, data=[data])
+    (record,) = draw(submission, 1, seed=0)
+    job = local(record.job, submission.folder, [data])
     assert job.id == submission.records[job.name].id and changed_sources(job) == []
     assert job.dataset_args["folder"] == str(data)
     paths = [split_file_reference(reference)[0] for reference in references(job)]
@@ -95,10 +96,11 @@ def test_missing_data_is_named_by_its_content(author: Path, tmp_path: Path) -> N
     digest = content_hash(author / "data")
     submission = read_submission(pack(author / "runs", "Mine", tmp_path / "results", About()))
     assert needs(record.job for record in submission.records.values()) == [f"data (content {digest})"]
-    draw(submission, 1, seed=0)
+    (record,) = draw(submission, 1, seed=0)
+    local(record.job, submission.folder, [])
     (author / "data" / "a.npy").write_text("other numbers")
     with pytest.raises(UserError, match="these runs read 'data'") as error:
-        draw(submission, 1, seed=0, data=[author])
+        local(record.job, submission.folder, [author])
     assert digest in error.value.where and "--data" in error.value.hint
 
 

@@ -15,7 +15,8 @@ from grape_bench import network
 from grape_bench.errors import UserError
 from grape_bench.publish.index import INDEX, write_index
 from grape_bench.publish.pack import About, pack
-from grape_bench.publish.verify import draw, verify
+from grape_bench.publish.rerun import draw
+from grape_bench.publish.verify import verify
 from grape_bench.record.job import Job
 
 RECORDED = Path(__file__).parents[2] / "results" / "vision-small" / "runs"
