@@ -13,7 +13,7 @@ from grape_bench.plan.suite import Suite
 from grape_bench.publish.card import CARD, Card
 from grape_bench.publish.code import copy_code
 from grape_bench.publish.index import write_index
-from grape_bench.publish.submission import REFERENCES, RUNS, SOURCE, SUITE, TABLE
+from grape_bench.publish.submission import CONSTRAINTS, REFERENCES, RUNS, SOURCE, SUITE, TABLE
 from grape_bench.record.folder import read_records, runs_folder
 from grape_bench.record.record import RECORD, Record
 from grape_bench.record.rule_name import RuleName
@@ -49,6 +49,7 @@ def pack(runs: Path, rule: str, output: Path, about: About, *, replace: bool = F
         _fill(draft, root, kept, _card(own, root, about))
         _copy_source(draft, own[0])
         copy_code(draft, [record.job for record in kept])
+        (draft / CONSTRAINTS).write_text(_constraints(own[0]), encoding="utf-8")
         write_index(draft)
     return target
 
@@ -102,6 +103,17 @@ def _weight_transport(rule: RuleName) -> bool:
     from grape_bench.rules.names import RULES
 
     return rule.anchored or bool(RULES.get(rule.reference).weight_transport)
+
+
+def _constraints(record: Record) -> str:
+    """The packages of a record, as `pip install -c` reads them. A build such as `+cpu` has no place on an index."""
+    there = record.environment
+    pinned = [
+        f"{name}=={version.partition('+')[0]}"
+        for name, version in sorted(there.packages.items())
+        if name != "grape-bench"
+    ]
+    return "\n".join([f"# Python {there.python}", *pinned, ""])
 
 
 def _copy_source(draft: Path, record: Record) -> None:

@@ -17,6 +17,7 @@ from grape_bench.record.table import CURVE, Table, parse_table
 
 T = TypeVar("T")
 RUNS, SUITE, TABLE, SOURCE = "runs", "suite.toml", "table.csv", "source.py"
+CONSTRAINTS = "constraints.txt"  # the exact versions of the packages behind the published rule's runs
 CODE = "code"  # the user's own files with the modules that they import, in a folder per hash
 REFERENCES = ("bp", "frozen", "head-only", "dfa")
 LARGEST = 64 * 2**20  # bytes; larger files are refused

@@ -28,8 +28,13 @@ PACKAGES = (
     "timm",
     "transformers",
     "datasets",
+    "tokenizers",
+    "torch-geometric",
+    "snntorch",
     "numpy",
+    "scipy",
     "scikit-learn",
+    "pillow",
 )
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,13 @@ def test_a_rule_without_runs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no records in this folder"):
         pack(tmp_path / "nowhere", "grape", tmp_path, About())
     assert not list(tmp_path.iterdir())
+
+
+def test_the_packages_behind_the_runs_can_be_installed_again(tmp_path: Path) -> None:
+    folder = pack(RECORDED, "grape", tmp_path, About())
+    record = json.loads(next(folder.glob("runs/*.grape.s0.*/record.json")).read_text())
+    python, *pinned = (folder / "constraints.txt").read_text().splitlines()
+    packages = record["environment"]["packages"]
+    assert python == f"# Python {record['environment']['python']}" and f"numpy=={packages['numpy']}" in pinned
+    assert all(re.fullmatch(r"[a-z-]+==[0-9.]+", line) for line in pinned)  # no build, host or path
+    assert len(pinned) == len(packages) - 1 and not any(line.startswith("grape-bench") for line in pinned)
