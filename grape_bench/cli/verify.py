@@ -21,7 +21,8 @@ SHOWN = 5  # problems to print per check
 
 
 @click.command("verify")
-@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--since", metavar="COMMIT", help="Verify what the commits since COMMIT add, and refuse all else.")
 @click.option("--rerun", "count", type=click.IntRange(min=1), metavar="K", help="Rerun K random jobs.")
 @click.option(
     "--tolerance",
@@ -41,6 +42,7 @@ SHOWN = 5  # problems to print per check
 @click.option("--keep", is_flag=True, help="Write verification.json next to the index if the reruns agree.")
 def command(
     folders: tuple[Path, ...],
+    since: str | None,
     count: int | None,
     tolerance: float,
     seed: int | None,
@@ -54,8 +56,13 @@ def command(
     published code, in a sandbox: no network, an empty environment, no test split, one folder to write. Exit code 0:
     every check passed; 1: a check failed; 2: not a publication.
     """
+    from grape_bench.publish.changes import submitted
     from grape_bench.publish.verify import verify, write_verification
 
+    if bool(folders) == (since is not None):
+        raise click.UsageError("name FOLDERS, or --since COMMIT")
+    if since is not None:
+        folders = tuple(submitted(Path(), since))
     if count and not unconfined:
         _require_isolation()
     ok = True
