@@ -141,5 +141,5 @@ def test_the_workflow_runs_pinned_actions_with_least_permission() -> None:
     text = (Path(__file__).parents[2] / ".github/workflows/submission.yml").read_text()
     used = [line.split("uses:")[1].strip() for line in text.splitlines() if "uses:" in line]
     assert used and all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[0-9.]+", one) for one in used)
-    assert "permissions: {}" in text and "contents: read" in text and "write" not in text and "secrets." not in text
+    assert "permissions: {}" in text and "contents: read" in text and "write" not in text and "${{ secrets" not in text
     assert "index-url" not in text and 'grape-bench verify --since "$BASE"' in text
