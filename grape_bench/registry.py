@@ -53,6 +53,11 @@ class Registry(Generic[T]):
     def __iter__(self) -> Iterator[str]:
         return iter(sorted({*self._builtin, *self._objects, *self._entry_points()}))
 
+    @property
+    def shipped(self) -> tuple[str, ...]:
+        """The names that ship with the package."""
+        return tuple(self._builtin)
+
     def __contains__(self, name: str) -> bool:
         # Entry points come last, because finding them reads the metadata of every installed distribution.
         return name in self._builtin or name in self._objects or name in self._entry_points()

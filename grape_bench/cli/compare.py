@@ -100,9 +100,11 @@ def _on_suite(suite: str, rules: tuple[str, ...], against: tuple[str, ...], give
 
 def _records(plan: Plan, given: dict[str, Any]) -> list[Record]:
     """The records of the plan's jobs. Jobs without a recorded or finished result run now."""
-    from grape_bench.track.references import recorded_jobs
+    from grape_bench.publish.baselines import recorded_jobs
 
-    known = {} if given["fresh"] else recorded_jobs(plan.suite.name)
+    known, refused = ({}, []) if given["fresh"] else recorded_jobs(plan.suite.name)
+    for line in refused:
+        click.echo(line, err=True)
     found = {job.id: known[job.id] for job in plan.jobs if job.id in known and job.is_current(known[job.id].job)}
     missing = [job for job in plan.jobs if job.id not in found]
     if found:

@@ -136,10 +136,11 @@ _SOURCES: dict[str, str] = {
 
 def _resolution(plan: Plan, done: Iterable[Record]) -> Iterator[str]:
     """Return what the planned seeds can detect, given the spread of finished and of recorded jobs."""
+    from grape_bench.publish.baselines import baseline_records
     from grape_bench.score.resolution import planned
-    from grape_bench.track.references import recorded_jobs
 
-    known = {record.id: record for record in (*recorded_jobs(plan.suite.name).values(), *done)}
+    recorded = baseline_records(plan.suite.name, plan.suite.version)
+    known = {record.id: record for record in (*recorded, *done)}
     same = [record for record in known.values() if record.job.version == plan.suite.version]
     return planned({task.name: plan.suite.seeds for task in plan.suite.tasks}, same)
 

@@ -39,7 +39,12 @@ SHOWN = 5  # problems to print per check
     help="A copy of local data that the runs read; may be repeated.",
 )
 @click.option("--unconfined", is_flag=True, help="Rerun without isolation. Only for code that you have read.")
-@click.option("--keep", is_flag=True, help="Write verification.json next to the index if the reruns agree.")
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Save reruns that agree to DIR. The leaderboard reads results/verifications.",
+)
 def command(
     folders: tuple[Path, ...],
     since: str | None,
@@ -48,7 +53,7 @@ def command(
     seed: int | None,
     data: tuple[Path, ...],
     unconfined: bool,
-    keep: bool,
+    keep: Path | None,
 ) -> None:
     """Verify the published FOLDERS (results/SUITE/RULE): files, records, identity, budgets, selection, numbers.
 
@@ -56,8 +61,9 @@ def command(
     published code, in a sandbox: no network, an empty environment, no test split, one folder to write. Exit code 0:
     every check passed; 1: a check failed; 2: not a publication.
     """
+    from grape_bench.publish.badge import write_verification
     from grape_bench.publish.changes import submitted
-    from grape_bench.publish.verify import verify, write_verification
+    from grape_bench.publish.verify import verify
 
     if bool(folders) == (since is not None):
         raise click.UsageError("name FOLDERS, or --since COMMIT")
@@ -74,7 +80,7 @@ def command(
             reruns = _rerun(verification.submission, count, seed, (tolerance, data, not unconfined))
             verification = dataclasses.replace(verification, reruns=reruns)
             if keep and verification.ok:
-                click.echo(f"saved to {write_verification(verification, seed)}")
+                click.echo(f"saved to {write_verification(verification, seed, keep)}")
         show(verification)
         ok = ok and verification.ok
     sys.exit(0 if ok else 1)
@@ -91,6 +97,7 @@ def _require_isolation() -> None:
 
 def show(verification: Verification) -> None:
     """Print a line per check and per rerun, the problems, and the badge."""
+    from grape_bench.publish.badge import meaning
     from grape_bench.publish.here import needs
     from grape_bench.publish.verify import BADGES
 
@@ -111,6 +118,8 @@ def show(verification: Verification) -> None:
     for need in needs(record.job for record in verification.submission.records.values()):
         click.echo(f"needs   {need}, to rerun")
     click.echo(f"{verification.submission.folder}: {verification.badge} ({BADGES[verification.badge]})")
+    for line in meaning(verification):
+        click.echo(f"  {line}")
 
 
 def _rerun(submission: Submission, count: int, seed: int, how: tuple[float, tuple[Path, ...], bool]) -> Sequence[Rerun]:

@@ -10,19 +10,20 @@ from typing import Any
 from grape_bench.errors import UserError
 from grape_bench.record.write import write_json
 
-INDEX, VERIFICATION = "index.json", "verification.json"
+INDEX = "index.json"
+VERIFICATIONS = "verifications"  # the folder of results with what the maintainers reran
 SCHEMA = 1
 LINK = "a link"  # stands where the hash would be
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file in `folder`, by path. The index and an auditor's `verification.json` are left out."""
+    """SHA-256 of every file in `folder`, by path. The index is left out."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() or path.is_symlink()]
     names = {path.relative_to(folder).as_posix(): path for path in files}
     return {
         name: LINK if path.is_symlink() else sha256(path.read_bytes()).hexdigest()
         for name, path in names.items()
-        if name not in (INDEX, VERIFICATION)
+        if name != INDEX
     }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from grape_bench.errors import UserError, unknown
 from grape_bench.plan.read import read_document
 from grape_bench.plan.suite import Suite
+from grape_bench.plan.tuning import stated_space
 from grape_bench.publish.card import CARD, Card
 from grape_bench.publish.code import copy_code
 from grape_bench.publish.index import write_index
@@ -84,7 +85,6 @@ def _card(own: Sequence[Record], root: Path, about: About) -> Card:
     suite = Suite.model_validate(read_document(root / SUITE))
     job = own[0].job
     trials = job.trials
-    space = suite.tuning.space if suite.tuning and trials > 1 else {}
     credits = [record.credit.declared_bp_fraction for record in own if record.credit]
     return Card(
         name=job.rule_name.label,
@@ -94,7 +94,7 @@ def _card(own: Sequence[Record], root: Path, about: About) -> Card:
         weight_transport=_weight_transport(job.rule_name),
         bp_fraction=next((float(credit) for credit in credits if credit is not None), None),
         trials=trials if trials > 1 else 0,
-        space={name: axis.model_dump(exclude_none=True) for name, axis in space.items()},
+        space=dict(stated_space(suite, job.rule)) if trials > 1 else {},
     )
 
 

@@ -1,17 +1,24 @@
-"""The leaderboard: a static site that shows the published results of every suite."""
+"""The leaderboard: a static site that shows the results of every suite.
+
+The references of a suite are the maintainers' baselines. Each submission has rows of its own, under names of its own,
+so none can touch another's. Only rows that a maintainer has rerun stand in the table; the others are listed below it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from grape_bench.errors import UserError
-from grape_bench.publish.index import INDEX
-from grape_bench.publish.verify import badge_of, verify
-from grape_bench.record.folder import read_records, runs_folder
+from grape_bench.errors import UserError, printable
+from grape_bench.publish.badge import badge_of
+from grape_bench.publish.baselines import baseline_folder, read_baselines
+from grape_bench.publish.index import INDEX, VERIFICATIONS
+from grape_bench.publish.normal_name import skeleton
+from grape_bench.publish.submission import RUNS
+from grape_bench.publish.verify import Verification, verify
 from grape_bench.record.record import Record
-from grape_bench.record.rule_name import RuleName
 from grape_bench.record.write import write_text
 from grape_bench.report import page
 from grape_bench.report.templates import page_template
@@ -20,74 +27,152 @@ from grape_bench.score.labels import labels
 from grape_bench.score.results import Results, results
 from grape_bench.track.runs import Runs, read_jobs
 
+NOTHING = Runs([], {}, {})
+
 
 @dataclass(frozen=True)
 class Entry:
-    """One publication: its rule, version, paper and badge."""
+    """One submission: its row's name, version, paper and badge, and its runs.
+
+    `reason` says why it is not in the table; it is empty for a row that is.
+    """
 
     rule: str
     version: str
     paper: str
     badge: str
     folder: Path
+    reason: str = ""
+    runs: Runs = NOTHING
+    norm_acc: str = ""  # against the baselines, if the checks pass
+
+    @property
+    def ranked(self) -> bool:
+        """Whether the entry has a row in the table."""
+        return not self.reason
 
 
 @dataclass(frozen=True)
 class Board:
-    """One suite: its publications, and the combined results."""
+    """One suite: the results of the baselines and of the ranked submissions (None without baselines), and all entries.
+
+    `refused` says why the baselines cannot be used.
+    """
 
     suite: str
     entries: Sequence[Entry]
-    results: Results
+    results: Results | None
+    refused: str = ""
 
 
 def build(root: Path, output: Path) -> list[Board]:
-    """Write `<output>/index.html` and one page per suite from `root` (results/SUITE/RULE, or results/SUITE/runs).
+    """Write `<output>/index.html` and one page per suite from `root`.
 
-    Raises UserError if `root` has no publications, or if the publications of a suite cannot be compared.
+    The maintainers' baselines are in `root`/SUITE/runs, the submissions in `root`/SUITE/RULE, and the maintainers'
+    reruns in `root`/verifications. A submission that cannot be read is listed with the reason. Raises UserError if
+    there is nothing to show.
     """
-    boards = [board for folder in sorted(root.glob("*/")) if (board := _board(folder))]
+    folders = [path for path in sorted(root.glob("*/")) if path.name != VERIFICATIONS and not path.is_symlink()]
+    boards = [board for folder in folders if (board := _board(root, folder))]
     if not boards:
         raise UserError("no publications in this folder", where=str(root), hint="grape-bench publish RUNS --rule R")
     for board in boards:
-        write_text(output / board.suite / "index.html", page.render(board.results, board.entries))
-    overview = page_template("site.html.j2").render(
-        boards=boards,
-        names=lambda board: labels(board.results.rules),
-        norm_acc=OVERALL[0],
-        style=page.style(),
-    )
+        if board.results:
+            write_text(output / board.suite / "index.html", page.render(board.results, board.entries))
+    overview = page_template("site.html.j2").render(boards=boards, rows=_rows, norm_acc=OVERALL[0], style=page.style())
     write_text(output / "index.html", overview)
     return boards
 
 
-def _board(folder: Path) -> Board | None:
-    publications = sorted(path.parent for path in folder.glob(f"*/{INDEX}"))
-    plain = [runs_folder(folder)] if any(runs_folder(folder).glob("*/record.json")) else []
-    entries = [_entry(path) for path in publications]
-    owners = {entry.rule: entry.folder for entry in entries}
-    runs = _merged([*publications, *plain], owners)
-    if not runs.records:
+def _board(root: Path, folder: Path) -> Board | None:
+    baselines, refused = NOTHING, ""
+    if (runs := baseline_folder(root, folder.name)) is not None:
+        found = read_baselines(runs)
+        refused = found.refused
+        baselines = read_jobs([runs / record.name for record in found.records])
+    submissions = sorted(path.parent for path in folder.glob(f"*/{INDEX}") if not path.parent.is_symlink())
+    if not submissions and not baselines.records and not refused:
         return None
-    return Board(folder.name, entries, results(runs.records, runs.curves, runs.diagnostics))
+    entries = [_entry(path, root / VERIFICATIONS, baselines) for path in submissions]
+    ranked = _named(entries, baselines)
+    every = _joined([baselines, *(entry.runs for entry in ranked if entry.ranked)])
+    return Board(folder.name, ranked, _results(every) if baselines.records else None, refused)
 
 
-def _entry(folder: Path) -> Entry:
+def _entry(folder: Path, verifications: Path, baselines: Runs) -> Entry:
+    """One submission, whatever is wrong with it."""
+    broken = Entry(folder.name, "", "", "reported", folder)
+    try:
+        return _checked(folder, verifications, baselines)
+    except UserError as error:
+        return replace(broken, reason=error.what)
+    except Exception as error:  # a submission that breaks a check must not keep the others from being shown
+        return replace(broken, reason=f"it cannot be checked: {type(error).__name__}")
+
+
+def _checked(folder: Path, verifications: Path, baselines: Runs) -> Entry:
     verification = verify(folder)
-    card = verification.submission.card
-    return Entry(card.name, card.version, card.paper, badge_of(verification), folder)
+    card, badge = verification.submission.card, badge_of(verification, verifications)
+    entry = Entry(card.name, card.version, card.paper, badge, folder)
+    failed = [outcome for outcome in verification.outcomes if not outcome.ok]
+    if failed:
+        return replace(entry, reason=f"the check {failed[0].name} fails: {failed[0].problems[0]}")
+    if not baselines.records:
+        return replace(entry, reason="there are no baselines of this suite to compare it with")
+    runs = _own(verification, f"{card.name} ({folder.name})")
+    norm_acc = _norm_acc(_joined([baselines, runs]), runs.records[0].rule)  # raises if they cannot share a table
+    reason = "" if badge == "verified" else "nobody has rerun it yet"
+    return replace(entry, reason=reason, runs=runs, norm_acc=norm_acc)
 
 
-def _merged(folders: Sequence[Path], owners: dict[str, Path]) -> Runs:
-    """The runs of each (task, rule), from the rule's own publication or else from the folder with the newest run."""
-    found: dict[tuple[str, str], dict[Path, list[Record]]] = {}
-    for folder in folders:
-        for record in read_records(runs_folder(folder)):
-            found.setdefault((record.task, record.rule), {}).setdefault(folder, []).append(record)
-    jobs: list[Path] = []
-    for (_, rule), by_folder in found.items():
-        newest = max(by_folder, key=lambda folder: max(r.ended for r in by_folder[folder]))
-        owner = owners.get(RuleName.parse(rule).label)
-        chosen = owner if owner in by_folder else newest
-        jobs += [runs_folder(chosen) / record.name for record in by_folder[chosen]]
-    return read_jobs(jobs)
+def _own(verification: Verification, name: str) -> Runs:
+    """The runs of the published rule, as a rule called `name`."""
+    submission = verification.submission
+    return _renamed(read_jobs([submission.folder / RUNS / one for one in submission.own]), name)
+
+
+def _renamed(runs: Runs, name: str) -> Runs:
+    return replace(runs, records=[replace(one, job=replace(one.job, rule=name)) for one in runs.records])
+
+
+def _named(entries: Sequence[Entry], baselines: Runs) -> list[Entry]:
+    """The entries under names that differ: with the folder if another row has, or looks like, the rule's name."""
+    taken = [skeleton(record.job.rule_name.label) for record in _one_per_rule(baselines)]
+    taken += [skeleton(entry.rule) for entry in entries]
+    found = []
+    for entry in entries:
+        name = entry.rule if taken.count(skeleton(entry.rule)) == 1 else f"{entry.rule} ({entry.folder.name})"
+        found.append(replace(entry, rule=printable(name), runs=_renamed(entry.runs, printable(name))))
+    return found
+
+
+def _one_per_rule(runs: Runs) -> Iterator[Record]:
+    yield from {record.rule: record for record in runs.records}.values()
+
+
+def _joined(every: Sequence[Runs]) -> Runs:
+    records = [record for runs in every for record in runs.records]
+    curves = {name: rows for runs in every for name, rows in runs.curves.items()}
+    diagnostics = {name: rows for runs in every for name, rows in runs.diagnostics.items()}
+    return Runs(records, curves, diagnostics)
+
+
+def _results(runs: Runs) -> Results:
+    return results(runs.records, runs.curves, runs.diagnostics)
+
+
+def _norm_acc(runs: Runs, rule: str) -> str:
+    """The mean norm acc of `rule`; empty if there are too few tasks for one."""
+    overall = _results(runs).overall
+    rows = [] if overall.empty else overall[overall["rule"] == rule].to_dict("records")
+    return str(OVERALL[0].text(rows[0])) if rows else ""
+
+
+def _rows(board: Board) -> list[Mapping[str, object]]:
+    """The rows of a board's overview, the best first: rank, name, and the columns of `overall`."""
+    if board.results is None or board.results.overall.empty:
+        return []
+    names = labels(board.results.rules)
+    rows = [{str(key): value for key, value in row.items()} for row in board.results.overall.to_dict("records")]
+    known = [row for row in rows if not math.isnan(row["norm_acc"])]
+    return [{**row, "place": place, "name": names[row["rule"]]} for place, row in enumerate(known, start=1)]

@@ -46,14 +46,19 @@ def read_submission(folder: Path) -> Submission:
     """The publication in `folder`. Raises UserError if its index, card or suite is missing."""
     index = read_index(folder)
     card = read_card(read_text(folder / CARD), str(folder / CARD))
-    try:
-        suite = tomllib.loads(read_text(folder / SUITE))
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"TOML: {error}", where=str(folder / SUITE)) from error
+    suite = read_suite(folder / SUITE)
     jobs = sorted(path for path in (folder / RUNS).glob("*") if path.is_dir() and not path.is_symlink())
     records, damaged = _all(jobs, RECORD, parse_record)
     curves, damaged_curves = _all([job for job in jobs if (job / CURVE).exists()], CURVE, parse_table)
     return Submission(folder, index, card, suite, records, curves, damaged, damaged_curves)
+
+
+def read_suite(path: Path) -> dict[str, Any]:
+    """The content of suite.toml. Raises UserError if it is not TOML."""
+    try:
+        return tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"TOML: {error}", where=str(path)) from error
 
 
 def read_text(path: Path) -> str:

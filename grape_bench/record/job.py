@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -136,7 +137,8 @@ class Job:
 
     def portable(self, *of: Of) -> dict[str, Any]:
         """Like `parts`, with the content of the user's files and folders in place of their paths."""
-        return {**self.parts(*of), **{k: v for k, v in self._content(self._contents()).items() if k in names_of(*of)}}
+        names = names_of(*of)
+        return {**self.parts(*of), **{k: v for k, v in self._content(self._contents()).items() if k in names}}
 
     def named(self) -> Iterator[tuple[str, Any, str]]:
         """The local files and folders that the settings name: the place, the name without a source, and the hash."""
@@ -216,6 +218,7 @@ def _data_without_paths(content: Mapping[str, Any]) -> dict[str, Any]:
     return {"dataset": dataset.rpartition(":")[2] if is_file_reference(dataset) else dataset, "dataset_args": args}
 
 
+@cache
 def names_of(*of: Of) -> tuple[str, ...]:
     """The names of a job's fields in the groups `of`."""
     return tuple(each.name for each in fields(Job) if each.metadata["of"] in of)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import grape_bench
 from grape_bench.errors import unknown
-from grape_bench.record.folder import runs_folder
-from grape_bench.record.record import RECORD, Record, read_record
+from grape_bench.record.record import RECORD
 from grape_bench.track.runs import Runs, read_runs
 
 MLFLOW = "mlflow:"
@@ -26,17 +25,6 @@ def open_runs(reference: str, tracking_uri: str) -> Runs:
     if reference not in known:
         raise unknown("set of runs", reference, known, hint=ALLOWED)
     return read_runs(known[reference])
-
-
-def recorded_jobs(suite: str) -> dict[str, Record]:
-    """Return the recorded results of `suite` by job id. These jobs need not run again."""
-    found: dict[str, Record] = {}
-    for folder in recorded().values():
-        for path in sorted(runs_folder(folder).glob(f"*/{RECORD}")):
-            record = read_record(path)
-            if record.suite == suite and record.status.is_result:
-                found.setdefault(record.id, record)
-    return found
 
 
 def recorded() -> dict[str, Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -10,15 +10,24 @@ from grape_bench.publish.submission import Submission
 
 NAMES = (
     "files",
+    "names",
     "records",
     "identity",
     "suite",
+    "plan",
     "numerics",
     "budgets",
     "selection",
     "source",
     "environment",
+    "equal",
+    "outcomes",
     "curves",
+    "copies",
+    "scores",
+    "times",
+    "cost",
+    "credit",
     "table",
 )
 Check = Callable[[Submission], Iterator[str]]
@@ -38,10 +47,10 @@ class Outcome:
         return not self.problems
 
 
-def run(submission: Submission) -> list[Outcome]:
-    """Run every check. Checks after `records` see only readable records, so each problem is reported once."""
+def run(submission: Submission, names: Sequence[str] = NAMES) -> list[Outcome]:
+    """Run the checks `names`. Those after `records` see only readable records, so each problem is reported once."""
     outcomes = []
-    for name in NAMES:
+    for name in names:
         module = import_module(f"grape_bench.publish.checks.{name}")
         about = (module.__doc__ or "").strip().partition("\n")[0].rstrip(".")
         outcomes.append(Outcome(name, about, tuple(module.problems(submission))))

@@ -13,7 +13,7 @@ from grape_bench.plan.job import NOTHING, make_job
 from grape_bench.plan.suite import Settings, Suite, Task
 from grape_bench.plan.tuned import find_tuned, mismatch
 from grape_bench.plan.tuning import points, searched, space_of, stated_space
-from grape_bench.publish.submission import Submission
+from grape_bench.publish.submission import REFERENCES, Submission
 from grape_bench.record.job import Job, Of
 from grape_bench.rules.names import RULES
 
@@ -25,43 +25,74 @@ DEFINING = ("tasks", "rule", "tuning", "margin")
 """What a suite of one name and version must have in common with the shipped one."""
 
 
+def suite_of(submission: Submission) -> Suite | None:
+    """The suite that the jobs must belong to: the shipped one, unless it has another version. None if it is invalid."""
+    try:
+        suite = Suite.model_validate(submission.suite)
+    except ValidationError:
+        return None
+    ours = _shipped(suite.name)
+    return ours if ours and ours.version == suite.version else suite
+
+
 def problems(submission: Submission) -> Iterator[str]:
     """Compare the published suite with the shipped one of the same name, and every job with the suite."""
     try:
-        suite = Suite.model_validate(submission.suite)
+        published = Suite.model_validate(submission.suite)
     except ValidationError as error:
         yield f"suite.toml: {' '.join(str(error).split())[:300]}"
         return
-    if ours := _shipped(suite.name):
-        if ours.version != suite.version:
-            yield f"suite.toml: this grape-bench has version {ours.version} of {suite.name}, not {suite.version}"
-        elif any(getattr(ours, key) != getattr(suite, key) for key in DEFINING):
-            yield f"suite.toml: the tasks or settings differ from {suite.name}@{suite.version}"
-        else:
-            suite = ours
+    suite = suite_of(submission) or published
+    ours = _shipped(published.name)
+    if ours is None or ours.version != published.version:
+        yield from _of_an_author(published, ours)
+    elif any(getattr(suite, key) != getattr(published, key) for key in DEFINING):
+        yield f"suite.toml: the tasks or settings differ from {suite.name}@{suite.version}"
+    expected = _Expected(suite)
     for name, record in submission.records.items():
         job = record.job
         if (job.suite, job.version) != (suite.name, suite.version):
             yield f"{name}: the job belongs to {job.suite}@{job.version}, not {suite.name}@{suite.version}"
         try:
-            yield from (f"{name}: {problem}" for problem in _differences(job, suite))
+            yield from (f"{name}: {problem}" for problem in expected.differences(job))
         except UserError as error:
             yield f"{name}: {error.what}"
 
 
-def _differences(job: Job, suite: Suite) -> Iterator[str]:
-    """The differences between `job` and the job that the suite defines, with the suite's or with tuned settings."""
-    task = next((task for task in suite.tasks if task.name == job.task), None)
-    if task is None:
-        yield "the suite has no such task"
-        return
-    trials = suite.tuning.trials if suite.tuning else 1
-    if job.trials not in (1, trials):
-        yield f"the settings come from {job.trials} trials, but the suite has {trials}"
-        return
-    allowed = [_expected(job, suite, task, found) for found in _found(job, suite)]
-    nearest = min((_unequal(job, other) for other in allowed), key=len)
-    yield from nearest
+def _of_an_author(suite: Suite, ours: Suite | None) -> Iterator[str]:
+    """Nobody has reviewed a suite that does not ship, so it may not treat the references in a way of their own."""
+    if ours:
+        yield f"suite.toml: this grape-bench has version {ours.version} of {suite.name}, not {suite.version}"
+    tables = {"rule": suite.rule, **{f"task {task.name}: rule": task.rule for task in suite.tasks}}
+    for where, table in tables.items():
+        for rule in REFERENCES:
+            if rule in table:
+                yield f"suite.toml: {where}.{rule} has settings of its own, in a suite that does not ship"
+
+
+class _Expected:
+    """The jobs that a suite defines, with the suite's or with tuned settings."""
+
+    def __init__(self, suite: Suite) -> None:
+        self.suite = suite
+        self._settings: dict[tuple[str, str, int], Sequence[Settings]] = {}
+
+    def differences(self, job: Job) -> Iterator[str]:
+        """The differences between `job` and the job of the suite that is nearest to it."""
+        suite = self.suite
+        task = next((task for task in suite.tasks if task.name == job.task), None)
+        if task is None:
+            yield "the suite has no such task"
+            return
+        trials = suite.tuning.trials if suite.tuning else 1
+        if job.trials not in (1, trials):
+            yield f"the settings come from {job.trials} trials, but the suite has {trials}"
+            return
+        key = (job.task, job.rule, job.trials)
+        if key not in self._settings:
+            self._settings[key] = _found(job, suite)
+        allowed = [_expected(job, suite, task, found) for found in self._settings[key]]
+        yield from min((_unequal(job, other) for other in allowed), key=len)
 
 
 def _found(job: Job, suite: Suite) -> Sequence[Settings]:

@@ -41,6 +41,10 @@ class Publication(Protocol):
     def badge(self) -> str:
         """How far its numbers were checked."""
 
+    @property
+    def reason(self) -> str:
+        """Why it has no row in the table; empty if it has one."""
+
 
 def render(results: Results, publications: Sequence[Publication] = ()) -> str:
     """The HTML: tables as text, and charts that are drawn by the plotly.js inside the page."""

@@ -1,0 +1,60 @@
+"""The badge of a publication, and what it proves.
+
+Nobody gives a badge to their own submission: reruns are saved outside of it, in `results/verifications/CONTENT.json`,
+where only maintainers write. A file is valid for the content whose hash is its name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from grape_bench.publish.verify import Verification
+from grape_bench.record.record import now
+from grape_bench.record.typed_json import encode
+from grape_bench.record.write import write_json
+
+SHARES = (0.1, 0.3, 1.0)
+"""Shares of forged runs in `meaning`."""
+
+
+def caught(share: float, count: int) -> float:
+    """The probability that `count` random reruns include a forged run, if this `share` of the runs is forged.
+
+    caught(0.3, 3) = 1 - 0.7 ** 3 = 0.657. Drawing without repetition makes it a little higher.
+    """
+    return float(1 - (1 - share) ** count)
+
+
+def meaning(verification: Verification) -> Iterator[str]:
+    """What the badge proves and does not prove, in lines for a terminal."""
+    count = len(verification.reruns)
+    if verification.badge == "recomputed":
+        yield "the runs agree with the suite, the plan, the code and each other"
+        yield "this does not prove that they took place: --rerun K does"
+    if verification.badge == "verified":
+        chances = ", ".join(f"{caught(share, count):.0%} if {share:.0%} of the runs" for share in SHARES)
+        yield f"{count} reruns find forged numbers with a probability of 1 - (1 - f)^{count}: {chances} are forged"
+
+
+def write_verification(verification: Verification, seed: int, folder: Path) -> Path:
+    """Save the reruns in `folder` under the hash of the content, for which alone they are valid. Raises OSError."""
+    identity = verification.submission.index["id"]
+    path = folder / f"{identity}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    reruns = [{**encode(one), "ok": one.ok} for one in verification.reruns]
+    write_json(path, {"id": identity, "badge": verification.badge, "when": now(), "seed": seed, "reruns": reruns})
+    return path
+
+
+def badge_of(verification: Verification, folder: Path) -> str:
+    """The badge of a publication: "verified" if all checks pass and `folder` holds reruns of this very content."""
+    identity = verification.submission.index["id"]
+    path = folder / f"{identity}.json"
+    try:
+        saved = None if path.is_symlink() or folder.is_symlink() else json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        saved = None
+    known = isinstance(saved, dict) and saved.get("id") == identity and saved.get("badge") == "verified"
+    return "verified" if known and verification.ok else verification.badge
