@@ -58,6 +58,7 @@ def write_verification(verification: Verification, seed: int) -> Path:
             "found": one.found,
             "tolerance": one.tolerance,
             "exact": one.exact,
+            "caveats": list(one.caveats),
             "ok": one.ok,
         }
         for one in verification.reruns
