@@ -113,8 +113,8 @@ def show(verification: Verification) -> None:
         found = rerun.reason if rerun.found is None else f"{rerun.found:.6g}"
         allowed = "to the bit" if rerun.exact else f"± {rerun.tolerance:.3g}"
         click.echo(f"{word}  rerun        {rerun.name}: {found}, published {rerun.published:.6g} {allowed}")
-        if rerun.visible:
-            click.echo(f"          its code could read the test split: {rerun.visible}")
+        for caveat in rerun.caveats:
+            click.echo(f"          {caveat}")
     for need in needs(record.job for record in verification.submission.records.values()):
         click.echo(f"needs   {need}, to rerun")
     click.echo(f"{verification.submission.folder}: {verification.badge} ({BADGES[verification.badge]})")

@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from grape_bench.errors import UserError
+from grape_bench.publish.code import code_of
 from grape_bench.publish.here import local
 from grape_bench.publish.hidden_test import View, hidden, whole
 from grape_bench.publish.rerun_worker import SCORE, WEIGHTS
@@ -43,7 +44,7 @@ class Rerun:
     """The published test value of a job, the value of its rerun, and how much they may differ.
 
     `exact` says that this machine and its packages equal the author's, so the tolerance is 0. `reason` says why there
-    is no value, and `visible` why the code could see the test split.
+    is no value. `caveats` say what the author's code could still see.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Rerun:
     tolerance: float
     exact: bool = False
     reason: str = ""
-    visible: str = ""
+    caveats: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -150,7 +151,7 @@ class Auditor:
             root = Path(place).resolve()
             view = hidden(job, root / "data")
             value, reason = self._value(record, job, root, view)
-        return Rerun(record.name, record.test, value, tolerance, not differences(record), reason, view.visible)
+        return Rerun(record.name, record.test, value, tolerance, not differences(record), reason, _caveats(job, view))
 
     def _value(self, record: Record, job: Job, root: Path, view: View) -> tuple[float | None, str]:
         """Train without the test split, then score what was trained. The value, or the reason for none."""
@@ -180,6 +181,15 @@ class Auditor:
             environment={"OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": "", **view.environment},
             confined=self.confined,
         )
+
+
+def _caveats(job: Job, view: View) -> tuple[str, ...]:
+    """What the author's code could see in spite of the sandbox, a phrase each."""
+    scoring = sorted(name for name in code_of(job) if name != job.rule_name.reference)
+    return (
+        *([f"its code could read the test split: {view.visible}"] if view.visible else []),
+        *(f"the author's own code took part in scoring: {Path(name).name}" for name in scoring),
+    )
 
 
 def _seconds(record: Record) -> float:

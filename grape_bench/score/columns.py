@@ -120,6 +120,15 @@ COLUMNS: tuple[Column, ...] = (
         caption="Gap closed: 0 is DFA, 1 is BP.",
         reference="protocol.md#the-scores",
     ),
+    Column(
+        name="blocks_worth",
+        heading="blocks' worth",
+        meaning="How many of the last blocks BP must train to reach this score; inf if training all does not.",
+        value=lambda row: row.blocks,
+        shown=Shown.PRINT,
+        caption="Blocks' worth: so many of the last blocks, trained by BP, reach the score.",
+        reference="rules.md#controls",
+    ),
     *WORD_COLUMNS,
     Column(
         name="step_ratio",

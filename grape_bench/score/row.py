@@ -45,14 +45,16 @@ def between(own: Scores, low: Scores, high: Scores, looks: int) -> float:
 class Row:
     """A cell with the references of its task.
 
-    `comparable` says whether the cell ran on BP's hardware class, so that its costs can be compared. `p_best` is the
-    only thing here that depends on other rows: p of the difference from the best rule of the task.
+    `comparable` says whether the cell ran on BP's hardware class, so that its costs can be compared. `blocks` is the
+    score as a number of trained blocks: see `ladder`. `p_best` is p of the difference from the best rule of the task.
+    It is the only thing here that depends on another rule under test.
     """
 
     cell: Cell
     references: References
     comparable: bool = True
     p_best: float = math.nan
+    blocks: float = math.nan
 
     @property
     def draft(self) -> bool:

@@ -14,6 +14,7 @@ from grape_bench.score.best import Best, best
 from grape_bench.score.cell import Cell, Grid, cells, differences, hardware_classes, looks_of
 from grape_bench.score.inference import counted, mean, paired_t
 from grape_bench.score.labels import labels
+from grape_bench.score.ladder import blocks_worth
 from grape_bench.score.lead import resolved
 from grape_bench.score.quantity import Column
 from grape_bench.score.references import References
@@ -65,7 +66,8 @@ def _row(cell: Cell, grid: Grid, compared: Best | None) -> Row:
     references = References.of(grid, cell.task)
     comparable = len(hardware_classes(cell, references.bp, grid)) <= 1
     p = compared.p.get(cell.rule, math.nan) if compared else math.nan
-    return Row(cell, references, comparable=comparable, p_best=p)
+    worth = blocks_worth(grid, cell.task, cell.rule)
+    return Row(cell, references, comparable=comparable, p_best=p, blocks=worth)
 
 
 def _unresolved_notes(rows: Iterable[Row]) -> list[str]:

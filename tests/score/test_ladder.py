@@ -6,6 +6,7 @@ import pytest
 
 from grape_bench.score.cell import cells
 from grape_bench.score.ladder import blocks_worth, climbed
+from grape_bench.score.table import score
 from tests.score.records import make
 
 LADDER = [(0, 60.0), (1, 80.0), (4, 90.0)]
@@ -42,3 +43,9 @@ def test_without_a_rung_or_a_common_seed_there_is_no_number() -> None:
     rule = make("dfa", 5, 85)
     for records in ([make("bp", 5), make("head-only", 5, 60), rule], [*ladder(), rule]):
         assert math.isnan(blocks_worth(cells(records), "digits-mlp", "dfa"))
+
+
+def test_a_table_with_a_ladder_shows_it() -> None:
+    with_ladder = score([*ladder(), *(make("dfa", seed, 85 + seed) for seed in range(2))])
+    assert dict(zip(with_ladder["rule"], with_ladder["blocks_worth"], strict=True))["dfa"] == 2
+    assert "blocks_worth" not in score([make(rule, 0, 80) for rule in ("bp", "dfa")])
