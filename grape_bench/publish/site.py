@@ -22,8 +22,11 @@ from grape_bench.record.record import Record
 from grape_bench.record.write import write_text
 from grape_bench.report import page
 from grape_bench.report.templates import page_template
+from grape_bench.score.cell import cells
 from grape_bench.score.columns import OVERALL
+from grape_bench.score.comparable import check
 from grape_bench.score.labels import labels
+from grape_bench.score.overall import overall as averages
 from grape_bench.score.results import Results, results
 from grape_bench.track.runs import Runs, read_jobs
 
@@ -162,8 +165,10 @@ def _results(runs: Runs) -> Results:
 
 
 def _norm_acc(runs: Runs, rule: str) -> str:
-    """The mean norm acc of `rule`; empty if there are too few tasks for one."""
-    overall = _results(runs).overall
+    """The mean norm acc of `rule`, or "" for too few tasks. Raises UserError if the runs cannot share a table."""
+    grid = cells(runs.records)
+    check(grid.values())
+    overall = averages(grid)
     rows = [] if overall.empty else overall[overall["rule"] == rule].to_dict("records")
     return str(OVERALL[0].text(rows[0])) if rows else ""
 

@@ -37,7 +37,10 @@ def call(*arguments: str) -> str:
 def test_from_the_plan_to_a_verified_publication(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    clean = {"commit": "a" * 40, "dirty": False}  # whoever runs the tests may have uncommitted changes
+    clean = {
+        "commit": "0123456789abcdef0123456789abcdef01234567",
+        "dirty": False,
+    }  # whoever runs the tests may have uncommitted changes
     monkeypatch.setattr("grape_bench.execute.sweep.git_state", lambda: clean)
     (tmp_path / "small.toml").write_text(SUITE)
 

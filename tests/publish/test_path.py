@@ -52,7 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     # Whoever runs the tests may have uncommitted changes.
-    clean = {"commit": "a" * 40, "dirty": False}
+    clean = {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False}
     monkeypatch.setattr("grape_bench.execute.sweep.git_state", lambda: clean)
     (tmp_path / "small.toml").write_text(SUITE)
     (tmp_path / "nets.py").write_text(NET)

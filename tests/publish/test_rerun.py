@@ -135,7 +135,10 @@ def test_without_isolation_nothing_is_run(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_rule_that_scores_itself_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It replaces the result in its own process, reads the environment, and overwrites the publication."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("grape_bench.execute.sweep.git_state", lambda: {"commit": "a" * 40, "dirty": False})
+    monkeypatch.setattr(
+        "grape_bench.execute.sweep.git_state",
+        lambda: {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False},
+    )
     (tmp_path / "cheat.py").write_text(CHEAT)
     (tmp_path / "small.toml").write_text(
         'name = "small"\nversion = "1.0"\nrules = ["bp", "dfa", "head-only"]\nseeds = 2\nprobes = 0\n'

@@ -187,7 +187,7 @@ FORGERIES = [
     (better_validation, "curves"),
     (longer_training, "identity"),
     (another_seed, "identity"),
-    (a_run_left_out, "budgets"),
+    (a_run_left_out, "plan"),
     (a_run_twice, "identity"),
     (uncommitted_changes, "environment"),
     (another_suite_version, "suite"),
