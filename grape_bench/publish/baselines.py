@@ -40,6 +40,7 @@ CHECKS = (
     "times",
     "cost",
     "credit",
+    "diagnostics",
 )
 """The checks of a publication that a folder of runs can pass too. It has no card, no source and no index."""
 

@@ -1,4 +1,4 @@
-"""The leaderboard: the maintainers' baselines, a row per submission, and nothing that one submission does to another."""
+"""The leaderboard: baselines, a row per submission, and nothing that one submission does to another."""
 
 from __future__ import annotations
 

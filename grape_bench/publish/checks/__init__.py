@@ -28,6 +28,7 @@ NAMES = (
     "times",
     "cost",
     "credit",
+    "diagnostics",
     "table",
 )
 Check = Callable[[Submission], Iterator[str]]

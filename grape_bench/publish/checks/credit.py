@@ -13,6 +13,9 @@ from grape_bench.record.status import Status
 COUNTED = {"bp": 1.0, "dfa": 0.0, "head-only": 0.0, "frozen": 0.0}
 """What the references use, as a share of BP's passes through hidden blocks."""
 
+WORDS = ("none", "learned from forward passes", "signs", "inside a block", "all")
+"""The values of `Transport` in network/transport.py, which imports torch."""
+
 TRANSPORT = ("signs", "all")
 """What a rule without weight transport never takes from the weights. Inside a block, exact gradients are usual."""
 
@@ -45,6 +48,10 @@ def _counts(record: Record, credit: Credit) -> Iterator[str]:
     if bad := [f"{name} = {value}" for name, value in counts.items() if value is not None and value < 0]:
         yield bad[0]
     steps, blocks = credit.steps or 0, len(record.network.blocks) if record.network else 0
+    if credit.transport is not None and credit.transport not in WORDS:
+        yield f"transport = {credit.transport!a} is none of {', '.join(WORDS)}"
+    if record.rule == "bp" and credit.forward_passes is not None and {*counts.values()} != {steps, steps * blocks}:
+        yield f"BP has a forward and a backward pass per step, but {steps} steps have {counts}"
     if credit.forward_passes is not None and credit.forward_passes < steps:
         yield f"{credit.forward_passes} forward passes in {steps} steps"
     fraction, possible = credit.bp_fraction, steps * blocks - (credit.absent_blocks or 0)

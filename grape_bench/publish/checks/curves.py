@@ -39,7 +39,8 @@ def _flaws(record: Record, curve: Table) -> Iterator[str]:
         yield "the job finished, but its time is missing"
     # Values of the tested weights that the record and this column of the curve both hold.
     row, which = _tested_row(record, rows), "ends with" if record.job.select == "last" else "has at its best"
-    for key, column in (("validation", f"validation_{record.scored_by.name}"), ("train_loss", "train_loss")):
+    columns = {name: name for name in ("validation_loss", "train_loss")}
+    for key, column in {"validation": f"validation_{record.scored_by.name}", **columns}.items():
         value = getattr(record.result, key)
         if column in row and (value is None or not math.isclose(value, float(row[column]), rel_tol=1e-9)):
             yield f"result.{key} = {value}, but curve.csv {which} {row[column]}"

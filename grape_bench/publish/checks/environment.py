@@ -6,10 +6,15 @@ import re
 from collections.abc import Iterator
 
 from grape_bench.publish.submission import Submission
+from grape_bench.record.parts import Hardware
 from grape_bench.track.environment import INSTALLED
 
 FEWEST_DIGITS = 9
 """Different digits in the hash of a commit."""
+
+
+VERSION = re.compile(r"\d+(\.\w+)+([.+!-]\w+)*", re.ASCII)
+"""The version of a package, such as 2.14.1 or 2.14.0.dev1+cpu."""
 
 
 def problems(submission: Submission) -> Iterator[str]:
@@ -23,10 +28,25 @@ def problems(submission: Submission) -> Iterator[str]:
             yield f"{name}: the checkout had uncommitted changes"
         if "torch" not in packages:
             yield f"{name}: the version of torch is not recorded"
-        if not record.environment.hardware.kind:
-            yield f"{name}: the hardware is not recorded"
+        versions = {"python": record.environment.python, **packages}
+        for package in [one for one, version in versions.items() if not VERSION.fullmatch(version)]:
+            yield f"{name}: {versions[package]!a} is no version of {package!a}"
+        if why := _hardware(record.environment.hardware):
+            yield f"{name}: {why}"
 
 
 def _is_commit(text: str) -> bool:
     """Whether `text` can be the hash of a commit. One hash in a hundred million has fewer different digits."""
     return bool(re.fullmatch(r"[0-9a-f]{40}", text)) and len({*text}) >= FEWEST_DIGITS
+
+
+def _hardware(hardware: Hardware) -> str:
+    """Why this is no machine, or ""."""
+    own = f"cpu:{hardware.cpu}x{hardware.cores}"
+    if not hardware.kind:
+        return "the hardware is not recorded"
+    if hardware.cores < 1 or hardware.threads < 1:
+        return f"{hardware.cores} cores, {hardware.threads} threads"
+    if hardware.kind != own and not (hardware.gpu and hardware.kind.startswith(f"cuda:{hardware.gpu} ")):
+        return f"the hardware class is {hardware.kind!a}, but the machine is {hardware.gpu or own!a}"
+    return ""

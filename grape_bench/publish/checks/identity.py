@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from grape_bench.data.names import NAMED
 from grape_bench.publish.submission import Submission
 from grape_bench.streams import STREAMS, stream_seed
 
@@ -16,6 +17,8 @@ def problems(submission: Submission) -> Iterator[str]:
             yield f"{name}: the id does not match the settings, which give {job.id}"
         if not name == record.name == job.name:
             yield f"{name}: the name of this job is {job.name}"
+        if job.data_content and job.dataset not in NAMED:
+            yield f"{name}: data_content = {job.data_content!a}, but {job.dataset} is not read from a folder"
         streams = {stream: stream_seed(job.seed, stream) for stream in STREAMS}
         recorded = {**_later(streams), **(record.seeds or {})}
         if record.status.is_result and recorded != {"seed": job.seed, **streams}:

@@ -18,6 +18,8 @@ def problems(submission: Submission) -> Iterator[str]:
     for name, record in submission.records.items():
         if not record.status.is_result:
             yield f"{name}: {record.status}, which is no result: run the suite again"
+        elif record.status is Status.FINISHED and record.reason:
+            yield f"{name}: finished, but it has a reason for failing"
         elif record.status is Status.DIVERGED and _finite(record, submission.curves.get(name)):
             yield f"{name}: diverged, but its curve is complete and finite"
         elif record.status is Status.DIVERGED and record.result is not None:

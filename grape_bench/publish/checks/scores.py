@@ -61,10 +61,13 @@ def _of_accuracy(record: Record) -> Iterator[str]:
             size = data.sizes.get(split)
             if value is not None and size and not _whole(value * size / 100):
                 yield f"{where}.{split} = {value} is no share of {size} samples"
-    if record.result and record.result.test is not None and record.result.test_error is not None:
-        expected = DEFAULT.sampling_error(record.result.test, data.sizes.get("test") or 1)
-        if not math.isclose(record.result.test_error, expected, rel_tol=1e-6, abs_tol=1e-9):
-            yield f"result.test_error = {record.result.test_error}, but the test score gives {expected}"
+        error = part.test_error if part else None
+        if part and part.test is not None and error is not None:
+            expected = DEFAULT.sampling_error(part.test, data.sizes.get("test") or 1)
+            if not math.isclose(error, expected, rel_tol=1e-6, abs_tol=1e-9):
+                yield f"{where}.test_error = {error}, but the test score gives {expected}"
+    if record.result and (record.result.test_loss or 0) < 0:
+        yield f"result.test_loss = {record.result.test_loss}"
 
 
 def _whole(count: float) -> bool:
