@@ -50,7 +50,7 @@ def pack(runs: Path, rule: str, output: Path, about: About, *, replace: bool = F
         _fill(draft, root, kept, _card(own, root, about))
         _copy_source(draft, own[0])
         copy_code(draft, [record.job for record in kept])
-        (draft / CONSTRAINTS).write_text(_constraints(own[0]), encoding="utf-8")
+        (draft / CONSTRAINTS).write_text(constraints(own[0]), encoding="utf-8")
         write_index(draft)
     return target
 
@@ -105,7 +105,7 @@ def _weight_transport(rule: RuleName) -> bool:
     return rule.anchored or bool(RULES.get(rule.reference).weight_transport)
 
 
-def _constraints(record: Record) -> str:
+def constraints(record: Record) -> str:
     """The packages of a record, as `pip install -c` reads them. A build such as `+cpu` has no place on an index."""
     there = record.environment
     pinned = [

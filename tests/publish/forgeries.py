@@ -436,6 +436,10 @@ def a_verification(folder: Path) -> None:
     (folder / "verification.json").write_text(json.dumps({"id": content["id"], "badge": "verified", "reruns": []}))
 
 
+def other_constraints(folder: Path) -> None:
+    (folder / "constraints.txt").write_text("torch @ https://example.org/torch.whl\n")
+
+
 def a_user_file_that_no_run_used(folder: Path) -> None:
     (folder / "code" / ("0" * 16)).mkdir()
     (folder / "code" / ("0" * 16) / "more.py").write_text("")
@@ -540,6 +544,7 @@ FILES: list[tuple[Forge, str]] = [
     (a_link_to_a_folder, "files"),
     (an_empty_folder, "files"),
     (a_verification, "files"),
+    (other_constraints, "environment"),
     (a_user_file_that_no_run_used, "source"),
 ]
 """Forgeries of the files themselves. The index is written again after each."""

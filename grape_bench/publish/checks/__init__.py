@@ -54,5 +54,12 @@ def run(submission: Submission, names: Sequence[str] = NAMES) -> list[Outcome]:
     for name in names:
         module = import_module(f"grape_bench.publish.checks.{name}")
         about = (module.__doc__ or "").strip().partition("\n")[0].rstrip(".")
-        outcomes.append(Outcome(name, about, tuple(module.problems(submission))))
+        outcomes.append(Outcome(name, about, _found(module.problems, submission)))
     return outcomes
+
+
+def _found(check: Check, submission: Submission) -> tuple[str, ...]:
+    try:
+        return tuple(check(submission))
+    except ArithmeticError as error:  # such as an infinite number where no check has looked for one
+        return (f"a number that cannot be computed with: {error}",)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from grape_bench.publish.submission import Submission
+from grape_bench.errors import UserError
+from grape_bench.publish.pack import constraints
+from grape_bench.publish.submission import CONSTRAINTS, Submission, read_text
 from grape_bench.record.parts import Hardware
 from grape_bench.track.environment import INSTALLED
 
@@ -33,6 +35,20 @@ def problems(submission: Submission) -> Iterator[str]:
             yield f"{name}: {versions[package]!a} is no version of {package!a}"
         if why := _hardware(record.environment.hardware):
             yield f"{name}: {why}"
+    yield from _constraints(submission)
+
+
+def _constraints(submission: Submission) -> Iterator[str]:
+    """Publications of earlier versions have no constraints.txt."""
+    if not (submission.folder / CONSTRAINTS).exists():
+        return
+    try:
+        text = read_text(submission.folder / CONSTRAINTS)
+    except UserError as error:
+        yield f"{CONSTRAINTS}: {error.what}"
+        return
+    if text not in {constraints(record) for record in submission.own.values()}:
+        yield f"{CONSTRAINTS} does not list the packages of the runs"
 
 
 def _is_commit(text: str) -> bool:

@@ -71,4 +71,4 @@ def _of_accuracy(record: Record) -> Iterator[str]:
 
 
 def _whole(count: float) -> bool:
-    return math.isclose(count, round(count), abs_tol=1e-4)
+    return math.isfinite(count) and math.isclose(count, round(count), abs_tol=1e-4)

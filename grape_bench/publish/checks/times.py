@@ -57,7 +57,7 @@ def _seconds(time: Time) -> Iterator[str]:
         if not -ROUNDING_S <= value < math.inf:
             yield f"time.{name} = {value}"
     total = time.total_s
-    if total is not None and not math.isclose(sum(parts.values()), total, rel_tol=1e-3, abs_tol=ROUNDING_S):
+    if total is not None and not math.isclose(sum(parts.values()), total, rel_tol=1e-5, abs_tol=1e-4):
         yield f"time.total_s = {total}, but the parts give {sum(parts.values()):.6g}"
     if time.steps < 0 or time.samples < 0 or (time.resumed or 0) < 0:
         yield f"{time.steps} steps, {time.samples} samples, resumed {time.resumed} times"
