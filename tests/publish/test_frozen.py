@@ -37,10 +37,8 @@ def call(*arguments: str) -> str:
 def test_from_the_plan_to_a_verified_publication(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    clean = {
-        "commit": "0123456789abcdef0123456789abcdef01234567",
-        "dirty": False,
-    }  # whoever runs the tests may have uncommitted changes
+    # Whoever runs the tests may have uncommitted changes.
+    clean = {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False}
     monkeypatch.setattr("grape_bench.execute.sweep.git_state", lambda: clean)
     (tmp_path / "small.toml").write_text(SUITE)
 

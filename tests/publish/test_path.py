@@ -77,6 +77,10 @@ def test_from_a_rule_to_a_verified_publication(folder: Path) -> None:
     again = compare("--fail-if-worse")
     assert "nothing to run" in again.output and again.exit_code in (0, 1)
 
+    lacking = call("publish", "runs/small", "--rule", "Halved", "-o", "lacking")
+    assert lacking.exit_code == 1 and "digits-mlp, head-only: no run" in lacking.output
+    ran = call("run", "small.toml", "--rule", "rules/mine.py:Halved", "--tracking-uri", "none")
+    assert ran.exit_code == 0, ran.output
     published = call("publish", "runs/small", "--rule", "Halved", "--paper", "none yet")
     assert published.exit_code == 0, published.output
     where = folder / "results" / "small" / "Halved"

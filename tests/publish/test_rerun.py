@@ -36,12 +36,14 @@ here = Path(__file__).resolve()
 for victim in here.parents[2].rglob("record.json") if "results" in here.parts else ():
     victim.write_text("{}")
 honest = training.result_of
-training.result_of = lambda validation, loss, test: {**honest(validation, loss, test), "test": 99.0}
+right, samples = 355, 359  # a share that the test split can have, with its standard error
+made_up = {"test": 100 * right / samples, "test_error": 100 * (right * (samples - right) / samples**3) ** 0.5}
+training.result_of = lambda validation, loss, test: {**honest(validation, loss, test), **made_up}
 
 
 class Idle(gb.DirectFeedback):
     def signal(self, block, error):
-        return block.output * 0
+        return self.project(error, block) / 100
 """
 
 
@@ -151,7 +153,7 @@ def test_a_rule_that_scores_itself_is_caught(tmp_path: Path, monkeypatch: pytest
     where = tmp_path / "results" / "small" / "Idle"
     before = {path: path.read_bytes() for path in where.rglob("*") if path.is_file()}
     record = json.loads(next(where.glob("runs/*Idle.s0.*/record.json")).read_text())
-    assert record["result"]["test"] == 99.0
+    assert record["result"]["test"] > 98
 
     monkeypatch.setenv("AUDITOR_TOKEN", "the auditor's")
     monkeypatch.setenv("SEEN", str(tmp_path / "seen-by-the-cheat.txt"))

@@ -34,7 +34,7 @@ def problems(submission: Submission) -> Iterator[str]:
 def _unplanned(where: str, seeds: list[int], count: int) -> Iterator[str]:
     """How the `seeds` of a rule on a task differ from 0 to `count` - 1."""
     if not seeds:
-        yield f"{where}: no run"
+        yield f"{where}: no run. `grape-bench run SUITE --rule RULE` runs the whole plan"
         return
     lacking = [seed for seed in range(count) if seed not in seeds]
     beyond = sorted(seed for seed in seeds if not 0 <= seed < count)

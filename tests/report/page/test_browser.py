@@ -145,6 +145,7 @@ def test_the_page_fits_the_screen_and_axe_finds_nothing_serious(opened: Any, sch
 def test_the_leaderboard_too(opened: Any, scheme: str, tmp_path: Path) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
     pack(RECORDED, "grape", tmp_path / "results", About(paper="A paper with a rather long title, by many, 2026"))
+    shutil.copytree(RECORDED, tmp_path / "results" / "vision-small" / "runs")
     build(tmp_path / "results", tmp_path / "site")
     tab = opened(360, scheme)
     tab.goto((tmp_path / "site" / "index.html").as_uri())
