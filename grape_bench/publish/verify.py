@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,12 +14,17 @@ from grape_bench.publish import checks
 from grape_bench.publish.here import local
 from grape_bench.publish.index import VERIFICATION
 from grape_bench.publish.submission import SUITE, Submission, read_submission
+from grape_bench.record.content import parse_object
+from grape_bench.record.deadline import deadline
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record, now
+from grape_bench.record.regular_file import Largest, read_text
 from grape_bench.record.status import Status
 from grape_bench.record.write import write_json
 from grape_bench.score.comparable import outdated
 from grape_bench.score.metric import METRICS
+
+SECONDS = 60  # for the checks of one publication
 
 Sweep = Callable[[Plan], Sequence[Record]]
 
@@ -68,9 +72,13 @@ class Verification:
 
 
 def verify(folder: Path) -> Verification:
-    """Check the publication in `folder` without executing any of it. Raises UserError if it is not a publication."""
-    submission = read_submission(folder)
-    return Verification(submission, checks.run(submission))
+    """Check the publication in `folder` without executing any of it. Raises UserError if it is not a publication.
+
+    The checks of one publication may take `SECONDS`.
+    """
+    with deadline(SECONDS, str(folder)):
+        submission = read_submission(folder)
+        return Verification(submission, checks.run(submission))
 
 
 def draw(submission: Submission, count: int, seed: int, data: Sequence[Path] = ()) -> list[Job]:
@@ -125,8 +133,8 @@ def write_verification(verification: Verification, seed: int) -> Path:
 def badge_of(verification: Verification) -> str:
     """The badge of a publication. It is "verified" if the checks pass and saved reruns belong to this content."""
     try:
-        saved = json.loads((verification.submission.folder / VERIFICATION).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        saved = parse_object(read_text(verification.submission.folder / VERIFICATION, Largest.DOCUMENT))
+    except (OSError, ValueError, RecursionError):
         return verification.badge
-    same = isinstance(saved, dict) and saved.get("id") == verification.submission.index["id"]
+    same = saved.get("id") == verification.submission.index["id"]
     return "verified" if same and verification.ok and saved.get("badge") == "verified" else verification.badge

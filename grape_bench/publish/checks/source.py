@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from filecmp import cmp
 
 from grape_bench.publish.code import code_of, published_code
 from grape_bench.publish.submission import CODE, SOURCE, Submission
@@ -20,7 +21,7 @@ def problems(submission: Submission) -> Iterator[str]:
         copy, shown = published_code(folder, rule.reference, card.source), folder / SOURCE
         if copy is None:
             yield f"{CODE}/{card.source} is missing or has another hash, and the rule does not ship with grape-bench"
-        elif shown.is_symlink() or not shown.is_file() or shown.read_bytes() != copy.read_bytes():
+        elif shown.is_symlink() or not shown.is_file() or not cmp(shown, copy, shallow=False):
             yield f"{SOURCE} is not the rule's file in {CODE}/{card.source}"
     elif (folder / SOURCE).exists():
         yield f"{SOURCE} belongs to no run, because the rule ships with grape-bench"

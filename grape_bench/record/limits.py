@@ -1,0 +1,50 @@
+"""Settings of a job that came from a file: what no plan makes, and what would lead outside the job's folder."""
+
+from __future__ import annotations
+
+from grape_bench.record.job import Job, Of, leaves
+from grape_bench.record.regular_file import is_name
+from grape_bench.record.typed_json import ShapeError
+
+LONGEST = 500  # characters of a rule, a model or a data set
+LARGEST = {
+    "seed": 2**63,
+    "epochs": 10**6,
+    "steps": 10**10,
+    "batch_size": 10**7,
+    "accumulate": 10**6,
+    "evaluate_every": 10**10,
+    "warmup": 10**10,
+    "nproc": 10**6,
+    "trials": 1000,
+    "trial": 10**7,
+    "probes": 10**6,
+    "looks": 1000,
+}
+"""The largest value of each count. The smallest is 0 for those in `FROM_ZERO`, and else 1."""
+FROM_ZERO = ("seed", "warmup", "trial", "probes")
+
+
+def check_job(job: Job) -> None:
+    """Raise ShapeError unless a plan could have made `job`."""
+    for name, largest in LARGEST.items():
+        value, least = getattr(job, name), 0 if name in FROM_ZERO else 1
+        if value is not None and not least <= value <= largest:
+            raise ShapeError(f"job.{name} is {value}, which is not between {least} and {largest}")
+    for name in ("rule", "model", "dataset"):
+        if not 0 < len(getattr(job, name)) <= LONGEST:
+            raise ShapeError(f"job.{name} is empty, or longer than {LONGEST} characters")
+    if not isinstance(job.optimizer.get("name"), str):
+        raise ShapeError("job.optimizer.name is not a string")
+    settings = dict(leaves(job.parts(Of.TASK, Of.RULE)))
+    for place in {**(job.contents or {}), **(job.rule_contents or {})}:
+        if not isinstance(settings.get(place), str):
+            raise ShapeError(f"job.contents names {place!r}, which is not a setting")
+    for name in (job.suite, job.task, job.name):
+        check_name("job", name)
+
+
+def check_name(where: str, text: str) -> None:
+    """Raise ShapeError unless `text` can be the name of a folder in the folder of the runs."""
+    if not is_name(text):
+        raise ShapeError(f"{where}: {text[:40]!r} is not the name of a folder")
