@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -18,7 +19,8 @@ class UserError(Exception):
         super().__init__(what, where, allowed, hint)
 
     def __str__(self) -> str:
-        lines = [f"{self.where}: {self.what}" if self.where else self.what]
+        what = self.what.replace("\n", "\n  ")  # a quoted line break cannot imitate a line of ours
+        lines = [f"{in_one_line(self.where)}: {what}" if self.where else what]
         if self.allowed:
             lines.append(f"  allowed: {self.allowed}")
         if self.hint:
@@ -46,8 +48,26 @@ def described(error: BaseException) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` with everything but letters, symbols, spaces and line breaks escaped, such as `\\x1b`."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+    """`text` with everything but letters, symbols, spaces and line breaks escaped, such as `\\x1b`.
+
+    This covers what a terminal obeys, what changes the direction of text, and what has no width.
+    """
+    return "".join(c if _is_visible(c) or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+def in_one_line(text: str) -> str:
+    """`printable` text whose line breaks and tabs are escaped too."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+# Letters and marks that Unicode counts as printable, but that have no width: fillers and variation selectors.
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+
+
+def _is_visible(character: str) -> bool:
+    return character.isprintable() and not _INVISIBLE.match(character)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from grape_bench.cli.say import say
 from grape_bench.cli.tracking import summarize, tracking
 from grape_bench.errors import UserError
 
@@ -35,8 +36,8 @@ def command(runs: tuple[Path, ...], tracking_uri: str) -> None:
             hint = "when MLflow answers again, run the same command to resume"
             raise UserError(f"MLflow: {in_a_line(error)}", where=shown(tracking_uri), hint=hint) from error
         if store.note:
-            click.echo(f"warning: {store.note}", err=True)
-        click.echo(f"{folder}: {copied} jobs copied, {len(records) - copied} already there ({store.experiment_name})")
+            say(f"warning: {store.note}", err=True)
+        say(f"{folder}: {copied} jobs copied, {len(records) - copied} already there ({store.experiment_name})")
 
 
 def _read(folder: Path) -> tuple[Sweep, list[Record], bool]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from grape_bench.cli.say import say
+
 if TYPE_CHECKING:
     from grape_bench.track.mirror import Mirror
 
@@ -59,12 +61,12 @@ def say_where(folder: Path, mirror: Mirror | None) -> None:
 
     uri = shown(mirror.uri)
     if mirror.note:
-        click.echo(f"warning: {mirror.note}", err=True)
+        say(f"warning: {mirror.note}", err=True)
     if mirror.warning:
         later = f"grape-bench sync {folder} --tracking-uri {uri}"
         what = f"not every job was copied to MLflow ({mirror.warning})"
-        click.echo(f"warning: {what}; to copy them later: {later}", err=True)
+        say(f"warning: {what}; to copy them later: {later}", err=True)
         return
     source = click.get_current_context().get_parameter_source("tracking_uri")
     named = f" (from {VARIABLE})" if source is ParameterSource.ENVIRONMENT else ""
-    click.echo(f"MLflow   {uri if uri.startswith('http') else f'mlflow ui --backend-store-uri {uri}'}{named}")
+    say(f"MLflow   {uri if uri.startswith('http') else f'mlflow ui --backend-store-uri {uri}'}{named}")

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from grape_bench.cli.say import say
+from grape_bench.errors import in_one_line
+
 if TYPE_CHECKING:
     from grape_bench.publish.submission import Submission
     from grape_bench.publish.verify import Rerun, Verification
@@ -56,11 +59,11 @@ def command(
         verification = verify(folder)
         if count and verification.ok:
             seed = secrets.randbelow(2**31) if seed is None else seed
-            click.echo(f"the reruns are drawn with --seed {seed}")
+            say(f"the reruns are drawn with --seed {seed}")
             reruns = _rerun(verification.submission, draw(verification.submission, count, seed, data), tolerance)
             verification = dataclasses.replace(verification, reruns=reruns)
             if keep and verification.ok:
-                click.echo(f"saved to {write_verification(verification, seed)}")
+                say(f"saved to {write_verification(verification, seed)}")
         show(verification)
         ok = ok and verification.ok
     sys.exit(0 if ok else 1)
@@ -72,21 +75,23 @@ def show(verification: Verification) -> None:
     from grape_bench.publish.verify import BADGES
 
     for outcome in verification.outcomes:
-        word = click.style("ok    ", fg="green") if outcome.ok else click.style("FAILED", fg="red")
-        click.echo(f"{word}  {outcome.name:<12} {outcome.about}")
+        _say_whether(outcome.ok, f"{outcome.name:<12} {outcome.about}")
         for problem in outcome.problems[:SHOWN]:
-            click.echo(f"          {problem}")
+            say(f"          {in_one_line(problem)}")
         if len(outcome.problems) > SHOWN:
-            click.echo(f"          and {len(outcome.problems) - SHOWN} more")
+            say(f"          and {len(outcome.problems) - SHOWN} more")
     for rerun in verification.reruns:
-        word = click.style("ok    ", fg="green") if rerun.ok else click.style("FAILED", fg="red")
         found = "did not finish" if rerun.found is None else f"{rerun.found:.4g}"
-        click.echo(
-            f"{word}  rerun        {rerun.name}: {found}, published {rerun.published:.4g} ± {rerun.tolerance:.3g}"
-        )
+        published = f"published {rerun.published:.4g} ± {rerun.tolerance:.3g}"
+        _say_whether(rerun.ok, f"rerun        {rerun.name}: {found}, {published}")
     for need in needs(record.job for record in verification.submission.records.values()):
-        click.echo(f"needs   {need}, to rerun")
-    click.echo(f"{verification.submission.folder}: {verification.badge} ({BADGES[verification.badge]})")
+        say(f"needs   {in_one_line(need)}, to rerun")
+    say(f"{verification.submission.folder}: {verification.badge} ({BADGES[verification.badge]})")
+
+
+def _say_whether(ok: bool, text: str) -> None:
+    word, color = ("ok    ", "green") if ok else ("FAILED", "red")
+    say(f"  {text}", word=word, color=color)
 
 
 def _rerun(submission: Submission, jobs: list[Job], tolerance: float) -> list[Rerun]:
@@ -96,7 +101,7 @@ def _rerun(submission: Submission, jobs: list[Job], tolerance: float) -> list[Re
     from grape_bench.execute.sweep import Request, run_sweep
     from grape_bench.publish.verify import rerun
 
-    click.echo(f"rerunning {len(jobs)} of {len(submission.own)} jobs")
+    say(f"rerunning {len(jobs)} of {len(submission.own)} jobs")
     with TemporaryDirectory() as folder:
         return rerun(
             submission, jobs, tolerance, lambda plan: run_sweep(Request(plan, Path(folder) / "again"), Plain(), None)

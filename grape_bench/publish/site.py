@@ -56,6 +56,7 @@ def build(root: Path, output: Path) -> list[Board]:
         names=lambda board: labels(board.results.rules),
         norm_acc=OVERALL[0],
         style=page.style(),
+        policy=page.policy(),
     )
     write_text(output / "index.html", overview)
     return boards

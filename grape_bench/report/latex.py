@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from grape_bench.errors import printable
 from grape_bench.report.glyphs import spelled
 from grape_bench.report.templates import latex_template
 from grape_bench.report.text import Printed, best_lines, caption, footnotes, printed
@@ -29,8 +30,9 @@ _PATTERN = re.compile("|".join(map(re.escape, _ALL)))
 
 
 def escape(text: str) -> str:
-    """Escape `text` for LaTeX. A character for which pdflatex has no glyph is spelled by its number."""
-    present = spelled(text, lambda character: character.isascii() or character in _ALL or _is_western(character))
+    """Escape `text` for LaTeX. A character for which pdflatex has no glyph is spelled by its number or code."""
+    shown = " ".join(printable(text).split())
+    present = spelled(shown, lambda character: character.isascii() or character in _ALL or _is_western(character))
     return _PATTERN.sub(lambda match: _ALL[match.group()], present)
 
 
