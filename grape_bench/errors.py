@@ -25,7 +25,7 @@ class UserError(Exception):
             lines.append(f"  allowed: {self.allowed}")
         if self.hint:
             lines.append(f"  try: {self.hint}")
-        return "\n".join(lines)
+        return redacted("\n".join(lines))
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.what, self.where, self.allowed, self.hint)
@@ -42,9 +42,21 @@ def _rebuild(cls: type[UserError], what: str, where: str, allowed: str, hint: st
 def described(error: BaseException) -> str:
     """The type and text of an error of the user's code, such as `KeyError: 'b'`.
 
-    Text that a terminal or a file cannot take is escaped: control characters and lone surrogates.
+    Text that a terminal or a file cannot take is escaped: control characters and lone surrogates. Passwords are left
+    out.
     """
-    return printable(f"{type(error).__name__}: {error}".strip())
+    return printable(redacted(f"{type(error).__name__}: {error}".strip()))
+
+
+# `user:password@` and the like after `://`, also with a slash in the password, and secrets among the arguments.
+_CREDENTIALS = re.compile(r"(?<=://)(?:[^/\s'\"]*@|[^/\s:@]*:(?!\d+(?:[/?#\s]|$))[^\s@'\"]*@)")
+_WORDS = "password|passwd|pwd|token|secret|key|signature|credential"
+_SECRETS = re.compile(rf"(?<=[?&])([\w-]*(?:{_WORDS})[\w-]*=)[^&\s'\"]+", re.IGNORECASE)
+
+
+def redacted(text: str) -> str:
+    """`text` without the passwords and tokens in its addresses."""
+    return _SECRETS.sub(r"\1***", _CREDENTIALS.sub("", text))
 
 
 def printable(text: str) -> str:

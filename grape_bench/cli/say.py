@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from grape_bench.errors import printable
+from grape_bench.errors import printable, redacted
 
 
 def say(text: str = "", *, word: str = "", color: str = "", err: bool = False) -> None:
@@ -12,6 +12,6 @@ def say(text: str = "", *, word: str = "", color: str = "", err: bool = False) -
 
     A line after the first one is indented, so that a quoted line break cannot imitate a line of ours.
     """
-    lines = printable(text).split("\n")
+    lines = printable(redacted(text)).split("\n")
     rest = [line if line.startswith(" ") or not line else f"  {line}" for line in lines[1:]]
     click.echo((click.style(word, fg=color) if word else "") + "\n".join([lines[0], *rest]), err=err)

@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from grape_bench.cli.say import say
+from grape_bench.errors import redacted
 
 if TYPE_CHECKING:
     from grape_bench.track.mirror import Mirror
@@ -57,9 +58,7 @@ def say_where(folder: Path, mirror: Mirror | None) -> None:
     """Print where the records of `folder` are in MLflow, or why some are not."""
     if mirror is None:
         return
-    from grape_bench.track.mlflow import shown
-
-    uri = shown(mirror.uri)
+    uri = redacted(mirror.uri)
     if mirror.note:
         say(f"warning: {mirror.note}", err=True)
     if mirror.warning:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -53,6 +54,8 @@ def published_code(folder: Path, reference: str, digest: str) -> Path | None:
 
     In publications of earlier versions, a rule is in `source.py` and an objective in `objectives/`.
     """
+    if not re.fullmatch("[0-9a-f]{16}", digest):
+        return None
     name = Path(reference.rpartition(":")[0]).name
     earlier = folder / "objectives" / f"{digest}.py"
     copies = _files(folder / CODE / digest)

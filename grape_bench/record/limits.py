@@ -40,7 +40,7 @@ def check_job(job: Job) -> None:
     for place in {**(job.contents or {}), **(job.rule_contents or {})}:
         if not isinstance(settings.get(place), str):
             raise ShapeError(f"job.contents names {place!r}, which is not a setting")
-    for name in (job.suite, job.task, job.name):
+    for name in (job.suite, job.task, job.rule_name.label, job.name):
         check_name("job", name)
 
 
