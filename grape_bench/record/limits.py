@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from grape_bench.record.job import Job, Of, leaves
 from grape_bench.record.regular_file import is_name
 from grape_bench.record.typed_json import ShapeError
@@ -22,6 +25,14 @@ LARGEST = {
     "looks": 1000,
 }
 """The largest value of each count. The smallest is 0 for those in `FROM_ZERO`, and else 1."""
+WORDS = {
+    "granularity": ("block", "layer"),
+    "cuts": ("depth", "time", "both"),
+    "select": ("last", "best"),
+    "decay": ("all", "weights"),
+    "precision": ("fp32", "tf32", "bf16", "fp16"),
+}
+"""Settings with few values."""
 FROM_ZERO = ("seed", "warmup", "trial", "probes")
 
 
@@ -34,6 +45,12 @@ def check_job(job: Job) -> None:
     for name in ("rule", "model", "dataset"):
         if not 0 < len(getattr(job, name)) <= LONGEST:
             raise ShapeError(f"job.{name} is empty, or longer than {LONGEST} characters")
+    for name, words in WORDS.items():
+        if getattr(job, name) not in words:
+            raise ShapeError(f"job.{name} is {getattr(job, name)[:40]!r}, not one of {', '.join(words)}")
+    for name, axis in (job.space or {}).items():
+        if not _is_axis(axis):
+            raise ShapeError(f"job.space.{name[:40]} is neither a range nor a list of choices")
     if not isinstance(job.optimizer.get("name"), str):
         raise ShapeError("job.optimizer.name is not a string")
     settings = dict(leaves(job.parts(Of.TASK, Of.RULE)))
@@ -42,6 +59,20 @@ def check_job(job: Job) -> None:
             raise ShapeError(f"job.contents names {place!r}, which is not a setting")
     for name in (job.suite, job.task, job.rule_name.label, job.name):
         check_name("job", name)
+
+
+def _is_axis(axis: Any) -> bool:
+    """Whether `axis` is `{"log": [low, high]}`, `{"linear": [low, high]}` or `{"choice": [...]}`."""
+    if not isinstance(axis, dict) or len(axis) != 1:
+        return False
+    ((kind, values),) = axis.items()
+    if kind not in ("log", "linear", "choice") or not isinstance(values, list) or not values:
+        return False
+    if kind == "choice":
+        return True
+    if len(values) != 2 or not all(type(value) in (int, float) and math.isfinite(value) for value in values):
+        return False
+    return bool(values[0] < values[1]) and (kind == "linear" or values[0] > 0)
 
 
 def check_name(where: str, text: str) -> None:
