@@ -14,4 +14,4 @@ def say(text: str = "", *, word: str = "", color: str = "", err: bool = False) -
     """
     lines = printable(redacted(text)).split("\n")
     rest = [line if line.startswith(" ") or not line else f"  {line}" for line in lines[1:]]
-    click.echo((click.style(word, fg=color) if word else "") + "\n".join([lines[0], *rest]), err=err)
+    click.echo((click.style(word, fg=color or None) if word else "") + "\n".join([lines[0], *rest]), err=err)

@@ -61,7 +61,7 @@ def _block(table: pd.DataFrame, chosen: Sequence[Printed]) -> dict[str, object]:
         {
             "name": escape(str(task)),
             "rows": [
-                [escape(item.text(row)) for item in chosen] for row in table[table["task"] == task].to_dict("records")
+                [_cell(item.text(row)) for item in chosen] for row in table[table["task"] == task].to_dict("records")
             ],
         }
         for task in dict.fromkeys(table["task"])
@@ -71,6 +71,12 @@ def _block(table: pd.DataFrame, chosen: Sequence[Printed]) -> dict[str, object]:
         "headings": [_heading(item) for item in chosen],
         "tasks": tasks,
     }
+
+
+def _cell(text: str) -> str:
+    r"""A cell. After `\\` and `\midrule`, LaTeX takes a bracket or an asterisk for an option."""
+    shown = escape(text)
+    return f"{{}}{shown}" if shown.startswith(("[", "*")) else shown
 
 
 def _heading(item: Printed) -> str:

@@ -59,7 +59,7 @@ def outcome(arguments: list[str]) -> dict[str, Any]:
 
 
 def main(first: int, count: int, drawn: int) -> None:
-    """Change a folder for each seed from `first` on, and run the commands over it. Pictures are slow: one in `drawn`."""
+    """Change a folder for each seed from `first` on, and run the commands. Pictures are slow: one folder in `drawn`."""
     os.environ["COLUMNS"] = "200"
     with tempfile.TemporaryDirectory() as there:
         clean = recorded(Path(there) / "clean")
