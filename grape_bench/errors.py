@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -18,12 +19,13 @@ class UserError(Exception):
         super().__init__(what, where, allowed, hint)
 
     def __str__(self) -> str:
-        lines = [f"{self.where}: {self.what}" if self.where else self.what]
+        what = self.what.replace("\n", "\n  ")  # a quoted line break cannot imitate a line of ours
+        lines = [f"{in_one_line(self.where)}: {what}" if self.where else what]
         if self.allowed:
             lines.append(f"  allowed: {self.allowed}")
         if self.hint:
             lines.append(f"  try: {self.hint}")
-        return "\n".join(lines)
+        return redacted("\n".join(lines))
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.what, self.where, self.allowed, self.hint)
@@ -40,14 +42,44 @@ def _rebuild(cls: type[UserError], what: str, where: str, allowed: str, hint: st
 def described(error: BaseException) -> str:
     """The type and text of an error of the user's code, such as `KeyError: 'b'`.
 
-    Text that a terminal or a file cannot take is escaped: control characters and lone surrogates.
+    Text that a terminal or a file cannot take is escaped: control characters and lone surrogates. Passwords are left
+    out.
     """
-    return printable(f"{type(error).__name__}: {error}".strip())
+    return printable(redacted(f"{type(error).__name__}: {error}".strip()))
+
+
+# `user:password@` and the like after `://`, also with a slash in the password, and secrets among the arguments.
+_CREDENTIALS = re.compile(r"(?<=://)(?:[^/\s'\"]*@|[^/\s:@]*:(?!\d+(?:[/?#\s]|$))[^\s@'\"]*@)")
+_WORDS = "password|passwd|pwd|token|secret|key|signature|credential"
+_SECRETS = re.compile(rf"(?<=[?&])([\w-]*(?:{_WORDS})[\w-]*=)[^&\s'\"]+", re.IGNORECASE)
+
+
+def redacted(text: str) -> str:
+    """`text` without the passwords and tokens in its addresses."""
+    return _SECRETS.sub(r"\1***", _CREDENTIALS.sub("", text))
 
 
 def printable(text: str) -> str:
-    """`text` with everything but letters, symbols, spaces and line breaks escaped, such as `\\x1b`."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+    """`text` with everything but letters, symbols, spaces and line breaks escaped, such as `\\x1b`.
+
+    This covers what a terminal obeys, what changes the direction of text, and what has no width.
+    """
+    return "".join(c if _is_visible(c) or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+def in_one_line(text: str) -> str:
+    """`printable` text whose line breaks and tabs are escaped too."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+# Letters and marks that Unicode counts as printable, but that have no width: fillers and variation selectors.
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+
+
+def _is_visible(character: str) -> bool:
+    return character.isprintable() and not _INVISIBLE.match(character)
 
 
 @contextmanager

@@ -61,20 +61,20 @@ def command(
 ) -> None:
     """Show where a rule cuts MODEL (timm:NAME, hf:NAME, mlp, file.py:factory), and which gradients its weights get."""
     import torch
-    from rich.console import Console
 
     from grape_bench import models
     from grape_bench.attachment import attach
     from grape_bench.cli.profile import make_subject
     from grape_bench.network.reads import weights_read
     from grape_bench.network.trace import as_batch
+    from grape_bench.report.console import PlainConsole
     from grape_bench.rules.make import make_rule
 
     subject = make_subject(model, model_args, str(tokens or shape), classes, batch_size=2)
     built = models.build(model, shape=subject.shape, classes=classes, args=subject.model_args)
     example = token_ids(built, tokens) if tokens else subject.batch(torch.device("cpu"))[0][0]
     network = attach(built, make_rule(rule), example, blocks=globs, granularity=granularity, cuts=cuts)
-    console = Console()
+    console = PlainConsole()
     console.print(table(network))
     report = network.report()
     console.print(credits(report, whole_names=parameters))

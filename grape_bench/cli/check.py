@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from grape_bench.cli.say import say
+
 if TYPE_CHECKING:
     from grape_bench.contract.report import Result
 
@@ -34,11 +36,11 @@ def command(rule: str, models: tuple[str, ...]) -> None:
     torch.set_num_threads(1)  # the models are too small for more threads
     cases = [case for case in CASES if not models or case.name in models]
     report = check_rule(lambda: make_rule(rule), cases, on_result=_show)
-    click.echo(f"{rule}: {report}")
+    say(f"{rule}: {report}")
     if not report.ok:
         raise SystemExit(1)
 
 
 def _show(result: Result) -> None:
     color = {"ok": "green", "FAILED": "red"}.get(result.verdict)
-    click.echo(str(result).replace(f" {result.verdict} ", f" {click.style(result.verdict, fg=color)} ", 1))
+    say(str(result).replace(f" {result.verdict} ", f" {click.style(result.verdict, fg=color)} ", 1))

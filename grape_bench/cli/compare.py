@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grape_bench.cli.overrides import comparing, overrides_of
+from grape_bench.cli.say import say
 from grape_bench.cli.sweep import executing, request_of, sweep
 from grape_bench.cli.tracking import mirror_of, tracking
 from grape_bench.errors import UserError
@@ -57,15 +58,14 @@ def command(
 
 def show(comparisons: list[Comparison], fail_if_worse: bool) -> None:
     """Print the comparisons. Exit with code 1 if `fail_if_worse` is set and one of them is worse."""
-    from rich.console import Console
-
     from grape_bench.report.comparison import render
+    from grape_bench.report.console import PlainConsole
 
-    Console().print(render(comparisons))
+    PlainConsole().print(render(comparisons))
     worse = [comparison for comparison in comparisons if comparison.worse]
     if fail_if_worse and worse:
         for comparison in worse:
-            click.echo(f"worse: {comparison.first} than {comparison.second}", err=True)
+            say(f"worse: {comparison.first} than {comparison.second}", err=True)
         sys.exit(1)
 
 
@@ -76,7 +76,7 @@ def _side(reference: str, tracking_uri: str) -> Side:
     where, _, rule = reference.partition("#")
     runs = open_runs(where, tracking_uri)
     if runs.note:
-        click.echo(runs.note)
+        say(runs.note)
     return Side(where, runs.records, rule)
 
 
@@ -91,10 +91,10 @@ def _on_suite(suite: str, rules: tuple[str, ...], against: tuple[str, ...], give
     wanted = tuple(dict.fromkeys((*rules, *against, *REFERENCES)))
     plan = make_plan(suite, overrides_of({**given, "rules": wanted, "only": wanted}))
     if plan.tuned.note:
-        click.echo(plan.tuned.note)
+        say(plan.tuned.note)
     records = _records(plan, given)
     for line in failures(records, given["out"] / plan.suite.name):
-        click.echo(line, err=True)
+        say(line, err=True)
     return compare_rules(records, rules, against)
 
 
@@ -108,7 +108,7 @@ def _records(plan: Plan, given: dict[str, Any]) -> list[Record]:
     found = {job.id: known[job.id] for job in plan.jobs if job.id in known and job.is_current(known[job.id].job)}
     missing = [job for job in plan.jobs if job.id not in found]
     if found:
-        click.echo(f"{len(found)} of {len(plan.jobs)} jobs are already recorded and are not repeated")
+        say(f"{len(found)} of {len(plan.jobs)} jobs are already recorded and are not repeated")
     if missing:
         request = request_of(replace(plan, jobs=missing), given["out"] / plan.suite.name, given)
         found |= {record.id: record for record in sweep(request, mirror_of(given["tracking_uri"]))}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from grape_bench.cli.say import say
 from grape_bench.errors import UserError
 
 
@@ -28,6 +29,6 @@ def prepare(names: tuple[str, ...], to: Path | None) -> None:
         raise UserError(f"${VARIABLE} is not set", hint=f"export {VARIABLE}=DIR, or --to DIR")
     for name in names:
         folder, rows = fetch(name, root)
-        click.echo(f"{folder}: " + ", ".join(f"{split} {count}" for split, count in rows.items()))
+        say(f"{folder}: " + ", ".join(f"{split} {count}" for split, count in rows.items()))
     if str(root) != os.environ.get(VARIABLE):
-        click.echo(f"to use them in runs: export {VARIABLE}={root.absolute()}")
+        say(f"to use them in runs: export {VARIABLE}={root.absolute()}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import click
 from rich.console import Console, Group, RenderableType
 from rich.live import Live as RichLive
 from rich.progress_bar import ProgressBar
@@ -13,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
+from grape_bench.cli.say import say
 from grape_bench.cli.time_left import TimeLeft, in_words
 from grape_bench.execute.duration import duration
 from grape_bench.execute.executor import Display
@@ -32,11 +32,11 @@ class Plain(Display):
         self._ended, self._total = len(done), len(done) + len(pending)
         self._waiting = {job.id: job for job in pending}
         self._left = TimeLeft(slots)
-        click.echo(opening(done, pending, slots))
+        say(opening(done, pending, slots))
 
     @override
     def warned(self, text: str) -> None:
-        click.echo(f"warning: {text}", err=True)
+        say(f"warning: {text}", err=True)
 
     @override
     def started(self, job: Job) -> None:
@@ -53,7 +53,7 @@ class Plain(Display):
         del self._waiting[record.id]
         left = self._left.seconds(self._waiting.values(), (), {})
         rest = f" ({in_words(left)} left)" if left and self._waiting else ""
-        click.echo(f"[{self._ended}/{self._total}] {result_line(record)}{rest}")
+        say(f"[{self._ended}/{self._total}] {result_line(record)}{rest}")
 
     @override
     def closed(self) -> None:

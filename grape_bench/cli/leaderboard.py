@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from grape_bench.cli.say import say
+
 
 @click.command("leaderboard")
 @click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
@@ -16,5 +18,5 @@ def command(results: Path, output: Path) -> None:
 
     for board in build(results, output):
         badges = ", ".join(f"{entry.rule} {entry.badge}" for entry in board.entries) or "recorded, not published"
-        click.echo(f"{output}/{board.suite}/index.html  {badges}")
-    click.echo(f"{output}/index.html")
+        say(f"{output}/{board.suite}/index.html  {badges}")
+    say(f"{output}/index.html")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from grape_bench.cli.say import say
+
 KINDS = ("suites", "rules", "models", "datasets", "objectives")
 
 
@@ -13,9 +15,9 @@ def command(kind: str | None) -> None:
     """List the suites, rules, models, data sets and objectives, or only one kind."""
     for name in KINDS if kind is None else (kind,):
         if kind is None:
-            click.echo(click.style(name, bold=True))
+            say(click.style(name, bold=True))
         for line in _LINES[name]():
-            click.echo(f"  {line}" if kind is None else line)
+            say(f"  {line}" if kind is None else line)
 
 
 def _suites() -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from grape_bench.cli.say import say
 from grape_bench.cli.sweep import OWN_PROCESS
 from grape_bench.errors import UserError
 
@@ -38,7 +39,7 @@ class Commands(click.Group):
         try:
             return super().invoke(context)
         except UserError as error:
-            click.echo(f"error: {error}", err=True)
+            say(f"error: {error}", err=True)
             context.exit(2)
 
 

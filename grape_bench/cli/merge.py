@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from grape_bench.cli.say import say
 from grape_bench.errors import UserError
 
 
@@ -20,10 +21,10 @@ def command(shards: tuple[Path, ...], into: Path | None) -> None:
     target = into or _target(shards)
     jobs = merge(shards, target).jobs
     left = survey(jobs, target)
-    click.echo(f"{len(left.done)} of {len(jobs)} jobs are done in {target}")
+    say(f"{len(left.done)} of {len(jobs)} jobs are done in {target}")
     if left.pending:
-        click.echo(f"{len(left.pending)} jobs still have to run: grape-bench run {jobs[0].suite} --out {target.parent}")
-    click.echo(f"next: grape-bench report {target}")
+        say(f"{len(left.pending)} jobs still have to run: grape-bench run {jobs[0].suite} --out {target.parent}")
+    say(f"next: grape-bench report {target}")
 
 
 def _target(shards: tuple[Path, ...]) -> Path:

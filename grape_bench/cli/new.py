@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from grape_bench.cli.say import say
 from grape_bench.errors import UserError
 
 TEMPLATE = '''"""A learning rule for grape-bench."""
@@ -59,9 +60,9 @@ def command(file: Path) -> None:
         raise UserError("the file already exists", where=str(file), hint="choose another name") from error
     except FileNotFoundError as error:
         raise UserError("the folder does not exist", where=str(file.parent)) from error
-    click.echo(f"wrote {file}; next steps:")
+    say(f"wrote {file}; next steps:")
     for line in next_steps:
-        click.echo(f"  {line}")
+        say(f"  {line}")
 
 
 def _rule(file: Path) -> tuple[str, list[str]]:

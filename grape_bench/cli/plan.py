@@ -10,6 +10,7 @@ import click
 
 from grape_bench.cli.one_task import suite_of
 from grape_bench.cli.overrides import choosing, overrides_of
+from grape_bench.cli.say import say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,21 +39,20 @@ def command(slots: int | None, no_profile: bool, **given: Any) -> None:
 
 def _show(suite: str, given: dict[str, Any], slots: int | None, *, profile: bool) -> None:
     """Print the table of jobs, and the time that they need."""
-    from rich.console import Console
-
     from grape_bench.execute.duration import Durations
     from grape_bench.execute.gpus import default_slots
     from grape_bench.execute.resume import survey
     from grape_bench.plan.expand import make_plan
+    from grape_bench.report.console import PlainConsole
 
     plan = make_plan(suite, overrides_of(given))
     folder = given["out"] / plan.suite.name
     left = survey(plan.jobs, folder, ())
     records = {record.id: record for record in left.done}
     for _, error in left.damaged:
-        click.echo(f"warning: {error.where}: {error.what}; `run` will rename it and run the job again", err=True)
+        say(f"warning: {error.where}: {error.what}; `run` will rename it and run the job again", err=True)
     if left.note:
-        click.echo(left.note, err=True)
+        say(left.note, err=True)
     durations = Durations()
     for record in records.values():
         durations.add(record)
@@ -60,18 +60,18 @@ def _show(suite: str, given: dict[str, Any], slots: int | None, *, profile: bool
     slots = slots or default_slots()
     if profile:
         _time([job for job in missing if durations.of(job) is None], durations, slots)
-    Console().print(_table(plan.jobs, records, durations))
-    click.echo()
+    PlainConsole().print(_table(plan.jobs, records, durations))
+    say()
     if plan.tuned.note:
-        click.echo(plan.tuned.note)
+        say(plan.tuned.note)
     sources = {forecast.source for job in plan.jobs if (forecast := durations.of(job))}
     for line in (
         *_summary(missing, records, durations, slots),
         *(_SOURCES[each] for each in _SOURCES if each in sources),
         *_resolution(plan, records.values()),
     ):
-        click.echo(line)
-    click.echo(f"records: {folder}")
+        say(line)
+    say(f"records: {folder}")
 
 
 def _left(jobs: Sequence[Job], records: Mapping[str, Record]) -> list[Job]:
@@ -86,9 +86,7 @@ def _time(unknown: Sequence[Job], durations: Durations, slots: int) -> None:
     cells = list({(job.task, job.rule): job for job in unknown}.values())
     if not cells:
         return
-    click.echo(
-        f"timing {_count(len(cells), 'pair')} of task and rule that no finished job gives a duration for ...", err=True
-    )
+    say(f"timing {_count(len(cells), 'pair')} of task and rule that no finished job gives a duration for ...", err=True)
     for job, seconds in zip(cells, time_jobs(cells, slots), strict=True):
         durations.add_timing(job, seconds)
 

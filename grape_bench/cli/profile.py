@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from grape_bench.cli.say import say
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -64,18 +66,18 @@ def command(
     "bp checkpoint" uses the model's activation checkpointing.
     """
     import torch
-    from rich.console import Console
 
     from grape_bench.cost.rules import measure_costs
+    from grape_bench.report.console import PlainConsole
 
     torch.set_num_threads(threads)
     subject = make_subject(model, model_args, shape, classes, batch_size)
     costs = measure_costs(subject, list(rules or ("fa", "dfa", "dfa lean", "grape", "head-only")), budget_s=seconds)
-    console = Console()
+    console = PlainConsole()
     console.print(table(costs))
     console.print(parallel(costs))
-    click.echo(f"{model}, batch {batch_size}: BP takes {1000 * costs[0].step_s:.1f} ms per step on this machine,")
-    click.echo(f"{costs[0].flops.total / 1e9:.2f} GFLOP and {costs[0].memory / MEBI:.0f} MiB above the weights.")
+    say(f"{model}, batch {batch_size}: BP takes {1000 * costs[0].step_s:.1f} ms per step on this machine,")
+    say(f"{costs[0].flops.total / 1e9:.2f} GFLOP and {costs[0].memory / MEBI:.0f} MiB above the weights.")
     if csv_file:
         write_csv(costs, csv_file)
 

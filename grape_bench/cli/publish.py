@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from grape_bench.cli.say import say
+
 
 @click.command("publish")
 @click.argument("runs", type=click.Path(path_type=Path))
@@ -25,7 +27,7 @@ def command(runs: Path, rule: str, rule_version: str, paper: str, output: Path, 
     from grape_bench.publish.verify import verify
 
     folder = pack(runs, rule, output, About(rule_version, paper), replace=replace)
-    click.echo(f"published to {folder}")
+    say(f"published to {folder}")
     verification = verify(folder)
     show(verification)
     sys.exit(0 if verification.ok else 1)

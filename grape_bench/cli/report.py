@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from grape_bench.cli.say import say
+
 
 @click.command("report")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -17,9 +19,8 @@ def command(runs: tuple[Path, ...], output: Path | None) -> None:
     offline. The table is also printed.
     """
     # Imported here: `--help` must not wait for pandas and matplotlib.
-    from rich.console import Console
-
     from grape_bench.report import folder, terminal
+    from grape_bench.report.console import PlainConsole
     from grape_bench.score.results import results
     from grape_bench.track.runs import read_runs
 
@@ -27,7 +28,7 @@ def command(runs: tuple[Path, ...], output: Path | None) -> None:
     scored = results(found.records, found.curves, found.diagnostics)
     output = output or runs[0] / "report"
     folder.write(scored, output)
-    Console().print(terminal.render(scored.table))
+    PlainConsole().print(terminal.render(scored.table))
     if found.note:
-        click.echo(f"also     {found.note}")
-    click.echo(f"report   {output}/index.html, {output}/README.md")
+        say(f"also     {found.note}")
+    say(f"report   {output}/index.html, {output}/README.md")

@@ -10,6 +10,7 @@ import click
 
 from grape_bench.cli.one_task import suite_of
 from grape_bench.cli.overrides import choosing, overrides_of
+from grape_bench.cli.say import say
 from grape_bench.cli.sweep import executing, request_of, sweep
 from grape_bench.cli.tracking import mirror_of, say_where, tracking
 from grape_bench.cli.until_resolved import until_resolved
@@ -50,7 +51,7 @@ def _run(suite: str, given: dict[str, Any]) -> int:
     plan = make_plan(suite, overrides_of(given))
     mirror = mirror_of(given["tracking_uri"])
     if plan.tuned.note:
-        click.echo(plan.tuned.note)
+        say(plan.tuned.note)
     if given["until_resolved"]:
         plan, request, records = until_resolved(suite, plan, given, mirror)
     else:
@@ -58,9 +59,9 @@ def _run(suite: str, given: dict[str, Any]) -> int:
         records = sweep(request, mirror)
     _table(plan, request.folder)
     for line in failures(records, request.folder):
-        click.echo(line, err=True)
+        say(line, err=True)
     if not given["suite"]:
-        click.echo(f"suite    {request.folder}/suite.toml")
+        say(f"suite    {request.folder}/suite.toml")
     _places(request.folder, mirror)
     return exit_code(records)
 
@@ -71,11 +72,10 @@ def _table(plan: Plan, folder: Path) -> None:
     Both have every record that shares a table, whether this command ran it or not. They differ if the command overrides
     settings, because the results of the suite's own settings stay the folder's table.
     """
-    from rich.console import Console
-
     from grape_bench.record.folder import read_folder
     from grape_bench.record.write import write_text
     from grape_bench.report import csv, markdown, terminal
+    from grape_bench.report.console import PlainConsole
     from grape_bench.score.table import score
 
     ids = {job.id for job in plan.jobs}
@@ -84,21 +84,21 @@ def _table(plan: Plan, folder: Path) -> None:
     table = score(main.records)
     csv.write(table, folder / "table.csv")
     write_text(folder / "table.md", markdown.render(table))
-    console = Console()
+    console = PlainConsole()
     console.print()
     console.print(terminal.render(score(own.records)))
     also = sum(record.id not in ids for record in own.records)
     if also:
         chosen = " ".join(plan.filters) or "this command"
-        click.echo(f"filter   {chosen} has {len(own.records) - also} of these {len(own.records)} jobs")
+        say(f"filter   {chosen} has {len(own.records) - also} of these {len(own.records)} jobs")
     if own.records != main.records:
         changes = " ".join(f"--set {one}" for one in plan.overrides) or "this command's settings"
-        click.echo(f"above    the table of {changes}; table.csv and `report` keep that of the folder's other records")
+        say(f"above    the table of {changes}; table.csv and `report` keep that of the folder's other records")
     elif main.note:
-        click.echo(f"also     {main.note}")
+        say(f"also     {main.note}")
 
 
 def _places(folder: Path, mirror: Mirror | None) -> None:
-    click.echo(f"records  {folder}/*/record.json")
-    click.echo(f"table    {folder}/table.csv, {folder}/table.md")
+    say(f"records  {folder}/*/record.json")
+    say(f"table    {folder}/table.csv, {folder}/table.md")
     say_where(folder, mirror)

@@ -26,14 +26,13 @@ def command(run: str, out: Path) -> None:
 
     RUN is the folder of a run, its record.json, or the start of its name or id.
     """
-    from rich.console import Console
-
     from grape_bench.record.record import read_record
+    from grape_bench.report.console import PlainConsole
     from grape_bench.report.run import render
 
     path = find(run, out)
     record = read_record(path)
-    Console(highlight=False).print(render(record, _verdict(record, path), path.parent))
+    PlainConsole().print(render(record, _verdict(record, path), path.parent))
 
 
 def find(run: str, out: Path) -> Path:

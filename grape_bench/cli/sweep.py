@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from grape_bench.cli.say import say
 from grape_bench.cli.stopping import Stopped, stoppable
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def executing(command: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 command(**given)
             except Stopped as stop:
-                click.echo("stopped while no job was running; run the same command again to resume.", err=True)
+                say("stopped while no job was running; run the same command again to resume.", err=True)
                 sys.exit(stop.exit_code)
 
     decorated: Callable[..., Any] = with_signals
@@ -155,9 +156,9 @@ def sweep(request: Request, mirror: Mirror | None) -> list[Record]:
 
 
 def _display() -> Display:
-    from rich.console import Console
+    from grape_bench.report.console import PlainConsole
 
-    console = Console()
+    console = PlainConsole()
     if console.is_terminal:
         from grape_bench.cli.display import Live
 
@@ -171,6 +172,6 @@ def _exit_stopped(request: Request, stop: Stopped) -> NoReturn:
     from grape_bench.execute.resume import survey
 
     done = len(survey(request.plan.jobs, request.folder, request.retry).done)
-    click.echo(f"stopped: {done} of {len(request.plan.jobs)} jobs are done, and no job is still running.", err=True)
-    click.echo("Run the same command again (without --fresh) to resume.", err=True)
+    say(f"stopped: {done} of {len(request.plan.jobs)} jobs are done, and no job is still running.", err=True)
+    say("Run the same command again (without --fresh) to resume.", err=True)
     sys.exit(stop.exit_code)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from grape_bench.cli.say import say
 from grape_bench.cli.tracking import summarize, tracking
-from grape_bench.errors import UserError
+from grape_bench.errors import UserError, redacted
 
 if TYPE_CHECKING:
     from grape_bench.record.record import Record
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def command(runs: tuple[Path, ...], tracking_uri: str) -> None:
     """Copy the records of RUNS (such as runs/quickstart) to MLflow. Records that are already there are skipped."""
     from grape_bench.track.mirror import finish, in_a_line
-    from grape_bench.track.mlflow import MlflowStore, shown
+    from grape_bench.track.mlflow import MlflowStore
 
     for folder in runs:
         sweep, records, complete = _read(folder)
@@ -33,10 +34,10 @@ def command(runs: tuple[Path, ...], tracking_uri: str) -> None:
             raise
         except Exception as error:  # MLflow passes on any error of its database, network or server
             hint = "when MLflow answers again, run the same command to resume"
-            raise UserError(f"MLflow: {in_a_line(error)}", where=shown(tracking_uri), hint=hint) from error
+            raise UserError(f"MLflow: {in_a_line(error)}", where=redacted(tracking_uri), hint=hint) from error
         if store.note:
-            click.echo(f"warning: {store.note}", err=True)
-        click.echo(f"{folder}: {copied} jobs copied, {len(records) - copied} already there ({store.experiment_name})")
+            say(f"warning: {store.note}", err=True)
+        say(f"{folder}: {copied} jobs copied, {len(records) - copied} already there ({store.experiment_name})")
 
 
 def _read(folder: Path) -> tuple[Sweep, list[Record], bool]:

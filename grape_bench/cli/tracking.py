@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from grape_bench.cli.say import say
+from grape_bench.errors import redacted
+
 if TYPE_CHECKING:
     from grape_bench.track.mirror import Mirror
 
@@ -55,16 +58,14 @@ def say_where(folder: Path, mirror: Mirror | None) -> None:
     """Print where the records of `folder` are in MLflow, or why some are not."""
     if mirror is None:
         return
-    from grape_bench.track.mlflow import shown
-
-    uri = shown(mirror.uri)
+    uri = redacted(mirror.uri)
     if mirror.note:
-        click.echo(f"warning: {mirror.note}", err=True)
+        say(f"warning: {mirror.note}", err=True)
     if mirror.warning:
         later = f"grape-bench sync {folder} --tracking-uri {uri}"
         what = f"not every job was copied to MLflow ({mirror.warning})"
-        click.echo(f"warning: {what}; to copy them later: {later}", err=True)
+        say(f"warning: {what}; to copy them later: {later}", err=True)
         return
     source = click.get_current_context().get_parameter_source("tracking_uri")
     named = f" (from {VARIABLE})" if source is ParameterSource.ENVIRONMENT else ""
-    click.echo(f"MLflow   {uri if uri.startswith('http') else f'mlflow ui --backend-store-uri {uri}'}{named}")
+    say(f"MLflow   {uri if uri.startswith('http') else f'mlflow ui --backend-store-uri {uri}'}{named}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grape_bench.cli.overrides import overrides_of, searching
+from grape_bench.cli.say import say
 from grape_bench.cli.sweep import executing, request_of, sweep
 from grape_bench.cli.tracking import mirror_of
 
@@ -51,36 +52,35 @@ def command(**given: Any) -> None:
     request = request_of(plan, given["out"] / plan.suite.name / "tuning", given)
     records = sweep(request, mirror_of(given["tracking_uri"]))
     for line in failures([record for record in records if record.status is not Status.DIVERGED], request.folder):
-        click.echo(line, err=True)
+        say(line, err=True)
     if given["shard"]:
         parts = request.folder.parent / "tuning.shard-*"
-        click.echo(f"when all shards are done: grape-bench merge {parts}, then this command without --shard")
+        say(f"when all shards are done: grape-bench merge {parts}, then this command without --shard")
         sys.exit(0 if complete(records) else 1)
     searches = {job.rule: [record for record in records if record.rule == job.rule] for job in plan.jobs}
     whole = {rule: trials for rule, trials in searches.items() if complete(trials)}
     if whole:
         _write(plan.suite, list(whole.values()), given["target"] / plan.suite.name)
     for rule in searches.keys() - whole.keys():
-        click.echo(f"{rule}: no settings written, because some trials have no result", err=True)
+        say(f"{rule}: no settings written, because some trials have no result", err=True)
     sys.exit(0 if whole.keys() == searches.keys() else 1)
 
 
 def _write(suite: Suite, searches: list[list[Record]], folder: Path) -> None:
     """Save each rule's settings, update the best-of-k file, and print the outcome."""
-    from rich.console import Console
-
     from grape_bench.plan.tuned import read_tuned
     from grape_bench.report import csv, settings
+    from grape_bench.report.console import PlainConsole
 
     found = [settings.chosen(suite, trials) for trials in searches]
     for tuned in found:
         settings.write(tuned, folder)
     csv.write(settings.best_of_k(map(read_tuned, sorted(folder.glob("*.json")))), folder / CURVE)
-    Console().print(_table(found))
+    PlainConsole().print(_table(found))
     for line in _at_an_edge(found):
-        click.echo(line, err=True)
-    click.echo(f"settings  {folder}/*.json")
-    click.echo(f"best of k {folder}/{CURVE}")
+        say(line, err=True)
+    say(f"settings  {folder}/*.json")
+    say(f"best of k {folder}/{CURVE}")
 
 
 def _at_an_edge(found: list[TunedRule]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from grape_bench.cli.say import say
 from grape_bench.cli.tracking import tracking
 
 
@@ -29,7 +30,7 @@ def command(tracking_uri: str, host: str, port: int) -> None:
     if tracking_uri.startswith("sqlite:///") and (why := damage(database)):
         hint = "grape-bench sync runs/*, which sets it aside and copies all records again"
         raise UserError(f"this database is damaged: {why}", where=str(database), hint=hint)
-    click.echo(f"MLflow on http://{host}:{port} (experiments grape_bench/SUITE@VERSION)")
+    say(f"MLflow on http://{host}:{port} (experiments grape_bench/SUITE@VERSION)")
     sys.stdout.flush()
     arguments = ["ui", "--backend-store-uri", tracking_uri, "--host", host, "--port", str(port), "--workers", "1"]
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from grape_bench.cli.overrides import overrides_of
+from grape_bench.cli.say import say
 from grape_bench.cli.sweep import request_of, sweep
 from grape_bench.errors import UserError
 
@@ -33,7 +32,7 @@ def until_resolved(
             where="run --until-resolved",
             hint=f"--max-seeds {plan.suite.seeds + 2}, or fewer --seeds",
         )
-    click.echo(f"looks at {', '.join(map(str, planned))} seeds; each test is made at 5 % / {len(planned)}")
+    say(f"looks at {', '.join(map(str, planned))} seeds; each test is made at 5 % / {len(planned)}")
     for seeds in planned:
         wider = make_plan(suite, replace(overrides_of(given), seeds=seeds))
         jobs = [replace(job, looks=len(planned)) for job in wider.jobs]
@@ -41,7 +40,7 @@ def until_resolved(
         # A record from before has no looks of its own, but this decision counts it.
         records = [replace(r, job=replace(r.job, looks=len(planned))) for r in sweep(request, mirror)]
         left = unsettled(score(records), given["rules"])
-        click.echo(f"{seeds} seeds: {f'{len(left)} not settled, such as {left[0]}' if left else 'all is settled'}")
+        say(f"{seeds} seeds: {f'{len(left)} not settled, such as {left[0]}' if left else 'all is settled'}")
         if not left:
             break
     return wider, request, records

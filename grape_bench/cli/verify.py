@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from grape_bench.cli.say import say
+from grape_bench.errors import in_one_line
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -76,11 +79,11 @@ def command(
         verification = verify(folder)
         if count and verification.ok:
             seed = secrets.randbelow(2**31) if seed is None else seed
-            click.echo(f"the reruns are drawn with --seed {seed}")
+            say(f"the reruns are drawn with --seed {seed}")
             reruns = _rerun(verification.submission, count, seed, (tolerance, data, not unconfined))
             verification = dataclasses.replace(verification, reruns=reruns)
             if keep and verification.ok:
-                click.echo(f"saved to {write_verification(verification, seed, keep)}")
+                say(f"saved to {write_verification(verification, seed, keep)}")
         show(verification)
         ok = ok and verification.ok
     sys.exit(0 if ok else 1)
@@ -102,24 +105,28 @@ def show(verification: Verification) -> None:
     from grape_bench.publish.verify import BADGES
 
     for outcome in verification.outcomes:
-        word = click.style("ok    ", fg="green") if outcome.ok else click.style("FAILED", fg="red")
-        click.echo(f"{word}  {outcome.name:<12} {outcome.about}")
+        _say_whether(outcome.ok, f"{outcome.name:<12} {outcome.about}")
         for problem in outcome.problems[:SHOWN]:
-            click.echo(f"          {problem}")
+            say(f"          {in_one_line(problem)}")
         if len(outcome.problems) > SHOWN:
-            click.echo(f"          and {len(outcome.problems) - SHOWN} more")
+            say(f"          and {len(outcome.problems) - SHOWN} more")
     for rerun in verification.reruns:
-        word = click.style("ok    ", fg="green") if rerun.ok else click.style("FAILED", fg="red")
         found = rerun.reason if rerun.found is None else f"{rerun.found:.6g}"
         allowed = "to the bit" if rerun.exact else f"± {rerun.tolerance:.3g}"
-        click.echo(f"{word}  rerun        {rerun.name}: {found}, published {rerun.published:.6g} {allowed}")
+        published = f"published {rerun.published:.6g} {allowed}"
+        _say_whether(rerun.ok, f"rerun        {rerun.name}: {in_one_line(found)}, {published}")
         for caveat in rerun.caveats:
-            click.echo(f"          {caveat}")
+            say(f"          {in_one_line(caveat)}")
     for need in needs(record.job for record in verification.submission.records.values()):
-        click.echo(f"needs   {need}, to rerun")
-    click.echo(f"{verification.submission.folder}: {verification.badge} ({BADGES[verification.badge]})")
+        say(f"needs   {in_one_line(need)}, to rerun")
+    say(f"{verification.submission.folder}: {verification.badge} ({BADGES[verification.badge]})")
     for line in meaning(verification):
-        click.echo(f"  {line}")
+        say(f"  {line}")
+
+
+def _say_whether(ok: bool, text: str) -> None:
+    word, color = ("ok    ", "green") if ok else ("FAILED", "red")
+    say(f"  {text}", word=word, color=color)
 
 
 def _rerun(submission: Submission, count: int, seed: int, how: tuple[float, tuple[Path, ...], bool]) -> Sequence[Rerun]:
@@ -127,8 +134,8 @@ def _rerun(submission: Submission, count: int, seed: int, how: tuple[float, tupl
     from grape_bench.publish.rerun import Auditor, differences, draw
 
     records = draw(submission, count, seed)
-    click.echo(f"rerunning {len(records)} of {len(submission.own)} jobs")
+    say(f"rerunning {len(records)} of {len(submission.own)} jobs")
     for difference in sorted({one for record in records for one in differences(record)}):
-        click.echo(f"differs {difference}")
+        say(f"differs {in_one_line(difference)}")
     tolerance, data, confined = how
-    return Auditor(submission, tolerance, data, confined, click.echo).rerun(records)
+    return Auditor(submission, tolerance, data, confined, say).rerun(records)

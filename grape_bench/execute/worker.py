@@ -25,7 +25,7 @@ from grape_bench.errors import UserError, described, printable
 from grape_bench.execute.executor import CHECKPOINT_EVERY, TRAINER
 from grape_bench.execute.process_tree import die_with_parent
 from grape_bench.plan.sources import changed_sources
-from grape_bench.record.damage import parse_object
+from grape_bench.record.content import parse_object
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import Manifest, read_manifest
 from grape_bench.record.record import RECORD, STDERR, Outcome, make_record, now, write_record

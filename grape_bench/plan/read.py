@@ -14,6 +14,8 @@ from grape_bench.arguments import schema_error
 from grape_bench.errors import UserError, unknown
 from grape_bench.plan.overrides import NO_OVERRIDES, Overrides
 from grape_bench.plan.suite import OPTIMIZERS, SCHEDULES, Cluster, Suite
+from grape_bench.record.content import parse_toml
+from grape_bench.record.regular_file import Largest, read_text
 from grape_bench.record.rule_name import ANCHOR, RuleName
 from grape_bench.registry import is_file_reference, split_file_reference
 from grape_bench.rules.names import RULES
@@ -55,13 +57,15 @@ def read_cluster(path: Path) -> Cluster:
 def read_document(path: Path) -> dict[str, Any]:
     """The TOML document in `path`, not checked against a schema. Raises UserError if it is not TOML."""
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors put a byte order mark first
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path, Largest.DOCUMENT, follow=True)
+    except (OSError, ValueError) as error:
         raise UserError(f"cannot be read: {error}", where=str(path)) from error
     try:
-        return tomllib.loads(text)
+        return parse_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise _syntax_error(error, text, path) from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"TOML: {error}", where=str(path)) from error
 
 
 def _syntax_error(error: tomllib.TOMLDecodeError, text: str, path: Path) -> UserError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from grape_bench.errors import UserError
 from grape_bench.plan.find import baseline_folders
@@ -17,6 +17,8 @@ from grape_bench.plan.numerics import parts
 from grape_bench.plan.overrides import Overrides
 from grape_bench.plan.suite import Settings, Space, Suite
 from grape_bench.plan.tuning import searched, space_of
+from grape_bench.record.content import parse_object
+from grape_bench.record.regular_file import Largest, read_text
 from grape_bench.record.rule_name import RuleName
 from grape_bench.rules.names import RULES
 
@@ -89,8 +91,10 @@ def find_tuned(suite: Suite, rule: str, folders: Sequence[Path] | None = None) -
 def read_tuned(path: Path) -> TunedRule:
     """The settings in the file `path`. Raises UserError if it holds something else."""
     try:
-        return TunedRule.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        text = read_text(path, Largest.DOCUMENT, follow=True)
+        parse_object(text)  # refuses what pydantic would read: a key twice, a number of 400 digits
+        return TunedRule.model_validate_json(text)
+    except (OSError, ValueError, RecursionError) as error:  # a ValidationError is a ValueError
         what = f"not a file of tuned settings: {str(error).splitlines()[0]}"
         raise UserError(what, where=str(path), hint="grape-bench tune SUITE, which rewrites it") from error
 

@@ -6,12 +6,13 @@ where only maintainers write. A file is valid for the content whose hash is its 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from grape_bench.publish.verify import Verification
+from grape_bench.record.content import parse_object
 from grape_bench.record.record import now
+from grape_bench.record.regular_file import Largest, read_text
 from grape_bench.record.typed_json import encode
 from grape_bench.record.write import write_json
 
@@ -53,8 +54,8 @@ def badge_of(verification: Verification, folder: Path) -> str:
     identity = verification.submission.index["id"]
     path = folder / f"{identity}.json"
     try:
-        saved = None if path.is_symlink() or folder.is_symlink() else json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        saved = None
-    known = isinstance(saved, dict) and saved.get("id") == identity and saved.get("badge") == "verified"
+        saved = {} if folder.is_symlink() else parse_object(read_text(path, Largest.DOCUMENT))
+    except (OSError, ValueError, RecursionError):
+        saved = {}
+    known = saved.get("id") == identity and saved.get("badge") == "verified"
     return "verified" if known and verification.ok else verification.badge

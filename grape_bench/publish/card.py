@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from grape_bench.errors import UserError
+from grape_bench.record.content import parse_toml
 
 CARD = "rule.toml"
 Text = Annotated[str, Field(min_length=1, max_length=500)]
@@ -42,8 +42,8 @@ class Card(BaseModel):
 def read_card(text: str, where: str) -> Card:
     """The card in `text`. Raises UserError if it is not one."""
     try:
-        return Card.model_validate(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        return Card.model_validate(parse_toml(text))
+    except (ValueError, RecursionError) as error:  # a ValidationError is a ValueError
         raise UserError(f"not a rule card: {' '.join(str(error).split())}", where=where) from error
 
 

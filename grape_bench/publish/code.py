@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +11,7 @@ from grape_bench.errors import UserError
 from grape_bench.plan.sources import AUGMENT
 from grape_bench.publish.submission import CODE, SOURCE
 from grape_bench.record.job import Job
+from grape_bench.record.regular_file import Largest, entries, read_bytes
 from grape_bench.registry import is_file_reference, split_file_reference
 from grape_bench.user_code import user_code
 
@@ -52,9 +54,25 @@ def published_code(folder: Path, reference: str, digest: str) -> Path | None:
 
     In publications of earlier versions, a rule is in `source.py` and an objective in `objectives/`.
     """
+    if not re.fullmatch("[0-9a-f]{16}", digest):
+        return None
     name = Path(reference.rpartition(":")[0]).name
     earlier = folder / "objectives" / f"{digest}.py"
-    for path in (*sorted((folder / CODE / digest).rglob(name)), folder / SOURCE, earlier):
-        if path.is_file() and not path.is_symlink() and user_code(path).digest == digest:
+    copies = _files(folder / CODE / digest)
+    for path in (*(path for path in copies if path.name == name), folder / SOURCE, earlier):
+        if _is_code(path) and all(map(_is_code, copies)) and user_code(path).digest == digest:
             return path
     return None
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(Path(entry.path) for _, entry in entries(folder)) if folder.is_dir() else []
+
+
+def _is_code(path: Path) -> bool:
+    """Whether `path` is a file that can be read as code: no link, nothing special, not large."""
+    try:
+        read_bytes(path, Largest.DOCUMENT)
+    except (OSError, ValueError):
+        return False
+    return True

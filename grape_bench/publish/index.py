@@ -8,6 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from grape_bench.errors import UserError
+from grape_bench.record.content import parse_object
+from grape_bench.record.regular_file import Largest, entries, read_bytes, read_text
+from grape_bench.record.typed_json import ShapeError
 from grape_bench.record.write import write_json
 
 INDEX = "index.json"
@@ -17,14 +20,23 @@ LINK = "a link"  # stands where the hash would be
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file in `folder`, by path. The index is left out."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() or path.is_symlink()]
-    names = {path.relative_to(folder).as_posix(): path for path in files}
-    return {
-        name: LINK if path.is_symlink() else sha256(path.read_bytes()).hexdigest()
-        for name, path in names.items()
-        if name != INDEX
-    }
+    """SHA-256 of every file in `folder`, by path, or why it has none. The index is left out.
+
+    Raises UserError if there are too many files, or if a folder lies too deep.
+    """
+    try:
+        found = sorted((name, entry) for name, entry in entries(folder) if name != INDEX)
+        return {name: LINK if entry.is_symlink() else _digest(Path(entry.path)) for name, entry in found}
+    except (OSError, ShapeError) as error:
+        raise UserError(f"cannot be read: {error}", where=str(folder)) from error
+
+
+def _digest(path: Path) -> str:
+    """The SHA-256 of a file, or why it has none: it is a named pipe, a device, or too large."""
+    try:
+        return sha256(read_bytes(path, Largest.ANY)).hexdigest()
+    except ShapeError as error:
+        return str(error)
 
 
 def content_id(files: dict[str, str]) -> str:
@@ -43,9 +55,9 @@ def read_index(folder: Path) -> dict[str, Any]:
     """The index of `folder`. Raises UserError if there is none, or if a path in it points outside the folder."""
     where = folder / INDEX
     try:
-        index = json.loads(where.read_text(encoding="utf-8"))
+        index = parse_object(read_text(where, Largest.INDEX))
         files = {str(name): str(digest) for name, digest in index["files"].items()}
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, RecursionError) as error:
         hint = "a folder that `grape-bench publish` made: results/SUITE/RULE"
         raise UserError(f"not a published folder: {error}", where=str(where), hint=hint) from error
     for name in files:

@@ -14,9 +14,11 @@ from grape_bench.plan.tuning import stated_space
 from grape_bench.publish.card import CARD, Card
 from grape_bench.publish.code import copy_code
 from grape_bench.publish.index import write_index
+from grape_bench.publish.portable import portable, portable_suite
 from grape_bench.publish.submission import CONSTRAINTS, REFERENCES, RUNS, SOURCE, SUITE, TABLE
 from grape_bench.record.folder import read_records, runs_folder
-from grape_bench.record.record import RECORD, Record
+from grape_bench.record.record import Record, write_record
+from grape_bench.record.regular_file import Largest, read_text
 from grape_bench.record.rule_name import RuleName
 from grape_bench.record.table import CURVE, DIAGNOSTICS
 from grape_bench.record.write import new_folder
@@ -68,12 +70,14 @@ def _fill(draft: Path, root: Path, records: Sequence[Record], card: Card) -> Non
     for record in records:
         target = draft / RUNS / record.name
         target.mkdir(parents=True)
-        for name in (RECORD, CURVE, DIAGNOSTICS):
+        write_record(target, portable(record))
+        for name in (CURVE, DIAGNOSTICS):
             if (root / record.name / name).is_file():
                 shutil.copyfile(root / record.name / name, target / name)
-    shutil.copyfile(root / SUITE, draft / SUITE)
+    suite = read_text(root / SUITE, Largest.DOCUMENT)
+    (draft / SUITE).write_text(portable_suite(suite, [record.job for record in records]), encoding="utf-8")
     (draft / CARD).write_text(card.to_toml(), encoding="utf-8")
-    csv.write(score(_as_read(records)), draft / TABLE)
+    csv.write(score(_as_read([portable(record) for record in records])), draft / TABLE)
 
 
 def _as_read(records: Sequence[Record]) -> list[Record]:

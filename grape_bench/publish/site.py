@@ -82,7 +82,9 @@ def build(root: Path, output: Path) -> list[Board]:
     for board in boards:
         if board.results:
             write_text(output / board.suite / "index.html", page.render(board.results, board.entries))
-    overview = page_template("site.html.j2").render(boards=boards, rows=_rows, norm_acc=OVERALL[0], style=page.style())
+    overview = page_template("site.html.j2").render(
+        boards=boards, rows=_rows, norm_acc=OVERALL[0], style=page.style(), policy=page.policy()
+    )
     write_text(output / "index.html", overview)
     return boards
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import tomllib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from grape_bench.errors import UserError
 from grape_bench.publish.card import CARD, Card, read_card
 from grape_bench.publish.index import read_index
+from grape_bench.record.content import parse_toml
 from grape_bench.record.damage import checked
 from grape_bench.record.record import RECORD, Record, parse_record
+from grape_bench.record.regular_file import MOST_FILES, Largest, read_text
 from grape_bench.record.table import CURVE, Table, parse_table
 
 T = TypeVar("T")
@@ -20,7 +23,6 @@ RUNS, SUITE, TABLE, SOURCE = "runs", "suite.toml", "table.csv", "source.py"
 CONSTRAINTS = "constraints.txt"  # the exact versions of the packages behind the published rule's runs
 CODE = "code"  # the user's own files with the modules that they import, in a folder per hash
 REFERENCES = ("bp", "frozen", "head-only", "dfa")
-LARGEST = 64 * 2**20  # bytes; larger files are refused
 
 
 @dataclass(frozen=True)
@@ -45,42 +47,51 @@ class Submission:
 def read_submission(folder: Path) -> Submission:
     """The publication in `folder`. Raises UserError if its index, card or suite is missing."""
     index = read_index(folder)
-    card = read_card(read_text(folder / CARD), str(folder / CARD))
+    card = read_card(published_text(folder / CARD), str(folder / CARD))
     suite = read_suite(folder / SUITE)
-    jobs = sorted(path for path in (folder / RUNS).glob("*") if path.is_dir() and not path.is_symlink())
-    records, damaged = _all(jobs, RECORD, parse_record)
-    curves, damaged_curves = _all([job for job in jobs if (job / CURVE).exists()], CURVE, parse_table)
+    jobs = _jobs(folder / RUNS)
+    records, damaged = _all(jobs, RECORD, Largest.RECORD, parse_record)
+    with_curve = [job for job in jobs if os.path.lexists(job / CURVE)]
+    curves, damaged_curves = _all(with_curve, CURVE, Largest.TABLE, parse_table)
     return Submission(folder, index, card, suite, records, curves, damaged, damaged_curves)
 
 
 def read_suite(path: Path) -> dict[str, Any]:
     """The content of suite.toml. Raises UserError if it is not TOML."""
     try:
-        return tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
+        return parse_toml(published_text(path))
+    except (ValueError, RecursionError) as error:
         raise UserError(f"TOML: {error}", where=str(path)) from error
 
 
-def read_text(path: Path) -> str:
-    """The text of a file of the publication. Links are refused, because they may point anywhere."""
+def published_text(path: Path, largest: Largest = Largest.DOCUMENT) -> str:
+    """The text of a file of the publication. Raises UserError."""
     try:
-        if path.is_symlink() or not path.is_file():
-            raise OSError("not a file")
-        if path.stat().st_size > LARGEST:
-            raise OSError(f"over {LARGEST // 2**20} MiB")
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(path, largest)
+    except (OSError, ValueError) as error:
         raise UserError(f"cannot be read: {error}", where=str(path)) from error
 
 
-def _all(jobs: Sequence[Path], name: str, parse: Callable[[str], T]) -> tuple[dict[str, T], dict[str, str]]:
+def _jobs(runs: Path) -> list[Path]:
+    """The jobs' folders, without links, by name. Raises UserError if there are too many."""
+    if runs.is_symlink() or not runs.is_dir():
+        raise UserError("not a published folder: this is no folder", where=str(runs))
+    jobs = list(islice((path for path in runs.iterdir() if path.is_dir() and not path.is_symlink()), MOST_FILES + 1))
+    if len(jobs) > MOST_FILES:
+        raise UserError(f"more than {MOST_FILES} jobs", where=str(runs))
+    return sorted(jobs)
+
+
+def _all(
+    jobs: Sequence[Path], name: str, largest: Largest, parse: Callable[[str], T]
+) -> tuple[dict[str, T], dict[str, str]]:
     """Parse the file `name` of each job: the results, and the reasons for failures, both by the job's folder."""
     found: dict[str, T] = {}
     failed: dict[str, str] = {}
     for job in jobs:
         try:
             with checked(job / name, ""):
-                found[job.name] = parse(read_text(job / name))
+                found[job.name] = parse(published_text(job / name, largest))
         except UserError as error:
             failed[job.name] = error.what
     return found, failed

@@ -9,6 +9,9 @@ from pathlib import Path
 from grape_bench.publish import checks
 from grape_bench.publish.rerun import Rerun
 from grape_bench.publish.submission import Submission, read_submission
+from grape_bench.record.deadline import deadline
+
+SECONDS = 60  # for the checks of one publication
 
 BADGES = {
     "reported": "numbers as the author gave them",
@@ -39,6 +42,10 @@ class Verification:
 
 
 def verify(folder: Path) -> Verification:
-    """Check the publication in `folder` without executing any of it. Raises UserError if it is not a publication."""
-    submission = read_submission(folder)
-    return Verification(submission, checks.run(submission))
+    """Check the publication in `folder` without executing any of it. Raises UserError if it is not a publication.
+
+    The checks of one publication may take `SECONDS`.
+    """
+    with deadline(SECONDS, str(folder)):
+        submission = read_submission(folder)
+        return Verification(submission, checks.run(submission))

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from grape_bench.errors import UserError
 from grape_bench.record.typed_json import ShapeError
@@ -43,32 +42,6 @@ def checked(path: Path, hint: str) -> Iterator[None]:
 def damaged(path: Path, why: str, hint: str) -> DamagedError:
     """The error for the file at `path`."""
     return DamagedError(f"this file is damaged: {why}", where=str(path), hint=hint)
-
-
-def read_text(path: Path) -> str:
-    """The text of `path`. Raises OSError, UnicodeDecodeError, or ShapeError if the file is empty or has NUL bytes."""
-    text = path.read_text(encoding="utf-8")
-    if not text:
-        raise ShapeError("it is empty")
-    if "\0" in text:
-        raise ShapeError("it contains NUL bytes")
-    return text
-
-
-def parse_object(text: str) -> dict[str, Any]:
-    """The JSON object in `text`. Raises ValueError, also for a duplicate key."""
-    content = json.loads(text, object_pairs_hook=_once)
-    if not isinstance(content, dict):
-        raise ShapeError("it is not a JSON object")
-    return content
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ShapeError(f"the key {next(n for n in names if names.count(n) > 1)!r} appears twice")
-    return content
 
 
 def set_aside(path: Path) -> Path:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
+from grape_bench.errors import UserError
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import MANIFEST, Manifest, read_entries, read_manifest
 from grape_bench.record.record import RECORD, Record, read_record
+from grape_bench.record.regular_file import MOST_FILES
 from grape_bench.record.shared import Sharing
 
 
@@ -77,11 +80,19 @@ def read_folder(folder: Path) -> Recorded:
     Without a manifest, the order is that of the folders' names.
     """
     if not (folder / MANIFEST).is_file():
-        return Recorded([read_record(path) for path in sorted(folder.glob(f"*/{RECORD}"))], None)
+        return Recorded([read_record(path) for path in record_files(folder)], None)
     manifest = read_manifest(folder / MANIFEST)
     entries = {entry.name: entry.id for entry in read_entries(folder / MANIFEST)}
     records = [read_record(path) for name in entries if (path := folder / name / RECORD).is_file()]
     return Recorded([record for record in records if record.id == entries.get(record.name)], manifest)
+
+
+def record_files(folder: Path) -> list[Path]:
+    """The record.json of every job in the suite's `folder`, by name. Raises UserError if there are too many."""
+    paths = sorted(islice(folder.glob(f"*/{RECORD}"), MOST_FILES + 1))
+    if len(paths) > MOST_FILES:
+        raise UserError(f"this folder has more than {MOST_FILES} jobs", where=str(folder))
+    return paths
 
 
 def read_records(folder: Path) -> list[Record]:

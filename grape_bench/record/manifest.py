@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from grape_bench.errors import UserError
-from grape_bench.record.damage import checked, parse_object, read_text
+from grape_bench.record.content import parse_object
+from grape_bench.record.damage import checked
 from grape_bench.record.job import Job
+from grape_bench.record.limits import check_job, check_name
 from grape_bench.record.parts import Git
+from grape_bench.record.regular_file import MOST_FILES, Largest, read_text
 from grape_bench.record.typed_json import ShapeError, decode, encode
 from grape_bench.record.write import write_json
 
@@ -119,7 +122,7 @@ def read_entries(path: Path) -> list[Entry]:
 def _read(path: Path) -> _Content:
     try:
         with checked(path, HINT):
-            return _parse(parse_object(read_text(path)))
+            return _parse(parse_object(read_text(path, Largest.MANIFEST)))
     except FileNotFoundError as error:
         hint = "a folder such as runs/SUITE"
         raise UserError("no runs in this folder: the file is missing", where=str(path), hint=hint) from error
@@ -131,4 +134,9 @@ def _parse(value: dict[str, Any]) -> _Content:
     content = decode(_Content, value)
     if content.schema != SCHEMA:
         raise ShapeError(f"schema {content.schema} is unknown to this version, which reads {SCHEMA}")
+    if len(content.jobs) > MOST_FILES:
+        raise ShapeError(f"{len(content.jobs)} jobs, over the limit of {MOST_FILES}")
+    for entry in content.jobs:
+        check_job(entry.job)
+        check_name("name", entry.name)
     return content

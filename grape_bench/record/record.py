@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from grape_bench.errors import UserError
-from grape_bench.record.damage import checked, parse_object, read_text
+from grape_bench.record.content import parse_object
+from grape_bench.record.damage import checked
 from grape_bench.record.job import Job
+from grape_bench.record.limits import check_job, check_name
 from grape_bench.record.migrate import migrated
 from grape_bench.record.parts import (
     Credit,
@@ -26,6 +28,7 @@ from grape_bench.record.parts import (
     Result,
     Time,
 )
+from grape_bench.record.regular_file import Largest, read_text
 from grape_bench.record.status import Status
 from grape_bench.record.typed_json import OPTIONAL, ShapeError, decode, encode, listed
 from grape_bench.record.write import write_json
@@ -147,6 +150,8 @@ class Record(Outcome):
         for key, value in _repeated(record.job).items():
             if content.get(key, value) != value:
                 raise ShapeError(f"{key} is {content[key]!r}, but the job has {value!r}")
+        check_job(record.job)
+        check_name("name", record.name)
         record.check()
         return record
 
@@ -207,7 +212,7 @@ def read_record(path: Path) -> Record:
     """
     try:
         with checked(path, HINT):
-            return parse_record(read_text(path))
+            return parse_record(read_text(path, Largest.RECORD))
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", where=str(path)) from error
 

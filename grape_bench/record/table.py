@@ -11,8 +11,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from grape_bench.record.damage import checked, read_text
+from grape_bench.record.damage import checked
 from grape_bench.record.record import HINT, Record
+from grape_bench.record.regular_file import Largest, read_text
 from grape_bench.record.rule_name import FROZEN
 from grape_bench.record.status import Status
 from grape_bench.record.typed_json import ShapeError
@@ -65,7 +66,7 @@ def read_curve(folder: Path, record: Record) -> Table | None:
     if not record.status.is_result:
         return _rows_before_the_end(path)
     with checked(path, HINT):
-        table = parse_table(read_text(path))
+        table = parse_table(read_text(path, Largest.TABLE))
         check_curve(table, record)
     return table
 
@@ -73,7 +74,7 @@ def read_curve(folder: Path, record: Record) -> Table | None:
 def _rows_before_the_end(path: Path) -> Table | None:
     """The complete rows of a failed job, whose last row may be cut off; None if there are none."""
     try:
-        whole, newline, _ = read_text(path).rpartition("\n")
+        whole, newline, _ = read_text(path, Largest.TABLE).rpartition("\n")
         table = parse_table(whole + newline)
     except ValueError:
         return None
@@ -87,7 +88,7 @@ def read_diagnostics(folder: Path, record: Record) -> Table | None:
     if not path.is_file() or not record.status.is_result or not (path.stat().st_size or taken):
         return None
     with checked(path, HINT):
-        table = parse_table(read_text(path))
+        table = parse_table(read_text(path, Largest.TABLE))
         _check_diagnostics(table, taken)
     return table
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from grape_bench.errors import printable
 from grape_bench.record.write import write_text
 
 
@@ -19,5 +20,14 @@ def write(table: pd.DataFrame, path: Path) -> None:
 
 def text(table: pd.DataFrame) -> str:
     """The content of the file that `write` writes."""
-    content: str = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    safe = table.map(_cell) if len(table.columns) else table
+    content: str = safe.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return content
+
+
+def _cell(value: object) -> object:
+    """`value`; a text that a spreadsheet would take for a formula starts with an apostrophe."""
+    if not isinstance(value, str):
+        return value
+    shown = printable(value)
+    return f"'{shown}" if shown.lstrip().startswith(("=", "+", "-", "@")) else shown

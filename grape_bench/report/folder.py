@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from grape_bench.errors import UserError
+from grape_bench.record.regular_file import Largest, read_text
 from grape_bench.record.write import write_text
 from grape_bench.report import csv, latex, readme
 from grape_bench.score.results import Results
@@ -21,9 +23,17 @@ def write(results: Results, output: Path) -> None:
     csv.write(results.table, output / "table.csv")
     write_text(output / "table.tex", latex.render(results.table, readme.title(results)))
     shown = draw(results, output)
-    notes = (output / NOTES).read_text(encoding="utf-8") if (output / NOTES).is_file() else ""
-    write_text(output / "README.md", readme.render(results, shown, notes))
+    write_text(output / "README.md", readme.render(results, shown, _notes(output / NOTES)))
     write_text(output / "index.html", page.render(results))
+
+
+def _notes(path: Path) -> str:
+    try:
+        return read_text(path, Largest.DOCUMENT)
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot be read: {error}", where=str(path)) from error
 
 
 def draw(results: Results, output: Path) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from grape_bench.errors import printable
 from grape_bench.report.glyphs import spelled
 from grape_bench.report.templates import latex_template
 from grape_bench.report.text import Printed, best_lines, caption, footnotes, printed
@@ -29,8 +30,9 @@ _PATTERN = re.compile("|".join(map(re.escape, _ALL)))
 
 
 def escape(text: str) -> str:
-    """Escape `text` for LaTeX. A character for which pdflatex has no glyph is spelled by its number."""
-    present = spelled(text, lambda character: character.isascii() or character in _ALL or _is_western(character))
+    """Escape `text` for LaTeX. A character for which pdflatex has no glyph is spelled by its number or code."""
+    shown = " ".join(printable(text).split())
+    present = spelled(shown, lambda character: character.isascii() or character in _ALL or _is_western(character))
     return _PATTERN.sub(lambda match: _ALL[match.group()], present)
 
 
@@ -59,7 +61,7 @@ def _block(table: pd.DataFrame, chosen: Sequence[Printed]) -> dict[str, object]:
         {
             "name": escape(str(task)),
             "rows": [
-                [escape(item.text(row)) for item in chosen] for row in table[table["task"] == task].to_dict("records")
+                [_cell(item.text(row)) for item in chosen] for row in table[table["task"] == task].to_dict("records")
             ],
         }
         for task in dict.fromkeys(table["task"])
@@ -69,6 +71,12 @@ def _block(table: pd.DataFrame, chosen: Sequence[Printed]) -> dict[str, object]:
         "headings": [_heading(item) for item in chosen],
         "tasks": tasks,
     }
+
+
+def _cell(text: str) -> str:
+    r"""A cell. After `\\` and `\midrule`, LaTeX takes a bracket or an asterisk for an option."""
+    shown = escape(text)
+    return f"{{}}{shown}" if shown.startswith(("[", "*")) else shown
 
 
 def _heading(item: Printed) -> str:

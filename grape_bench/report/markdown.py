@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
 
+from grape_bench.errors import printable
 from grape_bench.report.text import best_lines, caption, footnotes, printed
 
 
@@ -16,7 +18,7 @@ def render(table: pd.DataFrame) -> str:
     """
     if table.empty:
         return "No results yet.\n"
-    blocks = [f"### {task}\n\n{_one_task(table, task)}" for task in table["task"].unique()]
+    blocks = [f"### {escape(task)}\n\n{_one_task(table, task)}" for task in table["task"].unique()]
     blocks.append(escape(caption(table)))
     if notes := footnotes(table):
         blocks.append("\n".join(f"- {escape(note)}" for note in notes))
@@ -34,7 +36,7 @@ def _one_task(table: pd.DataFrame, task: str) -> str:
     rows = table[table["task"] == task].to_dict("records")
     blocks = [
         pipe_table(
-            [item.heading for item in chosen],
+            [escape(item.heading) for item in chosen],
             [[escape(item.text(row)) for item in chosen] for row in rows],
             [item.left for item in chosen],
         )
@@ -53,7 +55,15 @@ def _line(texts: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> 
 
 
 def escape(text: str) -> str:
-    """Escape `text` for Markdown, inside a table or outside."""
-    for character in "\\|*_<`":
-        text = text.replace(character, f"\\{character}")
-    return text
+    """Escape `text` for Markdown, inside a table or outside: it stays text, without links, images, HTML or mentions.
+
+    GitHub also makes links of addresses without brackets, and mentions of `@name` and `#1`.
+    """
+    shown = _SPECIAL.sub(r"\\\g<0>", " ".join(printable(text).split("\n")))
+    shown = _ADDRESS.sub(lambda match: match.group().replace(":", "\\:").replace(".", "\\."), shown)
+    return _MENTION.sub(r"<span>\g<0></span>", shown)
+
+
+_SPECIAL = re.compile(r"[\\|*_<>`\[\]!~&]|^[#+=-](?![\d.])")
+_ADDRESS = re.compile(r"\w+:(?=//)|\b(?:mailto|xmpp|javascript|data):|www\.", re.IGNORECASE)
+_MENTION = re.compile(r"[@#](?=\w)")

@@ -19,13 +19,14 @@ from grape_bench.score.results import Results
 
 def render(results: Results, figures: Mapping[str, str], notes: str = "") -> str:
     """The page. `figures` maps a file beside the page to what it shows. `notes` is Markdown for the top."""
+    names = labels(results.rules)
     return text_template("readme.md.j2").render(
-        title=title(results),
+        title=markdown.escape(title(results)),
         notes=notes.strip(),
         table=markdown.render(results.table),
         overall=_overall(results),
         best=markdown.escape(results.overall.attrs.get("best", "")),
-        left_out=", ".join(labels(results.rules)[rule] for rule in results.overall.attrs.get("left_out", [])),
+        left_out=", ".join(markdown.escape(names[rule]) for rule in results.overall.attrs.get("left_out", [])),
         targets=_targets(results),
         figures=figures,
         facts={name: markdown.escape(value) for name, value in facts(results.records).items()},
@@ -53,7 +54,7 @@ def _targets(results: Results) -> str:
     names, rows = labels(results.rules), []
     for (task, rule), group in results.targets.groupby(["task", "rule"], sort=False):
         times = [target_text(row) for row in group.to_dict("records")]
-        rows.append([str(task), markdown.escape(names[str(rule)]), *times])
+        rows.append([markdown.escape(str(task)), markdown.escape(names[str(rule)]), *times])
     headings = ["task", "rule", *(f"{100 * share:.0f} %" for share in results.targets["share"].unique())]
     return markdown.pipe_table(headings, rows, [True, True] + [False] * (len(headings) - 2))
 

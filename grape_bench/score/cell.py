@@ -11,6 +11,7 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
+from grape_bench.errors import UserError
 from grape_bench.record.record import Record
 from grape_bench.record.status import Status
 from grape_bench.score.inference import mean
@@ -37,8 +38,13 @@ class Cell:
 
     @property
     def metric(self) -> Metric:
-        """The metric of the task. Defaults to accuracy if there is no result."""
+        """The metric of the task. Defaults to accuracy if there is no result.
+
+        Raises UserError if this version does not know it.
+        """
         names = [record.scored_by.name for record in self.results]
+        if names and names[0] not in METRICS:
+            raise UserError(f"the metric {names[0]!r} cannot be scored", where=f"{self.task} {self.rule}")
         return METRICS[names[0]] if names else DEFAULT
 
     @property

@@ -64,4 +64,4 @@ def _count(record: Record) -> int:
 
 
 def _is_rung(cell: Cell) -> bool:
-    return cell.rule.startswith("last-") and "blocks" in cell.records[0].job.rule_settings
+    return cell.rule.startswith("last-") and type(cell.records[0].job.rule_settings.get("blocks")) is int

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from grape_bench.errors import UserError, unknown
+from grape_bench.errors import UserError, redacted, unknown
 from grape_bench.record.record import RECORD, Record
 from grape_bench.record.table import CURVE, DIAGNOSTICS
 from grape_bench.track.database import SQLITE, database_of, prepare, replace_empty
@@ -98,8 +97,8 @@ class MlflowStore:
         found = self.client.get_experiment_by_name(name)
         if found and found.lifecycle_stage == "deleted":
             restore = f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
-            hint = f"{restore} with MLFLOW_TRACKING_URI={shown(uri)}, or `mlflow gc` to remove it for good"
-            raise UserError(f"the experiment {name} was deleted in MLflow", where=shown(uri), hint=hint)
+            hint = f"{restore} with MLFLOW_TRACKING_URI={redacted(uri)}, or `mlflow gc` to remove it for good"
+            raise UserError(f"the experiment {name} was deleted in MLflow", where=redacted(uri), hint=hint)
         if found:
             return str(found.experiment_id)
         location = None  # the server's default; for a database file, a folder next to it
@@ -175,20 +174,25 @@ def read_experiment(uri: str, name: str) -> Runs:
     if experiment is None or experiment.lifecycle_stage == "deleted":
         known = [e.name.removeprefix(PREFIX) for e in client.search_experiments() if e.name.startswith(PREFIX)]
         raise unknown(
-            "MLflow experiment", name, known, where=shown(uri), hint="mlflow:SUITE@VERSION, --tracking-uri URI"
+            "MLflow experiment", name, known, where=redacted(uri), hint="mlflow:SUITE@VERSION, --tracking-uri URI"
         )
     runs = _pages(client, str(experiment.experiment_id), "tags.`grape.level` = 'job'")
-    newest = {run.data.tags["grape.job_id"]: run for run in sorted(runs, key=lambda run: run.data.tags["grape.ended"])}
+    newest = {_tag(run, "grape.job_id"): run for run in sorted(runs, key=lambda run: _tag(run, "grape.ended"))}
     if not newest:
-        raise UserError("this experiment has no jobs", where=f"{shown(uri)}: {full}")
+        raise UserError("this experiment has no jobs", where=f"{redacted(uri)}: {full}")
     with TemporaryDirectory() as folder:
-        for identity, run in newest.items():
-            target = Path(folder) / identity
+        for number, run in enumerate(newest.values()):
+            target = Path(folder) / f"{number:06}"  # no name from the store: it may be a path
             target.mkdir()
             for file in client.list_artifacts(run.info.run_id):
                 if file.path in (RECORD, CURVE, DIAGNOSTICS):
                     client.download_artifacts(run.info.run_id, file.path, str(target))
         return read_jobs(sorted(Path(folder).iterdir()))
+
+
+def _tag(run: Any, name: str) -> str:
+    """A tag that every run of ours has, or ""."""
+    return str(run.data.tags.get(name, ""))
 
 
 def _pages(client: MlflowClient, experiment: str, query: str) -> list[Any]:
@@ -220,17 +224,12 @@ def connect(uri: str) -> tuple[MlflowClient, str]:
         client.search_experiments(max_results=1)
     except Exception as error:  # of MLflow, SQLAlchemy or alembic
         if "out-of-date" in str(error):
-            hint = f"copy the file, then `mlflow db upgrade {uri}`"
+            hint = f"copy the file, then `mlflow db upgrade {redacted(uri)}`"
             raise UserError("another version of MLflow wrote this database", where=str(path), hint=hint) from error
         note = replace_empty(path, error)
         # MLflow keeps its connection to the file that was set aside, under the old spelling of the path.
         client = MlflowClient(f"{SQLITE}{path.resolve().parent}/./{path.name}")
     return client, note
-
-
-def shown(uri: str) -> str:
-    """Return `uri` without the password in it."""
-    return re.sub(r"(?<=//)[^/@]+@", "", uri)
 
 
 def _quiet() -> None:

@@ -9,7 +9,7 @@ def test_the_page_has_tables_figures_and_provenance() -> None:
     text = readme.render(results(records, curves(records)), {"results.svg": "Ends", "ranks.svg": "Ranks"})
     assert text.count("| rule ") >= 5 and "![Ranks](ranks.svg)" in text
     assert "| Hardware | cpu-x |" in text and "| Records | 49 (49 finished) |" in text
-    assert "lack a result on some task: My_Rule" in text
+    assert "lack a result on some task: My\\_Rule" in text
     assert "\n\n\n" not in text
 
 

@@ -14,7 +14,7 @@ from grape_bench.record.parts import Block
 from grape_bench.record.record import Record, changed
 from grape_bench.track.database import prepare
 from grape_bench.track.mirror import Mirror, Sweep
-from grape_bench.track.mlflow import PARENT, MlflowStore, shown
+from grape_bench.track.mlflow import PARENT, MlflowStore
 from tests.track.records import on_disk, record
 
 
@@ -265,8 +265,3 @@ def test_a_summary_hangs_on_the_run_of_the_sweep(uri: str, tmp_path: Path) -> No
         (root,) = client.search_runs([number], "tags.`grape.level` = 'sweep'")
         files = [file.path for file in client.list_artifacts(root.info.run_id)]
         assert files == (["table.csv"] if complete else [])
-
-
-def test_a_password_is_never_printed() -> None:
-    assert shown("http://me:secret@mlflow.example:5000/a@b") == "http://mlflow.example:5000/a@b"
-    assert shown("sqlite:///mlflow.db") == "sqlite:///mlflow.db"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from grape_bench.errors import UserError
 from grape_bench.publish.pack import constraints
-from grape_bench.publish.submission import CONSTRAINTS, Submission, read_text
+from grape_bench.publish.submission import CONSTRAINTS, Submission, published_text
 from grape_bench.record.parts import Hardware
 from grape_bench.track.environment import INSTALLED
 
@@ -43,7 +43,7 @@ def _constraints(submission: Submission) -> Iterator[str]:
     if not (submission.folder / CONSTRAINTS).exists():
         return
     try:
-        text = read_text(submission.folder / CONSTRAINTS)
+        text = published_text(submission.folder / CONSTRAINTS)
     except UserError as error:
         yield f"{CONSTRAINTS}: {error.what}"
         return

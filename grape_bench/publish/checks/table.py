@@ -8,7 +8,8 @@ from io import StringIO
 import pandas as pd
 
 from grape_bench.errors import UserError
-from grape_bench.publish.submission import TABLE, Submission, read_text
+from grape_bench.publish.submission import TABLE, Submission, published_text
+from grape_bench.record.regular_file import Largest
 from grape_bench.report import csv
 from grape_bench.score.table import score
 
@@ -24,7 +25,7 @@ def problems(submission: Submission) -> Iterator[str]:
         yield f"the records cannot be scored: {error}"
         return
     try:
-        published = read_text(submission.folder / TABLE)
+        published = published_text(submission.folder / TABLE, Largest.TABLE)
     except UserError as error:
         yield f"{TABLE}: {error.what}"
         return

@@ -60,7 +60,7 @@ def _figure(results: Results) -> Figure:
                 image = _draw_map(panel, found[task, rule], labeled=panel is row[0])
             else:
                 panel.set_axis_off()
-        row[0].set_ylabel(f"{task}\nblock")
+        row[0].set_ylabel(f"{look.plain(task)}\nblock")
     figure.colorbar(image, ax=axes, label=COSINE.axis, shrink=0.8)
     return figure
 
@@ -68,7 +68,8 @@ def _figure(results: Results) -> Figure:
 def _draw_map(axes: Axes, cosines: pd.DataFrame, *, labeled: bool) -> Any:
     # Purple to white to green: 0 is white, and lightness falls on both sides.
     image = axes.imshow(cosines.to_numpy(float), cmap="PRGn", vmin=-1, vmax=1, aspect="auto", origin="lower")
-    axes.set_yticks(range(len(cosines)), list(cosines.index) if labeled else [""] * len(cosines), fontsize=7.5)
+    names = [look.plain(str(block)) if labeled else "" for block in cosines.index]
+    axes.set_yticks(range(len(cosines)), names, fontsize=7.5)
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     samples = cosines.columns.to_numpy(float)
     axes.xaxis.set_major_formatter(lambda x, _: f"{samples[int(x)] / 1000:.0f}k" if 0 <= x < len(samples) else "")

@@ -13,12 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from grape_bench.errors import in_one_line
 from grape_bench.record.write import output
 from grape_bench.report.glyphs import spelled
 from grape_bench.score.labels import labels
 
 INK, FAINT, SOFT = "#222222", "#d9d9d9", "#666666"
-LONGEST = 18  # longest name in characters
+NAME = 18  # characters of a rule's name at most
 LOOK: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
     "font.size": 9.5,
@@ -31,6 +32,7 @@ LOOK: dict[Any, Any] = {
     "axes.axisbelow": True,
     "xtick.color": "#444444",
     "ytick.color": "#444444",
+    "text.parse_math": False,  # a name may have dollar signs
     "svg.fonttype": "path",  # the fonts of a viewer would move the labels
     "svg.hashsalt": "grape-bench",  # the same input gives the same file
     "pdf.fonttype": 42,  # keeps text as text
@@ -59,8 +61,13 @@ def canvas(width: float, height: float) -> Figure:
 def names(rules: Iterable[str]) -> dict[str, str]:
     """Rule -> the name that a figure shows."""
     # A long class name would leave no room for the data. Its color and the table still identify the rule.
-    short = {rule: spelled(label, _has_glyph) for rule, label in labels(rules).items()}
-    return {rule: x if len(x) <= LONGEST else x[: LONGEST - 1] + "…" for rule, x in short.items()}
+    return {rule: plain(label, NAME) for rule, label in labels(rules).items()}
+
+
+def plain(text: str, longest: int = 60) -> str:
+    """`text` as a figure shows it: in one line, short, and spelled where the font lacks a character."""
+    shown = spelled(in_one_line(text), _has_glyph)
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
 
 def _has_glyph(character: str) -> bool:

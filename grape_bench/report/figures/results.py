@@ -79,7 +79,7 @@ def draw_ends(
     axes.tick_params(axis="y", length=0, labelsize=10, labelcolor=INK)
     axes.spines["left"].set_visible(False)
     look.grid(axes, "x")
-    look.heading(axes, task)
+    look.heading(axes, look.plain(task))
     direction = "" if metric.higher_is_better else ", lower is better"
     axes.set_xlabel(f"test {metric.label}{direction}: mean, 95 % interval, seeds")
 

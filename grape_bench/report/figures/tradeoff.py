@@ -39,7 +39,7 @@ def _figure(results: Results) -> Figure:
     for task, row in zip(results.tasks, axes, strict=True):
         for panel, cost in zip(row, costs, strict=True):
             _draw_panel(panel, results, task, cost)
-        look.heading(row[0], task)
+        look.heading(row[0], look.plain(task))
         row[0].set_ylabel(f"test {results.metric(task).label}")
     return figure
 

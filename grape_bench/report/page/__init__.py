@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Sequence
 from functools import cache
+from hashlib import sha256
 from importlib.resources import files
 from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
 from markupsafe import Markup
 
+from grape_bench.errors import printable
 from grape_bench.report import readme, text
 from grape_bench.report.figures.alignment import maps
 from grape_bench.report.figures.ranks import by_mean
@@ -69,6 +72,7 @@ def render(results: Results, publications: Sequence[Publication] = ()) -> str:
         facts=readme.facts(results.records),
         publications=publications,
         style=style(),
+        policy=policy("page.js", "vendor/plotly-basic.min.js"),
         script=Markup(_asset("page.js")),
         plotly=Markup(_asset("vendor/plotly-basic.min.js")),
         data=_embedded(data(results)),
@@ -140,12 +144,35 @@ def style() -> Markup:
     return Markup(_asset("page.css"))
 
 
+def policy(*scripts: str) -> Markup:
+    """The Content-Security-Policy of a page: these scripts and our style sheet, and nothing from the network.
+
+    Plotly adds an empty style element, fills it through the DOM, and sets style attributes. So do our templates.
+    """
+    run = " ".join(_hash(_asset(name)) for name in scripts) or "'none'"
+    styles = f"style-src-elem {_hash(_asset('page.css'))} {_hash('')}; style-src-attr 'unsafe-inline'"
+    return Markup(f"default-src 'none'; script-src {run}; {styles}; img-src data:; base-uri 'none'; form-action 'none'")
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
 @cache
 def _asset(name: str) -> str:
     return files("grape_bench.report.page").joinpath(name).read_text(encoding="utf-8")
 
 
 def _embedded(value: object) -> Markup:
-    """JSON for a script element. No text from a user can close the element."""
-    encoded = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    """JSON for a script element. No text from a user can close the element, and none is invisible."""
+    encoded = json.dumps(_visible(value), separators=(",", ":"), allow_nan=False)
     return Markup(encoded.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _visible(value: Any) -> Any:
+    """`value` with the texts as the template writes them, so that scripts find them again."""
+    if isinstance(value, dict):
+        return {_visible(key): _visible(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_visible(inner) for inner in value]
+    return printable(value) if isinstance(value, str) else value

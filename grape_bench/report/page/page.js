@@ -6,6 +6,10 @@
   const rules = new Map(data.rules.map((rule) => [rule.id, rule]));
   const hidden = new Set();
 
+  // Plotly reads tags and entities in every text, so a name could be a link.
+
+  const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
   // Light or dark: the system's setting, until the button overrides it.
 
   const system = matchMedia("(prefers-color-scheme: dark)");
@@ -117,9 +121,9 @@
       const { mean, half, seeds } = task.rules[rule.id];
       const color = colorOf(rule);
       return [
-        { type: "scatter", mode: "markers", x: seeds, y: seeds.map(() => rule.name), marker: { color, size: 5, opacity: 0.55 }, name: rule.name,
+        { type: "scatter", mode: "markers", x: seeds, y: seeds.map(() => plain(rule.name)), marker: { color, size: 5, opacity: 0.55 }, name: plain(rule.name),
           hovertemplate: "%{x:.2f}<extra>%{y}, seed</extra>" },
-        { type: "scatter", mode: "markers", x: [mean], y: [rule.name], marker: { color, size: 11, symbol: rule.symbol }, name: rule.name,
+        { type: "scatter", mode: "markers", x: [mean], y: [plain(rule.name)], marker: { color, size: 11, symbol: rule.symbol }, name: plain(rule.name),
           error_x: { type: "data", array: [half ?? 0], color, thickness: 2, width: 0, visible: half !== null },
           hovertemplate: `%{x:.2f}${half === null ? "" : ` ± ${half.toFixed(2)}`}<extra>%{y}</extra>` },
       ];
@@ -128,7 +132,7 @@
       type: "line", xref: "x", yref: "paper", y0: 0, y1: 1, x0: task.rules[id].mean, x1: task.rules[id].mean, layer: "below",
       line: { color: colorOf(rules.get(id)), width: 1, dash: "dash" },
     }));
-    const yaxis = { type: "category", showgrid: false, categoryorder: "array", categoryarray: shown.map((rule) => rule.name) };
+    const yaxis = { type: "category", showgrid: false, categoryorder: "array", categoryarray: shown.map((rule) => plain(rule.name)) };
     const height = 70 + 34 * Math.max(shown.length, 3);
     return [traces, layout({ xaxis: { title: { text: `test ${task.label}` } }, yaxis, shapes: references, height })];
   }
@@ -143,7 +147,7 @@
       // A single value, such as that of the control frozen, is a level over the whole training.
       const level = curve.value.length === 1 && span[0] < span[1];
       const [x, y] = level ? [span, [curve.value[0], curve.value[0]]] : [curve[over], curve.value];
-      return { type: "scatter", mode: y.length > 1 ? "lines" : "markers", x, y, name: rule.name,
+      return { type: "scatter", mode: y.length > 1 ? "lines" : "markers", x, y, name: plain(rule.name),
         line: { color: colorOf(rule), width: 2, dash: rule.dash }, marker: { color: colorOf(rule) },
         hovertemplate: "%{y:.2f} at %{x:,}<extra>%{fullData.name}</extra>" };
     });
@@ -195,8 +199,8 @@
       const { mean, half } = task.rules[rule.id];
       const color = colorOf(rule);
       const [text, textposition] = names[i];
-      traces.push({ type: "scatter", mode: "markers+text", x: [task.rules[rule.id].costs[cost]], y: [mean], text: [text], textposition,
-        textfont: { size: 11 }, cliponaxis: false, marker: { color, size: 10, symbol: rule.symbol }, name: rule.name,
+      traces.push({ type: "scatter", mode: "markers+text", x: [task.rules[rule.id].costs[cost]], y: [mean], text: [plain(text)], textposition,
+        textfont: { size: 11 }, cliponaxis: false, marker: { color, size: 10, symbol: rule.symbol }, name: plain(rule.name),
         error_y: { type: "data", array: [half ?? 0], color, thickness: 1.5, width: 0, visible: half !== null },
         hovertemplate: "%{y:.2f} at %{x:.2f}<extra>%{fullData.name}</extra>" });
     }
@@ -207,7 +211,7 @@
 
   function profile() {
     const traces = data.rules.filter((rule) => showsRule(rule.id) && data.profile.rules[rule.id]).map((rule) => ({
-      type: "scatter", mode: "lines", x: data.profile.credit, y: data.profile.rules[rule.id], name: rule.name,
+      type: "scatter", mode: "lines", x: data.profile.credit, y: data.profile.rules[rule.id], name: plain(rule.name),
       line: { color: colorOf(rule), width: 2, dash: rule.dash, shape: "vh" }, hovertemplate: "%{y:.0f} % reach %{x:.2f}<extra>%{fullData.name}</extra>",
     }));
     const yaxis = { title: { text: data.profile.axes[1] }, range: [-3, 104] };

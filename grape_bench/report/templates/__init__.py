@@ -6,6 +6,9 @@ from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from grape_bench.errors import printable
 
 
 def latex_template(name: str) -> Template:
@@ -19,8 +22,12 @@ def text_template(name: str) -> Template:
 
 
 def page_template(name: str) -> Template:
-    """A template for HTML. Every value is escaped unless it is marked as safe."""
+    """A template for HTML. Every value is escaped unless it is marked as safe, and invisible characters are shown."""
     return _environment(html=True).get_template(name)
+
+
+def _visible(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @cache
@@ -33,6 +40,7 @@ def _environment(*, html: bool, marks: str = "{{}}") -> Environment:
     return Environment(
         loader=PackageLoader("grape_bench.report"),
         autoescape=html,
+        finalize=_visible if html else None,
         undefined=StrictUndefined,  # a misspelled name is an error, not an empty string
         trim_blocks=True,
         lstrip_blocks=True,

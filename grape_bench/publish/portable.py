@@ -1,0 +1,73 @@
+"""Records without the paths of the author's machine: a publication names files by their names alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from grape_bench.record.job import Job, Of, leaves
+from grape_bench.record.parts import SlurmJob
+from grape_bench.record.record import Record
+from grape_bench.registry import is_file_reference
+
+# An absolute path after the sources of a name: `/home/me/my.py:Rule`, `csv:~/data`, `timm:local-dir:/models/x`.
+_NAMED = re.compile(r"(?P<source>(?:[\w-]+:)*)(?P<path>[/~][^:]*)(?P<rest>(?::.*)?)")
+_IN_TEXT = re.compile(r"(?<![\w./:])~?/[^\s'\"<>|:,;()]*/(?=[^\s'\"<>|:,;()]+)")
+
+
+def portable(record: Record) -> Record:
+    """`record` with names of files in place of absolute paths, in its settings and in its messages."""
+    return replace(
+        record,
+        job=_portable_job(record.job),
+        reason=without_folders(record.reason),
+        lost={part: without_folders(why) for part, why in record.lost.items()} if record.lost else record.lost,
+        environment=replace(record.environment, slurm=_portable_logs(record.environment.slurm)),
+    )
+
+
+def portable_suite(text: str, jobs: list[Job]) -> str:
+    """The text of a suite with the names that its `jobs` have in a publication."""
+    new = {old: name for job in jobs for old, name in _renamed(job)}
+    for old in sorted(new, key=len, reverse=True):
+        text = text.replace(old, new[old])
+    return text
+
+
+def without_folders(text: str) -> str:
+    """`text` with `/home/me/my.py` as `my.py`."""
+    return _IN_TEXT.sub("", text)
+
+
+def _portable_job(job: Job) -> Job:
+    new = dict(_renamed(job))
+    moved = replace(job, **_with(job.parts(Of.TASK, Of.RULE), new))
+    return moved if moved.id == job.id else job  # an older id covers a path
+
+
+def _renamed(job: Job) -> Iterator[tuple[str, str]]:
+    """Each absolute path in the settings of `job`, as it is written there, with the name in its place."""
+    known = {**(job.contents or {}), **(job.rule_contents or {})}
+    for place, value in leaves(job.parts(Of.TASK, Of.RULE)):
+        if not isinstance(value, str) or not (place in known or is_file_reference(value)):
+            continue
+        match = _NAMED.fullmatch(value)
+        name = match["path"].rstrip("/").rpartition("/")[2] if match else ""
+        if match and name not in ("", "~"):
+            yield value, f"{match['source']}{name}{match['rest']}"
+
+
+def _with(values: Any, new: Mapping[str, str]) -> Any:
+    if isinstance(values, Mapping):
+        return {key: _with(inner, new) for key, inner in values.items()}
+    if isinstance(values, list):
+        return [_with(inner, new) for inner in values]
+    return new.get(values, values) if isinstance(values, str) else values
+
+
+def _portable_logs(slurm: SlurmJob | None) -> SlurmJob | None:
+    if slurm is None:
+        return None
+    return replace(slurm, stdout=without_folders(slurm.stdout), stderr=without_folders(slurm.stderr))

@@ -1,0 +1,61 @@
+"""Text from outside as JSON or TOML: no duplicate keys, no deep nesting, no number that only a stranger would write."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections import Counter
+from typing import Any
+
+from grape_bench.record.typed_json import ShapeError
+
+DEEPEST = 32
+LARGEST_INTEGER = 2**64
+MOST_VALUES = 2_000_000
+
+
+def parse_json(text: str) -> Any:
+    """The JSON value in `text`. Raises ValueError and RecursionError."""
+    if text.count(",") > MOST_VALUES:
+        raise ShapeError(f"it has more than {MOST_VALUES} values")
+    value = json.loads(text, object_pairs_hook=_once)
+    check_values(value)
+    return value
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """The JSON object in `text`. Raises ValueError and RecursionError."""
+    content = parse_json(text)
+    if not isinstance(content, dict):
+        raise ShapeError("it is not a JSON object")
+    return content
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The TOML document in `text`. Raises ValueError, which includes tomllib.TOMLDecodeError, and RecursionError."""
+    content = tomllib.loads(text)
+    check_values(content)
+    return content
+
+
+def check_values(value: object) -> None:
+    """Raise ShapeError if `value` is nested too deeply, or holds an integer that no field can hold."""
+    left = [(value, 0)]
+    while left:
+        inner, depth = left.pop()
+        if depth > DEEPEST:
+            raise ShapeError("it is nested too deeply")
+        if isinstance(inner, dict):
+            left += [(one, depth + 1) for one in inner.values()]
+        elif isinstance(inner, list):
+            left += [(one, depth + 1) for one in inner]
+        elif isinstance(inner, int) and abs(inner) > LARGEST_INTEGER:
+            raise ShapeError("it has an integer of more than 64 bits")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ShapeError(f"the key {name!r} appears twice")
+    return content

@@ -1,0 +1,1 @@
+"""Folders and names from a stranger who wants the program to hang, to crash, or to act for him."""
