@@ -89,7 +89,7 @@ def test_from_a_rule_to_a_verified_publication(folder: Path) -> None:
     for name in ("rules/mine.py", "rules/beside.py", "nets.py", "layers.py"):
         (folder / name).unlink()
     checked = call("verify", str(where))
-    assert checked.exit_code == 0 and checked.output.count("ok ") == len(NAMES) and "recomputed" in checked.output
+    assert checked.exit_code == 0 and checked.output.count("ok    ") == len(NAMES) and "recomputed" in checked.output
     kept = ("--seed", "0", "--keep", "results/verifications")
     verified = call("verify", str(where), "--rerun", "1", "--tolerance", "0.5", *kept)
     assert verified.exit_code == 0, verified.output
