@@ -49,9 +49,10 @@ def described(error: BaseException) -> str:
 
 
 # `user:password@` and the like after `://`, also with a slash in the password, and secrets among the arguments.
-_CREDENTIALS = re.compile(r"(?<=://)(?:[^/\s'\"]*@|[^/\s:@]*:(?!\d+(?:[/?#\s]|$))[^\s@'\"]*@)")
+# The lengths are bounded, because the text may be long and made to match slowly.
+_CREDENTIALS = re.compile(r"(?<=://)(?:[^/\s'\"]{0,300}@|[^/\s:@]{0,100}:(?!\d{1,5}(?:[/?#\s]|$))[^\s@'\"]{0,300}@)")
 _WORDS = "password|passwd|pwd|token|secret|key|signature|credential"
-_SECRETS = re.compile(rf"(?<=[?&])([\w-]*(?:{_WORDS})[\w-]*=)[^&\s'\"]+", re.IGNORECASE)
+_SECRETS = re.compile(rf"(?<=[?&])([\w-]{{0,40}}(?:{_WORDS})[\w-]{{0,40}}=)[^&\s'\"]+", re.IGNORECASE)
 
 
 def redacted(text: str) -> str:

@@ -50,10 +50,13 @@ def command(
     if against or len(compared) != 2:
         hint = "grape-bench compare A B, or grape-bench compare RULE --against RULE --suite SUITE"
         raise UserError("give two sets of runs, or rules and --suite", where="compare", hint=hint)
+    from grape_bench.record.deadline import FOLDER_S, deadline
     from grape_bench.score.compare import compare_sides
 
-    first, second = (_side(reference, given["tracking_uri"]) for reference in compared)
-    show(compare_sides(first, second), fail_if_worse)
+    with deadline(FOLDER_S, " ".join(compared)):
+        first, second = (_side(reference, given["tracking_uri"]) for reference in compared)
+        comparisons = compare_sides(first, second)
+    show(comparisons, fail_if_worse)
 
 
 def show(comparisons: list[Comparison], fail_if_worse: bool) -> None:

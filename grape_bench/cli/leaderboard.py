@@ -15,8 +15,11 @@ from grape_bench.cli.say import say
 def command(results: Path, output: Path) -> None:
     """Build one page per suite and an overview from RESULTS (default: ./results)."""
     from grape_bench.publish.site import build
+    from grape_bench.record.deadline import FOLDER_S, deadline
 
-    for board in build(results, output):
+    with deadline(FOLDER_S, str(results)):
+        boards = build(results, output)
+    for board in boards:
         badges = ", ".join(f"{entry.rule} {entry.badge}" for entry in board.entries) or "recorded, not published"
         say(f"{output}/{board.suite}/index.html  {badges}")
     say(f"{output}/index.html")

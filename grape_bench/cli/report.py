@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from grape_bench.cli.say import say
+from grape_bench.errors import UserError
 
 
 @click.command("report")
@@ -19,16 +20,20 @@ def command(runs: tuple[Path, ...], output: Path | None) -> None:
     offline. The table is also printed.
     """
     # Imported here: `--help` must not wait for pandas and matplotlib.
+    from grape_bench.record.deadline import FOLDER_S, deadline
     from grape_bench.report import folder, terminal
     from grape_bench.report.console import PlainConsole
     from grape_bench.score.results import results
     from grape_bench.track.runs import read_runs
 
-    found = read_runs(*runs)
-    scored = results(found.records, found.curves, found.diagnostics)
-    output = output or runs[0] / "report"
-    folder.write(scored, output)
-    PlainConsole().print(terminal.render(scored.table))
+    target = output or runs[0] / "report"
+    if output is None and target.is_symlink():
+        raise UserError("this is a link, which may lead out of the folder", where=str(target), hint="-o FOLDER")
+    with deadline(FOLDER_S, str(runs[0])):
+        found = read_runs(*runs)
+        scored = results(found.records, found.curves, found.diagnostics)
+        folder.write(scored, target)
+        PlainConsole().print(terminal.render(scored.table))
     if found.note:
         say(f"also     {found.note}")
-    say(f"report   {output}/index.html, {output}/README.md")
+    say(f"report   {target}/index.html, {target}/README.md")

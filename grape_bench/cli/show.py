@@ -26,13 +26,15 @@ def command(run: str, out: Path) -> None:
 
     RUN is the folder of a run, its record.json, or the start of its name or id.
     """
+    from grape_bench.record.deadline import FOLDER_S, deadline
     from grape_bench.record.record import read_record
     from grape_bench.report.console import PlainConsole
     from grape_bench.report.run import render
 
-    path = find(run, out)
-    record = read_record(path)
-    PlainConsole().print(render(record, _verdict(record, path), path.parent))
+    with deadline(FOLDER_S, run):
+        path = find(run, out)
+        record = read_record(path)
+        PlainConsole().print(render(record, _verdict(record, path), path.parent))
 
 
 def find(run: str, out: Path) -> Path:

@@ -15,7 +15,7 @@ from grape_bench.publish.index import read_index
 from grape_bench.record.content import parse_toml
 from grape_bench.record.damage import checked
 from grape_bench.record.record import RECORD, Record, parse_record
-from grape_bench.record.regular_file import MOST_FILES, Largest, read_text
+from grape_bench.record.regular_file import MOST_FILES, Largest, check_total, read_text
 from grape_bench.record.table import CURVE, Table, parse_table
 
 T = TypeVar("T")
@@ -50,6 +50,8 @@ def read_submission(folder: Path) -> Submission:
     card = read_card(published_text(folder / CARD), str(folder / CARD))
     suite = read_suite(folder / SUITE)
     jobs = _jobs(folder / RUNS)
+    check_total([job / RECORD for job in jobs], folder, Largest.ALL_RECORDS)
+    check_total([job / CURVE for job in jobs], folder, Largest.ALL_CURVES)
     records, damaged = _all(jobs, RECORD, Largest.RECORD, parse_record)
     with_curve = [job for job in jobs if os.path.lexists(job / CURVE)]
     curves, damaged_curves = _all(with_curve, CURVE, Largest.TABLE, parse_table)

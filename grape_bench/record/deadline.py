@@ -11,6 +11,10 @@ from types import FrameType
 
 from grape_bench.errors import UserError
 
+AGAIN_S = 1.0
+FOLDER_S = 600.0
+"""For a command that reads and scores a folder."""
+
 
 class DeadlineError(UserError):
     """Raised when work on a folder takes too long."""
@@ -35,12 +39,12 @@ def deadline(seconds: float, where: str) -> Iterator[None]:
         yield
         return
     signal.signal(signal.SIGALRM, stop)
-    # It rings again every second, in case some code takes the first error for its own.
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    # It rings again and again, in case some code takes the first error for its own.
+    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_S)
     try:
         yield
     finally:
         left = max(0.001, outer - (time.monotonic() - started)) if outer else 0.0
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-        signal.setitimer(signal.ITIMER_REAL, left, 1.0 if left else 0.0)
+        signal.setitimer(signal.ITIMER_REAL, left, AGAIN_S if left else 0.0)

@@ -12,7 +12,7 @@ from grape_bench.errors import UserError
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import MANIFEST, Manifest, read_entries, read_manifest
 from grape_bench.record.record import RECORD, Record, read_record
-from grape_bench.record.regular_file import MOST_FILES
+from grape_bench.record.regular_file import MOST_FILES, Largest, check_total
 from grape_bench.record.shared import Sharing
 
 
@@ -83,15 +83,18 @@ def read_folder(folder: Path) -> Recorded:
         return Recorded([read_record(path) for path in record_files(folder)], None)
     manifest = read_manifest(folder / MANIFEST)
     entries = {entry.name: entry.id for entry in read_entries(folder / MANIFEST)}
-    records = [read_record(path) for name in entries if (path := folder / name / RECORD).is_file()]
+    paths = [path for name in entries if (path := folder / name / RECORD).is_file()]
+    check_total(paths, folder, Largest.ALL_RECORDS)
+    records = [read_record(path) for path in paths]
     return Recorded([record for record in records if record.id == entries.get(record.name)], manifest)
 
 
 def record_files(folder: Path) -> list[Path]:
-    """The record.json of every job in the suite's `folder`, by name. Raises UserError if there are too many."""
+    """The record.json of every job in the suite's `folder`, by name. Raises UserError if they are too many or large."""
     paths = sorted(islice(folder.glob(f"*/{RECORD}"), MOST_FILES + 1))
     if len(paths) > MOST_FILES:
         raise UserError(f"this folder has more than {MOST_FILES} jobs", where=str(folder))
+    check_total(paths, folder, Largest.ALL_RECORDS)
     return paths
 
 

@@ -23,6 +23,7 @@ from grape_bench.record.write import write_json
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
+MOST_VALUES = 2_000_000  # about a hundred for each job
 HINT = "`grape-bench run` with the same suite, which rewrites it; no record is lost"
 
 
@@ -122,7 +123,7 @@ def read_entries(path: Path) -> list[Entry]:
 def _read(path: Path) -> _Content:
     try:
         with checked(path, HINT):
-            return _parse(parse_object(read_text(path, Largest.MANIFEST)))
+            return _parse(parse_object(read_text(path, Largest.MANIFEST), MOST_VALUES))
     except FileNotFoundError as error:
         hint = "a folder such as runs/SUITE"
         raise UserError("no runs in this folder: the file is missing", where=str(path), hint=hint) from error

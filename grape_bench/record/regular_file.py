@@ -8,10 +8,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from pathlib import Path
 
+from grape_bench.errors import UserError
 from grape_bench.record.typed_json import ShapeError
 
 MIB = 2**20
@@ -26,6 +27,9 @@ class Largest(IntEnum):
     INDEX = 4 * MIB
     DOCUMENT = MIB  # a suite, a rule card, tuned settings, notes
     ANY = 16 * MIB  # of a publication
+    ALL_RECORDS = 96 * MIB  # of one folder
+    ALL_CURVES = 32 * MIB  # of a publication
+    ALL_TABLES = 256 * MIB  # of a report
 
 
 MOST_FILES = 10_000
@@ -51,10 +55,11 @@ def read_bytes(path: Path, largest: int, *, follow: bool = False) -> bytes:
         if error.errno == errno.ENXIO:
             raise ShapeError("it is not a regular file") from error
         raise
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise ShapeError("it is not a regular file")
     with open(descriptor, "rb") as file:  # noqa: PTH123 (an open descriptor has no path)
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ShapeError("it is not a regular file")
         content = file.read(largest + 1) if status.st_size <= largest else b""
         if len(content) > largest or status.st_size > largest:
             raise ShapeError(f"it is larger than {largest / MIB:g} MiB")
@@ -72,6 +77,13 @@ def read_text(path: Path, largest: int, *, follow: bool = False) -> str:
     if "\0" in text:
         raise ShapeError("it contains NUL bytes")
     return text
+
+
+def check_total(paths: Iterable[Path], where: Path, largest: int) -> None:
+    """Raise UserError if the files at `paths`, which are to be held in memory, are too large together."""
+    total = sum(path.lstat().st_size for path in paths if path.is_file())
+    if total > largest:
+        raise UserError(f"its files have {total / MIB:.0f} MiB, over the limit of {largest / MIB:g}", where=str(where))
 
 
 def is_name(text: str) -> bool:

@@ -65,5 +65,5 @@ def escape(text: str) -> str:
 
 
 _SPECIAL = re.compile(r"[\\|*_<>`\[\]!~&]|^[#+=-](?![\d.])")
-_ADDRESS = re.compile(r"\w+:(?=//)|\b(?:mailto|xmpp|javascript|data):|www\.", re.IGNORECASE)
+_ADDRESS = re.compile(r"\b\w+:(?=//)|\b(?:mailto|xmpp|javascript|data):|www\.", re.IGNORECASE)
 _MENTION = re.compile(r"[@#](?=\w)")

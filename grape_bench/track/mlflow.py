@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from grape_bench.errors import UserError, redacted, unknown
 from grape_bench.record.record import RECORD, Record
+from grape_bench.record.regular_file import entries
 from grape_bench.record.table import CURVE, DIAGNOSTICS
 from grape_bench.track.database import SQLITE, database_of, prepare, replace_empty
 from grape_bench.track.mirror import Sweep
@@ -134,10 +135,16 @@ class MlflowStore:
         return self.client.create_run(self.experiment, start, tags, name[:_RUN_NAME_LENGTH]).info
 
     def _copy(self, folder: Path, run: RunInfo) -> None:
-        """Upload `folder` as the run's artifacts. MlflowClient.log_artifacts would first read the whole run back."""
+        """Upload `folder` as the run's artifacts, without links, which may lead to files that are no one's business.
+
+        MlflowClient.log_artifact would first read the whole run back.
+        """
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        get_artifact_repository(run.artifact_uri, tracking_uri=self.uri).log_artifacts(str(folder))
+        repository = get_artifact_repository(run.artifact_uri, tracking_uri=self.uri)
+        for name, entry in entries(folder):
+            if entry.is_file(follow_symlinks=False):
+                repository.log_artifact(entry.path, name.rpartition("/")[0] or None)
 
     def _log(self, run_id: str, record: Record, folder: Path) -> None:
         """Log parameters and metrics. The step of a metric is the number of samples seen when it was measured."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from grape_bench.errors import UserError
 from grape_bench.record.folder import read_folder, runs_folder
 from grape_bench.record.record import RECORD, Record, read_record
-from grape_bench.record.table import read_curve, read_diagnostics
+from grape_bench.record.regular_file import Largest, check_total
+from grape_bench.record.table import CURVE, DIAGNOSTICS, read_curve, read_diagnostics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +55,8 @@ def read_jobs(folders: Sequence[Path]) -> Runs:
     import pandas as pd  # imported here, so that a scheduler that only writes records starts fast
 
     found = Runs([], {}, {})
+    tables = [folder / name for folder in folders for name in (CURVE, DIAGNOSTICS)]
+    check_total(tables, folders[0].parent if folders else Path(), Largest.ALL_TABLES)
     for folder in folders:
         record = read_record(folder / RECORD)
         found.records.append(record)

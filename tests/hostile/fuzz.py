@@ -30,7 +30,8 @@ STATUS, PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 def commands(root: Path, place: Path) -> dict[str, list[str]]:
     """The commands by name. `place` has the change."""
     runs, out = str(root / "runs"), str(root / "out")
-    jobs = sorted(path for path in (place / "runs" if place != root / "runs" else place).iterdir() if path.is_dir())
+    folder = place if place == root / "runs" else place / "runs"
+    jobs = sorted(path for path in folder.glob("*") if path.is_dir())  # the change may have moved the folder
     own = str(root / "results" / "quickstart" / "grape")
     return {
         "verify": ["verify", own],

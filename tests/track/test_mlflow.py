@@ -14,7 +14,7 @@ from grape_bench.record.parts import Block
 from grape_bench.record.record import Record, changed
 from grape_bench.track.database import prepare
 from grape_bench.track.mirror import Mirror, Sweep
-from grape_bench.track.mlflow import PARENT, MlflowStore
+from grape_bench.track.mlflow import PARENT, MlflowStore, read_experiment
 from tests.track.records import on_disk, record
 
 
@@ -265,3 +265,35 @@ def test_a_summary_hangs_on_the_run_of_the_sweep(uri: str, tmp_path: Path) -> No
         (root,) = client.search_runs([number], "tags.`grape.level` = 'sweep'")
         files = [file.path for file in client.list_artifacts(root.info.run_id)]
         assert files == (["table.csv"] if complete else [])
+
+
+def test_a_tag_is_no_path(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "a" / "b"))
+    store = MlflowStore(uri, Sweep("small", "1.0", "abc", tmp_path / "runs"))
+    written = on_disk(tmp_path / "runs", record())
+    store.add(written)
+    store.close(complete=True)
+    client = MlflowClient(uri)
+    number = client.get_experiment_by_name("grape_bench/small@1.0").experiment_id
+    (run,) = client.search_runs([number], "tags.`grape.level` = 'job'")
+    for identity in ("../../outside", str(tmp_path / "outside"), "."):
+        client.set_tag(run.info.run_id, "grape.job_id", identity)
+        assert [found.id for found in read_experiment(uri, "small@1.0").records] == [written.id]
+        assert not (tmp_path / "outside").exists() and not list((tmp_path / "a" / "b").iterdir())
+
+
+def test_a_link_in_a_jobs_folder_is_not_uploaded(uri: str, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    (tmp_path / "secret").write_text("secret")
+    written = on_disk(tmp_path / "runs", record())
+    (tmp_path / "runs" / written.name / "link.txt").symlink_to(tmp_path / "secret")
+    MlflowStore(uri, Sweep("small", "1.0", "abc", tmp_path / "runs")).add(written)
+    client = MlflowClient(uri)
+    number = client.get_experiment_by_name("grape_bench/small@1.0").experiment_id
+    (run,) = client.search_runs([number], "tags.`grape.level` = 'job'")
+    names = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert {"record.json", "curve.csv"} <= names and "link.txt" not in names
