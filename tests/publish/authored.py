@@ -38,6 +38,7 @@ class Mine(gb.DirectFeedback):
 """
 Content = dict[str, Any]
 Run = tuple[Path, Content]
+Forge = Callable[[Path], None]
 
 
 def publish(folder: Path, suite: str = "quickstart", rule: str = "Mine") -> Path:
@@ -91,6 +92,12 @@ def edit(runs: Iterable[Run], change: Callable[[Content], None]) -> None:
     for path, content in runs:
         change(content)
         (path / "record.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def reworded(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text, old
+    path.write_text(text.replace(old, new))
 
 
 def settle(folder: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from grape_bench.publish import checks
 from grape_bench.publish.index import write_index
 from grape_bench.publish.submission import read_submission
-from tests.publish.authored import publish, settle
-from tests.publish.forgeries import FILES, FORGERIES, Forge
+from tests.publish.authored import Forge, publish, settle
+from tests.publish.forgeries import FILES, FORGERIES
 
 
 @pytest.fixture(scope="module")

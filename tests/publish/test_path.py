@@ -95,7 +95,7 @@ def test_from_a_rule_to_a_verified_publication(folder: Path) -> None:
     assert verified.exit_code == 0, verified.output
     assert "rerun  " in verified.output and ": verified" in verified.output
     assert "1 reruns find forged numbers with a probability of 1 - (1 - f)^1: 10% if 10% of the runs" in verified.output
-    baselines = shutil.copytree("runs/small", "results/small/runs")
+    baselines = Path(shutil.copytree("runs/small", "results/small/runs"))
     for path in baselines.glob("*.Halved.*"):
         shutil.rmtree(path)
     site = call("leaderboard", "results", "-o", "site")

@@ -14,7 +14,7 @@ from grape_bench.publish.index import write_index
 from grape_bench.publish.site import Board, build
 from grape_bench.publish.verify import Verification, verify
 from tests.publish.authored import RECORDED, edit, publish, runs_of, settle
-from tests.publish.forgeries import rule_called
+from tests.publish.forged_settings import rule_called
 
 BASELINE = {"bp", "fa", "dfa", "dfa+anchor", "grape", "grape+anchor", "frozen", "head-only"}
 
