@@ -37,12 +37,29 @@ def _rebuild(cls: type[UserError], what: str, where: str, allowed: str, hint: st
     return cls(what, where=where, allowed=allowed, hint=hint)
 
 
+LONGEST = 2000  # characters of a user's text in a message or a record
+
+
 def described(error: BaseException) -> str:
     """The type and text of an error of the user's code, such as `KeyError: 'b'`.
 
-    Text that a terminal or a file cannot take is escaped: control characters and lone surrogates.
+    Text that a terminal or a file cannot take is escaped: control characters and lone surrogates. Of a long text, the
+    middle is left out.
     """
-    return printable(f"{type(error).__name__}: {error}".strip())
+    try:
+        text = str(error)
+    except Exception:
+        text = "its text cannot be shown"
+    named = text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+    return printable(shortened(named.strip()))
+
+
+def shortened(text: str) -> str:
+    """`text` with its middle left out if it is longer than `LONGEST`."""
+    if len(text) <= LONGEST:
+        return text
+    half = LONGEST // 2
+    return f"{text[:half]} [... {len(text) - 2 * half:,} characters left out ...] {text[-half:]}"
 
 
 def printable(text: str) -> str:

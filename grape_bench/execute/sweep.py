@@ -15,9 +15,9 @@ from typing_extensions import override
 from grape_bench.errors import UserError
 from grape_bench.execute.executor import EXECUTORS, Display, Executor, JobEvents, Options
 from grape_bench.execute.folder import check_folder, locked, make_folder
+from grape_bench.execute.job_folder import tidy
 from grape_bench.execute.resume import set_job_aside, survey
 from grape_bench.execute.threads import check_threads, kept_threads, thread_note
-from grape_bench.execute.worker import tidy
 from grape_bench.plan.expand import Plan
 from grape_bench.record.damage import DamagedError, set_aside
 from grape_bench.record.job import Job
@@ -182,6 +182,10 @@ class _Events(JobEvents):
     @override
     def progressed(self, progress: dict[str, dict[str, Any]]) -> None:
         self.display.progressed(progress)
+
+    @override
+    def warned(self, text: str) -> None:
+        self.display.warned(text)
 
     @override
     def ended(self, record: Record) -> None:
