@@ -25,6 +25,11 @@ class UserError(Exception):
             lines.append(f"  try: {self.hint}")
         return "\n".join(lines)
 
+    @property
+    def parts(self) -> dict[str, str]:
+        """The arguments that make this error, to send it to another process."""
+        return {"what": self.what, "where": self.where, "allowed": self.allowed, "hint": self.hint}
+
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.what, self.where, self.allowed, self.hint)
 

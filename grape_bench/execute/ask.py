@@ -101,8 +101,8 @@ def _call(request: dict[str, Any], send: Send) -> None:
     try:
         value = getattr(import_module(module), name)(*request["arguments"])
     except UserError as error:
-        what = printable(shortened(error.what))  # may quote the user's code
-        content = {"what": what, "where": error.where, "allowed": error.allowed, "hint": error.hint}
-        send("answer", {"error": content})
+        send(
+            "answer", {"error": {**error.parts, "what": printable(shortened(error.what))}}
+        )  # may quote the user's code
     else:
         send("answer", {"value": value})

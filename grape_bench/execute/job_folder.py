@@ -23,12 +23,12 @@ _PROGRESS_BYTES = 1 << 16
 
 
 class JobFolder:
-    """The folder of one job. It writes the rows of a curve, and notices when the job writes to its files."""
+    """The folder of one job. It writes the rows of a curve, and notices if the job writes to its files."""
 
     def __init__(self, folder: Path, job: Job) -> None:
         self.folder = folder
         self._budget = {"steps": job.steps} if job.steps else {"epochs": job.epochs}
-        self._known: dict[str, tuple[int, ...] | None] = dict.fromkeys((RECORD, CURVE, PROGRESS))
+        self._known: dict[str, bytes | None] = dict.fromkeys((RECORD, CURVE, PROGRESS))
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Append a row to curve.csv and show it in progress.json. Raises ShapeError, as `check` does, and OSError."""
@@ -36,22 +36,29 @@ class JobFolder:
         append_row(self.folder / CURVE, row)
         # Not synced to disk, unlike a record: this file is read only while the job runs.
         write_json(self.folder / PROGRESS, {**row, **self._budget}, durable=False)
-        self._known |= {name: _state(self.folder / name) for name in (CURVE, PROGRESS)}
+        self._known |= {name: (self.folder / name).read_bytes() for name in (CURVE, PROGRESS)}
 
     def check(self) -> None:
-        """Raise ShapeError if something else wrote to a file since the last row."""
+        """Raise ShapeError if something else wrote to a file since the last row, or changed the folder."""
+        try:
+            mode = self.folder.lstat().st_mode
+        except OSError as error:
+            raise ShapeError(f"something else has taken this job's folder away: {error.strerror}") from error
+        if not stat.S_ISDIR(mode) or mode & stat.S_IRWXU != stat.S_IRWXU:
+            raise ShapeError("something else has changed this job's folder: it is a link, or read-only")
         for name, known in self._known.items():
-            if _state(self.folder / name) != known:
+            if _content(self.folder / name, 1 + len(known or b"")) != known:
                 raise ShapeError(f"something else wrote to {name} of this job")
 
 
-def _state(path: Path) -> tuple[int, ...] | None:
-    """What changes with every write to `path`; None if there is no file."""
+def _content(path: Path, size: int) -> bytes | None:
+    """The first `size` bytes of a file; None if nothing is at `path`. Raises ShapeError if it is no file."""
     try:
-        found = path.lstat()
+        return _read(path, size)
     except FileNotFoundError:
         return None
-    return found.st_mode, found.st_ino, found.st_size, found.st_mtime_ns
+    except OSError as error:
+        raise ShapeError(f"something else wrote to {path.name} of this job") from error
 
 
 def prepare(folder: Path) -> None:
@@ -100,7 +107,7 @@ def read_progress(jobs: Iterable[Job], folder: Path) -> dict[str, dict[str, Any]
     found = {}
     for job in jobs:
         with suppress(OSError, ValueError, RecursionError):  # the job may have made anything of its file
-            content = parse_object(_read(folder / job.name / PROGRESS))
+            content = parse_object(_read(folder / job.name / PROGRESS, _PROGRESS_BYTES).decode())
             row = {name: value for name, value in content.items() if type(value) in (int, float) and abs(value) < 1e18}
             unit = "step" if job.steps else "epoch"
             if row.get(f"{unit}s") and unit in row:
@@ -108,10 +115,10 @@ def read_progress(jobs: Iterable[Job], folder: Path) -> dict[str, dict[str, Any]
     return found
 
 
-def _read(path: Path) -> str:
-    """The text of a small regular file. Opening never waits, as a FIFO would make it."""
+def _read(path: Path, size: int) -> bytes:
+    """The first `size` bytes of a regular file. Opening never waits, as a FIFO would make it. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(f"{path} is not a file")
-        return file.read(_PROGRESS_BYTES).decode()
+        return file.read(size)

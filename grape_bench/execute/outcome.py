@@ -6,7 +6,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-from grape_bench.errors import shortened
+from grape_bench.errors import printable, shortened
 from grape_bench.execute import job_folder
 from grape_bench.record.damage import DamagedError
 from grape_bench.record.folder import own_record
@@ -89,7 +89,7 @@ def stderr_tail(path: Path, lines: int = 8) -> str:
         printed = file.read(_TAIL).decode(errors="replace").splitlines()
     fatal = [number for number, line in enumerate(printed) if line.startswith("Fatal Python error: ")]
     first = fatal[-1] if fatal else max(0, len(printed) - lines)
-    return "\n".join(shortened(line) for line in printed[first : first + lines])
+    return "\n".join(printable(shortened(line)) for line in printed[first : first + lines])
 
 
 def in_units(size: int) -> str:

@@ -27,8 +27,8 @@ from grape_bench.record.status import FAILED, Status
 from grape_bench.track.environment import git_state
 from grape_bench.track.mirror import Mirror, Sweep
 
-# Errors of a full or read-only disk. Any other OSError is a bug in this program.
-_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+# Errors of a full or read-only disk, or of a limit on the size of files. Any other OSError is a bug in this program.
+_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _run(request: Request, executor: Executor | None, display: Display, mirror: 
     except OSError as error:
         if error.errno not in _REFUSALS:
             raise
-        hint = "free some space or fix the permissions, then run the same command again to resume"
+        hint = "free some space, or fix the permissions or limits, then run the same command again to resume"
         where = str(error.filename or folder)
         raise UserError(f"cannot write this file: {error.strerror}", where=where, hint=hint) from error
 
@@ -130,6 +130,8 @@ def _write_manifest(request: Request, display: Display) -> Manifest:
     manifest = replace(manifest, jobs=plan.ordered(manifest.jobs))
     if request.fresh:
         manifest = replace(manifest, sweep=new_sweep())
+    for draft in (*folder.glob(f".*.{MANIFEST}"), *folder.glob(f".{MANIFEST}.*")):
+        draft.unlink(missing_ok=True)  # of a killed scheduler: this one holds the lock
     manifest.write(folder)
     kept = folder / "suite.toml"
     if not kept.exists() or not kept.samefile(plan.path):  # `run runs/quickstart/suite.toml` reads this file

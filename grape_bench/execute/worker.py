@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import grape_bench
-from grape_bench.errors import UserError, described, printable
+from grape_bench.errors import UserError, described, printable, shortened
 from grape_bench.execute import job_folder
 from grape_bench.execute.capped_log import CappedLog
 from grape_bench.execute.child import Child, Send, print_trace
@@ -127,9 +127,10 @@ def _followed(child: Child, task: _Task) -> tuple[Outcome, list[dict[str, Any]],
                 if task.writes_rows:
                     files.check()
                 return (*_measured(value), where)
-    except (ShapeError, OSError) as error:
+    except Exception as error:  # of a full disk, or of anything else that the job may send
         child.kill()
-        return Outcome(status=Status.CRASHED, reason=printable(str(error))), [], where
+        reason = described(error) if not isinstance(error, ShapeError) else printable(shortened(str(error)))
+        return Outcome(status=Status.CRASHED, reason=reason), [], where
     finally:
         code = child.code()
     return crashed(code, oom_kills), [], where
@@ -139,6 +140,8 @@ def _measured(content: dict[str, Any]) -> tuple[Outcome, list[dict[str, Any]]]:
     """The outcome that the job sent, and the rows of diagnostics.csv. Raises ShapeError."""
     diagnostics = dict(content.get("diagnostics") or {})
     rows = diagnostics.pop("rows", [])
+    if not all(isinstance(row, dict) for row in rows):
+        raise ShapeError("diagnostics.rows are not rows of a table")
     outcome = Outcome.from_dict({**content, "diagnostics": diagnostics or None})
     check_outcome(outcome)
     return outcome, rows

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from grape_bench.errors import UserError, unknown
-from grape_bench.record.record import RECORD, Record
+from grape_bench.record.record import RECORD, STDERR, Record
 from grape_bench.record.table import CURVE, DIAGNOSTICS
 from grape_bench.track.database import SQLITE, database_of, prepare, replace_empty
 from grape_bench.track.mirror import Sweep
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 PARENT = "mlflow.parentRunId"
 PREFIX = "grape_bench/"
+_COPIED = (RECORD, CURVE, DIAGNOSTICS, STDERR, "torchrun.txt", "slurm.json")
+_LARGEST = 64 << 20  # bytes; a log is far smaller (execute/capped_log.py)
 _BATCH_METRICS, _BATCH_PARAMS, _RUN_NAME_LENGTH = 1000, 100, 250  # the MLflow server's limits
 
 
@@ -135,10 +137,17 @@ class MlflowStore:
         return self.client.create_run(self.experiment, start, tags, name[:_RUN_NAME_LENGTH]).info
 
     def _copy(self, folder: Path, run: RunInfo) -> None:
-        """Upload `folder` as the run's artifacts. MlflowClient.log_artifacts would first read the whole run back."""
+        """Upload the harness's own files in `folder` as the run's artifacts, and nothing that a rule has put there.
+
+        MlflowClient.log_artifact would first read the whole run back.
+        """
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        get_artifact_repository(run.artifact_uri, tracking_uri=self.uri).log_artifacts(str(folder))
+        store = get_artifact_repository(run.artifact_uri, tracking_uri=self.uri)
+        for name in _COPIED:
+            path = folder / name
+            if path.is_file() and not path.is_symlink() and path.stat().st_size <= _LARGEST:
+                store.log_artifact(str(path))
 
     def _log(self, run_id: str, record: Record, folder: Path) -> None:
         """Log parameters and metrics. The step of a metric is the number of samples seen when it was measured."""
