@@ -41,13 +41,12 @@ class Commands(click.Group):
         """
         try:
             return super().invoke(context)
-        except UserError as error:
-            click.echo(f"error: {error}", err=True)
-        except (OSError, MemoryError) as error:
-            if (message := fault(error)) is None:
+        except (UserError, OSError, MemoryError) as error:
+            message = error if isinstance(error, UserError) else fault(error)
+            if message is None:
                 raise
             click.echo(f"error: {message}", err=True)
-        context.exit(2)
+            context.exit(2)
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

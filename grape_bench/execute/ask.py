@@ -25,7 +25,7 @@ def ask(pool: Pool, function: str, *arguments: Any, timeout_s: float | None = No
     """Call `function` ("module:name") in a child of `pool`, with arguments of JSON types, and return its result.
 
     Raises the UserError that the function raised, TimeoutError if it takes longer than `timeout_s`, or DiedError if
-    the child died for another reason.
+    the child died for another reason. Raises UserError if the folder of temporary files is full.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "answer"
@@ -42,6 +42,7 @@ def ask(pool: Pool, function: str, *arguments: Any, timeout_s: float | None = No
         if late:
             raise TimeoutError(f"{function} took longer than {timeout_s:g} s")
         if code != 0:
+            _check_space(path.with_name("space"))
             raise DiedError(describe(code) + _last_line(pool.log()))
         answer = json.loads(path.read_text(encoding="utf-8"))
     if "error" in answer:
@@ -67,6 +68,15 @@ def ask_about(pool: Pool, function: str, jobs: Sequence[dict[str, Any]], *more: 
             where=f"task {jobs[0]['task']!r}, rule {jobs[0]['rule']!r}",
             hint="code of yours that does not end or kill its process",
         ) from error
+
+
+def _check_space(path: Path) -> None:
+    """Raise UserError if nothing can be written to `path`, which is why the child has failed."""
+    try:
+        path.write_bytes(bytes(1 << 14))
+    except OSError as error:
+        hint = "free some space there, or set TMPDIR to another folder, then run the same command again to resume"
+        raise UserError(f"cannot be written to: {error.strerror}", where=tempfile.gettempdir(), hint=hint) from error
 
 
 def give(request: dict[str, Any]) -> int:
