@@ -23,6 +23,6 @@ def fault(error: BaseException) -> UserError | None:
     if isinstance(error, FileNotFoundError) and "usable temporary directory" in str(error):
         return UserError("no temporary folder can be written to", where="TMPDIR", hint=_DISK + _AGAIN)
     if isinstance(error, OSError) and error.errno in _HINTS:
-        what = f"the system refused to go on: {error.strerror}"
+        what = f"the system refused this: {error.strerror}"
         return UserError(what, where=str(error.filename or ""), hint=_HINTS[error.errno] + _AGAIN)
     return None

@@ -16,10 +16,11 @@ from grape_bench.execute.sweep import Request, run_sweep
 from grape_bench.plan.expand import make_plan
 from grape_bench.plan.overrides import Overrides
 from grape_bench.record.record import Record
+from grape_bench.train.checkpoint_files import Period
 from tests.execute.misbehavior import MISBEHAVIORS, Case, combinations, suite, write_rule
 from tests.execute.sweeps import Watch
 
-LIMIT_S, LIMIT_BYTES, LOG_BYTES = 4.0, 1_200 * 2**20, 4 * 2**20
+LIMIT_S, LIMIT_BYTES, LOG_BYTES = 15.0, 1_200 * 2**20, 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def sweep(folder: Path, cases: Sequence[Case]) -> Swept:
     """Run the rules of `cases` beside bp, two jobs at a time."""
     rules = [write_rule(folder, case) for case in cases]
     plan = make_plan(str(suite(folder, rules)), Overrides())
-    options = Options(slots=2, time_limit_s=LIMIT_S, memory_limit=LIMIT_BYTES)
+    options = Options(slots=2, time_limit_s=LIMIT_S, memory_limit=LIMIT_BYTES, checkpoint_every=Period(epochs=1))
     request, watch = Request(plan, folder / "runs" / "acts", options=options), Watch()
     records = run_sweep(request, watch, None)
     assert exit_code(records) == (0 if all(record.status == "finished" for record in records) else 1)
