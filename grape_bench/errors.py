@@ -27,6 +27,11 @@ class UserError(Exception):
             lines.append(f"  try: {self.hint}")
         return redacted("\n".join(lines))
 
+    @property
+    def parts(self) -> dict[str, str]:
+        """The arguments that make this error, to send it to another process."""
+        return {"what": self.what, "where": self.where, "allowed": self.allowed, "hint": self.hint}
+
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.what, self.where, self.allowed, self.hint)
 
@@ -39,13 +44,29 @@ def _rebuild(cls: type[UserError], what: str, where: str, allowed: str, hint: st
     return cls(what, where=where, allowed=allowed, hint=hint)
 
 
+LONGEST = 2000  # characters of a user's text in a message or a record
+
+
 def described(error: BaseException) -> str:
     """The type and text of an error of the user's code, such as `KeyError: 'b'`.
 
     Text that a terminal or a file cannot take is escaped: control characters and lone surrogates. Passwords are left
-    out.
+    out, and so is the middle of a long text.
     """
-    return printable(redacted(f"{type(error).__name__}: {error}".strip()))
+    try:
+        text = str(error)
+    except Exception:
+        text = "its text cannot be shown"
+    named = text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+    return printable(redacted(shortened(named.strip())))
+
+
+def shortened(text: str) -> str:
+    """`text` with its middle left out if it is longer than `LONGEST`."""
+    if len(text) <= LONGEST:
+        return text
+    half = LONGEST // 2
+    return f"{text[:half]} [... {len(text) - 2 * half:,} characters left out ...] {text[-half:]}"
 
 
 # `user:password@` and the like after `://`, also with a slash in the password, and secrets among the arguments.

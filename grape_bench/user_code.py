@@ -18,7 +18,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from grape_bench.errors import UserError
+from grape_bench.errors import UserError, described
 
 INIT = "__init__.py"
 
@@ -156,8 +156,10 @@ def load_file(path: Path) -> Any:
     _FINDER.offer(package, code)
     try:
         return importlib.import_module(name)
-    except Exception as error:
-        raise UserError(f"importing it raised {type(error).__name__}: {error}", where=str(path)) from error
+    except MemoryError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UserError(f"importing it raised {described(error)}", where=str(path)) from error
 
 
 def _dotted(name: str) -> str:

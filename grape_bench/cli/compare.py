@@ -107,7 +107,7 @@ def _records(plan: Plan, given: dict[str, Any]) -> list[Record]:
 
     known, refused = ({}, []) if given["fresh"] else recorded_jobs(plan.suite.name)
     for line in refused:
-        click.echo(line, err=True)
+        say(line, err=True)
     found = {job.id: known[job.id] for job in plan.jobs if job.id in known and job.is_current(known[job.id].job)}
     missing = [job for job in plan.jobs if job.id not in found]
     if found:

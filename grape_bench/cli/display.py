@@ -103,7 +103,8 @@ class Live(Display):
 
     @override
     def started(self, job: Job) -> None:
-        self._running[job.id] = self._waiting.pop(job.id)
+        self._waiting.pop(job.id, None)  # a job may start twice
+        self._running[job.id] = job
 
     @override
     def progressed(self, progress: dict[str, dict[str, Any]]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from grape_bench.cli.faults import fault
 from grape_bench.cli.say import say
 from grape_bench.cli.sweep import OWN_PROCESS
 from grape_bench.errors import UserError
@@ -35,11 +36,17 @@ class Commands(click.Group):
         return command
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the subcommand. A user error prints one message and exits with code 2; a bug prints a traceback."""
+        """Run the subcommand. A bug prints a traceback.
+
+        A user error, or a fault of the machine, prints one message and exits with code 2.
+        """
         try:
             return super().invoke(context)
-        except UserError as error:
-            say(f"error: {error}", err=True)
+        except (UserError, OSError, MemoryError) as error:
+            message = error if isinstance(error, UserError) else fault(error)
+            if message is None:
+                raise
+            say(f"error: {message}", err=True)
             context.exit(2)
 
 

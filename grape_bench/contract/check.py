@@ -11,7 +11,7 @@ from grape_bench.contract.broken import BrokenPromiseError
 from grape_bench.contract.cases import CASES, Case, MakeRule
 from grape_bench.contract.checks import CHECKS
 from grape_bench.contract.report import Report, Result
-from grape_bench.errors import DoesNotApplyError
+from grape_bench.errors import DoesNotApplyError, described
 
 
 def check_rule(
@@ -40,7 +40,7 @@ def _on(case: Case, make_rule: MakeRule) -> Iterator[Result]:
                 return
             except BrokenPromiseError as broken:
                 yield Result(case.name, name, False, str(broken))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 stuck = name == next(iter(CHECKS))
                 rest = " (the remaining checks on this model are skipped)" if stuck else ""
                 yield Result(case.name, name, False, _raised(error) + rest)
@@ -48,8 +48,8 @@ def _on(case: Case, make_rule: MakeRule) -> Iterator[Result]:
                     return
 
 
-def _raised(error: Exception) -> str:
+def _raised(error: BaseException) -> str:
     """Describe the error and the last line outside of torch that led to it."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/torch/" not in frame.filename]
     line = f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{line}"
+    return f"{described(error)}{line}"

@@ -9,8 +9,9 @@ from datetime import datetime
 from statistics import fmean
 from typing import Literal
 
+from grape_bench.execute.ask import ask_about
 from grape_bench.execute.executor import TRAINER
-from grape_bench.execute.pool import Pool, ask
+from grape_bench.execute.pool import Pool
 from grape_bench.execute.preflight import preload
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
@@ -92,10 +93,8 @@ def time_jobs(jobs: Sequence[Job], slots: int) -> list[dict[str, float]]:
     pool = Pool(preload(jobs, TRAINER))
     try:
         threads = max(1, core_count() // slots)
-        found: list[dict[str, float]] = ask(
-            pool, "grape_bench.job.forecast:forecast", [job.to_dict() for job in jobs], threads
-        )
-        return found
+        found = ask_about(pool, "grape_bench.job.forecast:forecast", [job.to_dict() for job in jobs], threads)
+        return [seconds for answer in found for seconds in answer]
     finally:
         pool.close()
 

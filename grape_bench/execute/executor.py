@@ -45,6 +45,10 @@ class JobEvents(Protocol):
         """Handle the latest epoch of each running job, by job id. Called a few times a second."""
 
     @abstractmethod
+    def warned(self, text: str) -> None:
+        """Show a warning."""
+
+    @abstractmethod
     def ended(self, record: Record) -> None:
         """Handle the end of a job, whose record is on disk."""
 
@@ -55,10 +59,6 @@ class Display(JobEvents, Protocol):
     @abstractmethod
     def began(self, done: Sequence[Record], pending: Sequence[Job], slots: int) -> None:
         """Show the start of a sweep: `done` was found on disk, `pending` will run."""
-
-    @abstractmethod
-    def warned(self, text: str) -> None:
-        """Show a warning about a damaged file of an earlier run."""
 
     @abstractmethod
     def closed(self) -> None:

@@ -7,6 +7,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,14 +18,15 @@ from typing_extensions import override
 from grape_bench.errors import UserError
 from grape_bench.execute.executor import Executor, JobEvents, Options
 from grape_bench.execute.gpus import VISIBLE, is_mig, slot_gpus
+from grape_bench.execute.job_folder import read_progress, remove
 from grape_bench.execute.outcome import crashed, kernel_oom_kills, late, too_large, write_outcome, written_record
-from grape_bench.execute.pool import Pool
+from grape_bench.execute.pool import Pool, ServerLostError
 from grape_bench.execute.preflight import preflight, preload
 from grape_bench.execute.process_tree import held_bytes
-from grape_bench.execute.worker import PROGRESS, read_progress
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import MANIFEST
 from grape_bench.record.record import RECORD, Outcome, Record, now
+from grape_bench.record.status import Status
 from grape_bench.track.environment import GPU_JOBS, core_count
 
 _TICK_S = 0.2
@@ -49,6 +51,7 @@ class Local(Executor):
         self._processes = max(job.nproc for job in jobs)  # per job, at most
         self._gpus: list[str] = []  # names for CUDA_VISIBLE_DEVICES
         self._running: dict[str, _Running] = {}
+        self._suspects: set[str] = set()  # jobs that were running when the fork server was lost
 
     @override
     def __enter__(self) -> Self:
@@ -93,29 +96,57 @@ class Local(Executor):
         waiting, free = deque(jobs), deque(range(self.slots()))
         try:
             while waiting or self._running:
-                while waiting and free:
-                    events.started(waiting[0])
-                    self._start(waiting.popleft(), free.popleft(), folder)
-                for key, code in self._pool.ended(_TICK_S):
-                    ended = self._running.pop(key)
-                    free.append(ended.slot)
-                    events.ended(self._record(ended, code, folder))
-                self._enforce_limits()
+                try:
+                    while free and self._may_start(waiting):
+                        events.started(waiting[0])
+                        self._start(waiting.popleft(), free.popleft(), folder)
+                    for key, code in self._pool.ended(_TICK_S):
+                        ended = self._running.pop(key)
+                        free.append(ended.slot)
+                        events.ended(self._record(ended, code, folder))
+                    self._enforce_limits()
+                except ServerLostError as error:
+                    free.extend(running.slot for running in self._running.values())
+                    waiting.extendleft(self._lost(error, folder, events))
                 events.progressed(read_progress([running.job for running in self._running.values()], folder))
         finally:
             self._end_all()
 
+    def _may_start(self, waiting: Sequence[Job]) -> bool:
+        """Whether to start the next job: one that may have killed the fork server runs alone."""
+        if not waiting or not self._running:
+            return bool(waiting)
+        return not any(key in self._suspects for key in (waiting[0].id, *self._running))
+
+    def _lost(self, error: ServerLostError, folder: Path, events: JobEvents) -> list[Job]:
+        """Return the jobs to start again after the loss of the fork server. One that was running alone has crashed."""
+        again = []
+        while self._running:
+            running = self._running.popitem()[1]
+            job = running.job
+            found = written_record(job, folder)
+            if found is None and job.id not in self._suspects:
+                self._suspects.add(job.id)
+                again.append(job)
+                continue
+            outcome = Outcome(status=Status.CRASHED, reason=f"{error}, twice while this job was running")
+            events.ended(found or write_outcome(job, folder, outcome, started=running.started))
+        if again:
+            events.warned(f"{error}; another one takes over, and the jobs that were running start again, one by one")
+        return again
+
     def _end_all(self) -> None:
         """Kill the jobs that still run after an interruption."""
-        for key in self._running:
-            self._pool.kill(key)
-        while self._running:
-            for key, _ in self._pool.ended(None):
-                self._running.pop(key)
+        with suppress(ServerLostError):  # then they have ended
+            for key in self._running:
+                self._pool.kill(key)
+            while self._running:
+                for key, _ in self._pool.ended(None):
+                    self._running.pop(key)
 
     def _start(self, job: Job, slot: int, folder: Path) -> None:
         # Delete the record before the process starts: a process that dies at once must not inherit an old record.
-        (folder / job.name / RECORD).unlink(missing_ok=True)
+        remove(folder / job.name / RECORD)
         arguments = {
             "manifest": str(folder / MANIFEST),
             "job": job.id,
@@ -140,7 +171,6 @@ class Local(Executor):
 
     def _record(self, ended: _Running, code: int, folder: Path) -> Record:
         """Return the record that the worker wrote. If the worker could not, write and return one here."""
-        (folder / ended.job.name / PROGRESS).unlink(missing_ok=True)
         found = written_record(ended.job, folder)
         if found is not None:
             return found

@@ -6,21 +6,24 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+from grape_bench.errors import printable, shortened
+from grape_bench.execute import job_folder
 from grape_bench.record.damage import DamagedError
 from grape_bench.record.folder import own_record
 from grape_bench.record.job import Job
 from grape_bench.record.parts import SlurmJob
-from grape_bench.record.record import Outcome, Record, make_record, write_record
+from grape_bench.record.record import Outcome, Record, make_record
 from grape_bench.record.status import Status
 from grape_bench.track.environment import core_count, environment, git_state
+
+_TAIL = 1 << 16  # bytes of a log that are read
 
 
 def write_outcome(job: Job, folder: Path, outcome: Outcome, *, started: str, slurm: SlurmJob | None = None) -> Record:
     """Write and return the record of `job` with `outcome`. It holds this machine's versions and hardware."""
-    (folder / job.name).mkdir(exist_ok=True)
     where = replace(environment(core_count(), git_state()), slurm=slurm)
     record = make_record(job, outcome, where, started)
-    write_record(folder / job.name, record)
+    job_folder.finish(folder / job.name, record)
     return record
 
 
@@ -81,10 +84,12 @@ def stderr_tail(path: Path, lines: int = 8) -> str:
     """
     if not path.is_file():
         return ""
-    printed = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL))
+        printed = file.read(_TAIL).decode(errors="replace").splitlines()
     fatal = [number for number, line in enumerate(printed) if line.startswith("Fatal Python error: ")]
     first = fatal[-1] if fatal else max(0, len(printed) - lines)
-    return "\n".join(printed[first : first + lines])
+    return "\n".join(printable(shortened(line)) for line in printed[first : first + lines])
 
 
 def in_units(size: int) -> str:

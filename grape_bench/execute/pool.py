@@ -1,23 +1,19 @@
-"""The scheduler's side of the fork server, and calls of functions that need torch in a child."""
+"""The scheduler's side of the fork server: it starts children, and a new server if one was killed."""
 
 from __future__ import annotations
 
 import json
 import os
-import pickle
 import selectors
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-from grape_bench.errors import UserError, printable
+from grape_bench.errors import UserError, printable, shortened
 from grape_bench.execute.process_tree import end
 
 # -c with the scheduler's own sys.path: `-m` would put the current folder first, and a user's `data/` or `random.py`
@@ -43,21 +39,42 @@ def start_server(channel: int, preload: Sequence[str], log: int) -> subprocess.P
     )
 
 
+_TAIL = 4000  # bytes of the server's output that a message may need
+
+
+class DiedError(RuntimeError):
+    """Raised for a process that ended, or was killed, before its work was done."""
+
+
+class ServerLostError(DiedError):
+    """Raised when the fork server has ended, and every child with it. The next `start` starts another one."""
+
+
 class Pool:
     """Child processes that start with the modules in `preload` imported and its functions called."""
 
     def __init__(self, preload: Sequence[str]) -> None:
+        self._preload = preload
+        self._held: list[int] = []
+        self._open()
+
+    def _open(self) -> None:
         self._channel, theirs = socket.socketpair()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (close() closes it)
         with theirs:
-            self._process = start_server(theirs.fileno(), preload, self._log.fileno())
+            self._process = start_server(theirs.fileno(), self._preload, self._log.fileno())
+        self._lost = self._answered = False
         self._pids: dict[str, int] = {}
         self._buffer = b""
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._channel, selectors.EVENT_READ)
+        for descriptor in self._held:
+            self._give(descriptor)
 
     def start(self, key: str, target: str, arguments: Any) -> None:
         """Fork a child that calls `target`, "module:function", with `arguments` (JSON types)."""
+        if self._lost:
+            self._open()
         self._send({"key": key, "target": target, "arguments": arguments})
 
     def kill(self, key: str) -> None:
@@ -66,18 +83,24 @@ class Pool:
 
     def hold(self, descriptor: int) -> None:
         """Make the server keep a duplicate of `descriptor` until its last child is gone."""
-        socket.send_fds(self._channel, [b"\n"], [descriptor])
+        self._held.append(descriptor)
+        if not self._lost:
+            self._give(descriptor)
 
     def ended(self, timeout_s: float | None) -> list[tuple[str, int]]:
-        """Wait for children to end. Returns (key, exit code) pairs; a negative code is a signal. Empty on a timeout."""
-        if not self._selector.select(timeout_s):
+        """Wait for children to end. Returns (key, exit code) pairs; a negative code is a signal. Empty on a timeout.
+
+        Raises ServerLostError, or UserError if the server ended before it did anything.
+        """
+        if self._lost or not self._selector.select(timeout_s):
             return []
         try:
             data = self._channel.recv(1 << 16)
         except ConnectionResetError:
             data = b""
         if not data:
-            raise self._lost()
+            raise self._loss()
+        self._answered = True
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         codes = []
         for answer in map(json.loads, filter(None, lines)):
@@ -93,12 +116,17 @@ class Pool:
         return self._pids.get(key)
 
     def log(self) -> str:
-        """Return the output of the server, and of children that did not redirect theirs."""
-        self._log.seek(0)
-        return self._log.read().decode(errors="replace")
+        """Return the end of the output of the server, and of children that did not redirect theirs."""
+        self._log.seek(max(0, os.fstat(self._log.fileno()).st_size - _TAIL))
+        return self._log.read(_TAIL).decode(errors="replace")
 
     def close(self) -> None:
         """Kill every child, then the server."""
+        if not self._lost:
+            self._stop()
+
+    def _stop(self) -> None:
+        self._selector.close()
         self._channel.close()
         try:
             self._process.wait(timeout=20)
@@ -107,59 +135,28 @@ class Pool:
             self._process.wait()
         self._log.close()
 
+    def _give(self, descriptor: int) -> None:
+        with suppress(BrokenPipeError, ConnectionResetError):  # `ended` reports it
+            socket.send_fds(self._channel, [b"\n"], [descriptor])
+
     def _send(self, request: dict[str, Any]) -> None:
         try:
             self._channel.sendall(json.dumps(request).encode() + b"\n")
         except (BrokenPipeError, ConnectionResetError) as error:
-            raise self._lost() from error
+            raise self._loss() from error
 
-    def _lost(self) -> RuntimeError:
+    def _loss(self) -> Exception:
+        """Clean up after a server that has ended, and return the error."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)
         for pid in self._pids.values():  # a server that was killed could not kill them
             end(pid)
-        code = self._process.returncode
-        return RuntimeError(f"the fork server ended with exit code {code}:\n{self.log()[-4000:]}")
-
-
-_KEY = "question"
-
-
-def ask(pool: Pool, function: str, *arguments: Any, timeout_s: float | None = None) -> Any:
-    """Call `function` ("module:name") in a child of `pool`, with arguments of JSON types, and return its result.
-
-    Raises the UserError that the function raised, TimeoutError if it takes longer than `timeout_s`, or RuntimeError if
-    the child died for another reason.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "answer"
-        request = {"function": function, "arguments": arguments, "answer": str(path)}
-        pool.start(_KEY, "grape_bench.execute.pool:give", request)
-        code, late = None, False
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while code is None:
-            left = None if deadline is None or late else max(0.0, deadline - time.monotonic())
-            code = dict(pool.ended(left)).get(_KEY)
-            if code is None and left == 0:
-                late = True
-                pool.kill(_KEY)
-        if late:
-            raise TimeoutError(f"{function} took longer than {timeout_s:g} s")
-        if code != 0 or not path.exists():
-            raise RuntimeError(f"{function} ended with exit code {code}:\n{pool.log()[-4000:]}")
-        content = pickle.loads(path.read_bytes())
-    if isinstance(content, UserError):
-        raise content
-    return content
-
-
-def give(request: dict[str, Any]) -> int:
-    """In the child: call the function, write its result or its UserError to a file, and return the exit code."""
-    module, _, name = request["function"].partition(":")
-    try:
-        content = getattr(import_module(module), name)(*request["arguments"])
-    except UserError as error:
-        content = error
-        error.what = printable(error.what)  # may quote the user's code
-    Path(request["answer"]).write_bytes(pickle.dumps(content))
-    return 0
+        printed = self.log().strip()
+        self._lost = True
+        self._stop()
+        what = "the process that starts the jobs has ended"
+        if self._answered:
+            return ServerLostError(what)
+        last = f": {shortened(printable(printed.splitlines()[-1]))}" if printed else " at once"
+        hint = "free some memory, or raise its limit (ulimit -v), then run the same command again to resume"
+        return UserError(what + last, hint=hint)

@@ -5,14 +5,13 @@ The check finds mistakes right away that would otherwise fail a job an hour late
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from importlib import import_module
-from tempfile import TemporaryFile
 from typing import Any
 
 from grape_bench.errors import located
-from grape_bench.execute.pool import Pool, ask
+from grape_bench.execute.ask import ask, ask_about
+from grape_bench.execute.pool import DiedError, Pool
 from grape_bench.record.job import Job
 from grape_bench.rules.names import RULES
 
@@ -58,14 +57,14 @@ def preload(jobs: Sequence[Job], trainer: str) -> list[str]:
 def preflight(pool: Pool, jobs: Sequence[Job], trainer: str) -> int:
     """Check the first job of each task and rule in a child of `pool`, and return the number of GPUs that it sees.
 
-    Then rehearse those of the user's own rules. Raises the UserError of the trainer's `check` or `rehearse`, or
-    RuntimeError if the child of the check dies for another reason.
+    Then rehearse those of the user's own rules. Raises the UserError of the trainer's `check` or `rehearse`, or a
+    UserError for a job whose check ends its process.
     """
     distinct = {(job.task, job.rule): job for job in reversed(jobs)}
     chosen = list(reversed(distinct.values()))
-    gpus: int = ask(pool, "grape_bench.execute.preflight:check", [job.to_dict() for job in chosen], trainer)
+    gpus: list[int] = ask_about(pool, "grape_bench.execute.preflight:check", [j.to_dict() for j in chosen], trainer)
     _rehearse(pool, [job.to_dict() for job in chosen if job.rule_name.reference not in RULES], trainer)
-    return gpus
+    return gpus[-1]
 
 
 def _rehearse(pool: Pool, jobs: Sequence[dict[str, Any]], trainer: str) -> None:
@@ -79,7 +78,7 @@ def _rehearse(pool: Pool, jobs: Sequence[dict[str, Any]], trainer: str) -> None:
         ask(pool, "grape_bench.execute.preflight:rehearse", jobs, trainer, timeout_s=REHEARSAL_S + len(jobs))
     except TimeoutError:
         return
-    except RuntimeError:
+    except DiedError:
         for job in jobs if len(jobs) > 1 else ():
             _rehearse(pool, [job], trainer)
 
@@ -94,14 +93,11 @@ def check_apart(jobs: Sequence[Job], trainer: str) -> None:
 
 
 def rehearse(jobs: Sequence[dict[str, Any]], trainer: str) -> None:
-    """In the child: rehearse each job. Its output is thrown away."""
+    """In the child: rehearse each job."""
     module = import_module(trainer)
-    with TemporaryFile() as output:
-        for descriptor in (1, 2):
-            os.dup2(output.fileno(), descriptor)
-        for job in map(Job.from_dict, jobs):
-            with located(f"task {job.task!r}, rule {job.rule!r}"):
-                module.rehearse(job)
+    for job in map(Job.from_dict, jobs):
+        with located(f"task {job.task!r}, rule {job.rule!r}"):
+            module.rehearse(job)
 
 
 def check(jobs: Sequence[dict[str, Any]], trainer: str) -> int:

@@ -16,9 +16,9 @@ from typing_extensions import override
 from grape_bench.errors import UserError
 from grape_bench.execute.command import run_command, time_limit_s, worker_command
 from grape_bench.execute.executor import Executor, JobEvents, Options
+from grape_bench.execute.job_folder import read_progress
 from grape_bench.execute.outcome import crashed, write_outcome, written_record
 from grape_bench.execute.preflight import check_apart
-from grape_bench.execute.worker import read_progress
 from grape_bench.record.job import Job
 from grape_bench.record.record import RECORD, STDERR, Outcome, Record, now
 from grape_bench.record.status import Status

@@ -15,9 +15,9 @@ from typing_extensions import override
 from grape_bench.errors import UserError
 from grape_bench.execute.executor import EXECUTORS, Display, Executor, JobEvents, Options
 from grape_bench.execute.folder import check_folder, locked, make_folder
+from grape_bench.execute.job_folder import tidy
 from grape_bench.execute.resume import set_job_aside, survey
 from grape_bench.execute.threads import check_threads, kept_threads, thread_note
-from grape_bench.execute.worker import tidy
 from grape_bench.plan.expand import Plan
 from grape_bench.record.damage import DamagedError, set_aside
 from grape_bench.record.job import Job
@@ -27,8 +27,8 @@ from grape_bench.record.status import FAILED, Status
 from grape_bench.track.environment import git_state
 from grape_bench.track.mirror import Mirror, Sweep
 
-# Errors of a full or read-only disk. Any other OSError is a bug in this program.
-_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+# Errors of a full or read-only disk, or of a limit on the size of files. Any other OSError is a bug in this program.
+_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _run(request: Request, executor: Executor | None, display: Display, mirror: 
     except OSError as error:
         if error.errno not in _REFUSALS:
             raise
-        hint = "free some space or fix the permissions, then run the same command again to resume"
+        hint = "free some space, or fix the permissions or limits, then run the same command again to resume"
         where = str(error.filename or folder)
         raise UserError(f"cannot write this file: {error.strerror}", where=where, hint=hint) from error
 
@@ -130,6 +130,8 @@ def _write_manifest(request: Request, display: Display) -> Manifest:
     manifest = replace(manifest, jobs=plan.ordered(manifest.jobs))
     if request.fresh:
         manifest = replace(manifest, sweep=new_sweep())
+    for draft in (*folder.glob(f".*.{MANIFEST}"), *folder.glob(f".{MANIFEST}.*")):
+        draft.unlink(missing_ok=True)  # of a killed scheduler: this one holds the lock
     manifest.write(folder)
     kept = folder / "suite.toml"
     if not kept.exists() or not kept.samefile(plan.path):  # `run runs/quickstart/suite.toml` reads this file
@@ -182,6 +184,10 @@ class _Events(JobEvents):
     @override
     def progressed(self, progress: dict[str, dict[str, Any]]) -> None:
         self.display.progressed(progress)
+
+    @override
+    def warned(self, text: str) -> None:
+        self.display.warned(text)
 
     @override
     def ended(self, record: Record) -> None:

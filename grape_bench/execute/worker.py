@@ -1,38 +1,41 @@
 """Runs one job of a manifest in this process: `python -m grape_bench.execute.worker MANIFEST JOB_ID`.
 
-Every executor runs this. It resumes from the last checkpoint of the job, if there is one. After each epoch it writes
-curve.csv and progress.json, and now and then a checkpoint. At the end it writes record.json, however the job ended.
-Exit code: 0 if the job finished or diverged, else 1.
+Every executor runs this. The job itself trains in a [child](child.py), which resumes from the last checkpoint if there
+is one, and writes a checkpoint now and then. After each epoch this process writes curve.csv and progress.json. At the
+end it writes record.json, however the job ended. Exit code: 0 if the job finished or diverged, else 1.
 """
 
 from __future__ import annotations
 
 import argparse
-import faulthandler
 import gc
 import json
 import os
 import sys
-import traceback
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
 import grape_bench
-from grape_bench.errors import UserError, described, printable
+from grape_bench.errors import UserError, described, printable, shortened
+from grape_bench.execute import job_folder
+from grape_bench.execute.capped_log import CappedLog
+from grape_bench.execute.child import Child, Send, print_trace
 from grape_bench.execute.executor import CHECKPOINT_EVERY, TRAINER
+from grape_bench.execute.outcome import crashed, kernel_oom_kills
+from grape_bench.execute.plausible import check_outcome, check_row
 from grape_bench.execute.process_tree import die_with_parent
 from grape_bench.plan.sources import changed_sources
-from grape_bench.record.content import parse_object
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import Manifest, read_manifest
-from grape_bench.record.record import RECORD, STDERR, Outcome, make_record, now, write_record
+from grape_bench.record.parts import Environment
+from grape_bench.record.record import RECORD, STDERR, Outcome, make_record, now
 from grape_bench.record.status import Status
-from grape_bench.record.table import CURVE, DIAGNOSTICS, append_row, write_table
-from grape_bench.record.typed_json import encode
-from grape_bench.record.write import write_json
+from grape_bench.record.table import DIAGNOSTICS, write_table
+from grape_bench.record.typed_json import ShapeError, decode, encode
 from grape_bench.track.environment import core_count, environment
 from grape_bench.train.checkpoint_files import CheckpointFolder, Period
 
@@ -45,7 +48,22 @@ _NO_MEMORY = (
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_NOT_INITIALIZED",
 )
-PROGRESS, LAUNCH = "progress.json", "torchrun.txt"
+LAUNCH = "torchrun.txt"
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A job, its folder, and how to run it."""
+
+    job: Job
+    folder: Path
+    manifest: Manifest
+    given: argparse.Namespace
+
+    @property
+    def writes_rows(self) -> bool:
+        """Whether this process writes the curve: of several processes of a job, the one of rank 0 does."""
+        return not self.given.of_several or _is_first()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,36 +81,70 @@ def main(arguments: Sequence[str] | None = None) -> int:
         die_with_parent()
     manifest = read_manifest(given.manifest)
     job = manifest.job(given.job_id)
-    folder = given.manifest.absolute().parent / job.name  # a rule may change the working folder
-    if given.of_several:
-        _redirect(folder / STDERR, os.O_APPEND)
-    else:
-        _prepare(folder)
-        _redirect(folder / STDERR, os.O_TRUNC)
+    folder = given.manifest.absolute().parent / job.name
+    if not given.of_several:
+        job_folder.prepare(folder)
     if job.nproc > 1 and not given.of_several:
-        _redirect(folder / LAUNCH, os.O_TRUNC)  # keep torchrun's output apart from the job's
+        (folder / STDERR).write_bytes(b"")
+        _redirect(folder / LAUNCH)  # keep torchrun's output apart from the job's
         _launch(job.nproc, given.threads, sys.argv[1:] if arguments is None else arguments)
+    return _keep(_Task(job, folder, manifest, given))
+
+
+def _keep(task: _Task) -> int:
+    """Run the job in a child, and write what it measures. Returns the exit code."""
+    job, folder, given = task.job, task.folder, task.given
     started = now()
-    outcome, rows = _outcome(lambda: _train(job, folder, manifest, given))
+    log = CappedLog(folder / STDERR, 0 if given.of_several else os.O_TRUNC)
+    with closing(log), closing(Child(lambda send: _work(task, send), log.write, folder)) as child:
+        outcome, rows, where = _followed(child, task)
     done = outcome.status.is_result
     if given.of_several and not _to_write(done, folder):
         return 0 if done else 1
+    job_folder.repair(folder)
     if rows:
         write_table(folder / DIAGNOSTICS, rows)
-    write_record(folder, make_record(job, outcome, environment(given.threads, manifest.git), started))
-    (folder / PROGRESS).unlink(missing_ok=True)
+    where = where or environment(given.threads, task.manifest.git)
+    job_folder.finish(folder, make_record(job, outcome, where, started))
     if not done:
         return 1
-    tidy(folder)
+    job_folder.tidy(folder)
     return 0
 
 
-def tidy(folder: Path) -> None:
-    """Delete the checkpoints and progress of a job that is done, and unfinished files of killed processes."""
-    CheckpointFolder(folder).clear()
-    for pattern in (PROGRESS, f".*.{PROGRESS}", f".*.{RECORD}"):
-        for path in folder.glob(pattern):
-            path.unlink(missing_ok=True)
+def _followed(child: Child, task: _Task) -> tuple[Outcome, list[dict[str, Any]], Environment | None]:
+    """Follow the child to its end: the job's outcome, the rows of diagnostics.csv, and where it ran."""
+    files = job_folder.JobFolder(task.folder, task.job)
+    oom_kills, where = kernel_oom_kills(), None
+    try:
+        for kind, value in child.messages():
+            if kind == "environment":
+                where = decode(Environment, value)
+            elif kind == "row" and task.writes_rows:
+                check_row(value)
+                files.add(value)
+            elif kind == "end":
+                if task.writes_rows:
+                    files.check()
+                return (*_measured(value), where)
+    except Exception as error:  # of a full disk, or of anything else that the job may send
+        child.kill()
+        reason = described(error) if not isinstance(error, ShapeError) else printable(shortened(str(error)))
+        return Outcome(status=Status.CRASHED, reason=reason), [], where
+    finally:
+        code = child.code()
+    return crashed(code, oom_kills), [], where
+
+
+def _measured(content: dict[str, Any]) -> tuple[Outcome, list[dict[str, Any]]]:
+    """The outcome that the job sent, and the rows of diagnostics.csv. Raises ShapeError."""
+    diagnostics = dict(content.get("diagnostics") or {})
+    rows = diagnostics.pop("rows", [])
+    if not all(isinstance(row, dict) for row in rows):
+        raise ShapeError("diagnostics.rows are not rows of a table")
+    outcome = Outcome.from_dict({**content, "diagnostics": diagnostics or None})
+    check_outcome(outcome)
+    return outcome, rows
 
 
 def _launch(processes: int, threads: int, arguments: Sequence[str]) -> NoReturn:
@@ -128,25 +180,36 @@ def _to_write(done: bool, folder: Path) -> bool:
     return _is_first() if done else not (folder / RECORD).exists()
 
 
-def _prepare(folder: Path) -> None:
-    """Create the job's folder, or delete the results of an earlier attempt from it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (RECORD, CURVE, DIAGNOSTICS, PROGRESS):
-        (folder / name).unlink(missing_ok=True)
-
-
-def _redirect(path: Path, how: int) -> None:
-    """Redirect all output of this process to `path`, including what C libraries print."""
+def _redirect(path: Path) -> None:
+    """Redirect all output of this process to `path`."""
     sys.stdout.flush()
     sys.stderr.flush()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
-    faulthandler.enable(2)  # print a trace after a segmentation fault
 
 
-def _train(job: Job, folder: Path, manifest: Manifest, given: argparse.Namespace) -> dict[str, Any]:
+def _work(task: _Task, send: Send) -> None:
+    """In the child: run the job, and send what it measured, or how it failed. A trace goes to the output."""
+    try:
+        end = _train(task, send)
+        send("end", end)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        print_trace()
+        send("end", failure(error))
+
+
+def failure(error: BaseException) -> dict[str, str]:
+    """Return how a job ended that raised `error`: its status and the reason."""
+    status = Status.OOM if _out_of_memory(error) else Status.CRASHED
+    return {"status": status.value, "reason": described(error)}
+
+
+def _train(task: _Task, send: Send) -> dict[str, Any]:
+    job, given = task.job, task.given
     if changed := changed_sources(job):
         what = f"the files behind {', '.join(changed)} have changed since the job was planned"
         raise UserError(what, where=f"task {job.task!r}, rule {job.rule!r}", hint="run the same command again")
@@ -157,13 +220,13 @@ def _train(job: Job, folder: Path, manifest: Manifest, given: argparse.Namespace
     gc.freeze()  # scanning the libraries' objects again and again costs more than an epoch of a small network
     # The stamp holds whatever can change the last digits of a result: on another machine or release, or with other
     # threads on a CPU, the job restarts from scratch.
-    where = encode(environment(given.threads, manifest.git))
+    where = encode(environment(given.threads, task.manifest.git))
+    send("environment", where)
     if where["hardware"]["gpu"]:
         where["hardware"]["threads"] = None
-    kept = CheckpointFolder(folder, json.dumps({"job": job.id, **where}, sort_keys=True))
+    kept = CheckpointFolder(task.folder, json.dumps({"job": job.id, **where}, sort_keys=True))
     checkpoints = Checkpoints(kept, Period.parse(given.checkpoint_every))
-    on_epoch = _epoch_writer(job, folder) if not given.of_several or _is_first() else _ignore
-    measured: dict[str, Any] = trainer.run(job, on_epoch, checkpoints)
+    measured: dict[str, Any] = trainer.run(job, lambda row: send("row", row), checkpoints)
     return measured
 
 
@@ -175,59 +238,10 @@ def _set_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def _epoch_writer(job: Job, folder: Path) -> Callable[[dict[str, Any]], None]:
-    """Return the function that the trainer calls with each row of curve.csv."""
-
-    process = os.getpid()
-
-    def write(row: dict[str, Any]) -> None:
-        if os.getpid() != process:
-            os._exit(1)  # a rule has forked and returned in the child, which would train to the end too
-        append_row(folder / CURVE, row)
-        # Not synced to disk, unlike a record: this file is read only while the job runs.
-        budget = {"steps": job.steps} if job.steps else {"epochs": job.epochs}
-        write_json(folder / PROGRESS, {**row, **budget}, durable=False)
-
-    return write
-
-
-def _ignore(row: dict[str, Any]) -> None:
-    """Do nothing: the process of rank 0 writes the row."""
-
-
-def read_progress(jobs: Iterable[Job], folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the latest row of each job, by job id. Jobs in their first epoch have none."""
-    found = {}
-    for job in jobs:
-        try:
-            text = (folder / job.name / PROGRESS).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            continue
-        with suppress(ValueError):  # the job may have written anything there
-            found[job.id] = parse_object(text)
-    return found
-
-
-def _outcome(train: Callable[[], dict[str, Any]]) -> tuple[Outcome, list[dict[str, Any]]]:
-    """Return the outcome of `train` and the rows of diagnostics.csv. A traceback goes to stderr.txt."""
-    try:
-        measured = train()
-        diagnostics = dict(measured.get("diagnostics") or {})
-        rows = diagnostics.pop("rows", [])
-        return Outcome.from_dict({**measured, "diagnostics": diagnostics or None}), rows
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return Outcome(status=Status.CRASHED, reason=printable(str(error))), []
-    except Exception as error:
-        traceback.print_exc()
-        status = Status.OOM if _out_of_memory(error) else Status.CRASHED
-        return Outcome(status=status, reason=described(error)), []
-
-
-def _out_of_memory(error: Exception) -> bool:
+def _out_of_memory(error: BaseException) -> bool:
     """Return whether `error` means that memory ran out, on the CPU or a GPU."""
     names = {cls.__name__ for cls in type(error).__mro__}  # by name, because torch may not be imported
-    return bool(names & {"MemoryError", "OutOfMemoryError"}) or any(text in str(error) for text in _NO_MEMORY)
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or any(text in described(error) for text in _NO_MEMORY)
 
 
 if __name__ == "__main__":

@@ -99,6 +99,12 @@ def try_probe(network: Network, optimizer: torch.optim.Optimizer, probe: Probe) 
     """Take one probe and throw it away. Raises UserError if it or one of its metrics fails."""
     with _tried("a probe of the diagnostics"):
         probe.take(network, optimizer)
+    check_probe(probe)
+
+
+def check_probe(probe: Probe) -> None:
+    """Raise UserError if a metric of a probe that was taken has failed."""
+    with _tried("a probe of the diagnostics"):
         for error in probe.broken.values():
             raise error
 

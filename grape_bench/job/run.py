@@ -24,7 +24,7 @@ from grape_bench.diagnose.observer import Diagnostics
 from grape_bench.diagnose.probe import Probe
 from grape_bench.errors import UserError
 from grape_bench.job.converged_head import features_of_training
-from grape_bench.job.description import credit_of, describe, metric_of, network_of, result_of, seeds_of, try_probe
+from grape_bench.job.description import check_probe, credit_of, describe, metric_of, network_of, result_of, seeds_of
 from grape_bench.job.extra import Extra
 from grape_bench.job.frozen import run_frozen
 from grape_bench.job.profile import profile
@@ -252,7 +252,8 @@ def check(job: Job) -> None:
 def rehearse(job: Job) -> None:
     """Take one training step and one probe on a few samples, and describe the result, as the run will do.
 
-    Raises UserError for a description or a diagnostic that fails. Other errors are left to the run, which records them.
+    Raises UserError for a description or a metric of the probe that fails. Other errors are left to the run, which
+    records them.
     """
     set_arithmetic(job.precision, deterministic=job.deterministic)
     device = pick_device()
@@ -260,15 +261,17 @@ def rehearse(job: Job) -> None:
     trainer = make_trainer(
         replace(job, compile=False), build_model(job, data, device), data, job.rule, job.rule_settings
     )
+    probe = Probe(data.validation, trainer.loss_of, EXAMPLE, 1)
     try:
         trainer.network.begin_epoch(1)
         trainer.step(*next(iter(data.train.batches(EXAMPLE))))
+        if job.probes != 0:
+            probe.take(trainer.network, trainer.optimizer)
     except Exception:
         traceback.print_exc()
         return
     describe(trainer)
-    if job.probes != 0:
-        try_probe(trainer.network, trainer.optimizer, Probe(data.validation, trainer.loss_of, EXAMPLE, 1))
+    check_probe(probe)
 
 
 def gpu_count() -> int:

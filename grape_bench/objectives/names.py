@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from grape_bench.errors import unknown
@@ -44,6 +45,15 @@ METRIC_UNITS = {
     "mean_iou": "percent",
 }
 """The metrics that score/metric.py can score, with the unit of a record."""
+
+METRIC_RANGES = {
+    **dict.fromkeys(("accuracy", "roc_auc", "average_precision", "mean_iou"), (0.0, 100.0)),
+    "perplexity": (1.0, inf),
+    **dict.fromkeys(("bits_per_character", "rmse"), (0.0, inf)),
+    "r2": (-inf, 1.0),
+    "psnr": (-inf, inf),
+}
+"""The lowest and the highest possible value of each metric."""
 
 LOWER_IS_BETTER = ("perplexity", "bits_per_character", "rmse")
 

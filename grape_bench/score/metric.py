@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from grape_bench.objectives.names import METRIC_RANGES
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -44,11 +46,10 @@ class Metric:
     """A metric: what it is called, which direction is better, and its scale.
 
     `meaning` is one sentence for the docs. `caption` is the sentence below a table, and says what follows the ±.
-    `score` takes a measured value to the scale of all formulas, which `scale` names; `value` takes it back. `low` and
-    `high` bound the possible values, and `span` is the length of the usual ones, or None for the value itself.
-    `sampling_error` is the standard error of a score due to the test samples, given the value and their number. It is
-    used for a record without a `test_error` of its own, and 0 if it is unknown. `narrow` is a short heading for a
-    terminal.
+    `score` takes a measured value to the scale of all formulas, which `scale` names; `value` takes it back. `span` is
+    the length of the usual values, or None for the value itself. `sampling_error` is the standard error of a score due
+    to the test samples, given the value and their number. It is used for a record without a `test_error` of its own,
+    and 0 if it is unknown. `narrow` is a short heading for a terminal.
     """
 
     name: str
@@ -60,12 +61,20 @@ class Metric:
     score: Callable[[float], float] = _same
     value: Callable[[float], float] = _same
     scale: str = ""
-    low: float = -math.inf
-    high: float = math.inf
     span: float | None = None
     narrow: str = ""
     format: str = "z.2f"
     sampling_error: Callable[[float, int], float] = _unknown
+
+    @property
+    def low(self) -> float:
+        """The lowest possible value."""
+        return METRIC_RANGES[self.name][0]
+
+    @property
+    def high(self) -> float:
+        """The highest possible value."""
+        return METRIC_RANGES[self.name][1]
 
     @property
     def label(self) -> str:
@@ -111,8 +120,6 @@ DEFAULT = Metric(
     higher_is_better=True,
     meaning="Test accuracy in percent, mean over seeds.",
     caption="Test accuracy in percent: mean ± 95 % Student-t interval over n seeds.",
-    low=0,
-    high=100,
     span=100,
     sampling_error=_of_a_share,
 )
@@ -129,7 +136,6 @@ PERPLEXITY = Metric(
     score=_minus_log,
     value=_perplexity,
     scale="minus its logarithm",
-    low=1,
 )
 
 
@@ -153,7 +159,6 @@ METRICS = {
             score=_minus,
             value=_minus,
             scale="minus its value",
-            low=0,
             format="z.3f",
         ),
         Metric(
@@ -166,7 +171,6 @@ METRICS = {
             score=_minus,
             value=_minus,
             scale="minus its value",
-            low=0,
             format="z.3f",
         ),
         Metric(
@@ -176,7 +180,6 @@ METRICS = {
             higher_is_better=True,
             meaning="Share of the variance of the test targets that is explained, mean over seeds.",
             caption=_caption("R²"),
-            high=1,
             span=1,
             format="z.3f",
         ),
@@ -195,8 +198,6 @@ METRICS = {
             higher_is_better=True,
             meaning="Area under the ROC curve of the test samples in percent, mean over seeds.",
             caption=_caption("ROC-AUC in percent"),
-            low=0,
-            high=100,
             span=100,
         ),
         Metric(
@@ -207,8 +208,6 @@ METRICS = {
             higher_is_better=True,
             meaning="Average precision on the test samples in percent, mean over labels and seeds.",
             caption=_caption("average precision in percent"),
-            low=0,
-            high=100,
             span=100,
         ),
         Metric(
@@ -218,8 +217,6 @@ METRICS = {
             higher_is_better=True,
             meaning="Intersection over union of the test pixels in percent, mean over classes and seeds.",
             caption=_caption("mean IoU in percent"),
-            low=0,
-            high=100,
             span=100,
         ),
     )

@@ -15,6 +15,8 @@ from grape_bench.objectives.objective import Objective
 from grape_bench.train import data_parallel
 
 LOSS = "loss"
+_METHODS = ("argmax", "sum", "mean", "square", "sqrt", "float", "double", "item", "__float__", "__eq__", "__ne__")
+_ORIGINAL = {name: getattr(Tensor, name) for name in _METHODS}  # from before the user's code is imported
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,23 @@ def evaluate(
 ) -> Score:
     """Score `model` on all of `split`, divided among the processes. Runs in evaluation mode and restores each mode.
 
-    The standard error may take seconds, so it is computed only on request.
+    The standard error may take seconds, so it is computed only on request. Raises RuntimeError if methods of tensors
+    have been replaced.
     """
+    _check_methods()
     data_parallel.share_statistics(model)
     with evaluation(model):
         sums = _summed(_tallies(model, split, objective, batch_size), objective.kept)
     sums = data_parallel.gathered_sums(sums, objective.kept)
     error = float(objective.error(sums)) if with_error else math.nan
     return Score(float(sums.pop(LOSS) / sums["count"]), float(objective.value(sums)), error)
+
+
+def _check_methods() -> None:
+    """Raise RuntimeError if the user's code has replaced a method of tensors on which every score rests."""
+    for name, method in _ORIGINAL.items():
+        if getattr(Tensor, name) is not method:
+            raise RuntimeError(f"torch.Tensor.{name} has been replaced, so no score can be trusted")
 
 
 def _tallies(model: nn.Module, split: Split, objective: Objective, batch_size: int) -> Iterator[dict[str, Tensor]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -137,6 +138,27 @@ def vanish(job: Job) -> dict[str, Any]:
     os._exit(137)
 
 
+def kill_parent(job: Job) -> dict[str, Any]:
+    """Kills the process that would write its record."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(600)
+    return MEASURED
+
+
+def kill_server(job: Job) -> dict[str, Any]:
+    """Kills the process that started the process that started this one."""
+    status = Path(f"/proc/{os.getppid()}/status").read_text()
+    time.sleep(0.3)  # the other jobs have started too
+    os.kill(int(status.partition("PPid:")[2].split()[0]), signal.SIGKILL)
+    time.sleep(600)
+    return MEASURED
+
+
+def slow(job: Job) -> dict[str, Any]:
+    time.sleep(float(str(job.model_args["seconds"])))
+    return MEASURED
+
+
 def hang(job: Job) -> dict[str, Any]:
     """Writes its process id and that of a child, and never returns."""
     helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -201,6 +223,9 @@ ACTS: dict[str, Callable[[Job], dict[str, Any]]] = {
     "fill": fill,
     "segfault": segfault,
     "vanish": vanish,
+    "kill-parent": kill_parent,
+    "kill-server": kill_server,
+    "slow": slow,
     "hang": hang,
     "wait": wait,
     "crash-once": crash_once,

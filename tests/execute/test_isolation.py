@@ -89,7 +89,7 @@ def test_a_full_disk_stops_the_run_and_the_same_command_resumes_when_there_is_sp
 def test_a_record_that_the_scheduler_cannot_write_stops_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = request(tmp_path, [{"act": "vanish"}])
+    asked = request(tmp_path, [{"act": "kill-parent"}])
 
     class FullFromNowOn(Watch):
         def started(self, job: object) -> None:

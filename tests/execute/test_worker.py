@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.execute.worker import _outcome
+from grape_bench.execute.worker import failure
 from grape_bench.record.manifest import Manifest, read_manifest
 from grape_bench.record.parts import Git
 from grape_bench.record.record import Record, read_record
@@ -76,11 +76,7 @@ def test_a_manifest_is_the_same_when_read_again(tmp_path: Path) -> None:
     ],
 )
 def test_every_way_to_be_out_of_memory_is_oom(text):
-    def train():
-        raise RuntimeError(text)
-
-    outcome, _ = _outcome(train)
-    assert outcome.status is Status.OOM
+    assert failure(RuntimeError(text))["status"] == Status.OOM
 
 
 @pytest.mark.parametrize("act", ["chdir", "fork"])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from grape_bench.execute.worker import _outcome
+from grape_bench.execute.worker import failure
 from grape_bench.job.run import run
 from grape_bench.record.status import Status
 from grape_bench.train.checkpoint import Checkpoints
@@ -72,8 +72,6 @@ def test_a_job_resumes_from_a_checkpoint(rule, tmp_path):
 
 
 def test_running_out_of_memory_is_oom():
-    def train():
-        return {"size": len(torch.empty(2**45, dtype=torch.uint8, device=CUDA))}
-
-    outcome, _ = _outcome(train)
-    assert outcome.status is Status.OOM
+    with pytest.raises(RuntimeError) as error:
+        torch.empty(2**45, dtype=torch.uint8, device=CUDA)
+    assert failure(error.value)["status"] == Status.OOM

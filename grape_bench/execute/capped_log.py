@@ -1,0 +1,50 @@
+"""A log file of limited size. Of a long output it keeps the head and the tail, and says how much lies between them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+HEAD = TAIL = 1 << 20  # bytes
+
+
+class CappedLog:
+    """Appends output to a file. Its size stays below `head` + 2 × `tail` bytes, and a line."""
+
+    def __init__(self, path: Path, how: int = os.O_TRUNC, *, head: int = HEAD, tail: int = TAIL) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | how, 0o644)
+        self._head, self._tail, self._left_out = head, tail, 0
+        self._begin = head  # where the tail begins: after the head, and after the line if there is one
+        self._broken = False
+
+    def write(self, output: bytes) -> None:
+        """Append `output`. Raises OSError once, and then drops everything.
+
+        A limit on the size of files (`ulimit -f`) only costs output, and no job.
+        """
+        if self._broken:
+            return
+        try:
+            while output:
+                output = output[os.write(self._file, output) :]
+            size = os.fstat(self._file).st_size
+            if size > self._head + 2 * self._tail:
+                self._shorten(size)
+        except OSError as error:
+            self._broken = True
+            if error.errno != errno.EFBIG:
+                raise
+
+    def _shorten(self, size: int) -> None:
+        """Cut the file down to head and tail. Another process may append meanwhile, and lose some output."""
+        self._left_out += size - self._tail - self._begin
+        line = f"\n[... {self._left_out:,} bytes left out ...]\n".encode()
+        tail = os.pread(self._file, self._tail, size - self._tail)
+        os.ftruncate(self._file, self._head)
+        os.write(self._file, line + tail)
+        self._begin = self._head + len(line)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)

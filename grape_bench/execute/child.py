@@ -1,0 +1,185 @@
+"""A child process for the user's code. It shares nothing with its parent but two pipes: messages, and its output.
+
+The code may patch any function, close files, print without end, fork, or end the process. The parent holds what must
+survive that: the record, the log, and the reason why the child ended.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import selectors
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from os import _exit, getpid, write  # the user's code may replace those in `os`
+from pathlib import Path
+from typing import Any, NoReturn
+
+from grape_bench.execute.process_tree import die_with_parent, end
+from grape_bench.record.typed_json import ShapeError
+
+Message = tuple[str, Any]
+Send = Callable[[str, Any], None]
+"""Send a message from the child: its kind, and a value of JSON types."""
+
+_PART = 1 << 16  # bytes read at once
+_LONGEST = 1 << 28  # bytes of a message
+_TICK_S = 0.2
+_PATIENCE_S = 5.0  # for a child to end after its last message
+_encode = json.JSONEncoder().encode
+
+
+class Child:
+    """A forked process that runs `work`, which gets a function to send messages with.
+
+    `output` gets whatever the child and its descendants print. `home` is the folder in which the output pipe shows up
+    in /proc, so that tools such as lsof tell whose it is.
+    """
+
+    def __init__(self, work: Callable[[Send], None], output: Callable[[bytes], object], home: Path) -> None:
+        self._output = output
+        self._messages, messages = os.pipe()
+        self._printed, printed = _named_pipe(home)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._messages)
+            os.close(self._printed)
+            _become(work, messages, printed)
+        os.close(messages)
+        os.close(printed)
+        self._code: int | None = None
+
+    def messages(self) -> Iterator[Message]:
+        """Yield the messages until the child ends. Raises ShapeError for anything else in their pipe."""
+        buffer = b""
+        with selectors.DefaultSelector() as selector:
+            for descriptor in (self._messages, self._printed):
+                selector.register(descriptor, selectors.EVENT_READ)
+            while self._messages in selector.get_map():
+                ready = [key.fd for key, _ in selector.select(_TICK_S)]
+                for descriptor in ready:
+                    part = _read(descriptor)
+                    if not part:
+                        selector.unregister(descriptor)
+                    elif descriptor == self._printed:
+                        self._output(part)
+                    else:
+                        *lines, buffer = (buffer + part).split(b"\n")
+                        yield from map(_parsed, lines)
+                if len(buffer) > _LONGEST:
+                    raise ShapeError(f"the job sent a message of more than {_LONGEST >> 20} MiB")
+                if not ready and self._ended():
+                    return  # a process that it left behind still holds the pipe
+
+    def code(self) -> int:
+        """Return the exit code of the child (negative: a signal). One that does not end is killed first."""
+        give_up = time.monotonic() + _PATIENCE_S
+        while not self._ended():
+            self._drain()  # it may be waiting for space in the pipe
+            if time.monotonic() > give_up:
+                self.kill()
+            time.sleep(0.002)
+        self._drain()
+        assert self._code is not None
+        return self._code
+
+    def kill(self) -> None:
+        """Kill the child."""
+        if not self._ended():
+            os.kill(self.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Close the pipes."""
+        os.close(self._messages)
+        os.close(self._printed)
+
+    def _ended(self) -> bool:
+        # WNOWAIT: until we wait for the child, no other process can get its id, so killing its group is safe.
+        if self._code is None and os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            end(self.pid)
+            _, status = os.waitpid(self.pid, 0)
+            self._code = os.waitstatus_to_exitcode(status)
+        return self._code is not None
+
+    def _drain(self) -> None:
+        """Pass on what was printed and is still in the pipe, at most as much as a pipe holds."""
+        os.set_blocking(self._printed, False)
+        for _ in range(16):
+            if not (part := _read(self._printed)):
+                return
+            self._output(part)
+
+
+def _named_pipe(home: Path) -> tuple[int, int]:
+    """A pipe whose name in /proc lies in `home`, or one without a name where the file system has none."""
+    path = home / f".{os.getpid()}.output"
+    try:
+        os.mkfifo(path)
+        try:
+            read = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            return read, os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        finally:
+            path.unlink()
+    except OSError:
+        return os.pipe()
+
+
+def _read(descriptor: int) -> bytes:
+    """What can be read now; empty at the end."""
+    with suppress(BlockingIOError):
+        return os.read(descriptor, _PART)
+    return b""
+
+
+def _parsed(line: bytes) -> Message:
+    try:
+        kind, value = json.loads(line)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ShapeError("the job sent something that is no message") from error
+    return kind, value
+
+
+def _become(work: Callable[[Send], None], messages: int, printed: int) -> NoReturn:
+    """In the child: run `work` and exit."""
+    process, code = getpid(), 1
+
+    def send(kind: str, value: Any) -> None:
+        if getpid() != process:
+            _exit(1)  # the user's code has forked and returned in the child, which would send everything too
+        data = _encode([kind, value]).encode() + b"\n"
+        while data:
+            data = data[write(messages, data) :]
+
+    try:
+        die_with_parent()
+        if sys.platform == "linux":  # elsewhere the child would outlive a parent that is killed with its group
+            os.setsid()
+        for descriptor in (1, 2):
+            os.dup2(printed, descriptor)
+        os.close(printed)
+        faulthandler.enable(2)  # print a trace after a segmentation fault
+        work(send)
+        code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        print_trace()
+    except BaseException:
+        print_trace()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                stream.flush()
+        _exit(code & 0xFF)
+
+
+def print_trace() -> None:
+    """Print the traceback of the exception that is being handled, even if the user's code has replaced `sys.stderr`."""
+    with suppress(Exception):
+        write(2, traceback.format_exc().encode(errors="backslashreplace"))
