@@ -1,4 +1,4 @@
-"""Direct Kolen-Pollack: the feedback gets the updates of a weight from the block to the output (Webster et al. 2021)."""
+"""Direct Kolen-Pollack: the feedback learns like a weight from the block to the output (Webster et al. 2021)."""
 
 from __future__ import annotations
 
