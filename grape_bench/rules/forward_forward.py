@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
@@ -70,5 +70,6 @@ class _Normalized(LocalPass):
     def cut(self, block: Block, output: Tensor) -> Tensor:
         """Train the block, then hide its goodness from the next one."""
         constant = super().cut(block, output)
-        size: Any = constant.flatten(1).square().mean(1).sqrt() + 1e-8
-        return constant / size.view(-1, *[1] * (constant.dim() - 1))
+        size = constant.flatten(1).square().mean(1).sqrt() + 1e-8
+        normalized: Tensor = constant / size.view(-1, *[1] * (constant.dim() - 1))
+        return normalized
