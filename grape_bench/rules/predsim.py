@@ -72,7 +72,7 @@ def pooled(output: Tensor) -> Tensor:
 
 def similarity(rows: Tensor) -> Tensor:
     """S (N, N): the cosine of each pair of centered samples. Maps count by their deviation over positions."""
-    if rows.dim() == 4:
+    if rows.dim() == 4 and rows[0, 0].numel() > 1:  # one position has no deviation
         rows = rows.flatten(2).std(2)
     rows = rows.flatten(1)
     rows = rows - rows.mean(1, keepdim=True)
