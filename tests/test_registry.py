@@ -47,7 +47,7 @@ def test_the_sources_of_the_rules_are_those_of_the_ids_out_there():
         "dfa": "7a6975e7e5fa2c00",
         "dgl": "83fa70bf625e93c8",
         "dkp": "97e298bce02a6c88",
-        "dni": "5125b9966fb069d3",
+        "dni": "bbea630a22354ac2",
         "drtp": "9f0cd175a1102ade",
         "fa": "30548f8061a8a02a",
         "fdfa": "a3afdff48d7023a4",

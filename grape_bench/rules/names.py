@@ -72,7 +72,7 @@ RULES: Registry[type[LearningRule]] = Registry(
         "dkp": Builtin("grape_bench.rules.dkp:DKP", source="97e298bce02a6c88", uses=CUTS),
         "predsim": Builtin("grape_bench.rules.predsim:PredSim", source="30c25f9f62bafbec", uses=CUTS),
         "dgl": Builtin("grape_bench.rules.dgl:DGL", source="83fa70bf625e93c8", uses=CUTS),
-        "dni": Builtin("grape_bench.rules.synthetic:SyntheticGradients", source="5125b9966fb069d3", uses=CUTS),
+        "dni": Builtin("grape_bench.rules.synthetic:SyntheticGradients", source="bbea630a22354ac2", uses=CUTS),
         "ff": Builtin("grape_bench.rules.forward_forward:ForwardForward", source="878d9b7f1ceaf714", uses=CUTS),
         "spsa": Builtin("grape_bench.rules.spsa:SPSA", source="f7c81295d08637d5", uses=CUTS),
         "head-only": Builtin("grape_bench.rules.head_only:HeadOnly", source="0e32efad8f58020a", uses=CUTS),

@@ -53,16 +53,14 @@ class SyntheticGradients(TwoPhase):
         """Run each block's backward from its synthetic gradient, and train M_l on what arrives below it."""
         opened = _Opened()
         network.aside(opened, first.batch)
-        (arrived,) = torch.autograd.grad(opened.logits, opened.inputs[-1], first.error)
-        leaves: list[Tensor | None] = [None, *opened.inputs[:-1]]
-        for block, output, below in reversed(list(zip(network.blocks, opened.outputs, leaves, strict=True))):
+        # A leaf sums what arrives from every part above that reads it. Blocks may also share a part of their graphs.
+        torch.autograd.backward(opened.logits, first.error, retain_graph=True, inputs=opened.inputs)
+        for block, output, leaf in reversed(list(zip(network.blocks, opened.outputs, opened.inputs, strict=True))):
+            arrived = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
             predicted = block.owned("gradients")(output.detach().flatten(1))
             wrong = predicted - first.samples * arrived.flatten(1)
             (wrong.square().sum() / (2 * first.samples)).backward()
-            torch.autograd.backward(output, (predicted.detach() / first.samples).view_as(output))
-            if below is not None:
-                assert below.grad is not None, "every block reads the one below it"
-                arrived = below.grad
+            torch.autograd.backward(output, (predicted.detach() / first.samples).view_as(output), retain_graph=True)
 
     def _model(self, size: int) -> nn.Module:
         widths = [size, *[self.hidden] * self.layers]
