@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -37,7 +38,7 @@ def each_read(network: Network, batch: Batch) -> Iterator[tuple[str, list[str]]]
     twin.begin_epoch(MANY)
     model = twin.model
     named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    with measuring(model), twin.informed(partial(loss_of, model)):
+    with measuring(model), twin.informed(partial(loss_of, model), labels_of(twin, batch)):
         loss = loss_on(model, batch)
         rewind = _rewinding(twin)
 
@@ -70,15 +71,22 @@ def _swap(weights: Sequence[Tensor], others: list[Tensor]) -> None:
 
 @contextmanager
 def _with_own_weights_aside(network: Network, weights: Sequence[Tensor], others: list[Tensor]) -> Iterator[None]:
-    """Give the forwards of a second phase the weights of the first one: what they read is not read backward."""
+    """Give the forwards of a second phase the weights of the first one: what they read is not read backward.
+
+    A rule that moves the weights for such a forward moves them from there.
+    """
     aside = network.aside
+    changed = [weight.data.clone() for weight in weights]
 
     def unchanged(pass_: Pass, batch: Batch) -> Any:
-        _swap(weights, others)
+        now = [weight.data.clone() for weight in weights]
+        for weight, other, one, before in zip(weights, others, now, changed, strict=True):
+            weight.data.copy_(other + (one - before))
         try:
             return aside(pass_, batch)
         finally:
-            _swap(weights, others)
+            for weight, one in zip(weights, now, strict=True):
+                weight.data.copy_(one)
 
     vars(network)["aside"] = unchanged
     try:
@@ -138,6 +146,13 @@ def loss_of(model: nn.Module, returned: Any) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     loss: Tensor = (output.float() * torch.randn(output.shape, generator=generator).to(output.device)).sum()
     return loss
+
+
+def labels_of(network: Network, batch: Batch) -> Tensor:
+    """Class indices (N, positions...) for rules that read them."""
+    *positions, classes = network.output_shape
+    shape = (network.samples.count_in(batch), *positions)
+    return (torch.arange(math.prod(shape), device=network.device) % classes).view(shape)
 
 
 def _matrices(model: nn.Module) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from grape_bench.network.block import PREFIX
 from grape_bench.network.network import Network
 from grape_bench.network.operators import LinearMap, OperatorMode
 from grape_bench.network.passes import Pass
-from grape_bench.network.reads import differ, each_read, loss_of, loss_on, measuring, plain
+from grape_bench.network.reads import differ, each_read, labels_of, loss_of, loss_on, measuring, plain
 from grape_bench.network.trace import Batch
 from grape_bench.network.trees import activations, map_tensors, tensors
 from grape_bench.network.weights import WeightMode
@@ -60,7 +60,8 @@ def _by_replay(make: Make, batch: Batch) -> Transport:
         other = replay.forward(batch)
         if copied:
             _copy_feedback(kept, moved)
-        with kept.informed(partial(loss_of, kept.model)), moved.informed(partial(loss_of, moved.model)):
+        labels = labels_of(kept, batch)
+        with kept.informed(partial(loss_of, kept.model), labels), moved.informed(partial(loss_of, moved.model), labels):
             expected.backward()
             other.backward()
         pairs = [(replay.signals.get(name), signal) for name, signal in recording.signals.items()]

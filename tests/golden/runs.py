@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -129,16 +130,19 @@ def _five_steps(rule: str, family: str) -> Numbers:
     before = _copied(model)
     batches = list(_batches(network_of(family).shape))
     network = gb.attach(model, make_rule(rule), batches[0][0], seed=0)
-    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
+    optimizer = torch.optim.SGD(network.parameter_groups(), lr=LEARNING_RATE)
     network.begin_epoch(batches=STEPS)
     losses = {}
     for step, (inputs, labels) in enumerate(batches):
         optimizer.zero_grad()
-        loss = F.cross_entropy(_logits(model(inputs)), labels)
-        loss.backward()
+        loss = network.step(inputs, partial(_loss, labels), labels)
         optimizer.step()
         losses[f"step {step}"] = loss.item()
     return _numbers(losses, before, _copied(model))
+
+
+def _loss(labels: Tensor, returned: Any) -> Tensor:
+    return F.cross_entropy(_logits(returned), labels)
 
 
 def training(spec: Job) -> Numbers:

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import grape_bench as gb
+from grape_bench.network.reads import labels_of
 from grape_bench.rules.names import RULES
 from tests.network.every_rule import NOT_FOR_AN_MLP
 from tests.network.problems import loss_of
@@ -148,8 +149,13 @@ def trained(make, weights, x, rule, options):
     for _ in range(2):
         model.zero_grad()
         torch.manual_seed(2)
-        loss_of(model(x)).backward()
+        net.step(x, loss_of, labels_of(net, ((x,), {})))
     return {name: p.grad for name, p in model.named_parameters()}, net
+
+
+def credit_of_the_model(net):
+    """What the rule owns has the name of a block, and an activation function's block is the layer before it."""
+    return {name: credit for name, credit in net.report().items() if credit != "owned"}
 
 
 @pytest.mark.parametrize("rule", EVERY_RULE)
@@ -160,11 +166,14 @@ def test_functions_and_modules_give_equal_gradients_to_the_bit(twins, rule):
         pytest.skip("the rule does not apply to an MLP")
     torch.manual_seed(0)
     x, weights = example(), of_functions().state_dict()
-    expected, net = trained(of_modules, weights, x, rule, options)
+    try:
+        expected, net = trained(of_modules, weights, x, rule, options)
+    except gb.DoesNotApplyError as reason:
+        pytest.skip(str(reason))
     found, twin = trained(of_functions, weights, x, rule, options)
 
     assert [block.shape for block in twin.blocks] == [block.shape for block in net.blocks]
-    assert twin.report() == net.report()
+    assert credit_of_the_model(twin) == credit_of_the_model(net)
     for name, gradient in expected.items():
         if gradient is None:
             assert found[name] is None, name

@@ -10,6 +10,7 @@ from torch import nn
 import grape_bench as gb
 from benchmarks.zoo.entry import classes, values
 from grape_bench import UserError
+from grape_bench.network.reads import labels_of
 from grape_bench.rules.names import RULES
 from tests.network.every_rule import NOT_FOR_AN_MLP
 
@@ -66,7 +67,7 @@ TAILS = {
     "two modules": (nn.Sequential(nn.Tanh(), nn.LogSoftmax(1)), 5, nll),
 }
 NOTHING = r"nothing to cut|no weights below|one layer"
-OF_CLASSES = ("local", "drtp")
+OF_CLASSES = [rule for rule in RULES if getattr(RULES.get(rule), "targets", "any") == "classes"]
 
 
 def attached(rule, end, outputs):
@@ -77,9 +78,12 @@ def attached(rule, end, outputs):
     return model, net, x
 
 
-def gradients(model, x, loss):
+def gradients(model, x, loss, net=None):
     torch.manual_seed(2)
-    loss(model(x)).backward()
+    if net is None:
+        loss(model(x)).backward()
+    else:
+        net.step(x, loss, labels_of(net, ((x,), {})))
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
@@ -92,9 +96,12 @@ def test_a_tail_without_weights_changes_no_gradient(tail, rule):
         with pytest.raises(UserError, match="class"):
             attached(rule, end, outputs)
         return
+    if (rule, tail) == ("spsa", "dropout"):
+        pytest.skip("its forwards repeat the masks of the network, and here the loss draws its own")
     model, net, x = attached(rule, end, outputs)
     bare, plain, _ = attached(rule, None, outputs)
-    found, expected = gradients(model, x, loss), gradients(bare, x, lambda scores: loss(end(scores)))
+    found = gradients(model, x, loss, net)
+    expected = gradients(bare, x, lambda scores: loss(end(scores)), plain)
 
     assert [block.shape for block in net.blocks] == [block.shape for block in plain.blocks]
     assert net.report() == plain.report()

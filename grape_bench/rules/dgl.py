@@ -1,0 +1,64 @@
+"""Decoupled greedy learning: each block trains with an auxiliary network of its own (Belilovsky et al. 2020)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from typing_extensions import override
+
+from grape_bench.errors import DoesNotApplyError
+from grape_bench.network.block import Block
+from grape_bench.rules.local_loss import LocalLoss
+
+if TYPE_CHECKING:
+    from grape_bench.network.network import Network
+
+SIDE = 2
+"""Height and width to which the auxiliary network averages the maps, before and after its 1 x 1 convolutions."""
+
+
+class DGL(LocalLoss):
+    """The loss of a block is the cross-entropy of an auxiliary network on its output, trained with it.
+
+    For maps it is the paper's MLP-SR-aux: average to 2 x 2, three 1 x 1 convolutions with BatchNorm and ReLU, average
+    again, and an MLP of three layers. For other blocks it is that MLP. The auxiliary networks belong to the rule.
+    `layers` counts the convolutions and the layers of the MLP.
+    """
+
+    def __init__(self, layers: int = 3) -> None:
+        if layers < 1:
+            raise ValueError("layers must be at least 1")
+        self.layers = layers
+
+    @override
+    def setup(self, network: Network) -> None:
+        """Give each block its auxiliary network."""
+        if len(network.output_shape) > 1:
+            raise DoesNotApplyError("a block has one class per sample, and this network has one per position")
+        for block in network.blocks:
+            block.own(self._auxiliary(tuple(block.shape), network.output_shape[-1]), "auxiliary")
+
+    @override
+    def loss(self, block: Block, output: Tensor, target: Tensor) -> Tensor:
+        """Cross-entropy, summed over samples."""
+        if output.dim() == 3:  # tokens (N, T, C)
+            output = output.mean(1)
+        return -(target * F.log_softmax(block.owned("auxiliary")(output), -1)).sum()
+
+    def _auxiliary(self, shape: tuple[int, ...], classes: int) -> nn.Module:
+        if len(shape) != 3:
+            return self._mlp(shape[-1], classes)
+        channels = shape[0]
+        convolutions = [
+            layer
+            for _ in range(self.layers)
+            for layer in (nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU())
+        ]
+        average = nn.AdaptiveAvgPool2d(SIDE)
+        return nn.Sequential(average, *convolutions, average, nn.Flatten(), self._mlp(channels * SIDE**2, classes))
+
+    def _mlp(self, width: int, classes: int) -> nn.Module:
+        hidden = [layer for _ in range(self.layers - 1) for layer in (nn.Linear(width, width), nn.ReLU())]
+        return nn.Sequential(*hidden, nn.Linear(width, classes))
