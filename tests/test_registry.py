@@ -51,7 +51,7 @@ def test_the_sources_of_the_rules_are_those_of_the_ids_out_there():
         "drtp": "9f0cd175a1102ade",
         "fa": "30548f8061a8a02a",
         "fdfa": "a3afdff48d7023a4",
-        "ff": "878d9b7f1ceaf714",
+        "ff": "efa950978a238c9a",
         "fg": "9506dc18b6362730",
         "frozen": "6b27836a5a582351",
         "frsf": "7f86971afe06b827",

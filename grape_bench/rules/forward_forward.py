@@ -46,7 +46,8 @@ class ForwardForward(TwoPhase):
         """Train every block on positive samples, then on negative ones."""
         (x, *rest), kwargs = first.batch
         labels, classes = network.target, network.output_shape[-1]
-        shift = torch.randint(1, classes, labels.shape, generator=network.generator("rule")).to(labels.device)
+        generator = network.generator("rule", network.device)
+        shift = torch.randint(1, classes, labels.shape, generator=generator, device=network.device)
         for sign, shown in ((1.0, labels), (-1.0, (labels + shift) % classes)):
             labeled = x.flatten(1).clone()
             labeled[:, :classes] = F.one_hot(shown, classes).to(x.dtype) * x.amax()

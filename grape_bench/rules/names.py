@@ -73,7 +73,7 @@ RULES: Registry[type[LearningRule]] = Registry(
         "predsim": Builtin("grape_bench.rules.predsim:PredSim", source="30c25f9f62bafbec", uses=CUTS),
         "dgl": Builtin("grape_bench.rules.dgl:DGL", source="83fa70bf625e93c8", uses=CUTS),
         "dni": Builtin("grape_bench.rules.synthetic:SyntheticGradients", source="bbea630a22354ac2", uses=CUTS),
-        "ff": Builtin("grape_bench.rules.forward_forward:ForwardForward", source="878d9b7f1ceaf714", uses=CUTS),
+        "ff": Builtin("grape_bench.rules.forward_forward:ForwardForward", source="efa950978a238c9a", uses=CUTS),
         "spsa": Builtin("grape_bench.rules.spsa:SPSA", source="f7c81295d08637d5", uses=CUTS),
         "head-only": Builtin("grape_bench.rules.head_only:HeadOnly", source="0e32efad8f58020a", uses=CUTS),
         FROZEN: Builtin("grape_bench.rules.frozen:Frozen", source="6b27836a5a582351", uses=CUTS),
