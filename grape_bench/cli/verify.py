@@ -85,8 +85,25 @@ def command(
             if keep and verification.ok:
                 say(f"saved to {write_verification(verification, seed, keep)}")
         show(verification)
+        if since is not None and verification.ok:
+            _preview(verification, Path("results"))
         ok = ok and verification.ok
     sys.exit(0 if ok else 1)
+
+
+def _preview(verification: Verification, results: Path) -> None:
+    """Print the stage of a submission, and the suite's table with its row."""
+    from grape_bench.publish.badge import STAGES, stage
+    from grape_bench.publish.index import VERIFICATIONS
+    from grape_bench.publish.site import preview
+    from grape_bench.report import terminal
+    from grape_bench.report.console import PlainConsole
+    from grape_bench.score.table import score
+
+    reached = stage(verification, results / VERIFICATIONS)
+    say(f"stage: {reached} ({STAGES.index(reached) + 1} of {len(STAGES)}: {', '.join(STAGES)})")
+    say("the table with this submission, if it were ranked:")
+    PlainConsole().print(terminal.render(score(preview(results, verification.submission.folder))))
 
 
 def _require_isolation() -> None:

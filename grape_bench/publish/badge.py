@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from grape_bench.publish.verify import Verification
 from grape_bench.record.content import parse_object
@@ -39,6 +40,19 @@ def meaning(verification: Verification) -> Iterator[str]:
         yield f"{count} reruns find forged numbers with a probability of 1 - (1 - f)^{count}: {chances} are forged"
 
 
+STAGES = ("received", "recomputed", "rerun", "confirmed by its authors")
+"""The stages of a submission. A maintainer adds `"confirmed": "NAME, DATE"` to the file of its reruns."""
+
+
+def stage(verification: Verification, folder: Path) -> str:
+    """Which of `STAGES` a submission has reached, with the reruns that `folder` holds."""
+    badge = badge_of(verification, folder)
+    if badge != "verified":
+        return STAGES[1] if badge == "recomputed" else STAGES[0]
+    confirmed = _saved(verification, folder).get("confirmed")
+    return STAGES[3] if isinstance(confirmed, str) and confirmed else STAGES[2]
+
+
 def write_verification(verification: Verification, seed: int, folder: Path) -> Path:
     """Save the reruns in `folder` under the hash of the content, for which alone they are valid. Raises OSError."""
     identity = verification.submission.index["id"]
@@ -51,11 +65,15 @@ def write_verification(verification: Verification, seed: int, folder: Path) -> P
 
 def badge_of(verification: Verification, folder: Path) -> str:
     """The badge of a publication: "verified" if all checks pass and `folder` holds reruns of this very content."""
+    saved = _saved(verification, folder)
+    return "verified" if saved.get("badge") == "verified" and verification.ok else verification.badge
+
+
+def _saved(verification: Verification, folder: Path) -> dict[str, Any]:
+    """The saved reruns of this very content; empty if there are none."""
     identity = verification.submission.index["id"]
-    path = folder / f"{identity}.json"
     try:
-        saved = {} if folder.is_symlink() else parse_object(read_text(path, Largest.DOCUMENT))
+        saved = {} if folder.is_symlink() else parse_object(read_text(folder / f"{identity}.json", Largest.DOCUMENT))
     except (OSError, ValueError, RecursionError):
-        saved = {}
-    known = saved.get("id") == identity and saved.get("badge") == "verified"
-    return "verified" if known and verification.ok else verification.badge
+        return {}
+    return saved if saved.get("id") == identity else {}

@@ -89,6 +89,21 @@ def build(root: Path, output: Path) -> list[Board]:
     return boards
 
 
+def preview(root: Path, folder: Path) -> list[Record]:
+    """The records behind the table of `root` as it would look if the submission in `folder` were ranked.
+
+    Raises UserError if a check fails, or if there are no baselines to compare it with.
+    """
+    runs = baseline_folder(root, folder.parent.name)
+    baselines = read_baselines(runs).records if runs else []
+    found = Runs(baselines, {}, {})
+    entry = _checked(folder, root / VERIFICATIONS, found)
+    if not entry.runs.records:
+        raise UserError(entry.reason, where=str(folder))
+    (named,) = _named([entry], found)
+    return [*baselines, *named.runs.records]
+
+
 def _board(root: Path, folder: Path) -> Board | None:
     baselines, refused = NOTHING, ""
     if (runs := baseline_folder(root, folder.name)) is not None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.publish.badge import write_verification
+from grape_bench.publish.badge import stage, write_verification
 from grape_bench.publish.index import write_index
-from grape_bench.publish.site import Board, build
+from grape_bench.publish.site import Board, build, preview
 from grape_bench.publish.verify import Verification, verify
 from tests.publish.authored import RECORDED, edit, publish, runs_of, settle
 from tests.publish.forged_settings import rule_called
@@ -236,3 +236,26 @@ def test_a_submission_called_runs_is_no_baseline(root: Path) -> None:
 def test_a_folder_without_publications_is_a_user_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no publications in this folder"):
         build(tmp_path, tmp_path / "site")
+
+
+def test_a_submission_sees_its_row_before_it_is_ranked(root: Path) -> None:
+    mine = root / "quickstart" / "Mine"
+    rules = {record.job.rule_name.label for record in preview(root, mine)}
+    assert rules == BASELINE | {verify(mine).submission.card.name}
+    with pytest.raises(UserError, match="no baselines of this suite"):
+        preview(root.parent / "elsewhere", mine)
+    (mine / "table.csv").write_text("task,rule\n")
+    with pytest.raises(UserError, match="the check files fails"):
+        preview(root, mine)
+
+
+def test_the_stages_of_a_submission(root: Path) -> None:
+    mine, reruns = root / "quickstart" / "Mine", root / "verifications"
+    assert stage(verify(mine), reruns) == "recomputed"
+    rerun_by_a_maintainer(mine, root)
+    assert stage(verify(mine), reruns) == "rerun"
+    (path,) = reruns.glob("*.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "confirmed": "A. Author, 2026-11-27"}))
+    assert stage(verify(mine), reruns) == "confirmed by its authors"
+    (mine / "rule.toml").write_text((mine / "rule.toml").read_text() + "\n")
+    assert stage(verify(mine), reruns) == "received"
