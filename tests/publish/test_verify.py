@@ -79,14 +79,14 @@ def test_an_unchanged_publication_passes_every_check(folder: Path) -> None:
     assert verification.badge == "recomputed"
     assert verification.submission.card.paper == 'A "quoted" paper'
     rules = {record.rule for record in verification.submission.records.values()}
-    assert rules == {"grape", "bp", "head-only", "dfa"}
+    assert rules == {"grape", "bp", "head-only", "frozen", "dfa"}
 
 
 # Changed without a new index. The hashes detect it first.
 
 
 def test_a_changed_file(folder: Path) -> None:
-    replace(folder / "table.csv", "0.494317", "0.994317")
+    replace(folder / "table.csv", "0.606994", "0.996994")
     assert failing(folder) == ["files", "table"]
 
 
@@ -104,7 +104,7 @@ def test_an_added_file(folder: Path) -> None:
 
 
 def better_table(folder: Path) -> None:
-    replace(folder / "table.csv", "0.494317", "0.994317")
+    replace(folder / "table.csv", "0.606994", "0.996994")
 
 
 def better_validation(folder: Path) -> None:
@@ -132,7 +132,7 @@ def uncommitted_changes(folder: Path) -> None:
 
 
 def another_suite_version(folder: Path) -> None:
-    replace(folder / "suite.toml", 'version = "1.0"', 'version = "2.0"')
+    replace(folder / "suite.toml", 'version = "2.0"', 'version = "3.0"')
 
 
 def another_task(folder: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_forgery_with_a_new_index(folder: Path, forge: Callable[[Path], None],
 
 def with_cuts_of_another_version(record: dict[str, Any]) -> None:
     """A record that is consistent: its id and name match its job."""
-    record["job"]["numerics"] = {**record["job"].get("numerics", {}), "cuts": 2}
+    record["job"]["numerics"] = {**record["job"].get("numerics", {}), "cuts": 3}
     made = Job.from_dict(record["job"])
     record.update(id=made.id, name=made.name)
 
@@ -228,15 +228,15 @@ def test_a_part_in_two_versions_is_named(folder: Path) -> None:
     write_index(folder)
     assert failing(folder) == ["numerics", "table"]
     problems = {outcome.name: outcome.problems for outcome in verify(folder).outcomes}
-    assert problems["numerics"] == ("cuts has numerics 1 (dfa, grape, head-only) and 2 (grape)",)
+    assert problems["numerics"] == ("cuts has numerics 2 (dfa, frozen, grape, head-only) and 3 (grape)",)
 
 
 def test_a_publication_from_an_older_engine_passes_but_is_not_rerun(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(network, "NUMERICS", 2)
+    monkeypatch.setattr(network, "NUMERICS", 3)
     assert failing(folder) == []
-    with pytest.raises(UserError, match=r"different numerics than this version has: cuts 1 \(now 2\)"):
+    with pytest.raises(UserError, match=r"different numerics than this version has: cuts 2 \(now 3\)"):
         draw(verify(folder).submission, 1, 0)
 
 
