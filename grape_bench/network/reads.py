@@ -99,10 +99,12 @@ def _rewinding(network: Network) -> Callable[[], None]:
     """A function that puts the rule back to where it is now: its random streams, counters and stored tensors."""
     stored = {name: buffer.clone() for name, buffer in network.model.named_buffers() if PREFIX in name}
     seed, positions, state = network.streams.seed, network.streams.positions(), network.rule.state()
+    counted = dict(vars(network.counts))  # a rule may change with the number of its steps
 
     def rewind() -> None:
         network.streams.restore(seed, positions)
         network.rule.load_state(state)
+        vars(network.counts).update(counted)
         for name, value in stored.items():
             network.model.get_buffer(name).data.copy_(value)
 

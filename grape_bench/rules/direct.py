@@ -11,6 +11,7 @@ from grape_bench.network.passes import CutPass, Pass
 from grape_bench.network.rule import Kept, LearningRule
 from grape_bench.rules.allocate import FeedbackKind, allocate, check_kind
 from grape_bench.rules.feedback import FeedbackMap
+from grape_bench.rules.hardware import Hardware
 from grape_bench.rules.pull_back import PullBack, through_layernorm
 
 if TYPE_CHECKING:
@@ -25,11 +26,13 @@ class DirectFeedback(LearningRule):
     Each block has a random B_l (n_out x features) with rows of norm one, drawn from the "feedback" stream. `feedback`
     says how B_l is kept; `"auto"` chooses by size (see `Chooser.choose`). Raises UserError if a kind does not suit a
     block. `pull_back="layernorm"` sends each signal through the backward of a LayerNorm of the block's output.
+    `hardware` limits the device that holds B_l.
     """
 
     weight_transport: ClassVar[bool] = False
     feedback: FeedbackKind = "auto"  # defaults for subclasses whose __init__ does not call super().__init__
     pull_back: PullBack = "none"
+    hardware: Hardware = Hardware()  # `make_rule` sets it from the settings of the same names
 
     def __init__(self, feedback: FeedbackKind = "auto", pull_back: PullBack = "none") -> None:
         check_kind(feedback)
@@ -43,7 +46,7 @@ class DirectFeedback(LearningRule):
 
     def setup(self, network: Network) -> None:
         """Draw B_l for every block, on its device."""
-        self._maps: dict[str, FeedbackMap] = allocate(network, self.feedback)
+        self._maps: dict[str, FeedbackMap] = self.hardware.install(network, allocate(network, self.feedback))
         self._projected: set[str] = set()  # the blocks that used their B_l; plain data, so a resume knows them
 
     def kept_feedback(self, network: Network) -> dict[str, Kept]:

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from grape_bench.errors import UserError
 from grape_bench.network.block import Block
 from grape_bench.network.rule import Kept
 from grape_bench.rules.allocate import FeedbackKind
 from grape_bench.rules.direct import DirectFeedback
 from grape_bench.rules.feedback import FEEDBACK
+from grape_bench.rules.hardware import Hardware
 from grape_bench.rules.pull_back import PullBack
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ class LearnedFeedback(DirectFeedback):
     @override
     def setup(self, network: Network) -> None:
         """Draw B_l as DFA does, and give it to the optimizer."""
+        if self.hardware != Hardware():
+            raise UserError("the limits of a device need a B that the optimizer does not train", hint="dfa or grape")
         super().setup(network)
         settings: dict[str, Any] = {"weight_decay": self.feedback_decay}
         settings |= {} if self.feedback_lr is None else {"lr": self.feedback_lr}

@@ -10,6 +10,8 @@ from grape_bench.errors import UserError, unknown
 from grape_bench.network.rule import LearningRule
 from grape_bench.record.rule_name import RuleName
 from grape_bench.rules.anchored import Anchored
+from grape_bench.rules.direct import DirectFeedback
+from grape_bench.rules.hardware import SETTINGS, Hardware
 from grape_bench.rules.names import RULES
 
 R = TypeVar("R", bound=type[LearningRule])
@@ -25,15 +27,18 @@ def make_rule(name: str, **settings: Any) -> LearningRule:
     cls = RULES.get(base)
     if not (isinstance(cls, type) and issubclass(cls, LearningRule)):
         raise UserError(f"{base!r} is not a LearningRule", hint="class MyRule(grape_bench.DirectFeedback): ...")
-    accepted = set(_parameters(cls))
+    accepted = set(_parameters(cls)) | {*_device_settings(cls)}
     settings = {**RULES.defaults(base), **settings}
     anchor_settings = {k: settings.pop(k) for k in _parameters(Anchored)[1:] if anchored and k in settings}
     for setting in settings:
         if setting not in accepted:
             known = accepted | {*_parameters(Anchored)[1:]} if anchored else accepted
             raise unknown("setting", setting, known, where=f"rule {name!r}")
+    device = {name: settings.pop(name) for name in _device_settings(cls) if name in settings}
     try:
         rule = cls(**settings)
+        if device and isinstance(rule, DirectFeedback):
+            rule.hardware = Hardware(**device)
         return Anchored(rule, **anchor_settings) if anchored else rule
     except (TypeError, ValueError) as error:
         raise UserError(f"rule {name!r} does not accept its settings: {error}") from error
@@ -47,6 +52,12 @@ def register_rule(name: str) -> Callable[[R], R]:
         return cls
 
     return register
+
+
+def _device_settings(cls: type) -> tuple[str, ...]:
+    """The settings of `Hardware` for a rule of direct feedback. Its own setting of the same name has precedence."""
+    own = _parameters(cls) if issubclass(cls, DirectFeedback) else SETTINGS
+    return tuple(name for name in SETTINGS if name not in own)
 
 
 def _parameters(cls: type) -> list[str]:
