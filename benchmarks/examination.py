@@ -16,6 +16,7 @@ from benchmarks.injection import Injected, Recorded
 from benchmarks.zoo.entry import FEEDBACK_ALIGNMENT
 from grape_bench.network.passes import CutPass, Pass
 from grape_bench.network.preserve import preserved
+from grape_bench.network.reads import labels_of
 from grape_bench.network.tangents import TangentPass
 from grape_bench.network.trace import as_batch, scored_output
 from grape_bench.network.trees import map_tensors
@@ -240,12 +241,17 @@ def _rules(findings, subject):
     for rule in EVERY_RULE:
         if rule in subject.architecture.refused:
             continue
-        net = subject.attach(rule)
+        try:
+            net = subject.attach(rule)
+        except gb.DoesNotApplyError:
+            continue
         net.begin_epoch(batches=2)  # one of them may be an anchor
         for _ in range(2 if rule.endswith("+anchor") else 1):
             frozen = {name for name, credit in net.report().items() if credit == "frozen"}
             trained = exact.keys() - (frozen if rule == "head-only" else set())
-            for failure in _misreported(net.report(), subject.gradients(), exact, trained):
+            with net.informed(subject.loss, labels_of(net, subject.batch)):
+                found = subject.gradients()
+            for failure in _misreported(net.report(), found, exact, trained):
                 findings.failures.append(f"{rule}: {failure}")
             findings.require(_unchanged(subject, rule, trained_on), f"{rule}: the logits changed")
         net.detach()

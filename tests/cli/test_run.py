@@ -36,7 +36,7 @@ import grape_bench as gb
 
 class Slow(gb.DirectFeedback):
     def signal(self, block, error):
-        if not os.readlink("/proc/self/fd/2").endswith("/stderr.txt"):  # a step before the run
+        if len(error) < 10:  # a step before the run has few samples
             return self.project(error, block)
         with open("pid", "w") as file:
             file.write(str(os.getpid()))
