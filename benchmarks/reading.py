@@ -13,13 +13,15 @@ import runpy
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
+from unittest import mock
 
 import grape_bench
+from grape_bench.execute.child import Child, Send
 
 HOME = str(Path(grape_bench.__file__).parent) + os.sep
 SUITE = """
@@ -91,11 +93,29 @@ def command_to_record(rule: str) -> set[CodeType]:
         record.unlink()
         kept = os.dup(1), os.dup(2)  # the worker redirects both to stderr.txt
         try:
-            functions |= entered(lambda: _as_main("grape_bench.execute.worker", [str(manifest), job_id]))
+            with mock.patch("grape_bench.execute.child.Child", Inline):
+                functions |= entered(lambda: _as_main("grape_bench.execute.worker", [str(manifest), job_id]))
         finally:
             os.dup2(kept[0], 1)
             os.dup2(kept[1], 2)
     return functions
+
+
+class Inline(Child):
+    """Does the work of a child in this process, so that its calls are counted."""
+
+    def __init__(self, work: Callable[[Send], None], *_: object) -> None:
+        self.sent: list[tuple[str, Any]] = []
+        work(lambda kind, value: self.sent.append((kind, json.loads(json.dumps(value)))))
+
+    def messages(self) -> Iterator[tuple[str, Any]]:
+        yield from self.sent
+
+    def code(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        pass
 
 
 def _as_main(module: str, arguments: list[str]) -> None:
