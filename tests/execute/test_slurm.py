@@ -77,7 +77,7 @@ def ends(_slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[End
     folder = tmp_path_factory.mktemp("ends")
     late = {"act": "hang", "pids": str(folder / "late")}
     cancelled = {"act": "hang", "pids": str(folder / "cancelled"), "cancel": True}
-    acts = [late, cancelled, {"act": "vanish"}, {"act": "segfault"}, {"act": "oom"}, {"act": "finish"}]
+    acts = [late, cancelled, {"act": "kill-parent"}, {"act": "segfault"}, {"act": "oom"}, {"act": "finish"}]
     asked = on_slurm(folder, acts, minutes=1, slurm={"partition": "small", "array_parallelism": 3})
     watch = Cancelling(asked.folder)
     with ThreadPoolExecutor() as pool:
@@ -154,7 +154,7 @@ def test_every_way_to_end_gives_a_typed_record_and_affects_only_that_job(ends: E
         "late": ("timeout", "Slurm: TIMEOUT"),
         "cancelled": ("crashed", "Slurm: CANCELLED"),
         "vanish": ("crashed", "Slurm: FAILED, exit code 137 (128 + SIGKILL)"),
-        "segfault": ("crashed", "Slurm: FAILED, exit code 139 (128 + SIGSEGV)"),
+        "segfault": ("crashed", "killed by SIGSEGV"),
         "oom": ("oom", "MemoryError: no room"),
         "finish": ("finished", ""),
     }
@@ -165,7 +165,7 @@ def test_every_way_to_end_gives_a_typed_record_and_affects_only_that_job(ends: E
     assert all(Path(path).is_file() for path in (about.stdout, about.stderr))
     assert all(gone(int(pid)) for pid in ends.late.read_text().split())
 
-    again = [job for job in ends.asked.plan.jobs if job.model_args["act"] in ("vanish", "finish")]
+    again = [job for job in ends.asked.plan.jobs if job.model_args["act"] in ("kill-parent", "finish")]
     watch = Watch()
     run_sweep(dataclasses.replace(ends.asked, plan=dataclasses.replace(ends.asked.plan, jobs=again)), watch, None)
-    assert [job.model_args["act"] for job in watch.pending] == ["vanish"], "the same command runs what failed"
+    assert [job.model_args["act"] for job in watch.pending] == ["kill-parent"], "the same command runs what failed"

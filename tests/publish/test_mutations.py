@@ -25,6 +25,7 @@ ONLY_A_RERUN_SEES = re.compile(
     r"|memory/\w+"
     r"|profile/(step_ratio|low|high|bp_step_s|rounds|holders/\w+|split/\w+|pipeline/.+)"
     r"|result/test_loss"
+    r"|job/(profile|probes)"  # what else was measured
     r"|time/resumed|started|ended"
 )
 """Values that one record alone states, if they stay possible. No score of the table is among them but the costs."""

@@ -44,6 +44,7 @@ def _counts(record: Record, credit: Credit) -> Iterator[str]:
         "backward_passes": credit.backward_passes,
         "hidden_block_passes": credit.hidden_block_passes,
         "forward_passes": credit.forward_passes,
+        "steps": credit.steps,
     }
     if bad := [f"{name} = {value}" for name, value in counts.items() if value is not None and value < 0]:
         yield bad[0]
@@ -55,6 +56,8 @@ def _counts(record: Record, credit: Credit) -> Iterator[str]:
     if credit.forward_passes is not None and credit.forward_passes < steps:
         yield f"{credit.forward_passes} forward passes in {steps} steps"
     fraction, possible = credit.bp_fraction, steps * blocks - (credit.absent_blocks or 0)
+    if not steps and credit.hidden_block_passes:
+        yield f"{credit.hidden_block_passes} passes through blocks, but no step"
     if fraction is None:
         return
     if possible > 0 and not math.isclose(fraction, credit.hidden_block_passes / possible, abs_tol=1e-6):

@@ -63,6 +63,7 @@ def _hardware(hardware: Hardware) -> str:
         return "the hardware is not recorded"
     if hardware.cores < 1 or hardware.threads < 1:
         return f"{hardware.cores} cores, {hardware.threads} threads"
-    if hardware.kind != own and not (hardware.gpu and hardware.kind.startswith(f"cuda:{hardware.gpu} ")):
+    machine = f"cuda:{hardware.gpu} " if hardware.gpu else own
+    if not (hardware.kind == own if hardware.gpu is None else hardware.kind.startswith(machine)):
         return f"the hardware class is {hardware.kind!a}, but the machine is {hardware.gpu or own!a}"
     return ""

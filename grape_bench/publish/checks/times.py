@@ -65,6 +65,8 @@ def _seconds(time: Time) -> Iterator[str]:
 
 def _steps(record: Record, time: Time) -> Iterator[str]:
     job, credit = record.job, record.credit
+    if job.rule == FROZEN and record.features and record.features.penalty is not None and time.steps:
+        yield f"a fitted head takes no steps, but there are {time.steps}"
     if job.rule == FROZEN or record.result is None:
         return
     if job.steps and time.steps != job.steps:

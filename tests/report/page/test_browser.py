@@ -153,7 +153,7 @@ def test_the_leaderboard_too(opened: Any, scheme: str, tmp_path: Path) -> None:
     found = axe.Axe().run(tab).response["violations"]
     assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")] == []
     tab.get_by_role("link", name="vision-small").click()
-    assert tab.locator(".badge.recomputed").count() == 1 and tab.locator(".plot:visible").count() == 6
+    assert tab.locator(".badge.recomputed").count() == 1 and tab.locator(".plot:visible").count() == 7
 
 
 def test_dark_by_system_and_by_button(opened: Any) -> None:
