@@ -111,7 +111,10 @@ def parse_table(text: str) -> Table:
 
 def check_curve(table: Table, record: Record) -> None:
     """Raise ShapeError unless `table` is the complete curve of `record`."""
-    if missing := [name for name in _CURVE_COLUMNS if name not in table.columns]:
+    metric = record.metric.name if record.metric else ""
+    # A perplexity follows from the loss.
+    needed = [*_CURVE_COLUMNS, *([f"validation_{metric}"] if metric not in ("", "perplexity") else [])]
+    if missing := [name for name in needed if name not in table.columns]:
         raise ShapeError(f"the column {missing[0]} is missing, or there are no rows")
     rows = [{name: _number(name, text) for name, text in row.items()} for row in table.rows]
     _check_moments(rows, record)

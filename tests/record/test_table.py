@@ -23,11 +23,17 @@ def finished(done: int, samples: int, **job: Any) -> Record:
 
 
 def curve(*rows: tuple[float, int, int]) -> Any:
-    lines = [f"{epoch},{step},{samples},{samples},1.0" for epoch, step, samples in rows]
-    return parse_table("\n".join(["epoch,step,samples,seconds,train_loss", *lines, ""]))
+    lines = [f"{epoch},{step},{samples},{samples},1.0,90.0" for epoch, step, samples in rows]
+    return parse_table("\n".join(["epoch,step,samples,seconds,train_loss,validation_accuracy", *lines, ""]))
 
 
 STEPS = {"epochs": None, "steps": 13}
+
+
+def test_the_metric_has_its_column() -> None:
+    table = parse_table("epoch,step,samples,seconds,train_loss,validation_x\n1.3,13,130,1,1.0,90.0\n")
+    with pytest.raises(ShapeError, match="the column validation_accuracy is missing"):
+        check_curve(table, finished(13, 130, **STEPS))
 
 
 def test_a_budget_in_steps_ends_with_its_last_step() -> None:
