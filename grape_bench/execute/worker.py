@@ -62,7 +62,7 @@ class _Task:
 
     @property
     def writes_rows(self) -> bool:
-        """Whether this process writes the curve: of several processes of a job, the one of rank 0 does."""
+        """Whether this process writes the curve. Only rank 0 does."""
         return not self.given.of_several or _is_first()
 
 

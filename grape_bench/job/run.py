@@ -136,7 +136,7 @@ class _Watched:
 def _measured(trainer: Trainer, job: Job, watched: _Watched, reason: str) -> dict[str, Any]:
     """Test once, then profile new copies of the model under BP and the rule. All of this comes after what is timed.
 
-    `reason` says why the training diverged. The result stands once it is made: an error in the profile or in a
+    `reason` says why the training diverged. The result is computed first, so an error in the profile or in a
     description only loses that part.
     """
     ok, data, spent, extra = not reason, trainer.data, watched.spent, Extra()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from grape_bench.errors import UserError
 from grape_bench.plan.sources import AUGMENT
@@ -31,6 +32,15 @@ def code_of(job: Job) -> dict[str, str]:
     }
     named |= {str(value): content.partition(":")[0] for _, value, content in job.named()}
     return {name: digest for name, digest in named.items() if is_file_reference(name)}
+
+
+def renamed(values: Any, new: Mapping[str, str]) -> Any:
+    """`values` (tables, lists and strings) with each string that is a key of `new` replaced by its value."""
+    if isinstance(values, Mapping):
+        return {key: renamed(inner, new) for key, inner in values.items()}
+    if isinstance(values, list):
+        return [renamed(inner, new) for inner in values]
+    return new.get(values, values) if isinstance(values, str) else values
 
 
 def copy_code(draft: Path, jobs: Iterable[Job]) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from grape_bench.data.content import content_hash
 from grape_bench.data.names import LOCAL, VARIABLE, named_folder, split_source
 from grape_bench.errors import UserError
-from grape_bench.publish.code import code_of, published_code
+from grape_bench.publish.code import code_of, published_code, renamed
 from grape_bench.record.job import Job, Of, replaced
 from grape_bench.registry import is_file_reference
 
@@ -32,7 +31,7 @@ def local(job: Job, folder: Path, data: Sequence[Path]) -> Job:
     """
     copies = {name: _copy(folder, name, digest) for name, digest in code_of(job).items()}
     _check_named(job)
-    moved = _with_copies(job.parts(Of.TASK, Of.RULE), copies)
+    moved = renamed(job.parts(Of.TASK, Of.RULE), copies)
     new = {place: _found(job, name, content, data) for place, name, content in _folders(job)}
     settings = replaced(moved, new)
     if job.rule_name.file:
@@ -48,14 +47,6 @@ def _copy(folder: Path, reference: str, digest: str) -> str:
         hint = "" if digest else "a publication of runs of this version, whose ids cover this file"
         raise UserError(what, where=str(folder), hint=hint)
     return f"{path}:{reference.rpartition(':')[2]}"
-
-
-def _with_copies(values: Any, copies: Mapping[str, str]) -> Any:
-    if isinstance(values, Mapping):
-        return {key: _with_copies(inner, copies) for key, inner in values.items()}
-    if isinstance(values, list):
-        return [_with_copies(inner, copies) for inner in values]
-    return copies.get(values, values) if isinstance(values, str) else values
 
 
 def _folders(job: Job) -> list[tuple[str, str, str]]:

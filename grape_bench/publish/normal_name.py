@@ -51,7 +51,7 @@ def lookalike(name: str, known: Iterable[str]) -> str:
 
 
 def skeleton(name: str) -> str:
-    """What is left of a name when case, accents, marks and the script of similar letters are ignored."""
+    """The form of a name that ignores case, accents, marks and the script of similar letters."""
     plain = unicodedata.normalize("NFKD", name)
     letters = [c for c in plain if not unicodedata.category(c).startswith(("M", "C", "Z"))]
     folded = "".join(map(_latin, letters)).casefold().translate(LOOKALIKES)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
+from grape_bench.publish.code import renamed
 from grape_bench.record.job import Job, Of, leaves
 from grape_bench.record.parts import SlurmJob
 from grape_bench.record.record import Record
@@ -43,7 +43,7 @@ def without_folders(text: str) -> str:
 
 def _portable_job(job: Job) -> Job:
     new = dict(_renamed(job))
-    moved = replace(job, **_with(job.parts(Of.TASK, Of.RULE), new))
+    moved = replace(job, **renamed(job.parts(Of.TASK, Of.RULE), new))
     return moved if moved.id == job.id else job  # an older id covers a path
 
 
@@ -57,14 +57,6 @@ def _renamed(job: Job) -> Iterator[tuple[str, str]]:
         name = match["path"].rstrip("/").rpartition("/")[2] if match else ""
         if match and name not in ("", "~"):
             yield value, f"{match['source']}{name}{match['rest']}"
-
-
-def _with(values: Any, new: Mapping[str, str]) -> Any:
-    if isinstance(values, Mapping):
-        return {key: _with(inner, new) for key, inner in values.items()}
-    if isinstance(values, list):
-        return [_with(inner, new) for inner in values]
-    return new.get(values, values) if isinstance(values, str) else values
 
 
 def _portable_logs(slurm: SlurmJob | None) -> SlurmJob | None:

@@ -68,7 +68,7 @@ class LearnedFeedback(DirectFeedback):
 
     @override
     def signal(self, block: Block, error: Tensor) -> Tensor:
-        """B_l^T e, with the B_l of this step. What is left in the gradient of B_l goes to the optimizer."""
+        """B_l^T e, with the B_l of this step. Also accumulates the gradient of B_l for the optimizer."""
         with torch.enable_grad():
             signal = self.project(error.detach(), block)
             self.learn(block, signal, _matrix(block)).backward()

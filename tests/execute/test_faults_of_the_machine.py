@@ -95,7 +95,7 @@ def test_a_folder_for_temporary_files_that_fills_up_is_one_message(
 
 
 class Kills(Watch):
-    """Kills the fork server when a job has started, as many times as it is told."""
+    """Kills the fork server after a job has started, a given number of times."""
 
     def __init__(self, times: int) -> None:
         super().__init__()

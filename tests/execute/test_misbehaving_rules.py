@@ -45,7 +45,7 @@ def sweep(folder: Path, cases: Sequence[Case]) -> Swept:
 
 
 def check_fate(swept: Swept, case: Case) -> None:
-    """The job of `case` ended as it should, and bp finished beside it."""
+    """Check that the job of `case` ended as expected, and that bp still finished."""
     record = swept.records[case.name]
     fate = f"{record.status}: {record.reason}"
     assert re.match(case.ends, fate, re.DOTALL), fate

@@ -1,4 +1,4 @@
-"""Forgeries of runs: copies, what is left out, and failures that are declared."""
+"""Forgeries of runs: copied runs, omitted runs, and made-up failures."""
 
 from __future__ import annotations
 
