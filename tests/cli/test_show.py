@@ -26,8 +26,14 @@ def runs(tmp_path):
         job = folder / record.name
         job.mkdir(parents=True)
         write_record(job, record)
-        curve = [{"epoch": e, "samples": 100 * e, "seconds": e, "train_loss": 2.0 / e} for e in (1, 2, 3)]
-        write_table(job / "curve.csv", curve)
+        losses = {1: 2.0, 2: 1.0, 3: 2.0 / 3}
+        write_table(
+            job / "curve.csv",
+            [
+                {"epoch": e, "samples": 100 * e, "seconds": e, "train_loss": loss, "validation_accuracy": test}
+                for e, loss in losses.items()
+            ],
+        )
         rows = [
             {"step": step, "samples": step, "block": block, "signal_cos": 0.1 * step / 200, "growth": 1.5}
             for step in (0, 200, 400)

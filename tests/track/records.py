@@ -30,7 +30,9 @@ def record(**changes: Any) -> Record:
 def on_disk(folder: Path, written: Record) -> Record:
     job = folder / written.name
     job.mkdir(parents=True)
-    (job / "curve.csv").write_text("epoch,samples,seconds,train_loss\n1,128,0.5,1.0\n2,256,1.0,inf\n")
+    (job / "curve.csv").write_text(
+        "epoch,samples,seconds,train_loss,validation_accuracy\n1,128,0.5,1.0,90.0\n2,256,1.0,inf,92.0\n"
+    )
     (job / "diagnostics.csv").write_text(
         "step,samples,block,signal_cos,descent\n2,128,b.0,0.5,\n2,128,(hidden),,0.75\n2,128,(network),,\n"
     )
