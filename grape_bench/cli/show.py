@@ -48,7 +48,8 @@ def find(run: str, out: Path) -> Path:
     if (given / RECORD).is_file():
         return given / RECORD
     every = sorted(out.glob(f"*/*/{RECORD}")) + sorted(out.glob(f"*/{RECORD}"))
-    found = [path for path in every if path.parent.name.startswith(run)]
+    start = run.replace(":", "--")  # as in the names of folders: see `RuleName.file_label`
+    found = [path for path in every if path.parent.name.startswith(start)]
     if not found:
         found = [path for path in every if _id(path).startswith(run)]
     if len(found) == 1:

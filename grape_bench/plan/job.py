@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -62,10 +63,14 @@ def rule_settings(suite: Suite, task: Task, rule: str) -> dict[str, Any]:
 
 
 def inherited(tables: Mapping[str, Mapping[str, Any]], rule: str) -> dict[str, Any]:
-    """The entry of `rule` in `tables`, a table per rule. `X+anchor` starts from X's entry and adds its own."""
+    """The settings of `rule` in `tables`, a table per rule. Each table overrides those before it.
+
+    `X:variant+anchor` reads the tables of `X`, `X+anchor`, `X:variant` and `X:variant+anchor`.
+    """
     name = RuleName.parse(rule)
-    own = tables.get(name.label, {}) if name.anchored else {}
-    return {**tables.get(name.base, {}), **own}
+    plain = {replace(name, variant="", anchored=anchored).label: None for anchored in (False, name.anchored)}
+    own = {replace(name, anchored=anchored).label: None for anchored in (False, name.anchored)}
+    return {key: value for label in {**plain, **own} for key, value in tables.get(label, {}).items()}
 
 
 def _optimizer(task: Task, rule: str, overrides: dict[str, Any]) -> dict[str, Any]:

@@ -109,6 +109,7 @@ def _check_names(suite: Suite, where: str) -> None:
         _check_at(f"{where_task}: optimizer", _check_optimizer, task.optimizer.name)
         _check_at(f"{where_task}: schedule", _check_schedule, task.schedule)
         _check_tables(task.rule, labels, f"{where_task}: rule")
+    _check_variants(suite, f"{where}: rules")
 
 
 def _check_rule(rule: str) -> None:
@@ -119,6 +120,17 @@ def _check_rule(rule: str) -> None:
     elif name.base not in RULES:
         hint = "the rule's name, NAME+anchor, or path/to/file.py:MyRule"
         raise unknown("rule", name.base, RULES, hint=hint)
+
+
+def _check_variants(suite: Suite, where: str) -> None:
+    """Raise UserError if the suite lists a variant of a rule, such as `grape:p4`, and gives it no settings."""
+    every = [suite.rule, *(task.rule for task in suite.tasks)]
+    tables = {RuleName.parse(name).variant_label for rules in every for name in rules}
+    for rule in suite.rules:
+        label = RuleName.parse(rule).variant_label
+        if label and label not in tables:
+            hint = f'[rule."{label}"] with the settings of the variant'
+            raise UserError(f"the variant {label!r} has no settings", where=where, hint=hint)
 
 
 def _check_optimizer(name: str) -> None:

@@ -16,15 +16,17 @@ FROZEN = "frozen"
 
 @dataclass(frozen=True)
 class RuleName:
-    """A rule as a user writes it: `grape`, `dfa+anchor`, `path/to/my.py:MyRule+anchor`.
+    """A rule as a user writes it: `grape`, `dfa+anchor`, `grape:p4`, `path/to/my.py:MyRule+anchor`.
 
     `base` is the registered name or the class name. `file` is the path of the user's file, or "" for a registered rule.
-    `anchored` tells whether the name ends in `+anchor`.
+    `variant` is a suite's name for other settings of the rule, as in `grape:p4`. `anchored` tells whether the name ends
+    in `+anchor`.
     """
 
     base: str
     file: str = ""
     anchored: bool = False
+    variant: str = ""
 
     @staticmethod
     @lru_cache(maxsize=1024)
@@ -32,10 +34,14 @@ class RuleName:
         """The parsed `text`, which need not name a known rule."""
         anchored = text.endswith(ANCHOR)
         reference = text.removesuffix(ANCHOR)
-        if not is_file_reference(reference):
-            return RuleName(reference, anchored=anchored)
-        file, _, base = reference.rpartition(":")
-        return RuleName(base, file, anchored)
+        file = ""
+        if is_file_reference(reference):
+            folder, _, rest = reference.rpartition(".py:")
+            file, reference = f"{folder}.py", rest
+        base, _, variant = reference.partition(":")
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", variant):
+            base, variant = reference, ""
+        return RuleName(base, file, anchored, variant)
 
     @property
     def reference(self) -> str:
@@ -44,17 +50,26 @@ class RuleName:
 
     @cached_property
     def label(self) -> str:
-        """The name without the path of its file, such as `MyRule+anchor`."""
-        return self.base + ANCHOR if self.anchored else self.base
+        """The name without the path of its file, such as `MyRule:p4+anchor`."""
+        return self.base + self._suffix
+
+    @property
+    def variant_label(self) -> str:
+        """The label without anchors, such as `grape:p4`, or "" if the rule is no variant."""
+        return f"{self.base}:{self.variant}" if self.variant else ""
 
     @property
     def file_label(self) -> str:
-        """The label, safe for use in a file name."""
-        return re.sub(r"[^A-Za-z0-9_+-]", "-", self.label)
+        """The label, safe for use in a file name. No registered name has two hyphens in a row."""
+        return re.sub(r"[^A-Za-z0-9_+-]", "-", self.label.replace(":", "--"))
 
     def moved(self, file: Path) -> RuleName:
         """The same class in a copy of its file."""
         return replace(self, file=str(file))
 
     def __str__(self) -> str:
-        return self.reference + ANCHOR if self.anchored else self.reference
+        return self.reference + self._suffix
+
+    @property
+    def _suffix(self) -> str:
+        return (f":{self.variant}" if self.variant else "") + (ANCHOR if self.anchored else "")

@@ -13,7 +13,7 @@ from grape_bench.network.passes import CutPass, Forward, Pass
 from grape_bench.rules.allocate import FeedbackKind
 from grape_bench.rules.direct import DirectFeedback
 from grape_bench.rules.feedback import FEEDBACK
-from grape_bench.rules.jacobian import Estimator, JacobianEstimate, Sampling, estimate_jacobians
+from grape_bench.rules.jacobian import Estimator, JacobianEstimate, JacobianEstimates, Sampling, estimate_jacobians
 from grape_bench.rules.pull_back import PullBack
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 Columns = Literal["output", "unit"]
 Cosine = Literal["columns", "frobenius"]
-Update = Literal["cosine", "nlms"]
+Update = Literal["cosine", "nlms", "average"]
 EPS = 1e-8
+WATCH_RATE = 0.1  # of the running mean of the measured alignment
 
 
 class GrAPE(DirectFeedback):
@@ -40,9 +41,11 @@ class GrAPE(DirectFeedback):
     with the number of samples b, because more samples separate J^ from noise. The exponent makes B_l forget at the same
     rate per training step for every `refresh`.
 
-    `update="nlms"` is an extension. B_l is not normalized and takes a normalized least-mean-squares step on the
-    directions and their effects (see `nlms_step`). With low-rank feedback, B = U V, only V follows the Jacobian, that
-    of the sketched output.
+    Two other values of `update` are extensions, with a B_l that is not normalized. `"nlms"` takes a normalized
+    least-mean-squares step on the directions and their effects (see `nlms_step`). `"average"` is the exponential
+    average B_l + r (J^_l - B_l), with `feedback_lr` for r. With `feedback_lr=1`, B_l is J^_l itself.
+
+    With low-rank feedback, B = U V, only V follows the Jacobian, that of the sketched output.
     """
 
     # Example: block of 256 units, 10 outputs, B (10, 256), b = 64 samples of this block, refresh = 1:
@@ -79,6 +82,8 @@ class GrAPE(DirectFeedback):
         self.feedback_lr, self.normalize, self.cosine, self.update = feedback_lr, normalize, cosine, update
         super().__init__(feedback, pull_back)
         self._forwards = 0
+        self._watches = False
+        self._alignment: float | None = None
 
     def setup(self, network: Network) -> None:
         """Draw B_l like DFA, then normalize its columns."""
@@ -101,16 +106,43 @@ class GrAPE(DirectFeedback):
         sampling = Sampling(self.perturbations, self.fraction, self.estimator)
         layouts = {name: feedback.layout for name, feedback in self._maps.items()}
         estimates = estimate_jacobians(network, batch, layouts, sampling)
+        if self._watches and estimates:
+            self._note(network, estimates)
         for block in network.blocks:
             feedback = block.load(FEEDBACK)
             feedback.copy_(self._agreed(self._moved(feedback, estimates.get(block.name))))
         return estimates.forward
+
+    def watch_alignment(self) -> None:
+        """From now on, measure the alignment at every refresh. On a GPU this waits for the device."""
+        self._watches = True
+
+    @property
+    def alignment(self) -> float | None:
+        """A running estimate of the mean cos(B_l, J_l) over blocks, without any backward pass. None before the first.
+
+        J^_l is noisy: its cosine with J_l is about r = sqrt(b / (n_l + b)). So cos(B_l, J^_l) is divided by r.
+        """
+        return self._alignment
+
+    def _note(self, network: Network, estimates: JacobianEstimates) -> None:
+        found = []
+        for block in network.blocks:
+            if estimate := estimates.get(block.name):
+                feedback = block.load(FEEDBACK)
+                cosine = torch.cosine_similarity(feedback.flatten(), estimate.matrix.to(feedback.dtype).flatten(), 0)
+                found.append(cosine / _signal_share(feedback, estimate.samples))
+        now = float(torch.stack(found).mean())
+        old = now if self._alignment is None else self._alignment
+        self._alignment = old + WATCH_RATE * (now - old)
 
     def _moved(self, feedback: Tensor, estimate: JacobianEstimate | None) -> Tensor:
         if estimate is None:
             return feedback
         if self.update == "nlms":
             moved = nlms_step(feedback, estimate)
+        elif self.update == "average":
+            moved = torch.lerp(feedback, estimate.matrix.to(feedback.dtype), self._rate(feedback, estimate.samples))
         else:
             step = self._step_size(feedback, estimate.samples)
             gradient = cosine_gradient(feedback, estimate.matrix.to(feedback.dtype), self._cosine_axis)
@@ -124,7 +156,7 @@ class GrAPE(DirectFeedback):
             return feedback
         dist.all_reduce(feedback)
         mean = feedback / dist.get_world_size()
-        return mean if self.update == "nlms" else normalized(mean, self._axis)
+        return normalized(mean, self._axis) if self.update == "cosine" else mean
 
     @property
     def period(self) -> int:
@@ -145,8 +177,18 @@ class GrAPE(DirectFeedback):
             return self.feedback_lr
         columns = feedback.shape[1 - self._axis]
         mean = columns if self.cosine == "columns" else math.sqrt(columns)  # cancels the mean, or the matrix's norm
-        rate = math.sqrt(samples / (feedback.shape[1] + samples))
-        return mean * (1 - (1 - rate) ** self.refresh)
+        return mean * self._rate(feedback, samples)
+
+    def _rate(self, feedback: Tensor, samples: int) -> float:
+        """By how much B_l moves toward J^_l: 0 not at all, 1 all the way."""
+        if self.feedback_lr is not None:
+            return self.feedback_lr
+        return 1 - (1 - _signal_share(feedback, samples)) ** self.refresh
+
+
+def _signal_share(feedback: Tensor, samples: int) -> float:
+    """About the cosine between J^_l, estimated from `samples` directions, and J_l."""
+    return math.sqrt(samples / (feedback.shape[1] + samples))
 
 
 def normalized(feedback: Tensor, axis: int) -> Tensor:

@@ -72,7 +72,7 @@ class GrAPERefit(GrAPE):
                 errors = torch.cat([layout.rows(call.part_of(error)) for call, _ in signals[block.name]])
                 wanted = torch.cat([gathered(layout, signal) for _, signal in signals[block.name]])
                 fitted = least_squares(feedback, errors.to(feedback.dtype), wanted.to(feedback.dtype))
-                fitted = fitted if self.update == "nlms" else normalized(fitted, self._axis)
+                fitted = normalized(fitted, self._axis) if self.update == "cosine" else fitted
                 # If all signals are zero (a head that starts at zero), B stays. An `if` would wait for the GPU.
                 feedback.copy_(self._agreed(torch.where(wanted.any(), fitted, feedback)))
 

@@ -11,11 +11,14 @@ from grape_bench.record.rule_name import RuleName
         ("dfa", RuleName("dfa"), "dfa"),
         ("grape+anchor", RuleName("grape", anchored=True), "grape+anchor"),
         ("grape+refit", RuleName("grape+refit"), "grape+refit"),
+        ("grape:p4", RuleName("grape", variant="p4"), "grape:p4"),
+        ("grape:p4+anchor", RuleName("grape", variant="p4", anchored=True), "grape:p4+anchor"),
         ("path/my.py:MyRule", RuleName("MyRule", "path/my.py"), "MyRule"),
+        ("path/my.py:MyRule:p4", RuleName("MyRule", "path/my.py", variant="p4"), "MyRule:p4"),
         ("path/my.py:MyRule+anchor", RuleName("MyRule", "path/my.py", anchored=True), "MyRule+anchor"),
     ],
 )
-def test_a_name_has_three_parts_and_is_written_as_it_was_read(text: str, name: RuleName, label: str) -> None:
+def test_a_name_has_parts_and_is_written_as_it_was_read(text: str, name: RuleName, label: str) -> None:
     assert RuleName.parse(text) == name
     assert str(name) == text
     assert name.label == label
@@ -32,3 +35,4 @@ def test_a_copy_of_the_file_keeps_the_class() -> None:
 
 def test_a_file_label_has_only_safe_characters() -> None:
     assert RuleName.parse("my rule/é").file_label == "my-rule--"
+    assert RuleName.parse("grape:lazy").file_label != RuleName.parse("grape-lazy").file_label

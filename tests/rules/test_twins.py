@@ -254,6 +254,19 @@ def test_the_mean_forward_gradient_is_the_gradient(problem):
     assert (model[0].weight.grad - expected).norm() / expected.norm() < 0.1
 
 
+def joint_estimates(net, layers, x):
+    """J^_l of every block, with the directions that the rule will draw next."""
+    generator = torch.Generator().manual_seed(net.generator("perturbation").initial_seed())
+    directions = [torch.randn(4, n, generator=generator).double() for n in SIZES[1:-1]]
+    hidden = [reference.forward(layers, sample) for sample in x]
+    found = [torch.zeros(SIZES[-1], n, dtype=torch.float64) for n in SIZES[1:-1]]
+    for n in range(len(x)):
+        d = sum(reference.jacobian_vector(layers, hidden[n], k, directions[k][n]) for k in range(len(found)))
+        for estimate, p in zip(found, directions, strict=True):
+            estimate += torch.outer(d, p[n]) / len(x)
+    return found
+
+
 @pytest.mark.parametrize("normalize", ["output", "unit"])
 @pytest.mark.parametrize("cosine", ["columns", "frobenius"])
 def test_grape(problem, normalize, cosine):
@@ -261,17 +274,11 @@ def test_grape(problem, normalize, cosine):
     model, x, labels, layers = problem
     rule = gb.make_rule("grape", estimator="joint", feedback_lr=0.3, normalize=normalize, cosine=cosine)
     net = gb.attach(model, rule, x, seed=3)
-    before = direct_feedback(net)
-    generator = torch.Generator().manual_seed(net.generator("perturbation").initial_seed())
-    directions = [torch.randn(4, n, generator=generator).double() for n in SIZES[1:-1]]
-    hidden = [reference.forward(layers, sample) for sample in x]
-    expected = []
-    for l, B in enumerate(before):
-        estimate = torch.zeros_like(B)
-        for n in range(len(x)):
-            d = sum(reference.jacobian_vector(layers, hidden[n], k, directions[k][n]) for k in range(len(before)))
-            estimate += torch.outer(d, directions[l][n]) / len(x)
-        expected.append(reference.grape_step(B, estimate, 0.3, normalize, cosine))
+    estimates = joint_estimates(net, layers, x)
+    expected = [
+        reference.grape_step(B, estimate, 0.3, normalize, cosine)
+        for B, estimate in zip(direct_feedback(net), estimates, strict=True)
+    ]
 
     check(model, x, labels, layers, reference.dfa_signal(expected))
     for B, refined in zip(expected, direct_feedback(net), strict=True):
@@ -364,6 +371,64 @@ def test_anchored_rules_take_backpropagation_on_one_random_batch_an_epoch(proble
     assert len({epoch.index(True) for epoch in anchors}) > 1, "the batch is random"
     declared = 1.0 if rule == "fa" else 0.1
     assert net.bp_fraction == pytest.approx(declared)
+
+
+@pytest.mark.parametrize("rate", [0.25, 1.0])
+def test_the_average_moves_toward_the_estimate_and_is_the_estimate_at_rate_1(problem, rate):
+    """B_l + r (J^_l - B_l), scale included. With r = 1 the signal is J^_l^T e, the forward gradient of the batch."""
+    model, x, labels, layers = problem
+    net = gb.attach(model, gb.make_rule("grape", update="average", estimator="joint", feedback_lr=rate), x, seed=3)
+    estimates = joint_estimates(net, layers, x)
+    expected = [B + rate * (found - B) for B, found in zip(direct_feedback(net), estimates, strict=True)]
+    check(model, x, labels, layers, reference.dfa_signal(expected))
+
+
+def test_the_alignment_that_grape_watches_is_close_to_the_true_one():
+    """Of a linear network J_l is the product of the weights above. The estimate needs no backward pass."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(30, 30), nn.Linear(30, 30), nn.Linear(30, 3))
+    rule = gb.make_rule("grape")
+    rule.watch_alignment()
+    net = gb.attach(model, rule, torch.randn(64, 30))
+    for _ in range(60):
+        model(torch.randn(64, 30))
+    true = [
+        torch.cosine_similarity(block.load(FEEDBACK).flatten(), jacobian.detach().flatten(), 0)
+        for block, jacobian in zip(net.blocks, (model[2].weight @ model[1].weight, model[2].weight), strict=True)
+    ]
+    assert rule.alignment == pytest.approx(float(torch.stack(true).mean()), abs=0.1)
+    assert rule.alignment > 0.7
+
+
+def counted_anchors(net, model, x, labels, steps, batches):
+    """Which steps pass all hidden blocks backward."""
+    found, before = [], 0
+    for step in range(steps):
+        if step % batches == 0:
+            net.begin_epoch(batches)
+        F.cross_entropy(model(x), labels).backward()
+        if net.counts.hidden > before:
+            found.append(step)
+        before = net.counts.hidden
+    return found
+
+
+def test_anchors_by_steps_run_through_the_epochs(problem):
+    model, x, labels, _ = problem
+    net = gb.attach(model, gb.Anchored(gb.make_rule("dfa"), every_steps=5), x)
+    assert counted_anchors(net, model, x, labels, 20, batches=4) == [4, 9, 14, 19]
+    assert net.rule.bp_fraction(4, 5) == 4 / 20
+
+
+def test_adaptive_anchors_take_place_only_while_the_alignment_is_low(problem):
+    model, x, labels, _ = problem
+    for below, expected in ((-2.0, []), (2.0, [1, 3, 5, 7])):
+        rule = gb.Anchored(gb.make_rule("grape"), every_steps=2, below=below)
+        net = gb.attach(model, rule, x)
+        assert counted_anchors(net, model, x, labels, 8, batches=4) == expected
+        net.detach()
+    with pytest.raises(UserError, match="below needs a rule that measures its alignment"):
+        gb.make_rule("dfa+anchor", below=0.5)
 
 
 def test_nlms():
