@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import rules
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -25,3 +27,9 @@ def test_named_environments_and_modules_exist(page: Path) -> None:
     modules = re.findall(r"python -m ((?:benchmarks|grape_bench)[\w.]*)", text)
     places = {name: ROOT.joinpath(*name.split(".")) for name in modules}
     assert [name for name, path in places.items() if not (path.with_suffix(".py").exists() or path.is_dir())] == []
+
+
+def test_the_table_of_rules_is_current() -> None:
+    """Update it with `python -m benchmarks.rules`."""
+    text = rules.DOCS.read_text(encoding="utf-8")
+    assert rules.updated(text) == text

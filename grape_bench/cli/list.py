@@ -11,8 +11,17 @@ KINDS = ("suites", "rules", "models", "datasets", "objectives")
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(KINDS), required=False)
-def command(kind: str | None) -> None:
-    """List the suites, rules, models, data sets and objectives, or only one kind."""
+@click.argument("name", required=False)
+def command(kind: str | None, name: str | None) -> None:
+    """List the suites, rules, models, data sets and objectives, or only one kind.
+
+    `list rules` groups the rules by family. `list rules NAME` describes one: source, settings, what to tune.
+    """
+    if kind == "rules":
+        _show_rules(name)
+        return
+    if name is not None:
+        raise click.UsageError("only rules have a description: grape-bench list rules NAME")
     for name in KINDS if kind is None else (kind,):
         if kind is None:
             say(click.style(name, bold=True))
@@ -35,6 +44,19 @@ def _suites() -> list[str]:
         tasks = ", ".join(task.name for task in suite.tasks)
         lines.append(f"{name} {suite.version}: {tasks}; {len(suite.rules)} rules, {suite.seeds} seeds ({path})")
     return lines
+
+
+def _show_rules(name: str | None) -> None:
+    from grape_bench.cli.rule_list import by_family, described
+    from grape_bench.record.rule_name import ANCHOR
+    from grape_bench.report.console import PlainConsole
+
+    if name is not None:
+        PlainConsole().print(described(name))
+        return
+    PlainConsole().print(by_family())
+    say(f"\nNAME{ANCHOR}: any rule with anchors; path/to/file.py:MyRule: your own")
+    say("One rule in detail: grape-bench list rules NAME")
 
 
 def _rules() -> list[str]:

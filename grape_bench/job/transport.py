@@ -1,4 +1,4 @@
-"""The weight transport in a job's record."""
+"""What a job's record says about its rule and the weights: what a step reads, and whether it changes them itself."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from grape_bench.data.dataset import DataSet
 from grape_bench.job.setup import EXAMPLE, budget_of, build_model, example_of, pick_device
 from grape_bench.network.lazy import build_lazy
 from grape_bench.network.network import Network
+from grape_bench.network.own_steps import takes_own_steps
 from grape_bench.network.transport import transport
 from grape_bench.objectives.objective import Objective
 from grape_bench.record.job import Job
@@ -22,7 +23,8 @@ from grape_bench.rules.make import make_rule
 def transport_of(job: Job, data: DataSet, objective: Objective) -> dict[str, Any]:
     """What a step of the job's rule takes from the weights, on new copies of the model. Call it after the training.
 
-    `anchor_share` is the share of steps that are anchors, which read every weight.
+    `anchor_share` is the share of steps that are anchors, which read every weight. `own_steps` tells whether the rule
+    changes weights without the optimizer.
     """
     batch, _ = next(iter(data.validation.batches(EXAMPLE)))
     device = pick_device()
@@ -39,7 +41,10 @@ def transport_of(job: Job, data: DataSet, objective: Objective) -> dict[str, Any
         network.begin_epoch(max(budget.batches, 2))
         return network
 
-    found: dict[str, Any] = {"transport": transport(make, batch)}
+    found: dict[str, Any] = {
+        "transport": transport(make, batch),
+        "own_steps": takes_own_steps(make(lambda model: None), batch),
+    }
     if isinstance(whole, Anchored):
         found["anchor_share"] = whole.anchor_share(budget.batches, budget.epochs)
         whole = whole.rule

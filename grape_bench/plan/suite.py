@@ -200,10 +200,14 @@ Space = dict[str, Axis]
 
 
 class Tuning(TomlTable):
-    """The search for settings, with the same number of trials for every rule. `rule` adds settings for one rule."""
+    """The search for settings, with the same number of trials for every rule. `rule` adds settings for one rule.
+
+    With `own_settings`, each shipped rule also searches the settings that its paper tunes (`rules.catalog`).
+    """
 
     trials: Annotated[int, Field(ge=1, le=1000)]
     space: Annotated[Space, Field(min_length=1, max_length=DIMENSIONS)]
+    own_settings: bool = False
     rule: dict[str, Space] = {}
 
     @model_validator(mode="after")

@@ -6,9 +6,10 @@ from pydantic import JsonValue
 
 from grape_bench.errors import UserError
 from grape_bench.plan.job import inherited, make_job
-from grape_bench.plan.suite import TUNING_SEED, Settings, Space, Suite, Tuning
+from grape_bench.plan.suite import TUNING_SEED, Axis, Settings, Space, Suite, Tuning
 from grape_bench.record.job import Job
 from grape_bench.record.rule_name import FROZEN
+from grape_bench.rules.catalog import entry_of
 
 HALTON_SEED = 0
 SAMPLER = f"scrambled Halton sequence (scipy.stats.qmc), seed {HALTON_SEED}"
@@ -30,7 +31,9 @@ def searched(rules: list[str]) -> list[str]:
 def space_of(suite: Suite, rule: str) -> Space:
     """The search space of `rule` on every task: the settings shared by all rules, then the rule's own."""
     tuning = tuning_of(suite)
-    return {**tuning.space, **inherited(tuning.rule, rule)}
+    entry = entry_of(rule) if tuning.own_settings else None
+    own = {name: Axis.model_validate(dict(axis)) for name, axis in entry.space.items()} if entry else {}
+    return {**tuning.space, **own, **inherited(tuning.rule, rule)}
 
 
 def stated_space(suite: Suite, rule: str) -> dict[str, dict[str, JsonValue]]:

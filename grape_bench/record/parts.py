@@ -167,8 +167,8 @@ class Credit:
     """How much backpropagation the rule used: passes through hidden blocks ÷ BP's, as counted and as declared.
 
     `forward_passes` and `backward_passes` are those of the whole network in `steps` training steps, with the passes
-    that the rule makes on the side. `absent_blocks` and `detours` are set if the model left out layers: see
-    `PassCounts`.
+    that the rule makes on the side. `own_steps` tells whether the rule changed weights without the optimizer.
+    `absent_blocks` and `detours` are set if the model left out layers: see `PassCounts`.
     """
 
     bp_fraction: float | None
@@ -182,6 +182,7 @@ class Credit:
     transport: str | None = field(default=None, metadata=OPTIONAL)
     transport_allowed: bool | None = field(default=None, metadata=OPTIONAL)
     anchor_share: float | None = field(default=None, metadata=OPTIONAL)
+    own_steps: bool | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from grape_bench.errors import UserError, unknown
@@ -27,14 +28,14 @@ def make_rule(name: str, **settings: Any) -> LearningRule:
     cls = RULES.get(base)
     if not (isinstance(cls, type) and issubclass(cls, LearningRule)):
         raise UserError(f"{base!r} is not a LearningRule", hint="class MyRule(grape_bench.DirectFeedback): ...")
-    accepted = set(_parameters(cls)) | {*_device_settings(cls)}
+    accepted = set(_parameters(cls)) | {*device_settings(cls)}
     settings = {**RULES.defaults(base), **settings}
     anchor_settings = {k: settings.pop(k) for k in _parameters(Anchored)[1:] if anchored and k in settings}
     for setting in settings:
         if setting not in accepted:
             known = accepted | {*_parameters(Anchored)[1:]} if anchored else accepted
             raise unknown("setting", setting, known, where=f"rule {name!r}")
-    device = {name: settings.pop(name) for name in _device_settings(cls) if name in settings}
+    device = {name: settings.pop(name) for name in device_settings(cls) if name in settings}
     try:
         rule = cls(**settings)
         if device and isinstance(rule, DirectFeedback):
@@ -54,13 +55,19 @@ def register_rule(name: str) -> Callable[[R], R]:
     return register
 
 
-def _device_settings(cls: type) -> tuple[str, ...]:
+def parameters(cls: type, defaults: Mapping[str, Any] = MappingProxyType({})) -> list[tuple[str, Any]]:
+    """The settings of a rule with their defaults, which `defaults` overrides."""
+    # Without an __init__, inspect would evaluate the text signature of `object`, which takes 8 ms in a forked child.
+    has_init = any("__init__" in vars(base) for base in cls.mro() if base is not object)
+    found = inspect.signature(cls).parameters.values() if has_init else ()
+    return [(one.name, defaults.get(one.name, one.default)) for one in found]
+
+
+def device_settings(cls: type) -> tuple[str, ...]:
     """The settings of `Hardware` for a rule of direct feedback. Its own setting of the same name has precedence."""
     own = _parameters(cls) if issubclass(cls, DirectFeedback) else SETTINGS
     return tuple(name for name in SETTINGS if name not in own)
 
 
 def _parameters(cls: type) -> list[str]:
-    # Without an __init__, inspect would evaluate the text signature of `object`, which takes 8 ms in a forked child.
-    has_init = any("__init__" in vars(base) for base in cls.mro() if base is not object)
-    return list(inspect.signature(cls).parameters) if has_init else []
+    return [name for name, _ in parameters(cls)]

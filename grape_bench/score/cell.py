@@ -20,6 +20,9 @@ from grape_bench.score.metric import DEFAULT, METRICS, Metric
 LEAST_RESIDENT = 64 * 2**20
 """Resident memory in bytes below which a peak is mostly what the allocator keeps."""
 
+ONE_PASS = 1.01
+"""Forward or backward passes per training step above which a rule has extra passes."""
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -175,6 +178,16 @@ class Cell:
     def transport(self) -> str:
         """What the backward pass takes from the weights, such as `none; all in 0.5 % of steps`. "" if not measured."""
         return "; ".join(dict.fromkeys(filter(None, map(_transport, self.results))))
+
+    @property
+    def entrant(self) -> str:
+        """The class of entrant, from what was counted: see docs/rule-book.md. "" if it was not measured."""
+        if any(record.credit and record.credit.own_steps for record in self.results):
+            return "own optimizer"
+        passes = max(self.forward_passes, self.backward_passes)
+        if math.isnan(passes):
+            return ""
+        return "one pass" if passes <= ONE_PASS else "extra passes"
 
 
 def _transport(record: Record) -> str:

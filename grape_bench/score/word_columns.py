@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from grape_bench.rules.catalog import checked
 from grape_bench.score.inference import LEVEL
 from grape_bench.score.quantity import Column, Kind, Shown
 from grape_bench.score.references import FROZEN
@@ -104,6 +105,26 @@ WORD_COLUMNS: tuple[Column, ...] = (
         reference="protocol.md#the-verdict",
         wrap=len("activations"),
         word=True,
+    ),
+    Column(
+        name="entrant",
+        heading="entrant",
+        meaning="Class of entrant, counted: one pass, extra passes, or its own optimizer.",
+        value=lambda row: row.cell.entrant,
+        kind=Kind.TEXT,
+        shown=Shown.PRINT,
+        reference="rule-book.md#classes-of-entrants",
+        wrap=len("optimizer"),
+        word=True,
+    ),
+    Column(
+        name="checked",
+        heading="checked",
+        meaning="Who checked the code of the rule, against what, and when.",
+        value=lambda row: checked(row.cell.rule),
+        kind=Kind.TEXT,
+        reference="rule-book.md#who-checked-a-rule",
+        optional=False,
     ),
     Column(
         name="p_best",

@@ -18,7 +18,7 @@ from tests.publish.authored import publish
 from tests.publish.mutations import CHEAP_FIRST, Mutation, finding_check, mutations
 
 ONLY_A_RERUN_SEES = re.compile(
-    r"credit/(forward_passes|backward_passes|transport)"  # within bounds; none of them is a score
+    r"credit/(forward_passes|backward_passes|transport|own_steps)"  # within bounds; none of them is a score
     r"|diagnostics/\w+"
     r"|environment/(platform|python|packages/grape-bench|hardware/threads)"
     r"|features/(penalty|test_error)"

@@ -23,7 +23,7 @@ def test_a_column_is_shown_only_if_the_table_has_it() -> None:
     assert scores == [
         "rule", "accuracy (n)", "credit", "gap closed", "step ÷ BP", "memory ÷ BP", "BP fraction",
     ]  # fmt: skip
-    assert words == ["rule", "vs BP", "vs DFA", "vs control"]
+    assert words == ["rule", "vs BP", "vs DFA", "vs control", "entrant"]
     bare = score([make("bp", credit=None), make("fa", credit=None, memory=None, profile=None)])
     assert [[column.heading for column in part] for part in printed(bare)] == [
         ["rule", "accuracy (n)", "credit"],

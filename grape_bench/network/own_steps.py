@@ -1,0 +1,25 @@
+"""Whether a rule changes the model's weights itself, besides the gradients that it gives to the optimizer."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+
+from grape_bench.network.network import Network
+from grape_bench.network.reads import labels_of, loss_of, loss_on, measuring, plain
+from grape_bench.network.trace import Batch
+
+STEPS = 4  # so that a rule that changes weights on every second step is found too
+
+
+def takes_own_steps(network: Network, batch: Batch) -> bool:
+    """Run a few training steps on `batch` without an optimizer, on a copy, and compare the weights."""
+    twin = plain(network)
+    twin.begin_epoch(STEPS)
+    model = twin.model
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    with measuring(model), twin.informed(partial(loss_of, model), labels_of(twin, batch)):
+        for _ in range(STEPS):
+            loss_on(model, batch).backward()
+    return not all(map(torch.equal, before, (parameter.detach() for parameter in model.parameters())))

@@ -1,0 +1,260 @@
+"""What is known about each shipped rule: its family, source and needs, who checked it, and what to tune.
+
+Imports no torch. docs/rules.md shows it as a table, `grape-bench list rules` in the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from grape_bench.record.rule_name import FROZEN, RuleName
+from grape_bench.rules.names import LADDER
+
+Family = Literal[
+    "backpropagation",
+    "feedback alignment",
+    "direct feedback",
+    "learned direct feedback",
+    "local losses",
+    "forward only",
+    "targets and energy",
+    "in time and on graphs",
+    "control",
+]
+FAMILIES: tuple[Family, ...] = get_args(Family)
+
+Waits = Literal["block above", "output", "second forward", "nothing"]
+"""What a block's update waits for after its own forward. `"block above"` is that block's backward pass, and `"output"`
+is the error at the network's output."""
+
+EQUATION = "the equation (a literal twin in tests/rules), 2026-11"
+CONTROL = "the definition (a test), 2026-11"
+
+UNCHECKED = "unchecked"
+
+LOG = "log"
+RATE = {LOG: [1e-3, 1.0]}
+Space = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One rule of the catalog.
+
+    `signal` is what stands for dL/dh_l, in LaTeX and words. `needs` is what the rule takes beyond one
+    forward and the error. `space` holds the settings that its paper tunes, as in a suite's `[tuning.rule.NAME]`.
+    """
+
+    family: Family
+    signal: str
+    source: str
+    waits: Waits = "output"
+    needs: str = ""
+    checked: str = EQUATION
+    space: Space = field(default_factory=dict)
+
+
+_GRAPE = {"feedback_lr": RATE}
+
+CATALOG: Mapping[str, Entry] = {
+    "bp": Entry(
+        "backpropagation",
+        r"$J_l^\top e$, by autograd through all blocks in a row",
+        "Rumelhart, Hinton, Williams 1986",
+        "block above",
+        "all weights, transposed",
+    ),
+    "fa": Entry(
+        "feedback alignment",
+        "as `bp`, with a fixed random $B$ for $W$ in the input gradient of every linear map",
+        "Lillicrap et al. 2016",
+        "block above",
+    ),
+    "usf": Entry(
+        "feedback alignment",
+        r"as `fa`, with $s \operatorname{sign}(W)$ for $B$",
+        "Moskovitz et al. 2018",
+        "block above",
+        "the signs of the weights",
+    ),
+    "brsf": Entry(
+        "feedback alignment",
+        r"as `fa`, with $\lvert M \rvert \circ \operatorname{sign}(W)$, $M$ drawn in each step",
+        "Moskovitz et al. 2018",
+        "block above",
+        "the signs of the weights",
+    ),
+    "frsf": Entry(
+        "feedback alignment",
+        "the same, with $M$ drawn once",
+        "Moskovitz et al. 2018",
+        "block above",
+        "the signs of the weights",
+    ),
+    "kp": Entry(
+        "feedback alignment",
+        "as `fa`, and $B$ gets the updates of $W$",
+        "Kolen and Pollack 1994; Akrout et al. 2019",
+        "block above",
+        "the updates of the weights",
+        space={"decay": {LOG: [1e-5, 1e-2]}},
+    ),
+    "wm": Entry(
+        "feedback alignment",
+        "as `fa`, and $B$ learns $W$ from noise",
+        "Akrout et al. 2019",
+        "block above",
+        "a phase with noise",
+        space={"rate": {LOG: [1e-2, 1.0]}},
+    ),
+    "dfa": Entry("direct feedback", r"$B_l^\top e$, $B_l$ fixed and random", "Nøkland 2016; Launay et al. 2020"),
+    "drtp": Entry(
+        "direct feedback",
+        r"$-s\, B_l^\top y^*$: the target instead of the error",
+        "Frenkel et al. 2021",
+        "nothing",
+        "classes",
+    ),
+    "dkp": Entry(
+        "learned direct feedback",
+        "as `dfa`, and $B_l$ gets the update of a weight from the block to the output",
+        "Webster et al. 2021",
+        space={"feedback_lr": {LOG: [1e-4, 1e-1]}, "feedback_decay": {LOG: [1e-4, 1e-1]}},
+    ),
+    "fdfa": Entry(
+        "learned direct feedback",
+        "as `dfa`, and $B_l$ averages forward-mode estimates of the Jacobian",
+        "Bacho and Chu 2024",
+        needs="a pass on dual numbers",
+        space={"feedback_lr": {LOG: [1e-5, 1e-2]}},
+    ),
+    "grape": Entry(
+        "learned direct feedback",
+        r"$B_l^\top e$, $B_l$ kept close to the true Jacobian",
+        "Caillon et al., ICLR 2026",
+        needs="a pass on dual numbers",
+        space=_GRAPE,
+    ),
+    "grape-lazy": Entry(
+        "learned direct feedback",
+        "as `grape`, with $B_l$ refreshed on every eighth mini-batch only",
+        "ours",
+        needs="a pass on dual numbers, at times",
+        space=_GRAPE,
+    ),
+    "grape+refit": Entry(
+        "learned direct feedback",
+        "as `grape`, and once an epoch $B_l$ is fitted to exact gradients",
+        "ours",
+        needs="a pass on dual numbers; backpropagation on one batch per epoch",
+        space=_GRAPE,
+    ),
+    "grape-lazy+refit": Entry(
+        "learned direct feedback",
+        "as `grape-lazy`, and once an epoch $B_l$ is fitted to exact gradients",
+        "ours",
+        needs="a pass on dual numbers, at times; backpropagation on one batch per epoch",
+        space=_GRAPE,
+    ),
+    "dni": Entry(
+        "learned direct feedback",
+        "$M_l(h_l)$, which a model of the block predicts",
+        "Jaderberg et al. 2017",
+        "nothing",
+        "models of gradients; a second forward",
+        space={"hidden": {"choice": [32, 128]}, "layers": {"choice": [0, 1]}},
+    ),
+    "local": Entry(
+        "local losses",
+        "the gradient of the block's own loss, with a fixed random classifier",
+        "Mostafa et al. 2018",
+        "nothing",
+        "classes",
+    ),
+    "predsim": Entry(
+        "local losses",
+        "the same, with a trained classifier and a similarity loss",
+        "Nøkland and Eidnes 2019",
+        "nothing",
+        "classes; a classifier and a map per block",
+        space={"beta": {"linear": [0.0, 1.0]}},
+    ),
+    "dgl": Entry(
+        "local losses",
+        "the same, with a trained auxiliary network",
+        "Belilovsky et al. 2020",
+        "nothing",
+        "classes; a network per block",
+        space={"layers": {"choice": [1, 2, 3]}},
+    ),
+    "ff": Entry(
+        "forward only",
+        "the gradient of the block's own loss, which tells right from wrong labels in the input",
+        "Hinton 2022",
+        "nothing",
+        "classes; two forwards with labels in the input",
+        space={"threshold": {LOG: [0.1, 10.0]}},
+    ),
+    "fg": Entry(
+        "forward only",
+        r"$(e^\top d)\, p_l$, $d$ the derivative of $\hat y$ along random $p_1 \dots p_L$",
+        "Baydin et al. 2022; Ren et al. 2023",
+        needs="a pass on dual numbers",
+        space={"perturbations": {"choice": [1, 2, 4]}},
+    ),
+    "spsa": Entry(
+        "forward only",
+        "nothing: two forwards with shifted weights give a slope",
+        "Spall 1992; Malladi et al. 2023",
+        "second forward",
+        "two forwards",
+        space={"radius": {LOG: [1e-4, 1e-1]}},
+    ),
+    "head-only": Entry(
+        "control",
+        "nothing: the blocks stay at their initial weights, and the head is trained",
+        "control",
+        "nothing",
+        checked=CONTROL,
+    ),
+    FROZEN: Entry(
+        "control",
+        "nothing: the blocks stay as in `head-only`, and the head is fitted to convergence",
+        "control",
+        "nothing",
+        checked=CONTROL,
+    ),
+    "norms-only": Entry(
+        "control",
+        "as `bp`, but only the embedding, the norms and the head are trained",
+        "control",
+        "block above",
+        "all weights, transposed",
+        CONTROL,
+    ),
+    **{
+        f"last-{count}": Entry(
+            "control",
+            f"as `bp` in the last {count} blocks, and nothing below them",
+            "control",
+            "block above",
+            "the last weights, transposed",
+            CONTROL,
+        )
+        for count in LADDER
+    },
+}
+"""The shipped rules by name, in the order of the docs. A test holds that every shipped rule is here."""
+
+
+def entry_of(rule: str) -> Entry | None:
+    """The entry of a rule as a suite names it, such as `grape:p4+anchor`. None for a user's own rule."""
+    return CATALOG.get(RuleName.parse(rule).reference)
+
+
+def checked(rule: str) -> str:
+    """Who checked the code of a rule, against what and when."""
+    entry = entry_of(rule)
+    return entry.checked if entry else UNCHECKED
