@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -100,6 +101,12 @@ def _result(record: Record) -> tuple[object, object]:
 
 
 def _copy(job: Path, target: Path) -> None:
-    """Copy the folder `job` into `target` atomically."""
+    """Copy the folder `job` into `target` atomically. Links and special files stay behind."""
     with new_folder(target / job.name, replace=True) as draft:
-        shutil.copytree(job, draft, dirs_exist_ok=True)
+        shutil.copytree(job, draft, dirs_exist_ok=True, ignore=_irregular)
+
+
+def _irregular(folder: str, names: list[str]) -> list[str]:
+    """The names in `folder` that are neither a regular file nor a folder."""
+    modes = {name: (Path(folder) / name).lstat().st_mode for name in names}
+    return [name for name, mode in modes.items() if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))]

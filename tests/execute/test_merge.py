@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,15 @@ def test_shards_give_the_whole_plan_in_its_order(tmp_path: Path) -> None:
     merge(parts, whole)
     assert read_manifest(whole / "manifest.json").sweep == sweep
     assert {path: path.stat().st_mtime_ns for path in whole.glob("*/record.json")} == before
+
+
+def test_links_and_pipes_in_a_jobs_folder_stay_behind(tmp_path: Path) -> None:
+    part = shard(tmp_path / "part", JOBS[:1])
+    (tmp_path / "secret.txt").write_text("a secret")
+    (part / JOBS[0].name / "link.txt").symlink_to(tmp_path / "secret.txt")
+    os.mkfifo(part / JOBS[0].name / "pipe")
+    merge([part], tmp_path / "whole")
+    assert {path.name for path in (tmp_path / "whole" / JOBS[0].name).iterdir()} == {"record.json", "stderr.txt"}
 
 
 def test_a_job_that_is_done_somewhere_is_done(tmp_path: Path) -> None:
