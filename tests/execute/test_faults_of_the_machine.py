@@ -20,6 +20,7 @@ from grape_bench.errors import UserError
 from grape_bench.execute.ask import ask
 from grape_bench.execute.pool import Pool
 from grape_bench.execute.sweep import run_sweep
+from grape_bench.publish.sandbox import missing
 from grape_bench.record.folder import read_records
 from tests.execute.misbehavior import suite
 from tests.execute.sweeps import Watch, request
@@ -62,6 +63,18 @@ def test_a_limit_on_the_size_of_files_is_one_message(tmp_path: Path) -> None:
 @pytest.mark.cold
 def test_a_folder_for_temporary_files_that_is_full_or_missing_costs_nothing(tmp_path: Path) -> None:
     assert run(tmp_path, TMPDIR=str(tmp_path / "missing")) == (0, "")
+
+
+@pytest.mark.skipif(bool(missing()), reason=missing() or "bubblewrap is here")
+def test_an_output_folder_on_a_read_only_disk_is_one_message_at_once(tmp_path: Path) -> None:
+    """Root may write to a folder without write permission, but not to a disk that is mounted read-only."""
+    (tmp_path / "runs").mkdir()
+    command = ["bwrap", "--bind", "/", "/", "--dev-bind", "/dev", "/dev", "--ro-bind", *[str(tmp_path / "runs")] * 2]
+    command += [sys.executable, "-m", "grape_bench", "run", str(suite(tmp_path, [])), "--tracking-uri=none"]
+    given = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, cwd=tmp_path, env=given, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.endswith("runs: this folder is not writable\n  try: another folder, with --out DIR\n")
 
 
 FAULTS = [MemoryError(), OSError(28, "No space left on device"), FileNotFoundError(2, "No usable temporary directory")]
