@@ -38,10 +38,15 @@ def _suites() -> list[str]:
 
 
 def _rules() -> list[str]:
-    from grape_bench.record.rule_name import ANCHOR
+    from grape_bench.record.rule_name import ANCHOR, FINISH
     from grape_bench.rules.names import RULES
 
-    return [*RULES, f"NAME{ANCHOR} (any rule with anchors)", "path/to/file.py:MyRule"]
+    return [
+        *RULES,
+        f"NAME{ANCHOR} (any rule with anchors)",
+        f"NAME{FINISH} (any rule, then BP)",
+        "path/to/file.py:MyRule",
+    ]
 
 
 def _models() -> list[str]:

@@ -63,9 +63,10 @@ def rule_settings(suite: Suite, task: Task, rule: str) -> dict[str, Any]:
 
 def inherited(tables: Mapping[str, Mapping[str, Any]], rule: str) -> dict[str, Any]:
     """The entry of `rule` in `tables`, a table per rule. `X+anchor` starts from X's entry and adds its own."""
-    name = RuleName.parse(rule)
-    own = tables.get(name.label, {}) if name.anchored else {}
-    return {**tables.get(name.base, {}), **own}
+    merged: dict[str, Any] = {}
+    for label in RuleName.parse(rule).labels:
+        merged.update(tables.get(label, {}))
+    return merged
 
 
 def _optimizer(task: Task, rule: str, overrides: dict[str, Any]) -> dict[str, Any]:

@@ -10,32 +10,34 @@ from pathlib import Path
 from grape_bench.registry import is_file_reference
 
 ANCHOR = "+anchor"
+FINISH = "+finish"
 FROZEN = "frozen"
 """The control whose job fits a head on the untrained model instead of training it."""
 
 
 @dataclass(frozen=True)
 class RuleName:
-    """A rule as a user writes it: `grape`, `dfa+anchor`, `path/to/my.py:MyRule+anchor`.
+    """A rule as a user writes it: `grape`, `dfa+anchor`, `path/to/my.py:MyRule+anchor`, `dfa+anchor+finish`.
 
     `base` is the registered name or the class name. `file` is the path of the user's file, or "" for a registered rule.
-    `anchored` tells whether the name ends in `+anchor`.
+    `anchored` and `finished` tell whether the name has `+anchor`, and whether it ends in `+finish`.
     """
 
     base: str
     file: str = ""
     anchored: bool = False
+    finished: bool = False
 
     @staticmethod
     @lru_cache(maxsize=1024)
     def parse(text: str) -> RuleName:
         """The parsed `text`, which need not name a known rule."""
-        anchored = text.endswith(ANCHOR)
-        reference = text.removesuffix(ANCHOR)
+        finished, text = text.endswith(FINISH), text.removesuffix(FINISH)
+        anchored, reference = text.endswith(ANCHOR), text.removesuffix(ANCHOR)
         if not is_file_reference(reference):
-            return RuleName(reference, anchored=anchored)
+            return RuleName(reference, anchored=anchored, finished=finished)
         file, _, base = reference.rpartition(":")
-        return RuleName(base, file, anchored)
+        return RuleName(base, file, anchored, finished)
 
     @property
     def reference(self) -> str:
@@ -45,7 +47,13 @@ class RuleName:
     @cached_property
     def label(self) -> str:
         """The name without the path of its file, such as `MyRule+anchor`."""
-        return self.base + ANCHOR if self.anchored else self.base
+        return self.base + self._suffix
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels whose settings apply, the most special one last: `dfa`, `dfa+anchor`, `dfa+anchor+finish`."""
+        bare = replace(self, anchored=False, finished=False)
+        return list(dict.fromkeys([bare.label, replace(self, finished=False).label, self.label]))
 
     @property
     def file_label(self) -> str:
@@ -57,4 +65,8 @@ class RuleName:
         return replace(self, file=str(file))
 
     def __str__(self) -> str:
-        return self.reference + ANCHOR if self.anchored else self.reference
+        return self.reference + self._suffix
+
+    @property
+    def _suffix(self) -> str:
+        return ANCHOR * self.anchored + FINISH * self.finished
