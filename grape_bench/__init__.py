@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from grape_bench.rules.backward import BackwardFeedback
     from grape_bench.rules.direct import DirectFeedback
     from grape_bench.rules.feedback import FeedbackMap
+    from grape_bench.rules.finished import Finished
     from grape_bench.rules.forward_gradient import ForwardGradient
     from grape_bench.rules.local_loss import LocalLoss
     from grape_bench.rules.make import make_rule, register_rule
@@ -37,6 +38,7 @@ __all__ = [
     "DirectFeedback",
     "DoesNotApplyError",
     "FeedbackMap",
+    "Finished",
     "FirstPhase",
     "ForwardGradient",
     "HeadPass",
@@ -67,6 +69,7 @@ _HOME = {
     "DirectFeedback": "rules.direct",
     "DoesNotApplyError": "errors",
     "FeedbackMap": "rules.feedback",
+    "Finished": "rules.finished",
     "FirstPhase": "network.phases",
     "ForwardGradient": "rules.forward_gradient",
     "HeadPass": "network.passes",

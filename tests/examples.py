@@ -5,8 +5,6 @@ from pathlib import Path
 FOLDER = Path(__file__).parents[1] / "examples" / "rules"
 FILES = {
     "noisy-dfa": "noisy_dfa.py:NoisyDFA",
-    "ebd": "ebd.py:EBD",
-    "mono-forward": "mono_forward.py:MonoForward",
     "pepita": "pepita.py:PEPITA",
     "target-propagation": "target_propagation.py:TargetPropagation",
     "predictive-coding": "predictive_coding.py:PredictiveCoding",

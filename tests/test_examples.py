@@ -25,7 +25,6 @@ X, Y = torch.randn(12, 6, generator=torch.Generator().manual_seed(0)), torch.ara
 N = len(X)
 
 ELSEWHERE = {
-    "mono-forward": "a block has one class per sample, and this network has one per position",
     "pepita": "the input has to be a tensor of numbers, to which F e is added",
     "target-propagation": "an inverse has a fixed number of inputs, and this network's sequences do not",
 }
@@ -76,25 +75,6 @@ def test_pepita_is_algorithm_1():
     torch.testing.assert_close(model[0].weight.grad, weight_gradient((h1 - first) / N, first, x))
     torch.testing.assert_close(model[2].weight.grad, weight_gradient((h2 - second) / N, second, first))
     torch.testing.assert_close(model[4].weight.grad, e.T @ h2)
-
-
-def test_ebd_sends_the_error_through_the_running_correlation():
-    """R <- memory R + (1 - memory) h^T e, and dL/dh = rate e R^T."""
-    model, net, (h1, h2, e) = attached("ebd", memory=0.9, rate=2.0)
-    twin = tanh_mlp()
-    start = gb.attach(twin, gb.make_rule(EXAMPLES["ebd"]), X).blocks[1].load("correlation")
-    correlation = 0.9 * start + 0.1 * h2.T @ e
-    torch.testing.assert_close(net.blocks[1].load("correlation"), correlation)
-    torch.testing.assert_close(model[2].weight.grad, weight_gradient(2 * e @ correlation.T, h2, h1))
-
-
-def test_mono_forward_trains_each_block_and_its_matrix_by_one_loss():
-    """L_l = cross-entropy of M_l h_l: dL/dh = (softmax - y) M / N, dM = (softmax - y)^T h / N."""
-    model, net, (h1, h2, _) = attached("mono-forward")
-    classifier = net.blocks[1].owned("classifier").weight
-    gap = ((h2 @ classifier.T).softmax(1) - F.one_hot(Y, 4)).detach() / N
-    torch.testing.assert_close(classifier.grad, gap.T @ h2)
-    torch.testing.assert_close(model[2].weight.grad, weight_gradient(gap @ classifier.detach(), h2, h1))
 
 
 def test_noisy_dfa_is_dfa_without_noise():
@@ -241,11 +221,11 @@ def test_activation_checkpointing_changes_no_gradient(rule):
 
 
 def test_tuning_reaches_the_settings_of_owned_parameters():
-    net = gb.attach(tanh_mlp(), gb.make_rule(EXAMPLES["mono-forward"], classifier_lr=0.03), X)
+    net = gb.attach(tanh_mlp(), gb.make_rule("mono-forward", projection_lr=0.03), X)
     optimizer = torch.optim.AdamW(net.parameter_groups(), lr=1e-3)
     assert [group["lr"] for group in optimizer.param_groups] == [1e-3, 0.03]
     space = {"lr": {"log": [1e-4, 1e-1]}}
-    own = {"MonoForward": {"classifier_lr": {"log": [1e-4, 1e-1]}}}
+    own = {"mono-forward": {"projection_lr": {"log": [1e-4, 1e-1]}}}
     suite = Suite.model_validate(SUITE | {"tuning": {"trials": 2, "space": space, "rule": own}})
-    trials = trial_jobs(suite, [EXAMPLES["mono-forward"]])
-    assert len({job.rule_settings["classifier_lr"] for job in trials}) == 2
+    trials = trial_jobs(suite, ["mono-forward"])
+    assert len({job.rule_settings["projection_lr"] for job in trials}) == 2

@@ -48,22 +48,27 @@ def _suites() -> list[str]:
 
 def _show_rules(name: str | None) -> None:
     from grape_bench.cli.rule_list import by_family, described
-    from grape_bench.record.rule_name import ANCHOR
+    from grape_bench.record.rule_name import ANCHOR, FINISH
     from grape_bench.report.console import PlainConsole
 
     if name is not None:
         PlainConsole().print(described(name))
         return
     PlainConsole().print(by_family())
-    say(f"\nNAME{ANCHOR}: any rule with anchors; path/to/file.py:MyRule: your own")
+    say(f"\nNAME{ANCHOR}: with anchors; NAME{FINISH}: ended by BP; file.py:MyRule: your own")
     say("One rule in detail: grape-bench list rules NAME")
 
 
 def _rules() -> list[str]:
-    from grape_bench.record.rule_name import ANCHOR
+    from grape_bench.record.rule_name import ANCHOR, FINISH
     from grape_bench.rules.names import RULES
 
-    return [*RULES, f"NAME{ANCHOR} (any rule with anchors)", "path/to/file.py:MyRule"]
+    return [
+        *RULES,
+        f"NAME{ANCHOR} (any rule with anchors)",
+        f"NAME{FINISH} (any rule, then BP)",
+        "path/to/file.py:MyRule",
+    ]
 
 
 def _models() -> list[str]:

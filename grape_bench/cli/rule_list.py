@@ -60,6 +60,7 @@ def _facts(name: str) -> Iterator[tuple[str, str]]:
     from grape_bench.record.rule_name import RuleName
     from grape_bench.rules.anchored import Anchored
     from grape_bench.rules.catalog import checked, entry_of
+    from grape_bench.rules.finished import Finished
     from grape_bench.rules.make import device_settings, parameters
     from grape_bench.rules.measured import measured
     from grape_bench.rules.names import RULES
@@ -81,8 +82,10 @@ def _facts(name: str) -> Iterator[tuple[str, str]]:
         yield "weights", one.transport
         yield "control", one.verdicts
     yield "settings", ", ".join(_setting(*one) for one in parameters(rule, RULES.defaults(reference))) or "none"
-    if RuleName.parse(name).anchored:
-        yield "anchors", ", ".join(_setting(*one) for one in parameters(Anchored)[1:])
+    parsed = RuleName.parse(name)
+    for word, used, around in (("anchors", parsed.anchored, Anchored), ("finish", parsed.finished, Finished)):
+        if used:
+            yield word, ", ".join(_setting(*one) for one in parameters(around)[1:])
     if device := device_settings(rule):
         yield "device", f"{', '.join(device)} (docs/rules.md#limits-of-a-device)"
     if entry:

@@ -69,8 +69,10 @@ class Case:
         return self.loss(_scores(output), index)
 
     def attached(self, make_rule: MakeRule, seed: int = 0) -> Network:
-        """Make a new model and attach a new rule to it."""
-        return attach(self.model(), make_rule(), self.inputs(0), seed=seed)
+        """Make a new model and attach a new rule to it, for a training in which the rule does all that it ever does."""
+        network = attach(self.model(), make_rule(), self.inputs(0), seed=seed)
+        network.planned_steps = steps_of(network.rule)
+        return network
 
     def gradients(self, model: nn.Module, index: int) -> Gradients:
         """Run one forward and backward on batch number `index`. The weights do not change."""

@@ -165,6 +165,7 @@ class Subject:
         model = models.build(self.model, shape=self.shape, classes=self.classes, args=self.model_args).to(device)
         Modes(model).train()
         network = attach(model, make_rule(rule), torch.randn(4, *self.shape, device=device))
+        network.planned_steps = ENDLESS
         network.begin_epoch(ENDLESS)
         return network
 

@@ -15,8 +15,8 @@ from grape_bench.network.passes import Pass
 from grape_bench.network.preserve import preserved
 from grape_bench.network.rule import LearningRule
 from grape_bench.network.trace import Batch
-from grape_bench.rules.anchored import Anchored
 from grape_bench.rules.direct import DirectFeedback
+from grape_bench.rules.exact_steps import bare
 
 EXACT_OUTPUTS = 16
 """With at most this many outputs the Jacobian is exact, one backward pass per output."""
@@ -51,7 +51,7 @@ class FeedbackAlignment:
 
     def __init__(self, network: Network, rule: LearningRule) -> None:
         self.network = network
-        self.rule = rule.rule if isinstance(rule, Anchored) else rule
+        self.rule = bare(rule)
         self._terms: dict[str, list[Term]] = {}
         self._exact = False
         self._used: set[str] = set()  # the blocks whose signals come from `project`

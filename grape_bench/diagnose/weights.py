@@ -11,8 +11,8 @@ from grape_bench.network.block import PREFIX
 from grape_bench.network.network import Network
 from grape_bench.network.rule import LearningRule
 from grape_bench.network.trace import Batch
-from grape_bench.rules.anchored import Anchored
 from grape_bench.rules.backward import BackwardFeedback
+from grape_bench.rules.exact_steps import bare
 
 
 class WeightAlignment:
@@ -22,7 +22,7 @@ class WeightAlignment:
 
     def __init__(self, network: Network, rule: LearningRule) -> None:
         self.network = network
-        self.rule = rule.rule if isinstance(rule, Anchored) else rule
+        self.rule = bare(rule)
         self._used = False  # whether the backward reads what `matrix` returns
         if isinstance(self.rule, BackwardFeedback):
             watch(self.rule, "matrix", lambda weight, feedback: setattr(self, "_used", True))

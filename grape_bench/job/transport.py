@@ -16,15 +16,15 @@ from grape_bench.network.own_steps import takes_own_steps
 from grape_bench.network.transport import transport
 from grape_bench.objectives.objective import Objective
 from grape_bench.record.job import Job
-from grape_bench.rules.anchored import Anchored
+from grape_bench.rules.exact_steps import ExactSteps, bare
 from grape_bench.rules.make import make_rule
 
 
 def transport_of(job: Job, data: DataSet, objective: Objective) -> dict[str, Any]:
     """What a step of the job's rule takes from the weights, on new copies of the model. Call it after the training.
 
-    `anchor_share` is the share of steps that are anchors, which read every weight. `own_steps` tells whether the rule
-    changes weights without the optimizer.
+    `anchor_share` is the share of steps with exact gradients (anchors and the finish), which read every weight.
+    `own_steps` tells whether the rule changes weights without the optimizer.
     """
     batch, _ = next(iter(data.validation.batches(EXAMPLE)))
     device = pick_device()
@@ -35,9 +35,8 @@ def transport_of(job: Job, data: DataSet, objective: Objective) -> dict[str, Any
         model = build_model(job, data, device)
         build_lazy(model, batch)  # `prepare` changes weights, which lazy modules do not have yet
         prepare(model)
-        rule = make_rule(job.rule, **job.rule_settings)
-        bare = rule.rule if isinstance(rule, Anchored) else rule
-        network = attach(model, bare, example_of(model, batch), seed=job.seed, axis=objective.axis)
+        rule = bare(make_rule(job.rule, **job.rule_settings))
+        network = attach(model, rule, example_of(model, batch), seed=job.seed, axis=objective.axis)
         network.begin_epoch(max(budget.batches, 2))
         return network
 
@@ -45,7 +44,6 @@ def transport_of(job: Job, data: DataSet, objective: Objective) -> dict[str, Any
         "transport": transport(make, batch),
         "own_steps": takes_own_steps(make(lambda model: None), batch),
     }
-    if isinstance(whole, Anchored):
-        found["anchor_share"] = whole.anchor_share(budget.batches, budget.epochs)
-        whole = whole.rule
-    return {**found, "transport_allowed": True} if getattr(whole, "allow_transport", False) else found
+    if isinstance(whole, ExactSteps):
+        found["anchor_share"] = whole.exact_share(budget.batches, budget.epochs)
+    return {**found, "transport_allowed": True} if getattr(bare(whole), "allow_transport", False) else found

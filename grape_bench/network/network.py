@@ -46,6 +46,7 @@ class Network(Seam):
     - `owned`: the modules that belong to the rule.
     - `loss_scale`: by what factor the training multiplies its loss before the backward. A rule that computes gradients
       of a loss of its own multiplies them by it.
+    - `planned_steps`: how many training steps the whole training takes, if the training loop has said so.
     """
 
     def __init__(self, model: nn.Module, rule: LearningRule, traced: Trace, blocks: list[Block], seed: int = 0) -> None:
@@ -54,6 +55,7 @@ class Network(Seam):
         self.rule, self.streams, self.owned = rule, RandomStreams(seed), OwnedModules()
         self.example, self.sequences = traced.example, traced.sequences
         self.loss_scale: float | Tensor = 1.0
+        self.planned_steps: int | None = None
         self._loss_of: LossOf | None = None
         self._target: Any = None
         self._reach = Reach(model, traced, blocks)

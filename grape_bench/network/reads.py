@@ -35,6 +35,7 @@ def weights_read(network: Network, batch: Batch) -> dict[str, list[str]]:
 def each_read(network: Network, batch: Batch) -> Iterator[tuple[str, list[str]]]:
     """The items of `weights_read`, one at a time. The forwards of a second phase see the unchanged weights."""
     twin = plain(network)
+    twin.planned_steps = MANY
     twin.begin_epoch(MANY)
     model = twin.model
     named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}

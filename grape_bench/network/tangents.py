@@ -140,7 +140,7 @@ class _Derivatives(OperatorMode):
 
     def linear_map(self, call: LinearMap) -> Tensor:
         """(W x + b, W dx) as a dual number."""
-        if forward_ad.unpack_dual(call.weight).tangent is not None:
+        if any(forward_ad.unpack_dual(one).tangent is not None for one in (call.weight, call.bias) if one is not None):
             return call.apply(call.input, call.weight, call.bias)
         primal, tangent = forward_ad.unpack_dual(call.input)
         output = call.apply(primal, call.weight, call.bias)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -63,14 +62,11 @@ def rule_settings(suite: Suite, task: Task, rule: str) -> dict[str, Any]:
 
 
 def inherited(tables: Mapping[str, Mapping[str, Any]], rule: str) -> dict[str, Any]:
-    """The settings of `rule` in `tables`, a table per rule. Each table overrides those before it.
-
-    `X:variant+anchor` reads the tables of `X`, `X+anchor`, `X:variant` and `X:variant+anchor`.
-    """
-    name = RuleName.parse(rule)
-    plain = {replace(name, variant="", anchored=anchored).label: None for anchored in (False, name.anchored)}
-    own = {replace(name, anchored=anchored).label: None for anchored in (False, name.anchored)}
-    return {key: value for label in {**plain, **own} for key, value in tables.get(label, {}).items()}
+    """The settings of `rule` in `tables`, a table per rule. `X+anchor` starts from X's entry and adds its own."""
+    merged: dict[str, Any] = {}
+    for label in RuleName.parse(rule).labels:
+        merged.update(tables.get(label, {}))
+    return merged
 
 
 def _optimizer(task: Task, rule: str, overrides: dict[str, Any]) -> dict[str, Any]:

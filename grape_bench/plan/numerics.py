@@ -15,14 +15,14 @@ from grape_bench.objectives.names import OBJECTIVES
 from grape_bench.record.job import Job
 from grape_bench.record.rule_name import RuleName
 from grape_bench.registry import Registry, is_file_reference
-from grape_bench.rules.names import ANCHOR_NUMERICS, CUTS, RULES
+from grape_bench.rules.names import ANCHOR_NUMERICS, CUTS, FINISH_NUMERICS, RULES
 
 
 def numerics_of(rule: str, model: str, dataset: str, objective: str | None = None) -> dict[str, int]:
     """This version's integers for the parts of a job, such as `{"rule": 1, "model": 1, "cuts": 2, ...}`.
 
-    "cuts" appears for a rule that cuts the network, "anchors" for a rule with anchors, and "objective" for a task that
-    names one. A user's own rule, model, data set or objective has the integer 1.
+    "cuts" appears for a rule that cuts the network, "anchors" and "finish" for a rule with either, and "objective" for
+    a task that names one. A user's own rule, model, data set or objective has the integer 1.
     """
     name = RuleName.parse(rule)
     source, _ = _split(model)
@@ -38,6 +38,8 @@ def numerics_of(rule: str, model: str, dataset: str, objective: str | None = Non
         found["cuts"] = network.NUMERICS
     if name.anchored:
         found["anchors"] = ANCHOR_NUMERICS
+    if name.finished:
+        found["finish"] = FINISH_NUMERICS
     if objective:
         found["objective"] = OBJECTIVES.numerics(objective)
     return found

@@ -113,12 +113,12 @@ def _check_names(suite: Suite, where: str) -> None:
 
 
 def _check_rule(rule: str) -> None:
-    """Raise UserError unless `rule` is known or is a file that exists. Either may end in `+anchor`."""
+    """Raise UserError unless `rule` is known or is a file that exists. Either may end in `+anchor` or `+finish`."""
     name = RuleName.parse(rule)
     if name.file:
         split_file_reference(name.reference)
     elif name.base not in RULES:
-        hint = "the rule's name, NAME+anchor, or path/to/file.py:MyRule"
+        hint = "the rule's name, NAME+anchor, NAME+finish, or path/to/file.py:MyRule"
         raise unknown("rule", name.base, RULES, hint=hint)
 
 

@@ -103,10 +103,10 @@ def _card(own: Sequence[Record], root: Path, about: About) -> Card:
 
 
 def _weight_transport(rule: RuleName) -> bool:
-    """What the rule's class declares. Anchors use exact gradients, so a rule with anchors has weight transport."""
+    """What the rule's class declares. A rule with anchors or a finish has weight transport: these steps are exact."""
     from grape_bench.rules.names import RULES
 
-    return rule.anchored or bool(RULES.get(rule.reference).weight_transport)
+    return rule.anchored or rule.finished or bool(RULES.get(rule.reference).weight_transport)
 
 
 def constraints(record: Record) -> str:

@@ -10,30 +10,32 @@ from pathlib import Path
 from grape_bench.registry import is_file_reference
 
 ANCHOR = "+anchor"
+FINISH = "+finish"
 FROZEN = "frozen"
 """The control whose job fits a head on the untrained model instead of training it."""
 
 
 @dataclass(frozen=True)
 class RuleName:
-    """A rule as a user writes it: `grape`, `dfa+anchor`, `grape:p4`, `path/to/my.py:MyRule+anchor`.
+    """A rule as a user writes it: `grape`, `dfa+anchor+finish`, `grape:p4`, `path/to/my.py:MyRule+anchor`.
 
     `base` is the registered name or the class name. `file` is the path of the user's file, or "" for a registered rule.
-    `variant` is a suite's name for other settings of the rule, as in `grape:p4`. `anchored` tells whether the name ends
-    in `+anchor`.
+    `anchored` and `finished` tell whether the name has `+anchor`, and whether it ends in `+finish`. `variant` is a
+    suite's name for other settings of the rule, as in `grape:p4`.
     """
 
     base: str
     file: str = ""
     anchored: bool = False
+    finished: bool = False
     variant: str = ""
 
     @staticmethod
     @lru_cache(maxsize=1024)
     def parse(text: str) -> RuleName:
         """The parsed `text`, which need not name a known rule."""
-        anchored = text.endswith(ANCHOR)
-        reference = text.removesuffix(ANCHOR)
+        finished, text = text.endswith(FINISH), text.removesuffix(FINISH)
+        anchored, reference = text.endswith(ANCHOR), text.removesuffix(ANCHOR)
         file = ""
         if is_file_reference(reference):
             folder, _, rest = reference.rpartition(".py:")
@@ -41,7 +43,7 @@ class RuleName:
         base, _, variant = reference.partition(":")
         if not re.fullmatch(r"[A-Za-z0-9_-]+", variant):
             base, variant = reference, ""
-        return RuleName(base, file, anchored, variant)
+        return RuleName(base, file, anchored, finished, variant)
 
     @property
     def reference(self) -> str:
@@ -55,8 +57,21 @@ class RuleName:
 
     @property
     def variant_label(self) -> str:
-        """The label without anchors, such as `grape:p4`, or "" if the rule is no variant."""
+        """The label without anchors and finish, such as `grape:p4`, or "" if the rule is no variant."""
         return f"{self.base}:{self.variant}" if self.variant else ""
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels whose settings apply, the most special one last: `dfa`, `dfa+anchor`, `dfa+anchor+finish`.
+
+        A variant has those of the rule without its name before its own.
+        """
+        every = (
+            replace(self, variant=variant, anchored=anchored, finished=finished).label
+            for variant in ("", self.variant)
+            for anchored, finished in ((False, False), (self.anchored, False), (self.anchored, self.finished))
+        )
+        return list(dict.fromkeys(every))
 
     @property
     def file_label(self) -> str:
@@ -72,4 +87,4 @@ class RuleName:
 
     @property
     def _suffix(self) -> str:
-        return (f":{self.variant}" if self.variant else "") + (ANCHOR if self.anchored else "")
+        return (f":{self.variant}" if self.variant else "") + ANCHOR * self.anchored + FINISH * self.finished

@@ -14,6 +14,7 @@ from grape_bench.rules.names import LADDER
 
 Family = Literal[
     "backpropagation",
+    "approximate backward",
     "feedback alignment",
     "direct feedback",
     "learned direct feedback",
@@ -66,6 +67,22 @@ CATALOG: Mapping[str, Entry] = {
         "block above",
         "all weights, transposed",
     ),
+    "bp-sampled": Entry(
+        "approximate backward",
+        r"as `bp`, with $m_k e_k / q_k$ for $e_k$: a few outputs, drawn with probability $q_k$",
+        "Adelman et al. 2021",
+        "block above",
+        "all weights, transposed",
+        space={"samples": {"choice": [2, 4, 8]}},
+    ),
+    "bp-lowrank": Entry(
+        "approximate backward",
+        r"as `bp`, with $\frac{C}{r} Q Q^\top g$ for the signal $g$ that arrives, $Q$ ($C \times r$) random",
+        "Oktay et al. 2021",
+        "block above",
+        "all weights, transposed",
+        space={"share": {"linear": [0.1, 1.0]}},
+    ),
     "fa": Entry(
         "feedback alignment",
         "as `bp`, with a fixed random $B$ for $W$ in the input gradient of every linear map",
@@ -109,6 +126,14 @@ CATALOG: Mapping[str, Entry] = {
         "a phase with noise",
         space={"rate": {LOG: [1e-2, 1.0]}},
     ),
+    "pfa": Entry(
+        "feedback alignment",
+        r"as `fa`, with $B R$ for $B$, where $B$ is fixed and $R$ gets the update $B^\top \Delta W$",
+        "Li and Benna 2024",
+        "block above",
+        "the updates of the weights",
+        space={"expansion": {"choice": [1, 10]}, "decay": {LOG: [1e-5, 1e-2]}},
+    ),
     "dfa": Entry("direct feedback", r"$B_l^\top e$, $B_l$ fixed and random", "Nøkland 2016; Launay et al. 2020"),
     "drtp": Entry(
         "direct feedback",
@@ -116,6 +141,12 @@ CATALOG: Mapping[str, Entry] = {
         "Frenkel et al. 2021",
         "nothing",
         "classes",
+    ),
+    "ebd": Entry(
+        "learned direct feedback",
+        r"$R_l e$, $R_l$ a running mean of $h_l e^\top$",
+        "Erdogan, Pehlevan and Erdogan 2025",
+        space={"memory": {"choice": [0.99, 0.999, 0.9999, 0.99999]}, "rate": {LOG: [0.1, 10.0]}},
     ),
     "dkp": Entry(
         "learned direct feedback",
@@ -189,6 +220,21 @@ CATALOG: Mapping[str, Entry] = {
         "classes; a network per block",
         space={"layers": {"choice": [1, 2, 3]}},
     ),
+    "mono-forward": Entry(
+        "local losses",
+        "the same, with a trained projection onto the classes",
+        "Gong, Li and Abdulla 2025 (arXiv v1)",
+        "nothing",
+        "classes; a matrix per block",
+    ),
+    "fg-local": Entry(
+        "local losses",
+        r"$(\mathrm{d}L_l \cdot p)\, p$, the forward gradient of the block's own loss",
+        "Ren et al. 2023",
+        "nothing",
+        "classes; a classifier per block",
+        space={"perturbations": {"choice": [1, 2, 4]}},
+    ),
     "ff": Entry(
         "forward only",
         "the gradient of the block's own loss, which tells right from wrong labels in the input",
@@ -200,8 +246,16 @@ CATALOG: Mapping[str, Entry] = {
     "fg": Entry(
         "forward only",
         r"$(e^\top d)\, p_l$, $d$ the derivative of $\hat y$ along random $p_1 \dots p_L$",
-        "Baydin et al. 2022; Ren et al. 2023",
+        "Ren et al. 2023",
         needs="a pass on dual numbers",
+        space={"perturbations": {"choice": [1, 2, 4]}},
+    ),
+    "fg-weights": Entry(
+        "forward only",
+        r"nothing: $(\mathrm{d}L \cdot v)\, v$ for all weights at once",
+        "Baydin et al. 2022",
+        "second forward",
+        "a pass on dual numbers",
         space={"perturbations": {"choice": [1, 2, 4]}},
     ),
     "spsa": Entry(

@@ -44,15 +44,20 @@ class LocalLoss(LearningRule):
         """Return a pass that cuts at every block."""
         return TargetPass(self._signal)
 
-    def _signal(self, block: Block, target: Target) -> Tensor:
-        with torch.enable_grad():
-            output = block.output.detach().requires_grad_()
-            self.loss(block, output, target.one_hot).backward()
-        for leaf in (output, *block.parameters()):
-            if leaf.grad is not None:
-                leaf.grad *= target.scale.to(leaf.grad.dtype)
+    def gradient(self, block: Block, target: Tensor) -> Tensor:
+        """Return dL/dh_l of the block's loss (N, *shape), and leave those of its owned parameters in `.grad`."""
+        output = block.output.detach().requires_grad_()
+        self.loss(block, output, target).backward()
         assert output.grad is not None, "the loss depends on the output"
         return output.grad
+
+    def _signal(self, block: Block, target: Target) -> Tensor:
+        with torch.enable_grad():
+            signal = self.gradient(block, target.one_hot)
+        for parameter in block.parameters():
+            if parameter.grad is not None:
+                parameter.grad *= target.scale.to(parameter.grad.dtype)
+        return signal * target.scale.to(signal.dtype)
 
     def credit(self, network: Network) -> dict[str, Credit]:
         """The rule's gradients below the last cut, exact gradients above it."""

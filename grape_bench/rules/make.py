@@ -12,6 +12,8 @@ from grape_bench.network.rule import LearningRule
 from grape_bench.record.rule_name import RuleName
 from grape_bench.rules.anchored import Anchored
 from grape_bench.rules.direct import DirectFeedback
+from grape_bench.rules.exact_steps import ExactSteps
+from grape_bench.rules.finished import Finished
 from grape_bench.rules.hardware import SETTINGS, Hardware
 from grape_bench.rules.names import RULES
 
@@ -19,28 +21,32 @@ R = TypeVar("R", bound=type[LearningRule])
 
 
 def make_rule(name: str, **settings: Any) -> LearningRule:
-    """Make the rule called `name`: a registered name, an entry point, or `file.py:Class`. `X+anchor` is `Anchored(X)`.
+    """Make the rule called `name`: a registered name, an entry point, or `file.py:Class`.
 
+    `X+anchor` is `Anchored(X)`, `X+finish` is `Finished(X)`, and `X+anchor+finish` is `Finished(Anchored(X))`.
     Raises UserError for an unknown name, an unknown setting, or a value that the rule does not accept.
     """
     parsed = RuleName.parse(name)
-    base, anchored = parsed.reference, parsed.anchored
+    base = parsed.reference
+    around: list[type[ExactSteps]] = [*[Anchored] * parsed.anchored, *[Finished] * parsed.finished]
     cls = RULES.get(base)
     if not (isinstance(cls, type) and issubclass(cls, LearningRule)):
         raise UserError(f"{base!r} is not a LearningRule", hint="class MyRule(grape_bench.DirectFeedback): ...")
     accepted = set(_parameters(cls)) | {*device_settings(cls)}
     settings = {**RULES.defaults(base), **settings}
-    anchor_settings = {k: settings.pop(k) for k in _parameters(Anchored)[1:] if anchored and k in settings}
+    theirs = {one: _parameters(one)[1:] for one in around}
+    outer = {one: {k: settings.pop(k) for k in names if k in settings} for one, names in theirs.items()}
     for setting in settings:
         if setting not in accepted:
-            known = accepted | {*_parameters(Anchored)[1:]} if anchored else accepted
-            raise unknown("setting", setting, known, where=f"rule {name!r}")
+            raise unknown("setting", setting, accepted.union(*theirs.values()), where=f"rule {name!r}")
     device = {name: settings.pop(name) for name in device_settings(cls) if name in settings}
     try:
-        rule = cls(**settings)
+        rule: LearningRule = cls(**settings)
         if device and isinstance(rule, DirectFeedback):
             rule.hardware = Hardware(**device)
-        return Anchored(rule, **anchor_settings) if anchored else rule
+        for one, own in outer.items():
+            rule = one(rule, **own)
+        return rule
     except (TypeError, ValueError) as error:
         raise UserError(f"rule {name!r} does not accept its settings: {error}") from error
 

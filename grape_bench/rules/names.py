@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 ANCHOR_NUMERICS = 1
 """Raise it when the code of the anchors (`rules/anchored.py`) gives other numbers: all rules with anchors run again."""
 
+FINISH_NUMERICS = 1
+"""The same for the finish (`rules/finished.py`)."""
+
 CUTS = ("cuts",)
 """`uses` of a rule that cuts the network, so that `network.NUMERICS` counts for it.
 
@@ -75,6 +78,13 @@ RULES: Registry[type[LearningRule]] = Registry(
         "dni": Builtin("grape_bench.rules.synthetic:SyntheticGradients", source="bbea630a22354ac2", uses=CUTS),
         "ff": Builtin("grape_bench.rules.forward_forward:ForwardForward", source="efa950978a238c9a", uses=CUTS),
         "spsa": Builtin("grape_bench.rules.spsa:SPSA", source="f7c81295d08637d5", uses=CUTS),
+        "ebd": Builtin("grape_bench.rules.ebd:EBD", source="f33d30065edf6300", uses=CUTS),
+        "mono-forward": Builtin("grape_bench.rules.mono_forward:MonoForward", source="a159f9e2094b79f6", uses=CUTS),
+        "pfa": Builtin("grape_bench.rules.pfa:PFA", source="1d27fb5f6ff68f5f"),
+        "bp-sampled": Builtin("grape_bench.rules.bp_sampled:BPSampled", source="17c9f83091e15770"),
+        "bp-lowrank": Builtin("grape_bench.rules.bp_lowrank:BPLowRank", source="315f338401e35f61", uses=CUTS),
+        "fg-weights": Builtin("grape_bench.rules.fg_weights:FGWeights", source="276f626b06603030", uses=CUTS),
+        "fg-local": Builtin("grape_bench.rules.fg_local:FGLocal", source="01a728815cfbedb4", uses=CUTS),
         "head-only": Builtin("grape_bench.rules.head_only:HeadOnly", source="0e32efad8f58020a", uses=CUTS),
         FROZEN: Builtin("grape_bench.rules.frozen:Frozen", source="6b27836a5a582351", uses=CUTS),
         "norms-only": Builtin("grape_bench.rules.norms_only:NormsOnly", source="363ccabcca4d8fb6", uses=CUTS),

@@ -112,6 +112,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.modes = Modes(self.network.model)
+        self._plan()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -130,6 +131,7 @@ class Trainer:
         """
         if epochs is not None:
             self.budget = replace(self.budget, steps=epochs * self.steps_per_epoch)
+            self._plan()
         for observer in self.observers:
             observer.training_begins(self)
         while self.total_steps < self.budget.steps or self.losses:
@@ -239,6 +241,9 @@ class Trainer:
             if type(observer).__name__ in state["observers"]:
                 observer.load_state(state["observers"][type(observer).__name__])
         set_random_state(state["random"], self.clock.device)
+
+    def _plan(self) -> None:
+        self.network.planned_steps = self.budget.batches_in(self.budget.steps)
 
     def _begin_epoch(self) -> None:
         self.epoch_order = self.order.get_state()

@@ -1,7 +1,6 @@
 """Each training option: BP through the harness ends with the weights of a plain PyTorch loop, to the bit."""
 
 import math
-from pathlib import Path
 
 import pytest
 import timm.optim
@@ -254,7 +253,7 @@ def test_a_step_counts_as_one_with_accumulation_and_the_rule_counts_each_of_its_
     assert found["credit"]["bp_fraction"] == found["credit"]["declared_bp_fraction"] == pytest.approx(2 / 40)
 
 
-MONO = str(Path(__file__).parents[2] / "examples" / "rules" / "mono_forward.py") + ":MonoForward"
+MONO = "mono-forward"
 
 
 @pytest.mark.parametrize("rule", ["bp", "fa", "dfa", "head-only", MONO])
@@ -281,7 +280,7 @@ def test_parameters_of_a_rule_keep_their_groups_and_are_clipped_on_their_own():
     """A rule's parameters with huge gradients shorten only their own step."""
     spec = job(MONO, groups={"head": {"lr_scale": 0.5}}, clip=1e-3, optimizer={"name": "sgd", "lr": 0.1})
     data = load_data(spec, pick_device())
-    trainer = make_trainer(spec, build_model(spec, data, pick_device()), data, MONO, {"classifier_lr": 0.7})
+    trainer = make_trainer(spec, build_model(spec, data, pick_device()), data, MONO, {"projection_lr": 0.7})
     assert [group["lr"] for group in trainer.optimizer.param_groups] == [0.1, 0.05, 0.7]
     trainer.step(*next(data.train.batches(64, generator=trainer.order)))
     for parameters in (trainer.network.model.parameters(), trainer.network.owned.parameters()):

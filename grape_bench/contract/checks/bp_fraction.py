@@ -13,6 +13,7 @@ def check(case: Case, make_rule: MakeRule) -> str:
     """Compare `rule.bp_fraction(batches, epochs)` with `net.bp_fraction` after that many batches and epochs."""
     network = case.attached(make_rule)
     steps = steps_of(network.rule)
+    network.planned_steps = EPOCHS * steps
     declared = network.rule.bp_fraction(steps, EPOCHS)
     for _ in range(EPOCHS):
         case.train(network, steps)

@@ -24,6 +24,7 @@ def check(case: Case, make_rule: MakeRule) -> str:
     if not _runs(model, on_meta(case.inputs(0))):
         return "not checked: the model's own code reads numbers, which this device has none of"
     network = attach(model, make_rule(), on_meta(case.inputs(0)))
+    network.planned_steps = 2
     network.begin_epoch(2)
     for index in range(2):
         inputs = on_meta(case.inputs(index))

@@ -21,6 +21,7 @@ def check(case: Case, make_rule: MakeRule) -> str:
     _compare(_tensors(model), _tensors(plain), "attaching")
     _compare_modes(model, plain, "attaching")
     steps = steps_of(make_rule())
+    network.planned_steps = steps
     network.begin_epoch(steps)
     for index in range(steps):
         case.gradients(plain, index)

@@ -1,0 +1,85 @@
+"""Backpropagation of a sampled error: a few outputs, weighted by 1 / probability (Adelman et al. 2021)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from grape_bench.errors import DoesNotApplyError
+from grape_bench.network.passes import Pass
+from grape_bench.network.rule import LearningRule
+
+if TYPE_CHECKING:
+    from grape_bench.network.network import Network
+    from grape_bench.network.reach import Credit
+    from grape_bench.network.trace import Batch
+
+Draw = Literal["magnitude", "uniform"]
+
+
+class BPSampled(LearningRule):
+    """e_k := m_k e_k / q_k at the output, where m_k is 1 with probability q_k, and 0 otherwise. The rest is BP.
+
+    So J^T e = sum_k J_k^T e_k becomes a sum over about `samples` outputs for each sample and position, with the same
+    mean. With `draw = "magnitude"`, q_k = min(1, `samples` |e_k| / sum |e|): a cross-entropy then always keeps the
+    target if `samples` is at least 2, as a sampled softmax does. With `"uniform"`, q_k = min(1, `samples` / n_out).
+    The output layer's own gradient comes from the sampled error too.
+    """
+
+    def __init__(self, samples: int = 4, draw: Draw = "magnitude") -> None:
+        if samples < 1 or draw not in ("magnitude", "uniform"):
+            raise ValueError("samples must be at least 1, and draw is 'magnitude' or 'uniform'")
+        self.samples, self.draw = samples, draw
+
+    @property
+    @override
+    def cuts(self) -> bool:
+        """False: every gradient passes."""
+        return False
+
+    @property
+    @override
+    def at_scores(self) -> bool:
+        """True: outputs are sampled, not features below them."""
+        return True
+
+    @override
+    def setup(self, network: Network) -> None:
+        """Refuse a network with one output."""
+        if network.output_shape[-1:] == (1,):
+            raise DoesNotApplyError("this network has one output, so there is nothing to sample from")
+
+    @override
+    def credit(self, network: Network) -> dict[str, Credit]:
+        """The rule's gradient everywhere."""
+        return dict.fromkeys(network.credit("exact", "above the cuts"), "rule")
+
+    @override
+    def open_pass(self, network: Network, batch: Batch) -> Pass:
+        """Return a pass that samples the error when it arrives."""
+        return _Sampled(self, network)
+
+    def sampled(self, error: Tensor, generator: torch.Generator) -> Tensor:
+        """The sampled error (N, ..., n_out)."""
+        size = error.abs() if self.draw == "magnitude" else torch.ones_like(error)
+        total = size.sum(-1, keepdim=True).clamp_min(torch.finfo(size.dtype).tiny)
+        keep = (self.samples * size / total).clamp(max=1)
+        drawn = torch.rand(error.shape, generator=generator, device=error.device, dtype=error.dtype)
+        return torch.where(drawn < keep, error / keep, 0.0)
+
+
+class _Sampled(Pass):
+    def __init__(self, rule: BPSampled, network: Network) -> None:
+        self.rule, self.network = rule, network
+
+    @override
+    def join(self, logits: Tensor) -> Tensor:
+        """The logits, whose error is sampled in the backward."""
+        if logits.requires_grad:
+            logits.register_hook(
+                lambda error: self.rule.sampled(error, self.network.generator("perturbation", error.device))
+            )
+        return logits
