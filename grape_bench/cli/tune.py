@@ -109,8 +109,8 @@ def _table(found: list[TunedRule]) -> Table:
     shown = [k for k in SHOWN if k < trials] + [trials]
     title = f"Expected best of k of {trials} trials, on the validation split"
     table = Table("task", "rule", "chosen", *(f"k = {k}" for k in shown), box=box.SIMPLE_HEAD, title=title)
-    for task in found[0].tasks:
-        for tuned in found:
+    for task in dict.fromkeys(task for tuned in found for task in tuned.tasks):
+        for tuned in (one for one in found if task in one.tasks):
             best = tuned.tasks[task]
             expected = curve(best)
             settings = " ".join(f"{name} {value}" for name, value in best.settings.items())

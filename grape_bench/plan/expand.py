@@ -92,6 +92,7 @@ def expand(suite: Suite, only: tuple[str, ...] = (), tuned: TunedSettings = UNTU
             for seed in range(suite.seeds)
             for task in suite.tasks
             for rule in rules
+            if task.has(rule)
         ]
     )
 

@@ -109,6 +109,11 @@ def _check_names(suite: Suite, where: str) -> None:
         _check_at(f"{where_task}: optimizer", _check_optimizer, task.optimizer.name)
         _check_at(f"{where_task}: schedule", _check_schedule, task.schedule)
         _check_tables(task.rule, labels, f"{where_task}: rule")
+        for rule in (*(task.only or ()), *task.skip):
+            if rule not in suite.rules:
+                raise unknown("rule of this suite", rule, suite.rules, where=f"{where_task}: only, skip")
+        if not any(map(task.has, suite.rules)):
+            raise UserError("no rule of the suite runs on this task", where=f"{where_task}: only, skip")
     _check_variants(suite, f"{where}: rules")
 
 

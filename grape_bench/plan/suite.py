@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, JsonValue, model_validator
 
 from grape_bench.arguments import STRICT
 from grape_bench.plan.sources import task_sources
+from grape_bench.record.rule_name import RuleName
 
 DIMENSIONS = 6  # the most settings that one search may cover
 TUNING_SEED = 1_000_000  # the seed of the first trial; a suite's own seeds stay below it
@@ -146,7 +147,14 @@ class Task(TomlTable):
     compile: bool = False
     deterministic: bool = False
     nproc: Count = 1
+    only: Annotated[list[str], Field(min_length=1)] | None = None
+    skip: list[str] = []
     rule: dict[str, Settings] = {}
+
+    def has(self, rule: str) -> bool:
+        """Whether `rule` runs on this task. `only` does not concern the rules of a user's own files."""
+        allowed = self.only is None or rule in self.only or bool(RuleName.parse(rule).file)
+        return allowed and rule not in self.skip
 
     @cached_property
     def sources(self) -> dict[str, Any]:
@@ -232,3 +240,7 @@ class Suite(TomlTable):
     rule: dict[str, Settings] = {}
     tuning: Tuning | None = None
     cluster: Cluster = Cluster()
+
+    def tasks_of(self, rule: str) -> list[Task]:
+        """The tasks on which `rule` runs."""
+        return [task for task in self.tasks if task.has(rule)]

@@ -132,7 +132,9 @@ def tuned_settings(suite: Suite, rules: list[str], reference: str, overrides: Ov
     if missing:
         return TunedSettings(note=_untuned_note(missing, rules, reference, overrides))
     tuned = {rule: pair[0] for rule, pair in found.items() if pair}
-    settings = {(task.name, rule): tuned[rule].tasks[task.name].settings for task in suite.tasks for rule in tuned}
+    settings = {
+        (task.name, rule): tuned[rule].tasks[task.name].settings for rule in tuned for task in suite.tasks_of(rule)
+    }
     folders = {pair[1].parent for pair in found.values() if pair}
     where = ", ".join(sorted(map(str, folders)))
     note = f"settings: tuned, for each rule the best of {suite.tuning.trials} trials on validation ({where})"
@@ -152,7 +154,7 @@ def mismatch(suite: Suite, rule: str, found: tuple[TunedRule, Path] | None) -> s
         return f"{path} has {tuned.trials} trials, not {trials}"
     if tuned.space != space_of(suite, rule):
         return f"{path} searched another space"
-    for task in suite.tasks:
+    for task in suite.tasks_of(rule):
         definition = make_job(suite, task, rule, 0).definition
         if task.name not in tuned.tasks or tuned.tasks[task.name].definition != definition:
             return f"tuned for another budget or other settings of {task.name}"
@@ -181,7 +183,7 @@ def _changes(suite: Suite, tuned: Mapping[str, TunedRule]) -> list[str]:
     edited = [name.label for name, one in names.items() if one.rule_source != RULES.source_hash(name.reference)]
     raised: dict[str, None] = {}
     for rule, one in tuned.items():
-        for task in suite.tasks:
+        for task in suite.tasks_of(rule):
             now = parts(make_job(suite, task, rule, 0))
             raised |= dict.fromkeys(name for name, integer in now.items() if integer != one.numerics.get(name, 1))
     found = {"edited since it was tuned": edited, "numerics raised since the search": list(raised)}

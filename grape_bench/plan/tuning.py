@@ -66,4 +66,5 @@ def trial_jobs(suite: Suite, rules: list[str]) -> list[Job]:
         for trial in range(trials)
         for task in suite.tasks
         for rule in rules
+        if task.has(rule)
     ]

@@ -54,6 +54,17 @@ def test_rule_adds_only_restricts_seeds_replaces(tmp_path: Path) -> None:
     ]
 
 
+def test_a_task_may_have_only_some_rules_and_a_users_rule_runs_on_every_task(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("import grape_bench as gb\n\n\nclass Mine(gb.DirectFeedback): ...\n")
+    mine = f"{tmp_path}/mine.py:Mine"
+    settings = ('first.only=["bp", "dfa"]', 'second.skip=["dfa"]')
+    jobs = jobs_of(write_suite(tmp_path), rules=(mine,), settings=settings, seeds=1)
+    assert {(job.task, job.rule) for job in jobs} == {
+        ("first", "bp"), ("first", "dfa"), ("first", mine),
+        ("second", "bp"), ("second", "dfa+anchor"), ("second", mine),
+    }  # fmt: skip
+
+
 def test_set_changes_one_task_all_tasks_a_rule_and_the_top_of_the_file(tmp_path: Path) -> None:
     settings = (
         "first.epochs=7",

@@ -40,6 +40,8 @@ RULES = '["dfa", "bp", "dfa+anchor"]'
         ("lr = 1e-3", "lr = 1e-3, momentum = 0.9", ["momentum is a setting of sgd, not of adamw"]),
         ('"adamw"', '"adamx"', ["unknown optimizer 'adamx'; did you mean", "'adamw'"]),
         (RULES, '["dfaa"]', ["rules", "unknown rule 'dfaa'; did you mean 'dfa'", "grape"]),
+        ("epochs = 2", 'epochs = 2\nskip = ["fa"]', ["task 'first': only, skip", "unknown rule of this suite 'fa'"]),
+        ("epochs = 2", 'epochs = 2\nskip = ["bp", "dfa", "dfa+anchor"]', ["no rule of the suite runs on this task"]),
         (RULES, '["grape:p4"]', ["the variant 'grape:p4' has no settings", '[rule."grape:p4"]']),
         (RULES, '["grape:"]', ["unknown rule 'grape:'; did you mean 'grape'"]),
         (RULES, DFA_TWICE, ["rule 'dfa' is listed twice"]),
