@@ -51,7 +51,13 @@ class BPLowRank(LearningRule):
         channels = signal.shape[axis]
         rank = -int(-self.share * channels // 1)
         dtype = torch.promote_types(signal.dtype, torch.float32)
-        drawn = torch.randn(channels, rank, generator=self.random(block), device=signal.device, dtype=dtype)
+        drawn = torch.randn(
+            channels,
+            rank,
+            generator=block.home.generator("perturbation", block.device),
+            device=signal.device,
+            dtype=dtype,
+        )
         basis: Tensor = torch.linalg.qr(drawn).Q
         projected = channels / rank * (signal.movedim(axis, -1).to(dtype) @ basis) @ basis.T
         return projected.movedim(-1, axis).to(signal.dtype)

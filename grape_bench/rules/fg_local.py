@@ -60,6 +60,11 @@ class FGLocal(LocalLoss):
 
     def _along(self, block: Block, weight: Tensor, gap: Tensor) -> Tensor:
         output = block.output
-        p = torch.randn(output.shape, generator=self.random(block), device=output.device, dtype=output.dtype)
+        p = torch.randn(
+            output.shape,
+            generator=block.home.generator("perturbation", block.device),
+            device=output.device,
+            dtype=output.dtype,
+        )
         derivative = (gap * F.linear(pooled(p), weight.to(p.dtype))).sum(-1)
         return derivative.view(-1, *[1] * (p.dim() - 1)).to(p.dtype) * p

@@ -17,12 +17,15 @@ from grape_bench.rules.names import RULES
 MLP, CNN, VIT, DECODER = CASES
 
 
-EVERY = [*RULES, "dfa+anchor", "grape+anchor", "grape-lazy+anchor", "head-only+anchor"]
+EVERY = [*RULES, "dfa+anchor", "grape+anchor", "grape-lazy+anchor", "head-only+anchor", "dfa+finish"]
 QUICK = ("bp", "fa", "dfa", "grape", "local", "dfa+anchor")
 """One rule of each family. The others take a minute together and run with the slow tests."""
 
 
-ELSEWHERE = {"norms-only": "mlp", **dict.fromkeys(("predsim", "dgl", "dni", "ff"), "decoder")}
+ELSEWHERE = {
+    "norms-only": "mlp",
+    **dict.fromkeys(("predsim", "dgl", "dni", "ff", "ebd", "mono-forward", "fg-local"), "decoder"),
+}
 """The model on which a rule makes no sense."""
 
 

@@ -103,7 +103,7 @@ DEFAULTS = {f"default {name}": ours(name, (3, 16, 16)) for name in MODELS if nam
 """The built-in models of images as they are without `model_args`."""
 DEEP = [f"last-{count}" for count in LADDER[2:]]  # they train every block of these small networks, as `bp` does
 BUILTIN = [rule for rule in RULES if RULES.builtin(rule) and rule not in DEEP]
-RULE_NAMES = [*BUILTIN, "dfa+anchor", "grape+anchor", "grape-lazy+anchor"]
+RULE_NAMES = [*BUILTIN, "dfa+anchor", "grape+anchor", "grape-lazy+anchor", "dfa+finish"]
 
 
 def network_of(family: str) -> Family:
@@ -131,6 +131,7 @@ def _five_steps(rule: str, family: str) -> Numbers:
     batches = list(_batches(network_of(family).shape))
     network = gb.attach(model, make_rule(rule), batches[0][0], seed=0)
     optimizer = torch.optim.SGD(network.parameter_groups(), lr=LEARNING_RATE)
+    network.planned_steps = STEPS
     network.begin_epoch(batches=STEPS)
     losses = {}
     for step, (inputs, labels) in enumerate(batches):

@@ -13,17 +13,20 @@ from grape_bench.network.network import Network
 from grape_bench.network.passes import CutPass, Signal
 from grape_bench.rules.anchored import Anchored
 from grape_bench.rules.backward import BackwardFeedback
+from grape_bench.rules.bp_lowrank import BPLowRank
+from grape_bench.rules.bp_sampled import BPSampled
+from grape_bench.rules.finished import Finished
 from grape_bench.rules.names import CUTS, LADDER, RULES
 from tests.golden import stored
 from tests.golden.runs import CLASSES, FAMILIES, five_steps
 
 STORED = stored.read()
 CONTROLS = ["head-only", "frozen", "norms-only", *(f"last-{count}" for count in LADDER)]  # they send no signal
-TWO_PHASE = ["dni", "ff", "spsa"]  # their second phase makes the gradients, without a signal
-DIRECT = [
-    rule for rule in RULES if (one := RULES.builtin(rule)) and one.uses == CUTS and rule not in (*CONTROLS, *TWO_PHASE)
-]
-BACKWARD = ["fa", "usf", "brsf", "frsf", "kp", "wm"]
+TWO_PHASE = ["dni", "ff", "spsa", "fg-weights"]  # their second phase makes the gradients, without a signal
+APPROXIMATE = {"bp-sampled": (BPSampled, "sampled"), "bp-lowrank": (BPLowRank, "sketched")}  # of the true gradient
+OTHERS = (*CONTROLS, *TWO_PHASE, *APPROXIMATE)
+DIRECT = [rule for rule in RULES if (one := RULES.builtin(rule)) and one.uses == CUTS and rule not in OTHERS]
+BACKWARD = ["fa", "usf", "brsf", "frsf", "kp", "wm", "pfa"]
 
 
 def noticed(rule: str, family: str) -> bool:
@@ -50,6 +53,22 @@ def scale_one_signal(monkeypatch: pytest.MonkeyPatch) -> None:
         original(self, scaled, *more)
 
     monkeypatch.setattr(CutPass, "__init__", init)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("rule", APPROXIMATE)
+def test_an_approximate_gradient_is_one_percent_longer(rule: str, family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cls, name = APPROXIMATE[rule]
+    original = getattr(cls, name)
+    monkeypatch.setattr(cls, name, lambda *given: 1.01 * original(*given))
+    assert noticed(rule, family)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_finish_begins_one_step_later(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Finished._begin
+    monkeypatch.setattr(Finished, "_begin", lambda self, planned: original(self, planned) + 1)
+    assert noticed("dfa+finish", family)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -96,6 +96,8 @@ def test_a_tail_without_weights_changes_no_gradient(tail, rule):
         with pytest.raises(UserError, match="class"):
             attached(rule, end, outputs)
         return
+    if rule == "bp-sampled" and tail in ("squeeze", "sigmoid and squeeze"):
+        pytest.skip("one output leaves nothing to sample")
     if (rule, tail) == ("spsa", "dropout"):
         pytest.skip("its forwards repeat the masks of the network, and here the loss draws its own")
     model, net, x = attached(rule, end, outputs)

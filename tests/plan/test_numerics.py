@@ -69,7 +69,7 @@ def test_the_cuts_do_not_count_for_bp_and_the_fa_family(done: Path, monkeypatch:
     monkeypatch.setattr(network, "NUMERICS", 3)
     assert {rule for _, rule in of(pending(done))} == CUTTING
     without = {rule for rule in RULES if "cuts" not in numerics_of(rule, "mlp", "digits")}
-    assert without == {"bp", "fa", "usf", "brsf", "frsf", "kp", "wm", "pfa", "bp-sampled"}
+    assert without == {"bp", "bp-sampled", "fa", "usf", "brsf", "frsf", "kp", "pfa", "wm"}
     assert numerics_of("my.py:MyRule", "mlp", "digits")["cuts"] == 3
 
 
@@ -141,3 +141,4 @@ def test_each_part_has_a_name_that_is_unique_across_jobs() -> None:
     assert parts(job) == {"rule fa": 2, "model net.py:build": 1, "data set digits": 3, "trainer": 1}
     assert changed(job) == {"data set digits": (3, 1)}
     assert rules.ANCHOR_NUMERICS == 1
+    assert numerics_of("dfa+finish", "mlp", "digits")["finish"] == rules.FINISH_NUMERICS == 1

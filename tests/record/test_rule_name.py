@@ -15,7 +15,13 @@ from grape_bench.record.rule_name import RuleName
         ("grape:p4+anchor", RuleName("grape", variant="p4", anchored=True), "grape:p4+anchor"),
         ("path/my.py:MyRule", RuleName("MyRule", "path/my.py"), "MyRule"),
         ("path/my.py:MyRule:p4", RuleName("MyRule", "path/my.py", variant="p4"), "MyRule:p4"),
+        ("dfa+finish", RuleName("dfa", finished=True), "dfa+finish"),
         ("path/my.py:MyRule+anchor", RuleName("MyRule", "path/my.py", anchored=True), "MyRule+anchor"),
+        (
+            "path/my.py:MyRule+anchor+finish",
+            RuleName("MyRule", "path/my.py", anchored=True, finished=True),
+            "MyRule+anchor+finish",
+        ),
     ],
 )
 def test_a_name_has_parts_and_is_written_as_it_was_read(text: str, name: RuleName, label: str) -> None:
@@ -27,6 +33,11 @@ def test_a_name_has_parts_and_is_written_as_it_was_read(text: str, name: RuleNam
 def test_the_registry_gets_the_reference_without_anchor() -> None:
     assert RuleName.parse("path/my.py:MyRule+anchor").reference == "path/my.py:MyRule"
     assert RuleName.parse("grape+anchor").reference == "grape"
+
+
+def test_settings_of_every_shorter_name_apply() -> None:
+    assert RuleName.parse("a/my.py:Mine+anchor+finish").labels == ["Mine", "Mine+anchor", "Mine+anchor+finish"]
+    assert RuleName.parse("dfa+finish").labels == ["dfa", "dfa+finish"] and RuleName.parse("dfa").labels == ["dfa"]
 
 
 def test_a_copy_of_the_file_keeps_the_class() -> None:

@@ -13,7 +13,6 @@ import grape_bench as gb
 from grape_bench.errors import UserError
 from grape_bench.job import run as training
 from grape_bench.network.network import Network
-from grape_bench.rules.feedback import FEEDBACK
 from tests.job.jobs import job
 from tests.network.problems import tanh_mlp
 
@@ -150,18 +149,18 @@ def test_a_sampled_error_keeps_an_output_with_its_probability_and_divides_by_it(
 def test_a_sketched_signal_is_projected_at_every_block() -> None:
     """g <- (C / r) Q Q^T g with Q of r orthonormal columns, at block 2 and then at block 1."""
     model, net = attached("bp-lowrank", share=0.5)
-    generators = [torch.Generator().manual_seed(net.rule.random(block).initial_seed()) for block in net.blocks]
+    generator = torch.Generator().manual_seed(net.generator("perturbation").initial_seed())
     (x, h1, h2), e = activations(model)
     step(net)
 
-    def projected(signal: Tensor, generator: torch.Generator, rank: int) -> Tensor:
+    def projected(signal: Tensor, rank: int) -> Tensor:
         units = signal.shape[1]
         a = torch.randn(units, rank, generator=generator, dtype=torch.float64)
         return units / rank * signal @ a @ torch.linalg.inv(a.T @ a) @ a.T  # Q Q^T projects on the columns of a
 
-    g2 = projected(e @ model[4].weight.detach(), generators[1], 3)
+    g2 = projected(e @ model[4].weight.detach(), 3)
     torch.testing.assert_close(model[2].weight.grad, weight_gradient(g2, h2, h1))
-    g1 = projected((g2 * (1 - h2**2)) @ model[2].weight.detach(), generators[0], 4)
+    g1 = projected((g2 * (1 - h2**2)) @ model[2].weight.detach(), 4)
     torch.testing.assert_close(model[0].weight.grad, weight_gradient(g1, h1, x))
 
 
@@ -169,7 +168,7 @@ APPROXIMATE = {
     "bp-sampled": {"samples": 2},
     "bp-sampled uniform": {"samples": 2, "draw": "uniform"},
     "bp-lowrank": {},
-    "fg-weights": {"perturbations": 10},
+    "fg-weights": {},
 }
 
 
@@ -214,30 +213,30 @@ def test_fg_weights_takes_one_derivative_along_random_weights() -> None:
     assert all(type(parameter) is nn.Parameter for parameter in model.parameters())
 
 
+class Last(nn.Module):
+    """An LSTM, of which a layer reads the last output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.middle, self.head = nn.LSTM(3, 4, batch_first=True), nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.head(torch.tanh(self.middle(self.lstm(x)[0][:, -1])))
+        return found
+
+
 def test_fg_weights_moves_the_weights_of_recurrent_layers() -> None:
     torch.manual_seed(0)
-
-    class Last(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.lstm, self.middle, self.head = nn.LSTM(3, 4, batch_first=True), nn.Linear(4, 4), nn.Linear(4, 2)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.head(torch.tanh(self.middle(self.lstm(x)[0][:, -1])))
-
-    x, y = torch.randn(5, 6, 3), torch.arange(5) % 2
-    model = Last()
+    x, y, model = torch.randn(5, 6, 3), torch.arange(5) % 2, Last()
     net = gb.attach(model, "fg-weights", x)
+    generator = torch.Generator().manual_seed(net.generator("perturbation").initial_seed())
     net.step(x, lambda output: F.cross_entropy(output, y))
-    v = [parameter.grad / model.lstm.weight_hh_l0.grad.norm() for parameter in net.hidden_parameters()]
     net.detach()
-    true = torch.autograd.grad(
-        F.cross_entropy(model(x), y), list(model.lstm.parameters()) + list(model.middle.parameters())
-    )
+    weights = [*model.lstm.parameters(), *model.middle.parameters()]
+    v = [torch.randn(one.shape, generator=generator) for one in weights]
+    true = torch.autograd.grad(F.cross_entropy(model(x), y), weights)
     slope = sum((one * direction).sum() for one, direction in zip(true, v, strict=True))
-    found = model.lstm.weight_hh_l0.grad
-    # found = (dL . u) u for the unscaled direction u = c v, so found = c^2 (dL . v) v with some c^2 > 0.
-    assert slope > 0 and torch.cosine_similarity(found.flatten(), v[1].flatten(), dim=0) > 0.999
+    torch.testing.assert_close([one.grad for one in weights], [slope * direction for direction in v])
 
 
 def test_fg_local_takes_one_derivative_of_the_block_s_own_loss() -> None:
@@ -246,7 +245,7 @@ def test_fg_local_takes_one_derivative_of_the_block_s_own_loss() -> None:
     model = tanh_mlp()
     net = gb.attach(model, "fg-local", X)
     block = net.blocks[1]
-    p = torch.randn(N, 5, generator=torch.Generator().manual_seed(net.rule.random(block).initial_seed()))
+    p = torch.randn(N, 5, generator=torch.Generator().manual_seed(net.generator("perturbation").initial_seed()))
     net.step(X, lambda output: F.cross_entropy(output, Y), Y)
     w1, b1, w2, b2, *_ = (one.detach() for one in model.parameters())
     h1 = torch.tanh(X @ w1.T + b1)
@@ -288,7 +287,6 @@ def test_a_finish_is_backpropagation_in_the_last_steps() -> None:
         kinds.append("bp" if is_bp else "dfa" if is_dfa else "neither")
     assert kinds == ["dfa"] * 3 + ["bp"] * 2
     assert net.bp_fraction == net.rule.bp_fraction(5, 1) == 0.4
-    assert net.rule.rule.bp_fraction(5, 1) == 0.0 and FEEDBACK in dict(net.blocks[0].module.named_buffers()).__str__()
 
 
 def test_a_loop_of_your_own_says_when_the_finish_begins() -> None:
@@ -321,9 +319,9 @@ def test_the_harness_tells_the_finish_when_to_begin_and_the_record_has_its_share
 
 
 DIGITS: dict[str, Any] = dict(
-    model_args={"hidden": [64, 64]}, epochs=10, optimizer={"name": "adamw", "lr": 3e-3}, profile=False
+    model_args={"hidden": [32, 32]}, epochs=4, optimizer={"name": "adamw", "lr": 1e-2}, profile=False
 )
-LEARNERS = ["ebd", "mono-forward", "pfa", "bp-sampled", "bp-lowrank", "fg-local", "dfa+finish"]
+LEARNERS = ["ebd", "mono-forward", "pfa", "bp-sampled", "bp-lowrank", "fg-weights", "fg-local", "dfa+finish"]
 
 
 def test_the_rules_learn_digits_better_than_the_control() -> None:
@@ -331,4 +329,4 @@ def test_the_rules_learn_digits_better_than_the_control() -> None:
         rule: training.run(job(rule, **DIGITS), lambda row: None)["result"]["test"] for rule in ["head-only", *LEARNERS]
     }
     control = scores.pop("head-only")
-    assert {rule: score for rule, score in scores.items() if score < control + 5} == {}, (control, scores)
+    assert {rule: score for rule, score in scores.items() if score < control + 5} == {}, control
