@@ -71,11 +71,10 @@ class Graph:
 
     def __init__(self, edges: Tensor, nodes: int, dtype: torch.dtype) -> None:
         own = torch.arange(nodes, device=edges.device)
-        between = edges[:, edges[0] != edges[1]]
-        self.source, self.target = torch.cat([between, own.expand(2, -1)], 1)
-        degree = torch.zeros(nodes, device=edges.device, dtype=dtype)
-        degree.index_add_(0, self.target, torch.ones_like(self.target, dtype=dtype))
-        self.weight = (degree[self.source] * degree[self.target]).rsqrt()[:, None]
+        self.source, self.target = torch.cat([edges, own.expand(2, -1)], 1)
+        counted = torch.cat([edges[0] != edges[1], torch.ones_like(own)]).to(dtype)  # A + I has each loop once
+        degree = torch.zeros(nodes, device=edges.device, dtype=dtype).index_add_(0, self.target, counted)
+        self.weight = (counted * (degree[self.source] * degree[self.target]).rsqrt())[:, None]
 
     def back(self, rows: Tensor) -> Tensor:
         """Return S^T times the rows (nodes, n): what a backward through a graph convolution does to them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import grape_bench as gb
+from grape_bench.data import load
+from grape_bench.data.dataset import DataSet
 from grape_bench.errors import DoesNotApplyError
 from grape_bench.models import build
+from grape_bench.models.inputs import Inputs
 from grape_bench.network.network import Network
 
 N, T, INPUTS, UNITS, CLASSES = 3, 5, 2, 4, 4
@@ -182,3 +187,185 @@ def test_symmetric_eprop_is_bp_where_neurons_have_no_recurrent_weights() -> None
     assert nets[1].rule.weight_transport and not gb.make_rule("eprop").weight_transport
     with pytest.raises(DoesNotApplyError, match="linear head that reads every recurrent layer"):
         attached("eprop", "snn", x=X[:, :, 0].float(), settings={"broadcast": "symmetric"}, hidden=[UNITS, UNITS])
+
+
+NODES, EDGES = 7, torch.tensor([[0, 1, 1, 2, 3, 4, 4, 5, 2, 6], [1, 0, 2, 1, 4, 3, 5, 4, 3, 6]])  # 6 has a loop
+
+
+def flat_gcn(features: int, hidden: int) -> nn.Module:
+    """A GCN of two hidden layers without dropout."""
+    from grape_bench.models.gcn import gcn
+
+    given = Inputs((torch.zeros(1, features), torch.zeros(2, 0, dtype=torch.int64)), unit="node")
+    return gcn((features,), 3, given, hidden=(hidden, hidden), dropout=0.0)
+
+
+def node_loss(output: Tensor, target: Tensor) -> Tensor:
+    return F.cross_entropy(output, target, ignore_index=-100)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.6])
+def test_dfa_gnn_spreads_errors_to_unlabeled_nodes_and_along_powers_of_the_graph(alpha: float) -> None:
+    """E* of E <- (1 - alpha) E_0 + alpha S E, scaled to the mean labeled error; dL/dX_l = S^(L-l) E B_l."""
+    pytest.importorskip("torch_geometric")
+    torch.manual_seed(0)
+    model, x = flat_gcn(4, hidden=5).double(), torch.randn(NODES, 4, dtype=torch.float64)
+    target = torch.tensor([0, -100, -100, 1, -100, 2, -100])
+    net = gb.attach(model, gb.make_rule("dfa-gnn", alpha=alpha, iterations=4), (x, EDGES))
+    net.step((x, EDGES), lambda output: node_loss(output, target), target)
+    A = torch.eye(NODES, dtype=torch.float64)
+    for source, node in EDGES.T.tolist():
+        A[node, source] = 1
+    S = torch.stack(
+        [torch.stack([A[i, j] / (A[i].sum() * A[j].sum()).sqrt() for j in range(NODES)]) for i in range(NODES)]
+    )
+    E = model(x, EDGES).detach().softmax(1)
+    for node in range(NODES):
+        E[node] = (E[node] - F.one_hot(target[node], 3)) / 3 if target[node] >= 0 else 0
+    spread = E
+    for _ in range(4):
+        spread = (1 - alpha) * E + alpha * S.T @ spread
+    size = sum(E[node].abs().sum() for node in (0, 3, 5)) / 3
+    errors = E.clone()
+    for node in (1, 2, 4):
+        errors[node] = spread[node] / spread[node].abs().sum() * size if alpha else 0
+    below = x
+    for layer in (0, 1):
+        convolution = model.get_submodule(f"layers.{layer}.convolution")
+        pre = S @ below @ convolution.lin.weight.T + convolution.bias
+        signal = torch.linalg.matrix_power(S.T, 2 - layer) @ errors @ net.blocks[layer].load("feedback")
+        same(gradient(net, f"layers.{layer}.convolution.lin.weight"), (signal * (pre > 0)).T @ S @ below)
+        below = pre.clamp(min=0).detach()
+    assert float(errors[6].abs().sum()) == 0  # a node without neighbors has no pseudo-error
+
+
+def clusters() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """90 nodes in three clusters, 15 of them labeled. Returns features, edges, all labels, and the targets."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(90) % 3
+    chance = torch.where(labels[:, None] == labels[None], 0.12, 0.02)
+    pairs = torch.triu(torch.rand(90, 90, generator=generator) < chance, 1).nonzero().T
+    x = torch.randn(90, 12, generator=generator) / 2
+    x[:, :3] += F.one_hot(labels, 3)
+    return x, torch.cat([pairs, pairs.flip(0)], 1), labels, torch.where(torch.arange(90) < 15, labels, -100)
+
+
+def node_accuracy(rule: str) -> float:
+    torch.manual_seed(0)
+    x, edges, labels, target = clusters()
+    model = flat_gcn(12, hidden=4)
+    net = gb.attach(model, rule, (x, edges))
+    optimizer = torch.optim.Adam(net.parameter_groups(), lr=0.02)
+    for _ in range(60):
+        optimizer.zero_grad()
+        net.step((x, edges), lambda output: node_loss(output, target), target)
+        optimizer.step()
+    return float((model(x, edges).argmax(1) == labels)[15:].float().mean())
+
+
+def test_dfa_gnn_trains_where_few_nodes_have_labels() -> None:
+    pytest.importorskip("torch_geometric")
+    assert node_accuracy("dfa-gnn") > node_accuracy("head-only") + 0.1
+
+
+def accuracy(rule: str, model: str, data: DataSet, args: dict[str, Any], *, steps: int = 100) -> float:
+    """The test accuracy after a short training with Adam."""
+    torch.manual_seed(0)
+    made = build(model, shape=data.shape, classes=data.classes, args=args, data=data)
+    generator = torch.Generator().manual_seed(0)
+    batches = [batch for _ in range(9) for batch in data.train.batches(64, generator=generator)][:steps]
+    (inputs, named), _ = batches[0]
+    net = gb.attach(made, rule, named or inputs)
+    optimizer = torch.optim.Adam(net.parameter_groups(), lr=0.01)
+    for (inputs, named), labels in batches:
+        optimizer.zero_grad()
+        net.step(named or inputs, lambda output, labels=labels: F.cross_entropy(output, labels), labels)
+        optimizer.step()
+    hits = [(made.eval()(*i, **n).argmax(1) == labels) for (i, n), labels in data.test.batches(500)]
+    return float(torch.cat(hits).float().mean())
+
+
+ORDER = ("temporal_order", {"length": 12, "samples": 1000}, {"hidden": [16, 16]})
+POINTS = ("yin_yang", {"limit": 1000}, {"hidden": [24, 24], "steps": 8})
+
+
+@pytest.mark.parametrize(
+    ("rule", "model", "task"),
+    [
+        ("rflo", "rnn", ORDER),
+        ("eprop", "lstm", ORDER),
+        ("eprop", "snn", POINTS),
+        ("dfa-time", "gru", ORDER),
+        ("dfa-time", "snn", POINTS),
+    ],
+)
+def test_it_trains_what_a_head_alone_cannot(rule: str, model: str, task: tuple[str, Any, Any]) -> None:
+    """Which of two symbols came first, or a point's place in a drawing: both need the hidden layers."""
+    if model == "snn":
+        pytest.importorskip("snntorch")
+    name, options, args = task
+    data = load(name, args=options, device=torch.device("cpu"))
+    assert accuracy(rule, model, data, args) > accuracy("head-only", model, data, args) + 0.1
+
+
+@pytest.mark.slow
+def test_dfa_gnn_trains_on_cora() -> None:
+    pytest.importorskip("torch_geometric")
+    if not (Path(os.environ.get("GRAPE_BENCH_DATA", "")) / "cora" / "graph.parquet").exists():
+        pytest.skip("$GRAPE_BENCH_DATA has no cora")
+    data = load("cora", args={}, device=torch.device("cpu"))
+    (inputs, _), target = next(iter(data.train.batches(1)))
+    _, expected = next(iter(data.test.batches(1)))
+    found = {}
+    for rule in ("head-only", "dfa-gnn"):
+        torch.manual_seed(0)
+        made = build("gcn", shape=data.shape, classes=data.classes, args={"hidden": [16, 16]}, data=data)
+        net = gb.attach(made, rule, inputs)
+        optimizer = torch.optim.Adam(net.parameter_groups(), lr=0.01, weight_decay=5e-4)
+        for _ in range(50):
+            optimizer.zero_grad()
+            net.step(inputs, lambda output: node_loss(output, target), target)
+            optimizer.step()
+        found[rule] = float((made.eval()(*inputs).argmax(1) == expected)[expected >= 0].float().mean())
+    assert found["dfa-gnn"] > found["head-only"] + 0.1
+
+
+@pytest.mark.parametrize(
+    ("rule", "model", "reason"),
+    [
+        ("eprop", "gru", "defined for spiking neurons, LSTMs"),
+        ("eprop", "rnn", "defined for spiking neurons, LSTMs"),
+        ("rflo", "lstm", "defined for leaky rate units"),
+        ("dfa-gnn", "lstm", "needs features"),
+    ],
+)
+def test_a_rule_is_refused_where_it_is_not_defined(rule: str, model: str, reason: str) -> None:
+    with pytest.raises(DoesNotApplyError, match=reason):
+        attached(rule, model)
+
+
+@pytest.mark.parametrize("rule", ["eprop", "rflo", "dfa-time", "dfa-gnn"])
+def test_a_feedforward_network_is_refused(rule: str) -> None:
+    model = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 3))
+    with pytest.raises(DoesNotApplyError):
+        gb.attach(model, rule, torch.randn(3, 2))
+    assert not [name for name, _ in model.named_buffers()]
+
+
+def test_the_logits_are_the_models_own_and_padding_has_no_signal() -> None:
+    """The error of a padded sequence enters at its last real step."""
+    torch.manual_seed(0)
+    made = build("lstm", shape=(INPUTS, T), classes=CLASSES, args={"hidden": [UNITS, UNITS]}).double()
+    mask = torch.arange(T).expand(N, T) < torch.tensor([[T], [2], [3]])
+    batch = {"x": X, "mask": mask}
+    plain = made(**batch)
+    net = gb.attach(made, "eprop", batch)
+    assert torch.equal(made(**batch), plain)
+    net.step(batch, lambda output: F.cross_entropy(output[1:2], Y[1:2]), Y)
+    gradients = [gradient(net, name) for name, _ in made.named_parameters()]
+    short = {"x": X[1:2, :, :2], "mask": torch.ones(1, 2, dtype=torch.bool)}
+    for parameter in made.parameters():
+        parameter.grad = None
+    net.step(short, lambda output: F.cross_entropy(output, Y[1:2]), Y[1:2])
+    for name, expected in zip(dict(made.named_parameters()), gradients, strict=True):
+        torch.testing.assert_close(gradient(net, name), expected)
