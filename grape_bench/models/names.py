@@ -22,6 +22,7 @@ MODELS: Registry[Callable[..., nn.Module]] = Registry(
         "transformer": Builtin("grape_bench.models.transformer:Transformer"),
         "lstm": Builtin("grape_bench.models.lstm:lstm"),
         "gru": Builtin("grape_bench.models.gru:gru"),
+        "rnn": Builtin("grape_bench.models.rnn:rnn"),
         "gcn": Builtin("grape_bench.models.gcn:gcn"),
         "gat": Builtin("grape_bench.models.gat:gat"),
         "siren": Builtin("grape_bench.models.siren:siren"),

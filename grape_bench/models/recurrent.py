@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -10,15 +12,19 @@ from grape_bench.models.arguments import Widths
 from grape_bench.models.inputs import Inputs
 from grape_bench.models.sequence import Reader, pooled, real_steps
 
-Cell = type[nn.LSTM] | type[nn.GRU]
+Cell = Callable[[int, int], nn.Module]
+"""Makes a layer from its numbers of inputs and units. It maps (N, length, n_in) to a tuple: all outputs, and a rest."""
+
+LSTM: Cell = partial(nn.LSTM, batch_first=True)
+GRU: Cell = partial(nn.GRU, batch_first=True)
 
 
 class RecurrentLayer(nn.Module):
-    """One layer of LSTM or GRU units and dropout: (N, length, n_in) -> (N, length, n_out)."""
+    """One layer of recurrent units and dropout: (N, length, n_in) -> (N, length, n_out)."""
 
     def __init__(self, cell: Cell, n_in: int, n_out: int, dropout: float) -> None:
         super().__init__()
-        self.cell = cell(n_in, n_out, batch_first=True)
+        self.cell = cell(n_in, n_out)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -57,6 +63,9 @@ class Recurrent(nn.Module):
         x = self.reader(x, input_ids, token_type_ids)
         for layer in self.layers:
             x = layer(x)
-        real = real_steps(attention_mask, mask)
-        logits: Tensor = self.head(x if self.per_step else pooled(x, real, "last"))
+        logits: Tensor = self.head(self.read(x, attention_mask, mask))
         return logits
+
+    def read(self, steps: Tensor, attention_mask: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """What the head reads of the `steps` (N, length, n): all of them, or the last real one (N, n)."""
+        return steps if self.per_step else pooled(steps, real_steps(attention_mask, mask), "last")

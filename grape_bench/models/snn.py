@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from grape_bench.models.arguments import Count, Widths, missing_extra
 from grape_bench.models.inputs import Inputs
+from grape_bench.network.steps import Carry, Units, passed
 
 Encoder = Literal["current", "rate", "latency"]
 Decay = Annotated[float, Field(ge=0, le=1, description="a number from 0 to 1")]
@@ -23,21 +24,32 @@ EVALUATION_SEED = 0
 class SpikingLayer(nn.Module):
     """A linear map at each step, and leaky integrate-and-fire neurons: (N, steps, n_in) -> spikes (N, steps, n_out).
 
-    The gradient of a spike is that of a fast sigmoid (Zenke and Ganguli 2018). Gradients through time are exact.
+    The gradient of a spike is that of a fast sigmoid (Zenke and Ganguli 2018). Gradients through time are exact, but
+    the reset after a spike has none. `recurrent` neurons also receive the layer's spikes of the step before.
     """
 
-    def __init__(self, n_in: int, n_out: int, beta: float) -> None:
+    units: Units = "spiking"
+
+    def __init__(self, n_in: int, n_out: int, beta: float, recurrent: bool) -> None:
         super().__init__()
         snntorch = library()
         self.linear = nn.Linear(n_in, n_out)
+        self.recurrent = nn.Linear(n_out, n_out, bias=False) if recurrent else None
         self.neurons = snntorch.Leaky(beta=beta, spike_grad=import_module("snntorch.surrogate").fast_sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the neurons over all steps, from a membrane potential of zero."""
+        return self.unrolled(x, "all")
+
+    def unrolled(self, x: Tensor, carry: Carry) -> Tensor:
+        """Return the spikes. See `Stepwise`."""
         currents: Tensor = self.linear(x)
-        membrane, spikes = torch.zeros_like(currents[:, 0]), []
+        spike = membrane = torch.zeros_like(currents[:, 0])
+        spikes = []
         for current in currents.unbind(1):
-            spike, membrane = self.neurons(current, membrane)
+            if self.recurrent is not None:
+                current = current + self.recurrent(passed(spike, carry, own=False))
+            spike, membrane = self.neurons(current, passed(membrane, carry, own=True))
             spikes.append(spike)
         return torch.stack(spikes, 1)
 
@@ -60,18 +72,23 @@ class SpikingNetwork(nn.Module):
         steps: Count = 25,
         beta: Decay = 0.9,
         encoder: Encoder = "current",
+        recurrent: bool = False,
     ) -> None:
         super().__init__()
         inputs.require("snn", "values")
         self.steps, self.encoder = steps, encoder
         widths = [prod(shape), *hidden]
-        self.hidden = nn.Sequential(*(SpikingLayer(a, b, beta) for a, b in pairwise(widths)))
+        self.hidden = nn.Sequential(*(SpikingLayer(a, b, beta, recurrent) for a, b in pairwise(widths)))
         self.head = nn.Linear(widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, *shape) to logits (N, classes)."""
-        logits: Tensor = self.head(self.hidden(self.encoded(x.flatten(1))).mean(1))
+        logits: Tensor = self.head(self.read(self.hidden(self.encoded(x.flatten(1)))))
         return logits
+
+    def read(self, steps: Tensor) -> Tensor:
+        """What the head reads of the `steps` (N, steps, n): their mean (N, n)."""
+        return steps.mean(1)
 
     def encoded(self, x: Tensor) -> Tensor:
         """Return the input (N, steps, values) at each step."""

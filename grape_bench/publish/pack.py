@@ -17,9 +17,9 @@ from grape_bench.publish.index import write_index
 from grape_bench.publish.portable import portable, portable_suite
 from grape_bench.publish.submission import CONSTRAINTS, REFERENCES, RUNS, SOURCE, SUITE, TABLE
 from grape_bench.record.folder import read_records, runs_folder
+from grape_bench.record.job import Job
 from grape_bench.record.record import Record, write_record
 from grape_bench.record.regular_file import Largest, read_text
-from grape_bench.record.rule_name import RuleName
 from grape_bench.record.table import CURVE, DIAGNOSTICS
 from grape_bench.record.write import new_folder
 from grape_bench.registry import split_file_reference
@@ -95,18 +95,18 @@ def _card(own: Sequence[Record], root: Path, about: About) -> Card:
         version=about.version,
         paper=about.paper,
         source=job.rule_source,
-        weight_transport=_weight_transport(job.rule_name),
+        weight_transport=_weight_transport(job),
         bp_fraction=next((float(credit) for credit in credits if credit is not None), None),
         trials=trials if trials > 1 else 0,
         space=dict(stated_space(suite, job.rule)) if trials > 1 else {},
     )
 
 
-def _weight_transport(rule: RuleName) -> bool:
-    """What the rule's class declares. A rule with anchors or a finish has weight transport: these steps are exact."""
-    from grape_bench.rules.names import RULES
+def _weight_transport(job: Job) -> bool:
+    """What the rule declares with its settings. Anchors use exact gradients, so they have weight transport."""
+    from grape_bench.rules.make import make_rule
 
-    return rule.anchored or rule.finished or bool(RULES.get(rule.reference).weight_transport)
+    return bool(make_rule(job.rule, **job.rule_settings).weight_transport)
 
 
 def constraints(record: Record) -> str:

@@ -126,6 +126,15 @@ def allocate(network: Network, kind: FeedbackKind) -> dict[str, FeedbackMap]:
     return {block.name: _drawn(network, block, choice, owner) for block, choice in choices.items()}
 
 
+def per_step(network: Network) -> dict[str, FeedbackMap]:
+    """Draw a B_l (n_out x width) for every block of (steps, width). All steps share it. Returns block name -> feedback.
+
+    It maps an error per step (N, steps, n_out), whatever the shape of the network's own error.
+    """
+    choices = {block: FeedbackChoice(PerToken(block.shape[-1]), "per-step") for block in network.blocks}
+    return {block.name: _drawn(network, block, choice, None) for block, choice in choices.items()}
+
+
 def _drawn(network: Network, block: Block, choice: FeedbackChoice, owner: Block | None) -> FeedbackMap:
     layout = choice.layout
     shape = layout.outputs(block.part_shape(network.output_shape)), layout.features

@@ -266,6 +266,32 @@ CATALOG: Mapping[str, Entry] = {
         "two forwards",
         space={"radius": {LOG: [1e-4, 1e-1]}},
     ),
+    "dfa-time": Entry(
+        "in time and on graphs",
+        r"$B_l^\top e$ at every step, with no gradient between steps",
+        "Nøkland 2016; Han et al. 2020",
+        needs="a recurrent or spiking network",
+    ),
+    "eprop": Entry(
+        "in time and on graphs",
+        r"$B_l^\top e_t$, through each unit's own state in time, and no recurrent weight",
+        "Bellec et al. 2020",
+        needs="spiking neurons or LSTMs",
+        space={"broadcast": {"choice": ["random", "symmetric"]}},
+    ),
+    "rflo": Entry(
+        "in time and on graphs",
+        r"$B_l^\top e_t$, through each unit's leak in time, and no recurrent weight",
+        "Murray 2019",
+        needs="leaky rate units",
+    ),
+    "dfa-gnn": Entry(
+        "in time and on graphs",
+        r"$S^{L-l} E B_l$, $S$ the normalized adjacency, $E$ with pseudo-errors of unlabeled nodes",
+        "Zhao et al. 2024",
+        needs="a graph network",
+        space={"alpha": {"linear": [0.0, 1.0]}},
+    ),
     "head-only": Entry(
         "control",
         "nothing: the blocks stay at their initial weights, and the head is trained",

@@ -1,0 +1,69 @@
+"""E-prop: eligibility traces times learning signals, dL/dW_ji := sum_t L_j^t e_ji^t (Bellec et al. 2020)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+
+from torch import Tensor, nn
+from typing_extensions import override
+
+from grape_bench.errors import DoesNotApplyError
+from grape_bench.network.block import Block
+from grape_bench.network.rule import Kept
+from grape_bench.network.steps import Carry, Units
+from grape_bench.rules.readout import read_of, step_errors
+from grape_bench.rules.step_feedback import StepFeedback
+
+if TYPE_CHECKING:
+    from grape_bench.network.network import Network
+
+Broadcast = Literal["random", "symmetric"]
+
+
+class EProp(StepFeedback):
+    """L^t = B^T e_t, with e_t the error of the readout at step t. The trace e_ji^t follows a unit's own state.
+
+    The own state is the membrane potential of a spiking neuron, or the cell state of an LSTM. The gradient along it is
+    exact, and no gradient passes recurrent weights. Autograd computes the same sum in reverse. `broadcast` = "random"
+    is a fixed random B. "symmetric" is the weight of the head, for one recurrent layer.
+    """
+
+    carry: ClassVar[Carry] = "own"
+    kinds: ClassVar[dict[Units, str]] = {"spiking": "spiking neurons", "lstm": "LSTMs"}
+
+    def __init__(self, broadcast: Broadcast = "random") -> None:
+        super().__init__()
+        if broadcast not in get_args(Broadcast):
+            raise ValueError(f"broadcast = {broadcast!r} is not one of {', '.join(get_args(Broadcast))}")
+        self.broadcast = broadcast
+
+    @property
+    def weight_transport(self) -> bool:  # type: ignore[override]
+        """Whether the signals read the weight of the head."""
+        return self.broadcast == "symmetric"
+
+    @override
+    def setup(self, network: Network) -> None:
+        """Draw B_l, or find the head."""
+        super().setup(network)
+        self._read, self._head = read_of(network), getattr(network.model, "head", None)
+        if self.broadcast == "symmetric" and (len(network.blocks) > 1 or not isinstance(self._head, nn.Linear)):
+            raise DoesNotApplyError("symmetric feedback needs a linear head that reads every recurrent layer")
+
+    @override
+    def kept_feedback(self, network: Network) -> dict[str, Kept]:
+        """How each block's feedback is kept. Symmetric feedback is not kept."""
+        return super().kept_feedback(network) if self.broadcast == "random" else {}
+
+    @override
+    def errors(self, block: Block, error: Tensor) -> Tensor:
+        """The error of the readout at each step."""
+        return step_errors(self._read, block, error)
+
+    @override
+    def signal(self, block: Block, error: Tensor) -> Tensor:
+        """The learning signal of each unit at each step."""
+        if self.broadcast == "random":
+            return super().signal(block, error)
+        assert isinstance(self._head, nn.Linear), "checked by `setup`"
+        return self.errors(block, error) @ self._head.weight.to(error.dtype)
