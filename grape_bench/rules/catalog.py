@@ -317,7 +317,7 @@ CATALOG: Mapping[str, Entry] = {
     **{
         f"last-{count}": Entry(
             "control",
-            f"as `bp` in the last {count} blocks, and nothing below them",
+            f"as `bp` in the last {f'{count} blocks' if count > 1 else 'block'}, and nothing below",
             "control",
             "block above",
             "the last weights, transposed",

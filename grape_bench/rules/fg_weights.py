@@ -84,7 +84,7 @@ class _WeightTangents(TangentPass):
 
     @contextmanager
     def _dual(self) -> Iterator[None]:
-        """Put dual numbers instead of the parameters, in every module that has them."""
+        """Replace the parameters by dual numbers, in every module that has them."""
         duals = {key: forward_ad.make_dual(weight.detach(), v) for key, (weight, v) in self.weights.items()}
         places = [
             (module, name, parameter)
