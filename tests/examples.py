@@ -4,9 +4,12 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parents[1] / "examples" / "rules"
 FILES = {
+    "sparse-fa": "sparse_fa.py:SparseFA",
     "noisy-dfa": "noisy_dfa.py:NoisyDFA",
-    "pepita": "pepita.py:PEPITA",
-    "target-propagation": "target_propagation.py:TargetPropagation",
-    "predictive-coding": "predictive_coding.py:PredictiveCoding",
+    "sign-forward-gradient": "sign_forward_gradient.py:SignForwardGradient",
+    "class-codes": "class_codes.py:ClassCodes",
+    "smoothed-dfa": "smoothed_dfa.py:SmoothedDFA",
+    "gained-dfa": "gained_dfa.py:GainedDFA",
+    "bp-then-dfa": "bp_then_dfa.py:BPThenDFA",
 }
 EXAMPLES = {name: f"{FOLDER}/{file}" for name, file in FILES.items()}

@@ -11,7 +11,7 @@ from grape_bench.cli.say import say
 if TYPE_CHECKING:
     from grape_bench.execute.child import Send
 
-MODELS = ("mlp", "cnn", "vit", "decoder")  # the names of contract.cases.CASES, without importing torch
+MODELS = ("mlp", "cnn", "vit", "decoder", "energy")  # the names of contract.cases, without importing torch
 
 
 @click.command("check")
@@ -20,7 +20,7 @@ MODELS = ("mlp", "cnn", "vit", "decoder")  # the names of contract.cases.CASES, 
     "--model", "models", multiple=True, type=click.Choice(MODELS), help="Check only on this model. May be repeated."
 )
 def command(rule: str, models: tuple[str, ...]) -> None:
-    """Check RULE (a name or file.py:MyRule) on an MLP, a CNN, a ViT and a decoder.
+    """Check RULE (a name or file.py:MyRule) on an MLP, a CNN, a ViT and a decoder, or else on an energy model.
 
     The rule must fill every gradient that it claims, give the same numbers for the same seed, leave logits, model and
     random state alone, keep its state in state_dict, and use as much of backpropagation as it declares. Where a rule
@@ -56,7 +56,7 @@ def _check(rule: str, models: tuple[str, ...], send: Send) -> None:
     """In a child: check the rule, and send a line for each result."""
     import torch
 
-    from grape_bench.contract.cases import CASES
+    from grape_bench.contract.cases import CASES, ENERGY
     from grape_bench.contract.check import check_rule
     from grape_bench.errors import UserError
     from grape_bench.rules.make import make_rule
@@ -67,7 +67,7 @@ def _check(rule: str, models: tuple[str, ...], send: Send) -> None:
         send("mistake", error.parts)
         return
     torch.set_num_threads(1)  # the models are too small for more threads
-    cases = [case for case in CASES if not models or case.name in models]
+    cases = [case for case in (*CASES, ENERGY) if case.name in models]
     report = check_rule(
         lambda: make_rule(rule), cases, lambda result: send("line", {"line": str(result), "verdict": result.verdict})
     )

@@ -146,9 +146,18 @@ def _decoder() -> nn.Module:
     return model
 
 
+def _energy() -> nn.Module:
+    from grape_bench.models.layered_energy import LayeredEnergy
+
+    return LayeredEnergy((8,), CLASSES, hidden=(12, 12, 12))
+
+
 CASES = (
     Case("mlp", _mlp, (8,)),
     Case("cnn", _cnn, (3, 8, 8)),
     Case("vit", _vit, (3, 16, 16)),
     Case("decoder", _decoder),
 )
+
+ENERGY = Case("energy", _energy, (8,))
+"""The model for rules that apply to none of the others."""

@@ -29,6 +29,7 @@ MODELS: Registry[Callable[..., nn.Module]] = Registry(
         "coordinate-mlp": Builtin("grape_bench.models.coordinate_mlp:coordinate_mlp"),
         "tower": Builtin("grape_bench.models.tower:Tower"),
         "snn": Builtin("grape_bench.models.snn:SpikingNetwork"),
+        "layered-energy": Builtin("grape_bench.models.layered_energy:LayeredEnergy"),
     },
     group="grape_bench.models",
 )

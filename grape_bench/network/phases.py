@@ -81,8 +81,12 @@ class TwoPhasePass(CutPass):
     def join(self, logits: Tensor) -> Tensor:
         """Return the output, whose backward starts the second phase."""
         self.logits = logits.detach()
-        self.trained = [*self.network.hidden_parameters(), *self.network.owned.parameters()]
+        self.trained = self.to_train()
         return super().join(_SecondPhase.apply(logits, self, *self.trained))
+
+    def to_train(self) -> list[nn.Parameter]:
+        """The parameters whose gradients the second phase makes."""
+        return [*self.network.hidden_parameters(), *self.network.owned.parameters()]
 
     def receive(self, error: Tensor) -> None:
         """Run the second phase and keep the gradients that it makes."""

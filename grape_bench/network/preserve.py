@@ -66,6 +66,12 @@ class Autocast:
         return nullcontext() if self.dtype is None else torch.autocast(self.kind, self.dtype)
 
 
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Turn autocast off, for small differences of large numbers."""
+    available = torch.amp.is_autocast_available(device.type)
+    return torch.autocast(device.type, enabled=False) if available else nullcontext()
+
+
 class Conditions:
     """What a forward started from: the state of the random generators, and autocast. A later forward can repeat it."""
 

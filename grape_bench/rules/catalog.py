@@ -258,6 +258,14 @@ CATALOG: Mapping[str, Entry] = {
         "a pass on dual numbers",
         space={"perturbations": {"choice": [1, 2, 4]}},
     ),
+    "pepita": Entry(
+        "forward only",
+        r"$h_l - h_l'$, the difference to a second forward on $x + F e$",
+        "Dellaferrera and Kreiman 2022",
+        "second forward",
+        "a second forward",
+        space={"scale": {LOG: [0.01, 1.0]}},
+    ),
     "spsa": Entry(
         "forward only",
         "nothing: two forwards with shifted weights give a slope",
@@ -265,6 +273,28 @@ CATALOG: Mapping[str, Entry] = {
         "second forward",
         "two forwards",
         space={"radius": {LOG: [1e-4, 1e-1]}},
+    ),
+    "dtp": Entry(
+        "targets and energy",
+        r"$h_l - \hat h_l$ with $\hat h_l = h_l + g_l(\hat h_{l+1}) - g_l(h_{l+1})$, $g_l$ a learned inverse",
+        "Lee et al. 2015",
+        needs="a model of each block's inverse; forwards with noise; the head's weights, transposed",
+        space={"step": {LOG: [0.1, 10.0]}, "noise": {LOG: [0.01, 1.0]}, "inverse": {"choice": ["tanh", "linear"]}},
+    ),
+    "pc": Entry(
+        "targets and energy",
+        "the gradient of an energy at activations that have relaxed",
+        "Whittington and Bogacz 2017",
+        needs="weights, transposed, in each step of the relaxation",
+        space={"steps": {"choice": [4, 8, 16]}, "rate": {LOG: [0.01, 0.5]}},
+    ),
+    "ep": Entry(
+        "targets and energy",
+        r"nothing: $\frac{1}{\beta}$ times the change of the energy's gradient between a free and a nudged phase",
+        "Scellier and Bengio 2017",
+        "second forward",
+        "a layered energy model",
+        space={"beta": {LOG: [0.1, 1.0]}},
     ),
     "dfa-time": Entry(
         "in time and on graphs",

@@ -102,13 +102,14 @@ IMAGE_MODELS = ("mlp", "cnn", "lenet", "resnet20", "resnet56")
 DEFAULTS = {f"default {name}": ours(name, (3, 16, 16)) for name in MODELS if name in IMAGE_MODELS}
 """The built-in models of images as they are without `model_args`."""
 DEEP = [f"last-{count}" for count in LADDER[2:]]  # they train every block of these small networks, as `bp` does
-BUILTIN = [rule for rule in RULES if RULES.builtin(rule) and rule not in DEEP]
+OF_ENERGIES = ["ep"]  # for no model of the families
+BUILTIN = [rule for rule in RULES if RULES.builtin(rule) and rule not in (*DEEP, *OF_ENERGIES)]
 RULE_NAMES = [*BUILTIN, "dfa+anchor", "grape+anchor", "grape-lazy+anchor", "dfa+finish"]
 
 
 def network_of(family: str) -> Family:
-    """One of `FAMILIES` or `DEFAULTS`."""
-    return {**FAMILIES, **DEFAULTS}[family]
+    """One of `FAMILIES` or `DEFAULTS`, or the energy model."""
+    return {**FAMILIES, **DEFAULTS, "energy": ours("layered-energy", hidden=[16, 16])}[family]
 
 
 def five_steps(rule: str, family: str) -> Numbers:
@@ -199,6 +200,7 @@ CASES: dict[str, Case] = {
         if (rule, family) != ("norms-only", "mlp")  # which has neither an embedding nor a norm
     },
     **{f"bp {family}": _five("bp", family) for family in DEFAULTS},
+    **{f"{rule} energy": _five(rule, "energy") for rule in ("bp", *OF_ENERGIES)},
     "trainer digits": _trained(job("bp", **SGD)),
     "trainer digits augmented": _trained(job("bp", **SGD, **AUGMENTED)),
     "fit digits": Case("frozen", "cnn", "digits", lambda: fitted(job("frozen", **SGD, **AUGMENTED))),

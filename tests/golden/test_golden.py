@@ -10,7 +10,7 @@ import pytest
 
 from grape_bench.rules.names import RULES
 from tests.golden import stored
-from tests.golden.runs import CASES, DEEP, FAMILIES
+from tests.golden.runs import CASES, DEEP, FAMILIES, OF_ENERGIES
 
 STORED = stored.read()
 
@@ -25,8 +25,10 @@ def test_a_run_gives_the_stored_numbers(name: str) -> None:
 def test_every_rule_is_stored_on_every_family_and_nothing_else_is() -> None:
     assert STORED.keys() == CASES.keys()
     every = {f"{rule} {family}" for rule in RULES if RULES.builtin(rule) for family in FAMILIES}
+    every |= {f"{rule} energy" for rule in OF_ENERGIES}
     same_as_bp = {f"{rule} {family}" for rule in DEEP for family in FAMILIES}
-    assert every - same_as_bp - {"norms-only mlp"} <= STORED.keys()
+    refused = {"norms-only mlp", *(f"{rule} {family}" for rule in OF_ENERGIES for family in FAMILIES)}
+    assert every - same_as_bp - refused <= STORED.keys()
 
 
 @pytest.mark.slow

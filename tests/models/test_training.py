@@ -24,6 +24,7 @@ TASKS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "siren": ("points", "siren", WIDE),
     "coordinates": ("points", "coordinate-mlp", {**WIDE, "features": 16}),
     "tower": ("table", "tower", WIDE),
+    "layered energy": ("digits", "layered-energy", {**WIDE, "steps": 4}),
     "snn": ("digits", "snn", {**WIDE, "steps": 4}),
     "snn of rates": ("digits", "snn", {**WIDE, "steps": 4, "encoder": "rate"}),
     "snn of latencies": ("digits", "snn", {**WIDE, "steps": 4, "encoder": "latency"}),

@@ -4,14 +4,15 @@ import pytest
 import torch
 from torch import nn
 
+from grape_bench.models.layered_energy import LayeredEnergy
 from grape_bench.rules.dfa import DFA
 from grape_bench.rules.grape import GrAPE
 from grape_bench.rules.names import RULES
 from tests.examples import EXAMPLES
 from tests.network.problems import images, tanh_mlp, timm_model
 
-NOT_FOR_AN_MLP = ("norms-only",)
-"""Rules that train norms and embeddings, of which an MLP has none."""
+NOT_FOR_AN_MLP = ("norms-only", "ep")
+"""Rules that train norms and embeddings, of which an MLP has none, and a rule for energy models."""
 
 EVERY_RULE = {
     **{name: name for name in (*RULES, "dfa+anchor", "grape+anchor")},
@@ -34,6 +35,7 @@ MODELS = {
     "mlp": (tanh_mlp, lambda: torch.randn(8, 6)),
     "cnn": (cnn, lambda: torch.randn(8, 3, 6, 6)),
     "vit": (timm_model("vit_tiny_patch16_224", **VIT), images(16)),
+    "energy": (lambda: LayeredEnergy((6,), 4, hidden=(7, 5), steps=3), lambda: torch.randn(8, 6)),
 }
 """Name -> (a function that makes the model, a function that makes a batch)."""
 
@@ -43,6 +45,9 @@ CASES = [
     )
     for rule in EVERY_RULE
     for kind in MODELS
-    if kind != "mlp" or rule not in NOT_FOR_AN_MLP
+    if (kind == "energy") == (rule == "ep") and (kind != "mlp" or rule not in NOT_FOR_AN_MLP)
 ]
-"""Every rule on every model for it. The transformer takes seconds, so the default tests run the main rules on it."""
+"""Every rule on every model for it, and on the energy model the rule that is for no other.
+
+The transformer takes seconds, so the default tests run the main rules on it.
+"""

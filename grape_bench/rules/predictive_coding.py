@@ -1,0 +1,77 @@
+"""Predictive coding: the activations relax before the weights learn (Whittington and Bogacz 2017; PCX 2024)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from grape_bench.network.block import Block
+from grape_bench.network.passes import Pass
+from grape_bench.network.phases import Activations, FirstPhase
+from grape_bench.rules.two_phase import TwoPhase
+
+if TYPE_CHECKING:
+    from grape_bench.network.network import Network
+
+
+class PredictiveCoding(TwoPhase):
+    """The gradient of E = L + sum_l ||v_l - f_l(v_{l-1})||^2 / 2N at states v_l that have moved down E.
+
+    This is the form of PCX (Pinchetti et al. 2024). The states start at the training forward's activations h_l, where
+    E is the loss, and take `steps` steps of gradient descent at the given `rate`. Then the blocks' weights get the
+    gradient of E. Blocks relax at the same time, but each uses its transposed weights, once per step. The head gets its
+    true gradient, at the activations of the training forward.
+    """
+
+    weight_transport: ClassVar[bool] = True
+
+    def __init__(self, steps: int = 8, rate: float = 0.1) -> None:
+        if steps < 1 or rate <= 0:
+            raise ValueError("steps must be at least 1, and rate positive")
+        self.steps, self.rate = steps, rate
+
+    @override
+    def bp_fraction(self, batches: int, epochs: float) -> float:
+        """Every relaxation step sends a gradient through each block."""
+        return float(self.steps)
+
+    @override
+    def second_phase(self, network: Network, first: FirstPhase) -> None:
+        """Relax the states, then leave the energy's gradients in the weights."""
+        states = {key: output.clone().requires_grad_() for key, output in first.outputs.items()}
+        for _ in range(self.steps):
+            gradients = torch.autograd.grad(self._energy(network, first, states), list(states.values()))
+            for state, gradient in zip(states.values(), gradients, strict=True):
+                state.data -= self.rate * first.samples * gradient
+        self._energy(network, first, {key: state.detach() for key, state in states.items()}).backward()
+
+    def _energy(self, network: Network, first: FirstPhase, states: Activations) -> Tensor:
+        """The loss and the prediction errors, each a mean over samples."""
+        relaxed = _Relaxed(states)
+        loss = network.loss_of(network.aside(relaxed, first.batch))
+        return loss + relaxed.surprise / first.samples
+
+
+class _Relaxed(Pass):
+    """A forward in which the model sees each block's state in place of its output."""
+
+    cuts = True
+
+    def __init__(self, states: Activations) -> None:
+        self.states = states
+        self.surprise: Tensor | float = 0.0
+
+    @override
+    def cut(self, block: Block, output: Tensor) -> Tensor:
+        """Add the block's prediction error to the energy and return its state."""
+        state = self.states[block.key]
+        self.surprise = self.surprise + (state - output).square().sum() / 2
+        return state.clone()  # the model may overwrite what it gets
+
+    @override
+    def again(self) -> Pass:
+        """Activation checkpointing repeats a part of this forward with the same states."""
+        return self
