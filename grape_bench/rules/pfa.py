@@ -6,8 +6,12 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from grape_bench.errors import DoesNotApplyError
 from grape_bench.rules.backward import scale_of
 from grape_bench.rules.kp import KP
+
+LARGEST = 8192
+"""The largest n_out. B of a vocabulary of 50,000 would have 25 billion numbers."""
 
 
 class PFA(KP):
@@ -34,6 +38,8 @@ class PFA(KP):
     def draw(self, weight: Tensor, generator: torch.Generator) -> Tensor:
         """P, G W, the velocity if there is momentum, and G, one after the other (numbers,)."""
         outputs, inputs = _rows(weight).shape
+        if outputs > LARGEST:
+            raise DoesNotApplyError(f"B has {self.expansion} n_out^2 numbers, and a weight has n_out = {outputs}")
         middle = self.expansion * outputs
         fixed = torch.randn(outputs, middle, generator=generator) / middle**0.5
         plastic = torch.randn(middle, inputs, generator=generator)

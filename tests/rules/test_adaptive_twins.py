@@ -128,6 +128,11 @@ def test_with_equal_decay_the_product_of_pfa_aligns_with_the_weight() -> None:
     assert max(map(abs, alignment(0))) < 0.5 and min(alignment(60)) > 0.85
 
 
+def test_pfa_refuses_a_vocabulary() -> None:
+    with pytest.raises(gb.DoesNotApplyError, match="n_out = 9000"):
+        gb.attach(nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 9000)), "pfa", X)
+
+
 def test_a_sampled_error_keeps_an_output_with_its_probability_and_divides_by_it() -> None:
     """e_k / q_k with probability q_k = min(1, s |e_k| / sum |e|), else 0; the rest is backpropagation."""
     model, net = attached("bp-sampled", samples=2)

@@ -67,7 +67,8 @@ def without_times(found):
 
 
 @pytest.mark.parametrize(
-    "rule", ["bp", "grape+anchor", *(pytest.param(rule, marks=pytest.mark.slow) for rule in ("fa", "dfa"))]
+    "rule",
+    ["bp", "grape+anchor", "dfa+finish", *(pytest.param(rule, marks=pytest.mark.slow) for rule in ("fa", "dfa"))],
 )
 def test_killed_at_any_step_it_ends_with_the_same_weights_and_record(rule, tmp_path, monkeypatch):
     (tmp_path / "net.py").write_text(NET)
