@@ -19,7 +19,7 @@ from tests.golden.runs import CLASSES, FAMILIES, five_steps
 
 STORED = stored.read()
 CONTROLS = ["head-only", "frozen", "norms-only", *(f"last-{count}" for count in LADDER)]  # they send no signal
-TWO_PHASE = ["dni", "ff", "spsa"]  # their second phase makes the gradients, without a signal
+TWO_PHASE = ["dni", "ff", "spsa", "pepita", "pc", "ep"]  # their second phase makes the gradients, without a signal
 DIRECT = [
     rule for rule in RULES if (one := RULES.builtin(rule)) and one.uses == CUTS and rule not in (*CONTROLS, *TWO_PHASE)
 ]
