@@ -87,12 +87,12 @@ class EquilibriumPropagation(TwoPhase):
         x = next(iter((*args, *kwargs.values())))
         free = [*(first.outputs[block.key] for block in network.blocks), first.logits]
         sign = 1.0 if self.symmetric else self._drawn_sign(network)
-        with full_precision(network.device):  # the states differ by little
+        distance = sign * self.beta * (2 if self.symmetric else 1)
+        with full_precision(network.device):  # the two states differ by little
             ends = [model.relax(x, free, self.steps, _Force(network, sign * self.beta))]
             ends.append(model.relax(x, free, self.steps, _Force(network, -self.beta)) if self.symmetric else free)
             nudged, other = (model.energy(x, end) for end in ends)
-        distance = sign * self.beta * (2 if self.symmetric else 1)
-        ((nudged - other) / (distance * first.samples)).backward()
+            ((nudged - other) / (distance * first.samples)).backward()
 
     def _drawn_sign(self, network: Network) -> float:
         return 2.0 * int(torch.randint(2, (), generator=network.generator("perturbation"))) - 1.0

@@ -22,7 +22,7 @@ from tests.golden.runs import CLASSES, FAMILIES, five_steps
 
 STORED = stored.read()
 CONTROLS = ["head-only", "frozen", "norms-only", *(f"last-{count}" for count in LADDER)]  # they send no signal
-TWO_PHASE = ["dni", "ff", "spsa", "fg-weights"]  # their second phase makes the gradients, without a signal
+TWO_PHASE = ["dni", "ff", "spsa", "fg-weights", "pepita", "pc", "ep"]  # the second phase makes the gradients, no signal
 APPROXIMATE = {"bp-sampled": (BPSampled, "sampled"), "bp-lowrank": (BPLowRank, "sketched")}  # of the true gradient
 OTHERS = (*CONTROLS, *TWO_PHASE, *APPROXIMATE)
 DIRECT = [rule for rule in RULES if (one := RULES.builtin(rule)) and one.uses == CUTS and rule not in OTHERS]
