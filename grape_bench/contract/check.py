@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from grape_bench.contract.broken import BrokenPromiseError
-from grape_bench.contract.cases import CASES, Case, MakeRule
+from grape_bench.contract.cases import CASES, FURTHER_CASES, Case, MakeRule
 from grape_bench.contract.checks import CHECKS
 from grape_bench.contract.report import Report, Result
 from grape_bench.errors import DoesNotApplyError, described
@@ -20,13 +20,20 @@ def check_rule(
     """Check the rule that `make_rule` makes; every call makes a new one. `on_result` gets each result as it comes in.
 
     An exception in a rule counts as a failed check. If the rule cannot take a training step on a model, the remaining
-    checks on that model are skipped. A rule that raises DoesNotApplyError for a model is not checked on it.
+    checks on that model are skipped. A rule that raises DoesNotApplyError for a model is not checked on it. A rule that
+    applies to none of `CASES`, such as one for recurrent networks, is checked on `FURTHER_CASES` too.
     """
-    results = []
-    for case in cases:
-        for result in _on(case, make_rule):
-            results.append(result)
-            on_result(result)
+    results: list[Result] = []
+
+    def run(chosen: Sequence[Case]) -> None:
+        for case in chosen:
+            for result in _on(case, make_rule):
+                results.append(result)
+                on_result(result)
+
+    run(cases)
+    if tuple(cases) == CASES and not any(result.applies for result in results):
+        run(FURTHER_CASES)
     return Report(results)
 
 

@@ -48,9 +48,9 @@ class StepFeedback(DirectFeedback):
         self._projected: set[str] = set()
 
     @override
-    def signal(self, block: Block, error: Tensor) -> Tensor:
-        """B_l^T e_t at each step."""
-        return self.project(self.errors(block, error), block)
+    def project(self, error: Tensor, block: Block) -> Tensor:
+        """B_l^T e_t at each step, shaped like `block.output`."""
+        return super().project(self.errors(block, error), block)
 
     @override
     def open_pass(self, network: Network, batch: Batch) -> Pass:

@@ -15,14 +15,13 @@ from grape_bench.rules.anchored import Anchored
 from grape_bench.rules.backward import BackwardFeedback
 from grape_bench.rules.names import CUTS, LADDER, RULES
 from tests.golden import stored
-from tests.golden.runs import CLASSES, FAMILIES, five_steps
+from tests.golden.runs import CLASSES, FAMILIES, IN_TIME, ON_GRAPHS, five_steps
 
 STORED = stored.read()
 CONTROLS = ["head-only", "frozen", "norms-only", *(f"last-{count}" for count in LADDER)]  # they send no signal
 TWO_PHASE = ["dni", "ff", "spsa"]  # their second phase makes the gradients, without a signal
-DIRECT = [
-    rule for rule in RULES if (one := RULES.builtin(rule)) and one.uses == CUTS and rule not in (*CONTROLS, *TWO_PHASE)
-]
+OTHERS = (*CONTROLS, *TWO_PHASE, *IN_TIME, *ON_GRAPHS)
+DIRECT = [rule for rule in RULES if (one := RULES.builtin(rule)) and one.uses == CUTS and rule not in OTHERS]
 BACKWARD = ["fa", "usf", "brsf", "frsf", "kp", "wm"]
 
 

@@ -10,11 +10,14 @@ from grape_bench.rules.names import RULES
 from tests.examples import EXAMPLES
 from tests.network.problems import images, tanh_mlp, timm_model
 
-NOT_FOR_AN_MLP = ("norms-only",)
-"""Rules that train norms and embeddings, of which an MLP has none."""
+OF_STEPS_AND_GRAPHS = ("eprop", "rflo", "dfa-time", "dfa-gnn")
+"""Rules of recurrent, spiking and graph networks."""
+
+NOT_FOR_AN_MLP = ("norms-only", *OF_STEPS_AND_GRAPHS)
+"""The same, and rules that train norms and embeddings, of which an MLP has none."""
 
 EVERY_RULE = {
-    **{name: name for name in (*RULES, "dfa+anchor", "grape+anchor")},
+    **{name: name for name in (*RULES, "dfa+anchor", "grape+anchor") if name not in OF_STEPS_AND_GRAPHS},
     "dfa-seeded": DFA(feedback="seeded"),
     "grape-joint": GrAPE(refresh=1, estimator="joint"),
     "grape-nlms": GrAPE(refresh=1, estimator="joint", update="nlms"),
