@@ -84,6 +84,8 @@ class Graph:
 class _SpreadPass(CutPass):
     """A cut pass whose signals come from the errors of all nodes."""
 
+    independent = False  # a lean step runs the signals in a pass of its own, which spreads no errors
+
     def __init__(self, rule: DFAGNN, edges: Tensor) -> None:
         super().__init__(lambda block, _: rule.send(block, self.errors, self.graph))
         self.rule, self.edges = rule, edges

@@ -77,6 +77,8 @@ class StepPass(CutPass):
     through those.
     """
 
+    independent = False  # a lean step runs the signals in a pass of its own, without what this one changes
+
     def __init__(self, signal: Signal, cells: list[nn.Module], carry: Carry) -> None:
         super().__init__(signal)
         self.cells, self.carry = cells, carry
