@@ -56,7 +56,7 @@ def _check(rule: str, models: tuple[str, ...], send: Send) -> None:
     """In a child: check the rule, and send a line for each result."""
     import torch
 
-    from grape_bench.contract.cases import CASES, ENERGY
+    from grape_bench.contract.cases import CASES, FURTHER_CASES
     from grape_bench.contract.check import check_rule
     from grape_bench.errors import UserError
     from grape_bench.rules.make import make_rule
@@ -67,7 +67,7 @@ def _check(rule: str, models: tuple[str, ...], send: Send) -> None:
         send("mistake", error.parts)
         return
     torch.set_num_threads(1)  # the models are too small for more threads
-    cases = [case for case in (*CASES, ENERGY) if case.name in models]
+    cases = [case for case in (*CASES, *FURTHER_CASES) if case.name in models]
     report = check_rule(
         lambda: make_rule(rule), cases, lambda result: send("line", {"line": str(result), "verdict": result.verdict})
     )

@@ -23,16 +23,21 @@ Gradients = dict[str, Tensor | None]
 """Name of a parameter -> its `.grad`."""
 
 SAMPLES, CLASSES, TOKENS, VOCABULARY = 12, 5, 6, 40
+SERIES = (2, 6)  # channels, steps
 LEARNING_RATE = 0.01
 
 
 @dataclass(frozen=True)
 class Case:
-    """A kind of model. `shape` is the shape of a sample. Without it the model is a decoder with a loss per token."""
+    """A kind of model. `shape` is the shape of a sample. Without it the model is a decoder with a loss per token.
+
+    The samples of a `graph` are the nodes of a ring.
+    """
 
     name: str
     make: Callable[[], nn.Module]
     shape: tuple[int, ...] = ()
+    graph: bool = False
 
     def model(self) -> nn.Module:
         """Make the model in training mode, with the same weights every time."""
@@ -45,7 +50,8 @@ class Case:
         generator = torch.Generator().manual_seed(index)
         if not self.shape:
             return {"input_ids": torch.randint(VOCABULARY, (SAMPLES, TOKENS), generator=generator)}
-        return torch.randn(SAMPLES, *self.shape, generator=generator)
+        drawn = torch.randn(SAMPLES, *self.shape, generator=generator)
+        return (drawn, _ring()) if self.graph else drawn
 
     def logits(self, model: nn.Module, index: int) -> Tensor:
         """Run `model` on batch number `index`. Returns (N, classes), or (N, tokens, vocabulary)."""
@@ -146,6 +152,49 @@ def _decoder() -> nn.Module:
     return model
 
 
+def _rnn() -> nn.Module:
+    from grape_bench.models.inputs import Inputs
+    from grape_bench.models.rnn import rnn
+
+    return rnn(SERIES, CLASSES, Inputs.of_shape(SERIES), hidden=(12, 12))
+
+
+def _lstm() -> nn.Module:
+    from grape_bench.models.inputs import Inputs
+    from grape_bench.models.lstm import lstm
+
+    return lstm(SERIES, CLASSES, Inputs.of_shape(SERIES), hidden=(12, 12))
+
+
+class _GraphLayer(nn.Module):
+    """A linear map of each node and its neighbors, and tanh. PyTorch Geometric may be missing."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(n_in, n_out)
+
+    def forward(self, x: Tensor, edges: Tensor) -> Tensor:
+        return torch.tanh(self.linear(x.index_add(0, edges[1], x[edges[0]])))
+
+
+class _GraphNetwork(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(_GraphLayer(n_in, 12) for n_in in (8, 12))
+        self.head = nn.Linear(12, CLASSES)
+
+    def forward(self, x: Tensor, edges: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x, edges)
+        scores: Tensor = self.head(x)
+        return scores
+
+
+def _ring() -> Tensor:
+    here = torch.arange(SAMPLES)
+    return torch.stack([here, (here + 1) % SAMPLES])
+
+
 def _energy() -> nn.Module:
     from grape_bench.models.layered_energy import LayeredEnergy
 
@@ -158,6 +207,12 @@ CASES = (
     Case("vit", _vit, (3, 16, 16)),
     Case("decoder", _decoder),
 )
+"""The models on which every rule is checked."""
 
-ENERGY = Case("energy", _energy, (8,))
-"""The model for rules that apply to none of the others."""
+FURTHER_CASES = (
+    Case("rnn", _rnn, SERIES),
+    Case("lstm", _lstm, SERIES),
+    Case("graph", _GraphNetwork, (8,), graph=True),
+    Case("energy", _energy, (8,)),
+)
+"""The models for a rule that applies to none of the others."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from grape_bench.contract.broken import BrokenPromiseError
-from grape_bench.contract.cases import CASES, ENERGY, Case, MakeRule
+from grape_bench.contract.cases import CASES, FURTHER_CASES, Case, MakeRule
 from grape_bench.contract.checks import CHECKS
 from grape_bench.contract.report import Report, Result
 from grape_bench.errors import DoesNotApplyError, described
@@ -19,18 +19,23 @@ def check_rule(
 ) -> Report:
     """Check the rule that `make_rule` makes; every call makes a new one. `on_result` gets each result as it comes in.
 
-    Without `cases`, it is checked on all of `CASES`, and on the energy model if it applies to none of them.
+    Without `cases`, it is checked on all of `CASES`, and on `FURTHER_CASES` if it applies to none of them, such as a
+    rule for recurrent networks.
 
     An exception in a rule counts as a failed check. If the rule cannot take a training step on a model, the remaining
     checks on that model are skipped. A rule that raises DoesNotApplyError for a model is not checked on it.
     """
     results: list[Result] = []
-    for case in cases or (*CASES, ENERGY):
-        if not cases and case is ENERGY and any(result.applies for result in results):
-            break
-        for result in _on(case, make_rule):
-            results.append(result)
-            on_result(result)
+
+    def run(chosen: Sequence[Case]) -> None:
+        for case in chosen:
+            for result in _on(case, make_rule):
+                results.append(result)
+                on_result(result)
+
+    run(cases or CASES)
+    if not cases and not any(result.applies for result in results):
+        run(FURTHER_CASES)
     return Report(results)
 
 

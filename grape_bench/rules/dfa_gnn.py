@@ -27,7 +27,7 @@ class DFAGNN(DirectFeedback):
     `alpha` = 0 leaves unlabeled nodes without an error.
     """
 
-    def __init__(self, alpha: float = 0.9, iterations: int = 20) -> None:
+    def __init__(self, alpha: float = 0.5, iterations: int = 20) -> None:
         super().__init__()
         if not 0 <= alpha < 1 or iterations < 0:
             raise ValueError("alpha must be in [0, 1), and iterations must not be negative")
@@ -83,6 +83,8 @@ class Graph:
 
 class _SpreadPass(CutPass):
     """A cut pass whose signals come from the errors of all nodes."""
+
+    independent = False  # a lean step runs the signals in a pass of its own, which spreads no errors
 
     def __init__(self, rule: DFAGNN, edges: Tensor) -> None:
         super().__init__(lambda block, _: rule.send(block, self.errors, self.graph))

@@ -61,9 +61,9 @@ class EProp(StepFeedback):
         return step_errors(self._read, block, error)
 
     @override
-    def signal(self, block: Block, error: Tensor) -> Tensor:
-        """The learning signal of each unit at each step."""
+    def project(self, error: Tensor, block: Block) -> Tensor:
+        """The learning signal of each unit at each step, shaped like `block.output`."""
         if self.broadcast == "random":
-            return super().signal(block, error)
+            return super().project(error, block)
         assert isinstance(self._head, nn.Linear), "checked by `setup`"
         return self.errors(block, error) @ self._head.weight.to(error.dtype)

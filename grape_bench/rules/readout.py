@@ -33,8 +33,8 @@ def step_errors(read: Read, block: Block, error: Tensor) -> Tensor:
     """The error e_t (N, T, n_out) of a linear readout y_t at each step, where `read` makes one output of all y_t."""
     # Example: a head that reads the mean of 25 steps. y = (y_1 + ... + y_25) / 25, so e_t = e / 25 at every step.
     # A head that reads the last step: e_25 = e, and the other e_t are zero.
-    assert block.batch is not None, "a signal is computed in a pass"
-    masks = {name: mask for name, mask in block.batch[1].items() if name in MASKS and mask is not None}
+    named = block.batch[1] if block.batch else {}  # without a batch, all steps are real
+    masks = {name: mask for name, mask in named.items() if name in MASKS and mask is not None}
     with torch.enable_grad():
         readout = error.new_zeros(*block.output_shape[:2], error.shape[-1], requires_grad=True)
         (found,) = torch.autograd.grad(read(readout, **masks), readout, error)

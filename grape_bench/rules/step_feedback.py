@@ -48,9 +48,9 @@ class StepFeedback(DirectFeedback):
         self._projected: set[str] = set()
 
     @override
-    def signal(self, block: Block, error: Tensor) -> Tensor:
-        """B_l^T e_t at each step."""
-        return self.project(self.errors(block, error), block)
+    def project(self, error: Tensor, block: Block) -> Tensor:
+        """B_l^T e_t at each step, shaped like `block.output`."""
+        return super().project(self.errors(block, error), block)
 
     @override
     def open_pass(self, network: Network, batch: Batch) -> Pass:
@@ -76,6 +76,8 @@ class StepPass(CutPass):
     The model's forward is its own. A cell's outputs are computed again with fewer gradients, and the signal runs
     through those.
     """
+
+    independent = False  # a lean step runs the signals in a pass of its own, without what this one changes
 
     def __init__(self, signal: Signal, cells: list[nn.Module], carry: Carry) -> None:
         super().__init__(signal)

@@ -18,7 +18,10 @@ from grape_bench import models
 from grape_bench.job.converged_head import converged_head
 from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device
 from grape_bench.models.cifar_resnet import CifarResNet
+from grape_bench.models.gcn import gcn
+from grape_bench.models.inputs import Inputs
 from grape_bench.models.names import MODELS
+from grape_bench.objectives.target import IGNORED
 from grape_bench.plan.numerics import numerics_of
 from grape_bench.record.job import Job
 from grape_bench.record.rule_name import RuleName
@@ -27,7 +30,7 @@ from grape_bench.rules.names import LADDER, RULES
 from grape_bench.train.random_state import seed_everything
 from tests.job.jobs import job
 
-STEPS, SAMPLES, CLASSES, SHAPE = 5, 12, 4, (3, 8, 8)
+STEPS, SAMPLES, CLASSES, SHAPE, GRAPH_SHAPE = 5, 12, 4, (3, 8, 8), (6,)
 LEARNING_RATE = 0.02
 # Another CPU differs by about 1e-12 in the five steps, which are in double precision, and by 1e-6 in the trainings.
 # A signal that is 1 % longer moves the weights of its block by about 1 %.
@@ -102,9 +105,13 @@ IMAGE_MODELS = ("mlp", "cnn", "lenet", "resnet20", "resnet56")
 DEFAULTS = {f"default {name}": ours(name, (3, 16, 16)) for name in MODELS if name in IMAGE_MODELS}
 """The built-in models of images as they are without `model_args`."""
 DEEP = [f"last-{count}" for count in LADDER[2:]]  # they train every block of these small networks, as `bp` does
-OF_ENERGIES = ["ep"]  # for no model of the families
-BUILTIN = [rule for rule in RULES if RULES.builtin(rule) and rule not in (*DEEP, *OF_ENERGIES)]
-RULE_NAMES = [*BUILTIN, "dfa+anchor", "grape+anchor", "grape-lazy+anchor", "dfa+finish"]
+IN_TIME = {"eprop": ("values", "spikes"), "rflo": ("leaky",), "dfa-time": ("values", "series", "leaky", "spikes")}
+"""Rules of recurrent and spiking networks -> the tasks on which they run."""
+ON_GRAPHS = ("dfa-gnn",)
+OF_ENERGIES = ("ep",)
+BUILTIN = [rule for rule in RULES if RULES.builtin(rule) and rule not in DEEP]
+GENERAL = [rule for rule in BUILTIN if rule not in (*IN_TIME, *ON_GRAPHS, *OF_ENERGIES)]
+RULE_NAMES = [*GENERAL, "dfa+anchor", "grape+anchor", "grape-lazy+anchor", "dfa+finish"]
 
 
 def network_of(family: str) -> Family:
@@ -118,29 +125,43 @@ def five_steps(rule: str, family: str) -> Numbers:
     Everything is in double precision, random numbers included. In single precision a ReLU whose input is near zero can
     come out differently on another CPU.
     """
+    return _five_steps(rule, network_of(family).build, lambda: list(_batches(network_of(family).shape)))
+
+
+def five_graph_steps(rule: str) -> Numbers:
+    """The same for a GCN on a ring of nodes, every second one with a label."""
+
+    def build() -> nn.Module:
+        inputs = Inputs((torch.zeros(1, *GRAPH_SHAPE), torch.zeros(2, 0, dtype=torch.int64)), unit="node")
+        return gcn(GRAPH_SHAPE, CLASSES, inputs, hidden=(8, 8))
+
+    here = torch.arange(SAMPLES)
+    ring = torch.stack([here, (here + 1) % SAMPLES])
+    edges = torch.cat([ring, ring.flip(0)], 1)
+    known = here % 2 == 0
+    return _five_steps(rule, build, lambda: [((x, edges), y.where(known, IGNORED)) for x, y in _batches(GRAPH_SHAPE)])
+
+
+def _five_steps(rule: str, build: Callable[[], nn.Module], make: Callable[[], list[tuple[Any, Tensor]]]) -> Numbers:
     torch.set_default_dtype(torch.float64)
     try:
-        return _five_steps(rule, family)
+        torch.manual_seed(0)
+        model = build().double().train()
+        before = _copied(model)
+        batches = make()
+        network = gb.attach(model, make_rule(rule), batches[0][0], seed=0)
+        optimizer = torch.optim.SGD(network.parameter_groups(), lr=LEARNING_RATE)
+        network.planned_steps = STEPS
+        network.begin_epoch(batches=STEPS)
+        losses = {}
+        for step, (inputs, labels) in enumerate(batches):
+            optimizer.zero_grad()
+            loss = network.step(inputs, partial(_loss, labels), labels)
+            optimizer.step()
+            losses[f"step {step}"] = loss.item()
+        return _numbers(losses, before, _copied(model))
     finally:
         torch.set_default_dtype(torch.float32)
-
-
-def _five_steps(rule: str, family: str) -> Numbers:
-    torch.manual_seed(0)
-    model = network_of(family).build().double().train()
-    before = _copied(model)
-    batches = list(_batches(network_of(family).shape))
-    network = gb.attach(model, make_rule(rule), batches[0][0], seed=0)
-    optimizer = torch.optim.SGD(network.parameter_groups(), lr=LEARNING_RATE)
-    network.planned_steps = STEPS
-    network.begin_epoch(batches=STEPS)
-    losses = {}
-    for step, (inputs, labels) in enumerate(batches):
-        optimizer.zero_grad()
-        loss = network.step(inputs, partial(_loss, labels), labels)
-        optimizer.step()
-        losses[f"step {step}"] = loss.item()
-    return _numbers(losses, before, _copied(model))
 
 
 def _loss(labels: Tensor, returned: Any) -> Tensor:
@@ -187,6 +208,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "tokens": {"model": "transformer", "model_args": {"width": 16, "depth": 2}, "dataset": "copy"},
     "values": {"model": "lstm", "model_args": {"hidden": [8, 8]}, "dataset": "adding"},
     "series": {"model": "gru", "model_args": {"hidden": [8, 8]}, "dataset": "temporal_order"},
+    "leaky": {"model": "rnn", "model_args": {"hidden": [8, 8]}, "dataset": "temporal_order"},
     "spikes": {"model": "snn", "model_args": {"hidden": [16, 16], "steps": 5}, "dataset": "yin_yang"},
     "table": {"model": "mlp", "model_args": {"hidden": [16, 16]}, "dataset": "diabetes"},
 }
@@ -208,8 +230,9 @@ CASES: dict[str, Case] = {
     **{
         f"{rule} {kind}": _trained(job(rule, **SHORT, **task, dataset_args={"limit": 256}))
         for kind, task in KINDS.items()
-        for rule in KIND_RULES
+        for rule in (*KIND_RULES, *(rule for rule, kinds in IN_TIME.items() if kind in kinds))
     },
+    **{f"{rule} graph": Case(rule, "gcn", None, partial(five_graph_steps, rule)) for rule in ON_GRAPHS},
 }
 
 

@@ -18,13 +18,13 @@ from grape_bench.rules.bp_sampled import BPSampled
 from grape_bench.rules.finished import Finished
 from grape_bench.rules.names import CUTS, LADDER, RULES
 from tests.golden import stored
-from tests.golden.runs import CLASSES, FAMILIES, five_steps
+from tests.golden.runs import CLASSES, FAMILIES, IN_TIME, ON_GRAPHS, five_steps
 
 STORED = stored.read()
 CONTROLS = ["head-only", "frozen", "norms-only", *(f"last-{count}" for count in LADDER)]  # they send no signal
 TWO_PHASE = ["dni", "ff", "spsa", "fg-weights", "pepita", "pc", "ep"]  # the second phase makes the gradients, no signal
 APPROXIMATE = {"bp-sampled": (BPSampled, "sampled"), "bp-lowrank": (BPLowRank, "sketched")}  # of the true gradient
-OTHERS = (*CONTROLS, *TWO_PHASE, *APPROXIMATE)
+OTHERS = (*CONTROLS, *TWO_PHASE, *APPROXIMATE, *IN_TIME, *ON_GRAPHS)
 DIRECT = [rule for rule in RULES if (one := RULES.builtin(rule)) and one.uses == CUTS and rule not in OTHERS]
 BACKWARD = ["fa", "usf", "brsf", "frsf", "kp", "wm", "pfa"]
 

@@ -11,7 +11,12 @@ from grape_bench.models import build
 from tests.models.sets import load_set
 
 SMALL = {"width": 16, "depth": 2, "heads": 2}
-SEQUENCES = [("transformer", SMALL), ("lstm", {"hidden": [16, 16]}), ("gru", {"hidden": [16, 16]})]
+SEQUENCES = [
+    ("transformer", SMALL),
+    ("lstm", {"hidden": [16, 16]}),
+    ("gru", {"hidden": [16, 16]}),
+    ("rnn", {"hidden": [16, 16]}),
+]
 
 
 def make(sets: dict[str, dict[str, Any]], name: str, model: str, args: dict[str, Any]) -> nn.Module:
@@ -108,3 +113,20 @@ def test_what_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(UserError, match=said):
         make(sets, name, model, args)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_a_leaky_unit_keeps_a_part_of_its_state(activation: str) -> None:
+    """h_t = (1 - a) h_{t-1} + a f(W h_{t-1} + U x_t + b)."""
+    args = {"hidden": [3], "leak": 0.25, "activation": activation}
+    made = build("rnn", shape=(2, 5), classes=2, args=args).double()
+    cell = made.get_submodule("layers.0.cell")
+    W, U = cell.recurrent.weight, cell.inputs.weight
+    x, h = torch.randn(1, 5, 2, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+    found, last = cell(x)
+    for t in range(5):
+        h = 0.75 * h + 0.25 * getattr(torch, activation)(W @ h + U @ x[0, t] + cell.inputs.bias)
+        assert torch.allclose(found[0, t], h)
+    assert torch.equal(last, found[:, -1])
+    with pytest.raises(UserError, match="above 0"):
+        build("rnn", shape=(2, 5), classes=2, args={"leak": 0.0})

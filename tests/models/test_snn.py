@@ -52,6 +52,16 @@ def test_neurons_integrate_their_input_and_reset_by_subtraction() -> None:
     assert layer(torch.ones(1, 6, 1))[0, :, 0].tolist() == [0, 0, 1, 0, 0, 1]
 
 
+def test_recurrent_neurons_receive_the_spikes_of_the_step_before() -> None:
+    args = {"hidden": [2], "beta": 0.0, "recurrent": True}
+    layer = build("snn", shape=(2,), classes=2, args=args).get_submodule("hidden.0")
+    torch.nn.init.eye_(layer.linear.weight)  # type: ignore[union-attr, arg-type]
+    torch.nn.init.zeros_(layer.linear.bias)  # type: ignore[union-attr, arg-type]
+    layer.recurrent.weight.data = torch.tensor([[0.0, 0.0], [2.0, 0.0]])  # type: ignore[union-attr, assignment]
+    x = torch.tensor([[[1.5, 0.0], [0.0, 0.0], [0.0, 0.0]]])  # the second neuron fires a step later
+    assert layer(x)[0].tolist() == [[1, 0], [0, 1], [0, 0]]
+
+
 @pytest.mark.parametrize(
     ("args", "said"), [({"encoder": "rat"}, "did you mean 'rate'"), ({"beta": 1.5}, "0 to 1"), ({"steps": 0}, "1 or")]
 )

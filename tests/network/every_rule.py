@@ -11,11 +11,14 @@ from grape_bench.rules.names import RULES
 from tests.examples import EXAMPLES
 from tests.network.problems import images, tanh_mlp, timm_model
 
-NOT_FOR_AN_MLP = ("norms-only", "ep")
-"""Rules that train norms and embeddings, of which an MLP has none, and a rule for energy models."""
+OF_OTHER_NETWORKS = ("eprop", "rflo", "dfa-time", "dfa-gnn", "ep")
+"""Rules of recurrent, spiking, graph and energy networks."""
+
+NOT_FOR_AN_MLP = ("norms-only", *OF_OTHER_NETWORKS)
+"""The same, and rules that train norms and embeddings, of which an MLP has none."""
 
 EVERY_RULE = {
-    **{name: name for name in (*RULES, "dfa+anchor", "grape+anchor")},
+    **{name: name for name in (*RULES, "dfa+anchor", "grape+anchor") if name not in OF_OTHER_NETWORKS},
     "dfa-seeded": DFA(feedback="seeded"),
     "grape-joint": GrAPE(refresh=1, estimator="joint"),
     "grape-nlms": GrAPE(refresh=1, estimator="joint", update="nlms"),

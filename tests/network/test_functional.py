@@ -8,10 +8,10 @@ from torch import nn
 import grape_bench as gb
 from grape_bench.network.reads import labels_of
 from grape_bench.rules.names import RULES
-from tests.network.every_rule import NOT_FOR_AN_MLP
+from tests.network.every_rule import NOT_FOR_AN_MLP, OF_OTHER_NETWORKS
 from tests.network.problems import loss_of
 
-EVERY_RULE = [*RULES, "dfa+anchor", "grape+anchor"]
+EVERY_RULE = [*(rule for rule in RULES if rule not in OF_OTHER_NETWORKS), "dfa+anchor", "grape+anchor"]
 
 
 class Mlp(nn.Module):

@@ -16,6 +16,7 @@ from grape_bench.rules.grape import GrAPE
 from grape_bench.rules.make import make_rule
 from grape_bench.rules.names import RULES
 from tests.gpu import CUDA, ON_A_GPU
+from tests.network.every_rule import OF_OTHER_NETWORKS
 from tests.network.problems import BY_NAME, tanh_mlp
 
 pytestmark = ON_A_GPU
@@ -88,7 +89,9 @@ def trained(device, rule, name, steps=STEPS):
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("rule", [*(rule for rule in RULES if rule != "ep"), "dfa+anchor", "grape+anchor"])
+@pytest.mark.parametrize(
+    "rule", [*(rule for rule in RULES if rule not in OF_OTHER_NETWORKS), "dfa+anchor", "grape+anchor"]
+)
 def test_steps_end_where_the_cpu_ends(rule, name, directions_from_the_cpu):
     if rule in ("fg", "wm", "brsf"):
         pytest.skip("draws other numbers on each device")

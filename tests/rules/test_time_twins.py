@@ -14,9 +14,10 @@ from torch import Tensor, nn
 import grape_bench as gb
 from grape_bench.data import load
 from grape_bench.data.dataset import DataSet
-from grape_bench.errors import DoesNotApplyError
+from grape_bench.errors import DoesNotApplyError, UserError
 from grape_bench.models import build
 from grape_bench.models.inputs import Inputs
+from grape_bench.network.lean import lean_step
 from grape_bench.network.network import Network
 
 N, T, INPUTS, UNITS, CLASSES = 3, 5, 2, 4, 4
@@ -342,6 +343,23 @@ def test_dfa_gnn_trains_on_cora() -> None:
 def test_a_rule_is_refused_where_it_is_not_defined(rule: str, model: str, reason: str) -> None:
     with pytest.raises(DoesNotApplyError, match=reason):
         attached(rule, model)
+
+
+def test_a_lean_step_is_refused_because_it_would_send_gradients_through_time() -> None:
+    net = attached("rflo", "rnn")
+    optimizer = torch.optim.SGD(net.parameter_groups(), lr=0.1)
+    with pytest.raises(UserError, match="cannot train block by block"):
+        lean_step(net, ((X,), {}), lambda output: F.cross_entropy(output, Y), optimizer)
+
+
+def test_feedback_is_one_matrix_for_all_steps_and_settings_are_checked() -> None:
+    net = attached("eprop", "lstm")
+    (kept,) = net.feedback().values()
+    assert kept.kind == "per-step" and kept.shape == (CLASSES, UNITS)
+    with pytest.raises(UserError, match="broadcast = 'sym' is not one of random, symmetric"):
+        gb.make_rule("eprop", broadcast="sym")
+    with pytest.raises(UserError, match="alpha must be"):
+        gb.make_rule("dfa-gnn", alpha=1.0)
 
 
 @pytest.mark.parametrize("rule", ["eprop", "rflo", "dfa-time", "dfa-gnn"])

@@ -18,7 +18,7 @@ from grape_bench.network.network import Network
 from grape_bench.network.reads import MANY
 from grape_bench.network.trace import as_batch
 from grape_bench.network.transport import substitute, transport
-from grape_bench.network.trees import first_activation
+from grape_bench.network.trees import first_activation, replace
 
 
 class Recording:
@@ -60,11 +60,13 @@ class Recording:
                 self._called.append(name)
             activation.register_hook(lambda signal: self.signals.__setitem__(name, signal))
 
-    def _at_linear(self, module: nn.Module, _: Any, output: Tensor) -> Tensor:
+    def _at_linear(self, module: nn.Module, _: Any, output: Any) -> Any:
         if not torch.is_grad_enabled() or self._network.is_aside:
             return output
         self._called.append(self._names[module])
-        return self.linear(self._names[module], output)
+        made = first_activation(output)  # a recurrent layer also returns its last state
+        assert made is not None, "a linear map returns an activation"
+        return replace(output, made, self.linear(self._names[module], made))
 
 
 class Replay(Recording):
