@@ -88,6 +88,7 @@ class EquilibriumPropagation(TwoPhase):
         free = [*(first.outputs[block.key] for block in network.blocks), first.logits]
         sign = 1.0 if self.symmetric else self._drawn_sign(network)
         distance = sign * self.beta * (2 if self.symmetric else 1)
+        network.counts.forward += 2 if self.symmetric else 1  # a nudged phase is as long as a forward, or longer
         with full_precision(network.device):  # the two states differ by little
             ends = [model.relax(x, free, self.steps, _Force(network, sign * self.beta))]
             ends.append(model.relax(x, free, self.steps, _Force(network, -self.beta)) if self.symmetric else free)

@@ -251,6 +251,13 @@ def test_they_learn_digits_better_than_the_control(model: str, hidden: list[int]
     assert {rule: value for rule, value in scores.items() if value < control + 5} == {}, (scores, control)
 
 
+def test_a_nudged_phase_of_ep_counts_as_a_forward() -> None:
+    for symmetric, forwards in ((False, 2), (True, 3)):
+        net = gb.attach(energy_model(), gb.make_rule("ep", symmetric=symmetric), X)
+        net.step(X, squared)
+        assert (net.counts.steps, net.counts.forward) == (1, forwards)
+
+
 def test_ep_computes_in_full_precision_also_under_autocast() -> None:
     """The states of the two phases differ by little. fp16 training scales the loss."""
 
