@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import rules
+from grape_bench.rules.catalog import CATALOG
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -29,7 +30,12 @@ def test_named_environments_and_modules_exist(page: Path) -> None:
     assert [name for name, path in places.items() if not (path.with_suffix(".py").exists() or path.is_dir())] == []
 
 
-def test_the_table_of_rules_is_current() -> None:
+def test_the_table_of_shippedis_current() -> None:
     """Update it with `python -m benchmarks.rules`."""
     text = rules.DOCS.read_text(encoding="utf-8")
     assert rules.updated(text) == text
+
+
+def test_the_readme_counts_the_rules() -> None:
+    shipped = [name for name, entry in CATALOG.items() if entry.family != "control"]
+    assert f"It ships [{len(shipped)} rules]" in (ROOT / "README.md").read_text(encoding="utf-8")
