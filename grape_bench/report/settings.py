@@ -55,7 +55,7 @@ def chosen(suite: Suite, trials: Sequence[Record]) -> TunedRule:
         seeds=sorted({record.seed for record in trials}),
         tasks={
             task.name: _choice(suite, task, [record for record in trials if record.task == task.name])
-            for task in suite.tasks
+            for task in suite.tasks_of(first.rule)
         },
         git=encode(first.environment.git),
         hardware=sorted({record.environment.hardware.kind for record in trials}),

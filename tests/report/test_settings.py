@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 
 from grape_bench.errors import UserError
+from grape_bench.plan.overrides import Overrides
+from grape_bench.plan.read import read_suite
+from grape_bench.plan.tuning import trial_jobs
 from grape_bench.record.record import Record
-from grape_bench.report.settings import best, complete, expected_best
+from grape_bench.report.settings import best, chosen, complete, expected_best
 from grape_bench.score.metric import METRICS
 from grape_bench.score.table import score
+from tests.plan.suites import write_suite
 from tests.score.records import failed, make, with_parts
 
 
@@ -52,3 +58,11 @@ def test_the_lowest_perplexity_is_best() -> None:
 def test_tuning_trials_are_not_results() -> None:
     with pytest.raises(UserError, match="trials of a search"):
         score([trial(0, 90.0)])
+
+
+def test_a_rule_is_tuned_on_the_tasks_that_have_it(tmp_path: Path) -> None:
+    more = "[tuning]\ntrials = 2\nspace = { lr = { log = [1e-4, 1e-1] } }\n"
+    suite = read_suite(write_suite(tmp_path, more=more), Overrides(settings=('second.skip=["dfa"]',)))
+    trials = [replace(trial(number, 90.0 + number), job=one) for number, one in enumerate(trial_jobs(suite, ["dfa"]))]
+    assert {record.task for record in trials} == {"first"}
+    assert list(chosen(suite, trials).tasks) == ["first"]
