@@ -307,7 +307,6 @@ CATALOG: Mapping[str, Entry] = {
         r"$B_l^\top e_t$, through each unit's own state in time, and no recurrent weight",
         "Bellec et al. 2020",
         needs="spiking neurons or LSTMs",
-        space={"broadcast": {"choice": ["random", "symmetric"]}},
     ),
     "rflo": Entry(
         "in time and on graphs",
