@@ -45,6 +45,7 @@ def test_the_sources_of_the_rules_are_those_of_the_ids_out_there():
         "bp": "ad1effa079d6564d",
         "bp-lowrank": "315f338401e35f61",
         "bp-sampled": "17c9f83091e15770",
+        "bp-window": "c951fb00c43f616c",
         "brsf": "e8f55856354c242f",
         "dfa": "7a6975e7e5fa2c00",
         "dfa-gnn": "3b5ca8e2b95e4d9b",

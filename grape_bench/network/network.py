@@ -43,6 +43,7 @@ class Network(Seam):
     - `segments`: each block's name, and `HEAD`, -> names of the parameters between it and the cuts below.
     - `streams`: the rule's random streams.
     - `example`: the batch with which the rule was attached, with tensors that have shapes and no numbers.
+    - `attention`: whether the model calls `scaled_dot_product_attention`.
     - `owned`: the modules that belong to the rule.
     - `loss_scale`: by what factor the training multiplies its loss before the backward. A rule that computes gradients
       of a loss of its own multiplies them by it.
@@ -68,6 +69,7 @@ class Network(Seam):
             if id(parameter) in traced.weights.parameters
         ]
         self._kept = SavedState(model)
+        self.attention = traced.weights.attention
         uncovered = traced.weights.uncovered
         self.uncovered = {n: uncovered[id(p)] for n, p in model.named_parameters() if id(p) in uncovered}
         self._derived: dict[CallSite, Tensor] | None = traced.weights.derived

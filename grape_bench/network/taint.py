@@ -9,6 +9,7 @@ from typing import Any
 from weakref import ref
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
@@ -25,13 +26,15 @@ class Weights:
     """The weights of a forward's linear maps: parameters by `id`, and weights computed from parameters by call site.
 
     `gates` are nodes that only the input gradients of these maps pass through. `uncovered` are the `id`s of other
-    parameters that the backward reads, with the operator that reads them.
+    parameters that the backward reads, with the operator that reads them. `attention` tells whether the forward calls
+    `scaled_dot_product_attention`.
     """
 
     parameters: set[int]
     derived: dict[CallSite, Tensor]
     gates: set[Node]
     uncovered: dict[int, str]
+    attention: bool
 
 
 class InputTaint(WeightMode):
@@ -57,6 +60,7 @@ class InputTaint(WeightMode):
         self._saved: list[int] = []
         self._uncovered: dict[int, str] = {}
         self.convolved = False
+        self._attention = False
         self.entries: set[Node] = set()
 
     def graph_alone(self) -> saved_tensors_hooks:
@@ -79,7 +83,7 @@ class InputTaint(WeightMode):
         known = {key for key, _ in self._maps if isinstance(key, int) or key in derived}
         gates = {gate for key, gate in self._maps if gate is not None and key in known}
         values = {site: weight.detach() for site, weight in derived.items()}
-        return Weights({key for key in known if isinstance(key, int)}, values, gates, self._uncovered)
+        return Weights({key for key in known if isinstance(key, int)}, values, gates, self._uncovered, self._attention)
 
     def known(self, weight: Tensor) -> int | CallSite | None:
         """The `id` of the parameter that `weight` is, views or copies, or the call site of a derived weight."""
@@ -145,6 +149,7 @@ class InputTaint(WeightMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         before = len(self._saved)
+        self._attention |= func is F.scaled_dot_product_attention
         result = super().__torch_function__(func, types, args, kwargs)
         inputs = list(tensors([args, kwargs]))
         if any(map(self._is_tainted, inputs)):

@@ -83,6 +83,14 @@ CATALOG: Mapping[str, Entry] = {
         "all weights, transposed",
         space={"share": {"linear": [0.1, 1.0]}},
     ),
+    "bp-window": Entry(
+        "approximate backward",
+        "as `bp`, and attention sends no gradient to keys far from their query",
+        "after Beltagy et al. 2020",
+        "block above",
+        "all weights, transposed; attention",
+        space={"window": {"choice": [1, 4, 16]}},
+    ),
     "fa": Entry(
         "feedback alignment",
         "as `bp`, with a fixed random $B$ for $W$ in the input gradient of every linear map",

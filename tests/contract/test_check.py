@@ -25,6 +25,7 @@ QUICK = ("bp", "fa", "dfa", "grape", "local", "dfa+anchor")
 ALL = {case.name for case in CASES}
 ELSEWHERE = {
     "norms-only": {"mlp"},
+    "bp-window": {"mlp", "cnn"},
     **{
         rule: {"decoder"}
         for rule in ("predsim", "dgl", "dni", "ff", "pepita", "dtp", "ebd", "mono-forward", "fg-local")

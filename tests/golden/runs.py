@@ -110,7 +110,8 @@ IN_TIME = {"eprop": ("values", "spikes"), "rflo": ("leaky",), "dfa-time": ("valu
 ON_GRAPHS = ("dfa-gnn",)
 OF_ENERGIES = ("ep",)
 BUILTIN = [rule for rule in RULES if RULES.builtin(rule) and rule not in DEEP]
-GENERAL = [rule for rule in BUILTIN if rule not in (*IN_TIME, *ON_GRAPHS, *OF_ENERGIES)]
+OF_ATTENTION = ("bp-window",)
+GENERAL = [rule for rule in BUILTIN if rule not in (*IN_TIME, *ON_GRAPHS, *OF_ENERGIES, *OF_ATTENTION)]
 RULE_NAMES = [*GENERAL, "dfa+anchor", "grape+anchor", "grape-lazy+anchor", "dfa+finish"]
 
 
@@ -222,6 +223,7 @@ CASES: dict[str, Case] = {
         if (rule, family) != ("norms-only", "mlp")  # which has neither an embedding nor a norm
     },
     **{f"bp {family}": _five("bp", family) for family in DEFAULTS},
+    **{f"{rule} vit": _five(rule, "vit") for rule in OF_ATTENTION},
     **{f"{rule} energy": _five(rule, "energy") for rule in ("bp", *OF_ENERGIES)},
     "trainer digits": _trained(job("bp", **SGD)),
     "trainer digits augmented": _trained(job("bp", **SGD, **AUGMENTED)),

@@ -10,7 +10,7 @@ import pytest
 
 from grape_bench.rules.names import RULES
 from tests.golden import stored
-from tests.golden.runs import CASES, DEEP, FAMILIES, IN_TIME, OF_ENERGIES, ON_GRAPHS
+from tests.golden.runs import CASES, DEEP, FAMILIES, IN_TIME, OF_ATTENTION, OF_ENERGIES, ON_GRAPHS
 
 STORED = stored.read()
 
@@ -26,7 +26,8 @@ def test_every_rule_is_stored_on_every_family_and_nothing_else_is() -> None:
     assert STORED.keys() == CASES.keys()
     special = {f"{rule} {task}" for rule, tasks in IN_TIME.items() for task in tasks}
     special |= {f"{rule} graph" for rule in ON_GRAPHS} | {f"{rule} energy" for rule in OF_ENERGIES}
-    elsewhere = (*IN_TIME, *ON_GRAPHS, *OF_ENERGIES)
+    special |= {f"{rule} vit" for rule in OF_ATTENTION}
+    elsewhere = (*IN_TIME, *ON_GRAPHS, *OF_ENERGIES, *OF_ATTENTION)
     general = [rule for rule in RULES if RULES.builtin(rule) and rule not in elsewhere]
     every = special | {f"{rule} {family}" for rule in general for family in FAMILIES}
     same_as_bp = {f"{rule} {family}" for rule in DEEP for family in FAMILIES}

@@ -11,8 +11,8 @@ from grape_bench.rules.names import RULES
 from tests.examples import EXAMPLES
 from tests.network.problems import images, tanh_mlp, timm_model
 
-OF_OTHER_NETWORKS = ("eprop", "rflo", "dfa-time", "dfa-gnn", "ep")
-"""Rules of recurrent, spiking, graph and energy networks."""
+OF_OTHER_NETWORKS = ("eprop", "rflo", "dfa-time", "dfa-gnn", "ep", "bp-window")
+"""Rules of recurrent, spiking, graph and energy networks, and of attention."""
 
 NOT_FOR_AN_MLP = ("norms-only", *OF_OTHER_NETWORKS)
 """The same, and rules that train norms and embeddings, of which an MLP has none."""

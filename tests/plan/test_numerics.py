@@ -69,7 +69,7 @@ def test_the_cuts_do_not_count_for_bp_and_the_fa_family(done: Path, monkeypatch:
     monkeypatch.setattr(network, "NUMERICS", 3)
     assert {rule for _, rule in of(pending(done))} == CUTTING
     without = {rule for rule in RULES if "cuts" not in numerics_of(rule, "mlp", "digits")}
-    assert without == {"bp", "bp-sampled", "fa", "usf", "brsf", "frsf", "kp", "pfa", "wm"}
+    assert without == {"bp", "bp-sampled", "bp-window", "fa", "usf", "brsf", "frsf", "kp", "pfa", "wm"}
     assert numerics_of("my.py:MyRule", "mlp", "digits")["cuts"] == 3
 
 
