@@ -49,6 +49,14 @@ def test_a_rules_own_settings_are_searched_along_with_the_shared_ones(tmp_path: 
     assert {found["every_epochs"] for found in anchored} == {1, 2}
 
 
+def test_with_own_settings_each_rule_also_searches_what_its_paper_tunes(tmp_path: Path) -> None:
+    more = TUNING.replace("[tuning.rule.dfa]", "own_settings = true\n[tuning.rule.dfa]")
+    jobs = make_tuning_plan(str(write_suite(tmp_path, more=more)), Overrides(rules=("grape+anchor",))).jobs
+    rates = {job.rule_settings["feedback_lr"] for job in jobs if job.rule == "grape+anchor"}
+    assert len(rates) == 4 and all(1e-3 <= rate <= 1 for rate in rates)
+    assert not any("feedback_lr" in job.rule_settings for job in jobs if job.rule != "grape+anchor")
+
+
 def test_no_seed_of_a_trial_is_a_seed_of_a_result_and_no_two_trials_share_one(tmp_path: Path) -> None:
     path = str(write_suite(tmp_path, more=TUNING))
     trials = {job.trial: job.seed for job in make_tuning_plan(path).jobs}
