@@ -103,10 +103,15 @@ def _card(own: Sequence[Record], root: Path, about: About) -> Card:
 
 
 def _weight_transport(job: Job) -> bool:
-    """What the rule declares with its settings. Anchors use exact gradients, so they have weight transport."""
+    """What the rule declares. Anchors and a finish use exact gradients, so they have weight transport."""
     from grape_bench.rules.make import make_rule
+    from grape_bench.rules.names import RULES
 
-    return bool(make_rule(job.rule, **job.rule_settings).weight_transport)
+    name = job.rule_name
+    declared = RULES.get(name.reference).weight_transport
+    if isinstance(declared, property):  # it depends on the settings
+        declared = make_rule(job.rule, **job.rule_settings).weight_transport
+    return name.anchored or name.finished or declared
 
 
 def constraints(record: Record) -> str:

@@ -5,7 +5,7 @@ from grape_bench.rules.names import RULES
 
 
 @pytest.mark.parametrize(
-    "name", ["MyRule", "my-rule", "grape+anchor", "last-1", "PEPITA", "规则一", "Правило", "Ärger_2"]
+    "name", ["MyRule", "my-rule", "grape+anchor", "last-1", "规则一", "Правило", "Ärger_2"]
 )
 def test_normal_names(name: str) -> None:
     assert flaw(name) == ""
@@ -61,7 +61,7 @@ def test_a_lookalike_is_found(name: str, known: str) -> None:
 
 
 def test_other_names_look_like_none_that_ships() -> None:
-    for name in ("MyRule", "NoisyDFA", "PEPITA", "TargetPropagation", "规则一", "dfa2"):
+    for name in ("MyRule", "NoisyDFA", "TargetPropagation", "规则一", "dfa2"):
         assert lookalike(name, RULES.shipped) == ""
 
 
