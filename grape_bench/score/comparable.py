@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from grape_bench.errors import UserError
 from grape_bench.plan.numerics import changed, parts
@@ -59,7 +60,7 @@ def _check_suite(records: Sequence[Record]) -> None:
 def _check_cell(cell: Cell) -> None:
     where = f"task {cell.task}, rule {cell.rule}"
     settings = [record.job.portable(*(of for of in Of if of not in VARIES)) for record in cell.records]
-    for key in sorted(settings[0]):
+    for key in sorted(settings[0]) if _differ(settings) else ():
         values = {canonical(setting[key]) for setting in settings}
         if len(values) > 1:
             raise UserError(
@@ -75,7 +76,7 @@ def _check_cell(cell: Cell) -> None:
 
 def _check_budget(task: str, records: Sequence[Record]) -> None:
     budgets = [(record.rule, record.job.portable(*BUDGET)) for record in records]
-    for key in names_of(*BUDGET):
+    for key in names_of(*BUDGET) if _differ([budget for _, budget in budgets]) else ():
         rules: dict[str, str] = {}
         for rule, budget in budgets:
             rules.setdefault(canonical(budget[key]), rule)
@@ -86,6 +87,11 @@ def _check_budget(task: str, records: Sequence[Record]) -> None:
                 where=f"task {task}",
                 hint="run every rule of the task with the same settings",
             )
+
+
+def _differ(settings: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether not all are equal. One text per job is much faster than a text per setting of each job."""
+    return len({canonical(one) for one in settings}) > 1
 
 
 def _check_metric(task: str, records: Sequence[Record]) -> None:
@@ -108,7 +114,7 @@ def check_numerics(records: Iterable[Record]) -> None:
 def mixed(records: Iterable[Record]) -> list[str]:
     """One phrase for each part that appears with two integers, naming the rules behind each integer."""
     made: dict[str, dict[int, dict[str, None]]] = {}
-    for record in records:
+    for record in _engines(records):
         for name, integer in parts(record.job).items():
             made.setdefault(name, {}).setdefault(integer, {})[record.rule] = None
     return [
@@ -118,10 +124,19 @@ def mixed(records: Iterable[Record]) -> list[str]:
     ]
 
 
+def _engines(records: Iterable[Record]) -> Iterable[Record]:
+    """One record of those that agree in every part of the engine, and in its integers."""
+    found: dict[tuple[str, str, str, str | None, str], Record] = {}
+    for record in records:
+        job = record.job
+        found.setdefault((job.rule, job.model, job.dataset, job.objective, canonical(job.numerics)), record)
+    return found.values()
+
+
 def outdated(records: Iterable[Record]) -> str:
     """One line listing the parts whose integer differs from this version's. Empty if there are none."""
     found: dict[str, tuple[int, int]] = {}
-    for record in records:
+    for record in _engines(records):
         found.update(changed(record.job))
     listed = ", ".join(f"{name} {made} (now {now})" for name, (made, now) in sorted(found.items()))
     return f"made with different numerics than this version has: {listed}" if found else ""
