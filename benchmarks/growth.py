@@ -10,7 +10,6 @@ time and peak memory are measured. The processes that it starts count too.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import random
@@ -23,11 +22,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from grape_bench.cli.display import Live
 from grape_bench.execute.executor import Options
 from grape_bench.execute.sweep import Request, run_sweep
+from grape_bench.execute.time_left import TimeLeft
 from grape_bench.plan.expand import make_plan
 from grape_bench.record.folder import read_folder
 from grape_bench.record.job import Job
@@ -159,21 +156,17 @@ def run_jobs(count: int) -> None:
     run_sweep(Request(plan, folder, options=Options(slots=1, trainer="benchmarks.growth")), Silent(), None)
 
 
-def show_time_left() -> None:
-    """Print the CPU seconds that the progress display takes to draw itself when half of the jobs wait."""
-    plan, records = make_plan("growth.toml"), read_folder(Path("runs/growth")).records
-    display = Live(Console(file=io.StringIO(), force_terminal=True))
-    half = len(records) // 2
-    display.began(records[:half], plan.jobs[half:], 2)
-    for job, record in zip(plan.jobs[half : half + 10], records[half : half + 10], strict=True):
-        display.started(job)
-        display.ended(record)
+def print_time_left() -> None:
+    """Print the CPU seconds of one prediction of the time left. Half of the jobs wait."""
+    jobs, records = make_plan("growth.toml").jobs, read_folder(Path("runs/growth")).records
+    half = len(jobs) // 2
+    left = TimeLeft(2, jobs[half:])
+    for record in records[:half]:
+        left.add(record)
     start = time.process_time()
     for _ in range(CALLS):
-        display.render()
-    spent = time.process_time() - start
-    display.closed()  # it has taken over the output
-    print(spent / CALLS)
+        left.seconds()
+    print((time.process_time() - start) / CALLS)
 
 
 def print_score() -> None:
@@ -207,7 +200,7 @@ def measure(size: int) -> dict[str, str]:
     return found
 
 
-STEPS: dict[str, Callable[..., None]] = {"make": make, "jobs": run_jobs, "left": show_time_left, "score": print_score}
+STEPS: dict[str, Callable[..., None]] = {"make": make, "jobs": run_jobs, "left": print_time_left, "score": print_score}
 
 
 def main() -> None:

@@ -25,6 +25,8 @@ class ShapeError(ValueError):
 
 def encode(value: Any) -> Any:
     """`value` as JSON types."""
+    if value is None or type(value) in (str, int, float, bool):
+        return value
     if is_dataclass(value) and not isinstance(value, type):
         return _encode_fields(value)
     if isinstance(value, Mapping):
@@ -36,13 +38,23 @@ def encode(value: Any) -> Any:
 
 def _encode_fields(value: Any) -> dict[str, Any]:
     content: dict[str, Any] = {}
-    for field in fields(value):
-        inner = getattr(value, field.name)
-        if field.metadata.get("rest"):
+    kind: Any = type(value)
+    for name, key, is_rest, optional in _written(kind):
+        inner = getattr(value, name)
+        if is_rest:
             content.update(encode(inner))
-        elif inner is not None or not field.metadata.get("optional"):
-            content[_key(field)] = encode(inner)
+        elif inner is not None or not optional:
+            content[key] = encode(inner)
     return content
+
+
+@cache
+def _written(kind: Any) -> tuple[tuple[str, str, bool, bool], ...]:
+    """The fields of a dataclass: name, key, whether it is `rest`, and whether it is `optional`."""
+    return tuple(
+        (each.name, _key(each), bool(each.metadata.get("rest")), bool(each.metadata.get("optional")))
+        for each in fields(kind)
+    )
 
 
 def listed(value: Any) -> Any:
@@ -58,7 +70,8 @@ Reader = Callable[[Any, str], Any]
 
 def decode(kind: type[T], value: object, where: str = "") -> T:
     """Decode the JSON `value` as a `kind`. Raises ShapeError."""
-    found: T = _reader(kind)(value, where)
+    known: Any = kind
+    found: T = _reader(known)(value, where)
     return found
 
 
