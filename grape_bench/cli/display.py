@@ -13,9 +13,10 @@ from rich.text import Text
 from typing_extensions import override
 
 from grape_bench.cli.say import say
-from grape_bench.cli.time_left import TimeLeft, in_words
+from grape_bench.cli.time_left import in_words
 from grape_bench.execute.duration import duration
 from grape_bench.execute.executor import Display
+from grape_bench.execute.time_left import TimeLeft
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
 from grape_bench.record.status import Status
@@ -30,8 +31,7 @@ class Plain(Display):
     @override
     def began(self, done: Sequence[Record], pending: Sequence[Job], slots: int) -> None:
         self._ended, self._total = len(done), len(done) + len(pending)
-        self._waiting = {job.id: job for job in pending}
-        self._left = TimeLeft(slots)
+        self._left = TimeLeft(slots, pending)
         say(opening(done, pending, slots))
 
     @override
@@ -50,9 +50,9 @@ class Plain(Display):
     def ended(self, record: Record) -> None:
         self._ended += 1
         self._left.add(record)
-        del self._waiting[record.id]
-        left = self._left.seconds(self._waiting.values(), (), {})
-        rest = f" ({in_words(left)} left)" if left and self._waiting else ""
+        self._left.started(record.id)
+        left = self._left.seconds()
+        rest = f" ({in_words(left)} left)" if left and self._left.waiting else ""
         say(f"[{self._ended}/{self._total}] {result_line(record)}{rest}")
 
     @override
@@ -91,8 +91,7 @@ class Live(Display):
     def began(self, done: Sequence[Record], pending: Sequence[Job], slots: int) -> None:
         self.console.print(opening(done, pending, slots))
         self._ended, self._total = len(done), len(done) + len(pending)
-        self._waiting = {job.id: job for job in pending}
-        self._left = TimeLeft(slots)
+        self._left = TimeLeft(slots, pending)
         if pending:
             self._live = RichLive(console=self.console, auto_refresh=False, transient=True)
             self._live.start()
@@ -103,7 +102,7 @@ class Live(Display):
 
     @override
     def started(self, job: Job) -> None:
-        self._waiting.pop(job.id, None)  # a job may start twice
+        self._left.started(job.id)
         self._running[job.id] = job
 
     @override
@@ -128,7 +127,7 @@ class Live(Display):
     def render(self) -> RenderableType:
         """Return what the screen shows now, at most 80 columns wide."""
         head = Table.grid(padding=(0, 1))
-        left = self._left.seconds(self._waiting.values(), list(self._running.values()), self._fractions())
+        left = self._left.seconds(list(self._running.values()), self._fractions())
         rest = f"about {in_words(left)} left" if left is not None else ""
         bar = ProgressBar(total=self._total, completed=self._ended, width=30)
         head.add_row(bar, f"{self._ended}/{self._total} jobs", Text(rest, style="dim"))

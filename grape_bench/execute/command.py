@@ -12,23 +12,26 @@ from pathlib import Path
 
 import grape_bench
 from grape_bench.execute.executor import Options
+from grape_bench.execute.job_folder import hand_over
 from grape_bench.execute.outcome import late, too_large
 from grape_bench.execute.process_tree import end, held_bytes, tree
 from grape_bench.record.job import Job
-from grape_bench.record.manifest import MANIFEST
 from grape_bench.record.record import Outcome
 
 _TICK_S = 0.5
 
 
 def worker_command(job: Job, folder: Path, options: Options) -> list[str]:
-    """Return the command that runs `job` of the manifest in `folder`, with this Python and this copy of grape_bench."""
+    """Hand `job` over, and return the command that runs it, with this Python and this copy of grape_bench.
+
+    Raises OSError.
+    """
     cluster = options.cluster
     package = str(Path(grape_bench.__file__).parent.parent)
     path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
     # -P: a user's `data/` or `random.py` in the current folder must not shadow a library's module.
     python = ["/usr/bin/env", f"PYTHONPATH={path}", f"OMP_NUM_THREADS={cluster.cpus}", sys.executable, "-P"]
-    arguments = [str((folder / MANIFEST).absolute()), job.id, "--trainer", options.trainer]
+    arguments = [str(hand_over(job, folder, options.git).absolute()), job.id, "--trainer", options.trainer]
     arguments += ["--checkpoint-every", str(options.checkpoint_every)]
     return [*python, "-m", "grape_bench.execute.worker", *arguments, "--threads", str(cluster.cpus)]
 

@@ -6,7 +6,6 @@ import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from statistics import fmean
 from typing import Literal
 
 from grape_bench.execute.ask import ask_about
@@ -30,8 +29,25 @@ class Forecast:
     source: Source
 
 
+@dataclass
+class _Sums:
+    """What the finished jobs of one cell took together, in seconds."""
+
+    jobs: int = 0
+    own_s: float = 0.0  # without the step profile
+    train_s: float = 0.0
+    profile_s: float | None = None  # of the first job with a step profile
+
+    def add(self, record: Record) -> None:
+        self.jobs += 1
+        self.own_s += duration(record) - _profile_s(record)
+        self.train_s += record.time.train_s if record.time else 0.0
+        if record.profile and self.profile_s is None:
+            self.profile_s = _profile_s(record)
+
+
 class Durations:
-    """Forecasts durations from finished jobs and from timings.
+    """Forecasts durations from finished jobs and from timings. It keeps sums, so a forecast costs the same at any time.
 
     The sources, best first:
 
@@ -41,16 +57,20 @@ class Durations:
     """
 
     def __init__(self) -> None:
-        self._records: dict[Cell, list[Record]] = {}
-        self._ratios: dict[str, list[float]] = {"bp": [1.0]}  # step time ÷ BP's, by rule
+        self._sums: dict[str, dict[str, _Sums]] = {}  # by task and rule
+        self._ratios: dict[str, tuple[int, float]] = {"bp": (1, 1.0)}  # step time ÷ BP's, by rule: count and sum
+        self._profile_s: float | None = None  # of the first job with a step profile
         self._timings: dict[Cell, dict[str, float]] = {}
 
     def add(self, record: Record) -> None:
         """Learn from a job that ended. Only finished jobs count."""
         if record.status is Status.FINISHED:
-            self._records.setdefault((record.task, record.rule), []).append(record)
+            sums = self._sums.setdefault(record.task, {}).setdefault(record.rule, _Sums())
+            sums.add(record)
             if record.profile:
-                self._ratios.setdefault(record.rule, []).append(record.profile.step_ratio)
+                count, total = self._ratios.get(record.rule, (0, 0.0))
+                self._ratios[record.rule] = count + 1, total + record.profile.step_ratio
+                self._profile_s = sums.profile_s if self._profile_s is None else self._profile_s
 
     def add_timing(self, job: Job, seconds: dict[str, float]) -> None:
         """Learn from a timing of the job's task and rule: seconds of the `job`, and of its step `profile`."""
@@ -58,30 +78,28 @@ class Durations:
 
     def of(self, job: Job) -> Forecast | None:
         """Return the forecast for `job`, or None if nothing is known about it."""
-        own = self._records.get((job.task, job.rule))
-        if own:
-            return Forecast(fmean(map(_own_seconds, own)) + self._profiling(job, own), "measured")
+        of_task = self._sums.get(job.task, {})
+        if own := of_task.get(job.rule):
+            return Forecast(own.own_s / own.jobs + self._profiling(job, own), "measured")
         ratio = self._ratio(job.rule)
-        for (task, rule), records in self._records.items():
+        for rule, sums in of_task.items():
             other = self._ratio(rule)
-            if task == job.task and ratio and other:
-                seconds = fmean(
-                    _own_seconds(r) + (r.time.train_s if r.time else 0.0) * (ratio / other - 1) for r in records
-                )
-                return Forecast(seconds + self._profiling(job, records), "scaled")
+            if ratio and other:
+                seconds = (sums.own_s + sums.train_s * (ratio / other - 1)) / sums.jobs
+                return Forecast(seconds + self._profiling(job, sums), "scaled")
         timing = self._timings.get((job.task, job.rule))
         if timing is None:
             return None
         return Forecast(timing["job"] + (timing["profile"] if job.profile else 0), "profiled")
 
     def _ratio(self, rule: str) -> float | None:
-        return fmean(self._ratios[rule]) if rule in self._ratios else None
+        count, total = self._ratios.get(rule, (0, 0.0))
+        return total / count if count else None
 
-    def _profiling(self, job: Job, alike: Iterable[Record]) -> float:
+    def _profiling(self, job: Job, alike: _Sums) -> float:
         """Return the seconds of the job's step profile, as measured in other jobs; 0 if the job has none."""
-        everyone = (record for records in self._records.values() for record in records)
-        spent = [_profile_s(r) for r in (*alike, *everyone) if r.profile]
-        return spent[0] if job.profile and spent else 0.0
+        known = self._profile_s if alike.profile_s is None else alike.profile_s
+        return (known or 0.0) if job.profile else 0.0
 
 
 def time_jobs(jobs: Sequence[Job], slots: int) -> list[dict[str, float]]:
@@ -116,10 +134,6 @@ def makespan(seconds: Iterable[float], slots: int) -> float:
     for each in seconds:
         heapq.heapreplace(free, free[0] + each)
     return max(free)
-
-
-def _own_seconds(record: Record) -> float:
-    return duration(record) - _profile_s(record)
 
 
 def _profile_s(record: Record) -> float:

@@ -11,8 +11,10 @@ from typing import Any, Protocol, Self
 
 from grape_bench.plan.suite import Cluster
 from grape_bench.record.job import Job
+from grape_bench.record.parts import Git
 from grape_bench.record.record import Record
 from grape_bench.registry import Registry
+from grape_bench.track.environment import INSTALLED
 from grape_bench.train.checkpoint_files import Period
 
 TRAINER = "grape_bench.job.run"
@@ -30,6 +32,7 @@ class Options:
     memory_limit: int | None = None  # bytes, for a job and every process it starts
     cluster: Cluster = field(default_factory=Cluster)  # the resources that a job requests from a cluster
     checkpoint_every: Period = CHECKPOINT_EVERY
+    git: Git = INSTALLED  # the scheduler's commit, which records name
     trainer: str = TRAINER  # module with `run(job, on_epoch, checkpoints)`, `check(job)`, `gpu_count()`
 
 

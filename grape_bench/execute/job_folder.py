@@ -12,7 +12,9 @@ from typing import Any
 
 from grape_bench.record.content import parse_object
 from grape_bench.record.job import Job
-from grape_bench.record.record import RECORD, Record, write_record
+from grape_bench.record.manifest import MANIFEST, Manifest
+from grape_bench.record.parts import Git
+from grape_bench.record.record import RECORD, STDERR, Record, write_record
 from grape_bench.record.table import CURVE, DIAGNOSTICS, append_row
 from grape_bench.record.typed_json import ShapeError
 from grape_bench.record.write import write_json
@@ -20,6 +22,7 @@ from grape_bench.train.checkpoint_files import CheckpointFolder
 
 PROGRESS = "progress.json"
 _PROGRESS_BYTES = 1 << 16
+_DRAFTS = tuple(f".{name}" for name in (PROGRESS, RECORD, MANIFEST, "output"))
 
 
 class JobFolder:
@@ -61,6 +64,15 @@ def _content(path: Path, size: int) -> bytes | None:
         raise ShapeError(f"something else wrote to {path.name} of this job") from error
 
 
+def hand_over(job: Job, folder: Path, git: Git) -> Path:
+    """Write a manifest of this one `job` into its folder below the suite's `folder`, for the worker. Raises OSError.
+
+    Reading the manifest of the whole suite would take each worker longer than a small job does.
+    """
+    repair(folder / job.name)
+    return Manifest(job.suite, job.version, git, [job]).write(folder / job.name, durable=False)
+
+
 def prepare(folder: Path) -> None:
     """Make the job's folder, or delete the results of an earlier attempt from it. Raises OSError."""
     repair(folder)
@@ -71,17 +83,20 @@ def prepare(folder: Path) -> None:
 def finish(folder: Path, record: Record) -> None:
     """Write the record of a job that has ended, whatever it has made of its folder. Raises OSError."""
     repair(folder)
-    for name in (RECORD, PROGRESS):
+    for name in (RECORD, PROGRESS, MANIFEST):
         remove(folder / name)
     write_record(folder, record)
 
 
 def tidy(folder: Path) -> None:
     """Delete the checkpoints and progress of a job that is done, and unfinished files of killed processes."""
+    names = [path.name for path in folder.iterdir()]
+    if {*names} <= {RECORD, CURVE, DIAGNOSTICS, STDERR}:
+        return  # the usual case, in one look at the folder
     CheckpointFolder(folder).clear()
-    for pattern in (PROGRESS, f".*.{PROGRESS}", f".*.{RECORD}", ".*.output"):
-        for path in folder.glob(pattern):
-            remove(path)
+    for name in names:
+        if name in (PROGRESS, MANIFEST) or (name.startswith(".") and name.endswith(_DRAFTS)):
+            remove(folder / name)
 
 
 def repair(folder: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from grape_bench.record.collection import paused_collection
 from grape_bench.record.damage import DamagedError, set_aside
 from grape_bench.record.folder import own_record
 from grape_bench.record.job import Job
@@ -38,20 +39,25 @@ class Left:
 def survey(jobs: Sequence[Job], folder: Path, retry: Collection[Status] = FAILED) -> Left:
     """Sort `jobs` by their records in the suite's `folder`. Failed jobs are pending if their status is in `retry`."""
     left = Left()
-    for job in jobs:
-        try:
-            record = whole_record(job, folder)
-        except DamagedError as error:
-            left.damaged.append((job, error))
-            record = None
-        if record and not job.is_current(record.job):
-            left.other_data.append(job)
-            left.pending.append(job)
-        elif record and record.status not in retry:
-            left.done.append(record)
-        else:
-            left.pending.append(job)
+    with paused_collection():
+        for job in jobs:
+            _sort(job, folder, retry, left)
     return left
+
+
+def _sort(job: Job, folder: Path, retry: Collection[Status], left: Left) -> None:
+    try:
+        record = whole_record(job, folder)
+    except DamagedError as error:
+        left.damaged.append((job, error))
+        record = None
+    if record and not job.is_current(record.job):
+        left.other_data.append(job)
+        left.pending.append(job)
+    elif record and record.status not in retry:
+        left.done.append(record)
+    else:
+        left.pending.append(job)
 
 
 def whole_record(job: Job, folder: Path) -> Record | None:

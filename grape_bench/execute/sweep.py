@@ -21,7 +21,7 @@ from grape_bench.execute.threads import check_threads, kept_threads, thread_note
 from grape_bench.plan.expand import Plan
 from grape_bench.record.damage import DamagedError, set_aside
 from grape_bench.record.job import Job
-from grape_bench.record.manifest import MANIFEST, Manifest, new_sweep, read_manifest
+from grape_bench.record.manifest import MANIFEST, Manifest, Planned, new_sweep, read_manifest
 from grape_bench.record.record import RECORD, Record, read_record
 from grape_bench.record.status import FAILED, Status
 from grape_bench.track.environment import git_state
@@ -58,7 +58,7 @@ def run_sweep(request: Request, display: Display, mirror: Mirror | None) -> list
             return _run(request, None, display, mirror)
     kept = {} if request.fresh else kept_threads(request.folder)
     check_threads(request.options.threads, kept)
-    options = replace(request.options, kept_threads=kept)
+    options = replace(request.options, kept_threads=kept, git=git_state())
     with make_executor(options, pending) as executor:
         executor.check(pending)
         if note := thread_note(executor, pending, kept):
@@ -122,9 +122,9 @@ def _write_manifest(request: Request, display: Display) -> Manifest:
     old = _old_manifest(plan, folder, display)
     if old is None or not old.planned:
         # An earlier version of grape-bench left only the jobs of the last command, or there is no manifest.
-        before = Manifest(plan.suite.name, plan.suite.version, git_state(), [])
-        for record in _recorded(plan, folder):
-            before = before.joined([record.job])
+        recorded = {record.job.id: record.job for record in _recorded(plan, folder)}
+        planned = {identity: Planned(order) for order, identity in enumerate(recorded, start=1)}
+        before = Manifest(plan.suite.name, plan.suite.version, git_state(), [*recorded.values()][::-1], planned=planned)
         old = replace(before, sweep=old.sweep).joined(old.jobs) if old else before
     manifest = replace(old, git=git_state()).joined(plan.jobs, plan.overrides)
     manifest = replace(manifest, jobs=plan.ordered(manifest.jobs))

@@ -1,8 +1,9 @@
 """Runs one job of a manifest in this process: `python -m grape_bench.execute.worker MANIFEST JOB_ID`.
 
-Every executor runs this. The job itself trains in a [child](child.py), which resumes from the last checkpoint if there
-is one, and writes a checkpoint now and then. After each epoch this process writes curve.csv and progress.json. At the
-end it writes record.json, however the job ended. Exit code: 0 if the job finished or diverged, else 1.
+Every executor runs this, with a manifest of the one job in the job's folder. The job itself trains in a
+[child](child.py), which resumes from the last checkpoint if there is one, and writes a checkpoint now and then. After
+each epoch this process writes curve.csv and progress.json. At the end it writes record.json, however the job ended.
+Exit code: 0 if the job finished or diverged, else 1.
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         die_with_parent()
     manifest = read_manifest(given.manifest)
     job = manifest.job(given.job_id)
-    folder = given.manifest.absolute().parent / job.name
+    folder = given.manifest.absolute().parent
+    if folder.name != job.name:  # else the scheduler has handed the job over in a manifest of its own
+        folder /= job.name
     if not given.of_several:
         job_folder.prepare(folder)
     if job.nproc > 1 and not given.of_several:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from grape_bench.errors import UserError, unknown
@@ -36,17 +36,17 @@ class Plan:
     def ordered(self, jobs: Iterable[Job]) -> list[Job]:
         """`jobs` of this suite in launch order. Rules and tasks that the suite does not name come last."""
         rules = chosen_rules(self.suite, ())
-        labels = [RuleName.parse(rule).label for rule in rules]
-        tasks = [task.name for task in self.suite.tasks]
+        labels = _places(RuleName.parse(rule).label for rule in rules)
+        tasks = _places(task.name for task in self.suite.tasks)
 
         def place(job: Job) -> tuple[int, int, int]:
-            return job.seed, _index(tasks, job.task), _index(labels, job.rule_name.label)
+            return job.seed, tasks.get(job.task, len(tasks)), labels.get(job.rule_name.label, len(labels))
 
         return sorted(jobs, key=place)
 
 
-def _index(names: Sequence[str], name: str) -> int:
-    return names.index(name) if name in names else len(names)
+def _places(names: Iterable[str]) -> dict[str, int]:
+    return {name: place for place, name in enumerate(dict.fromkeys(names))}
 
 
 def make_plan(reference: str, overrides: Overrides = NO_OVERRIDES) -> Plan:
@@ -75,26 +75,24 @@ def expand(suite: Suite, only: tuple[str, ...] = (), tuned: TunedSettings = UNTU
     """
     rules = chosen_rules(suite, only)
     spaces = {rule: stated_space(suite, rule) for rule in searched(rules)} if tuned.trials > 1 else {}
-    return unique(
-        [
-            make_job(
-                suite,
-                task,
-                rule,
-                seed,
-                tuned.of(task.name, rule),
-                trials=tuned.trials,
-                profile=seed == 0,
-                probes=suite.probes,
-                features=suite.features,
-                space=spaces.get(rule),
-            )
-            for seed in range(suite.seeds)
-            for task in suite.tasks
-            for rule in rules
-            if task.has(rule)
-        ]
-    )
+    cells = [
+        make_job(
+            suite,
+            task,
+            rule,
+            0,
+            tuned.of(task.name, rule),
+            trials=tuned.trials,
+            profile=True,
+            probes=suite.probes,
+            features=suite.features,
+            space=spaces.get(rule),
+        )
+        for task in suite.tasks
+        for rule in rules
+        if task.has(rule)
+    ]
+    return unique([replace(job, seed=seed, profile=seed == 0) for seed in range(suite.seeds) for job in cells])
 
 
 def chosen_rules(suite: Suite, only: tuple[str, ...]) -> list[str]:

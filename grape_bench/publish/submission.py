@@ -50,7 +50,7 @@ def read_submission(folder: Path) -> Submission:
     card = read_card(published_text(folder / CARD), str(folder / CARD))
     suite = read_suite(folder / SUITE)
     jobs = _jobs(folder / RUNS)
-    check_total([job / RECORD for job in jobs], folder, Largest.ALL_RECORDS)
+    check_total([job / RECORD for job in jobs], folder, Largest.ALL_PUBLISHED)
     check_total([job / CURVE for job in jobs], folder, Largest.ALL_CURVES)
     records, damaged = _all(jobs, RECORD, Largest.RECORD, parse_record)
     with_curve = [job for job in jobs if os.path.lexists(job / CURVE)]

@@ -40,17 +40,17 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 def check_values(value: object) -> None:
     """Raise ShapeError if `value` is nested too deeply, or holds an integer that no field can hold."""
-    left = [(value, 0)]
+    left: list[tuple[Any, int]] = [([value], -1)]
     while left:
-        inner, depth = left.pop()
-        if depth > DEEPEST:
+        outer, depth = left.pop()
+        if outer and depth >= DEEPEST:
             raise ShapeError("it is nested too deeply")
-        if isinstance(inner, dict):
-            left += [(one, depth + 1) for one in inner.values()]
-        elif isinstance(inner, list):
-            left += [(one, depth + 1) for one in inner]
-        elif isinstance(inner, int) and abs(inner) > LARGEST_INTEGER:
-            raise ShapeError("it has an integer of more than 64 bits")
+        for inner in outer.values() if type(outer) is dict else outer:
+            kind = type(inner)
+            if kind is dict or kind is list:
+                left.append((inner, depth + 1))
+            elif kind is int and abs(inner) > LARGEST_INTEGER:
+                raise ShapeError("it has an integer of more than 64 bits")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from itertools import islice
 from pathlib import Path
 
 from grape_bench.errors import UserError
+from grape_bench.record.collection import paused_collection
 from grape_bench.record.job import Job
-from grape_bench.record.manifest import MANIFEST, Manifest, read_entries, read_manifest
+from grape_bench.record.manifest import MANIFEST, Manifest, read_entries
 from grape_bench.record.record import RECORD, Record, read_record
 from grape_bench.record.regular_file import MOST_FILES, Largest, check_total
 from grape_bench.record.shared import Sharing
@@ -65,13 +66,18 @@ class Recorded:
         by_age = sorted(manifest.jobs, key=lambda job: manifest.when(job.id).order)
         rules = {job.rule_name.label: job.rule for job in by_age}
         current = [
-            replace(r, job=replace(r.job, rule=rules[r.job.rule_name.label]))  # one row, although the file has moved
-            for r in self.records
-            if r.name in chosen and chosen[r.name].is_current(r.job)
+            _named(record, rules[record.job.rule_name.label])
+            for record in self.records
+            if record.name in chosen and chosen[record.name].is_current(record.job)
         ]
         names = {record.name for record in current}
         others = [(r, manifest.when(r.id).overrides) for r in self.records if r.name not in names]
         return Found(current, others)
+
+
+def _named(record: Record, rule: str) -> Record:
+    """`record` under the name `rule`: one row, although the rule's file has moved."""
+    return record if record.job.rule == rule else replace(record, job=replace(record.job, rule=rule))
 
 
 def read_folder(folder: Path) -> Recorded:
@@ -81,11 +87,12 @@ def read_folder(folder: Path) -> Recorded:
     """
     if not (folder / MANIFEST).is_file():
         return Recorded([read_record(path) for path in record_files(folder)], None)
-    manifest = read_manifest(folder / MANIFEST)
-    entries = {entry.name: entry.id for entry in read_entries(folder / MANIFEST)}
+    manifest, listed = read_entries(folder / MANIFEST)
+    entries = {entry.name: entry.id for entry in listed}
     paths = [path for name in entries if (path := folder / name / RECORD).is_file()]
     check_total(paths, folder, Largest.ALL_RECORDS)
-    records = [read_record(path) for path in paths]
+    with paused_collection():
+        records = [read_record(path) for path in paths]
     return Recorded([record for record in records if record.id == entries.get(record.name)], manifest)
 
 
@@ -94,7 +101,7 @@ def record_files(folder: Path) -> list[Path]:
     paths = sorted(islice(folder.glob(f"*/{RECORD}"), MOST_FILES + 1))
     if len(paths) > MOST_FILES:
         raise UserError(f"this folder has more than {MOST_FILES} jobs", where=str(folder))
-    check_total(paths, folder, Largest.ALL_RECORDS)
+    check_total(paths, folder, Largest.ALL_PUBLISHED)
     return paths
 
 

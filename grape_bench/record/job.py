@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -107,7 +107,7 @@ class Job:
     space: dict[str, Any] | None = _part(Of.STATED, None)  # what the search for this rule's settings could try
     looks: int | None = _part(Of.STATED, None)  # at most how many looks decided the number of seeds; None: it was fixed
 
-    @property
+    @cached_property
     def id(self) -> str:
         """16 hex digits. Two jobs with one id must give the same result, on any machine and with any executor.
 
@@ -152,13 +152,9 @@ class Job:
 
     def _content(self, hashes: Mapping[str, str]) -> dict[str, Any]:
         """Every field that can change the result, with `hashes` in place of the names of local files and folders."""
-        content = {}
-        for each in fields(self):
-            value = getattr(self, each.name)
-            is_default = value == each.default and not each.metadata.get("always")
-            if each.metadata["of"] not in NOT_IN_ID and not is_default:
-                content[each.name] = value
-        content = replaced(content, hashes)
+        content = {name: value for name, default in _in_id() if (value := getattr(self, name)) != default}
+        if hashes:
+            content = replaced(content, hashes)
         content["rule"] = self.rule_name.label
         if self.model_source and is_file_reference(self.model):
             content["model"] = self.model.rpartition(":")[2]
@@ -180,7 +176,7 @@ class Job:
         """The parsed name of the rule."""
         return RuleName.parse(self.rule)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The name of the job's folder, such as `digits-mlp.dfa+anchor.s0.1a2b3c4d`."""
         which = f"s{self.seed}" if self.trial is None else f"t{self.trial}"
@@ -222,6 +218,13 @@ def _data_without_paths(content: Mapping[str, Any]) -> dict[str, Any]:
 def names_of(*of: Of) -> tuple[str, ...]:
     """The names of a job's fields in the groups `of`."""
     return tuple(each.name for each in fields(Job) if each.metadata["of"] in of)
+
+
+@cache
+def _in_id() -> tuple[tuple[str, Any], ...]:
+    """The names and defaults of the fields that can change the result. A field that always counts has no default."""
+    counted = [each for each in fields(Job) if each.metadata["of"] not in NOT_IN_ID]
+    return tuple((each.name, MISSING if each.metadata.get("always") else each.default) for each in counted)
 
 
 def leaves(values: Any, place: str = "") -> Iterator[tuple[str, Any]]:

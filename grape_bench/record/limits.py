@@ -53,8 +53,9 @@ def check_job(job: Job) -> None:
             raise ShapeError(f"job.space.{name[:40]} is neither a range nor a list of choices")
     if not isinstance(job.optimizer.get("name"), str):
         raise ShapeError("job.optimizer.name is not a string")
-    settings = dict(leaves(job.parts(Of.TASK, Of.RULE)))
-    for place in {**(job.contents or {}), **(job.rule_contents or {})}:
+    places = {**(job.contents or {}), **(job.rule_contents or {})}
+    settings = dict(leaves(job.parts(Of.TASK, Of.RULE))) if places else {}
+    for place in places:
         if not isinstance(settings.get(place), str):
             raise ShapeError(f"job.contents names {place!r}, which is not a setting")
     for name in (job.suite, job.task, job.rule_name.label, job.name):

@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from grape_bench.errors import UserError
+from grape_bench.record.collection import paused_collection
 from grape_bench.record.content import parse_object
 from grape_bench.record.damage import checked
 from grape_bench.record.job import Job
 from grape_bench.record.limits import check_job, check_name
 from grape_bench.record.parts import Git
-from grape_bench.record.regular_file import MOST_FILES, Largest, read_text
+from grape_bench.record.regular_file import MOST_JOBS, Largest, read_text
 from grape_bench.record.typed_json import ShapeError, decode, encode
-from grape_bench.record.write import write_json
+from grape_bench.record.write import dumps, replacing
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
-MOST_VALUES = 2_000_000  # about a hundred for each job
+MOST_VALUES = 5_000_000  # about a hundred for each job
 HINT = "`grape-bench run` with the same suite, which rewrites it; no record is lost"
 
 
@@ -77,12 +78,18 @@ class Manifest:
         kept = [job for job in self.jobs if job.id not in new]
         return replace(self, jobs=[*jobs, *kept], planned={**self.planned, **new})
 
-    def write(self, folder: Path) -> Path:
-        """Write the manifest into `folder` and return its path. Raises OSError."""
+    def write(self, folder: Path, *, durable: bool = True) -> Path:
+        """Write the manifest into `folder`, with a line per job, and return its path. Raises OSError.
+
+        `durable` flushes it to disk.
+        """
         head = {"schema": SCHEMA, "suite": self.suite, "version": self.version, "sweep": self.sweep}
-        jobs = [{"id": job.id, "name": job.name, "job": job.to_dict(), **self._when(job.id)} for job in self.jobs]
+        start = dumps({**head, "git": encode(self.git)}).removesuffix("\n}")
+        jobs = ({"id": job.id, "name": job.name, "job": job.to_dict(), **self._when(job.id)} for job in self.jobs)
+        lines = ",\n".join(f"  {dumps(job, None)}" for job in jobs)
         path = folder / MANIFEST
-        write_json(path, {**head, "git": encode(self.git), "jobs": jobs})
+        with replacing(path, durable=durable) as draft:
+            draft.write_text(f'{start},\n "jobs": [\n{lines}\n ]\n}}\n', encoding="utf-8", newline="\n")
         return path
 
     def _when(self, identity: str) -> dict[str, Any]:
@@ -109,15 +116,16 @@ class _Content:
 
 def read_manifest(path: Path) -> Manifest:
     """The manifest in the file `path`. Raises DamagedError for bad content and UserError for a missing file."""
-    content = _read(path)
+    return read_entries(path)[0]
+
+
+def read_entries(path: Path) -> tuple[Manifest, list[Entry]]:
+    """The manifest in the file `path`, and its entries. Raises the same errors as `read_manifest`."""
+    with paused_collection():
+        content = _read(path)
     jobs = [entry.job for entry in content.jobs]
     planned = {entry.id: Planned(entry.order, tuple(entry.overrides)) for entry in content.jobs if entry.order}
-    return Manifest(content.suite, content.version, content.git, jobs, content.sweep, planned)
-
-
-def read_entries(path: Path) -> list[Entry]:
-    """The entries of the manifest in the file `path`. Raises the same errors as `read_manifest`."""
-    return _read(path).jobs
+    return Manifest(content.suite, content.version, content.git, jobs, content.sweep, planned), content.jobs
 
 
 def _read(path: Path) -> _Content:
@@ -135,8 +143,8 @@ def _parse(value: dict[str, Any]) -> _Content:
     content = decode(_Content, value)
     if content.schema != SCHEMA:
         raise ShapeError(f"schema {content.schema} is unknown to this version, which reads {SCHEMA}")
-    if len(content.jobs) > MOST_FILES:
-        raise ShapeError(f"{len(content.jobs)} jobs, over the limit of {MOST_FILES}")
+    if len(content.jobs) > MOST_JOBS:
+        raise ShapeError(f"{len(content.jobs)} jobs, over the limit of {MOST_JOBS}")
     for entry in content.jobs:
         check_job(entry.job)
         check_name("name", entry.name)

@@ -22,18 +22,21 @@ class Largest(IntEnum):
     """The largest size of each kind of file, in bytes. The files that we write are smaller by a factor of ten."""
 
     RECORD = MIB
-    MANIFEST = 32 * MIB
+    MANIFEST = 128 * MIB
     TABLE = 4 * MIB
     INDEX = 4 * MIB
     DOCUMENT = MIB  # a suite, a rule card, tuned settings, notes
     ANY = 16 * MIB  # of a publication
-    ALL_RECORDS = 96 * MIB  # of one folder
+    ALL_RECORDS = 512 * MIB  # of a folder with a manifest, as the user's own runs have one
+    ALL_PUBLISHED = 96 * MIB  # records of a publication, or of another folder without a manifest
     ALL_CURVES = 32 * MIB  # of a publication
     ALL_TABLES = 256 * MIB  # of a report
 
 
 MOST_FILES = 10_000
-"""The most files of a publication, and the most jobs of a folder of runs."""
+"""The most files of a publication."""
+MOST_JOBS = 50_000
+"""The most jobs of a manifest."""
 DEEPEST = 12
 """The deepest folder of a publication."""
 LONGEST_NAME = 255

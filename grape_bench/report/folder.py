@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from grape_bench.errors import UserError
@@ -27,6 +28,11 @@ def write(results: Results, output: Path) -> None:
     write_text(output / "index.html", page.render(results))
 
 
+def _part(shown: Sequence[str], tasks: Sequence[str]) -> str:
+    """What a figure leaves out; empty if that is nothing."""
+    return f" (the first {len(shown)} of {len(tasks)} tasks)" if len(tasks) > len(shown) > 0 else ""
+
+
 def _notes(path: Path) -> str:
     try:
         return read_text(path, Largest.DOCUMENT)
@@ -42,16 +48,25 @@ def draw(results: Results, output: Path) -> dict[str, str]:
     from grape_bench.report.figures import alignment, performance, ranks, tradeoff
     from grape_bench.report.figures import results as ends
 
+    cost_part = _part(tradeoff.shown(results), results.tasks)
     every = {
-        "results": (ends, "Test results of every rule and seed, and learning curves", True),
+        "results": (
+            ends,
+            f"Test results of every rule and seed, and learning curves{_part(ends.shown(results), results.tasks)}",
+            True,
+        ),
         "tradeoff": (
             tradeoff,
-            "Test score against the cost of a step, and the Pareto front",
+            f"Test score against the cost of a step, and the Pareto front{cost_part}",
             tradeoff.available(results),
         ),
         "profile": (performance, "Performance profile, and averages over tasks", not results.profile.empty),
         "ranks": (ranks, "Rank, and the share of paired runs in which one rule beats another", len(results.rules) > 1),
-        "alignment": (alignment, "Alignment of each block's signal over training", alignment.maps(results)),
+        "alignment": (
+            alignment,
+            f"Alignment of each block's signal over training{_part(alignment.shown(results)[0], results.tasks)}",
+            results.alignment,
+        ),
     }
     drawn = {name: (module, shows) for name, (module, shows, possible) in every.items() if possible}
     for name, (module, _) in drawn.items():

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import median
 
 import numpy as np
@@ -28,18 +29,21 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Cell:
-    """The records of one (task, rule), sorted by seed. A value that no record has is NaN."""
+    """The records of one (task, rule), sorted by seed. A value that no record has is NaN.
+
+    Every value is computed once: a table asks for the scores of a cell hundreds of times.
+    """
 
     task: str
     rule: str
     records: tuple[Record, ...]
 
-    @property
+    @cached_property
     def results(self) -> tuple[Record, ...]:
         """The records that count: finished or diverged. A crash or a time limit says nothing about a rule."""
         return tuple(record for record in self.records if record.status.is_result)
 
-    @property
+    @cached_property
     def metric(self) -> Metric:
         """The metric of the task. Defaults to accuracy if there is no result.
 
@@ -50,63 +54,68 @@ class Cell:
             raise UserError(f"the metric {names[0]!r} cannot be scored", where=f"{self.task} {self.rule}")
         return METRICS[names[0]] if names else DEFAULT
 
-    @property
+    @cached_property
     def values(self) -> dict[int, float]:
         """Seed -> test value, for every seed with a result. A diverged run gets the value of chance."""
         return {record.seed: record.test for record in self.results}
 
-    @property
+    @cached_property
     def scores(self) -> dict[int, float]:
         """Seed -> score: `values` on the metric's scale where more is better."""
-        return {seed: self.metric.score(value) for seed, value in self.values.items()}
+        score = self.metric.score
+        return {seed: score(value) for seed, value in self.values.items()}
 
-    @property
+    @cached_property
     def feature_scores(self) -> dict[int, float]:
         """Seed -> score of a converged head on the run's features. A diverged run gets the score of guessing."""
         values = {record.seed: record.features.test for record in self.results if record.features}
         values |= {record.seed: record.test for record in self.results if record.status is Status.DIVERGED}
         return {seed: self.metric.score(value) for seed, value in values.items()}
 
+    @cached_property
+    def _by_seed(self) -> dict[int, Record]:
+        return {record.seed: record for record in reversed(self.results)}
+
     def sampling_error(self, seed: int) -> float:
         """The standard error of the score of `seed` due to the test samples, or 0 if it is unknown."""
-        record = next(record for record in self.results if record.seed == seed)
+        record = self._by_seed[seed]
         if record.result and record.result.test_error is not None:
             return record.result.test_error
         size = record.data.sizes.get("test", 0) if record.data else 0
         return self.metric.sampling_error(record.test, size) if size else 0.0
 
-    @property
+    @cached_property
     def chance(self) -> float:
         """The score of guessing."""
         return mean({self.metric.score(record.scored_by.chance) for record in self.results})
 
-    @property
+    @cached_property
     def trials(self) -> int:
         """Number of tuning trials behind the settings; 1 if the suite's settings were used untuned."""
         return self.records[0].job.trials
 
-    @property
+    @cached_property
     def diverged(self) -> int:
         """Number of seeds whose loss became infinite or NaN."""
         return sum(record.status is Status.DIVERGED for record in self.results)
 
-    @property
+    @cached_property
     def looks(self) -> int:
         """At most how many looks at the results decided the number of seeds; 1 if it was fixed in advance."""
         return max((record.job.looks or 1 for record in self.records), default=1)
 
-    @property
+    @cached_property
     def status(self) -> str:
         """What did not finish, such as "crashed 1/3, diverged 1/3". Empty if everything finished."""
         words = Counter(record.status for record in self.records if record.status is not Status.FINISHED)
         return ", ".join(f"{word} {words[word]}/{len(self.records)}" for word in sorted(words))
 
-    @property
+    @cached_property
     def hardware(self) -> tuple[str, ...]:
         """Hardware classes of the results, sorted."""
         return tuple(sorted({record.environment.hardware.kind for record in self.results}))
 
-    @property
+    @cached_property
     def step_ratio(self) -> float:
         """Step time ÷ BP's, measured in turns in one process: median over the profiled jobs. BP's own is 1."""
         if self.rule == "bp" and self.results:
@@ -114,7 +123,7 @@ class Cell:
         ratios = sorted(record.profile.step_ratio for record in self.results if record.profile)
         return median(ratios) if ratios else math.nan
 
-    @property
+    @cached_property
     def flops_ratio(self) -> float:
         """Counted FLOPs of a step ÷ BP's: mean over the profiled jobs. BP's own is 1."""
         if self.rule == "bp" and self.results:
@@ -134,7 +143,7 @@ class Cell:
             return math.nan
         return self.peak_bytes / other.peak_bytes
 
-    @property
+    @cached_property
     def live_ratio(self) -> float:
         """Peak bytes of live tensors in a step ÷ BP's: mean over the profiled jobs. BP's own is 1."""
         if self.rule == "bp" and self.results:
@@ -144,42 +153,42 @@ class Cell:
             count.live_bytes / count.bp_live_bytes for count in counts if count.live_bytes and count.bp_live_bytes
         )
 
-    @property
+    @cached_property
     def memory_kinds(self) -> frozenset[str]:
         """How peak memory was measured: "rss", "cuda"."""
         return frozenset(
             record.memory.kind for record in self.results if record.memory and record.memory.peak_bytes > 0
         )
 
-    @property
+    @cached_property
     def peak_bytes(self) -> float:
         """Mean peak memory in bytes. A peak of 0 was too short to be seen and does not count."""
         return mean(memory.peak_bytes for r in self.results if (memory := r.memory) and memory.peak_bytes > 0)
 
-    @property
+    @cached_property
     def bp_fraction(self) -> float:
         """Counted autograd passes through hidden blocks ÷ BP's: mean over seeds."""
         counts = [record.credit.bp_fraction for record in self.results if record.credit]
         return mean(count for count in counts if count is not None)
 
-    @property
+    @cached_property
     def forward_passes(self) -> float:
         """Forward passes of the network per training step: mean over seeds."""
         credits = [record.credit for record in self.results if record.credit]
         return mean(one.forward_passes / one.steps for one in credits if one.forward_passes and one.steps)
 
-    @property
+    @cached_property
     def backward_passes(self) -> float:
         """Backward passes of the network per training step: mean over seeds."""
         credits = [record.credit for record in self.results if record.credit]
         return mean(one.backward_passes / one.steps for one in credits if one.steps)
 
-    @property
+    @cached_property
     def transport(self) -> str:
         """What the backward pass takes from the weights, such as `none; all in 0.5 % of steps`. "" if not measured."""
         return "; ".join(dict.fromkeys(filter(None, map(_transport, self.results))))
 
-    @property
+    @cached_property
     def entrant(self) -> str:
         """The class of entrant, from what was counted: see docs/rule-book.md. "" if it was not measured."""
         if any(record.credit and record.credit.own_steps for record in self.results):
@@ -212,9 +221,17 @@ def cells(records: Iterable[Record]) -> dict[tuple[str, str], Cell]:
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         groups.setdefault((record.task, record.rule), []).append(record)
-    tasks = list(dict.fromkeys(task for task, _ in groups))
-    ordered = sorted(groups, key=lambda key: (tasks.index(key[0]), key[1] != "bp"))
+    place = {task: index for index, task in enumerate(dict.fromkeys(task for task, _ in groups))}
+    ordered = sorted(groups, key=lambda key: (place[key[0]], key[1] != "bp"))
     return {key: Cell(*key, tuple(sorted(groups[key], key=lambda record: record.seed))) for key in ordered}
+
+
+def by_task(grid: Grid) -> dict[str, dict[tuple[str, str], Cell]]:
+    """The part of `grid` that belongs to each task, in the order of the grid."""
+    found: dict[str, dict[tuple[str, str], Cell]] = {}
+    for key, cell in grid.items():
+        found.setdefault(key[0], {})[key] = cell
+    return found
 
 
 def common_seeds(group: Sequence[Cell | None]) -> list[int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from grape_bench.errors import UserError
 from grape_bench.plan.numerics import changed, parts
@@ -32,13 +33,14 @@ def check_budget(cells: Iterable[Cell]) -> None:
     every = list(cells)
     _check_results([record for cell in every for record in cell.records])
     _check_suite([record for cell in every for record in cell.records])
-    for task in dict.fromkeys(cell.task for cell in every):
-        of_task = [cell for cell in every if cell.task == task]
+    tasks: dict[str, list[Cell]] = {}
+    for cell in every:
+        tasks.setdefault(cell.task, []).append(cell)
+    for task, of_task in tasks.items():
         for cell in of_task:
             _check_cell(cell)
-        records = [record for cell in of_task for record in cell.records]
-        _check_budget(task, records)
-        _check_metric(task, records)
+        _check_budget(task, [cell.records[0] for cell in of_task])  # the others of a cell agree with the first
+        _check_metric(task, [record for cell in of_task for record in cell.records])
 
 
 def _check_results(records: Sequence[Record]) -> None:
@@ -59,7 +61,7 @@ def _check_suite(records: Sequence[Record]) -> None:
 def _check_cell(cell: Cell) -> None:
     where = f"task {cell.task}, rule {cell.rule}"
     settings = [record.job.portable(*(of for of in Of if of not in VARIES)) for record in cell.records]
-    for key in sorted(settings[0]):
+    for key in sorted(settings[0]) if _differ(settings) else ():
         values = {canonical(setting[key]) for setting in settings}
         if len(values) > 1:
             raise UserError(
@@ -75,7 +77,7 @@ def _check_cell(cell: Cell) -> None:
 
 def _check_budget(task: str, records: Sequence[Record]) -> None:
     budgets = [(record.rule, record.job.portable(*BUDGET)) for record in records]
-    for key in names_of(*BUDGET):
+    for key in names_of(*BUDGET) if _differ([budget for _, budget in budgets]) else ():
         rules: dict[str, str] = {}
         for rule, budget in budgets:
             rules.setdefault(canonical(budget[key]), rule)
@@ -86,6 +88,11 @@ def _check_budget(task: str, records: Sequence[Record]) -> None:
                 where=f"task {task}",
                 hint="run every rule of the task with the same settings",
             )
+
+
+def _differ(settings: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether not all are equal. One text per job is much faster than a text per setting of each job."""
+    return len({canonical(one) for one in settings}) > 1
 
 
 def _check_metric(task: str, records: Sequence[Record]) -> None:
@@ -108,7 +115,7 @@ def check_numerics(records: Iterable[Record]) -> None:
 def mixed(records: Iterable[Record]) -> list[str]:
     """One phrase for each part that appears with two integers, naming the rules behind each integer."""
     made: dict[str, dict[int, dict[str, None]]] = {}
-    for record in records:
+    for record in _engines(records):
         for name, integer in parts(record.job).items():
             made.setdefault(name, {}).setdefault(integer, {})[record.rule] = None
     return [
@@ -118,10 +125,19 @@ def mixed(records: Iterable[Record]) -> list[str]:
     ]
 
 
+def _engines(records: Iterable[Record]) -> Iterable[Record]:
+    """One record of those that agree in every part of the engine, and in its integers."""
+    found: dict[tuple[str, str, str, str | None, str], Record] = {}
+    for record in records:
+        job = record.job
+        found.setdefault((job.rule, job.model, job.dataset, job.objective, canonical(job.numerics)), record)
+    return found.values()
+
+
 def outdated(records: Iterable[Record]) -> str:
     """One line listing the parts whose integer differs from this version's. Empty if there are none."""
     found: dict[str, tuple[int, int]] = {}
-    for record in records:
+    for record in _engines(records):
         found.update(changed(record.job))
     listed = ", ".join(f"{name} {made} (now {now})" for name, (made, now) in sorted(found.items()))
     return f"made with different numerics than this version has: {listed}" if found else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -30,24 +31,24 @@ class References:
         found = [grid.get((task, rule)) for rule in ("bp", "dfa", FROZEN, HEAD_ONLY)]
         return cls(*(cell if cell and cell.scores else None for cell in found))
 
-    @property
+    @cached_property
     def control(self) -> Cell | None:
         """`frozen`, or head-only in a table that was recorded without it."""
         return self.frozen or self.head_only
 
-    @property
+    @cached_property
     def named(self) -> dict[str, Cell]:
         """The references that exist, by the name of their column: "bp", "dfa", "control"."""
         every = {"bp": self.bp, "dfa": self.dfa, "control": self.control}
         return {name: cell for name, cell in every.items() if cell}
 
-    @property
+    @cached_property
     def margin(self) -> float:
         """The margin of "tied" as a share of BP - frozen."""
         declared = [record.job.margin for record in self.bp.records] if self.bp else []
         return next((share for share in declared if share is not None), MARGIN)
 
-    @property
+    @cached_property
     def pooled(self) -> tuple[float, int]:
         """The pooled variance of the paired difference of two references, and its degrees of freedom.
 

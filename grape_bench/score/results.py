@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import median
 from types import MappingProxyType
 from typing import Any
@@ -13,7 +14,8 @@ import pandas as pd
 
 from grape_bench.record.record import Record
 from grape_bench.record.status import Status
-from grape_bench.score.cell import Cell, Grid, cells, hardware_classes
+from grape_bench.score.alignment import Maps, maps
+from grape_bench.score.cell import Cell, Grid, by_task, cells, hardware_classes
 from grape_bench.score.inference import mean
 from grape_bench.score.metric import DEFAULT, Metric
 from grape_bench.score.overall import better, overall, performance_profile
@@ -50,6 +52,11 @@ class Results:
         """The metric of `task`."""
         found = [cell.metric for (name, _), cell in self.grid.items() if name == task and cell.results]
         return found[0] if found else DEFAULT
+
+    @cached_property
+    def alignment(self) -> Maps:
+        """The alignment of each block over training, by (task, rule)."""
+        return maps(self.grid, self.diagnostics)
 
     @property
     def records(self) -> list[Record]:
@@ -90,50 +97,61 @@ def time_to(grid: Grid, curves: Curves) -> pd.DataFrame:
     NaN unless the rule ran on BP's hardware class. The table is empty if BP or head-only has no curve.
     """
     rows = []
-    for (task, rule), cell in grid.items():
-        bp, head_only = grid.get((task, "bp")), grid.get((task, "head-only"))
-        low, high = (_final(reference, curves) if reference else math.nan for reference in (head_only, bp))
-        runs = [record for record in cell.results if record.id in curves or record.status is Status.DIVERGED]
-        if runs and high > low:
-            for share in SHARES:
-                target = low + share * (high - low)
-                rows.append({"task": task, "rule": rule, "share": share, **_times(cell, runs, curves, target)})
-                if len(hardware_classes(cell, bp, grid)) > 1:
-                    rows[-1]["seconds"] = math.nan
+    paths = _Paths(curves)
+    for task, part in by_task(grid).items():
+        bp, head_only = part.get((task, "bp")), part.get((task, "head-only"))
+        low, high = (paths.final(reference) if reference else math.nan for reference in (head_only, bp))
+        for cell in part.values():
+            runs = [record for record in cell.results if record.id in curves or record.status is Status.DIVERGED]
+            if runs and high > low:
+                for share in SHARES:
+                    target = low + share * (high - low)
+                    rows.append({"task": task, "rule": cell.rule, "share": share, **paths.times(cell, runs, target)})
+                    if len(hardware_classes(cell, bp, part)) > 1:
+                        rows[-1]["seconds"] = math.nan
     return pd.DataFrame(rows)
 
 
-def _final(cell: Cell, curves: Curves) -> float:
-    """Mean over seeds of the last validation score. A diverged seed counts as chance."""
-    ends = [
-        cell.chance if record.status is Status.DIVERGED else _scores(cell, curves[record.id]).iloc[-1]
-        for record in cell.results
-        if record.status is Status.DIVERGED or record.id in curves
-    ]
-    return mean(float(end) for end in ends)
+class _Paths:
+    """The validation scores of each record along its curve, which is looked at once for all shares."""
 
+    def __init__(self, curves: Curves) -> None:
+        self._curves = curves
+        self._known: dict[str, list[tuple[float, float, float]]] = {}  # score, samples, seconds
 
-def _scores(cell: Cell, curve: pd.DataFrame) -> pd.Series:
-    return cell.metric.validation(curve).map(cell.metric.score)
+    def final(self, cell: Cell) -> float:
+        """Mean over seeds of the last validation score. A diverged seed counts as chance."""
+        ends = [
+            cell.chance if record.status is Status.DIVERGED else self._of(cell, record)[-1][0]
+            for record in cell.results
+            if record.status is Status.DIVERGED or record.id in self._curves
+        ]
+        return mean(float(end) for end in ends)
 
+    def times(self, cell: Cell, runs: list[Record], target: float) -> dict[str, Any]:
+        """One row: when the `runs` reach the target."""
+        reached = [self._first(cell, record, target) for record in runs]
+        middle = [median(time[i] for time in reached) for i in (0, 1)]
+        return {
+            "target": cell.metric.value(target),
+            "samples": middle[0] if math.isfinite(middle[0]) else math.nan,
+            "seconds": middle[1] if math.isfinite(middle[1]) else math.nan,
+            "reached": sum(math.isfinite(samples) for samples, _ in reached),
+            "n": len(runs),
+        }
 
-def _times(cell: Cell, runs: list[Record], curves: Curves, target: float) -> dict[str, Any]:
-    reached = [_first(cell, record, curves, target) for record in runs]
-    middle = [median(time[i] for time in reached) for i in (0, 1)]
-    return {
-        "target": cell.metric.value(target),
-        "samples": middle[0] if math.isfinite(middle[0]) else math.nan,
-        "seconds": middle[1] if math.isfinite(middle[1]) else math.nan,
-        "reached": sum(math.isfinite(samples) for samples, _ in reached),
-        "n": len(runs),
-    }
+    def _first(self, cell: Cell, record: Record, target: float) -> tuple[float, float]:
+        """Samples and seconds of the first evaluation at or above the target; infinite if there is none."""
+        if record.status is not Status.DIVERGED:
+            for score, samples, seconds in self._of(cell, record):
+                if score >= target:
+                    return samples, seconds
+        return math.inf, math.inf
 
-
-def _first(cell: Cell, record: Record, curves: Curves, target: float) -> tuple[float, float]:
-    """Samples and seconds of the first evaluation at or above the target; infinite if there is none."""
-    if record.status is not Status.DIVERGED:
-        curve = curves[record.id]
-        above = curve[_scores(cell, curve) >= target]
-        if len(above):
-            return float(above["samples"].iloc[0]), float(above["seconds"].iloc[0])
-    return math.inf, math.inf
+    def _of(self, cell: Cell, record: Record) -> list[tuple[float, float, float]]:
+        if record.id not in self._known:
+            curve = self._curves[record.id]
+            scores = cell.metric.validation(curve).map(cell.metric.score)
+            columns = (scores, curve["samples"], curve["seconds"])
+            self._known[record.id] = list(zip(*(column.astype(float).tolist() for column in columns), strict=True))
+        return self._known[record.id]

@@ -11,7 +11,7 @@ import pandas as pd
 from grape_bench.record.record import Record
 from grape_bench.score import columns, comparable, resolution, tuned
 from grape_bench.score.best import Best, best
-from grape_bench.score.cell import Cell, Grid, cells, differences, hardware_classes, looks_of
+from grape_bench.score.cell import Grid, by_task, cells, differences, hardware_classes, looks_of
 from grape_bench.score.inference import counted, mean, paired_t
 from grape_bench.score.labels import labels
 from grape_bench.score.ladder import blocks_worth
@@ -41,8 +41,9 @@ def score(records: Iterable[Record]) -> pd.DataFrame:
     every = list(records)
     grid = cells(every)
     comparable.check(grid.values())
-    compared = {task: best_of(task, grid) for task in _tasks(grid)}
-    rows = [_row(cell, grid, compared[cell.task]) for cell in grid.values()]
+    parts = by_task(grid)
+    compared = {task: best_of(task, part) for task, part in parts.items()}
+    rows = [row for task, part in parts.items() for row in _rows(task, part, compared[task])]
     table = pd.DataFrame(
         [{column.name: column.value(row) for column in columns.COLUMNS} for row in rows],
         columns=[column.name for column in columns.COLUMNS],
@@ -58,16 +59,19 @@ def score(records: Iterable[Record]) -> pd.DataFrame:
     return table
 
 
-def _tasks(grid: Grid) -> list[str]:
-    return list(dict.fromkeys(task for task, _ in grid))
-
-
-def _row(cell: Cell, grid: Grid, compared: Best | None) -> Row:
-    references = References.of(grid, cell.task)
-    comparable = len(hardware_classes(cell, references.bp, grid)) <= 1
-    p = compared.p.get(cell.rule, math.nan) if compared else math.nan
-    worth = blocks_worth(grid, cell.task, cell.rule)
-    return Row(cell, references, comparable=comparable, p_best=p, blocks=worth)
+def _rows(task: str, grid: Grid, compared: Best | None) -> list[Row]:
+    """The rows of one task, whose cells are in `grid`."""
+    references = References.of(grid, task)
+    return [
+        Row(
+            cell,
+            references,
+            comparable=len(hardware_classes(cell, references.bp, grid)) <= 1,
+            p_best=compared.p.get(cell.rule, math.nan) if compared else math.nan,
+            blocks=blocks_worth(grid, task, cell.rule),
+        )
+        for cell in grid.values()
+    ]
 
 
 def _unresolved_notes(rows: Iterable[Row]) -> list[str]:
@@ -88,10 +92,11 @@ def _unresolved_notes(rows: Iterable[Row]) -> list[str]:
 def _hardware_notes(grid: Grid) -> list[str]:
     """One note per mix of hardware classes, with the rules that have no cost ratios because of it."""
     mixed: dict[tuple[str, ...], dict[str, list[str]]] = {}
-    for (task, rule), cell in grid.items():
-        classes = tuple(hardware_classes(cell, grid.get((task, "bp")), grid))
-        if len(classes) > 1:
-            mixed.setdefault(classes, {}).setdefault(task, []).append(rule)
+    for task, part in by_task(grid).items():
+        for cell in part.values():
+            classes = tuple(hardware_classes(cell, part.get((task, "bp")), part))
+            if len(classes) > 1:
+                mixed.setdefault(classes, {}).setdefault(task, []).append(cell.rule)
     notes = []
     for classes, tasks in mixed.items():
         which = "; ".join(f"{task} ({', '.join(rules)})" for task, rules in tasks.items())

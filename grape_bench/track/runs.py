@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grape_bench.errors import UserError
+from grape_bench.record.collection import paused_collection
 from grape_bench.record.folder import read_folder, runs_folder
 from grape_bench.record.record import RECORD, Record, read_record
 from grape_bench.record.regular_file import Largest, check_total
@@ -36,31 +37,38 @@ def read_runs(*folders: Path) -> Runs:
 
     Raises UserError if a folder has no records, and DamagedError if a file is damaged.
     """
-    jobs: list[Path] = []
+    jobs: list[tuple[Path, Record]] = []
     notes: list[str] = []
     for folder in folders:
         root = runs_folder(folder)
-        found = read_folder(root).found()
+        recorded = read_folder(root)
+        found = recorded.found()
         if not found.records:
             raise UserError(
                 "this folder has no records", where=str(folder), hint="a suite's folder, such as runs/quickstart"
             )
-        jobs += [root / record.name for record in found.records]
+        as_written = {record.name: record for record in recorded.records}
+        jobs += [(root / record.name, as_written[record.name]) for record in found.records]
         notes += [f"{folder}: {found.note}"] if found.note else []
-    return replace(read_jobs(jobs), note="\n".join(notes))
+    return replace(_with_tables(jobs), note="\n".join(notes))
 
 
 def read_jobs(folders: Sequence[Path]) -> Runs:
     """Return the runs in job folders, each with a record.json. Raises DamagedError."""
+    return _with_tables([(folder, read_record(folder / RECORD)) for folder in folders])
+
+
+def _with_tables(jobs: Sequence[tuple[Path, Record]]) -> Runs:
+    """The records in their jobs' folders, with their tables. Raises DamagedError."""
     import pandas as pd  # imported here, so that a scheduler that only writes records starts fast
 
     found = Runs([], {}, {})
-    tables = [folder / name for folder in folders for name in (CURVE, DIAGNOSTICS)]
-    check_total(tables, folders[0].parent if folders else Path(), Largest.ALL_TABLES)
-    for folder in folders:
-        record = read_record(folder / RECORD)
-        found.records.append(record)
-        for rows, read in ((found.curves, read_curve), (found.diagnostics, read_diagnostics)):
-            if table := read(folder, record):
-                rows[record.id] = pd.read_csv(StringIO(table.text))
+    tables = [folder / name for folder, _ in jobs for name in (CURVE, DIAGNOSTICS)]
+    check_total(tables, jobs[0][0].parent if jobs else Path(), Largest.ALL_TABLES)
+    with paused_collection():
+        for folder, record in jobs:
+            found.records.append(record)
+            for rows, read in ((found.curves, read_curve), (found.diagnostics, read_diagnostics)):
+                if table := read(folder, record):
+                    rows[record.id] = pd.read_csv(StringIO(table.text))
     return found

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from grape_bench.cli.display import Live, Plain, result_line
 from grape_bench.cli.failures import exit_code, failures
-from grape_bench.cli.time_left import TimeLeft, in_words
+from grape_bench.cli.time_left import in_words
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
 from tests.record.test_job import JOB
@@ -22,19 +22,6 @@ from tests.track.records import record
 def ended(job: Job, seconds: int = 2, **changes: object) -> Record:
     times = {"started": "2026-01-01T00:00:00.000+00:00", "ended": f"2026-01-01T00:00:{seconds:02d}.000+00:00"}
     return with_parts(replace(record(), job=job, id=job.id, name=job.name, **times), **changes)
-
-
-def test_time_left_comes_from_the_same_rule_else_the_same_task_else_all() -> None:
-    left = TimeLeft(slots=2)
-    assert left.seconds([JOB], [], {}) is None
-    left.add(ended(JOB, seconds=10))
-    grape = replace(JOB, rule="grape")
-    left.add(ended(grape, seconds=30))
-    assert left.seconds([JOB, grape], [], {}) == (10 + 30) / 2
-    assert left.seconds([replace(JOB, rule="fa")], [], {}) == 20 / 2
-    assert left.seconds([replace(JOB, task="other")], [], {}) == 20 / 2
-    assert left.seconds([], [grape], {grape.id: 0.5}) == 15, "the last job cannot be shared between slots"
-    assert left.seconds([], [], {}) == 0
 
 
 @pytest.mark.parametrize(

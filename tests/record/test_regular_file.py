@@ -75,7 +75,7 @@ def test_links_are_listed_and_not_followed(tmp_path: Path) -> None:
     assert [name for name, _ in entries(tmp_path)] == ["loop"]
 
 
-def test_twenty_thousand_records_are_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_records_without_a_manifest_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("grape_bench.record.folder.MOST_FILES", 10)
     for number in range(11):
         (tmp_path / str(number)).mkdir()

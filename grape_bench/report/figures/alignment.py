@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +12,12 @@ from matplotlib.ticker import MaxNLocator
 
 from grape_bench.report.figures import look
 from grape_bench.report.figures.look import SOFT
+from grape_bench.score.alignment import COSINE
 from grape_bench.score.columns import SAMPLES
-from grape_bench.score.diagnostic_columns import DIAGNOSTICS
 from grape_bench.score.results import Results
 
-COSINE = DIAGNOSTICS[0]
-Maps = Mapping[tuple[str, str], pd.DataFrame]
-
-
-def maps(results: Results) -> Maps:
-    """(task, rule) -> cosine between signal and true gradient, (blocks, training samples), mean over seeds.
-
-    Holds only what was measured, without BP, whose cosine is always 1.
-    """
-    found = {}
-    for key, cell in results.grid.items():
-        of_seeds = [results.diagnostics[r.id] for r in cell.results if r.id in results.diagnostics]
-        of_seeds = [rows for rows in of_seeds if COSINE.name in rows]
-        if key[1] == "bp" or not of_seeds:
-            continue
-        rows = pd.concat(of_seeds)
-        rows = rows[rows[COSINE.name].notna()]
-        blocks = list(dict.fromkeys(rows["block"]))
-        if blocks:
-            found[key] = rows.groupby(["block", "samples"])[COSINE.name].mean().unstack().loc[blocks]
-    return found
+MOST_TASKS, MOST_RULES = 8, 12
+"""The most rows and columns of panels. Those of more tasks and rules are too small to read, and take minutes."""
 
 
 def draw(results: Results, path: Path) -> None:
@@ -45,10 +25,16 @@ def draw(results: Results, path: Path) -> None:
     look.render(lambda: _figure(results), path)
 
 
+def shown(results: Results) -> tuple[list[str], list[str]]:
+    """The tasks and rules whose panels are drawn: the first that have any."""
+    measured_on, measured = ({key[place] for key in results.alignment} for place in (0, 1))
+    tasks = [task for task in results.tasks if task in measured_on]
+    return tasks[:MOST_TASKS], [rule for rule in results.rules if rule in measured][:MOST_RULES]
+
+
 def _figure(results: Results) -> Figure:
-    found = maps(results)
-    tasks = [task for task in results.tasks if any(key[0] == task for key in found)]
-    rules = [rule for rule in results.rules if any(key[1] == rule for key in found)]
+    found = results.alignment
+    tasks, rules = shown(results)
     names = look.names(results.rules)
     figure = look.canvas(1.5 + 1.9 * len(rules), 0.6 + 2.2 * len(tasks))
     axes = figure.subplots(len(tasks), len(rules), squeeze=False)

@@ -22,8 +22,17 @@ LINE_POINTS = 11.5  # distance between two names, in points
 REFERENCES = {"bp": BLACK, "frozen": SILVER, "head-only": GREY}
 
 
+MOST_TASKS = 12
+"""The most rows of panels."""
+
+
+def shown(results: Results) -> list[str]:
+    """The tasks that are drawn: the first ones."""
+    return results.tasks[:MOST_TASKS]
+
+
 def draw(results: Results, path: Path) -> None:
-    """Draw one row per task.
+    """Draw one row per task that is `shown`.
 
     Left: test value of every seed, with mean and 95 % interval; dashed lines mark BP and the controls. Right, if there
     are curves: validation over epochs, mean over seeds.
@@ -32,7 +41,7 @@ def draw(results: Results, path: Path) -> None:
 
 
 def _figure(results: Results) -> Figure:
-    table, tasks = results.table, results.tasks
+    table, tasks = results.table, shown(results)
     style, names = styles(results.rules), look.names(results.rules)
     heights = [0.29 * max(6, int((table["task"] == task).sum())) + 1.15 for task in tasks]
     figure = look.canvas(10.0 if results.curves else 6.0, sum(heights))

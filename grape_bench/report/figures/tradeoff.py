@@ -16,6 +16,8 @@ from grape_bench.score import columns
 from grape_bench.score.quantity import Column
 from grape_bench.score.results import Results
 
+MOST_TASKS = 12
+"""The most rows of panels."""
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]  # left, bottom, right, top
 SIDES = tuple((x, y) for x in (1, -1) for y in (1, -1, 2, -2, 3, -3))  # where a name can go, best first
@@ -27,16 +29,21 @@ def available(results: Results) -> list[Column]:
     return [column for column in costs if column.name in results.table]
 
 
+def shown(results: Results) -> list[str]:
+    """The tasks that are drawn: the first ones."""
+    return results.tasks[:MOST_TASKS]
+
+
 def draw(results: Results, path: Path) -> None:
-    """Draw one row per task and one column per cost: each rule's mean with its 95 % interval."""
+    """Draw one row per task that is `shown` and one column per cost: each rule's mean with its 95 % interval."""
     look.render(lambda: _figure(results), path)
 
 
 def _figure(results: Results) -> Figure:
     costs = available(results)
-    figure = look.canvas(1.2 + 4.4 * len(costs), 3.1 * len(results.tasks))
-    axes = figure.subplots(len(results.tasks), len(costs), squeeze=False, sharey="row")
-    for task, row in zip(results.tasks, axes, strict=True):
+    figure = look.canvas(1.2 + 4.4 * len(costs), 3.1 * len(shown(results)))
+    axes = figure.subplots(len(shown(results)), len(costs), squeeze=False, sharey="row")
+    for task, row in zip(shown(results), axes, strict=True):
         for panel, cost in zip(row, costs, strict=True):
             _draw_panel(panel, results, task, cost)
         look.heading(row[0], look.plain(task))

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from grape_bench.errors import printable
 from grape_bench.report import readme, text
-from grape_bench.report.figures.alignment import maps
+from grape_bench.report.figures.alignment import shown
 from grape_bench.report.figures.ranks import by_mean
 from grape_bench.report.page.data import costs_of, data
 from grape_bench.report.templates import page_template
@@ -23,6 +23,9 @@ from grape_bench.score.columns import COLUMN, CURVE, OVERALL
 from grape_bench.score.labels import labels
 from grape_bench.score.quantity import ABSENT
 from grape_bench.score.results import Results
+
+UNFOLDED = 1000
+"""The rows of the table that a page shows at once. A browser needs seconds for more, and a button shows them."""
 
 
 class Publication(Protocol):
@@ -52,13 +55,19 @@ class Publication(Protocol):
 def render(results: Results, publications: Sequence[Publication] = ()) -> str:
     """The HTML: tables as text, and charts that are drawn by the plotly.js inside the page."""
     names = labels(results.rules)
-    aligned = [(task, names[rule], alignment(cosines)) for (task, rule), cosines in maps(results).items()]
+    tasks, rules = shown(results)
+    aligned = [
+        (task, names[rule], alignment(cosines))
+        for (task, rule), cosines in results.alignment.items()
+        if task in tasks and rule in rules
+    ]
     return page_template("page.html.j2").render(
         title=readme.title(results),
         results=results,
         names=names,
         columns=text.on_page(results.table),
         rows=rows(results),
+        unfolded=UNFOLDED,
         overall=OVERALL,
         curve_axes=CURVE,
         costs=costs_of(results),

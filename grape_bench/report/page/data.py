@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -54,6 +54,7 @@ def _task(results: Results, task: str) -> dict[str, Any]:
     metric = results.metric(task)
     table = results.table[results.table["task"] == task]
     rows = {row["rule"]: row for row in table.to_dict("records")}
+    curves = _curves([results.grid[task, rule] for rule in rows], results)
     return {
         "name": task,
         "label": metric.label,
@@ -64,7 +65,7 @@ def _task(results: Results, task: str) -> dict[str, Any]:
                 "half": _number(row[f"{metric.name}_ci"]),
                 "seeds": [_number(value) for value in results.grid[task, rule].values.values()],
                 "costs": {cost.name: _number(row.get(cost.name)) for cost in costs_of(results)},
-                "curve": _curve(results.grid[task, rule], results),
+                "curve": curves.get(rule, {}),
             }
             for rule, row in rows.items()
             if row["n"]
@@ -72,17 +73,26 @@ def _task(results: Results, task: str) -> dict[str, Any]:
     }
 
 
-def _curve(cell: Cell, results: Results) -> dict[str, list[float | None]]:
-    """Means over seeds, up to the last epoch that every seed reached. Empty if there is no curve."""
-    curves = [results.curves[record.id] for record in cell.results if record.id in results.curves]
-    if not curves:
-        return {}
-    by_epoch = [curve.assign(value=cell.metric.validation(curve)).set_index("epoch", drop=False) for curve in curves]
+def _curves(cells: Sequence[Cell], results: Results) -> dict[str, dict[str, list[float | None]]]:
+    """By rule: means over seeds, up to the last epoch that every seed reached. A rule without a curve is left out.
+
+    All cells are averaged together, because pandas takes longer for a call than for a curve.
+    """
     names = [*(axis.name for axis in CURVE), "value"]
-    stacked = pd.concat([curve[names] for curve in by_epoch], keys=range(len(by_epoch)), names=["seed", "at"])
-    counts = stacked.groupby("at")["value"].count()
-    mean = stacked.groupby("at").mean().loc[counts[counts == len(curves)].index]
-    return {name: _numbers(mean[name]) for name in names}
+    found, seeds = [], {}
+    for cell in cells:
+        curves = [results.curves[record.id] for record in cell.results if record.id in results.curves]
+        seeds[cell.rule] = len(curves)
+        for curve in curves:
+            values = curve.assign(value=cell.metric.validation(curve))[names]
+            found.append(values.assign(rule=cell.rule, at=curve["epoch"]))
+    if not found:
+        return {}
+    groups = pd.concat(found).groupby(["rule", "at"])
+    counts, means = groups["value"].count(), groups[names].mean()
+    means = means[counts == counts.index.get_level_values("rule").map(seeds)]
+    by_rule = {str(rule): {name: _numbers(mean[name]) for name in names} for rule, mean in means.groupby("rule")}
+    return {rule: by_rule.get(rule, {name: [] for name in names}) for rule, count in seeds.items() if count}
 
 
 def _numbers(values: Iterable[Any]) -> list[float | None]:

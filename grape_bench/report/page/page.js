@@ -69,6 +69,17 @@
   $("task").addEventListener("change", filter);
   $("find").addEventListener("input", filter);
 
+  // A table of more than a thousand rows starts folded. Whoever looks for rows sees all that match.
+
+  function unfold() {
+    $("results").classList.remove("folded");
+    $("unfold").hidden = true;
+  }
+  if ($("unfold")) {
+    for (const [id, event] of [["unfold", "click"], ["task", "change"], ["find", "input"]]) $(id).addEventListener(event, unfold);
+    $("results").tHead.addEventListener("click", unfold);
+  }
+
   // Sort numbers by size and words alphabetically. Missing values come last in both directions.
 
   const original = all("#results tbody tr");

@@ -1,6 +1,5 @@
 import pytest
 
-from grape_bench.report.figures.alignment import maps
 from grape_bench.score.results import results
 from tests.report.runs import diagnostics
 from tests.score.records import make
@@ -13,7 +12,7 @@ def test_a_map_is_the_mean_over_seeds_by_block_and_time() -> None:
         records[1].id: diagnostics(0.3),
         records[2].id: diagnostics(0.9),
     }
-    (found,) = [maps(results(records, diagnostics=measured))]
+    (found,) = [results(records, diagnostics=measured).alignment]
     assert list(found) == [("digits-mlp", "dfa")]  # bp is 1 everywhere, fa was not measured
     cosines = found["digits-mlp", "dfa"]
     assert list(cosines.index) == ["blocks.0", "blocks.1"] and list(cosines.columns) == [1000, 2000, 3000]
@@ -22,4 +21,4 @@ def test_a_map_is_the_mean_over_seeds_by_block_and_time() -> None:
 
 def test_other_diagnostics_make_no_map() -> None:
     records = [make("dfa", 0)]
-    assert maps(results(records, diagnostics={records[0].id: diagnostics(0.3).drop(columns="signal_cos")})) == {}
+    assert results(records, diagnostics={records[0].id: diagnostics(0.3).drop(columns="signal_cos")}).alignment == {}
