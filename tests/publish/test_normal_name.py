@@ -4,9 +4,7 @@ from grape_bench.publish.normal_name import flaw, lookalike, skeleton
 from grape_bench.rules.names import RULES
 
 
-@pytest.mark.parametrize(
-    "name", ["MyRule", "my-rule", "grape+anchor", "last-1", "规则一", "Правило", "Ärger_2"]
-)
+@pytest.mark.parametrize("name", ["MyRule", "my-rule", "grape+anchor", "last-1", "规则一", "Правило", "Ärger_2"])
 def test_normal_names(name: str) -> None:
     assert flaw(name) == ""
 
