@@ -237,7 +237,7 @@ def _overall(tasks: Sequence[OnTask]) -> Overall | None:
         return None
     found = bootstrap_mean(pairs, np.random.default_rng(SEED))
     looks = looks_of(*(cell for task in tasks for cell in (task.first, task.second)))
-    p = counted(sign_flip(pairs, np.random.default_rng(SEED)), looks)
+    p = counted(sign_flip(pairs, SEED), looks)
     return Overall(found, "norm acc" if known else "score", p, sum(map(len, pairs)))
 
 

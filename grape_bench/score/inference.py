@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import product
 from typing import NamedTuple, TypeVar
 
@@ -97,12 +98,12 @@ def paired_t(differences: Sequence[float]) -> float:
     return float(2 * stdtr(n - 1, -abs(center) / error))
 
 
-def sign_flip(differences: Sequence[Sequence[float]], generator: np.random.Generator) -> float:
+def sign_flip(differences: Sequence[Sequence[float]], seed: int) -> float:
     """Two-sided p of paired differences, one sequence of seeds per task; NaN if there are none.
 
     Under the null hypothesis each difference is equally likely to have the other sign. The statistic is the mean
     over tasks of the mean over seeds. Up to 13 pairs, all sign patterns are counted. Beyond that, 10,000 random ones
-    are, plus the observed one (Phipson and Smyth 2010). N pairs cannot give a p below 2^(1-N).
+    are, drawn with `seed`, plus the observed one (Phipson and Smyth 2010). N pairs cannot give a p below 2^(1-N).
     """
     tasks = [np.asarray(task, float) for task in differences if len(task)]
     if not tasks:
@@ -113,12 +114,18 @@ def sign_flip(differences: Sequence[Sequence[float]], generator: np.random.Gener
         signs = np.array(list(product((1.0, -1.0), repeat=len(weighted))))
         extra = 0
     else:
-        signs = generator.choice((1.0, -1.0), size=(FLIPS, len(weighted)))
+        signs = _random_signs(seed, len(weighted))
         extra = 1
     # Sums of the same numbers in another order differ in their last digits.
     tolerance = 1e-12 * np.abs(weighted).sum()
     count = int((np.abs(signs @ weighted) >= observed - tolerance).sum())
     return (count + extra) / (len(signs) + extra)
+
+
+@lru_cache(maxsize=1)  # every pair of rules of a table needs the same ones
+def _random_signs(seed: int, size: int) -> Floats:
+    """Random signs, (FLIPS, size)."""
+    return np.random.default_rng(seed).choice((1.0, -1.0), size=(FLIPS, size))
 
 
 def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
