@@ -28,9 +28,9 @@ def write(results: Results, output: Path) -> None:
     write_text(output / "index.html", page.render(results))
 
 
-def _part(shown: Sequence[str], tasks: Sequence[str]) -> str:
+def _part(shown: Sequence[str], every: Sequence[str], kind: str = "tasks") -> str:
     """What a figure leaves out; empty if that is nothing."""
-    return f" (the first {len(shown)} of {len(tasks)} tasks)" if len(tasks) > len(shown) > 0 else ""
+    return f" (the first {len(shown)} of {len(every)} {kind})" if len(every) > len(shown) > 0 else ""
 
 
 def _notes(path: Path) -> str:
@@ -49,6 +49,9 @@ def draw(results: Results, output: Path) -> dict[str, str]:
     from grape_bench.report.figures import results as ends
 
     cost_part = _part(tradeoff.shown(results), results.tasks)
+    drawn_tasks, drawn_rules = alignment.shown(results)
+    tasks, rules = alignment.measured(results)
+    parts = _part(drawn_tasks, tasks) + _part(drawn_rules, rules, "rules")
     every = {
         "results": (
             ends,
@@ -64,7 +67,7 @@ def draw(results: Results, output: Path) -> dict[str, str]:
         "ranks": (ranks, "Rank, and the share of paired runs in which one rule beats another", len(results.rules) > 1),
         "alignment": (
             alignment,
-            f"Alignment of each block's signal over training{_part(alignment.shown(results)[0], results.tasks)}",
+            f"Alignment of each block's signal over training{parts}",
             results.alignment,
         ),
     }

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from grape_bench.cli.report import command
 from grape_bench.errors import UserError
 from grape_bench.report import folder
+from grape_bench.report.folder import _part
 from grape_bench.score.results import results
 from grape_bench.track.runs import read_runs
 from tests.report.curves import curves
@@ -51,6 +52,11 @@ def test_alignment_is_drawn_if_it_was_measured(tmp_path: Path) -> None:
     assert "alignment.svg" in drawn
     folder.draw(results(records), tmp_path)
     assert not names(tmp_path) & figures("alignment")  # left over from the earlier report
+
+
+def test_a_caption_says_what_a_figure_leaves_out() -> None:
+    assert _part(["a", "b"], ["a", "b"]) == ""
+    assert _part(["a"], ["a", "b", "c"], "rules") == " (the first 1 of 3 rules)"
 
 
 def test_a_report_is_reproducible(tmp_path: Path) -> None:

@@ -25,11 +25,16 @@ def draw(results: Results, path: Path) -> None:
     look.render(lambda: _figure(results), path)
 
 
+def measured(results: Results) -> tuple[list[str], list[str]]:
+    """The tasks and rules that have an alignment."""
+    tasks, rules = ({key[place] for key in results.alignment} for place in (0, 1))
+    return [task for task in results.tasks if task in tasks], [rule for rule in results.rules if rule in rules]
+
+
 def shown(results: Results) -> tuple[list[str], list[str]]:
     """The tasks and rules whose panels are drawn: the first that have any."""
-    measured_on, measured = ({key[place] for key in results.alignment} for place in (0, 1))
-    tasks = [task for task in results.tasks if task in measured_on]
-    return tasks[:MOST_TASKS], [rule for rule in results.rules if rule in measured][:MOST_RULES]
+    tasks, rules = measured(results)
+    return tasks[:MOST_TASKS], rules[:MOST_RULES]
 
 
 def _figure(results: Results) -> Figure:
