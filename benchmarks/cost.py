@@ -1,6 +1,8 @@
 """Measure the cost of rules relative to backpropagation on the models of docs/speed.md, and write its tables.
 
 python -m benchmarks.cost [PART]    on one CPU thread; a part takes two to six minutes, on an otherwise idle machine
+
+PART "small" is both small networks. They compare CPU time with a loop without grape_bench (benchmarks/overhead.py).
 """
 
 import sys
@@ -10,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmarks import page
+from benchmarks import overhead, page
 from grape_bench.cost.rules import Subject, measure_costs, rows
 from grape_bench.track.environment import environment, git_state
 
@@ -75,9 +77,39 @@ def main() -> None:
             table = measured(part)
             table.to_csv(RAW / f"cost-{name}.csv", index=False)
             print(section(part, table), flush=True)
+    for name, small in overhead.NETWORKS.items():
+        if not sys.argv[1:] or name.startswith(sys.argv[1]):
+            table = next_to_a_plain_loop(small)
+            table.to_csv(RAW / f"cost-{name}.csv", index=False)
+            print(small_section(small, table), flush=True)
     found = {name: RAW / f"cost-{name}.csv" for name in PARTS}
     sections = [section(PARTS[name], pd.read_csv(file)) for name, file in found.items() if file.is_file()]
     page.write("speed.md", "cost", "\n" + "\n".join(sections))
+    files = {name: RAW / f"cost-{name}.csv" for name in overhead.NETWORKS}
+    small_sections = [
+        small_section(overhead.NETWORKS[name], pd.read_csv(file)) for name, file in files.items() if file.is_file()
+    ]
+    page.write("speed.md", "cost small", "\n" + "\n".join(small_sections))
+
+
+def next_to_a_plain_loop(small: overhead.Small) -> pd.DataFrame:
+    """Make one row per rule: the quartiles of its time ÷ that of a plain loop, whose own row has ms."""
+    found = overhead.measured(small, overhead.ROUNDS if small.steps > 1 else overhead.ROUNDS // 4)
+    table = pd.DataFrame([(rule, *values) for rule, values in found.items()], columns=["rule", "low", "time", "high"])
+    return table.assign(hardware=environment(1, git_state()).hardware.kind, torch=torch.__version__)
+
+
+def small_section(small: overhead.Small, table: pd.DataFrame) -> str:
+    """Make the Markdown table of a small network. Marks numbers that exceed their limit."""
+    plain = table.iloc[0]
+    where = f"{plain.hardware}, one thread, torch {plain.torch}"
+    lines = [f"### {small.title}", "", f"Batch 64. A step of the plain loop: {plain.time:.2f} ms ({where}).", ""]
+    lines += ["| step | CPU time (quartiles) | aim |", "|---|---|---|"]
+    lines += [
+        f"| {row.rule} | {row.time:.3f} ({row.low:.3f}–{row.high:.3f}) | {judged(row.time, small.aims.get(row.rule))} |"
+        for row in table.iloc[1:].itertuples()
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def measured(part: Part) -> pd.DataFrame:

@@ -26,14 +26,17 @@ def make_optimizer(groups: list[dict[str, Any]], settings: dict[str, Any]) -> to
     """Make the optimizer `settings["name"]` of parameter groups, with the other settings as arguments.
 
     The name is a key of `OPTIMIZERS`, `torch:CLASS`, `timm:NAME` or `file.py:name`. `settings["args"]` holds more
-    arguments. A group's own settings count more. Raises UserError for wrong ones.
+    arguments. `settings["implementation"]` is "fused" or "foreach", arguments that many of PyTorch's optimizers have.
+    A group's own settings count more. Raises UserError for wrong ones.
     """
-    arguments = {name: value for name, value in settings.items() if name not in ("name", "args")}
+    arguments = {name: value for name, value in settings.items() if name not in ("name", "args", "implementation")}
+    if implementation := settings.get("implementation"):
+        arguments[implementation] = True
     name = settings.get("name", "adamw")
     make = _find(name)
     try:
         optimizer: torch.optim.Optimizer = make(groups, **arguments, **settings.get("args", {}))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"optimizer {name!r} does not accept its settings: {error}") from error
     for group in optimizer.param_groups:
         for setting in group.keys() - {"params", *optimizer.defaults}:

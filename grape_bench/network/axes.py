@@ -59,14 +59,19 @@ class Arrangement:
         """Arrange `output` of `count` samples as (N, positions..., n_out)."""
         if self.flat:
             output = output.unflatten(0, (-1, count) if self.samples else (count, -1))
-        output = output.movedim(self.samples, 0)
-        return output.unsqueeze(-1) if self.outputs is None else output.movedim(self.outputs, -1)
+        output = moved(output, self.samples, 0)
+        return output.unsqueeze(-1) if self.outputs is None else moved(output, self.outputs, output.dim() - 1)
 
     def returned(self, seen: Tensor) -> Tensor:
         """Arrange (N, positions..., n_out) as the model returns it."""
-        output = seen.squeeze(-1) if self.outputs is None else seen.movedim(-1, self.outputs)
-        output = output.movedim(0, self.samples)
+        output = seen.squeeze(-1) if self.outputs is None else moved(seen, seen.dim() - 1, self.outputs)
+        output = moved(output, 0, self.samples)
         return output.flatten(0, 1) if self.flat else output
+
+
+def moved(tensor: Tensor, source: int, destination: int) -> Tensor:
+    """`tensor.movedim`, but the tensor itself if nothing moves: a view would add a node to the graph."""
+    return tensor if source == destination else tensor.movedim(source, destination)
 
 
 def arrangement(shape: Shape, samples: Samples, axis: int | None, steps: int, *, convolved: bool) -> Arrangement:
@@ -115,6 +120,11 @@ class OutputView:
     arrangements: tuple[Arrangement, ...]
     shape: Shape
     """(positions..., n_out) of the example."""
+
+    @property
+    def as_is(self) -> bool:
+        """Whether the rule sees the model's one output as it is, with the samples first and the outputs last."""
+        return self.arrangements == (Arrangement(0, len(self.shape)),)
 
     def seen(self, outputs: Sequence[Tensor], count: int) -> Tensor:
         """(N, positions..., n_out) from what the model returned for `count` samples."""

@@ -18,7 +18,8 @@ class LinearMap:
     """One call of a linear operator: `apply(input, weight, bias)` is what the model asked for.
 
     `apply` is linear in `input` and in `weight`, and adds `bias` (or nothing where it is None). A bilinear operator has
-    `others`, the inputs beside `input`. They may be given to `apply` after the bias, to replace them.
+    `others`, the inputs beside `input`. They may be given to `apply` after the bias, to replace them. `settings` are
+    the function and its other arguments in words, if it is a linear layer or a convolution.
     """
 
     input: Tensor
@@ -27,6 +28,7 @@ class LinearMap:
     apply: Callable[..., Tensor]
     others: tuple[Tensor, ...] = ()
     convolution: bool = False
+    settings: str = ""
 
 
 class OperatorMode(TorchFunctionMode):
@@ -59,7 +61,12 @@ def _linear(
     func: Any, input: Tensor, weight: Tensor, bias: Tensor | None = None, *rest: Any, **options: Any
 ) -> LinearMap:
     return LinearMap(
-        input, weight, bias, lambda x, w, b: func(x, w, b, *rest, **options), convolution=func is not F.linear
+        input,
+        weight,
+        bias,
+        lambda x, w, b: func(x, w, b, *rest, **options),
+        convolution=func is not F.linear,
+        settings=f"{func.__name__}{rest}{options}",
     )
 
 
@@ -74,6 +81,10 @@ _LINEAR: dict[Any, Callable[..., LinearMap]] = {
     **dict.fromkeys((F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d), _linear),
     torch.addmm: _addmm,
 }
+
+
+OPERATORS = frozenset(function.__name__ for function in (*_LINEAR, F.multi_head_attention_forward))
+"""The names of the functions that `OperatorMode` looks at."""
 
 
 def _own_body(func: Any) -> Any:

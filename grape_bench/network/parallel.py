@@ -86,6 +86,7 @@ class ParallelPass(Pass):
     def __init__(self, cut_pass: CutPass, streams: tuple[cuda.Stream, ...], blocks: int) -> None:
         self.cut_pass, self.cuda_streams, self.blocks = cut_pass, streams, blocks
         self.device = streams[0].device
+        cut_pass.fused_bytes = 0  # a signal that the join computes would be on the caller's stream
         self.cuts = cut_pass.cuts
         self.used: list[cuda.Stream] = []
 

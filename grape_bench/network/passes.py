@@ -21,10 +21,11 @@ from grape_bench.network.preserve import Autocast
 class Pass:
     """One forward of the network. This one changes nothing: its backward is backpropagation.
 
-    `cuts` says whether no gradient may pass a cut.
+    `cuts` says whether no gradient may pass a cut, and `intercepts` whether the pass replaces operators of the forward.
     """
 
     cuts = False
+    intercepts = False
 
     def around(self) -> AbstractContextManager[object]:
         """Return the context in which the forward runs."""
@@ -125,27 +126,39 @@ Signal = Callable[[Block, Tensor], Tensor]
 """(block with its output, error dL/dy_hat) -> what stands for dL/dh, shaped like the block's output."""
 
 
+FUSED_BYTES = 2**21
+"""Up to this many bytes of signals are alive at the same time."""
+
+
 class CutPass(Pass):
     """Each block's output is detached downstream and gets its gradient from `signal` instead.
 
-    An ordinary `loss.backward()` drives it. The join receives the error at the network's output and gives one scalar
-    token per block a gradient. When autograd reaches a token, its backward asks for that block's signal. Later blocks
-    come first, so one signal is alive at a time, and each block's graph is independent.
+    An ordinary `loss.backward()` drives it. The join receives the error at the network's output and asks for the
+    signals of the blocks, later blocks first. Each block's graph is independent.
+    The join returns the signals of the first `fused_bytes` of outputs at once. Any other block has a scalar token,
+    which gets a gradient from the join. When autograd reaches the token, its backward asks for that block's signal. So
+    one large signal is alive at a time.
     `forward` is a forward that the rule has already made on the same batch, if any. Only a lean step uses it.
     `independent` says that no block's signal waits for another block or for a second forward.
     """
 
-    # Example: an MLP with blocks h1, h2 (N, 256) and logits y (N, 10).
-    #   forward:  t1 = _Cut(h1) (), t2 = _Cut(h2) (); the model sees h1.detach(), h2.detach(); y' = _Join(y, t1, t2)
+    # Example: an MLP with blocks h1, h2 (N, 256) and logits y (N, 10). The model sees h1.detach(), h2.detach().
+    #   forward:  y' = _Join(y, h1, h2)
+    #   backward: e (N, 10) arrives at y'; the join returns e, signal(h1, e) (N, 256) and signal(h2, e) (N, 256)
+    # If the signals are large:
+    #   forward:  t1 = _Cut(h1) (), t2 = _Cut(h2) (); y' = _Join(y, t1, t2)
     #   backward: e (N, 10) arrives at y'; t2 -> signal(h2, e) (N, 256) runs through block 2; then the same for t1
 
     cuts = True
     independent = True
+    fused_bytes = FUSED_BYTES
 
     def __init__(self, signal: Signal, forward: Forward | None = None) -> None:
         self.signal, self.forward = signal, forward
         self.error: Tensor | None = None
         self._tokens: list[Tensor] = []
+        self._fused: list[tuple[Block, Tensor]] = []
+        self._bytes = 0
 
     def around(self) -> AbstractContextManager[object]:
         """The plain context. Drops the rule's own forward, which holds memory that this pass does not need."""
@@ -153,16 +166,35 @@ class CutPass(Pass):
         return super().around()
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        """The output as a constant (N, *shape). A token keeps the output's own graph for the signal."""
-        if output.requires_grad:
-            self._tokens.append(_Cut.apply(output, block, self, *block.parameters()))
-        return output.detach()
+        """The output as a constant (N, *shape). The join or a token keeps the output's own graph for the signal."""
+        seen = output.detach()
+        if not output.requires_grad:
+            return seen
+        size, owned = output.numel() * output.element_size(), block.parameters()
+        # What the model writes into the base of a view would get into the graph of the view before the join.
+        if self._bytes + size > self.fused_bytes or owned or output._is_view():
+            self._tokens.append(_Cut.apply(output, block.at(seen), self, *owned))
+        else:
+            self._bytes += size
+            self._fused.append((block.at(seen), output))
+        return seen
 
     def join(self, logits: Tensor) -> Tensor:
         """The output itself (N, ..., n_out). Its backward starts the backward of every block."""
-        tokens, self._tokens = self._tokens, []
-        joined: Tensor = _Join.apply(self, logits, *tokens)
+        tokens, fused, self._tokens, self._fused, self._bytes = self._tokens, self._fused, [], [], 0
+        joined: Tensor = _Join.apply(self, [block for block, _ in fused], logits, *(one for _, one in fused), *tokens)
         return joined
+
+    def signal_of(self, block: Block, dtype: torch.dtype) -> Tensor:
+        """The signal for the output of `block`, after the error has arrived."""
+        assert self.error is not None, "the error arrives before any signal is asked for"
+        signal = self.signal(block, block.part_of(self.error))
+        if signal.shape != block.output_shape:
+            raise ValueError(
+                f"the signal for block {block.name!r} has shape {tuple(signal.shape)}; "
+                f"its output has {tuple(block.output_shape)}"
+            )
+        return signal.to(dtype)
 
     def receive(self, error: Tensor) -> None:
         """The error has arrived. Called before any signal, so a subclass computes here what all signals share."""
@@ -181,9 +213,11 @@ def once_differentiable(backward: Backward) -> Backward:
 
     @wraps(backward)
     def run(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
+        if not torch.is_grad_enabled():
+            return backward(ctx, *gradients)
         with torch.no_grad():
             found = backward(ctx, *gradients)
-        if not (torch.is_grad_enabled() and any(gradient.requires_grad for gradient in gradients)):
+        if not any(gradient.requires_grad for gradient in gradients):
             return found
         return tuple(_Once.apply(one, *gradients) if isinstance(one, Tensor) else one for one in found)
 
@@ -214,37 +248,36 @@ class _Cut(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, output: Tensor, block: Block, owner: CutPass, *owned: nn.Parameter) -> Tensor:
-        ctx.block, ctx.owner, ctx.dtype, ctx.owned = block.at(output.detach()), owner, output.dtype, owned
+        ctx.block, ctx.owner, ctx.dtype, ctx.owned = block, owner, output.dtype, owned
         ctx.autocast = Autocast(output.device) if owned else None
         return output.new_empty(())  # never read, so nothing has to fill it
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, _: Tensor) -> tuple[Tensor | None, ...]:
-        block, error = ctx.block, ctx.owner.error
-        if ctx.owned:
-            with collected(ctx.owned) as gradients, ctx.autocast.again():
-                signal = ctx.owner.signal(block, block.part_of(error))
-        else:
-            gradients, signal = [], ctx.owner.signal(block, block.part_of(error))
-        if signal.shape != block.output_shape:
-            raise ValueError(
-                f"the signal for block {block.name!r} has shape {tuple(signal.shape)}; "
-                f"its output has {tuple(block.output_shape)}"
-            )
-        return signal.to(ctx.dtype), None, None, *gradients
+        if not ctx.owned:
+            return ctx.owner.signal_of(ctx.block, ctx.dtype), None, None
+        with collected(ctx.owned) as gradients, ctx.autocast.again():
+            signal = ctx.owner.signal_of(ctx.block, ctx.dtype)
+        return signal, None, None, *gradients
 
 
 class _Join(torch.autograd.Function):
-    """(logits, tokens) -> logits; backward: e -> (e, a gradient per token so that each is visited)."""
+    """(logits, outputs of `blocks`, tokens) -> logits.
+
+    Backward: e -> (e, the blocks' signals, a gradient per token so that each is visited).
+    """
 
     @staticmethod
-    def forward(ctx: Any, owner: CutPass, logits: Tensor, *tokens: Tensor) -> Tensor:
-        ctx.owner, ctx.tokens = owner, len(tokens)
+    def forward(ctx: Any, owner: CutPass, blocks: list[Block], logits: Tensor, *cut: Tensor) -> Tensor:
+        ctx.owner, ctx.blocks = owner, [(block, output.dtype) for block, output in zip(blocks, cut, strict=False)]
+        ctx.tokens = len(cut) - len(blocks)
         return logits.clone()  # not a view, which the loss could not write to
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
         ctx.owner.receive(error)
-        return None, error, *[error.new_zeros(())] * ctx.tokens
+        signals = [ctx.owner.signal_of(block, dtype) for block, dtype in reversed(ctx.blocks)]
+        tokens = [error.new_zeros(())] * ctx.tokens if ctx.tokens else []
+        return None, None, error, *reversed(signals), *tokens

@@ -98,3 +98,4 @@ _KINDS: dict[str, Callable[[Any, list[Any], dict[str, Any]], Product | None]] = 
     "einsum": _einsum,
     "bilinear": _bilinear,
 }
+PRODUCTS = frozenset(_KINDS)

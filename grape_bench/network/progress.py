@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 
 from grape_bench.network.block import Block
 
 
 class Progress:
-    """How far the current forward of `samples` samples has come: module calls, and activations that are already cut."""
+    """How far the current forward has come: module calls, and activations that are already cut.
 
-    def __init__(self, samples: int = 1) -> None:
-        self.samples = samples
-        self._turns: Counter[tuple[nn.Module, bool]] = Counter()
-        self._calls: Counter[str] = Counter()
+    `met` are the names of the blocks that have been called. `crossed` are the nodes of the activations at which a
+    gradient may cross a cut, and `counts_at_once` says that one hook at the output counts them.
+    """
+
+    def __init__(self, counts_at_once: bool) -> None:
+        self.counts_at_once = counts_at_once
+        self._turns: dict[tuple[nn.Module, bool], int] = {}
+        self._calls: dict[str, int] = {}
         self._known: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
-        self.met: set[str] = set()  # the names of the blocks that have been called
+        self.met: set[str] = set()
+        self.crossed: list[Node] = []
 
     def next(self, module: nn.Module, entering: bool) -> int:
         """Count one more call of `module`; returns how many came before."""
-        self._turns[module, entering] += 1
-        return self._turns[module, entering] - 1
+        turn = self._turns.get((module, entering), 0)
+        self._turns[module, entering] = turn + 1
+        return turn
 
     def at_call(self, block: Block) -> Block:
         """`block`, in its next call."""
         if block.calls == 1:
             return block
-        self._calls[block.name] += 1
-        return block.at_call(self._calls[block.name] - 1)
+        call = self._calls.get(block.name, 0)
+        self._calls[block.name] = call + 1
+        return block.at_call(call)
 
     def known(self, block: Block, activation: Tensor) -> Tensor | None:
         """What the model sees instead of `activation`, if it has been cut at another site of `block`."""

@@ -9,9 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import get_gradient_edge
 
 from grape_bench.errors import UserError
+from grape_bench.network.axes import moved
 from grape_bench.network.block import Block, Site
+from grape_bench.network.hooks import hook, leaves_graph_alone, runs_in_this_backward, watch_gradient
 from grape_bench.network.layer_drop import stop_detour
 from grape_bench.network.operators import CallSites
 from grape_bench.network.passes import Pass, PassCounts
@@ -40,7 +43,9 @@ class Seam:
         self.is_aside = False
         self._head = model.get_submodule(traced.head)
         self._choose, self._scored = (0, (0,)) if traced.head else (traced.choose, traced.scored)
+        self._only = self._scored == (0,) and self._choose in (None, 0)  # a plain tensor is the output itself
         self._view = traced.view if blocks else None
+        self._as_is = self._view is None or self._view.as_is
         width = None if at_scores or self._view is None else self._view.unembedding_width(self._head)
         self.unembedding = self._head if width else None
         shape = self._view.shape if self._view is not None else traced.outputs[0][1:]
@@ -48,7 +53,7 @@ class Seam:
         self._hidden: list[Tensor] = []  # the parameters below the cuts, which no gradient may reach around them
         self._conditions: Conditions | None = None
         self._pass: Pass | None = None
-        self._progress = Progress()
+        self._progress = Progress(False)
         self._context: AbstractContextManager[object] | None = None
         self._returning: tuple[int | None, Pass] = (None, Pass())  # the current backward, and how to repeat its pass
         self.call_sites = CallSites()
@@ -59,6 +64,7 @@ class Seam:
         for block in blocks:
             for site in block.sites:
                 self._cuts[site.module, site.entering].append((site, block))
+        self._plain = dict(filter(None, map(_plain_cut, self._cuts.items())))
         torch.compiler.reset()  # code compiled before would run without the hooks
         self._handles = self._hooked(before_head=width is not None)
 
@@ -126,17 +132,20 @@ class Seam:
 
     @contextmanager
     def _passing(self, pass_: Pass, batch: Batch) -> Iterator[None]:
-        self._pass, self._progress, self.batch = pass_, Progress(self.samples.count_in(batch)), batch
-        self.counts.forward += 1
-        try:
-            with pass_.around():
+        with pass_.around():
+            self._begin(pass_, batch)
+            try:
                 yield
-        finally:
-            self._pass = self.batch = None
+            finally:
+                self._pass = self.batch = None
 
-    # The hooks, in the order of a forward. The compiler is disabled, because it would freeze the first run's behavior.
+    def _begin(self, pass_: Pass, batch: Batch) -> None:
+        self._pass, self._progress, self.batch = pass_, Progress(leaves_graph_alone(pass_)), batch
+        self.counts.forward += 1
 
-    @torch.compiler.disable
+    # The hooks, in the order of a forward.
+
+    @hook
     def _open(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self._pass is not None or not torch.is_grad_enabled():
             return
@@ -146,15 +155,19 @@ class Seam:
                 hint="use copy.deepcopy instead of copy.copy, DistributedDataParallel instead of DataParallel",
             )
         pass_ = self.open_pass((args, kwargs)) if backward_at_work() is None else self._repeated()
-        self._context = self._passing(pass_, (args, kwargs))
-        self._context.__enter__()
+        context = pass_.around()
+        context.__enter__()
+        self._begin(pass_, (args, kwargs))
+        self._context = context
 
-    @torch.compiler.disable
+    @hook
     def _entering(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self._cut_in((args, kwargs), module, entering=True)
 
-    @torch.compiler.disable
+    @hook
     def _returned(self, module: nn.Module, _: Any, output: Any) -> Any:
+        if isinstance(output, Tensor) and (block := self._plain.get(module)):
+            return self._seen(block, output) if output.is_floating_point() else output
         return self._cut_in(output, module, entering=False)
 
     def _cut_in(self, tree: Any, module: nn.Module, *, entering: bool) -> Any:
@@ -174,13 +187,16 @@ class Seam:
         self._progress.met.add(block.name)
         if not activation.requires_grad:
             refuse_reentrant(f"block {block.name!r}")
-        if (known := self._progress.known(block, activation)) is not None:
+        if len(block.sites) > 1 and (known := self._progress.known(block, activation)) is not None:
             return known
-        own = activation if block.axis == 0 else activation.movedim(block.axis, 0)
+        own = moved(activation, block.axis, 0)
         seen = self._pass.cut(self._progress.at_call(block), own)
         if seen.requires_grad:
-            seen.register_hook(self._count_hidden)
-        seen = seen if block.axis == 0 else seen.movedim(0, block.axis)
+            if self._progress.counts_at_once:
+                self._progress.crossed.append(seen.grad_fn or get_gradient_edge(seen).node)
+            else:  # the pass may run a backward of its own
+                watch_gradient(seen, self._count_hidden)
+        seen = moved(seen, 0, block.axis)
         self._progress.note(block, activation, seen)
         return seen
 
@@ -199,18 +215,18 @@ class Seam:
             )
         return pass_
 
-    @torch.compiler.disable
+    @hook
     def _at_features(self, _: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return (self._joined([args[0]])[0], *args[1:])
 
-    @torch.compiler.disable
+    @hook
     def _at_scores(self, _: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         """Count a backward at the scores if the features are constant, as under head-only: none reaches them."""
         scores = scored_output(output)
         if self._pass is not None and scores is not None and scores.requires_grad and not args[0].requires_grad:
-            scores.register_hook(self._at_backward(0, False))
+            watch_gradient(scores, self._at_backward(0, False))
 
-    @torch.compiler.disable
+    @hook
     def _at_output(self, module: nn.Module, _: Any, output: Any) -> Any:
         if self._pass is None:
             return output
@@ -219,6 +235,8 @@ class Seam:
                 f"{type(module).__name__} computes its loss before the rule can see the output",
                 hint="call the model without labels and compute the loss from its logits",
             )
+        if self._only and self._as_is and isinstance(output, Tensor) and output.is_floating_point():
+            return self._join(output)
         found = scored_outputs(output, self._choose)
         scored = [found[index] for index in self._scored if index < len(found)]
         for before, after in zip(scored, self._joined(scored), strict=True):
@@ -229,21 +247,26 @@ class Seam:
         """What the loss sees instead of the model's outputs. The rule sees them as (N, positions..., n_out)."""
         if self._pass is None or not outputs:
             return outputs
-        count = self._progress.samples
-        logits = outputs[0] if self._view is None else self._view.seen(outputs, count)
+        if self._view is None or self._as_is:
+            return [self._join(outputs[0]), *outputs[1:]]
+        count = self.samples.count_in(self.batch)
+        return self._view.returned(self._join(self._view.seen(outputs, count)), outputs, count)
+
+    def _join(self, logits: Tensor) -> Tensor:
+        """What the loss sees instead of the output (N, positions..., n_out)."""
+        assert self._pass is not None, "called within a forward"
         absent = len(self.blocks) - len(self._progress.met)
         detour = bool(absent and self._pass.cuts and stop_detour(logits, self._hidden))
         joined = self._pass.join(logits)
         if joined.requires_grad:
-            joined.register_hook(self._at_backward(absent, detour))
-        if self._view is None:
-            return [joined, *outputs[1:]]
-        return self._view.returned(joined, outputs, count)
+            watch_gradient(joined, self._at_backward(absent, detour))
+        return joined
 
-    @torch.compiler.disable
+    @hook
     def _close(self, *_: Any) -> None:
         if self._context is not None:
             context, self._context = self._context, None
+            self._pass = self.batch = None
             context.__exit__(None, None, None)
 
     def _count_hidden(self, _: Tensor) -> None:
@@ -252,14 +275,22 @@ class Seam:
     def _at_backward(self, absent: int, detour: bool) -> Callable[[Tensor], None]:
         """What happens when the error of the current forward arrives at its output."""
         assert self._pass is not None, "called within a forward"
-        again, aside = self._pass.again(), self.is_aside
+        again, aside, crossed = self._pass.again(), self.is_aside, self._progress.crossed
 
         def begin(_: Tensor) -> None:
-            self.counts.backward += 1
+            counts = self.counts
+            counts.backward += 1
+            counts.hidden += sum(map(runs_in_this_backward, crossed))
             if not aside:
-                self.counts.steps += 1
-                self.counts.absent += absent
-                self.counts.detours += detour
+                counts.steps += 1
+                counts.absent += absent
+                counts.detours += detour
             self._returning = backward_at_work(), again
 
         return begin
+
+
+def _plain_cut(cut: tuple[tuple[nn.Module, bool], list[tuple[Site, Block]]]) -> tuple[nn.Module, Block] | None:
+    """(module, block) if the module's output is the block's activation in every call, and nothing else is cut there."""
+    (module, entering), ((site, block), *others) = cut
+    return None if entering or others or site.index or site.turn is not None else (module, block)

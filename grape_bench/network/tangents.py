@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -56,6 +56,8 @@ class TangentPass(Pass):
     # Example: blocks h1, h2 (N, 256), logits (N, 10).  cut(h1): h1 becomes the dual number (h1, p1)
     #   block 2 maps it to (h2, J p1);  cut(h2): (h2, J p1 + p2)
     #   join: logits (N, 10) and tangent = J_1 p1 + J_2 p2 (N, 10), from a single forward
+
+    intercepts = True
 
     def __init__(self, perturb: Perturb) -> None:
         self.perturb = perturb
@@ -140,7 +142,8 @@ class _Derivatives(OperatorMode):
 
     def linear_map(self, call: LinearMap) -> Tensor:
         """(W x + b, W dx) as a dual number."""
-        if any(forward_ad.unpack_dual(one).tangent is not None for one in (call.weight, call.bias) if one is not None):
+        parts = (one for one in (call.weight, call.bias) if not (one is None or isinstance(one, nn.Parameter)))
+        if any(forward_ad.unpack_dual(one).tangent is not None for one in parts):  # no parameter is a dual number
             return call.apply(call.input, call.weight, call.bias)
         primal, tangent = forward_ad.unpack_dual(call.input)
         output = call.apply(primal, call.weight, call.bias)

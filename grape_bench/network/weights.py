@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from grape_bench.network import recurrent
-from grape_bench.network.operators import LinearMap, OperatorMode, is_linear
-from grape_bench.network.products import Product, product_of
+from grape_bench.network.operators import OPERATORS, LinearMap, OperatorMode, is_linear
+from grape_bench.network.products import PRODUCTS, Product, product_of
 
 _COPIES = {"__getitem__", "index_select", "contiguous", "clone", "reshape", "flatten", "repeat", "repeat_interleave"}
 _CASTS = {"to", "type", "type_as", "float", "double", "half", "bfloat16"}
+_CONCERNED = OPERATORS | PRODUCTS | _COPIES | _CASTS | recurrent.STEPS.keys() | recurrent.CELLS.keys()
 
 Replay = Callable[[Tensor], Tensor]
 """What was made of a parameter -> the same made of a tensor of the parameter's shape and strides."""
@@ -109,8 +110,10 @@ class WeightMode(OperatorMode):
         return weights[0] if len(weights) == 1 else None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if recurrent.is_written_out(getattr(func, "__name__", ""), args):
+        kwargs, name = kwargs or {}, getattr(func, "__name__", "")
+        if name not in _CONCERNED:
+            return func(*args, **kwargs)
+        if recurrent.is_written_out(name, args):
             return self.recurrent(func, args)
         product = None if is_linear(func, args, kwargs) else product_of(func, args, kwargs)
         if product is not None:

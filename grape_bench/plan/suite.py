@@ -87,6 +87,7 @@ class Optimizer(TomlTable):
     weight_decay: NotNegative | None = None
     momentum: Fraction | None = None
     betas: Annotated[list[Fraction], Field(min_length=2, max_length=2)] | None = None
+    implementation: Literal["fused", "foreach"] | None = None  # of PyTorch's optimizer
     args: Settings | None = None  # more arguments of the optimizer
 
     @model_validator(mode="after")

@@ -89,8 +89,9 @@ class BackwardFeedback(LearningRule):
         matrices: dict[int, Tensor] = {}
         for module, name in network.weights:
             weight = getattr(module, name)
-            if id(weight) not in matrices:
-                matrices[id(weight)] = self._matrix(weight, module.get_buffer(f"{PREFIX}{name}_feedback"))
+            feedback = module._buffers.get(f"{PREFIX}{name}_feedback")
+            if feedback is not None and id(weight) not in matrices:  # that of a tied weight is at its first module
+                matrices[id(weight)] = self._matrix(weight, feedback)
         computed: dict[CallSite, Tensor] = {}
 
         def matrix_of_derived(weight: Tensor) -> Tensor | None:
@@ -152,6 +153,8 @@ class FeedbackPass(Pass):
 
     `matrices` maps the `id` of a parameter to its matrix. `of_derived` returns the matrix of a derived weight, or None.
     """
+
+    intercepts = True
 
     def __init__(self, matrices: dict[int, Tensor], of_derived: Callable[[Tensor], Tensor | None]) -> None:
         self.matrices, self.of_derived = matrices, of_derived

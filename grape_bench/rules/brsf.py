@@ -26,4 +26,4 @@ class BrSF(USF):
     def matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
         """|M| ∘ sign(W)."""
         drawn = torch.randn(weight.shape, generator=self._generator, device=weight.device)
-        return weight.sign().mul_(feedback * drawn.abs_())
+        return weight.sign().mul_(drawn.abs_().mul_(feedback))

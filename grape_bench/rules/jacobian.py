@@ -138,7 +138,7 @@ class _Draw:
         if not self.split:
             return None
         first = (self.split[block.name] + self.turn) % len(self.split)
-        return torch.arange(samples, device=device)[first :: len(self.split)]
+        return torch.arange(min(first, samples), samples, len(self.split), device=device)
 
 
 def _pooled(a: JacobianEstimate, b: JacobianEstimate) -> JacobianEstimate:

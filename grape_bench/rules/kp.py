@@ -34,15 +34,18 @@ class KP(BackwardFeedback):
 
     def matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
         """B, after it has received the last update of W, if there was one."""
-        own, before = feedback[0], feedback[1]
+        own, before, *velocity = feedback.unbind()
+        if not self.decay and not self.momentum:  # in place: new memory costs more than the sums
+            own += torch.sub(weight, before, out=before)
+            before.copy_(weight)
+            return own
         # Decided on the device: an `if` would make the host wait for the GPU, once per weight and step. The version
         # counter of W would be known on the host, but an optimizer that writes to `weight.data` does not raise it.
         updated = (weight != before).any()
-        decayed = self.decay * (before - own)
-        if self.momentum:
-            velocity = feedback[2]
-            decayed = self.momentum * velocity + decayed
-            velocity.copy_(torch.where(updated, decayed, velocity))
-        own += torch.where(updated, weight - before + decayed, 0.0)
+        decayed = (before - own).mul_(self.decay)
+        for kept in velocity:
+            decayed += self.momentum * kept
+            kept.copy_(torch.where(updated, decayed, kept))
+        own += torch.where(updated, decayed.add_(weight - before), 0.0)
         before.copy_(weight)
         return own

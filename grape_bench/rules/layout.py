@@ -128,6 +128,8 @@ class PerChannel:
 
 
 def _arranged(rows: Tensor, shape: torch.Size) -> Tensor:
+    if rows.shape == shape:
+        return rows
     if rows.numel() != shape.numel():
         raise unfit(shape)
     return rows.reshape(shape)

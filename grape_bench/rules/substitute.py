@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
+from typing_extensions import override
 
 from grape_bench.network import recurrent
 from grape_bench.network.operators import LinearMap
@@ -31,6 +33,17 @@ class Substitute(WeightMode):
         self.matrices, self.of_derived = matrices, of_derived
         self._recurrent: dict[int, Known] = {}
 
+    @override
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if (
+            func is F.linear
+            and not kwargs
+            and _is_plain(*args)
+            and (matrix := self.matrices.get(id(args[1]))) is not None
+        ):
+            return _linear(*args, matrix)
+        return super().__torch_function__(func, types, args, kwargs)
+
     def known(self, weight: Tensor) -> Known | None:
         """The parameter (or its copy, or the derived weight) and the matrix in its place."""
         if id(weight) in self._recurrent:
@@ -51,7 +64,7 @@ class Substitute(WeightMode):
         if not torch.is_grad_enabled():
             refuse_reentrant("a linear map")
         device = weight.device.type
-        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        if _autocasts(device):
             dtype = torch.get_autocast_dtype(device)  # autocast would make a copy of W with another id
             matrix = same_view(matrix, weight, parameter).to(dtype)
             parameter = weight = weight.to(dtype)
@@ -70,6 +83,63 @@ class Substitute(WeightMode):
                 return recurrent.written_out(func.__name__, args)
         finally:
             self._recurrent = {}
+
+
+def _autocasts(device: str) -> bool:
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
+def _is_plain(x: Any, weight: Any, bias: Any = None) -> bool:
+    """Whether PyTorch computes this layer with `addmm`, and nobody else reads or changes what autograd saves."""
+    return (
+        bias is not None
+        and x.dim() > 1
+        and x.is_contiguous()
+        and weight.is_contiguous()
+        and weight.requires_grad
+        and x.dtype == weight.dtype
+        and torch.is_grad_enabled()
+        and not _autocasts(x.device.type)
+        and torch._C._autograd._top_saved_tensors_default_hooks(False) is None
+        and not torch._C._len_torch_function_stack()
+    )
+
+
+@torch.compiler.disable
+def _linear(x: Tensor, weight: Tensor, bias: Tensor, matrix: Tensor) -> Tensor:
+    output: Tensor = _Linear.apply(x, weight, bias, matrix)
+    return output
+
+
+class _Linear(torch.autograd.Function):
+    """A linear layer with B instead of W in its backward: the operations of PyTorch's own, with less Python around."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, matrix: Tensor) -> Tensor:
+        ctx.save_for_backward(x, matrix)
+        ctx.weight = weight
+        return F.linear(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, matrix = ctx.saved_tensors
+        rows = gradient if gradient.dim() == 2 else gradient.reshape(-1, gradient.shape[-1])
+        if torch.is_grad_enabled():  # a second derivative, which autograd would send to W
+            matrix = _InPlaceOf.apply(matrix, ctx.weight)
+        below = rows.mm(matrix).view(x.shape) if ctx.needs_input_grad[0] else None
+        return below, rows.t().mm(x if x.dim() == 2 else x.view(-1, x.shape[-1])), rows, None
+
+
+class _InPlaceOf(torch.autograd.Function):
+    """(B, W) -> B; backward: the gradient goes to W."""
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor, weight: Tensor) -> Tensor:
+        return matrix.view_as(matrix)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
+        return None, gradient
 
 
 @dataclass

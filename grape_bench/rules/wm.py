@@ -47,6 +47,7 @@ class WM(BackwardFeedback):
         """Draw B like FA."""
         super().setup(network)
         self._forwards = 0
+        self._counts: Counts = {}
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """Return FA's pass. Every `every`-th training forward runs a mirror phase first."""
@@ -59,7 +60,8 @@ class WM(BackwardFeedback):
     def mirror(self, network: Network, batch: Batch) -> None:
         """Feed noise to every linear map, shaped like the inputs that it gets in a forward on `batch`."""
         generator = network.generator("perturbation", network.device)
-        mirrors = MirrorPass(self.feedback_of(network), partial(self.feedback_of_derived, network), generator)
+        of_derived = partial(self.feedback_of_derived, network)
+        mirrors = MirrorPass(self.feedback_of(network), of_derived, generator, self._counts)
         network.aside(mirrors, batch)
         for feedback, total, count in mirrors.sums.values():
             mean = torch.where(count > 0, total / count, feedback)
@@ -70,12 +72,19 @@ class MirrorPass(Pass):
     """A forward without a graph, in which each linear map with feedback also runs on noise.
 
     `feedback` maps the `id` of a parameter to its feedback. `of_derived` returns that of the next derived weight.
+    `counts` keeps numbers of terms from one pass to the next.
     """
 
+    intercepts = True
+
     def __init__(
-        self, feedback: dict[int, Tensor], of_derived: Callable[[], Tensor | None], generator: torch.Generator
+        self,
+        feedback: dict[int, Tensor],
+        of_derived: Callable[[], Tensor | None],
+        generator: torch.Generator,
+        counts: Counts,
     ) -> None:
-        self.mode = _Mirror(feedback, of_derived, generator)
+        self.mode = _Mirror(feedback, of_derived, generator, counts)
         self.sums = self.mode.sums
 
     @contextmanager
@@ -89,14 +98,22 @@ Known = tuple[Tensor, Replay, Tensor]
 """A weight, how the operator's argument was made of it, and its feedback."""
 
 
+Counts = dict[tuple[Any, ...], Tensor]
+"""A layer's settings, shapes and device -> the number of terms per entry of its weight, all channels being alike."""
+
+
 class _Mirror(WeightMode):
     """`sums` maps the id of a feedback to: the feedback, the sum of (W x) x^T, and the number of terms per entry."""
 
     def __init__(
-        self, feedback: dict[int, Tensor], of_derived: Callable[[], Tensor | None], generator: torch.Generator
+        self,
+        feedback: dict[int, Tensor],
+        of_derived: Callable[[], Tensor | None],
+        generator: torch.Generator,
+        counts: Counts,
     ) -> None:
         super().__init__(feedback)
-        self.feedback, self.of_derived, self.generator = feedback, of_derived, generator
+        self.feedback, self.of_derived, self.generator, self.counts = feedback, of_derived, generator, counts
         self.sums: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
         self._recurrent: dict[int, Known] = {}
 
@@ -113,14 +130,27 @@ class _Mirror(WeightMode):
         """Return the map's own result, and add its response to noise to `sums`."""
         feedback, inputs = known[-1], (call.input, *call.others)
         noise = [torch.randn(x.shape, generator=self.generator, device=x.device, dtype=x.dtype) for x in inputs]
-        # At the border of a convolution, some weights get no input, so entries have different numbers of terms.
-        ones = [torch.ones_like(x) for x in inputs]
-        total, count = _products(call, known, noise), _products(call, known, ones, torch.ones_like)
+        total, count = _products(call, known, noise), self._count(call, known)
         if id(feedback) in self.sums:
             _, total_before, count_before = self.sums[id(feedback)]
             total, count = total + total_before, count + count_before
         self.sums[id(feedback)] = feedback, total, count
         return call.apply(call.input, call.weight, call.bias)
+
+    def _count(self, call: LinearMap, known: Known) -> Tensor:
+        """The number of terms per entry, shaped like the weight or (1, 1, *kernel).
+
+        At the border of a convolution, some weights get no input, so entries have different numbers of terms.
+        """
+        weight, inputs = call.weight, (call.input, *call.others)
+        key = call.settings, call.input.shape, weight.shape, weight.dtype, weight.device
+        plain = call.settings and weight is known[0]
+        if plain and key in self.counts:
+            return self.counts[key]
+        count = _products(call, known, [torch.ones_like(x) for x in inputs], torch.ones_like)
+        if plain:
+            count = self.counts[key] = count[:1, :1].clone()
+        return count
 
     def recurrent(self, func: Any, args: tuple[Any, ...]) -> Any:
         """The layer written out, so that each of its weights is met by a linear map."""

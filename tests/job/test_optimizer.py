@@ -38,3 +38,21 @@ def test_a_pattern_is_a_whole_name_of_a_module():
     model = torch.nn.ModuleDict({"layer": torch.nn.Linear(1, 1), "layer2": torch.nn.Linear(1, 1)})
     freeze(model, {"layer": {"frozen": True}})
     assert [name for name, p in model.named_parameters() if p.requires_grad] == ["layer2.weight", "layer2.bias"]
+
+
+@pytest.mark.parametrize("implementation", ["fused", "foreach"])
+def test_another_implementation_takes_the_same_steps_up_to_rounding(implementation):
+    plain, other = (torch.nn.Linear(3, 2) for _ in range(2))
+    other.load_state_dict(plain.state_dict())
+    for model, chosen in ((plain, {}), (other, {"implementation": implementation})):
+        optimizer = make_optimizer(list(model.parameters()), {"name": "adamw", "lr": 0.1, **chosen})
+        assert optimizer.defaults[implementation] is (True if chosen else None)
+        model(torch.ones(4, 3)).square().sum().backward()
+        optimizer.step()
+    torch.testing.assert_close(other.weight, plain.weight)
+
+
+def test_an_optimizer_without_this_implementation_refuses_it():
+    settings = {"name": "rmsprop", "lr": 0.1, "implementation": "fused"}
+    with pytest.raises(UserError, match=r"'rmsprop' does not accept its settings.*fused"):
+        make_optimizer([torch.nn.Parameter(torch.ones(1))], settings)
