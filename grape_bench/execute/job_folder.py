@@ -83,9 +83,10 @@ def prepare(folder: Path) -> None:
 def finish(folder: Path, record: Record) -> None:
     """Write the record of a job that has ended, whatever it has made of its folder. Raises OSError."""
     repair(folder)
-    for name in (RECORD, PROGRESS, MANIFEST):
+    for name in (RECORD, PROGRESS):
         remove(folder / name)
     write_record(folder, record)
+    remove(folder / MANIFEST)
 
 
 def tidy(folder: Path) -> None:

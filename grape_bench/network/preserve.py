@@ -117,8 +117,7 @@ def _copied_buffers(model: nn.Module) -> Iterator[None]:
 def _random_state(model: nn.Module) -> Iterator[None]:
     """Restore the global generators at the end."""
     python, numpy = random.getstate(), np.random.get_state()
-    parameters = model.parameters() if torch.cuda.is_initialized() else ()
-    devices = sorted({p.device.index or 0 for p in parameters if p.device.type == "cuda"})
+    devices = sorted({p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"})
     try:
         with torch.random.fork_rng(devices=devices):
             yield
