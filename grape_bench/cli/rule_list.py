@@ -35,7 +35,11 @@ def by_family() -> Table:
         for name, entry in CATALOG.items():
             if entry.family == family:
                 one = measured().get(name)
-                values = (one.transport, one.forwards, one.step_ratio) if one else ("", "", "")
+                values = (
+                    (one.transport.removesuffix(" from forward passes"), one.forwards, one.step_ratio)
+                    if one
+                    else ("", "", "")
+                )
                 table.add_row(f"  {name}", entry.waits, *(value or ABSENT for value in values))
     if others := [name for name in RULES if name not in CATALOG]:
         table.add_section()
