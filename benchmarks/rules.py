@@ -15,7 +15,8 @@ import pandas as pd
 
 from grape_bench.record.write import write_text
 from grape_bench.report.markdown import pipe_table
-from grape_bench.rules.catalog import CATALOG, FAMILIES
+from grape_bench.rules.catalog import CATALOG
+from grape_bench.rules.entry import FAMILIES
 from grape_bench.rules.measured import FILE, measured
 from grape_bench.score.quantity import ABSENT
 

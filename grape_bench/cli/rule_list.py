@@ -19,7 +19,8 @@ def by_family() -> Table:
     from rich import box
     from rich.table import Table
 
-    from grape_bench.rules.catalog import CATALOG, FAMILIES
+    from grape_bench.rules.catalog import CATALOG
+    from grape_bench.rules.entry import FAMILIES
     from grape_bench.rules.measured import measured
     from grape_bench.rules.names import RULES
 
@@ -69,8 +70,9 @@ def _facts(name: str) -> Iterator[tuple[str, str]]:
     from grape_bench.rules.measured import measured
     from grape_bench.rules.names import RULES
 
-    reference = RuleName.parse(name).reference
-    if not RuleName.parse(name).file and reference not in RULES:
+    parsed = RuleName.parse(name)
+    reference = parsed.reference
+    if not parsed.file and reference not in RULES:
         raise unknown("rule", name, RULES, hint="grape-bench list rules")
     rule = RULES.get(reference)
     yield "rule", f"{name}: {(inspect.getdoc(rule) or '').splitlines()[0]}"
@@ -86,7 +88,6 @@ def _facts(name: str) -> Iterator[tuple[str, str]]:
         yield "weights", one.transport
         yield "control", one.verdicts
     yield "settings", ", ".join(_setting(*one) for one in parameters(rule, RULES.defaults(reference))) or "none"
-    parsed = RuleName.parse(name)
     for word, used, around in (("anchors", parsed.anchored, Anchored), ("finish", parsed.finished, Finished)):
         if used:
             yield word, ", ".join(_setting(*one) for one in parameters(around)[1:])

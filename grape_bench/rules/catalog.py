@@ -6,57 +6,15 @@ Imports no torch. docs/rules.md shows it as a table, `grape-bench list rules` in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
 
 from grape_bench.record.rule_name import FROZEN, RuleName
+from grape_bench.rules.entry import Entry
 from grape_bench.rules.names import LADDER
 
-Family = Literal[
-    "backpropagation",
-    "approximate backward",
-    "feedback alignment",
-    "direct feedback",
-    "learned direct feedback",
-    "local losses",
-    "forward only",
-    "targets and energy",
-    "in time and on graphs",
-    "control",
-]
-FAMILIES: tuple[Family, ...] = get_args(Family)
-
-Waits = Literal["block above", "output", "second forward", "nothing"]
-"""What a block's update waits for after its own forward. `"block above"` is that block's backward pass, and `"output"`
-is the error at the network's output."""
-
-EQUATION = "the equation (a literal twin in tests/rules), 2026-11"
 CONTROL = "the definition (a test), 2026-11"
-
 UNCHECKED = "unchecked"
-
 LOG = "log"
 RATE = {LOG: [1e-3, 1.0]}
-Space = Mapping[str, Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One rule of the catalog.
-
-    `signal` is what stands for dL/dh_l, in LaTeX and words. `needs` is what the rule takes beyond one
-    forward and the error. `space` holds the settings that its paper tunes, as in a suite's `[tuning.rule.NAME]`.
-    """
-
-    family: Family
-    signal: str
-    source: str
-    waits: Waits = "output"
-    needs: str = ""
-    checked: str = EQUATION
-    space: Space = field(default_factory=dict)
-
-
 _GRAPE = {"feedback_lr": RATE}
 
 CATALOG: Mapping[str, Entry] = {

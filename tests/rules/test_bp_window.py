@@ -71,7 +71,7 @@ def gradients(rule: object) -> list[Tensor]:
 
 
 def test_a_window_over_all_tokens_is_backpropagation() -> None:
-    exact, wide, narrow = (gradients(rule) for rule in ("bp", gb.make_rule("bp-window", window=99), "bp-window"))
+    exact, wide = gradients("bp"), gradients(gb.make_rule("bp-window", window=99))
     for one, other in zip(wide, exact, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
     narrow = gradients(gb.make_rule("bp-window", window=1))
