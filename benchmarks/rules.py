@@ -1,9 +1,10 @@
-"""What the suite `rules` measured of every rule, in the package and in docs/rules.md.
+"""What the suites `rules` and `order-small` measured of every rule, in the package and in docs/rules.md.
 
     grape-bench tune rules && grape-bench run rules && grape-bench report rules
-    python -m benchmarks.rules results/rules/table.csv
+    grape-bench run order-small && grape-bench report order-small
+    python -m benchmarks.rules results/rules/table.csv results/order-small/table.csv
 
-writes `grape_bench/rules/measured.csv` from the table, and the table of docs/rules.md from the catalog and that file.
+writes `grape_bench/rules/measured.csv` from the tables, and the table of docs/rules.md from the catalog and that file.
 """
 
 from __future__ import annotations
@@ -81,5 +82,6 @@ def updated(text: str) -> str:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        summary(pd.read_csv(sys.argv[1], keep_default_na=False)).to_csv(FILE, index=False)
+        tables = [pd.read_csv(path, keep_default_na=False) for path in sys.argv[1:]]
+        summary(pd.concat(tables)).to_csv(FILE, index=False)
     write_text(DOCS, updated(DOCS.read_text(encoding="utf-8")))
