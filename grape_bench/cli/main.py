@@ -15,7 +15,7 @@ from grape_bench.errors import UserError
 # Each name is a module of this package with a click command called `command`. Only the one that runs is imported.
 COMMANDS = (
     *("run", "plan", "tune", "list", "report", "show", "compare", "ui"),
-    *("publish", "verify", "leaderboard"),
+    *("publish", "verify", "leaderboard", "claims"),
     *("merge", "sync", "data"),
     *("new", "check", "blocks", "profile"),
 )

@@ -68,12 +68,12 @@ class Board:
     refused: str = ""
 
 
-def build(root: Path, output: Path) -> list[Board]:
+def build(root: Path, output: Path, claims: int = 0) -> list[Board]:
     """Write `<output>/index.html` and one page per suite from `root`.
 
     The maintainers' baselines are in `root`/SUITE/runs, the submissions in `root`/SUITE/RULE, and the maintainers'
-    reruns in `root`/verifications. A submission that cannot be read is listed with the reason. Raises UserError if
-    there is nothing to show.
+    reruns in `root`/verifications. A submission that cannot be read is listed with the reason. The overview links to
+    claims.html if there are `claims`. Raises UserError if there is nothing to show.
     """
     folders = [path for path in sorted(root.glob("*/")) if path.name != VERIFICATIONS and not path.is_symlink()]
     boards = [board for folder in folders if (board := _board(root, folder))]
@@ -83,7 +83,7 @@ def build(root: Path, output: Path) -> list[Board]:
         if board.results:
             write_text(output / board.suite / "index.html", page.render(board.results, board.entries))
     overview = page_template("site.html.j2").render(
-        boards=boards, rows=_rows, norm_acc=OVERALL[0], style=page.style(), policy=page.policy()
+        boards=boards, claims=claims, rows=_rows, norm_acc=OVERALL[0], style=page.style(), policy=page.policy()
     )
     write_text(output / "index.html", overview)
     return boards

@@ -1,0 +1,50 @@
+"""`grape-bench claims`: what the recorded runs say of claims in the literature."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command("claims")
+@click.argument("name", required=False)
+@click.option(
+    "--claims",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path("claims"),
+    show_default=True,
+    help="Folder with one TOML file per claim.",
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder with SUITE/runs.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def command(name: str | None, folder: Path, results: Path, as_json: bool) -> None:
+    """Print for each claim: holds here, does not hold here, or cannot be told.
+
+    NAME is the file of one claim, without .toml: it is then printed with its source and all numbers.
+    """
+    from grape_bench.cli.say import say
+    from grape_bench.errors import unknown
+    from grape_bench.record.deadline import FOLDER_S, deadline
+    from grape_bench.report.claims import describe, judged, read_claims, render
+    from grape_bench.report.console import PlainConsole
+
+    with deadline(FOLDER_S, str(results)):
+        claims = read_claims(folder)
+        if name is not None:
+            if name not in claims:
+                raise unknown("claim", name, claims, where=str(folder))
+            claims = {name: claims[name]}
+        found = judged(claims, results)
+    if as_json:
+        say(json.dumps([one.values for one in found], indent=2, ensure_ascii=False))
+    else:
+        PlainConsole().print(describe(found[0]) if name is not None else render(found))

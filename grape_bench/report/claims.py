@@ -1,0 +1,169 @@
+"""Claims of the literature next to what the recorded runs say: in the terminal, and as a page."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from grape_bench.arguments import schema_error
+from grape_bench.errors import UserError
+from grape_bench.plan.read import read_document
+from grape_bench.record.manifest import MANIFEST
+from grape_bench.report.page import policy, style
+from grape_bench.report.templates import page_template
+from grape_bench.score.cell import Grid, cells
+from grape_bench.score.claim import FAILS, HOLDS, OPEN, Claim, Observed, judge, overall
+from grape_bench.track.runs import read_runs
+
+WORDS = (HOLDS, FAILS, OPEN)
+STYLES = {HOLDS: "green", FAILS: "red", OPEN: "dim"}
+ABSENT = "–"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim, the name of its file, the word on it, and what was observed. `missing` says why nothing was."""
+
+    name: str
+    claim: Claim
+    word: str
+    observed: tuple[Observed, ...]
+    missing: str = ""
+
+    @property
+    def shown_by(self) -> str:
+        """The comparison, in words."""
+        claim = self.claim
+        size = f", by more than {claim.by:g}" if claim.by else ""
+        more = f", more than on {claim.more_than_on}" if claim.more_than_on else ""
+        return f"{claim.rule} {claim.direction} {claim.than} in {claim.quantity}{size}{more} ({claim.suite})"
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Everything as plain values, for `--json` and for the page. A number that is unknown is None."""
+        rows = [
+            {
+                "task": one.task,
+                "word": one.word,
+                "difference": _known(one.difference.mean),
+                "half_width": _known(one.difference.half_width),
+                "n": one.difference.n,
+                "margin": _known(one.margin),
+                "reason": one.reason,
+            }
+            for one in self.observed
+        ]
+        return {
+            "name": self.name, **self.claim.model_dump(), "word": self.word, "missing": self.missing, "observed": rows,
+        }  # fmt: skip
+
+
+def read_claims(folder: Path) -> dict[str, Claim]:
+    """The claims in `folder`, by file name. Raises UserError if there are none, or if one is wrong."""
+    paths = sorted(folder.glob("*.toml"))
+    if not paths:
+        raise UserError("no claims in this folder", where=str(folder), hint="a folder with one TOML file per claim")
+    found = {}
+    for path in paths:
+        document = read_document(path)
+        try:
+            found[path.stem] = Claim.model_validate(document)
+        except ValidationError as error:
+            raise schema_error(error, Claim, document, where=str(path)) from error
+    return found
+
+
+def judged(claims: Mapping[str, Claim], results: Path) -> list[Judged]:
+    """Each claim with the word that the runs in `results`/SUITE/runs give it."""
+
+    @cache
+    def grid(suite: str) -> Grid | None:
+        runs = results / suite / "runs"
+        return cells(read_runs(runs).records) if (runs / MANIFEST).is_file() else None
+
+    found = []
+    for name, claim in claims.items():
+        if (known := grid(claim.suite)) is None:
+            found.append(Judged(name, claim, OPEN, (), f"{results} has no runs of {claim.suite}"))
+            continue
+        observed = tuple(judge(claim, known))
+        found.append(Judged(name, claim, overall(observed), observed))
+    return found
+
+
+def render(every: Iterable[Judged]) -> RenderableType:
+    """One table, within 80 columns: the word, the sentence, and the difference on each task."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, width=80, show_lines=False)
+    table.add_column("claim", ratio=1)
+    table.add_column("difference (n)", no_wrap=True)
+    table.add_column("word", no_wrap=True)
+    found = sorted(every, key=lambda one: WORDS.index(one.word))
+    for one in found:
+        numbers = "\n".join(short_text(seen) for seen in one.observed) or ABSENT
+        table.add_row(
+            Text.assemble(one.claim.sentence, (f"  {one.name}", "dim")), numbers, Text(one.word, STYLES[one.word])
+        )
+    notes = "Rule - reference by task, with the 95 % interval, in points of the metric or in cosine."
+    return Group(table, Text(f"{total(found)}."), Text(notes, "dim"))
+
+
+def describe(one: Judged) -> RenderableType:
+    """One claim with its source, its numbers, and what differs from the source."""
+    claim, table = one.claim, Table.grid(padding=(0, 2))
+    facts = [
+        ("claim", claim.sentence),
+        ("source", claim.source),
+        ("published", claim.published),
+        ("shown by", one.shown_by),
+        *[(seen.task, long_text(seen)) for seen in one.observed],
+        ("differs", claim.differs),
+        ("word", one.word + (f": {one.missing}" if one.missing else "")),
+    ]
+    for word, text in facts:
+        table.add_row(word, text)
+    return table
+
+
+def page(every: Iterable[Judged]) -> str:
+    """All claims as a page of HTML that needs no other file. The page links to index.html beside it."""
+    found = list(every)
+    return page_template("claims.html.j2").render(
+        every=found, words=WORDS, counts=Counter(one.word for one in found), total=total(found),
+        short_text=short_text, long_text=long_text, style=style(), policy=policy(),
+    )  # fmt: skip
+
+
+def total(every: Iterable[Judged]) -> str:
+    """How many claims got each word: "38 claims: 17 hold here, 11 do not hold here, 10 cannot be told"."""
+    counts = Counter(one.word for one in every)
+    words = {HOLDS: "hold here", FAILS: "do not hold here", OPEN: OPEN}
+    return f"{counts.total()} claims: " + ", ".join(f"{counts[word]} {plural}" for word, plural in words.items())
+
+
+def long_text(seen: Observed) -> str:
+    """The word on one task, with every number behind it."""
+    margin = f", margin {seen.margin:.3g}" if math.isfinite(seen.margin) else ""
+    return f"{seen.word}: {seen.reason or short_text(seen)}{margin}"
+
+
+def short_text(seen: Observed) -> str:
+    """The difference on one task with its interval and the seeds: `+6.67 ± 0.49 (5)`."""
+    if seen.difference.n == 0:
+        return ABSENT
+    digits = 3 if abs(seen.difference.mean) < 1 and seen.margin < 1 else 2
+    return f"{seen.difference.mean:+.{digits}f} ± {seen.difference.half_width:.{digits}f} ({seen.difference.n})"
+
+
+def _known(number: float) -> float | None:
+    return number if math.isfinite(number) else None

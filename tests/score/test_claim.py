@@ -1,0 +1,103 @@
+"""Claims: the three words by hand, and the checks of a claim's file."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from grape_bench.errors import UserError
+from grape_bench.record.record import Record
+from grape_bench.score.cell import cells
+from grape_bench.score.claim import FAILS, HOLDS, OPEN, Claim, judge, overall
+from tests.score.records import make
+
+TASK = "digits-mlp"
+BP, FROZEN = [90.0, 91.0, 92.0], [60.0, 61.2, 61.9]  # the margin is a tenth of about 30 points
+TEXTS = {"sentence": "A beats B.", "source": "a paper", "published": "2 points", "differs": "the size", "suite": "s"}
+
+
+def claim(**keys: Any) -> Claim:
+    return Claim.model_validate({**TEXTS, "tasks": (TASK,), "rule": "fa", "than": "dfa", **keys})
+
+
+def records_of(**values: list[float]) -> list[Record]:
+    return [make(rule, seed, x) for rule, row in values.items() for seed, x in enumerate(row)]
+
+
+def word(one: Claim, **values: list[float]) -> str:
+    return overall(judge(one, cells(records_of(bp=BP, frozen=FROZEN, **values))))
+
+
+def test_above_holds_fails_or_stays_open() -> None:
+    dfa = [80.0, 81.0, 82.0]
+    assert word(claim(), dfa=dfa, fa=[84.0, 85.1, 85.9]) == HOLDS
+    assert word(claim(), dfa=dfa, fa=[70.0, 71.1, 71.9]) == FAILS
+    # A difference that is resolved to be smaller than the margin does not carry the claim.
+    assert word(claim(), dfa=dfa, fa=[80.1, 81.0, 81.9]) == FAILS
+    assert word(claim(), dfa=dfa, fa=[80.0, 85.0, 90.0]) == OPEN
+
+
+def test_below_is_above_with_the_sides_changed() -> None:
+    below = claim(direction="below", rule="dfa", than="fa")
+    assert word(below, dfa=[80.0, 81.0, 82.0], fa=[84.0, 85.1, 85.9]) == HOLDS
+    assert word(below, dfa=[84.0, 85.1, 85.9], fa=[80.0, 81.0, 82.0]) == FAILS
+
+
+def test_not_below_allows_the_margin() -> None:
+    keeps_up = claim(direction="not below", than="bp")
+    assert word(keeps_up, fa=[89.0, 90.1, 90.9]) == HOLDS  # one point below, where three are allowed
+    assert word(keeps_up, fa=[95.0, 96.0, 97.1]) == HOLDS
+    assert word(keeps_up, fa=[80.0, 81.1, 81.9]) == FAILS
+    assert word(claim(direction="not below", than="bp", margin=0.5), fa=[89.0, 90.1, 90.9]) == FAILS
+
+
+def test_the_difference_has_to_exceed_by() -> None:
+    sides = {"dfa": [80.0, 81.0, 82.0], "fa": [84.0, 85.1, 85.9]}
+    assert word(claim(by=3.5), **sides) == HOLDS and word(claim(by=5.0), **sides) == FAILS
+
+
+def test_two_seeds_tell_nothing() -> None:
+    (seen,) = judge(claim(), cells(records_of(dfa=[80.0, 81.0], fa=[90.0, 91.0])))
+    assert seen.word == OPEN and seen.reason == "fewer than 3 seeds" and seen.difference.mean == 10
+
+
+def test_a_claim_about_two_tasks_needs_both_and_fails_on_one() -> None:
+    both = claim(tasks=(TASK, "other"))
+    good, bad = [84.0, 85.1, 85.9], [70.0, 71.1, 71.9]
+    for other, expected in ((good, HOLDS), (bad, FAILS)):
+        records = records_of(bp=BP, frozen=FROZEN, dfa=[80.0, 81.0, 82.0], fa=good)
+        rows = {"bp": BP, "frozen": FROZEN, "dfa": [80.0, 81.0, 82.0], "fa": other}
+        records += [make(rule, seed, x, task="other") for rule, row in rows.items() for seed, x in enumerate(row)]
+        assert overall(judge(both, cells(records))) == expected
+
+
+def test_how_much_more_on_one_task_than_on_another() -> None:
+    deep, shallow = (
+        {"dfa": [50.0, 51.0, 52.0], "fa": [70.0, 71.0, 72.1]},
+        {"dfa": [80.0, 81.0, 82.0], "fa": [84.0, 85.1, 86.0]},
+    )
+    records = records_of(**deep)
+    records += [make(rule, seed, x, task="shallow") for rule, row in shallow.items() for seed, x in enumerate(row)]
+    (seen,) = judge(claim(more_than_on="shallow", by=10), cells(records))
+    assert seen.difference.mean == pytest.approx(16, abs=0.1) and seen.word == HOLDS
+
+
+def test_a_rule_without_a_result_is_named_as_the_reason() -> None:
+    (seen,) = judge(claim(), cells(records_of(dfa=[80.0, 81.0, 82.0])))
+    assert (seen.word, seen.reason) == (OPEN, "a rule has no result") and math.isnan(seen.difference.mean)
+
+
+def test_an_unknown_task_is_a_user_error() -> None:
+    with pytest.raises(UserError, match="digits-mpl"):
+        judge(claim(tasks=("digits-mpl",)), cells(records_of(dfa=[80.0])))
+
+
+@pytest.mark.parametrize(
+    "keys", [{"direction": "not below", "by": 1.0}, {"quantity": "signal_cos"}, {"margin": 0.0}, {"tasks": ()}]
+)
+def test_a_claim_that_means_nothing_is_refused(keys: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        claim(**keys)
