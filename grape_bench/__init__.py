@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from grape_bench.rules.local_loss import LocalLoss
     from grape_bench.rules.make import make_rule, register_rule
     from grape_bench.rules.two_phase import TwoPhase
+    from grape_bench.score.load import load
 
 __all__ = [
     "Anchored",
@@ -53,6 +54,7 @@ __all__ = [
     "UserError",
     "attach",
     "lean_step",
+    "load",
     "make_objective",
     "make_rule",
     "register_objective",
@@ -84,6 +86,7 @@ _HOME = {
     "UserError": "errors",
     "attach": "attachment",
     "lean_step": "network.lean",
+    "load": "score.load",
     "make_objective": "objectives.make",
     "make_rule": "rules.make",
     "register_objective": "objectives.make",
