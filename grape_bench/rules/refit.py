@@ -74,7 +74,8 @@ class GrAPERefit(GrAPE):
                 fitted = least_squares(feedback, errors.to(feedback.dtype), wanted.to(feedback.dtype))
                 fitted = normalized(fitted, self._axis) if self.update == "cosine" else fitted
                 # If all signals are zero (a head that starts at zero), B stays. An `if` would wait for the GPU.
-                feedback.copy_(self._agreed(torch.where(wanted.any(), fitted, feedback)))
+                feedback.copy_(torch.where(wanted.any(), fitted, feedback))
+        self._agree([block.load(FEEDBACK) for block in network.blocks if block.name in signals])
 
 
 Signals = dict[str, list[tuple[Block, Tensor]]]
