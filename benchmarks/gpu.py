@@ -222,7 +222,7 @@ def measure(
     times = in_turns(work, device, 30, budget_s)
     seconds = {variant: [t / STEPS for t in times[" ".join(variant)]] for variant in steppers}
     eager, graph = seconds[BP], seconds.get(("bp", "graph"))
-    with EnergyMeter(device) as meter:
+    with EnergyMeter(device, least_s=0.5) as meter:
         for variant, own in steppers.items():
             row = Row(
                 case.name,

@@ -76,7 +76,7 @@ def about() -> None:
 
         print(hardware(1), torch.cuda.get_device_properties(0))
         with EnergyMeter(torch.device("cuda")) as meter:
-            print(f"idle: {meter.per_step(lambda _: time.sleep(0.1), 1)} J in 0.1 s")
+            print(f"idle: {meter.idle_watts()} W, processes on the card: {meter.processes()}")
 
 
 def rounds(out: Path) -> None:

@@ -48,6 +48,11 @@ class GrAPERefit(GrAPE):
         super().begin_epoch(network, batches)
         self._before_fit = int(torch.randint(batches, (), generator=network.generator("anchor")))
 
+    @property
+    def unreplayable(self) -> str:
+        """The pass of the fit holds data of its batch."""
+        return "its fit of the feedback holds data of one batch"
+
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """Return GrAPE's pass. On the drawn batch, return a pass that fits the feedback when the error arrives."""
         pass_ = super().open_pass(network, batch)
