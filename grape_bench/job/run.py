@@ -160,7 +160,7 @@ def _measured(trainer: Trainer, job: Job, watched: _Watched, reason: str) -> dic
         "diagnostics": diagnostics.result() if diagnostics else None,
         "data": data.description,
         "seeds": seeds_of(job),
-        "arithmetic": arithmetic() if trainer.clock.device.type == "cuda" else None,
+        "arithmetic": arithmetic(trainer.clock.device),
         **_descriptions(trainer, job, extra),
     }
     # Last, because it replaces the trained head: what the best head makes of the trained features.

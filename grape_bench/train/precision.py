@@ -80,8 +80,10 @@ def set_arithmetic(precision: str, *, deterministic: bool) -> None:
     torch.backends.cudnn.benchmark = False  # trying algorithms costs time, and its choice differs from run to run
 
 
-def arithmetic() -> dict[str, bool]:
-    """The settings of this process that decide how a GPU computes. The keys are those of a record's `arithmetic`."""
+def arithmetic(device: torch.device) -> dict[str, bool] | None:
+    """The settings that decide how a GPU computes, as in a record's `arithmetic`. None for another device."""
+    if device.type != "cuda":
+        return None
     cudnn = torch.backends.cudnn
     return {
         "tf32_products": torch.backends.cuda.matmul.allow_tf32,
