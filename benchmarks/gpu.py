@@ -222,7 +222,7 @@ def measure(
     times = in_turns(work, device, 30, budget_s)
     seconds = {variant: [t / STEPS for t in times[" ".join(variant)]] for variant in steppers}
     eager, graph = seconds[BP], seconds.get(("bp", "graph"))
-    with EnergyMeter(device) as meter:
+    with EnergyMeter(device, least_s=0.5) as meter:
         for variant, own in steppers.items():
             row = Row(
                 case.name,
@@ -407,6 +407,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for gpu.md, table.csv and times.csv")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--smoke", action="store_true", help="toy sizes, to see that the script runs")
+    parser.add_argument("--only-transformers", action="store_true", help="leave out the image models")
     parser.add_argument("--budget", type=float, default=8, help="seconds of timing per model and process")
     chosen = parser.parse_args(arguments)
     device = torch.device(chosen.device)
@@ -416,7 +417,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     run = Run(device, chosen.out, 1 if chosen.smoke else chosen.budget)
     run.table("Small transformer", transformers(chosen.smoke))
-    run.table("Image models", image_models(chosen.smoke))
+    if not chosen.only_transformers:
+        run.table("Image models", image_models(chosen.smoke))
     print(f"\n{run.page()}", flush=True)
     return run.end()
 

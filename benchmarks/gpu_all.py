@@ -1,17 +1,21 @@
 """Everything that needs a GPU, in one command of at most eight minutes.
 
-python -m benchmarks.gpu_all --prepare DATA               copies the part of CIFAR-10 that `suites/gpu-small.toml` reads
-python -m benchmarks.gpu_all --out OUT --data DATA        on the GPU machine; again with the same OUT to resume the jobs
+python -m benchmarks.gpu_all --prepare DATA               copies MNIST and the first part of CIFAR-10 to carry along
+python -m benchmarks.gpu_all --out OUT --data DATA        on the GPU machine; again with the same OUT to go on
 python -m benchmarks.gpu_all --out OUT --dry-run          the same steps on a CPU at toy sizes
 
-Each part is a separate process with a time limit, and a part that fails does not stop the others. OUT gets one output
-file per part, summary.txt, the tables of `benchmarks.gpu`, cost.csv, rounds.csv and jobs.tar.gz (the records).
+The parts: the `gpu` tests, cost tables, layer-parallel steps, and as many MNIST and CIFAR-10 jobs of
+`suites/paper-full.toml` as fit (`--suite gpu-small`: the shorter jobs of that suite). Each part is a separate process
+with a time limit, and a part that fails does not stop the others. When the eight minutes are over, what still runs is
+ended. A second call skips the parts that ended well and runs the jobs that have no record. OUT gets one output file per
+part, summary.txt, the tables of `benchmarks.gpu`, cost-MODEL.csv, rounds.csv and jobs.tar.gz (the records).
 Needs Python 3.11 or later, torch, timm, transformers, pandas, pyarrow, scikit-learn, scipy, rich, click and pydantic,
-but no network, mlflow or datasets. DATA holds mnist/ (from `grape-bench data prepare mnist`) and cifar10-first-15000/.
+but no network, mlflow or datasets. DATA holds mnist/ and cifar10-first-15000/.
 """
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -20,42 +24,59 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SUITE = ROOT / "suites" / "gpu-small.toml"
 SUBSET, TRAIN, TEST = "cifar10-first-15000", 15_000, 3_000
+CARRIED_MIB = 64  # code, packages and data together
+OWN_DATA = {"cifar10-cnn": f"parquet:{SUBSET}"}  # task -> the part of its data set that is carried
+TASKS = ("mnist-cnn", *OWN_DATA)
+COST_MODELS = ("mlp", "resnet18", "vit6", "vgg11")
+BUDGET_S = 480.0
+LEAST_S = 10.0  # with less time than this, no part starts
 
 
 @dataclass(frozen=True)
 class Part:
-    """One command, killed after `limit_s` seconds."""
+    """One command, killed after `limit_s` seconds, or at the end of the budget."""
 
     name: str
     limit_s: float
     command: list[str]
 
 
-def parts(out: Path, dry: bool) -> list[Part]:
-    """All parts. The tables come first, for users who have less time on a GPU and stop early."""
+def parts(out: Path, dry: bool, suite: str) -> list[Part]:
+    """All parts, in order: what a first call must have, the jobs, and then the slower cost tables."""
     python = [sys.executable, "-m"]
     tests = ["tests/network/test_gpu.py", "tests/job/test_gpu.py", *(["--collect-only"] if dry else ["-n", "4"])]
     gpu = ["benchmarks.gpu", "--out", str(out), *(["--device", "cpu", "--smoke"] if dry else ["--budget", "3"])]
     own = ["benchmarks.gpu_all", "--out", str(out), *(["--dry-run"] if dry else [])]
+    first, *others = (Part(f"cost-{m}", 60, [*python, *own, "--part", "cost", "--model", m]) for m in COST_MODELS)
     return [
-        Part("about", 30, [*python, *own, "--part", "about"]),
-        Part("layer-parallel", 220, [*python, *gpu]),
-        Part("jobs-timed", 240, run_suite(out, dry, "--seeds", "1", "--slots", "1")),
-        Part("jobs", 120, run_suite(out, dry, "--slots", "8")),
+        Part("about", 20, [*python, *own, "--part", "about"]),
         Part("tests", 90, [*python, "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", *tests]),
+        first,
+        Part("layer-parallel", 140, [*python, *gpu, *([] if dry else ["--only-transformers"])]),
         Part("rounds", 40, [*python, *own, "--part", "rounds"]),
-        Part("cost", 90, [*python, *own, "--part", "cost"]),
+        Part("jobs-timed", BUDGET_S, run_suite(out, dry, suite, "--seeds", "1", "--slots", "1")),
+        Part("jobs", BUDGET_S, run_suite(out, dry, suite, "--slots", "8")),
+        *([] if dry else others),
     ]
 
 
-def run_suite(out: Path, dry: bool, *options: str) -> list[str]:
-    """The command that runs the GPU suite, or its smallest part on a CPU."""
-    suite = "quickstart" if dry else str(SUITE)
+def run_suite(out: Path, dry: bool, suite: str, *options: str) -> list[str]:
+    """The command that runs the MNIST and CIFAR-10 jobs of a suite, or the smallest part of quickstart on a CPU."""
     more = ["--rule", "dfa", "--only", "bp", "--set", "task.epochs=1", "--untuned"] if dry else []
-    command = [sys.executable, "-m", "grape_bench", "run", suite, "--out", str(out / "jobs"), "--tracking-uri", "none"]
+    for task, dataset in OWN_DATA.items() if not dry else ():
+        more += ["--set", f"{task}.dataset={dataset}"]
+    source = "quickstart" if dry else str(out / f"{suite}.toml")
+    command = [sys.executable, "-m", "grape_bench", "run", source, "--out", str(out / "jobs"), "--tracking-uri", "none"]
     return [*command, *more, *options]
+
+
+def with_tasks(suite: Path, names: tuple[str, ...], folder: Path) -> Path:
+    """Write a copy of `suite` with the tasks called `names` alone. Its jobs keep their ids."""
+    head, *tables = suite.read_text(encoding="utf-8").split("[[task]]\n")
+    kept = [table for table in tables if any(f'name = "{name}"\n' in table for name in names)]
+    (folder / suite.name).write_text("[[task]]\n".join([head, *kept]), encoding="utf-8")
+    return folder / suite.name
 
 
 def about() -> None:
@@ -76,7 +97,7 @@ def about() -> None:
 
         print(hardware(1), torch.cuda.get_device_properties(0))
         with EnergyMeter(torch.device("cuda")) as meter:
-            print(f"idle: {meter.per_step(lambda _: time.sleep(0.1), 1)} J in 0.1 s")
+            print(f"idle: {meter.idle_watts()} W, processes on the card: {meter.processes()}")
 
 
 def rounds(out: Path) -> None:
@@ -117,67 +138,79 @@ def rounds(out: Path) -> None:
     print(table.groupby(["rule", "steps per round"])["step ms"].describe())
 
 
-def cost(out: Path, dry: bool) -> None:
-    """Make the tables of docs/speed.md on this machine's device. Writes a file after each model."""
-    import pandas as pd
-
+def cost(out: Path, name: str, dry: bool) -> None:
+    """Make one table of docs/speed.md on this machine's device."""
     from benchmarks.cost import PARTS, measured
     from grape_bench.cost.rules import Subject
 
-    found = []
-    for name in ["mlp"] if dry else ["mlp", "resnet18", "vit6", "vgg11"]:
-        part = PARTS[name]
-        small = {"seconds": 1.0, "subject": Subject("mlp", {"hidden": [16, 16]}, batch_size=8)}
-        part = type(part)(**{**vars(part), **(small if dry else {"seconds": 8.0})})
-        found.append(measured(part).assign(model=part.title))
-        pd.concat(found).to_csv(out / "cost.csv", index=False)
-        print(found[-1].to_string(), flush=True)
+    part = PARTS[name]
+    small = {"seconds": 1.0, "subject": Subject("mlp", {"hidden": [16, 16]}, batch_size=8)}
+    part = type(part)(**{**vars(part), **(small if dry else {"seconds": 8.0})})
+    found = measured(part).assign(model=part.title)
+    found.to_csv(out / f"cost-{name}.csv", index=False)
+    print(found.to_string(), flush=True)
 
 
 def prepare(folder: Path) -> None:
-    """Write the first images of CIFAR-10 from $GRAPE_BENCH_DATA into `folder`/cifar10-first-15000."""
+    """Copy MNIST and the first images of CIFAR-10 from $GRAPE_BENCH_DATA to `folder`."""
     import pyarrow.parquet as pq
 
-    source, target = Path(os.environ["GRAPE_BENCH_DATA"]) / "cifar10", folder / SUBSET
+    data = Path(os.environ["GRAPE_BENCH_DATA"])
+    shutil.copytree(data / "mnist", folder / "mnist", dirs_exist_ok=True)
+    target = folder / SUBSET
     target.mkdir(parents=True, exist_ok=True)
     for split, count in (("train", TRAIN), ("test", TEST)):
-        pq.write_table(pq.read_table(source / f"{split}.parquet").slice(0, count), target / f"{split}.parquet")
-    print(f"{target}: {sum(file.stat().st_size for file in target.iterdir()) / 2**20:.1f} MiB")
+        pq.write_table(
+            pq.read_table(data / "cifar10" / f"{split}.parquet").slice(0, count), target / f"{split}.parquet"
+        )
+    size = sum(file.stat().st_size for file in folder.rglob("*.parquet")) / 2**20
+    print(f"{folder}: {size:.1f} MiB of {CARRIED_MIB} MiB for code, packages and data")
 
 
-def run_all(out: Path, data: Path | None, dry: bool, only: list[str]) -> int:
-    """Run the parts. Returns how many of them failed."""
+def run_all(chosen: argparse.Namespace, data: Path | None) -> int:
+    """Run the parts that have not ended well yet, within the budget. Returns how many of them failed."""
+    out: Path = chosen.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
+    with_tasks(ROOT / "suites" / f"{chosen.suite}.toml", TASKS, out)
+    summary, end, failed = out / "summary.txt", time.monotonic() + chosen.budget, 0
+    done = set(summary.read_text(encoding="utf-8").splitlines()) if summary.exists() else set()
+    for part in parts(out, chosen.dry_run, chosen.suite):
+        left = end - time.monotonic()
+        if (chosen.only and part.name not in chosen.only) or any(f"{part.name}: exit code 0 " in line for line in done):
+            continue
+        line = f"{part.name}: not started, {left:.0f} s are left"
+        if left >= LEAST_S:
+            line = run_part(part, out, data, min(part.limit_s, left))
+        failed += "exit code 0 " not in line
+        print(line, flush=True)
+        with summary.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+        pack(out)
+    return failed
+
+
+def run_part(part: Part, out: Path, data: Path | None, limit_s: float) -> str:
+    """Run one part in a process of its own. Returns the line for the summary."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1", "COLUMNS": "160"}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     if data:
         environment["GRAPE_BENCH_DATA"] = str(data.resolve())
-    failed = 0
-    for part in parts(out.resolve(), dry):
-        if only and part.name not in only:
-            continue
-        start = time.perf_counter()
-        with (out / f"{part.name}.txt").open("w", encoding="utf-8") as log:
-            where = data.resolve() if data and part.name.startswith("jobs") else ROOT
-            process = subprocess.Popen(
-                part.command, cwd=where, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-            )
+    where = data.resolve() if data and part.name.startswith("jobs") else ROOT
+    start = time.perf_counter()
+    with (out / f"{part.name}.txt").open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            part.command, cwd=where, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            code = process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 15)
             try:
-                code = process.wait(part.limit_s)
+                process.wait(10)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, 15)
-                try:
-                    process.wait(10)
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, 9)
-                code = 124
-        failed += code != 0
-        line = f"{part.name}: exit code {code} after {time.perf_counter() - start:.0f} s"
-        print(line, flush=True)
-        with (out / "summary.txt").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-        pack(out)
-    return failed
+                os.killpg(process.pid, 9)
+            code = 124
+    return f"{part.name}: exit code {code} after {time.perf_counter() - start:.0f} s"
 
 
 def pack(out: Path) -> None:
@@ -191,10 +224,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="folder for what was measured")
     parser.add_argument("--data", type=Path, help="folder with mnist/ and cifar10-first-15000/")
-    parser.add_argument("--prepare", type=Path, metavar="FOLDER", help="write cifar10-first-15000/ there and stop")
+    parser.add_argument("--prepare", type=Path, metavar="FOLDER", help="write this data there and stop")
+    parser.add_argument("--suite", choices=["paper-full", "gpu-small"], default="paper-full", help="whose jobs run")
+    parser.add_argument("--budget", type=float, default=BUDGET_S, metavar="S", help="seconds for all parts together")
     parser.add_argument("--dry-run", action="store_true", help="toy sizes on a CPU")
     parser.add_argument("--only", nargs="+", default=[], metavar="PART", help="run these parts only")
     parser.add_argument("--part", choices=["about", "rounds", "cost"], help=argparse.SUPPRESS)
+    parser.add_argument("--model", choices=COST_MODELS, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.prepare:
         prepare(chosen.prepare)
@@ -206,9 +242,9 @@ def main(arguments: list[str] | None = None) -> int:
     elif chosen.part == "rounds":
         rounds(chosen.out)
     elif chosen.part == "cost":
-        cost(chosen.out, chosen.dry_run)
+        cost(chosen.out, chosen.model, chosen.dry_run)
     else:
-        return min(1, run_all(chosen.out, chosen.data, chosen.dry_run, chosen.only))
+        return min(1, run_all(chosen, chosen.data))
     return 0
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import repeat
 from typing import Any
 
@@ -19,7 +21,7 @@ from grape_bench.cost.flops import StepFlops, step_flops
 from grape_bench.cost.memory import PeakMemory
 from grape_bench.cost.pipeline import pipelines
 from grape_bench.cost.step import TimeSplit, time_split
-from grape_bench.cost.turns import Ratio, in_turns, ratio, sums
+from grape_bench.cost.turns import Ratio, in_turns, ratio, steps_per_round, sums
 from grape_bench.errors import UserError
 from grape_bench.network.lean import lean_step
 from grape_bench.network.modes import Modes
@@ -59,14 +61,16 @@ def measure_costs(subject: Subject, rules: Sequence[str], *, most: int = 400, bu
     names = ["bp", *(rule for rule in rules if rule != "bp")]
     steps = {name: subject.steps(name, device) for name in names}
     periods = {name: own.network.rule.period for name, own in steps.items()}
-    work = {name: own.take for name, own in steps.items()}
+    if (at_once := steps_at_once(periods.values(), device)) > 1:
+        periods = dict.fromkeys(periods, 1)
+    work = {name: partial(_take, own, at_once) for name, own in steps.items()}
     seconds = in_turns(work, device, most, budget_s, least=PERIODS * max(periods.values()))
     batch, labels = subject.batch(device)
     return [
         Cost(
             rule=name,
             time=ratio(seconds[name], seconds["bp"], period),
-            step_s=statistics.median(sums(seconds[name], period)) / period,
+            step_s=statistics.median(sums(seconds[name], period)) / (period * at_once),
             rounds=len(seconds[name]),
             memory=peak_memory(subject, name),
             flops=step_flops(steps[name].network, batch, subject.loss_of(labels), subject.forwards(name)),
@@ -76,6 +80,16 @@ def measure_costs(subject: Subject, rules: Sequence[str], *, most: int = 400, bu
         )
         for name, period in periods.items()
     ]
+
+
+def steps_at_once(periods: Iterable[int], device: torch.device) -> int:
+    """How many steps are timed without a synchronization: one on a CPU, and on a GPU whole periods of all rules."""
+    return 1 if device.type == "cpu" else steps_per_round(math.lcm(*periods), device)
+
+
+def _take(steps: Steps, count: int) -> None:
+    for _ in range(count):
+        steps.take()
 
 
 def peak_memory(subject: Subject, rule: str) -> int:

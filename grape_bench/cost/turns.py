@@ -12,6 +12,7 @@ import torch
 from grape_bench.cost.clock import Clock
 
 WARM_UP, LEAST = 2, 5  # rounds
+GPU_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,15 @@ def in_turns(
         if turn >= WARM_UP + least - 1 and time.perf_counter() - started > budget_s:
             break
     return seconds
+
+
+def steps_per_round(period: int, device: torch.device) -> int:
+    """The number of steps to time without a synchronization: whole periods, and on a GPU at least eight steps.
+
+    Training synchronizes once per epoch, so the CPU runs ahead of the GPU. In rounds of one step it could not, and BP's
+    own step time would depend on the period of the rule that it is compared with.
+    """
+    return period if device.type == "cpu" else period * -(-GPU_STEPS // period)
 
 
 def ratio(seconds: list[float], reference: list[float], period: int = 1) -> Ratio:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -220,7 +219,10 @@ class OnDemandSplit(StoredSplit):
     @override
     def _read(self, order: EpochOrder) -> Iterator[tuple[Tensor, Tensor]]:
         device = self.transform.mean.device
-        rows = [self.index[positions] for positions in torch.split(order.positions.cpu(), order.batch_size)]
+        every = self.index[order.positions.cpu()]
+        rows = torch.split(every, order.batch_size)
+        # One copy for the whole pass: a copy per batch from ordinary memory would wait for the GPU at every step.
+        labels = torch.split(self.labels[every].to(device), order.batch_size)
         loader = DataLoader(
             self.images,
             batch_sampler=[batch.tolist() for batch in rows],
@@ -229,10 +231,10 @@ class OnDemandSplit(StoredSplit):
             pin_memory=device.type == "cuda",
             generator=torch.Generator(),  # without it, the loader draws from the global generator that dropout uses
         )
-        for images, batch, draws in zip(loader, rows, order.batched_draws(device), strict=True):
+        for images, own, draws in zip(loader, labels, order.batched_draws(device), strict=True):
             if isinstance(images, UserError):
                 raise images
-            yield self.transform(images.to(device, non_blocking=True), self.labels[batch].to(device), draws)
+            yield self.transform(images.to(device, non_blocking=True), own, draws)
 
 
 def _keep_batch(batch: Any) -> Any:
@@ -240,5 +242,5 @@ def _keep_batch(batch: Any) -> Any:
 
 
 def _worker_count() -> int:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MAX_WORKERS, usable)
+    """As many as this job has threads: its share of the cores."""
+    return min(MAX_WORKERS, torch.get_num_threads())

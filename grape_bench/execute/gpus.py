@@ -10,13 +10,16 @@ from pathlib import Path
 from grape_bench.track.environment import core_count
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-_DRIVER = Path("/proc/driver/nvidia/gpus")
+_DRIVER, _DEVICES = Path("/proc/driver/nvidia/gpus"), Path("/dev")
 _MIG = "MIG-"
 
 
 def default_slots() -> int:
-    """Return the default number of jobs at once: one per visible GPU, or per core without a GPU. Needs no torch."""
-    present = len(list(_DRIVER.iterdir())) if _DRIVER.is_dir() else 0
+    """Return the default number of jobs at once: one per visible GPU, or per core without a GPU. Needs no torch.
+
+    A sandbox such as gVisor may hide the driver's folder, but it shows the devices `/dev/nvidia0`, `/dev/nvidia1`, ...
+    """
+    present = len(list(_DRIVER.iterdir())) if _DRIVER.is_dir() else len(list(_DEVICES.glob("nvidia[0-9]*")))
     names = _visible_names(os.environ)
     return (present if not present or names is None else len(names)) or core_count()
 

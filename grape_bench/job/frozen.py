@@ -10,6 +10,7 @@ from grape_bench.job.description import credit_of, metric_of, network_of, result
 from grape_bench.record.job import Job
 from grape_bench.train.loop import LossNotFiniteError, Row, Trainer
 from grape_bench.train.observers import Spent
+from grape_bench.train.precision import arithmetic
 
 
 def run_frozen(job: Job, trainer: Trainer, on_epoch: Callable[[Row], None], spent: Spent) -> dict[str, Any]:
@@ -24,6 +25,7 @@ def run_frozen(job: Job, trainer: Trainer, on_epoch: Callable[[Row], None], spen
         "network": network_of(trainer.network),
         "data": trainer.data.description,
         "seeds": seeds_of(job),
+        "arithmetic": arithmetic(trainer.clock.device),
     }
     head, reason = None, ""
     with trainer.clock.running():

@@ -16,14 +16,13 @@ from grape_bench.cost.flops import StepFlops, step_flops
 from grape_bench.cost.live import live_bytes
 from grape_bench.cost.pipeline import MICRO_BATCHES, pipelines
 from grape_bench.cost.step import holders, time_split
-from grape_bench.cost.turns import in_turns, ratio
+from grape_bench.cost.turns import in_turns, ratio, steps_per_round
 from grape_bench.data.dataset import DataSet, Example
 from grape_bench.job.setup import build_model, make_trainer, pick_device
 from grape_bench.record.job import Job
 from grape_bench.train.loop import Trainer
 
 ROUNDS, BUDGET_S = 40, 4.0
-GPU_STEPS = 8
 
 
 def profile(job: Job, data: DataSet) -> dict[str, Any]:
@@ -37,7 +36,8 @@ def profile(job: Job, data: DataSet) -> dict[str, Any]:
     - `flops`: FLOPs of a step by phase, and those of BP.
     - `speedup`: of a step over BP's, if independent blocks ran in parallel and time were FLOPs.
     - `pipeline`: the same on several devices in a pipeline, by number of devices.
-    - `energy`: joules of a step, and of a step of BP.
+    - `energy`: joules of a step, and of a step of BP, and the watts of the card at rest.
+    - `gpu_processes`: how many processes computed on the GPU, by its driver.
     """
     device = pick_device()
 
@@ -75,17 +75,8 @@ def profile(job: Job, data: DataSet) -> dict[str, Any]:
         },
         "speedup": reference.total / counted.critical,
         "pipeline": _pipeline(counted, reference),
-        "energy": _energy(own, bp, chosen),
+        **_energy(own, bp, chosen),
     }
-
-
-def steps_per_round(period: int, device: torch.device) -> int:
-    """The number of steps to time without a synchronization: whole periods, and on a GPU at least eight steps.
-
-    Training synchronizes once per epoch, so the CPU runs ahead of the GPU. In rounds of one step it could not, and BP's
-    own step time would depend on the period of the rule that it is compared with.
-    """
-    return period if device.type == "cpu" else period * -(-GPU_STEPS // period)
 
 
 def _steps(trainer: Trainer, batches: list[Example]) -> None:
@@ -124,16 +115,16 @@ def _pipeline(own: StepFlops, bp: StepFlops) -> dict[str, Any]:
     return found
 
 
-def _energy(own: Trainer, bp: Trainer, batches: list[Example]) -> dict[str, float] | None:
-    """Joules of a step from the GPU's own counter, or None without such a counter."""
-    found: list[float] = []
+def _energy(own: Trainer, bp: Trainer, batches: list[Example]) -> dict[str, Any]:
+    """Joules of a step from the GPU's own counter, if it has one, and how many processes computed on the card."""
     with EnergyMeter(own.clock.device) as meter:
-        for trainer in (own, bp):
-            joules = meter.per_step(partial(_rounds, trainer, batches), len(batches))
-            if joules is None:
-                return None
-            found.append(joules)
-    return {"step_j": found[0], "bp_step_j": found[1]}
+        found: dict[str, Any] = {"gpu_processes": meter.processes(), "energy": None}
+        if found["gpu_processes"] is not None:
+            names = {"step_j": own, "bp_step_j": bp}
+            joules = {n: meter.per_step(partial(_rounds, t, batches), len(batches)) for n, t in names.items()}
+            if None not in joules.values():
+                found["energy"] = {**joules, "idle_w": meter.idle_watts()}
+    return found
 
 
 def endless(data: DataSet, batch_size: int) -> Iterator[Example]:

@@ -47,8 +47,8 @@ from grape_bench.train.best import BestWeights
 from grape_bench.train.checkpoint import Checkpoints
 from grape_bench.train.evaluate import Score
 from grape_bench.train.loop import LossNotFiniteError, Observer, Row, Trainer
-from grape_bench.train.observers import CompileTime, Spent, TrainingMemory
-from grape_bench.train.precision import set_arithmetic
+from grape_bench.train.observers import FirstStep, Spent, TrainingMemory
+from grape_bench.train.precision import arithmetic, set_arithmetic
 from grape_bench.train.random_state import seed_everything
 
 
@@ -101,12 +101,13 @@ class _Watched:
     spent: Spent
     best: BestWeights | None
     diagnostics: Diagnostics | None
-    compiling: CompileTime | None
+    first: FirstStep | None
     checkpoints: Checkpoints | None
 
     @classmethod
     def of(cls, job: Job, memory: TrainingMemory, spent: Spent, checkpoints: Checkpoints | None) -> _Watched:
         """The observers of `job`."""
+        on_gpu = memory.device.type == "cuda"
         # No diagnostics in a tuning trial, in a job of several processes, or where the suite turns them off.
         diagnosed = job.trial is None and _alone(job.probes != 0, job)
         return cls(
@@ -114,20 +115,21 @@ class _Watched:
             spent,
             BestWeights() if job.select == "best" else None,
             Diagnostics(job.probes, memory) if diagnosed else None,
-            CompileTime() if job.compile else None,
+            FirstStep("compile_s" if job.compile else "warm_up_s") if job.compile or on_gpu else None,
             checkpoints,
         )
 
     def observers(self, on_epoch: Callable[[Row], None]) -> list[Observer]:
         """In the order of their calls. Checkpoints are last, so they see the others' final state."""
-        every = (self.memory, self.spent, self.best, self.diagnostics, self.compiling, _Curve(on_epoch))
+        every = (self.memory, self.spent, self.best, self.diagnostics, self.first, _Curve(on_epoch))
         return [observer for observer in (*every, self.checkpoints) if observer]
 
     @property
     def aside(self) -> dict[str, float]:
         """The seconds that the training clock left out."""
         return {
-            "compile_s": self.compiling.seconds if self.compiling else 0.0,
+            "compile_s": 0.0,
+            **({self.first.part: self.first.seconds} if self.first else {}),
             "checkpoint_s": self.checkpoints.seconds if self.checkpoints else 0.0,
             "diagnose_s": self.diagnostics.seconds if self.diagnostics else 0.0,
         }
@@ -158,6 +160,7 @@ def _measured(trainer: Trainer, job: Job, watched: _Watched, reason: str) -> dic
         "diagnostics": diagnostics.result() if diagnostics else None,
         "data": data.description,
         "seeds": seeds_of(job),
+        "arithmetic": arithmetic(trainer.clock.device),
         **_descriptions(trainer, job, extra),
     }
     # Last, because it replaces the trained head: what the best head makes of the trained features.

@@ -24,6 +24,8 @@ from grape_bench.network.trees import map_tensors, tensors
 if TYPE_CHECKING:
     from grape_bench.network.network import Network
 
+_CAPTURED = "bp, head-only, and direct feedback whose signal is a method; each of them also with anchors"
+_PARALLEL = "parallel_backward(network, batch, loss_of), which runs the same step without a graph"
 WARM_UP = 3
 """Ordinary steps before a capture. They create the optimizer's state and whatever libraries set up on first use."""
 
@@ -54,6 +56,10 @@ class CapturedStep:
             raise UserError(
                 f"{type(optimizer).__name__} counts its steps on the CPU, where a CUDA graph cannot update them",
                 hint=f"torch.optim.{type(optimizer).__name__}(..., capturable=True)",
+            )
+        if reason := network.rule.unreplayable:
+            raise UserError(
+                f"a step of {network.rule!r} cannot be captured: {reason}", allowed=_CAPTURED, hint=_PARALLEL
             )
         self.network, self.loss_of, self.optimizer = network, loss_of, optimizer
         self._static: Any = None  # inputs and targets at the addresses that the graphs read
@@ -146,7 +152,7 @@ class CapturedStep:
             raise UserError(
                 f"this step cannot be captured: {str(_first_cause(error)).splitlines()[0]}",
                 allowed="steps that never wait for the GPU (.item(), shapes from data) and keep no earlier loss alive",
-                hint="parallel_backward(network, batch, loss_of), which runs the same step without a graph",
+                hint=_PARALLEL,
             ) from error
         finally:  # the hooks have counted this step, but a capture computes nothing
             network.counts = before
@@ -205,7 +211,7 @@ def kind_of(pass_: Pass) -> Any:
         return pass_.signal
     raise UserError(
         f"a {type(pass_).__name__} holds data of one batch, and a graph would reuse it for every batch",
-        allowed="bp, head-only, and direct feedback whose signal is a method; each of them also with anchors",
+        allowed=_CAPTURED,
     )
 
 

@@ -88,6 +88,11 @@ class LearningRule:
         """Training steps after which the rule's cost repeats."""
         return 1
 
+    @property
+    def unreplayable(self) -> str:
+        """Why a CUDA graph cannot replay this rule's steps, or "" if it can. An unfit pass is found at its step."""
+        return ""
+
     def credit(self, network: Network) -> dict[str, Credit]:
         """Name of each parameter that the rule trains -> "rule" or "exact"."""
         return network.credit("exact", "above the cuts")

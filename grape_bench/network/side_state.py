@@ -39,8 +39,10 @@ def snapshot(model: nn.Module, parameters: Iterable[nn.Parameter] = ()) -> list[
     The rule's own buffers and other parameters are left alone. Objects are put back in place, so that references to
     them stay valid.
     """
-    restores = [_restore(part) for part in parts(model)]
-    return [*(restore for restore in restores if restore), *(_tensor(parameter) for parameter in parameters)]
+    held = list(parts(model))
+    restores = [_restore(part) for part in held]
+    tensors = [part for part in held if isinstance(part, Tensor) and not isinstance(part, nn.Parameter)]
+    return [*(restore for restore in restores if restore), *_tensors([*tensors, *parameters])]
 
 
 def parts(model: nn.Module) -> Iterator[Any]:
@@ -108,7 +110,7 @@ def _restore(part: Any) -> Restore | None:
     if isinstance(part, nn.Module):
         return _attributes(part)
     if isinstance(part, Tensor):
-        return None if isinstance(part, nn.Parameter) else _tensor(part)
+        return None  # all tensors are restored together
     if isinstance(part, np.ndarray):
         return _array(part)
     if isinstance(part, GENERATORS):
@@ -119,16 +121,30 @@ def _restore(part: Any) -> Restore | None:
     return _attributes(part) if is_object(part) else None
 
 
-def _tensor(tensor: Tensor) -> Restore:
-    """Put the values back. Without a change the version stays, because a graph may have saved the tensor."""
-    lazy = nn.parameter.is_lazy(tensor) or tensor.is_meta or tensor.is_inference()
-    if lazy or tensor.layout is not torch.strided or 0 in tensor.stride():
-        return lambda: None  # nothing writes to these
-    version, value = tensor._version, tensor.detach().clone()
+def _tensors(tensors: Iterable[Tensor]) -> list[Restore]:
+    """Put the values back, with one operation for all tensors of a device and type.
+
+    Without a change the version stays, because a graph may have saved the tensor.
+    """
+    alike: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
+    for tensor in tensors:
+        lazy = nn.parameter.is_lazy(tensor) or tensor.is_meta or tensor.is_inference()
+        if not lazy and tensor.layout is torch.strided and 0 not in tensor.stride():  # nothing writes to the others
+            alike.setdefault((tensor.device, tensor.dtype), []).append(tensor)
+    return [_together(group) for group in alike.values()]
+
+
+def _together(tensors: list[Tensor]) -> Restore:
+    versions = [tensor._version for tensor in tensors]
+    values = [torch.empty_like(tensor) for tensor in tensors]
+    with torch.no_grad():
+        torch._foreach_copy_(values, tensors)
 
     def restore() -> None:
+        pairs = zip(tensors, versions, strict=True)
+        targets = [tensor.data if tensor._version == version else tensor for tensor, version in pairs]
         with torch.no_grad():
-            (tensor.data if tensor._version == version else tensor).copy_(value)
+            torch._foreach_copy_(targets, values)
 
     return restore
 

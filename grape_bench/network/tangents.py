@@ -15,7 +15,7 @@ from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from grape_bench.errors import UserError
-from grape_bench.network import recurrent, sparse
+from grape_bench.network import norms, recurrent, sparse
 from grape_bench.network.block import Block
 from grape_bench.network.functions import Custom, Tangents, carries_tangent, custom_functions
 from grape_bench.network.operators import LinearMap, OperatorMode
@@ -122,6 +122,8 @@ class _Derivatives(OperatorMode):
         name = getattr(func, "__name__", "")
         if (derivative := sparse.derivative_of(func, args, kwargs or {})) is not None:
             return derivative(func, *args, **(kwargs or {}))
+        if (derivative := norms.derivative_of(func, args, kwargs or {})) is not None:
+            return derivative(*args, **(kwargs or {}))
         operator = _registered(func)
         if func is F.scaled_dot_product_attention or operator in (_SDPA, _FLASH):
             return _attention(func, operator == _FLASH, *args, **(kwargs or {}))

@@ -53,11 +53,13 @@ class Features:
 class Time:
     """Seconds by activity, summed over all processes that worked on the job one after another.
 
-    `resumed` counts how often the job resumed from a checkpoint. `samples` counts training samples.
+    `compile_s` is the first step of a compiled model, and `warm_up_s` that of another model on a GPU. `resumed` counts
+    how often the job resumed from a checkpoint. `samples` counts training samples.
     """
 
     setup_s: float
     compile_s: float | None = field(default=None, metadata=OPTIONAL)
+    warm_up_s: float | None = field(default=None, metadata=OPTIONAL)
     train_s: float
     evaluate_s: float
     checkpoint_s: float | None = field(default=None, metadata=OPTIONAL)
@@ -139,15 +141,33 @@ class Pipeline:
 
 @dataclass(frozen=True, kw_only=True)
 class Energy:
-    """Joules per step of the rule and of BP, from the GPU's own counter."""
+    """Joules per step of the rule and of BP, from the GPU's own counter, and the watts of the card at rest."""
 
     step_j: float
     bp_step_j: float
+    idle_w: float | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arithmetic:
+    """How this process's GPU computed: whether tf32 was allowed, and which algorithms cuDNN and PyTorch could choose.
+
+    With `cudnn_benchmark`, cuDNN tries algorithms first. `deterministic` lets PyTorch refuse the others.
+    """
+
+    tf32_products: bool
+    tf32_cudnn: bool
+    cudnn_benchmark: bool
+    cudnn_deterministic: bool
+    deterministic: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """The cost of a step. `step_ratio` is the median of step time ÷ BP's; `low` and `high` are the quartiles."""
+    """The cost of a step. `step_ratio` is the median of step time ÷ BP's; `low` and `high` are the quartiles.
+
+    `gpu_processes` is how many processes computed on the GPU, by its driver, if it tells.
+    """
 
     step_ratio: float
     low: float
@@ -160,6 +180,7 @@ class Profile:
     speedup: float | None
     pipeline: Pipeline | None
     energy: Energy | None
+    gpu_processes: int | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from grape_bench.record.job import Job
 from grape_bench.record.limits import check_job, check_name
 from grape_bench.record.migrate import migrated
 from grape_bench.record.parts import (
+    Arithmetic,
     Credit,
     Data,
     Diagnostics,
@@ -55,6 +56,7 @@ class Outcome:
     data: Data | None = None
     seeds: Mapping[str, int] | None = None
     features: Features | None = field(default=None, metadata=OPTIONAL)
+    arithmetic: Arithmetic | None = field(default=None, metadata=OPTIONAL)  # on a GPU
     lost: Mapping[str, str] | None = field(default=None, metadata=OPTIONAL)  # part -> why it was not measured
 
     @classmethod

@@ -10,7 +10,7 @@ from grape_bench.network.block import Block
 from grape_bench.network.passes import CutPass, Pass
 from grape_bench.network.rule import Kept, LearningRule
 from grape_bench.rules.allocate import FeedbackKind, allocate, check_kind
-from grape_bench.rules.feedback import FeedbackMap
+from grape_bench.rules.feedback import FeedbackMap, Seeded
 from grape_bench.rules.hardware import Hardware
 from grape_bench.rules.pull_back import PullBack, through_layernorm
 
@@ -56,6 +56,12 @@ class DirectFeedback(LearningRule):
         """
         maps: dict[str, FeedbackMap] = getattr(self, "_maps", {})
         return {name: kept.kept for name, kept in maps.items() if not network.counts.steps or name in self._projected}
+
+    @property
+    def unreplayable(self) -> str:
+        """Seeded feedback is drawn on the CPU in every step."""
+        seeded = any(isinstance(feedback.matrix, Seeded) for feedback in getattr(self, "_maps", {}).values())
+        return "its feedback is drawn on the CPU in every step" if seeded else ""
 
     def signal(self, block: Block, error: Tensor) -> Tensor:
         """What replaces dL/dh_l, shaped like `block.output` (N, *shape). `error` is dL/dy_hat (N, ..., n_out)."""

@@ -51,6 +51,11 @@ class ExactSteps(LearningRule):
     def setup(self, network: Network) -> None:
         self.rule.setup(network)
 
+    @property
+    @override
+    def unreplayable(self) -> str:
+        return self.rule.unreplayable
+
     @override
     def begin_epoch(self, network: Network, batches: int) -> None:
         self.rule.begin_epoch(network, batches)

@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from grape_bench.network.block import Block
 from grape_bench.network.passes import CutPass, Forward, Pass
 from grape_bench.rules.allocate import FeedbackKind
 from grape_bench.rules.direct import DirectFeedback
@@ -24,6 +25,8 @@ Columns = Literal["output", "unit"]
 Cosine = Literal["columns", "frobenius"]
 Update = Literal["cosine", "nlms", "average"]
 EPS = 1e-8
+STACKED = 2**16
+"""Feedback matrices of at most this many numbers move together, in one stack for each shape."""
 WATCH_RATE = 0.1  # of the running mean of the measured alignment
 
 
@@ -108,10 +111,26 @@ class GrAPE(DirectFeedback):
         estimates = estimate_jacobians(network, batch, layouts, sampling)
         if self._watches and estimates:
             self._note(network, estimates)
-        for block in network.blocks:
-            feedback = block.load(FEEDBACK)
-            feedback.copy_(self._agreed(self._moved(feedback, estimates.get(block.name))))
+        for blocks in self._groups(network, estimates):
+            feedback = [block.load(FEEDBACK) for block in blocks]
+            moved = self._moved(torch.stack(feedback), [estimates[block.name] for block in blocks])
+            torch._foreach_copy_(feedback, list(moved))
+        self._agree([block.load(FEEDBACK) for block in network.blocks])
         return estimates.forward
+
+    def _groups(self, network: Network, estimates: JacobianEstimates) -> list[list[Block]]:
+        """The blocks with an estimate, in groups whose feedback has one shape and is small enough to be moved at once.
+
+        On a GPU the update of one small matrix is about twenty kernel launches, and so is that of a stack of them.
+        """
+        groups: dict[object, list[Block]] = {}
+        for block in network.blocks:
+            if estimate := estimates.get(block.name):
+                feedback = block.load(FEEDBACK)
+                alone = self.update == "nlms" or feedback.numel() > STACKED
+                key = block.name if alone else (feedback.shape, feedback.dtype, estimate.samples)
+                groups.setdefault(key, []).append(block)
+        return list(groups.values())
 
     def watch_alignment(self) -> None:
         """From now on, measure the alignment at every refresh. On a GPU this waits for the device."""
@@ -136,27 +155,31 @@ class GrAPE(DirectFeedback):
         old = now if self._alignment is None else self._alignment
         self._alignment = old + WATCH_RATE * (now - old)
 
-    def _moved(self, feedback: Tensor, estimate: JacobianEstimate | None) -> Tensor:
-        if estimate is None:
-            return feedback
+    def _moved(self, feedback: Tensor, estimates: list[JacobianEstimate]) -> Tensor:
+        """Return the next B of blocks of one shape. `feedback` is (blocks, n_out, n_l)."""
+        samples = estimates[0].samples
         if self.update == "nlms":
-            moved = nlms_step(feedback, estimate)
-        elif self.update == "average":
-            moved = torch.lerp(feedback, estimate.matrix.to(feedback.dtype), self._rate(feedback, estimate.samples))
+            target, moved = estimates[0].effects[None], nlms_step(feedback[0], estimates[0])[None]
         else:
-            step = self._step_size(feedback, estimate.samples)
-            gradient = cosine_gradient(feedback, estimate.matrix.to(feedback.dtype), self._cosine_axis)
-            moved = normalized(feedback - step * gradient, self._axis)
+            target = torch.stack([estimate.matrix for estimate in estimates]).to(feedback.dtype)
+            if self.update == "average":
+                moved = torch.lerp(feedback, target, self._rate(feedback, samples))
+            else:
+                gradient = cosine_gradient(feedback, target, self._cosine_axis)
+                moved = normalized(feedback - self._step_size(feedback, samples) * gradient, self._axis)
         # If all effects are zero (a head that starts at zero), B stays. An `if` would wait for the GPU.
-        return torch.where(estimate.effects.any(), moved, feedback)
+        return torch.where(target.any(-1, keepdim=True).any(-2, keepdim=True), moved, feedback)
 
-    def _agreed(self, feedback: Tensor) -> Tensor:
-        """Average over the processes of a data-parallel training, each of which saw other samples."""
+    def _agree(self, feedback: list[Tensor]) -> None:
+        """Average over the processes of a data-parallel training, each of which saw other samples, in one message."""
         if not (dist.is_available() and dist.is_initialized()):
-            return feedback
-        dist.all_reduce(feedback)
-        mean = feedback / dist.get_world_size()
-        return normalized(mean, self._axis) if self.update == "cosine" else mean
+            return
+        flat = torch.cat([one.flatten() for one in feedback])
+        dist.all_reduce(flat)
+        flat /= dist.get_world_size()
+        for one, mean in zip(feedback, flat.split([one.numel() for one in feedback]), strict=True):
+            mean = mean.view_as(one)
+            one.copy_(normalized(mean, self._axis) if self.update == "cosine" else mean)
 
     @property
     def period(self) -> int:
@@ -165,8 +188,8 @@ class GrAPE(DirectFeedback):
 
     @property
     def _axis(self) -> int:
-        """The axis of B (n_out x n_l) along which a column extends."""
-        return 1 if self.normalize == "output" else 0
+        """The axis of B (..., n_out, n_l) along which a column extends."""
+        return -1 if self.normalize == "output" else -2
 
     @property
     def _cosine_axis(self) -> int | None:
@@ -175,7 +198,7 @@ class GrAPE(DirectFeedback):
     def _step_size(self, feedback: Tensor, samples: int) -> float:
         if self.feedback_lr is not None:
             return self.feedback_lr
-        columns = feedback.shape[1 - self._axis]
+        columns = feedback.shape[_other(self._axis)]
         mean = columns if self.cosine == "columns" else math.sqrt(columns)  # cancels the mean, or the matrix's norm
         return mean * self._rate(feedback, samples)
 
@@ -188,7 +211,11 @@ class GrAPE(DirectFeedback):
 
 def _signal_share(feedback: Tensor, samples: int) -> float:
     """About the cosine between J^_l, estimated from `samples` directions, and J_l."""
-    return math.sqrt(samples / (feedback.shape[1] + samples))
+    return math.sqrt(samples / (feedback.shape[-1] + samples))
+
+
+def _other(axis: int) -> int:
+    return -3 - axis
 
 
 def normalized(feedback: Tensor, axis: int) -> Tensor:
@@ -198,12 +225,12 @@ def normalized(feedback: Tensor, axis: int) -> Tensor:
 
 
 def cosine_gradient(feedback: Tensor, estimate: Tensor, axis: int | None) -> Tensor:
-    """Return the gradient of 1 - c with respect to B. c is the mean of cos(B, J^) over columns along `axis`.
+    """Return the gradient of 1 - c with respect to B (..., n_out, n_l). c is the mean of cos(B, J^) over columns.
 
-    If `axis` is None, c is the cosine between the whole matrices.
+    They extend along `axis`, -1 or -2. If `axis` is None, c is the cosine between the whole matrices.
     """
-    dims = (0, 1) if axis is None else (axis,)
-    columns = 1 if axis is None else feedback.shape[1 - axis]
+    dims = (-2, -1) if axis is None else (axis,)
+    columns = 1 if axis is None else feedback.shape[_other(axis)]
     size = feedback.norm(dim=dims, keepdim=True) + EPS
     own = feedback / size
     target = estimate / (estimate.norm(dim=dims, keepdim=True) + EPS)

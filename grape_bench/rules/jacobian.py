@@ -105,8 +105,8 @@ class _Draw:
         """Draw p for `block`, with zeros for the samples of other blocks. Returns None if no sample belongs to it."""
         if block.name not in self.layouts:
             return None
-        mine = self._mine(block, output.shape[0], output.device)
-        count = output.shape[0] if mine is None else len(mine)
+        mine = self._mine(block, output.shape[0])
+        count = output.shape[0] if mine is None else len(range(output.shape[0])[mine])
         if count == 0:
             return None
         layout = self.layouts[block.name]
@@ -116,15 +116,17 @@ class _Draw:
         direction = layout.spread(drawn, shape).to(output.dtype)
         if mine is None:
             return direction.contiguous()
-        return torch.zeros_like(output).index_copy_(0, mine, direction)
+        spread = torch.zeros_like(output)
+        spread[mine] = direction
+        return spread
 
     def estimate(self, block: Block, tangent: Tensor | None) -> JacobianEstimate | None:
         """Return the estimate of the block's Jacobian, or None if no sample belongs to the block."""
         calls = self.rows.get(block.name)
         if calls is None or tangent is None:
             return None
-        mine = self._mine(block, tangent.shape[0], tangent.device)
-        moved = tangent if mine is None else tangent[mine]
+        mine = self._mine(block, tangent.shape[0])
+        moved = tangent if mine is None else tangent[mine].contiguous()
         found = []
         for call, rows in calls:
             effects = self.layouts[block.name].rows(call.part_of(moved))
@@ -133,12 +135,11 @@ class _Draw:
             found.append(JacobianEstimate(rows.to(effects.dtype), effects))
         return reduce(_pooled, found)
 
-    def _mine(self, block: Block, samples: int, device: torch.device) -> Tensor | None:
-        """Return the indices of the block's samples, or None for all samples."""
+    def _mine(self, block: Block, samples: int) -> slice | None:
+        """Return which of the `samples` are the block's, or None for all samples."""
         if not self.split:
             return None
-        first = (self.split[block.name] + self.turn) % len(self.split)
-        return torch.arange(min(first, samples), samples, len(self.split), device=device)
+        return slice((self.split[block.name] + self.turn) % len(self.split), samples, len(self.split))
 
 
 def _pooled(a: JacobianEstimate, b: JacobianEstimate) -> JacobianEstimate:

@@ -48,6 +48,11 @@ class GrAPERefit(GrAPE):
         super().begin_epoch(network, batches)
         self._before_fit = int(torch.randint(batches, (), generator=network.generator("anchor")))
 
+    @property
+    def unreplayable(self) -> str:
+        """The pass of the fit holds data of its batch."""
+        return "its fit of the feedback holds data of one batch"
+
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """Return GrAPE's pass. On the drawn batch, return a pass that fits the feedback when the error arrives."""
         pass_ = super().open_pass(network, batch)
@@ -74,7 +79,8 @@ class GrAPERefit(GrAPE):
                 fitted = least_squares(feedback, errors.to(feedback.dtype), wanted.to(feedback.dtype))
                 fitted = normalized(fitted, self._axis) if self.update == "cosine" else fitted
                 # If all signals are zero (a head that starts at zero), B stays. An `if` would wait for the GPU.
-                feedback.copy_(self._agreed(torch.where(wanted.any(), fitted, feedback)))
+                feedback.copy_(torch.where(wanted.any(), fitted, feedback))
+        self._agree([block.load(FEEDBACK) for block in network.blocks if block.name in signals])
 
 
 Signals = dict[str, list[tuple[Block, Tensor]]]

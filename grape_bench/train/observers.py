@@ -1,4 +1,4 @@
-"""Observers that measure a training: its time, its compilation, its memory."""
+"""Observers that measure a training: its time, its first step, its memory."""
 
 from __future__ import annotations
 
@@ -38,10 +38,15 @@ class Spent(Observer):
         self.resumed, self.setup, self._earlier = state["resumed"] + 1, state["setup"], state["total"]
 
 
-class CompileTime(Observer):
-    """`seconds` of each process's first step, in which the compiler runs. The training's clock is paused for it."""
+class FirstStep(Observer):
+    """`seconds` of each process's first step. The training's clock is paused for it.
 
-    def __init__(self) -> None:
+    The compiler runs in it. On a GPU, libraries are set up and kernels are loaded in it. `part` is the name of these
+    seconds in the record's `time`.
+    """
+
+    def __init__(self, part: str) -> None:
+        self.part = part
         self.seconds = self._since = 0.0
         self._began = False
         self._step: ExitStack | None = None

@@ -77,6 +77,21 @@ def set_arithmetic(precision: str, *, deterministic: bool) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at the first use of a GPU
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.deterministic = deterministic
+    torch.backends.cudnn.benchmark = False  # trying algorithms costs time, and its choice differs from run to run
+
+
+def arithmetic(device: torch.device) -> dict[str, bool] | None:
+    """The settings that decide how a GPU computes, as in a record's `arithmetic`. None for another device."""
+    if device.type != "cuda":
+        return None
+    cudnn = torch.backends.cudnn
+    return {
+        "tf32_products": torch.backends.cuda.matmul.allow_tf32,
+        "tf32_cudnn": cudnn.allow_tf32,
+        "cudnn_benchmark": cudnn.benchmark,
+        "cudnn_deterministic": cudnn.deterministic,
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+    }
 
 
 def _check(name: str, device: torch.device) -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from grape_bench import UserError
-from grape_bench.cost.rules import Subject, measure_costs, peak_memory
+from grape_bench.cost.rules import Subject, measure_costs, peak_memory, steps_at_once
 
 SMALL = Subject("mlp", {"hidden": [64] * 4}, shape=(32,), batch_size=32)
 
@@ -34,3 +34,11 @@ def test_checkpointing_is_the_models_own():
         SMALL.steps("bp checkpoint", torch.device("cpu"))
     with pytest.raises(UserError, match="unknown mode 'fat'"):
         SMALL.steps("dfa fat", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("device", "periods", "steps"), [("cuda", [1, 8], 8), ("cuda", [3, 8], 24), ("cpu", [1, 8], 1)]
+)
+def test_a_gpu_takes_whole_periods_of_all_rules_between_two_waits(device, periods, steps):
+    """BP's own step time must not depend on how often its neighbors refresh."""
+    assert steps_at_once(periods, torch.device(device)) == steps

@@ -1,12 +1,15 @@
+import warnings
 from collections.abc import Callable
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils.data import Dataset
 
-from grape_bench.data import DataSet
-from grape_bench.data.batches import PADDING, draw_augmentation, flip_crop
+from grape_bench.data import DataSet, batches
+from grape_bench.data.batches import PADDING, OnDemandSplit, Transform, draw_augmentation, flip_crop
 from tests.data.sources import unpacked
+from tests.pretended import GPU, PretendedGPU
 
 
 def shuffled(data: DataSet, size: int, seed: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -141,3 +144,32 @@ def test_all_offsets_and_both_directions_are_drawn() -> None:
     draws = draw_augmentation(5000, torch.Generator().manual_seed(0))
     assert draws[0].unique().tolist() == draws[1].unique().tolist() == list(range(9))
     assert abs(draws[2].float().mean() - 0.5) < 0.03
+
+
+class Pictures(Dataset):
+    """Twelve gray pictures of 2 x 2 pixels, read batch by batch."""
+
+    def __len__(self) -> int:
+        return 12
+
+    def __getitem__(self, row: int) -> torch.Tensor:
+        return torch.full((1, 2, 2), row, dtype=torch.uint8)
+
+    def __getitems__(self, rows: list[int]) -> torch.Tensor:
+        return torch.stack([self[row] for row in rows])
+
+
+def test_a_set_that_is_decoded_on_demand_copies_its_labels_to_the_gpu_once_per_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batches, "_worker_count", lambda: 0)
+    with PretendedGPU() as gpu, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # there is no memory to pin for a pretended GPU
+        zero, one = torch.zeros((), device=GPU), torch.ones((), device=GPU)
+        transform = Transform(zero, one, "none")
+        split = OnDemandSplit(images=Pictures(), labels=torch.arange(12), index=torch.arange(12), transform=transform)
+        gpu.uploads.clear()
+        for ((inputs,), _), labels in split.batches(3, generator=torch.Generator().manual_seed(0)):
+            assert labels.device == GPU
+            assert torch.equal(inputs[:, 0, 0, 0].cpu(), labels.cpu().float())
+        assert sum(count for line, count in gpu.uploads.items() if "labels" in line) == 1

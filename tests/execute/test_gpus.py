@@ -52,6 +52,17 @@ def test_default_slots_without_torch(
     assert default_slots() == (slots or core_count())
 
 
+def test_a_sandbox_that_hides_the_driver_still_shows_the_devices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr("grape_bench.execute.gpus._DRIVER", tmp_path / "missing")
+    monkeypatch.setattr("grape_bench.execute.gpus._DEVICES", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert default_slots() == 2
+
+
 def seen(tmp_path: Path, slots: int | None) -> list[tuple[str | None, str | None]]:
     """CUDA_VISIBLE_DEVICES and GRAPE_BENCH_GPU_JOBS in each of six jobs, which fill all slots before they end."""
     acts = [{"act": "device", "started": str(tmp_path / "started"), "wait_for": slots or 2}] * 6

@@ -5,11 +5,16 @@ import torch
 
 from grape_bench.job.run import run
 from grape_bench.job.setup import build_model, load_data, make_trainer
+from grape_bench.record.parts import Arithmetic
 from grape_bench.train import data_parallel
 from grape_bench.train.checkpoint import Checkpoints
 from grape_bench.train.checkpoint_files import CheckpointFolder, Period
 from tests.job.jobs import job
 from tests.pretended import GPU, PretendedGPU
+
+FULL_FP32 = Arithmetic(
+    tf32_products=False, tf32_cudnn=False, cudnn_benchmark=False, cudnn_deterministic=False, deterministic=False
+)
 
 
 @pytest.fixture
@@ -38,6 +43,10 @@ def test_a_job_has_the_results_of_the_cpu(rule, request):
     assert on_gpu["result"] == pytest.approx(on_cpu["result"], rel=1e-3)
     assert on_gpu["diagnostics"] is not None
     assert (on_cpu["memory"]["kind"], on_gpu["memory"]["kind"]) == ("rss", "cuda")
+    assert "warm_up_s" not in on_cpu["time"]
+    assert on_gpu["time"]["warm_up_s"] > 0  # the first step is not part of the training time
+    assert on_cpu["arithmetic"] is None
+    assert Arithmetic(**on_gpu["arithmetic"]) == FULL_FP32
 
 
 @pytest.mark.parametrize("rule", ["grape+refit", "fg"])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from grape_bench.job.profile import steps_per_round
+from grape_bench.cost.turns import steps_per_round
 
 
 @pytest.mark.parametrize("period", [1, 3, 8])

@@ -12,6 +12,8 @@ from torch.nn.functional import cross_entropy
 
 import grape_bench as gb
 from grape_bench.network.captured import WARM_UP, CapturedStep, _first_cause
+from grape_bench.rules.anchored import Anchored
+from grape_bench.rules.dfa import DFA
 from tests.network.problems import tanh_mlp
 
 PAGE = Path(__file__).parents[2] / "docs" / "speed.md"
@@ -202,6 +204,21 @@ def test_passes_made_for_one_batch_are_refused(fake_cuda):
         net, optimizer = prepared(rule)
         with pytest.raises(gb.UserError, match="holds data of one batch"):
             CapturedStep(net, cross_entropy, optimizer)(*next(batches(1)))
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ("grape+refit", "its fit of the feedback holds data of one batch"),
+        (DFA(feedback="seeded"), "its feedback is drawn on the CPU in every step"),
+        (Anchored(DFA(feedback="seeded")), "its feedback is drawn on the CPU in every step"),
+    ],
+    ids=str,
+)
+def test_a_rule_that_cannot_be_captured_is_refused_before_the_first_step(rule, reason, fake_cuda):
+    net, optimizer = prepared(rule)
+    with pytest.raises(gb.UserError, match=f"cannot be captured: {reason}"):
+        CapturedStep(net, cross_entropy, optimizer)
 
 
 def test_an_optimizer_that_counts_on_the_cpu_is_refused(fake_cuda):

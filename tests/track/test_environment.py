@@ -35,6 +35,7 @@ def test_a_shared_gpu_has_its_own_hardware_class(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv(room.GPU_JOBS, "8")
     shared = environment(1, INSTALLED).hardware.kind
     assert alone.startswith("cuda:NVIDIA Test (driver ")
+    assert all(f"{part} " in alone for part in ("driver", "CUDA", "cuDNN"))
     assert shared == f"{alone}, 8 jobs at once"
 
 

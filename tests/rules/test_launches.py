@@ -1,0 +1,56 @@
+"""How many operations a refresh of GrAPE launches: on a GPU each one is a kernel, and small networks wait for them."""
+
+import copy
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+import grape_bench as gb
+from benchmarks.transformer import Transformer
+from grape_bench import models
+from grape_bench.rules import grape
+from grape_bench.rules.grape import GrAPE
+from tests.launches import Launches
+
+IDS = torch.arange(32).view(4, 8)
+MODELS = {
+    "transformer": (lambda: Transformer(4, width=16, vocabulary=40, tokens=8), IDS),
+    "resnet20": (lambda: models.build("resnet20", shape=(3, 8, 8), classes=40, args={}), torch.randn(9, 3, 8, 8)),
+}
+
+
+def step_of(kind, rule, steps=1):
+    """Take `steps` steps, and return the model and how many operations the last one launched."""
+    make, batch = MODELS[kind]
+    torch.manual_seed(0)
+    model = make().train()
+    gb.attach(model, copy.deepcopy(rule), batch[:2])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, foreach=True)
+    for _ in range(steps):
+        with Launches() as launches:
+            optimizer.zero_grad()
+            scores = model(batch).flatten(0, -2)
+            cross_entropy(scores, torch.arange(len(scores))).backward()
+            optimizer.step()
+    return model, launches.total
+
+
+@pytest.mark.parametrize(("kind", "most"), [("transformer", 350), ("resnet20", 470)])
+def test_a_refresh_adds_few_launches(kind, most):
+    """With one update per block and PyTorch's own derivatives, 483 and 850."""
+    _, plain = step_of(kind, "dfa")
+    _, refreshed = step_of(kind, GrAPE(refresh=1))
+    assert refreshed - plain <= most
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"normalize": "unit"}, {"cosine": "frobenius"}, {"update": "average"}], ids=str
+)
+@pytest.mark.parametrize("kind", MODELS)
+def test_feedback_that_moves_in_stacks_ends_where_it_ends_alone(kind, settings, monkeypatch):
+    stacked, _ = step_of(kind, GrAPE(**settings), steps=2)
+    monkeypatch.setattr(grape, "STACKED", 0)
+    alone, _ = step_of(kind, GrAPE(**settings), steps=2)
+    pairs = zip(stacked.state_dict().values(), alone.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
