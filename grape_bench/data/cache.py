@@ -49,8 +49,8 @@ class Decoded:
 
     def checksum(self, of_images: int | None = None) -> int:
         """Return the CRC-32 of both arrays. `of_images` is that of the images, if it is known."""
-        check = _crc(self.images) if of_images is None else of_images
-        return _crc(self.sums, check)
+        check = crc(self.images) if of_images is None else of_images
+        return crc(self.sums, check)
 
 
 def image_sums(images: NDArray[np.uint8]) -> Sums:
@@ -86,16 +86,16 @@ def cached(key: str, decode: Callable[[], Decoded]) -> Decoded:
     Several processes may call this at once. Each writes its own files and moves them into place, and all write the
     same content. Raises UserError if the cache cannot be written.
     """
-    stem = folder() / "images" / _name(f"{VERSION} {key}")
+    stem = folder() / "images" / file_name(f"{VERSION} {key}")
     stored = _read(stem)
     if stored is not None:
         return stored
     decoded = decode()
     try:
         stem.parent.mkdir(parents=True, exist_ok=True)
-        _replace(stem.with_suffix(".npy"), lambda file: np.save(file, decoded.images))
+        replace_file(stem.with_suffix(".npy"), lambda file: np.save(file, decoded.images))
         side: dict[str, Any] = {"sums": decoded.sums, "checksum": decoded.checksum()}
-        _replace(stem.with_suffix(".npz"), lambda file: np.savez(file, **side))
+        replace_file(stem.with_suffix(".npz"), lambda file: np.savez(file, **side))
     except OSError as error:
         hint = "export GRAPE_BENCH_CACHE=/a/folder/you/can/write"
         raise UserError(f"cannot write the cache: {error}", where=str(stem.parent), hint=hint) from error
@@ -110,7 +110,7 @@ def _read(stem: Path) -> Decoded | None:
     try:
         with np.load(side_file) as side:
             stored = Decoded(_mapped(stem), side["sums"])
-            of_images = int(remembered("crc32", array, [array], lambda: str(_crc(stored.images))))
+            of_images = int(remembered("crc32", array, [array], lambda: str(crc(stored.images))))
             if stored.checksum(of_images) == int(side["checksum"]):
                 return stored
         reason = "wrong checksum"
@@ -131,7 +131,7 @@ def remembered(kind: str, path: Path, files: Sequence[Path], compute: Callable[[
     path = path.absolute()
     found = [(str(file), file.stat()) for file in files]
     stamps = [(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino, s.st_dev) for name, s in found]
-    note = folder() / "digests" / _name(f"{VERSION} {kind} {path} {stamps}")
+    note = folder() / "digests" / file_name(f"{VERSION} {kind} {path} {stamps}")
     try:
         return note.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
@@ -140,7 +140,7 @@ def remembered(kind: str, path: Path, files: Sequence[Path], compute: Callable[[
     if time.time() - max((status.st_mtime for _, status in found), default=0.0) > SETTLED:
         try:
             note.parent.mkdir(parents=True, exist_ok=True)
-            _replace(note, lambda file: file.write(digest.encode("ascii")))
+            replace_file(note, lambda file: file.write(digest.encode("ascii")))
         except OSError as error:
             log.debug("cannot remember the digest of %s: %s", path, error)
     return digest
@@ -157,14 +157,17 @@ def _hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _crc(array: NDArray[Any], start: int = 0) -> int:
+def crc(array: NDArray[Any], start: int = 0) -> int:
+    """The CRC-32 of an array's bytes, after those with the checksum `start`."""
     return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, start)
 
 
-def _name(text: str) -> str:
+def file_name(text: str) -> str:
+    """A name of fixed length for what `text` describes."""
     return sha256(text.encode()).hexdigest()[:32]
 
 
-def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a file beside `path`, and move it there once it is whole."""
     with replacing(path) as draft, draft.open("wb") as file:
         write(file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from grape_bench.data.augment import load_augmentation
 from grape_bench.data.batches import ArraySplit, OnDemandSplit, Transform
 from grape_bench.data.cache import Decoded, Sums, cached, image_sums
 from grape_bench.data.dataset import DataSet
-from grape_bench.data.decode import ImageForm, different_sizes, stack
+from grape_bench.data.decode import ImageForm, different_sizes, stack, stack_at_once
 from grape_bench.data.image_table import Selection, select
 from grape_bench.data.labels import Indices
 from grape_bench.data.mix import Mix
@@ -32,6 +32,10 @@ from grape_bench.errors import UserError
 
 STATISTICS_SAMPLE = 4096
 """Sets that are decoded batch by batch are normalized by the first training images of the fixed permutation."""
+
+
+MANY_PROCESSES = 2**24
+"""The bytes of decoded images from which starting processes takes less time than decoding in one."""
 
 
 def image_set(name: str, tables: Mapping[str, Table], options: ImageOptions, device: torch.device) -> DataSet:
@@ -89,13 +93,23 @@ def _cached(table: Table, selection: Selection) -> Decoded:
 def _decode(table: Table, selection: Selection) -> Decoded:
     column, row = selection.columns.image, 0
     images = np.empty((table.rows, *selection.shape), dtype=np.uint8)
-    for chunk in table.chunks([column]):
-        decoded = stack(chunk.column(column).to_pylist(), selection.form, partial(_place, table, row))
+    chunks = (chunk.column(column).to_pylist() for chunk in table.chunks([column]))
+    decode = stack_at_once if images.nbytes >= MANY_PROCESSES else _one_by_one
+    for decoded in decode(chunks, selection.form, partial(_place, table)):
         if decoded.shape[1:] != selection.shape:
             raise different_sizes(selection.shape[1:], decoded.shape[2:], where=table.place(row))
         images[row : row + len(decoded)] = decoded
         row += len(decoded)
     return Decoded.of(images)
+
+
+def _one_by_one(
+    chunks: Iterator[list[Any]], form: ImageForm, places: Callable[[int, int], str]
+) -> Iterator[NDArray[np.uint8]]:
+    row = 0
+    for cells in chunks:
+        yield stack(cells, form, partial(places, row))
+        row += len(cells)
 
 
 def _place(table: Table, first: int, position: int) -> str:

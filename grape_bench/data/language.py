@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from grape_bench.data.labels import Indices
 from grape_bench.data.options import VALIDATION, Count, Name, SplitOptions
 from grape_bench.data.rows import Facts, Samples, cut_counts, row_set
 from grape_bench.data.tables import Table, check_columns, choose_splits, schema_of
+from grape_bench.data.token_cache import Tokens, cached_tokens
 from grape_bench.data.tokens import UNKNOWN, BytePairs, Kind, Tokenizer, Vocabulary, words_and_line_ends
 from grape_bench.errors import UserError, unknown
 from grape_bench.objectives.target import IGNORED, Target
@@ -65,18 +68,41 @@ def language_set(name: str, tables: Mapping[str, Table], options: LanguageOption
 
 
 def _read(tables: Mapping[str, Table], options: LanguageOptions) -> tuple[dict[str, Indices], int, str, dict[str, Any]]:
-    """Return the token ids of each split, the size of the vocabulary, the unit of a token, and facts for the record."""
+    """Return the token ids of each split, the size of the vocabulary, the unit of a token, and facts for the record.
+
+    A text is tokenized once per machine.
+    """
     train = tables["train"]
     column = text_column(schema_of(train), options.text_column, where=train.where)
     check_columns(tables, [column])
-    if one_kind(tables, column) == "lists":
-        ids = {split: token_ids(table, column, options.vocabulary) for split, table in tables.items()}
-        return ids, options.vocabulary, "token", {"vocabulary": options.vocabulary}
+    lists = one_kind(tables, column) == "lists"
+    stored = BytePairs.stored(options.tokenizer) if options.tokenizer and not lists else None
+    kind = stored.hash if stored else ["ids" if lists else options.tokens, options.vocabulary]
+    content = [(split, table.key) for split, table in tables.items()]
+    found = cached_tokens(
+        json.dumps([content, column, kind, version("tokenizers")]),
+        lambda: (
+            _ids_of_lists(tables, column, options.vocabulary) if lists else _tokens(tables, column, options, stored)
+        ),
+    )
+    ids = {split: np.asarray(one, dtype=np.int64) for split, one in found.ids.items()}
+    characters = options.tokens == "characters" and not options.tokenizer and not lists
+    return ids, found.facts["vocabulary"], "character" if characters else "token", found.facts
+
+
+def _tokens(tables: Mapping[str, Table], column: str, options: LanguageOptions, stored: BytePairs | None) -> Tokens:
     texts = {split: lines(table, column) for split, table in tables.items()}
-    tokenizer = make_tokenizer(texts, options)
-    ids = {split: np.array([i for one in tokenizer.encode(rows) for i in one]) for split, rows in texts.items()}
-    unit = "character" if options.tokens == "characters" and not options.tokenizer else "token"
-    return ids, tokenizer.size, unit, about_tokens(tokenizer, ids)
+    tokenizer = stored or make_tokenizer(texts, options)
+    encoded = {split: np.array([i for one in tokenizer.encode(rows) for i in one]) for split, rows in texts.items()}
+    return Tokens(
+        {split: ids.astype(np.int32) for split, ids in encoded.items()},
+        about_tokens(tokenizer, encoded),
+    )
+
+
+def _ids_of_lists(tables: Mapping[str, Table], column: str, vocabulary: int) -> Tokens:
+    ids = {split: token_ids(table, column, vocabulary) for split, table in tables.items()}
+    return Tokens(ids, {"vocabulary": vocabulary})
 
 
 def _with_validation(ids: dict[str, Indices], options: LanguageOptions) -> dict[str, Indices]:
@@ -115,8 +141,6 @@ def lines(table: Table, column: str) -> list[str]:
 
 def make_tokenizer(texts: Mapping[str, Sequence[str]], options: LanguageOptions) -> Tokenizer:
     """Make the tokenizer of running text from its training split. `UNKNOWN` is added only if another split needs it."""
-    if options.tokenizer:
-        return BytePairs.stored(options.tokenizer)
     if options.tokens == "bpe":
         return BytePairs.trained(texts["train"], options.vocabulary)
     made = Vocabulary.of(list if options.tokens == "characters" else words_and_line_ends, texts["train"])

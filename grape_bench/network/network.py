@@ -44,6 +44,7 @@ class Network(Seam):
     - `streams`: the rule's random streams.
     - `example`: the batch with which the rule was attached, with tensors that have shapes and no numbers.
     - `attention`: whether the model calls `scaled_dot_product_attention`.
+    - `layers_only`: whether all of its linear maps are linear layers or convolutions of parameters.
     - `owned`: the modules that belong to the rule.
     - `loss_scale`: by what factor the training multiplies its loss before the backward. A rule that computes gradients
       of a loss of its own multiplies them by it.
@@ -69,7 +70,7 @@ class Network(Seam):
             if id(parameter) in traced.weights.parameters
         ]
         self._kept = SavedState(model)
-        self.attention = traced.weights.attention
+        self.attention, self.layers_only = traced.weights.attention, traced.weights.layers_only
         uncovered = traced.weights.uncovered
         self.uncovered = {n: uncovered[id(p)] for n, p in model.named_parameters() if id(p) in uncovered}
         self._derived: dict[CallSite, Tensor] | None = traced.weights.derived

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from grape_bench.network.side_state import GENERATORS, attributes, holdings, is_object, position, set_position
 
-_ELSEWHERE = {"_parameters", "_buffers", "_modules", "training"}
-"""Attributes of a module that the tensors hold, or that the training loop sets."""
+_ELSEWHERE = {"_parameters", "_buffers", "_modules", "training", "_compiled_call_impl"}
+"""Attributes of a module that the tensors hold, or that the training loop or `compile` sets."""
 
 _VALUES = {type(None), bool, int, float, complex, str, bytes}
 _SAME = {"kind": "same"}

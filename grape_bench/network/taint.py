@@ -10,7 +10,7 @@ from weakref import ref
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from grape_bench.network import recurrent
@@ -27,7 +27,8 @@ class Weights:
 
     `gates` are nodes that only the input gradients of these maps pass through. `uncovered` are the `id`s of other
     parameters that the backward reads, with the operator that reads them. `attention` tells whether the forward calls
-    `scaled_dot_product_attention`.
+    `scaled_dot_product_attention`. `layers_only` tells whether each map is a linear layer or a convolution, and its
+    weight a parameter.
     """
 
     parameters: set[int]
@@ -35,6 +36,7 @@ class Weights:
     gates: set[Node]
     uncovered: dict[int, str]
     attention: bool
+    layers_only: bool
 
 
 class InputTaint(WeightMode):
@@ -60,7 +62,7 @@ class InputTaint(WeightMode):
         self._saved: list[int] = []
         self._uncovered: dict[int, str] = {}
         self.convolved = False
-        self._attention = False
+        self._attention, self._layers_only = False, True
         self.entries: set[Node] = set()
 
     def graph_alone(self) -> saved_tensors_hooks:
@@ -83,7 +85,8 @@ class InputTaint(WeightMode):
         known = {key for key, _ in self._maps if isinstance(key, int) or key in derived}
         gates = {gate for key, gate in self._maps if gate is not None and key in known}
         values = {site: weight.detach() for site, weight in derived.items()}
-        return Weights({key for key in known if isinstance(key, int)}, values, gates, self._uncovered, self._attention)
+        parameters = {key for key in known if isinstance(key, int)}
+        return Weights(parameters, values, gates, self._uncovered, self._attention, self._layers_only)
 
     def known(self, weight: Tensor) -> int | CallSite | None:
         """The `id` of the parameter that `weight` is, views or copies, or the call site of a derived weight."""
@@ -103,6 +106,7 @@ class InputTaint(WeightMode):
         """Note the weight, and give each input its own autograd node."""
         if not isinstance(known, int):
             self._derived.setdefault(known, call.weight)
+        self._layers_only &= bool(call.settings) and isinstance(call.weight, nn.Parameter)
         inputs = [x if x.grad_fn is None else x.view_as(x) for x in (call.input, *call.others)]
         self._maps += [(known, x.grad_fn) for x in inputs]
         return call.apply(inputs[0], call.weight, call.bias, *inputs[1:])
@@ -135,6 +139,7 @@ class InputTaint(WeightMode):
 
     def recurrent(self, func: Any, args: tuple[Any, ...]) -> Any:
         """The result of PyTorch's own function. Its outputs get a node each that all its gradients pass through."""
+        self._layers_only = False
         weights = recurrent.matrices(func.__name__, args)
         keys = [self.known(weight) for weight in weights]
         before = len(self._saved)

@@ -15,7 +15,8 @@ from grape_bench.network.products import PRODUCTS, Product, product_of
 
 _COPIES = {"__getitem__", "index_select", "contiguous", "clone", "reshape", "flatten", "repeat", "repeat_interleave"}
 _CASTS = {"to", "type", "type_as", "float", "double", "half", "bfloat16"}
-_CONCERNED = OPERATORS | PRODUCTS | _COPIES | _CASTS | recurrent.STEPS.keys() | recurrent.CELLS.keys()
+CONCERNED = OPERATORS | PRODUCTS | _COPIES | _CASTS | recurrent.STEPS.keys() | recurrent.CELLS.keys()
+"""The names of the functions that `WeightMode` looks at."""
 
 Replay = Callable[[Tensor], Tensor]
 """What was made of a parameter -> the same made of a tensor of the parameter's shape and strides."""
@@ -111,7 +112,7 @@ class WeightMode(OperatorMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, name = kwargs or {}, getattr(func, "__name__", "")
-        if name not in _CONCERNED:
+        if name not in CONCERNED:
             return func(*args, **kwargs)
         if recurrent.is_written_out(name, args):
             return self.recurrent(func, args)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -15,7 +15,7 @@ from grape_bench.network.block import PREFIX
 from grape_bench.network.passes import Pass
 from grape_bench.network.rule import Kept, LearningRule
 from grape_bench.network.weights import laid_out
-from grape_bench.rules.substitute import Substitute
+from grape_bench.rules.substitute import MATRIX, Substitute
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Network
@@ -86,12 +86,12 @@ class BackwardFeedback(LearningRule):
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """Return a pass in which autograd saves the feedback instead of the weights."""
-        matrices: dict[int, Tensor] = {}
+        matrices: dict[int, tuple[Tensor, Tensor]] = {}
         for module, name in network.weights:
             weight = getattr(module, name)
             feedback = module._buffers.get(f"{PREFIX}{name}_feedback")
             if feedback is not None and id(weight) not in matrices:  # that of a tied weight is at its first module
-                matrices[id(weight)] = self._matrix(weight, feedback)
+                matrices[id(weight)] = weight, self._matrix(weight, feedback)
         computed: dict[CallSite, Tensor] = {}
 
         def matrix_of_derived(weight: Tensor) -> Tensor | None:
@@ -101,7 +101,7 @@ class BackwardFeedback(LearningRule):
                 computed[site] = self._matrix(weight, feedback)
             return None if site is None else computed.get(site)
 
-        return FeedbackPass(matrices, matrix_of_derived)
+        return FeedbackPass(list(matrices.values()), matrix_of_derived, layers_only=network.layers_only)
 
     def feedback_of(self, network: Network) -> dict[int, Tensor]:
         """The `id` of each parameter that is a weight -> its feedback."""
@@ -151,14 +151,30 @@ def scale_of(weight: Tensor) -> Tensor:
 class FeedbackPass(Pass):
     """A forward whose linear maps use feedback matrices in their backward.
 
-    `matrices` maps the `id` of a parameter to its matrix. `of_derived` returns the matrix of a derived weight, or None.
+    `matrices` are the parameters with their matrices. `of_derived` returns the matrix of a derived weight, or None.
+    `layers_only` tells that no weight is met elsewhere than in linear layers and convolutions.
     """
 
     intercepts = True
 
-    def __init__(self, matrices: dict[int, Tensor], of_derived: Callable[[Tensor], Tensor | None]) -> None:
-        self.matrices, self.of_derived = matrices, of_derived
+    def __init__(
+        self,
+        matrices: list[tuple[Tensor, Tensor]],
+        of_derived: Callable[[Tensor], Tensor | None],
+        *,
+        layers_only: bool,
+    ) -> None:
+        self.matrices, self.of_derived, self.layers_only = matrices, of_derived, layers_only
 
-    def around(self) -> AbstractContextManager[object]:
-        """Return the mode that intercepts the linear maps."""
-        return Substitute(self.matrices, self.of_derived)
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """Intercept the linear maps."""
+        matrices = {id(weight): matrix for weight, matrix in self.matrices}
+        for weight, matrix in self.matrices:
+            setattr(weight, MATRIX, matrix)
+        try:
+            with Substitute(matrices, self.of_derived, layers_only=self.layers_only):
+                yield
+        finally:
+            for weight, _ in self.matrices:
+                delattr(weight, MATRIX)

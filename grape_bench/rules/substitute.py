@@ -8,33 +8,48 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from typing_extensions import override
 
 from grape_bench.network import recurrent
+from grape_bench.network.block import PREFIX
 from grape_bench.network.operators import LinearMap
 from grape_bench.network.recompute import refuse_reentrant
-from grape_bench.network.weights import WeightMode, memory, same_view
+from grape_bench.network.weights import CONCERNED, WeightMode, memory, same_view
+from grape_bench.rules.compiled_maps import compiled_map
 
 Known = tuple[Tensor, Tensor]
 """A weight, and its matrix in the same memory layout. The operator may take a view of the weight."""
+
+
+MATRIX = f"{PREFIX}matrix"
+"""The attribute of a parameter that holds its matrix during a forward.
+
+Compiled code that looked a matrix up by `id` would be valid for one parameter. All blocks share code that reads an
+attribute.
+"""
 
 
 class Substitute(WeightMode):
     """Makes autograd save B instead of W, so the operator's own backward uses B for the input gradient.
 
     The weight gradient does not need W, so it stays exact. `matrices` maps the `id` of a parameter to its matrix.
-    `of_derived` returns the matrix of a derived weight, or None.
+    `of_derived` returns the matrix of a derived weight, or None. `layers_only` tells that no weight is met elsewhere
+    than in linear layers and convolutions.
     """
 
-    def __init__(self, matrices: dict[int, Tensor], of_derived: Callable[[Tensor], Tensor | None]) -> None:
+    def __init__(
+        self, matrices: dict[int, Tensor], of_derived: Callable[[Tensor], Tensor | None], *, layers_only: bool = False
+    ) -> None:
         super().__init__(matrices)
-        self.matrices, self.of_derived = matrices, of_derived
+        self.matrices, self.of_derived, self.layers_only = matrices, of_derived, layers_only
         self._recurrent: dict[int, Known] = {}
 
     @override
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if torch.compiler.is_compiling():
+            return self._compiled(func, types, args, kwargs or {})
         if (
             func is F.linear
             and not kwargs
@@ -43,6 +58,22 @@ class Substitute(WeightMode):
         ):
             return _linear(*args, matrix)
         return super().__torch_function__(func, types, args, kwargs)
+
+    def _compiled(self, func: Any, types: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """What the compiler traces. It must not see the `id` of an activation, or it compiles again in each step."""
+        if getattr(func, "__name__", "") not in CONCERNED:
+            return func(*args, **kwargs)
+        if len(args) > 1 and isinstance(args[1], nn.Parameter) and torch.is_grad_enabled():
+            matrix, run = getattr(args[1], MATRIX, None), compiled_map(func, args, kwargs)
+            if matrix is not None and run is not None:
+                return run(matrix)
+        if self.layers_only and not any(isinstance(one, nn.Parameter) for one in (*args, *kwargs.values())):
+            return func(*args, **kwargs)
+        return self._uncompiled(func, types, args, kwargs)
+
+    @torch.compiler.disable  # the operator itself still runs; the graph ends before it
+    def _uncompiled(self, func: Any, types: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        return self.__torch_function__(func, types, args, kwargs)
 
     def known(self, weight: Tensor) -> Known | None:
         """The parameter (or its copy, or the derived weight) and the matrix in its place."""

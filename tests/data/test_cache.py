@@ -136,8 +136,8 @@ def test_the_images_are_verified_once_per_change(own_caches: Path, monkeypatch: 
     (array,) = own_caches.glob("images/*.npy")
     os.utime(array, (1, 1))
     verified = []
-    crc = cache._crc
-    monkeypatch.setattr(cache, "_crc", lambda values, start=0: verified.append(values.ndim) or crc(values, start))
+    crc = cache.crc
+    monkeypatch.setattr(cache, "crc", lambda values, start=0: verified.append(values.ndim) or crc(values, start))
     for _ in range(3):
         cached("key", must_not_decode)
     assert verified.count(4) == 1, "the images have four axes"
