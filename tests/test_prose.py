@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 # `python -m benchmarks.coverage` and `python -m benchmarks.feedback` write the whole page.
 GENERATED = ("coverage.md", "feedback.md")
 NOTES = sorted((ROOT / "results").glob("*/notes.md"))

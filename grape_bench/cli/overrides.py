@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _JOBS = (
     click.option("--rule", "rules", multiple=True, metavar="RULE", help="Add a rule: NAME or file.py:MyRule."),
-    click.option("--only", multiple=True, metavar="RULE", help="Run only this rule; may be repeated."),
+    click.option("--only", multiple=True, metavar="RULE", help="Run only this of the suite's rules; may be repeated."),
 )
 _CHANGES = (
     click.option(

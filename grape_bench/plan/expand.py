@@ -53,18 +53,18 @@ def make_plan(reference: str, overrides: Overrides = NO_OVERRIDES) -> Plan:
     """The plan of the suite `reference`, which is a name or a .toml file. Raises UserError."""
     path = find_suite(reference)
     suite = read_suite(path, overrides)
-    tuned = tuned_settings(suite, chosen_rules(suite, overrides.only), reference, overrides)
+    tuned = tuned_settings(suite, chosen_rules(suite, overrides.selected), reference, overrides)
     filters = tuple(f"--only {rule}" for rule in overrides.only)
     filters += () if overrides.seeds is None else (f"--seeds {overrides.seeds}",)
     changes = (*overrides.settings, *(("untuned",) if overrides.untuned else ()))
-    return Plan(suite, path, expand(suite, overrides.only, tuned), tuned, changes, filters)
+    return Plan(suite, path, expand(suite, overrides.selected, tuned), tuned, changes, filters)
 
 
 def make_tuning_plan(reference: str, overrides: Overrides = NO_OVERRIDES) -> Plan:
     """The trials of the suite's search. Raises UserError, also if the suite has no [tuning] table."""
     path = find_suite(reference)
     suite = read_suite(path, overrides)
-    return Plan(suite, path, unique(trial_jobs(suite, searched(chosen_rules(suite, overrides.only)))))
+    return Plan(suite, path, unique(trial_jobs(suite, searched(chosen_rules(suite, overrides.selected)))))
 
 
 def expand(suite: Suite, only: tuple[str, ...] = (), tuned: TunedSettings = UNTUNED) -> list[Job]:

@@ -23,7 +23,7 @@ class Overrides:
     """What the command line adds to a suite, selects from it and changes in it."""
 
     rules: tuple[str, ...] = ()  # added to the suite's rules
-    only: tuple[str, ...] = ()  # if not empty, run only these rules
+    only: tuple[str, ...] = ()  # if not empty, run only these of the suite's rules
     seeds: int | None = None
     settings: tuple[str, ...] = ()  # KEY=VALUE
     untuned: bool = False  # ignore tuned settings
@@ -37,6 +37,11 @@ class Overrides:
             document["seeds"] = self.seeds
         for setting in self.settings:
             _set(document, setting)
+
+    @property
+    def selected(self) -> tuple[str, ...]:
+        """The rules that run: `only` and the added ones. Empty means all."""
+        return (*self.only, *self.rules) if self.only else ()
 
     def __str__(self) -> str:
         parts = [f"--rule {rule}" for rule in self.rules]

@@ -130,7 +130,7 @@ def tuned_settings(suite: Suite, rules: list[str], reference: str, overrides: Ov
     found = {rule: find_tuned(suite, rule) for rule in searched(rules)}
     missing = {rule: why for rule in found if (why := mismatch(suite, rule, found[rule]))}
     if missing:
-        return TunedSettings(note=_untuned_note(missing, rules, reference, overrides))
+        return TunedSettings(note=_untuned_note(missing, suite, reference, overrides))
     tuned = {rule: pair[0] for rule, pair in found.items() if pair}
     settings = {
         (task.name, rule): tuned[rule].tasks[task.name].settings for rule in tuned for task in suite.tasks_of(rule)
@@ -161,11 +161,11 @@ def mismatch(suite: Suite, rule: str, found: tuple[TunedRule, Path] | None) -> s
     return ""
 
 
-def _untuned_note(missing: Mapping[str, str], rules: list[str], reference: str, overrides: Overrides) -> str:
+def _untuned_note(missing: Mapping[str, str], suite: Suite, reference: str, overrides: Overrides) -> str:
     rule, why = next(iter(missing.items()))
     others = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
     command = ["grape-bench tune", reference, *(f"--rule {name}" for name in overrides.rules)]
-    if len(missing) < len(rules):
+    if len(missing) < len(searched(suite.rules)):  # never more trials than these rules need
         command += [f"--only {RuleName.parse(name).label}" for name in missing]
     command += [f"--set {shlex.quote(setting)}" for setting in overrides.settings]
     return (

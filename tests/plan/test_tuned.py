@@ -52,7 +52,14 @@ def test_if_one_rule_has_no_settings_none_is_tuned_and_the_note_shows_the_comman
     assert rates(plan) == {1e-3, 0.1} and {job.trials for job in plan.jobs} == {1}
     assert "untuned, for every rule (MyRule: no tuned settings)" in plan.tuned.note
     assert f"grape-bench tune {suite} --rule my.py:MyRule --only MyRule" in plan.tuned.note
-    assert make_plan(suite, Overrides(rules=("my.py:MyRule",), only=("bp",))).tuned.trials == 4
+    assert make_plan(suite, Overrides(only=("bp",))).tuned.trials == 4
+
+
+def test_the_command_that_tunes_covers_no_rule_that_did_not_ask(suite: str, tmp_path: Path) -> None:
+    (tmp_path / "my.py").write_text("class MyRule: ...\n")
+    plan = make_plan(suite, Overrides(rules=("my.py:MyRule",), only=("MyRule",)))
+    assert f"grape-bench tune {suite} --rule my.py:MyRule --only MyRule" in plan.tuned.note
+    assert "--only" not in make_plan(suite).tuned.note
 
 
 def test_the_untuned_option_ignores_tuned_settings(suite: str) -> None:
