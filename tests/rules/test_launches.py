@@ -56,3 +56,18 @@ def test_feedback_that_moves_in_stacks_ends_where_it_ends_alone(kind, settings, 
     alone, _ = step_of(kind, GrAPE(**settings), steps=2)
     pairs = zip(stacked.state_dict().values(), alone.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_processes_that_train_together_send_one_message_per_refresh(monkeypatch):
+    sent = []
+    monkeypatch.setattr(grape.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(grape.dist, "get_world_size", lambda: 1)
+    monkeypatch.setattr(grape.dist, "all_reduce", lambda tensor: sent.append(tensor.numel()))
+    together, _ = step_of("resnet20", GrAPE(refresh=1))
+    (numbers,) = sent
+    kept = [tensor for name, tensor in together.state_dict().items() if name.endswith("feedback")]
+    assert numbers == sum(tensor.numel() for tensor in kept)
+    monkeypatch.setattr(grape.dist, "is_initialized", lambda: False)
+    alone, _ = step_of("resnet20", GrAPE(refresh=1))
+    for name, tensor in alone.state_dict().items():
+        torch.testing.assert_close(together.state_dict()[name], tensor, rtol=1e-4, atol=1e-6)
