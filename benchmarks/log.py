@@ -1,6 +1,6 @@
 """What was run when, on what, and how it ended: the table of results/LOG.md, from the records.
 
-    python -m benchmarks.log
+python -m benchmarks.log
 """
 
 from __future__ import annotations

@@ -55,6 +55,7 @@ def test_default_slots_without_torch(
 def test_a_sandbox_that_hides_the_driver_still_shows_the_devices(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("grape_bench.execute.gpus.core_count", lambda: 64)
     for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"):
         (tmp_path / name).touch()
     monkeypatch.setattr("grape_bench.execute.gpus._DRIVER", tmp_path / "missing")
