@@ -95,7 +95,8 @@ def _write(folder: Path, record: Record, job: Job, shift: float) -> None:
     assert record.result is not None and record.result.test is not None
     result = replace(record.result, test=min(100.0, max(0.0, record.result.test + shift)))
     # Tests of the atomic writer are elsewhere: here, flushing 20,000 files to disk would take minutes.
-    made = replace(record, job=job, id=job.id, name=job.name, result=result)
+    credit = record.credit and replace(record.credit, declared_transport=True)
+    made = replace(record, job=job, id=job.id, name=job.name, result=result, credit=credit)
     (folder / RECORD).write_text(json.dumps(made.to_dict()), encoding="utf-8")
 
 

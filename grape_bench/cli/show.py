@@ -87,7 +87,7 @@ def _verdict(record: Record, path: Path) -> Verdict:
     from grape_bench.score.references import References
     from grape_bench.score.verdict import judge
 
-    records = read_folder(path.parent.parent).found([record.id]).records
+    records = read_folder(path.parent.parent, record.task).found([record.id]).records
     same = [r for r in records if (r.task, r.seed) == (record.task, record.seed)]
     grid = cells([record, *(r for r in same if r.rule != record.rule)])
     return judge(grid[record.task, record.rule], References.of(grid, record.task))

@@ -50,6 +50,7 @@ def credit_of(trainer: Trainer) -> dict[str, Any]:
     return {
         "bp_fraction": network.bp_fraction,
         "declared_bp_fraction": network.rule.bp_fraction(budget.batches, budget.epochs),
+        "declared_transport": bool(network.rule.weight_transport),
         "steps": network.counts.steps,
         "forward_passes": network.counts.forward,
         "backward_passes": network.counts.backward,

@@ -44,7 +44,8 @@ def pack(runs: Path, rule: str, output: Path, about: About, *, replace: bool = F
     root = runs_folder(runs)
     records = read_records(root) if root.is_dir() else []
     own = _of(rule, records, runs)
-    kept = [record for record in records if record in own or record.rule in REFERENCES]
+    names = {record.name for record in own}
+    kept = [record for record in records if record.name in names or record.rule in REFERENCES]
     target = output / own[0].suite / own[0].job.rule_name.label
     if target.exists() and not replace:
         raise UserError("this folder exists", where=str(target), hint="--replace, or another folder with -o DIR")
@@ -95,15 +96,21 @@ def _card(own: Sequence[Record], root: Path, about: About) -> Card:
         version=about.version,
         paper=about.paper,
         source=job.rule_source,
-        weight_transport=_weight_transport(job),
+        weight_transport=_weight_transport(own),
         bp_fraction=next((float(credit) for credit in credits if credit is not None), None),
         trials=trials if trials > 1 else 0,
         space=dict(stated_space(suite, job.rule)) if trials > 1 else {},
     )
 
 
-def _weight_transport(job: Job) -> bool:
+def _weight_transport(own: Sequence[Record]) -> bool:
     """What the rule declares. Anchors and a finish use exact gradients, so they have weight transport."""
+    declared = {record.credit.declared_transport for record in own if record.credit} - {None}
+    return any(declared) if declared else _declared_now(own[0].job)
+
+
+def _declared_now(job: Job) -> bool:
+    """The same for records of an older version, which do not hold it. Imports the rule, and with it torch."""
     from grape_bench.rules.make import make_rule
     from grape_bench.rules.names import RULES
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from grape_bench.publish import checks
-from grape_bench.publish.rerun import Rerun
 from grape_bench.publish.submission import Submission, read_submission
 from grape_bench.record.deadline import deadline
+
+if TYPE_CHECKING:  # reruns load data, and with it torch
+    from grape_bench.publish.rerun import Rerun
 
 SECONDS = 60  # for the checks of one publication
 

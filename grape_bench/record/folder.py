@@ -80,16 +80,17 @@ def _named(record: Record, rule: str) -> Record:
     return record if record.job.rule == rule else replace(record, job=replace(record.job, rule=rule))
 
 
-def read_folder(folder: Path) -> Recorded:
+def read_folder(folder: Path, task: str = "") -> Recorded:
     """Everything in the suite's `folder`, in the order of its manifest. Raises DamagedError.
 
-    Without a manifest, the order is that of the folders' names.
+    Without a manifest, the order is that of the folders' names. With `task`, records of other tasks may be left out.
     """
     if not (folder / MANIFEST).is_file():
         return Recorded([read_record(path) for path in record_files(folder)], None)
     manifest, listed = read_entries(folder / MANIFEST)
     entries = {entry.name: entry.id for entry in listed}
-    paths = [path for name in entries if (path := folder / name / RECORD).is_file()]
+    of_task = (name for name in entries if not task or name.startswith(f"{task}."))
+    paths = [path for name in of_task if (path := folder / name / RECORD).is_file()]
     check_total(paths, folder, Largest.ALL_RECORDS)
     with paused_collection():
         records = [read_record(path) for path in paths]

@@ -187,6 +187,7 @@ class Profile:
 class Credit:
     """How much backpropagation the rule used: passes through hidden blocks ÷ BP's, as counted and as declared.
 
+    `declared_transport` tells whether the rule declares that its backward reads the weights.
     `forward_passes` and `backward_passes` are those of the whole network in `steps` training steps, with the passes
     that the rule makes on the side. `own_steps` tells whether the rule changed weights without the optimizer.
     `absent_blocks` and `detours` are set if the model left out layers: see `PassCounts`.
@@ -200,6 +201,7 @@ class Credit:
     forward_passes: int | None = field(default=None, metadata=OPTIONAL)
     absent_blocks: int | None = field(default=None, metadata=OPTIONAL)
     detours: int | None = field(default=None, metadata=OPTIONAL)
+    declared_transport: bool | None = field(default=None, metadata=OPTIONAL)
     transport: str | None = field(default=None, metadata=OPTIONAL)
     transport_allowed: bool | None = field(default=None, metadata=OPTIONAL)
     anchor_share: float | None = field(default=None, metadata=OPTIONAL)

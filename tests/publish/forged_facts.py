@@ -151,6 +151,10 @@ def another_share_on_the_card(folder: Path) -> None:
     reworded(folder / "rule.toml", "bp_fraction = 1.0", "bp_fraction = 0.0")
 
 
+def another_transport_declared(folder: Path) -> None:
+    edit(runs_of(folder, "Mine"), lambda record: record["credit"].update(declared_transport=True))
+
+
 def weight_transport_hidden(folder: Path) -> None:
     edit(runs_of(folder, "Mine"), lambda record: record["credit"].update(transport="all"))
 

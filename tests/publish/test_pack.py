@@ -1,5 +1,8 @@
 import json
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +52,22 @@ def test_the_packages_behind_the_runs_can_be_installed_again(tmp_path: Path) -> 
     assert python == f"# Python {record['environment']['python']}" and f"numpy=={packages['numpy']}" in pinned
     assert all(re.fullmatch(r"[a-z-]+==[0-9.]+", line) for line in pinned)  # no build, host or path
     assert len(pinned) == len(packages) - 1 and not any(line.startswith("grape-bench") for line in pinned)
+
+
+def test_records_that_hold_what_the_rule_declares_are_published_without_torch(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(RECORDED, runs)
+    for path in runs.glob("*/record.json"):
+        record = json.loads(path.read_text())
+        if record.get("credit"):
+            path.write_text(json.dumps(record | {"credit": record["credit"] | {"declared_transport": False}}))
+    code = f"""
+import sys
+from pathlib import Path
+from grape_bench.publish.pack import About, pack
+from grape_bench.publish.verify import verify
+folder = pack(Path({str(runs)!r}), "grape", Path({str(tmp_path / "out")!r}), About())
+assert verify(folder).submission.card.weight_transport is False
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

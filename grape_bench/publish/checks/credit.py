@@ -35,6 +35,9 @@ def problems(submission: Submission) -> Iterator[str]:
         if name in submission.own and record.credit.transport in TRANSPORT and not allowed:
             yield f"{name}: weight transport ({record.credit.transport}), but rule.toml says weight_transport = false"
     declared = [r.credit.declared_bp_fraction for r in submission.own.values() if r.credit]
+    said = {r.credit.declared_transport for r in submission.own.values() if r.credit} - {None}
+    if said and card.weight_transport != any(said):
+        yield f"rule.toml: weight_transport = {card.weight_transport}, but the runs declare {not card.weight_transport}"
     if declared and card.bp_fraction not in declared:
         yield f"rule.toml: bp_fraction = {card.bp_fraction}, but the runs declare {declared[0]}"
 

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from grape_bench.attachment import attached
 from grape_bench.network.tangents import TangentPass
 from tests.network.awkward import comparison
 from tests.network.awkward.comparison import X, assert_same, attach, gradients
-from tests.network.problems import VIT, timm_model
+from tests.network.problems import BY_NAME, VIT, loss_of, timm_model
 
 # Compiling takes seconds, and GrAPE cuts as DFA does. Its cuts and tangents are in the default tests.
 RULES = ["grape", pytest.param("fa", marks=pytest.mark.slow)]
@@ -95,14 +96,78 @@ def test_tangents_go_through_compiled_blocks(backend):
     torch.testing.assert_close(tangents[1], tangents[0])
 
 
-def test_steps_after_the_first_compile_nothing_anew():
+@pytest.mark.parametrize("rule", ["grape", "fa"])
+def test_steps_after_the_first_compile_nothing_again(rule):
     model = vit()
-    attach(model, "grape")
+    attach(model, rule)
     compiled = torch.compile(model, backend="eager")
     for _ in range(2):
-        gradients(model, call=compiled)
+        gradients(model, X + 1, call=compiled)
     with torch.compiler.set_stance("fail_on_recompile"):
-        gradients(model, call=compiled)
+        gradients(model, X.clone(), call=compiled)
+
+
+@pytest.mark.parametrize("rule", [pytest.param("dfa", marks=pytest.mark.slow), "fa"])
+def test_all_blocks_share_the_compiled_code(rule):
+    """Otherwise a deep model meets the compiler's limit, and the rest of it runs uncompiled."""
+
+    def graphs_of(depth):
+        torch.compiler.reset()
+        counters.clear()
+        model = timm_model("vit_tiny_patch16_224", **VIT | {"depth": depth})()
+        attach(model, rule)
+        gradients(model, call=torch.compile(model, backend="eager"))
+        return counters["stats"]["unique_graphs"]
+
+    assert graphs_of(2) == graphs_of(4)
+
+
+@pytest.mark.parametrize(
+    "problem", ["mlp", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gpt2", "resnet18"))]
+)
+@pytest.mark.parametrize("amp", [False, True])
+def test_the_family_of_fa_gives_the_gradients_of_an_uncompiled_step(problem, amp):
+    """Linear layers and convolutions are part of the graph. GPT-2's own linear map ends it."""
+    found = []
+    for compiles in (False, True):
+        torch.manual_seed(0)
+        model = BY_NAME[problem].model().train()
+        batch = BY_NAME[problem].batch()
+        attach(model, "brsf", batch)
+        call = torch.compile(model, backend="aot_eager") if compiles else model
+        with torch.autocast("cpu", torch.bfloat16, enabled=amp):
+            output = call(**batch) if isinstance(batch, dict) else call(batch)
+        loss_of(output).backward()
+        found.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
+    assert_same(found[1], found[0], tolerance=1e-6)
+
+
+def test_a_weight_carries_its_matrix_during_a_forward_only():
+    model = vit()
+    attach(model, "fa")
+    gradients(model)
+    assert not any(vars(parameter) for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("rule", ["grape", "fg"])
+@pytest.mark.parametrize("ways", ["block", pytest.param("attention", marks=pytest.mark.slow)])
+def test_tangents_avoid_flash_attention_whatever_part_is_compiled(rule, ways):
+    """Flash attention has no forward derivative, and compiled code calls it directly."""
+    expected = expected_of(rule)
+    model = vit()
+    for block in model.blocks:
+        (block if ways == "block" else block.attn).compile(backend="aot_eager")
+    gradients(model)
+    attach(model, rule)
+    assert_same(gradients(model), expected)
+
+
+def test_a_compiled_model_has_checkpoints():
+    model = vit()
+    net = attach(model, "dfa")
+    model.compile(backend="eager")
+    net.load_state_dict(net.state_dict())
+    assert_same(gradients(model), expected_of("dfa"))
 
 
 @pytest.mark.parametrize("rule", RULES)
