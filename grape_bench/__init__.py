@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from grape_bench.attachment import attach
+    from grape_bench.cli.in_python import run
     from grape_bench.errors import DoesNotApplyError, UserError
     from grape_bench.network.block import Block
     from grape_bench.network.lean import lean_step
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from grape_bench.network.trace import Batch
     from grape_bench.objectives.make import make_objective, register_objective
     from grape_bench.objectives.objective import Objective
+    from grape_bench.report.result_table import ResultTable
     from grape_bench.rules.anchored import Anchored
     from grape_bench.rules.backward import BackwardFeedback
     from grape_bench.rules.direct import DirectFeedback
@@ -50,6 +52,7 @@ __all__ = [
     "Network",
     "Objective",
     "Pass",
+    "ResultTable",
     "TwoPhase",
     "UserError",
     "attach",
@@ -59,6 +62,7 @@ __all__ = [
     "make_rule",
     "register_objective",
     "register_rule",
+    "run",
 ]
 
 _HOME = {
@@ -82,6 +86,7 @@ _HOME = {
     "Network": "network.network",
     "Objective": "objectives.objective",
     "Pass": "network.passes",
+    "ResultTable": "report.result_table",
     "TwoPhase": "rules.two_phase",
     "UserError": "errors",
     "attach": "attachment",
@@ -91,6 +96,7 @@ _HOME = {
     "make_rule": "rules.make",
     "register_objective": "objectives.make",
     "register_rule": "rules.make",
+    "run": "cli.in_python",
 }
 
 

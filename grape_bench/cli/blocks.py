@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from grape_bench.cli.names import RuleReference
+from grape_bench.cli.say import as_json, say_json
+
 if TYPE_CHECKING:
     from rich.table import Table
     from torch import Tensor, nn
@@ -27,7 +30,7 @@ MEANINGS: dict[Credit, str] = {
 @click.command("blocks")
 @click.argument("model")
 @click.option("--model-arg", "model_args", multiple=True, metavar="KEY=VALUE", help="May be repeated; VALUE is TOML.")
-@click.option("--rule", default="dfa", show_default=True, help="The rule to report on.")
+@click.option("--rule", type=RuleReference(), default="dfa", show_default=True, help="The rule to report on.")
 @click.option("--shape", default="3,32,32", show_default=True, help="The shape of a sample.")
 @click.option("--tokens", type=click.IntRange(min=1), help="Use a sample of this many token ids, for text models.")
 @click.option("--classes", default=10, show_default=True)
@@ -47,6 +50,7 @@ MEANINGS: dict[Credit, str] = {
     help="For modules that are called several times: time cuts between their calls.",
 )
 @click.option("--parameters", is_flag=True, help="List every parameter by its full name.")
+@as_json
 def command(
     model: str,
     model_args: tuple[str, ...],
@@ -58,6 +62,7 @@ def command(
     granularity: str,
     cuts: Cuts,
     parameters: bool,
+    json: bool,
 ) -> None:
     """Show where a rule cuts MODEL (timm:NAME, hf:NAME, mlp, file.py:factory), and which gradients its weights get."""
     import torch
@@ -74,13 +79,16 @@ def command(
     built = models.build(model, shape=subject.shape, classes=classes, args=subject.model_args)
     example = token_ids(built, tokens) if tokens else subject.batch(torch.device("cpu"))[0][0]
     network = attach(built, make_rule(rule), example, blocks=globs, granularity=granularity, cuts=cuts)
+    report = network.report()
+    read = list(dict.fromkeys(weights_read(network, as_batch(example))))
+    if json:
+        say_json({"blocks": listed(network), "parameters": report, "weights_read": read})
+        return
     console = PlainConsole()
     console.print(table(network))
-    report = network.report()
     console.print(credits(report, whole_names=parameters))
     for credit, count in Counter(report.values()).items():
         console.print(f"{count:5} × {credit}: {MEANINGS[credit].format(rule=rule)}", highlight=False)
-    read = weights_read(network, as_batch(example))
     names = dict.fromkeys(name if parameters else starred(name) for name in read)
     console.print(f"weights that the backward pass reads: {', '.join(names) or 'none'}", highlight=False)
 
@@ -97,6 +105,14 @@ def token_ids(model: nn.Module, count: int) -> dict[str, Tensor]:
             f"{type(model).__name__} has no vocabulary", where="--tokens", hint="use --shape if samples are not text"
         )
     return {"input_ids": torch.arange(count).remainder(vocabulary)[None]}
+
+
+def listed(network: Network) -> list[dict[str, object]]:
+    """The blocks for a program: name, shape per sample, where the cut is, and how often in a forward."""
+    return [
+        {"name": block.name, "shape": list(block.shape), "cut": block.where, "calls": block.calls}
+        for block in network.blocks
+    ]
 
 
 def table(network: Network) -> Table:

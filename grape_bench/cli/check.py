@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from grape_bench.cli.names import RuleReference
 from grape_bench.cli.say import say
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ MODELS = ("mlp", "cnn", "vit", "decoder", "energy")  # the names of contract.cas
 
 
 @click.command("check")
-@click.argument("rule")
+@click.argument("rule", type=RuleReference())
 @click.option(
     "--model", "models", multiple=True, type=click.Choice(MODELS), help="Check only on this model. May be repeated."
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from grape_bench.cli.names import RuleReference, SuiteName
 from grape_bench.cli.overrides import comparing, overrides_of
 from grape_bench.cli.say import say
 from grape_bench.cli.sweep import executing, request_of, sweep
@@ -24,8 +25,14 @@ REFERENCES = ("bp", "frozen")
 
 @click.command("compare")
 @click.argument("compared", nargs=-1, required=True, metavar="A B | RULE...")
-@click.option("--against", multiple=True, metavar="RULE", help="Compare the rules with this one; may be repeated.")
-@click.option("--suite", help="Compare rules on this suite; missing jobs run first.")
+@click.option(
+    "--against",
+    multiple=True,
+    type=RuleReference(),
+    metavar="RULE",
+    help="Compare the rules with this one; may be repeated.",
+)
+@click.option("--suite", type=SuiteName(), help="Compare rules on this suite; missing jobs run first.")
 @click.option("--fail-if-worse", is_flag=True, help="Exit with code 1 if A is significantly worse than B or lost runs.")
 @tracking("MLflow store, or none.")
 @comparing

@@ -39,7 +39,7 @@ def failures(records: Sequence[Record], folder: Path) -> list[str]:
 def _message(group: Sequence[Record], folder: Path) -> str:
     first = group[0]
     seeds = ", ".join(str(record.seed) for record in group)
-    lines = [f"{first.status}: {first.task} {first.rule}, seed {seeds}: {first.reason}"]
+    lines = [f"{first.status}: {first.task} {first.job.rule_name.label}, seed {seeds}: {first.reason}"]
     if first.status is Status.DIVERGED:
         rate = float(f"{first.job.optimizer['lr'] / 10:.3g}")
         key = f"{first.task}.rule.{first.job.rule_name.label}.lr"

@@ -2,97 +2,116 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
 import click
 
-from grape_bench.cli.say import say
+from grape_bench.cli.listed import KINDS, MANY, Entry, entries
+from grape_bench.cli.names import ListedName
+from grape_bench.cli.say import as_json, say, say_json
 
-KINDS = ("suites", "rules", "models", "datasets", "objectives")
+if TYPE_CHECKING:
+    from rich.table import Table
+
+OWN = {
+    "models": "path/to/file.py:factory",
+    "datasets": "path/to/file.py:loader",
+    "objectives": "path/to/file.py:MyObjective",
+}
 
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(KINDS), required=False)
-@click.argument("name", required=False)
-def command(kind: str | None, name: str | None) -> None:
+@click.argument("name", type=ListedName(), required=False)
+@click.option("--all", "every", is_flag=True, help=f"List more than {MANY} models.")
+@as_json
+def command(kind: str | None, name: str | None, every: bool, json: bool) -> None:
     """List the suites, rules, models, data sets and objectives, or only one kind.
 
-    `list rules` groups the rules by family. `list rules NAME` describes one: source, settings, what to tune.
+    NAME may be a pattern. `list rules NAME` describes one rule: source, settings, what to tune. `list models
+    'timm:vit*'` shows size, input and what the coverage sweep found. `list datasets` shows what is on this machine.
     """
-    if kind == "rules":
-        _show_rules(name)
+    if json:
+        say_json({each: entries(each) for each in KINDS} if kind is None else entries(kind, name))
         return
-    if name is not None:
-        raise click.UsageError("only rules have a description: grape-bench list rules NAME")
-    for name in KINDS if kind is None else (kind,):
+    for each in KINDS if kind is None else (kind,):
         if kind is None:
-            say(click.style(name, bold=True))
-        for line in _LINES[name]():
-            say(f"  {line}" if kind is None else line)
+            say(word=each)
+        _show(each, name, every, "  " if kind is None else "")
 
 
-def _suites() -> list[str]:
-    from grape_bench.errors import UserError
-    from grape_bench.plan.find import suite_files
-    from grape_bench.plan.read import read_suite
-
-    lines = []
-    for name, path in suite_files().items():
-        try:
-            suite = read_suite(path)
-        except UserError as error:  # a mistake in one file must not hide the other suites
-            lines.append(f"{name}: {error.what} ({path})")
-            continue
-        tasks = ", ".join(task.name for task in suite.tasks)
-        lines.append(f"{name} {suite.version}: {tasks}; {len(suite.rules)} rules, {suite.seeds} seeds ({path})")
-    return lines
-
-
-def _show_rules(name: str | None) -> None:
+def _show(kind: str, name: str | None, every: bool, indent: str) -> None:
+    """Print one kind: as a table where more is known than names."""
     from grape_bench.cli.rule_list import by_family, described
-    from grape_bench.record.rule_name import ANCHOR, FINISH
     from grape_bench.report.console import PlainConsole
 
-    if name is not None:
-        PlainConsole().print(described(name))
+    if kind == "rules" and not indent:
+        PlainConsole().print(by_family() if name is None else described(name))
+        if name is None:
+            say("\nNAME+anchor: with anchors; NAME+finish: ended by BP; file.py:MyRule: your own")
+            say("One rule in detail: grape-bench list rules NAME")
         return
-    PlainConsole().print(by_family())
-    say(f"\nNAME{ANCHOR}: with anchors; NAME{FINISH}: ended by BP; file.py:MyRule: your own")
-    say("One rule in detail: grape-bench list rules NAME")
+    found = entries(kind, name)
+    if kind in ("datasets", "models") and (name or kind == "datasets") and not indent:
+        found = [one for one in found if len(one) > 1]  # not the forms of names of one's own
+        shown = found if every else found[:MANY]
+        PlainConsole().print(_datasets(shown) if kind == "datasets" else _models(shown))
+        if len(found) > len(shown):
+            say(f"and {len(found) - len(shown)} more: a narrower pattern, or --all")
+    else:
+        for line in _lines(kind, found):
+            say(f"{indent}{line}")
+    if kind == "datasets" and not indent and name is None:
+        from grape_bench.data.names import EXAMPLES
+
+        for example in EXAMPLES.values():
+            say(example)
+    if kind in OWN and name is None:
+        say(f"{indent}{OWN[kind]}")
+    if kind == "models" and name is None:
+        say(f"{indent}size, input, and what the sweep found: grape-bench list models 'timm:vit*'")
 
 
-def _rules() -> list[str]:
-    from grape_bench.record.rule_name import ANCHOR, FINISH
-    from grape_bench.rules.names import RULES
-
-    return [
-        *RULES,
-        f"NAME{ANCHOR} (any rule with anchors)",
-        f"NAME{FINISH} (any rule, then BP)",
-        "path/to/file.py:MyRule",
-    ]
-
-
-def _models() -> list[str]:
-    from grape_bench.models.names import MODELS, SOURCES
-
-    return [*MODELS, *(f"{source}:NAME" for source in SOURCES), "path/to/file.py:factory"]
+def _lines(kind: str, found: Sequence[Entry]) -> Iterator[str]:
+    for one in found:
+        if kind != "suites":
+            yield str(one["name"])
+        elif "error" in one:
+            yield f"{one['name']}: {one['error']} ({one['file']})"
+        else:
+            tasks = ", ".join(task["name"] for task in one["tasks"])
+            counts = f"{len(one['rules'])} rules, {one['seeds']} seeds"
+            yield f"{one['name']} {one['version']}: {tasks}; {counts} ({one['file']})"
 
 
-def _datasets() -> list[str]:
-    from grape_bench.data.names import DATASETS, SOURCES
+def _models(found: Sequence[Entry]) -> Table:
+    """Size, input and what the sweep found, at most 80 columns wide."""
+    table = _table(("model", "parameters", "input", "sweep"), right=("parameters", "input"))
+    for one in found:
+        number = one.get("parameters")
+        size = f"{number / 1e6:.1f} M" if number else ""
+        table.add_row(one["name"], size, one.get("input") or "", one.get("attached") or "")
+    table.caption = "sweep: yes = this model passed the checks of docs/coverage.md; family = one of its family did"
+    return table
 
-    return [*DATASETS, *(f"{source}:PATH" for source in SOURCES), "path/to/file.py:loader"]
+
+def _datasets(found: Sequence[Entry]) -> Table:
+    """Size, input, and where the data is, at most 80 columns wide."""
+    table = _table(("data set", "train", "test", "input", "unit", "where"), right=("train", "test", "input"))
+    for one in found:
+        train, test = (f"{one[part]:,}" if one.get(part) else "" for part in ("train", "test"))
+        table.add_row(one["name"], train, test, *(one.get(part) or "" for part in ("input", "unit", "place")))
+    table.caption = "Hub: grape-bench data prepare NAME. missing: put the files into $GRAPE_BENCH_DATA/NAME."
+    return table
 
 
-def _objectives() -> list[str]:
-    from grape_bench.objectives.names import OBJECTIVES
+def _table(titles: Sequence[str], right: Sequence[str]) -> Table:
+    from rich import box
+    from rich.table import Table
 
-    return [*OBJECTIVES, "path/to/file.py:MyObjective"]
-
-
-_LINES = {
-    "suites": _suites,
-    "rules": _rules,
-    "models": _models,
-    "datasets": _datasets,
-    "objectives": _objectives,
-}
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, width=80, caption_justify="left")
+    for title in titles:
+        number = title in right
+        table.add_column(title, justify="right" if number else "left", no_wrap=number, overflow="fold")
+    return table

@@ -17,7 +17,7 @@ COMMANDS = (
     *("run", "plan", "tune", "list", "report", "show", "compare", "ui"),
     *("publish", "verify", "leaderboard", "claims"),
     *("merge", "sync", "data"),
-    *("new", "check", "blocks", "profile"),
+    *("new", "check", "blocks", "profile", "doctor"),
 )
 
 

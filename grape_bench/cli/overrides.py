@@ -8,14 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from grape_bench.cli.names import RuleReference, SuiteName
 from grape_bench.cli.one_task import OPTIONS
 
 if TYPE_CHECKING:
     from grape_bench.plan.overrides import Overrides
 
 _JOBS = (
-    click.option("--rule", "rules", multiple=True, metavar="RULE", help="Add a rule: NAME or file.py:MyRule."),
-    click.option("--only", multiple=True, metavar="RULE", help="Run only this of the suite's rules; may be repeated."),
+    click.option(
+        "--rule",
+        "rules",
+        multiple=True,
+        type=RuleReference(),
+        metavar="RULE",
+        help="Add a rule: NAME or file.py:MyRule.",
+    ),
+    click.option(
+        "--only",
+        multiple=True,
+        type=RuleReference(),
+        metavar="RULE",
+        help="Run only this of the suite's rules. May be repeated.",
+    ),
 )
 _CHANGES = (
     click.option(
@@ -45,13 +59,13 @@ def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
 
     The suite may be absent, and the parameters of `one_task` describe a task instead.
     """
-    suite = click.argument("suite", required=False)
+    suite = click.argument("suite", required=False, type=SuiteName())
     return _give(command, (suite, *OPTIONS, *_JOBS, *_CHANGES, *_RESULTS))
 
 
 def searching(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give `command` the parameters suite, rules, only, settings, nproc and out."""
-    return _give(command, (click.argument("suite"), *_JOBS, *_CHANGES))
+    return _give(command, (click.argument("suite", type=SuiteName()), *_JOBS, *_CHANGES))
 
 
 def comparing(command: Callable[..., Any]) -> Callable[..., Any]:

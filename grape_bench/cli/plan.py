@@ -10,7 +10,7 @@ import click
 
 from grape_bench.cli.one_task import suite_of
 from grape_bench.cli.overrides import choosing, overrides_of
-from grape_bench.cli.say import say
+from grape_bench.cli.say import as_json, say, say_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @choosing
 @click.option("--slots", type=click.IntRange(min=1), help="Jobs at once [default: one per GPU, else per core].")
 @click.option("--no-profile", is_flag=True, help="Do not time jobs whose duration is unknown.")
+@as_json
 def command(slots: int | None, no_profile: bool, **given: Any) -> None:
     """List the jobs of SUITE: which are done, which are left, and how long they will take. Writes nothing.
 
@@ -60,6 +61,9 @@ def _show(suite: str, given: dict[str, Any], slots: int | None, *, profile: bool
     slots = slots or default_slots()
     if profile:
         _time([job for job in missing if durations.of(job) is None], durations, slots)
+    if given["json"]:
+        say_json({"suite": plan.suite.name, "folder": folder, "jobs": _listed(plan.jobs, records, durations)})
+        return
     PlainConsole().print(_table(plan.jobs, records, durations))
     say()
     if plan.tuned.note:
@@ -72,6 +76,18 @@ def _show(suite: str, given: dict[str, Any], slots: int | None, *, profile: bool
     ):
         say(line)
     say(f"records: {folder}")
+
+
+def _listed(jobs: Sequence[Job], records: Mapping[str, Record], durations: Durations) -> list[dict[str, Any]]:
+    """The jobs for a program. A job without a record has no status, and `seconds` may be unknown."""
+    return [
+        {
+            **{name: getattr(job, name) for name in ("id", "task", "rule", "seed")},
+            "status": str(records[job.id].status) if job.id in records else None,
+            "seconds": forecast.seconds if (forecast := durations.of(job)) else None,
+        }
+        for job in jobs
+    ]
 
 
 def _left(jobs: Sequence[Job], records: Mapping[str, Record]) -> list[Job]:

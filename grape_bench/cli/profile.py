@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,36 +103,47 @@ def make_subject(model: str, model_args: tuple[str, ...], shape: str, classes: i
 
 def table(costs: list[Cost]) -> Table:
     """Return the table of costs, at most 80 columns wide."""
-    from rich import box
-    from rich.table import Table
-
     from grape_bench.cost.rules import rows
 
-    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=CAPTION, caption_justify="left")
-    for name in ("rule", "time (quartiles)", "memory", "FLOPs", "tangents", "path", "attach"):
-        out.add_column(name, justify="left" if name == "rule" else "right", no_wrap=True)
+    out = _narrow(("rule", "time (quartiles)", "memory", "FLOPs", "tangents", "path", "attach"), CAPTION)
     for row in rows(costs):
         numbers = [f"{row[key]:.2f}" for key in ("memory", "flops", "tangents", "critical", "attach")]
-        out.add_row(str(row["rule"]), f"{row['time']:.2f} ({row['time_low']:.2f}-{row['time_high']:.2f})", *numbers)
+        time = f"{row['time']:.2f} ({row['time_low']:.2f}-{row['time_high']:.2f})"
+        out.add_row(_label(str(row["rule"])), time, *numbers)
     return out
 
 
 def parallel(costs: list[Cost]) -> Table:
     """Return the table of time shares, and of the possible speedup from blocks that run in parallel."""
+    from grape_bench.cost.rules import rows
+
+    shares = [f"{name}_share" for name in ("forward", "tangents", "credit", "update")]
+    gains = ["layer_parallel", *(f"pipeline_{devices}" for devices in (2, 4, 8))]
+    out = _narrow(("rule", "forward", "tangents", "credit", "update", "blocks", "2", "4", "8"), PARALLEL)
+    for row in rows(costs):
+        time = [f"{100 * float(row[share]):.0f} %" if share in row else "–" for share in shares]
+        out.add_row(_label(str(row["rule"])), *time, *(f"{row[gain]:.2f}" if gain in row else "–" for gain in gains))
+    return out
+
+
+def _narrow(columns: Sequence[str], caption: str) -> Table:
+    """A table whose numbers are never cut off in 80 columns. The name of a rule takes more lines instead."""
     from rich import box
     from rich.table import Table
 
-    from grape_bench.cost.rules import rows
-
-    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=PARALLEL, caption_justify="left")
-    shares = [f"{name}_share" for name in ("forward", "tangents", "credit", "update")]
-    gains = ["layer_parallel", *(f"pipeline_{devices}" for devices in (2, 4, 8))]
-    for name in ("rule", "forward", "tangents", "credit", "update", "blocks", "2", "4", "8"):
-        out.add_column(name, justify="left" if name == "rule" else "right", no_wrap=True)
-    for row in rows(costs):
-        time = [f"{100 * float(row[share]):.0f} %" if share in row else "–" for share in shares]
-        out.add_row(str(row["rule"]), *time, *(f"{row[gain]:.2f}" if gain in row else "–" for gain in gains))
+    out = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
+    out.add_column(columns[0], overflow="fold", max_width=18)
+    for name in columns[1:]:
+        out.add_column(name, justify="right", no_wrap=True)
     return out
+
+
+def _label(rule: str) -> str:
+    """The name of a rule without its file, and how it trains: `my.py:Mine lean` -> `Mine lean`."""
+    from grape_bench.record.rule_name import RuleName
+
+    name, *how = rule.split(" ")
+    return " ".join((RuleName.parse(name).label, *how))
 
 
 def write_csv(costs: list[Cost], path: Path) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from grape_bench.cli.names import RunFolder
 from grape_bench.cli.say import say
 from grape_bench.errors import UserError
 
 
 @click.command("report")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=RunFolder())
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write to [default: RUNS/report].")
 def command(runs: tuple[Path, ...], output: Path | None) -> None:
     """Write a report on RUNS, such as runs/quickstart. Several folders of one suite make one report.

@@ -55,12 +55,12 @@ def described(name: str) -> Table:
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
-    for word, text in _facts(name):
+    for word, text in facts(name):
         table.add_row(word, text)
     return table
 
 
-def _facts(name: str) -> Iterator[tuple[str, str]]:
+def facts(name: str) -> Iterator[tuple[str, str]]:
     """What is known of one rule, as pairs of a word and a text."""
     from grape_bench.record.rule_name import RuleName
     from grape_bench.rules.anchored import Anchored

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 from grape_bench.errors import printable, redacted
@@ -16,3 +20,13 @@ def say(text: str = "", *, before: str = "", word: str = "", color: str = "", er
     rest = [line if line.startswith(" ") or not line else f"  {line}" for line in lines[1:]]
     start = printable(redacted(before)) + (click.style(word, fg=color or None) if word else "")
     click.echo(start + "\n".join([lines[0], *rest]), err=err)
+
+
+def say_json(content: Any) -> None:
+    """Print `content` as JSON, for programs. ASCII only, so that a terminal finds nothing to obey in it."""
+    click.echo(json.dumps(content, indent=2, default=str))
+
+
+def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give `command` the parameter `json`."""
+    return click.option("--json", "json", is_flag=True, help="Print JSON for programs.")(command)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from grape_bench.cli.names import RunName
+from grape_bench.cli.say import as_json, say_json
 
 if TYPE_CHECKING:
     from grape_bench.record.record import Record
@@ -13,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("show")
-@click.argument("run")
+@click.argument("run", type=RunName())
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -21,7 +26,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder in which to look for a run by name.",
 )
-def command(run: str, out: Path) -> None:
+@as_json
+def command(run: str, out: Path, json: bool) -> None:
     """Show RUN: settings, outcome, curve, alignment by block, and the verdict with its reasons.
 
     RUN is the folder of a run, its record.json, or the start of its name or id.
@@ -34,7 +40,11 @@ def command(run: str, out: Path) -> None:
     with deadline(FOLDER_S, run):
         path = find(run, out)
         record = read_record(path)
-        PlainConsole().print(render(record, _verdict(record, path), path.parent))
+        verdict = _verdict(record, path)
+        if json:
+            say_json({**record.to_dict(), "verdict": asdict(verdict)})
+            return
+        PlainConsole().print(render(record, verdict, path.parent))
 
 
 def find(run: str, out: Path) -> Path:
@@ -52,6 +62,8 @@ def find(run: str, out: Path) -> Path:
     found = [path for path in every if path.parent.name.startswith(start)]
     if not found:
         found = [path for path in every if _id(path).startswith(run)]
+    if len(found) > 1:
+        found = _in_table(found) or found
     if len(found) == 1:
         return found[0]
     if found:
@@ -67,6 +79,14 @@ def find(run: str, out: Path) -> Path:
             "no such run: this folder has no runs", where=str(out), hint="grape-bench show FOLDER, or --out"
         )
     raise unknown("run", run, [path.parent.name for path in every][:20], where=str(out))
+
+
+def _in_table(paths: Sequence[Path]) -> list[Path]:
+    """Those of `paths` that are in their folder's table: neither another budget nor older code."""
+    from grape_bench.record.folder import read_records
+
+    shown = {folder: {record.name for record in read_records(folder)} for folder in {p.parent.parent for p in paths}}
+    return [path for path in paths if path.parent.name in shown[path.parent.parent]]
 
 
 def _id(path: Path) -> str:

@@ -150,12 +150,13 @@ def sweep(request: Request, mirror: Mirror | None) -> list[Record]:
     from grape_bench.execute.sweep import run_sweep
 
     try:
-        return run_sweep(request, _display(), mirror)
+        return run_sweep(request, display(), mirror)
     except Stopped as stop:
         _exit_stopped(request, stop)
 
 
-def _display() -> Display:
+def display() -> Display:
+    """A live display in a terminal, and else a line per job."""
     from grape_bench.report.console import PlainConsole
 
     console = PlainConsole()

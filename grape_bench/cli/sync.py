@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from grape_bench.cli.names import RunFolder
 from grape_bench.cli.say import say
 from grape_bench.cli.tracking import summarize, tracking
 from grape_bench.errors import UserError, redacted
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("sync")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=RunFolder())
 @tracking("MLflow store.")
 def command(runs: tuple[Path, ...], tracking_uri: str) -> None:
     """Copy the records of RUNS (such as runs/quickstart) to MLflow. Records that are already there are skipped."""

@@ -19,21 +19,32 @@ from grape_bench.record.table import read_curve, read_diagnostics
 class Left:
     """The jobs of a plan, sorted by what is on disk.
 
-    A `damaged` job is also `pending`, and so is one whose record was made with `other_data` of the same name.
+    A `damaged` job is also `pending`, and so is one whose record was made with `other_data` of the same name. A job
+    with `other_probes` is also `done`: its result is the same, and its diagnostics were taken at other moments.
     """
 
     done: list[Record] = field(default_factory=list)
     pending: list[Job] = field(default_factory=list)
     damaged: list[tuple[Job, DamagedError]] = field(default_factory=list)
     other_data: list[Job] = field(default_factory=list)
+    other_probes: list[Job] = field(default_factory=list)
 
     @property
     def note(self) -> str:
-        """A line about the jobs that ran on other data; empty if there are none."""
-        names = ", ".join(sorted({job.dataset for job in self.other_data}))
-        count = len(self.other_data)
-        jobs = "1 finished job runs" if count == 1 else f"{count} finished jobs run"
-        return f"{names}: the files have changed, so {jobs} again" if names else ""
+        """A line about the jobs that ran on other data, and one about other probes; empty if there are none."""
+        lines = []
+        if self.other_data:
+            names = ", ".join(sorted({job.dataset for job in self.other_data}))
+            run = "runs" if len(self.other_data) == 1 else "run"
+            lines.append(f"{names}: the files have changed, so {_finished(self.other_data)} {run} again")
+        if self.other_probes:
+            jobs = _finished(self.other_probes)
+            lines.append(f"{jobs}: diagnostics with other probes; to take them again, add --fresh")
+        return "\n".join(lines)
+
+
+def _finished(jobs: Sequence[Job]) -> str:
+    return f"{len(jobs)} finished jobs" if len(jobs) > 1 else "1 finished job"
 
 
 def survey(jobs: Sequence[Job], folder: Path, retry: Collection[Status] = FAILED) -> Left:
@@ -56,6 +67,8 @@ def _sort(job: Job, folder: Path, retry: Collection[Status], left: Left) -> None
         left.pending.append(job)
     elif record and record.status not in retry:
         left.done.append(record)
+        if job.probes is not None and job.probes != record.job.probes:
+            left.other_probes.append(job)
     else:
         left.pending.append(job)
 

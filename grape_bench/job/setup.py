@@ -24,8 +24,8 @@ from grape_bench.network.network import Network
 from grape_bench.network.trace import Batch
 from grape_bench.objectives.make import make_objective
 from grape_bench.objectives.objective import Objective
-from grape_bench.record.job import Job
-from grape_bench.rules.make import make_rule
+from grape_bench.record.job import OPTIMIZER_SETTINGS, Job
+from grape_bench.rules.make import check_settings, make_rule
 from grape_bench.rules.names import RULES
 from grape_bench.streams import stream_seed
 from grape_bench.train import data_parallel
@@ -116,6 +116,7 @@ def make_trainer(job: Job, model: nn.Module, data: DataSet, rule: str, settings:
     objective = pick_objective(job, data)
     cuts: dict[str, Any] = {"blocks": job.blocks or (), "granularity": job.granularity, "cuts": job.cuts}
     cuts["axis"] = objective.axis
+    check_settings(rule, settings, also=OPTIMIZER_SETTINGS)
     network = attach(model, make_rule(rule, **settings), example_of(model, batch), seed=job.seed, **cuts)
     _check_batches(job, data)
     network.streams.split(data_parallel.rank())  # each process draws its own directions; their mean is less noisy

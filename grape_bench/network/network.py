@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from grape_bench.network.block import Block, load_tensors, remove_stored, tensors_of
+from grape_bench.network.in_notebook import html
 from grape_bench.network.operators import CallSite
 from grape_bench.network.owned import OwnedModules
 from grape_bench.network.passes import Pass, PassCounts
@@ -99,6 +100,10 @@ class Network(Seam):
             for name, parameter in self.model.named_parameters()
         }
         return found | {name: "owned" for name, _ in self.owned.named_parameters()}
+
+    def _repr_html_(self) -> str:
+        """The blocks and what their parameters get, for notebooks."""
+        return html(f"{type(self.model).__name__} with {type(self.rule).__name__}", self.blocks, self.report())
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """What the optimizer trains: the model's parameters, and those that the rule owns."""

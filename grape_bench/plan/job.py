@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from grape_bench.arguments import schema_error
 from grape_bench.plan.numerics import numerics_of
 from grape_bench.plan.sources import rule_sources
-from grape_bench.plan.suite import OPTIMIZER_OVERRIDES, Optimizer, Settings, Suite, Task
-from grape_bench.record.job import Job, Of, names_of
+from grape_bench.plan.suite import Optimizer, Settings, Suite, Task
+from grape_bench.record.job import OPTIMIZER_SETTINGS, Job, Of, names_of
 from grape_bench.record.rule_name import RuleName
 from grape_bench.rules.names import RULES
 
@@ -25,7 +25,7 @@ def make_job(suite: Suite, task: Task, rule: str, seed: int, tuned: Settings = N
     """
     reference = RuleName.parse(rule).reference
     settings = {**RULES.defaults(reference), **rule_settings(suite, task, rule), **tuned}
-    overrides = {key: settings.pop(key) for key in OPTIMIZER_OVERRIDES if key in settings}
+    overrides = {key: settings.pop(key) for key in OPTIMIZER_SETTINGS if key in settings}
     known = "rule_source" in more  # the rule's file may not be on this machine
     values = {
         "optimizer": _optimizer(task, rule, overrides),

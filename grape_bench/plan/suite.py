@@ -17,9 +17,6 @@ from grape_bench.record.rule_name import RuleName
 DIMENSIONS = 6  # the most settings that one search may cover
 TUNING_SEED = 1_000_000  # the seed of the first trial; a suite's own seeds stay below it
 
-# In [rule.NAME] these keys change the optimizer for that rule. Every other key goes to the rule itself.
-OPTIMIZER_OVERRIDES = ("lr", "weight_decay", "momentum", "betas")
-
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("constant", "cosine", "linear", "step")
 

@@ -20,6 +20,7 @@ from grape_bench.record.folder import read_records, runs_folder
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record, write_record
 from grape_bench.record.regular_file import Largest, read_text
+from grape_bench.record.rule_name import RuleName
 from grape_bench.record.table import CURVE, DIAGNOSTICS
 from grape_bench.record.write import new_folder
 from grape_bench.registry import split_file_reference
@@ -61,7 +62,7 @@ def pack(runs: Path, rule: str, output: Path, about: About, *, replace: bool = F
 def _of(rule: str, records: Sequence[Record], runs: Path) -> list[Record]:
     if not records:
         raise UserError("no records in this folder", where=str(runs), hint="a folder such as runs/quickstart")
-    own = [record for record in records if rule in (record.rule, record.job.rule_name.label)]
+    own = [record for record in records if RuleName.parse(rule).label == record.job.rule_name.label]
     if not own:
         raise unknown("rule", rule, {r.job.rule_name.label for r in records}, where=str(runs))
     return own

@@ -36,6 +36,9 @@ class Of(StrEnum):
     STATED = "stated"  # what a table states about the job; it does not change the result
 
 
+OPTIMIZER_SETTINGS = ("lr", "weight_decay", "momentum", "betas")
+"""In [rule.NAME] of a suite, these keys change the optimizer for that rule. Every other key goes to the rule itself."""
+
 NOT_IN_ID = (Of.MEASURING, Of.STATED, Of.DATA)
 
 
@@ -203,7 +206,7 @@ class Job:
 
     def __str__(self) -> str:
         which = f"seed {self.seed}" if self.trial is None else f"trial {self.trial}"
-        return f"{self.task} {self.rule} {which}"
+        return f"{self.task} {self.rule_name.label} {which}"
 
 
 def _data_without_paths(content: Mapping[str, Any]) -> dict[str, Any]:

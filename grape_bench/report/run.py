@@ -37,7 +37,7 @@ MISSING = "·"
 def render(record: Record, verdict: Verdict, folder: Path | None) -> RenderableType:
     """The page of `record`, with the curve and diagnostics in `folder`. Print it with a rich `Console`."""
     parts: list[RenderableType] = [
-        Text(f"{record.task}  {record.rule}  seed {record.seed}", style="bold"),
+        Text(f"{record.task}  {record.job.rule_name.label}  seed {record.seed}", style="bold"),
         _pairs(_settings(record.job)),
         "",
         Text("outcome", style="bold"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -29,16 +29,10 @@ def make_rule(name: str, **settings: Any) -> LearningRule:
     parsed = RuleName.parse(name)
     base = parsed.reference
     around: list[type[ExactSteps]] = [*[Anchored] * parsed.anchored, *[Finished] * parsed.finished]
-    cls = RULES.get(base)
-    if not (isinstance(cls, type) and issubclass(cls, LearningRule)):
-        raise UserError(f"{base!r} is not a LearningRule", hint="class MyRule(grape_bench.DirectFeedback): ...")
-    accepted = set(_parameters(cls)) | {*device_settings(cls)}
+    cls = _class_of(base)
+    check_settings(name, settings)
     settings = {**RULES.defaults(base), **settings}
-    theirs = {one: _parameters(one)[1:] for one in around}
-    outer = {one: {k: settings.pop(k) for k in names if k in settings} for one, names in theirs.items()}
-    for setting in settings:
-        if setting not in accepted:
-            raise unknown("setting", setting, accepted.union(*theirs.values()), where=f"rule {name!r}")
+    outer = {one: {k: settings.pop(k) for k in _parameters(one)[1:] if k in settings} for one in around}
     device = {name: settings.pop(name) for name in device_settings(cls) if name in settings}
     try:
         rule: LearningRule = cls(**settings)
@@ -49,6 +43,24 @@ def make_rule(name: str, **settings: Any) -> LearningRule:
         return rule
     except (TypeError, ValueError) as error:
         raise UserError(f"rule {name!r} does not accept its settings: {error}") from error
+
+
+def check_settings(name: str, settings: Iterable[str], also: Iterable[str] = ()) -> None:
+    """Raise UserError for a setting that the rule called `name` does not have. `also` are settings that others read."""
+    parsed = RuleName.parse(name)
+    cls = _class_of(parsed.reference)
+    accepted = {*_parameters(cls), *device_settings(cls), *also}
+    accepted.update(*(_parameters(one)[1:] for one in (*[Anchored] * parsed.anchored, *[Finished] * parsed.finished)))
+    for setting in settings:
+        if setting not in accepted:
+            raise unknown("setting", setting, accepted, where=f"rule {name!r}")
+
+
+def _class_of(reference: str) -> type[LearningRule]:
+    cls = RULES.get(reference)
+    if not (isinstance(cls, type) and issubclass(cls, LearningRule)):
+        raise UserError(f"{reference!r} is not a LearningRule", hint="class MyRule(grape_bench.DirectFeedback): ...")
+    return cls
 
 
 def register_rule(name: str) -> Callable[[R], R]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from grape_bench.errors import UserError, unknown
 from grape_bench.record.record import Record
+from grape_bench.record.rule_name import RuleName
 from grape_bench.score import comparable
 from grape_bench.score.cell import Cell, cells, differences, looks_of
 from grape_bench.score.inference import (
@@ -175,9 +176,11 @@ def _candidates(side: Side) -> list[str]:
     rules = side.rules
     if not side.rule:
         return list(rules)
-    if side.rule not in rules:
+    wanted = RuleName.parse(side.rule).label  # `Mine` and `my/rules.py:Mine` are the same row
+    found = [rule for rule in rules if side.rule == rule] or [r for r in rules if RuleName.parse(r).label == wanted]
+    if not found:
         raise unknown("rule", side.rule, rules, where=side.name)
-    return [side.rule]
+    return found
 
 
 def _compare(first: tuple[str, ByTask], second: tuple[str, ByTask], references: Mapping[str, References]) -> Comparison:

@@ -1,7 +1,11 @@
+import io
+
 import pandas as pd
 from click.testing import CliRunner
+from rich.console import Console
 
 from grape_bench.cli.main import cli
+from grape_bench.cli.profile import parallel, table
 
 
 def profile(*arguments: str):
@@ -27,6 +31,20 @@ def test_it_prints_ratios_to_bp_and_writes_them(tmp_path):
     assert max(map(len, result.output.splitlines())) <= 80
     table = pd.read_csv(file)
     assert list(table.rule) == ["bp", "dfa"] and table.time[0] == 1
+
+
+def test_a_long_name_of_a_rule_cuts_no_number_off(monkeypatch):
+    row = dict.fromkeys(("time", "memory", "flops", "tangents", "critical", "attach", "time_low", "time_high"), 123.456)
+    row |= {f"{name}_share": 1.0 for name in ("forward", "tangents", "credit", "update")}
+    row |= dict.fromkeys(("layer_parallel", "pipeline_2", "pipeline_4", "pipeline_8"), 12.345)
+    row["rule"] = "a/long/folder/my_rules.py:TernaryDirectFeedback+anchor lean"
+    monkeypatch.setattr("grape_bench.cost.rules.rows", lambda costs: [row])
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(table([]), parallel([]))
+    text = console.export_text()
+    assert "…" not in text and "123.46 (123.46-123.46)" in text and text.count("123.46") == 8
+    assert text.count("12.35") + text.count("12.34") == 4 and "100 %" in text
+    assert "my_rules.py" not in text and "TernaryDirect" in text
 
 
 def test_mistakes_are_answered_in_one_message():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from click.testing import CliRunner
 
 from grape_bench.cli.main import cli
-from grape_bench.record.record import changed, write_record
+from grape_bench.record.record import changed, read_record, write_record
 from grape_bench.record.table import write_table
 from grape_bench.report.run import sparkline
 from tests.score.records import make, with_parts
@@ -76,6 +77,22 @@ def test_a_missing_or_ambiguous_run_is_a_user_error(runs, tmp_path):
     )
     empty = show("x", "--out", tmp_path / "elsewhere")
     assert empty.exit_code == 2 and "no runs" in empty.output
+
+
+def test_of_two_budgets_the_run_in_the_folders_table_is_shown(runs, monkeypatch):
+    """After `run --set task.epochs=1`, a name means the run with the suite's own budget."""
+    own = next((runs / "quickstart").glob("*.dfa.*"))
+    shutil.copytree(own, own.with_name("digits-mlp.dfa.s0.ffffffff"))
+    table = [read_record(own / "record.json")]
+    monkeypatch.setattr("grape_bench.record.folder.read_records", lambda folder: table)
+    assert show("digits-mlp.dfa", "--out", runs).exit_code == 0
+    table.clear()
+    assert "2 runs have a name that starts with this" in show("digits-mlp.dfa", "--out", runs).output
+
+
+def test_json_has_the_record_and_the_verdict(runs):
+    found = json.loads(show("digits-mlp.dfa", "--out", runs, "--json").stdout)
+    assert found["rule"] == "dfa" and found["verdict"]["word"] == "trained" and found["verdict"]["reasons"]
 
 
 def test_a_record_alone_is_enough(runs):

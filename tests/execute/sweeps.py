@@ -30,7 +30,7 @@ def request(folder: Path, acts: Sequence[dict[str, Any]], *, seeds: int = 1, **m
     path.write_text(head + "\n".join(tasks), encoding="utf-8")
     limits = {name: more.pop(name, None) for name in ("time_limit_s", "memory_limit")}
     options = Options(slots=more.pop("slots", 2), trainer=TRAINER, **limits)
-    plan = make_plan(str(path), Overrides())
+    plan = make_plan(str(path), Overrides(settings=more.pop("settings", ())))
     return Request(plan, folder / "runs" / "acts", options=options, **more)
 
 

@@ -185,6 +185,18 @@ def test_a_job_on_other_files_of_a_named_data_set_runs_again(tmp_path: Path, mon
     assert len(run().pending) == 0
 
 
+def test_other_probes_leave_a_finished_job_done_and_say_how_to_take_them(tmp_path: Path) -> None:
+    def run(*settings: str) -> Watch:
+        asked = request(tmp_path, [{"act": "finish"}], slots=1, settings=settings)
+        run_sweep(asked, watch := Watch(), None)
+        return watch
+
+    assert len(run().pending) == 1
+    again = run("probes=8")
+    assert again.warnings == ["1 finished job: diagnostics with other probes; to take them again, add --fresh"]
+    assert not again.pending and not run().warnings
+
+
 def test_a_file_that_changes_after_the_plan_stops_its_jobs(tmp_path: Path) -> None:
     (tmp_path / "nets.py").write_text("def net(): ...\n")
     asked = request(tmp_path, [{"act": "finish"}], model=f"{tmp_path}/nets.py:net")

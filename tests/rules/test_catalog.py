@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import grape_bench as gb
-from grape_bench.plan.suite import OPTIMIZER_OVERRIDES, Axis
+from grape_bench.plan.suite import Axis
+from grape_bench.record.job import OPTIMIZER_SETTINGS
 from grape_bench.rules.catalog import CATALOG, UNCHECKED, checked, entry_of
 from grape_bench.rules.names import RULES
 
@@ -18,7 +19,7 @@ def test_every_shipped_rule_has_an_entry() -> None:
 def test_a_rule_accepts_the_ends_of_its_search_space(rule: str) -> None:
     for end in (0.0, 0.999):
         point = {name: Axis.model_validate(dict(axis)).at(end) for name, axis in CATALOG[rule].space.items()}
-        assert not set(point) & set(OPTIMIZER_OVERRIDES)
+        assert not set(point) & set(OPTIMIZER_SETTINGS)
         gb.make_rule(rule, **point)
 
 

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 
 import grape_bench as gb
 from grape_bench import UserError
+from grape_bench.rules.make import check_settings
 from tests.network.problems import tanh_mlp
 
 RULE_FILE = '''
@@ -48,6 +49,9 @@ def test_unknown_names_and_settings_are_answered_with_what_is_allowed(rule_file,
         gb.make_rule("grap")
     with pytest.raises(UserError, match="rule 'grape': unknown setting 'perturbation'; did you mean 'perturbations'"):
         gb.make_rule("grape", perturbation=2)
+    with pytest.raises(UserError, match="unknown setting 'lrr'; did you mean 'lr'"):
+        check_settings("dfa", ["lrr"], also=["lr"])
+    check_settings("dfa+anchor", ["lr", "every_epochs"], also=["lr"])
     with pytest.raises(UserError, match="did you mean 'HalfDFA'"):
         gb.make_rule(rule_file.replace("HalfDFA", "HalfDFa"))
     with pytest.raises(UserError, match="no file"):

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -56,6 +57,13 @@ def test_a_rule_in_both_sets_is_compared_with_itself() -> None:
     first, second = (rule("fa", [80 + x, 81]) + rule("dfa", [70, 71 + x]) for x in (0, 1))
     found = compare_sides(Side("old", first), Side("new", second))
     assert [(c.first, c.second) for c in found] == [("fa (old)", "fa (new)"), ("dfa (old)", "dfa (new)")]
+
+
+def test_a_users_rule_has_the_name_of_its_class_with_or_without_the_file() -> None:
+    mine, dfa = Side("x", rule("my/rules.py:Mine", [1, 2]), "Mine"), Side("y", rule("dfa", [1, 3]))
+    for name in ("Mine", "my/rules.py:Mine", "moved.py:Mine"):
+        (found,) = compare_sides(replace(mine, rule=name), dfa)
+        assert found.first == "my/rules.py:Mine"
 
 
 def test_sets_that_cannot_be_compared_are_refused() -> None:

@@ -1,0 +1,47 @@
+"""`gb.run`: run a suite from Python, in a script or a notebook, as `grape-bench run` does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grape_bench.cli.say import say
+
+if TYPE_CHECKING:
+    from grape_bench.report.result_table import ResultTable
+
+
+def run(
+    suite: str,
+    rules: Sequence[str] = (),
+    *,
+    only: Sequence[str] = (),
+    seeds: int | None = None,
+    settings: Sequence[str] = (),
+    out: str | Path = "runs",
+) -> ResultTable:
+    """Run the jobs of `suite` that are not done yet, and return its table.
+
+    `suite` is a name or a .toml file. `rules` are added to its rules, `only` selects some of them, and `settings` are
+    changes like "task.epochs=5". Records go to `out`/SUITE, where `grape-bench run` finds them too. Progress is
+    printed. A job that fails is a line of the output and a word in the table. Raises UserError for a mistake.
+    """
+    from grape_bench.cli.failures import failures
+    from grape_bench.cli.sweep import display
+    from grape_bench.execute.sweep import Request, run_sweep
+    from grape_bench.plan.expand import make_plan
+    from grape_bench.plan.overrides import Overrides
+    from grape_bench.record.folder import read_folder
+    from grape_bench.report.result_table import ResultTable
+    from grape_bench.score.table import score
+
+    plan = make_plan(suite, Overrides(tuple(rules), tuple(only), seeds, tuple(settings)))
+    if plan.tuned.note:
+        say(plan.tuned.note)
+    request = Request(plan, Path(out) / plan.suite.name)
+    records = run_sweep(request, display(), None)
+    for line in failures(records, request.folder):
+        say(line)
+    shown = read_folder(request.folder).found({job.id for job in plan.jobs})
+    return ResultTable(score(shown.records), request.folder)
