@@ -1,10 +1,10 @@
 """Where `torch.compile` helps: steps of compiled models next to uncompiled ones, in one process.
 
-    python -m benchmarks.compiled                  this checkout, about ten minutes
+    python -m benchmarks.compiled                  this checkout, about ten minutes; writes to docs/speed.md
     python -m benchmarks.compiled path/to/another  the grape_bench in another checkout, for before and after
 
 All variants take a step in turns, on one thread. A number is the median over rounds of the CPU time ÷ that of an
-uncompiled step of BP. Compiling takes place before the first round. docs/speed.md has the table.
+uncompiled step of BP. Compiling takes place before the first round.
 """
 
 import statistics
@@ -73,13 +73,18 @@ def _ratio(own: list[float], bp: list[float], rule: str) -> float:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table. That of this checkout is written to the docs."""
     sys.path.insert(0, str(Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else Path(__file__).parents[1]))
     import torch
 
     torch.set_num_threads(1)
     torch._dynamo.config.recompile_limit = 64  # the models of all variants share the limit
-    print(table(measured()), flush=True)
+    text = table(measured())
+    print(text, flush=True)
+    if len(sys.argv) == 1:
+        from benchmarks import page
+
+        page.write("speed.md", "compiled", f"\n{text}\nMeasured on {page.machine()}.\n")
 
 
 if __name__ == "__main__":
