@@ -19,7 +19,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
-IN_NAVIGATION = ("*.md", "results/*/README.md")
+IN_NAVIGATION = ("*.md", "results/*.md", "results/*/README.md")
 LANGUAGES = {".py": "python", ".toml": "toml", ".yml": "yaml"}
 LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
 FENCE = re.compile(r"(^```.*?^```)", flags=re.S | re.M)
