@@ -70,6 +70,7 @@ def test_the_sources_of_the_rules_are_those_of_the_ids_out_there():
         "grape+refit": "f589f4bb1a1953b9",
         "grape-lazy": "031ec833eba3f5a7",
         "grape-lazy+refit": "726dbebf914524db",
+        "grape-quarter": "4517a608f720100f",
         "head-only": "0e32efad8f58020a",
         "kp": "3eb32719074c85f8",
         **{f"last-{count}": "253b985c1bf6fff6" for count in (1, 2, 3, 4, 6, 8)},

@@ -134,6 +134,13 @@ CATALOG: Mapping[str, Entry] = {
         needs="a pass on dual numbers",
         space=_GRAPE,
     ),
+    "grape-quarter": Entry(
+        "learned direct feedback",
+        "as `grape`, with derivatives on a quarter of each mini-batch",
+        "ours",
+        needs="a pass on dual numbers, on a quarter of the batch",
+        space=_GRAPE,
+    ),
     "grape-lazy": Entry(
         "learned direct feedback",
         "as `grape`, with $B_l$ refreshed on every eighth mini-batch only",

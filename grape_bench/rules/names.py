@@ -63,6 +63,12 @@ RULES: Registry[type[LearningRule]] = Registry(
             uses=CUTS,
             defaults=EVERY_STEP,
         ),
+        "grape-quarter": Builtin(
+            "grape_bench.rules.grape:GrAPE",
+            source="4517a608f720100f",
+            uses=CUTS,
+            defaults={**EVERY_STEP, "fraction": 0.25},
+        ),
         "grape-lazy": Builtin(
             "grape_bench.rules.grape:GrAPE", source="031ec833eba3f5a7", uses=CUTS, defaults=EVERY_EIGHTH
         ),
