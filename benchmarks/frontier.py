@@ -67,7 +67,10 @@ def figure() -> Figure:
             own = rule == PAPER or rule in NAMED
             axes.errorbar(cost, lost.mean, lost.half_width, fmt="o", color="#0b5d8f" if own else SOFT, capsize=2, ms=4)
             label = rule.removeprefix("grape:").removeprefix("grape-")
-            axes.annotate(label, (cost, lost.mean), (4, 3), textcoords="offset points", fontsize=7)
+            # Variants with equal costs would write over each other: some labels go to the left.
+            left = label in ("eighth", "quarter-nlms", "quarter-joint")
+            offset, side = ((-5, -8), "right") if left else ((5, 2), "left")
+            axes.annotate(label, (cost, lost.mean), offset, textcoords="offset points", fontsize=7, ha=side)
         axes.set_title(task, loc="left", fontsize=9.5)
         axes.set_xlabel("step ÷ BP")
     made.axes[0].set_ylabel("test accuracy - that of grape (points)")
