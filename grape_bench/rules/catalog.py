@@ -138,7 +138,7 @@ CATALOG: Mapping[str, Entry] = {
         "learned direct feedback",
         "as `grape`, with derivatives on a quarter of each mini-batch",
         "ours",
-        needs="a pass on dual numbers, on a quarter of the batch",
+        needs="a pass on dual numbers, on a quarter of the batch; samples that do not depend on each other",
         space=_GRAPE,
     ),
     "grape-lazy": Entry(

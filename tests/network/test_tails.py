@@ -96,6 +96,8 @@ def test_a_tail_without_weights_changes_no_gradient(tail, rule):
         with pytest.raises(UserError, match="class"):
             attached(rule, end, outputs)
         return
+    if rule == "grape-quarter" and tail == "sparse product":
+        pytest.skip("a quarter of the batch runs alone, and here the samples depend on each other")
     if rule == "bp-sampled" and tail in ("squeeze", "sigmoid and squeeze"):
         pytest.skip("one output leaves nothing to sample")
     if rule in ("spsa", "pc") and tail == "dropout":
