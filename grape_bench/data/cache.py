@@ -10,7 +10,8 @@ import logging
 import os
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -91,15 +92,22 @@ def cached(key: str, decode: Callable[[], Decoded]) -> Decoded:
     if stored is not None:
         return stored
     decoded = decode()
-    try:
-        stem.parent.mkdir(parents=True, exist_ok=True)
+    with writing(stem.parent):
         replace_file(stem.with_suffix(".npy"), lambda file: np.save(file, decoded.images))
         side: dict[str, Any] = {"sums": decoded.sums, "checksum": decoded.checksum()}
         replace_file(stem.with_suffix(".npz"), lambda file: np.savez(file, **side))
+    return Decoded(_mapped(stem), decoded.sums)
+
+
+@contextmanager
+def writing(part: Path) -> Iterator[None]:
+    """Make the folder `part` of the cache for the files of this block. Raises UserError if they cannot be written."""
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         hint = "export GRAPE_BENCH_CACHE=/a/folder/you/can/write"
-        raise UserError(f"cannot write the cache: {error}", where=str(stem.parent), hint=hint) from error
-    return Decoded(_mapped(stem), decoded.sums)
+        raise UserError(f"cannot write the cache: {error}", where=str(part), hint=hint) from error
 
 
 def _read(stem: Path) -> Decoded | None:

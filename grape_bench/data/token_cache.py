@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grape_bench.data.cache import crc, file_name, folder, remembered, replace_file
-from grape_bench.errors import UserError
+from grape_bench.data.cache import crc, file_name, folder, remembered, replace_file, writing
 
 VERSION = 1
 
@@ -41,15 +40,11 @@ def cached_tokens(key: str, tokenize: Callable[[], Tokens]) -> Tokens:
     if stored is not None:
         return stored
     made = tokenize()
-    try:
-        stem.parent.mkdir(parents=True, exist_ok=True)
+    with writing(stem.parent):
         for number, ids in enumerate(made.ids.values()):
             replace_file(_array(stem, number), lambda file, ids=ids: np.save(file, ids))  # type: ignore[misc]
         side = json.dumps({"checksums": {split: crc(ids) for split, ids in made.ids.items()}, "facts": made.facts})
         replace_file(stem.with_suffix(".json"), lambda file: file.write(side.encode()))
-    except OSError as error:
-        hint = "export GRAPE_BENCH_CACHE=/a/folder/you/can/write"
-        raise UserError(f"cannot write the cache: {error}", where=str(stem.parent), hint=hint) from error
     return Tokens({split: _mapped(stem, number) for number, split in enumerate(made.ids)}, made.facts)
 
 

@@ -136,7 +136,7 @@ def describe(one: Judged) -> RenderableType:
 
 
 def page(every: Iterable[Judged]) -> str:
-    """All claims as a page of HTML that needs no other file. The page links to index.html beside it."""
+    """All claims as one self-contained HTML page. It links to index.html in the same folder."""
     found = list(every)
     return page_template("claims.html.j2").render(
         every=found, words=WORDS, counts=Counter(one.word for one in found), total=total(found),
