@@ -80,14 +80,19 @@ def test_the_jobs_are_those_of_the_paper_on_data_that_can_be_carried(tmp_path):
     assert {job.task for job in own} == {"mnist-cnn", "cifar10-cnn"}
     assert all((job.id in whole) == (job.task == "mnist-cnn") for job in own)  # part of CIFAR-10 is another task
     commands = {part.name: part.command for part in gpu_all.parts(tmp_path, False, "paper-full")}
-    assert str(suite) in commands["jobs-timed"]
-    assert commands["jobs-timed"][-4:] == ["--seeds", "1", "--slots", "1"]  # timed jobs are alone on the card
+    assert str(suite) in commands["jobs"]
+
+
+def test_the_first_seed_of_gpu_small_runs_alone_on_the_card_to_be_timed(tmp_path):
+    commands = {part.name: part.command for part in gpu_all.parts(tmp_path, False, "gpu-small")}
+    assert list(commands).index("jobs-timed") < list(commands).index("jobs")
+    assert commands["jobs-timed"][-4:] == ["--seeds", "1", "--slots", "1"]
 
 
 def test_tables_come_before_jobs_and_fit_into_the_budget_with_time_for_them(tmp_path):
     every = gpu_all.parts(tmp_path, False, "paper-full")
     names = [part.name for part in every]
-    before = every[: names.index("jobs-timed")]
+    before = every[: names.index("jobs")]
     assert [part.name for part in before] == ["about", "tests", "cost-mlp", "layer-parallel", "rounds"]
     assert sum(part.limit_s for part in before) <= gpu_all.BUDGET_S - 120
 
