@@ -47,17 +47,17 @@ class Part:
 def parts(out: Path, dry: bool, suite: str) -> list[Part]:
     """All parts, in order: what a first call must have, the jobs, and then the slower cost tables."""
     python = [sys.executable, "-m"]
-    tests = ["tests/network/test_gpu.py", "tests/job/test_gpu.py", *(["--collect-only"] if dry else ["-n", "4"])]
+    tests = ["tests/network/test_gpu.py", "tests/job/test_gpu.py", *(["--collect-only"] if dry else ["-n", "8"])]
     gpu = ["benchmarks.gpu", "--out", str(out), *(["--device", "cpu", "--smoke"] if dry else ["--budget", "3"])]
     own = ["benchmarks.gpu_all", "--out", str(out), *(["--dry-run"] if dry else [])]
     timed = Part("jobs-timed", BUDGET_S, run_suite(out, dry, suite, "--seeds", "1", "--slots", "1"))
     slots = str(max(1, (os.cpu_count() or 1) - 2))  # a small network keeps one core busy with launches
-    first, *others = (Part(f"cost-{m}", 75, [*python, *own, "--part", "cost", "--model", m]) for m in COST_MODELS)
+    first, *others = (Part(f"cost-{m}", 100, [*python, *own, "--part", "cost", "--model", m]) for m in COST_MODELS)
     return [
         Part("about", 20, [*python, *own, "--part", "about"]),
         Part("tests", 90, [*python, "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", *tests]),
         first,
-        Part("layer-parallel", 135, [*python, *gpu, *([] if dry else ["--only-transformers"])]),
+        Part("layer-parallel", 110, [*python, *gpu, *([] if dry else ["--only-transformers"])]),
         Part("rounds", 40, [*python, *own, "--part", "rounds"]),
         *([timed] if suite == "gpu-small" else []),  # one seed of paper-full, alone, takes more than the whole budget
         Part("jobs", BUDGET_S, run_suite(out, dry, suite, "--slots", slots)),

@@ -27,6 +27,10 @@ class Home(Protocol):
     def device(self) -> torch.device:
         """The device of the model's first parameter."""
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the model's first parameter."""
+
     def generator(self, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
         """The generator of one of the rule's random streams on `device`."""
 
@@ -162,13 +166,13 @@ class Block:
         return self.module.get_buffer(self._buffer(name)) if buffer is None else buffer
 
     def own(self, module: nn.Module, name: str = "own", **settings: Any) -> nn.Module:
-        """Give the rule a module of its own at this block, on the block's device. Call it in `setup`.
+        """Give the rule a module of its own at this block, on its device and in the model's type. Call it in `setup`.
 
         The optimizer trains its parameters, with `settings` (such as `lr=1e-3`) instead of its defaults. They get the
         gradients that `backward()` leaves in `.grad` while the rule computes a signal or runs its second phase.
         Returns the module, which `owned(name)` finds again.
         """
-        return self.home.owned.add(self, module, name, settings)
+        return self.home.owned.add(self, module.to(self.device, self.home.dtype), name, settings)
 
     def owned(self, name: str = "own") -> nn.Module:
         """The module that `own` registered under `name`."""

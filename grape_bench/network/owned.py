@@ -45,7 +45,7 @@ class OwnedModules:
         key = block.name, name
         if key in self._modules:
             raise ValueError(f"block {block.name!r} already owns a module named {name!r}")
-        self._modules[key] = module.to(block.device)
+        self._modules[key] = module
         self._settings[key], self._homes[key] = settings, block
         return module
 

@@ -143,8 +143,12 @@ def _derived(index: int) -> str:
 
 
 def scale_of(weight: Tensor) -> Tensor:
-    """The standard deviation of a weight, or 1/sqrt(fan-in) if the weight starts at zero. Float32 (), on its device."""
-    deviation = weight.detach().float().std(correction=0)
+    """The standard deviation of a weight, or 1/sqrt(fan-in) if the weight starts at zero.
+
+    A number on the weight's device, in float32 or wider.
+    """
+    wide = torch.promote_types(weight.dtype, torch.float32)
+    deviation = weight.detach().to(wide).std(correction=0)
     return torch.where(deviation == 0, 1 / math.sqrt(max(1, math.prod(weight.shape[1:]))), deviation)
 
 

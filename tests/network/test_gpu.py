@@ -22,6 +22,7 @@ from tests.network.problems import BY_NAME, tanh_mlp
 pytestmark = ON_A_GPU
 STEPS = 3  # more let FA on a ResNet with BatchNorm and four samples grow one rounding error to everything
 MODELS = ["mlp", "resnet18", "vit", "bert"]
+DRAWS_ON_THE_DEVICE = ["fg", "wm", "brsf", "bp-sampled", "ff", "spsa"]
 
 
 @pytest.fixture(autouse=True)
@@ -55,9 +56,12 @@ def on(device, batch):
     return batch.to(device)
 
 
-def logits(model, batch):
-    output = model(**batch) if isinstance(batch, dict) else model(batch)
+def scores_of(output):
     return output if isinstance(output, torch.Tensor) else output.logits
+
+
+def logits(model, batch):
+    return scores_of(model(**batch) if isinstance(batch, dict) else model(batch))
 
 
 def without_dropout(model):
@@ -78,12 +82,16 @@ def trained(device, rule, name, steps=STEPS):
         batch = batch.double()
     model.double()  # in fp32 a net with BatchNorm and four samples doubles a rounding error at every step
     start = torch.cat([p.detach().flatten().cpu() for p in model.parameters()])
-    gb.attach(model, rule, batch).begin_epoch(steps)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    try:
+        net = gb.attach(model, rule, batch)
+    except gb.DoesNotApplyError as refusal:
+        pytest.skip(str(refusal))
+    net.begin_epoch(steps)
+    optimizer = torch.optim.SGD(net.parameter_groups(), lr=0.01)
+    target = torch.arange(len(batch["input_ids"] if isinstance(batch, dict) else batch), device=device) % 2
     for _ in range(steps):
         optimizer.zero_grad()
-        scores = logits(model, batch)
-        cross_entropy(scores, torch.arange(len(scores), device=device) % scores.shape[-1]).backward()
+        net.step(batch, lambda output: cross_entropy(scores_of(output), target), target)
         optimizer.step()
     return start, torch.cat([p.detach().flatten().cpu() for p in model.parameters()])
 
@@ -93,8 +101,10 @@ def trained(device, rule, name, steps=STEPS):
     "rule", [*(rule for rule in RULES if rule not in OF_OTHER_NETWORKS), "dfa+anchor", "grape+anchor"]
 )
 def test_steps_end_where_the_cpu_ends(rule, name, directions_from_the_cpu):
-    if rule in ("fg", "wm", "brsf"):
+    if rule in DRAWS_ON_THE_DEVICE:
         pytest.skip("draws other numbers on each device")
+    if (rule, name) == ("grape-quarter", "resnet18"):
+        pytest.skip("a quarter of four samples is one: BatchNorm then grows a rounding error to everything")
     # "joint": on a CPU one generator draws the turns of "split" and the directions, on a GPU there are two.
     settings = {"estimator": "joint"} if rule.startswith("grape") else {}
     start, expected = trained(torch.device("cpu"), make_rule(rule, **settings), name)
@@ -103,7 +113,7 @@ def test_steps_end_where_the_cpu_ends(rule, name, directions_from_the_cpu):
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("rule", ["fg", "wm", "brsf"])
+@pytest.mark.parametrize("rule", DRAWS_ON_THE_DEVICE)
 def test_rules_that_draw_on_the_device_train_there(rule, name):
     start, end = trained(CUDA, rule, name)
     assert end.isfinite().all()

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import grape_bench as gb
+from tests.network.every_rule import EVERY_RULE, NOT_FOR_AN_MLP
 from tests.network.problems import tanh_mlp
 
 X, Y = torch.randn(12, 6, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 4
@@ -134,3 +135,18 @@ def test_data_parallel_models_are_refused(tmp_path):
         gb.attach(parallel, "dfa", X)
     finally:
         torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("rule", [name for name in EVERY_RULE if name not in NOT_FOR_AN_MLP])
+def test_every_rule_trains_a_model_in_double_precision(rule):
+    """The modules and matrices of a rule have the model's type."""
+    torch.manual_seed(0)
+    model = tanh_mlp().double()
+    net = gb.attach(model, copy.deepcopy(EVERY_RULE[rule]), X.double())
+    before = [p.detach().clone() for p in model.parameters()]
+    optimizer = torch.optim.SGD(net.parameter_groups(), lr=0.1)
+    net.begin_epoch(1)
+    net.step(X.double(), lambda output: F.cross_entropy(output, Y), Y)
+    optimizer.step()
+    assert {p.dtype for p in net.owned.parameters()} <= {torch.float64}
+    assert not all(torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
