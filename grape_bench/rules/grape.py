@@ -14,7 +14,14 @@ from grape_bench.network.passes import CutPass, Forward, Pass
 from grape_bench.rules.allocate import FeedbackKind
 from grape_bench.rules.direct import DirectFeedback
 from grape_bench.rules.feedback import FEEDBACK
-from grape_bench.rules.jacobian import Estimator, JacobianEstimate, JacobianEstimates, Sampling, estimate_jacobians
+from grape_bench.rules.jacobian import (
+    Estimator,
+    JacobianEstimate,
+    JacobianEstimates,
+    Sampling,
+    estimate_jacobians,
+    first_samples,
+)
 from grape_bench.rules.pull_back import PullBack
 
 if TYPE_CHECKING:
@@ -89,7 +96,9 @@ class GrAPE(DirectFeedback):
         self._alignment: float | None = None
 
     def setup(self, network: Network) -> None:
-        """Draw B_l like DFA, then normalize its columns."""
+        """Draw B_l like DFA, then normalize its columns. Raises DoesNotApplyError for a fraction of a graph."""
+        if self.fraction < 1:
+            first_samples(network.example, self.fraction, network.samples)
         super().setup(network)
         self._forwards = 0
         for block in network.blocks:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from grape_bench.errors import DoesNotApplyError, described
 from grape_bench.network.axes import Samples
 from grape_bench.network.block import Block
 from grape_bench.network.passes import Forward
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from grape_bench.network.trace import Batch
 
 Estimator = Literal["split", "joint"]
+INDICES = torch.int32, torch.int64
 
 
 @dataclass(frozen=True)
@@ -67,15 +69,22 @@ def estimate_jacobians(
 ) -> JacobianEstimates:
     """Estimate J^_l for the blocks in `layouts`: the mean of d p^T with p ~ N(0, I) and d = J_l p.
 
-    Statistics and random state do not change, so the next forward draws the same dropout masks.
+    Statistics and random state do not change, so the next forward draws the same dropout masks. Raises
+    DoesNotApplyError if a fraction of the batch cannot run alone.
     """
-    batch = _first(batch, sampling.fraction, network.samples)
+    if sampling.fraction < 1:
+        batch = first_samples(batch, sampling.fraction, network.samples)
     blocks = [block for block in network.blocks if block.name in layouts]
     sums = JacobianEstimates()
     for turn in range(sampling.perturbations):
         draw = _Draw(network, layouts, blocks if sampling.estimator == "split" else [], turn)
         tangent_pass = TangentPass(draw)
-        returned = network.aside(tangent_pass, batch)
+        try:
+            returned = network.aside(tangent_pass, batch)
+        except (RuntimeError, IndexError) as error:
+            if sampling.fraction == 1 or isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise _dependent(described(error)) from error
         for block in blocks:
             estimate = draw.estimate(block, tangent_pass.tangent)
             if estimate is not None:
@@ -146,10 +155,11 @@ def _pooled(a: JacobianEstimate, b: JacobianEstimate) -> JacobianEstimate:
     return JacobianEstimate(torch.cat([a.directions, b.directions]), torch.cat([a.effects, b.effects]))
 
 
-def _first(batch: Batch, fraction: float, samples: Samples) -> Batch:
-    """Keep the first `fraction` of the samples, at least one."""
-    if fraction == 1:
-        return batch
+def first_samples(batch: Batch, fraction: float, samples: Samples) -> Batch:
+    """Keep the first `fraction` of the samples, at least one.
+
+    Raises DoesNotApplyError if the batch has indices that belong to no sample, such as the edges of a graph.
+    """
     args, kwargs = batch
     count = samples.count_in(batch)
     kept = max(1, round(count * fraction))
@@ -157,6 +167,18 @@ def _first(batch: Batch, fraction: float, samples: Samples) -> Batch:
     def shorten(tensor: Tensor) -> Tensor:
         if samples.time_first and tensor.dim() > 1 and tensor.shape[1] == count:
             return tensor[:, :kept]
-        return tensor[:kept] if tensor.dim() and len(tensor) == count else tensor
+        if tensor.dim() and len(tensor) == count:
+            return tensor[:kept]
+        if tensor.dim() and len(tensor) > 1 and tensor.dtype in INDICES:
+            raise _dependent(f"an input of shape {tuple(tensor.shape)} has integers that belong to no sample")
+        return tensor
 
     return map_tensors(shorten, args), map_tensors(shorten, kwargs)
+
+
+def _dependent(why: str) -> DoesNotApplyError:
+    return DoesNotApplyError(
+        f"a part of the batch cannot run alone: {why}",
+        allowed="a fraction below 1 for samples that do not depend on each other, so for no graphs",
+        hint="fraction = 1 (`grape` in place of `grape-quarter`)",
+    )

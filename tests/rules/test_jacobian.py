@@ -9,7 +9,8 @@ from torch.func import jacrev, vmap
 
 import grape_bench as gb
 from grape_bench.attachment import attached
-from grape_bench.rules.jacobian import Sampling, estimate_jacobians
+from grape_bench.network.axes import Samples
+from grape_bench.rules.jacobian import Sampling, estimate_jacobians, first_samples
 from grape_bench.rules.layout import Dense
 from tests.network.problems import tanh_mlp
 
@@ -92,3 +93,31 @@ def test_estimating_draws_nothing_from_the_global_random_state(net):
     before = torch.get_rng_state()
     estimate_jacobians(net, ((torch.ones(8, 5),), {}), layouts(net), Sampling())
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("rule", ["grape-quarter", "grape-quarter+anchor"])
+def test_a_share_of_a_graph_is_refused_at_once(rule):
+    """Its edges name nodes that would be missing. On a GPU that error would end the process."""
+    nodes, edges = torch.randn(8, 5), torch.tensor([[0, 1, 7], [7, 0, 3]])
+
+    class OneHop(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = torch.nn.Linear(5, 6), torch.nn.Linear(6, 3)
+
+        def forward(self, x, edge_index):
+            source, target = edge_index
+            h = self.first(x).relu()
+            return self.last(h.index_add(0, target, h[source]))
+
+    with pytest.raises(gb.DoesNotApplyError, match="shape \\(2, 3\\) has integers that belong to no sample") as refusal:
+        gb.attach(OneHop(), rule, (nodes, edges))
+    assert "`grape` in place of `grape-quarter`" in str(refusal.value)
+    gb.attach(OneHop(), "grape", (nodes, edges))
+
+
+def test_tokens_and_their_masks_may_be_a_share():
+    batch = {"input_ids": torch.randint(60, (8, 6)), "mask": torch.ones(6, 6, dtype=torch.bool)}
+    _, found = first_samples(((), batch), 0.25, Samples(8))
+    assert found["input_ids"].shape == (2, 6)
+    assert found["mask"].shape == (6, 6)
