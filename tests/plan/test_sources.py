@@ -122,6 +122,7 @@ def test_other_files_in_a_folder_of_tables_do_not_count(here: Path) -> None:
 def test_the_content_of_a_named_data_set_is_known_and_not_in_the_id(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("GRAPE_BENCH_DATA", raising=False)
     bare = plan(here, dataset="mnist")
     monkeypatch.setenv("GRAPE_BENCH_DATA", str(here))
     (here / "mnist").mkdir()
