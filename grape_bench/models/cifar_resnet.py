@@ -12,6 +12,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from grape_bench.errors import UserError
 from grape_bench.models.arguments import require_image
 
 STAGES = (16, 32, 64)
@@ -39,17 +40,16 @@ class BasicBlock(nn.Module):
 class CifarResNet(nn.Module):
     """`stem`, three Sequential `stages` of BasicBlocks and a linear `head`: (N, C, H, W) -> (N, classes)."""
 
-    def __init__(self, shape: tuple[int, ...], classes: int, blocks_per_stage: int) -> None:
+    def __init__(self, shape: tuple[int, ...], classes: int, blocks_per_stage: int, width: int = STAGES[0]) -> None:
         super().__init__()
         c_in = require_image("resnet", shape)[0]
-        self.stem = nn.Sequential(
-            nn.Conv2d(c_in, STAGES[0], 3, padding=1, bias=False), nn.BatchNorm2d(STAGES[0]), nn.ReLU()
-        )
-        widths = [STAGES[0], *(width for width in STAGES for _ in range(blocks_per_stage))]
+        stages = [width * channels // STAGES[0] for channels in STAGES]
+        self.stem = nn.Sequential(nn.Conv2d(c_in, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+        widths = [width, *(channels for channels in stages for _ in range(blocks_per_stage))]
         blocks = [BasicBlock(a, b) for a, b in pairwise(widths)]
         starts = range(0, len(blocks), blocks_per_stage)
         self.stages = nn.Sequential(*(nn.Sequential(*blocks[i : i + blocks_per_stage]) for i in starts))
-        self.head = nn.Linear(STAGES[-1], classes)
+        self.head = nn.Linear(stages[-1], classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -68,3 +68,17 @@ def resnet20(shape: tuple[int, ...], classes: int) -> CifarResNet:
 def resnet56(shape: tuple[int, ...], classes: int) -> CifarResNet:
     """ResNet-56 for CIFAR: nine blocks per stage, 0.85 M parameters."""
     return CifarResNet(shape, classes, blocks_per_stage=9)
+
+
+def resnet(shape: tuple[int, ...], classes: int, blocks: int = 9, width: int = 16) -> CifarResNet:
+    """A CIFAR ResNet of any size: three stages of `blocks` / 3 blocks with `width`, 2 `width` and 4 `width` channels.
+
+    Raises UserError if `blocks` is not a positive multiple of three, or `width` is not positive.
+    """
+    if blocks < 1 or blocks % len(STAGES) or width < 1:
+        raise UserError(
+            f"a resnet of {blocks} blocks and width {width} does not exist",
+            where="model_args",
+            allowed="blocks = 3, 6, 9, ... and a width of at least 1",
+        )
+    return CifarResNet(shape, classes, blocks // len(STAGES), width)

@@ -17,6 +17,7 @@ MODELS: Registry[Callable[..., nn.Module]] = Registry(
         "mlp": Builtin("grape_bench.models.mlp:MLP"),
         "cnn": Builtin("grape_bench.models.cnn:CNN"),
         "lenet": Builtin("grape_bench.models.lenet:LeNet"),
+        "resnet": Builtin("grape_bench.models.cifar_resnet:resnet"),
         "resnet20": Builtin("grape_bench.models.cifar_resnet:resnet20"),
         "resnet56": Builtin("grape_bench.models.cifar_resnet:resnet56"),
         "transformer": Builtin("grape_bench.models.transformer:Transformer"),

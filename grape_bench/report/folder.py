@@ -10,6 +10,7 @@ from grape_bench.record.regular_file import Largest, read_text
 from grape_bench.record.write import write_text
 from grape_bench.report import csv, latex, readme
 from grape_bench.score.results import Results
+from grape_bench.score.scaling import series
 
 NOTES = "notes.md"
 
@@ -45,7 +46,7 @@ def _notes(path: Path) -> str:
 def draw(results: Results, output: Path) -> dict[str, str]:
     """Draw every figure that the results allow, and delete the others. Returns SVG file -> what it shows."""
     # Imported here so that other commands do not wait for matplotlib.
-    from grape_bench.report.figures import alignment, performance, ranks, tradeoff
+    from grape_bench.report.figures import alignment, performance, ranks, scaling, tradeoff
     from grape_bench.report.figures import results as ends
 
     cost_part = _part(tradeoff.shown(results), results.tasks)
@@ -69,6 +70,11 @@ def draw(results: Results, output: Path) -> dict[str, str]:
             alignment,
             f"Alignment of each block's signal over training{parts}",
             results.alignment,
+        ),
+        "scaling": (
+            scaling,
+            "Gap to BP, alignment and anchor effect over the size of the network, with 95 % intervals",
+            bool(series(results.tasks)),
         ),
     }
     drawn = {name: (module, shows) for name, (module, shows, possible) in every.items() if possible}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,9 +13,11 @@ from grape_bench.record.record import Record
 from grape_bench.report import markdown
 from grape_bench.report.templates import text_template
 from grape_bench.score.columns import OVERALL
+from grape_bench.score.inference import Interval
 from grape_bench.score.labels import labels
 from grape_bench.score.quantity import ABSENT, Values
 from grape_bench.score.results import Results
+from grape_bench.score.scaling import QUANTITIES, forecasts, trends
 
 
 def render(results: Results, figures: Mapping[str, str], notes: str = "") -> str:
@@ -28,6 +31,8 @@ def render(results: Results, figures: Mapping[str, str], notes: str = "") -> str
         best=markdown.escape(results.overall.attrs.get("best", "")),
         left_out=", ".join(markdown.escape(names[rule]) for rule in results.overall.attrs.get("left_out", [])),
         targets=_targets(results),
+        trends=_trends(results),
+        forecasts=_forecasts(results),
         figures=figures,
         facts={name: markdown.escape(value) for name, value in facts(results.records).items()},
     )
@@ -57,6 +62,36 @@ def _targets(results: Results) -> str:
         rows.append([markdown.escape(str(task)), markdown.escape(names[str(rule)]), *times])
     headings = ["task", "rule", *(f"{100 * share:.0f} %" for share in results.targets["share"].unique())]
     return markdown.pipe_table(headings, rows, [True, True] + [False] * (len(headings) - 2))
+
+
+def _trends(results: Results) -> str:
+    """One line per series and rule, one column per quantity."""
+    names = labels(results.rules)
+    found = {(one.series.family, one.series.axis, one.rule, one.quantity): one.slope for one in trends(results)}
+    rows = []
+    for family, axis, rule in dict.fromkeys(key[:3] for key in found):
+        slopes = [found.get((family, axis, rule, quantity)) for quantity in QUANTITIES]
+        rows.append([markdown.escape(family), axis, markdown.escape(names[rule]), *map(_slope_text, slopes)])
+    headings = ["network", "over", "rule", *(quantity.heading for quantity in QUANTITIES.values())]
+    return markdown.pipe_table(headings, rows, [True] * 3 + [False] * len(QUANTITIES)) if rows else ""
+
+
+def _slope_text(slope: Interval | None) -> str:
+    if slope is None or slope.n == 0:
+        return ABSENT
+    half = "" if math.isnan(slope.half_width) else f" ± {slope.half_width:.2f}"
+    return f"{slope.mean:+.2f}{half} ({slope.n})"
+
+
+def _forecasts(results: Results) -> str:
+    names = labels(results.rules)
+    rows = [
+        [markdown.escape(one.series.family), one.series.axis, markdown.escape(names[one.rule]), f"{one.power:.2f}"]
+        + [f"{seconds:,.0f} s" for seconds in (one.measured_s, one.ten_s, one.hundred_s)]
+        for one in forecasts(results)
+    ]
+    headings = ["network", "over", "rule", "power", "largest, measured", "10 times", "100 times"]
+    return markdown.pipe_table(headings, rows, [True] * 3 + [False] * 4) if rows else ""
 
 
 def target_text(row: Values) -> str:

@@ -10,7 +10,7 @@ def parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("model_id", ["mlp", "cnn", "lenet", "resnet20", "resnet56"])
+@pytest.mark.parametrize("model_id", ["mlp", "cnn", "lenet", "resnet", "resnet20", "resnet56"])
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
 def test_every_network_accepts_mnist_and_cifar(model_id: str, shape: tuple[int, ...]) -> None:
     model = build(model_id, shape=shape, classes=7, args={})
@@ -54,6 +54,18 @@ def test_the_residual_networks_have_the_papers_depth_and_size(model_id: str, lay
     weights = [m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     assert len(weights) == layers
     assert round(parameters(model) / 1e6, 2) == millions
+
+
+def test_a_resnet_has_any_number_of_blocks_and_any_width() -> None:
+    torch.manual_seed(0)
+    nine = build("resnet", shape=(3, 16, 16), classes=10, args={})
+    torch.manual_seed(0)
+    published = build("resnet20", shape=(3, 16, 16), classes=10, args={})
+    assert all(torch.equal(a, b) for a, b in zip(nine.parameters(), published.parameters(), strict=True))
+    small = build("resnet", shape=(3, 16, 16), classes=10, args={"blocks": 3, "width": 8})
+    assert [m.out_channels for m in small.modules() if isinstance(m, nn.Conv2d)] == [8, 8, 8, 16, 16, 32, 32]
+    with pytest.raises(UserError, match="a resnet of 4 blocks"):
+        build("resnet", shape=(3, 16, 16), classes=10, args={"blocks": 4})
 
 
 def test_the_shortcut_of_a_wider_block_is_every_second_pixel_and_zeros() -> None:
