@@ -54,6 +54,13 @@ def test_alignment_is_drawn_if_it_was_measured(tmp_path: Path) -> None:
     assert not names(tmp_path) & figures("alignment")  # left over from the earlier report
 
 
+def test_sizes_are_drawn_if_tasks_differ_in_depth(tmp_path: Path) -> None:
+    records = suite(2, ("mlp-depth-2", "mlp-depth-4", "mlp-depth-8"))
+    assert "scaling.svg" in folder.draw(results(records), tmp_path)
+    folder.draw(results(suite(2, ("mlp-depth-2",))), tmp_path)
+    assert not names(tmp_path) & figures("scaling")
+
+
 def test_a_caption_says_what_a_figure_leaves_out() -> None:
     assert _part(["a", "b"], ["a", "b"]) == ""
     assert _part(["a"], ["a", "b", "c"], "rules") == " (the first 1 of 3 rules)"
