@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import has_length
 from typing_extensions import override
 
 from grape_bench.callbacks.training import Length, networks, only_network, require_trained, restore, states
@@ -42,10 +43,12 @@ class RuleCallback(TrainerCallback):
     ) -> None:
         """Find the networks, and resume their rules from the checkpoint."""
         loader, accumulate = kwargs["train_dataloader"], args.gradient_accumulation_steps
-        per_epoch = len(loader) if hasattr(loader, "__len__") else math.inf
+        per_epoch = len(loader) if has_length(loader) else math.inf
         self._length = Length(per_epoch, accumulate, state.max_steps)
         self._networks = networks(kwargs["model"])
         require_trained(self._networks, [kwargs["optimizer"]])
+        for network in self._networks:
+            network.planned_steps = self._length.planned
         if state.global_step:
             self._resume(args, state)
         mid_epoch = bool(state.global_step % self._length.updates_per_epoch)

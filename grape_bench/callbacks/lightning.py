@@ -36,17 +36,18 @@ class RuleCallback(Callback):
         require_trained(networks(pl_module), trainer.optimizers)
 
     @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let the rules know how long the training is."""
+        for network in networks(pl_module):
+            network.planned_steps = _length(trainer, pl_module).planned
+
+    @override
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Let the rules know that an epoch begins. An epoch that resumes in its middle has no batch 0."""
         # A checkpoint may be written right after an epoch's last step. Lightning then resumes with the next epoch, but
         # does not call `on_train_epoch_start` for it.
-        if batch_idx:
-            return
-        updates = trainer.estimated_stepping_batches if pl_module.automatic_optimization else math.inf
-        length = Length(
-            trainer.num_training_batches, trainer.accumulate_grad_batches, updates if updates >= 0 else math.inf
-        )
-        length.begin_epoch(networks(pl_module), trainer.global_step)
+        if batch_idx == 0:
+            _length(trainer, pl_module).begin_epoch(networks(pl_module), trainer.global_step)
 
     @override
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
@@ -98,3 +99,10 @@ class AlignmentCallback(Callback):
         if (trainer.current_epoch + 1) % self.every == 0:
             found = alignment(only_network(pl_module), self.batches, self.loss)
             pl_module.log_dict({f"alignment/{block}": v for block, v in found.items() if math.isfinite(v)})
+
+
+def _length(trainer: Trainer, module: LightningModule) -> Length:
+    """The length of the training. Under manual optimization, Lightning does not know how many updates there are."""
+    updates = trainer.estimated_stepping_batches if module.automatic_optimization else math.inf
+    known = updates if updates >= 0 else math.inf  # Lightning's -1 is for no limit
+    return Length(trainer.num_training_batches, trainer.accumulate_grad_batches, known)

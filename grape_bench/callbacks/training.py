@@ -93,7 +93,6 @@ class Length:
         batches = min(self.per_epoch, (self.updates - done) * self.accumulate)
         if math.isfinite(batches):
             for network in found:
-                network.planned_steps = self.planned
                 network.begin_epoch(int(batches))
 
 

@@ -49,11 +49,11 @@ def attached(rule: str | gb.LearningRule, seed: int = 0) -> gb.Network:
     return gb.attach(Classifier(), rule, {"x": X[:2]}, seed=seed)
 
 
-def trainer(net: gb.Network, folder, callbacks=(), optimizers=(None, None), **settings) -> Trainer:
+def trainer(net: gb.Network, folder, callbacks=(), optimizers=(None, None), data=DATA, **settings) -> Trainer:
     settings = {"num_train_epochs": 3, "save_strategy": "no", "report_to": [], "disable_tqdm": True, **settings}
     arguments = TrainingArguments(str(folder), per_device_train_batch_size=4, use_cpu=True, **settings)
     callbacks = [RuleCallback(), *callbacks]
-    return Trainer(net.model, arguments, train_dataset=DATA, callbacks=callbacks, optimizers=optimizers)
+    return Trainer(net.model, arguments, train_dataset=data, callbacks=callbacks, optimizers=optimizers)
 
 
 def equal(net: gb.Network, other: gb.Network) -> bool:
@@ -80,7 +80,7 @@ def test_it_trains_as_a_loop_of_ones_own(rule, tmp_path):
 
 
 @pytest.mark.parametrize("saved", [3, STEPS, STEPS + 1], ids=["mid-epoch", "end of an epoch", "second epoch"])
-@pytest.mark.parametrize("rule", ["dfa", "grape+anchor", "kp"])
+@pytest.mark.parametrize("rule", ["dfa+finish", "grape+anchor", "kp"])
 def test_a_resumed_training_ends_as_an_uninterrupted_one(rule, saved, tmp_path):
     whole, cut, resumed = attached(rule), attached(rule), attached(rule, seed=5)
     trainer(whole, tmp_path / "whole").train()
@@ -112,6 +112,18 @@ def test_a_finish_knows_the_length_with_accumulated_gradients(tmp_path):
     trainer(net, tmp_path, [exact], gradient_accumulation_steps=4, max_steps=5).train()
     assert net.planned_steps == 4 + 2 + 4 + 2 + 4 == net.counts.steps
     assert exact.steps == [4], "the last two mini-batches are in the last update"
+
+
+class Stream(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        return iter(DATA)
+
+
+def test_a_stream_is_one_epoch_of_all_steps(tmp_path):
+    net = attached(gb.Anchored(gb.make_rule("dfa"), batches=2))
+    streaming = trainer(net, tmp_path, data=Stream(), max_steps=5, gradient_accumulation_steps=2)
+    streaming.train()
+    assert net.planned_steps == 10 == net.counts.steps
 
 
 class Scaled(gb.DirectFeedback):

@@ -93,7 +93,7 @@ def test_it_trains_as_a_loop_of_ones_own(rule, tmp_path):
 
 
 @pytest.mark.parametrize("saved", [3, STEPS, STEPS + 1], ids=["mid-epoch", "end of an epoch", "second epoch"])
-@pytest.mark.parametrize("rule", ["dfa", "grape+anchor", "kp"])
+@pytest.mark.parametrize("rule", ["dfa+finish", "grape+anchor", "kp"])
 def test_a_resumed_training_ends_as_an_uninterrupted_one(rule, saved, tmp_path):
     whole, cut, resumed = Classifier(rule), Classifier(rule), Classifier(rule, seed=5)
     fit(whole, tmp_path)
