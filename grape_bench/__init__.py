@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from grape_bench.attachment import attach
     from grape_bench.cli.in_python import run
+    from grape_bench.diagnose.alignment import alignment
     from grape_bench.errors import DoesNotApplyError, UserError
     from grape_bench.network.block import Block
     from grape_bench.network.lean import lean_step
@@ -55,6 +56,7 @@ __all__ = [
     "ResultTable",
     "TwoPhase",
     "UserError",
+    "alignment",
     "attach",
     "lean_step",
     "load",
@@ -89,6 +91,7 @@ _HOME = {
     "ResultTable": "report.result_table",
     "TwoPhase": "rules.two_phase",
     "UserError": "errors",
+    "alignment": "diagnose.alignment",
     "attach": "attachment",
     "lean_step": "network.lean",
     "load": "score.load",

@@ -24,6 +24,7 @@ FLOORS = (
     ("cost",),
     ("train",),
     ("diagnose",),
+    ("callbacks",),
     ("job",),
     ("contract",),
     ("plan",),

@@ -4,14 +4,47 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
 from torch import Tensor
 
 from grape_bench.diagnose.comparison import Comparison
-from grape_bench.diagnose.reading import Reading, Values, apart
+from grape_bench.diagnose.reading import Reading, Values, apart, read, rule_pass
 from grape_bench.network.network import Network
-from grape_bench.network.trace import Batch
+from grape_bench.network.passes import Pass
+from grape_bench.network.trace import Batch, as_batch
+from grape_bench.network.trees import map_tensors
 from grape_bench.rules.dfa import DFA
+
+Example = tuple[Any, Any]
+"""What the model is called with, as `attach` takes an example, and the target."""
+
+
+def alignment(network: Network, batches: Iterable[Example], loss: Callable[[Any, Any], Tensor]) -> dict[str, float]:
+    """Return each block's name -> the cosine between the rule's signal and the true dL/dh at the block's output.
+
+    `batches` are pairs of what the model is called with (a tensor, a tuple of arguments or a dict of keyword arguments)
+    and the target; all samples count as one vector. `loss(output, target)` is a scalar. 1 is backpropagation. NaN is a
+    signal or a gradient of zero. The rule is measured as it is now, in the model's current mode, and nothing changes.
+
+        gb.alignment(net, [(x, y)], torch.nn.functional.cross_entropy)   # {"0": 0.04, "2": 0.31}
+    """
+    measured = Alignment(network)
+    with apart(network) as rule:
+        for given, target in batches:
+            batch, target = map_tensors(lambda tensor: tensor.to(network.device), (as_batch(given), target))
+            loss_of = partial(_loss, loss, target)
+            true = read(network, Pass(), batch, loss_of)
+            with network.informed(loss_of, target):
+                own = read(network, rule_pass(network, rule, batch), batch, loss_of)
+            measured.see(batch, own, true)
+    return {block: columns["signal_cos"] for block, columns in measured.values().items()}
+
+
+def _loss(loss: Callable[[Any, Any], Tensor], target: Any, output: Any) -> Tensor:
+    return loss(output, target)
 
 
 class Alignment:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from grape_bench.network.block import Block, load_tensors, remove_stored, tensors_of
-from grape_bench.network.in_notebook import html
 from grape_bench.network.operators import CallSite
 from grape_bench.network.owned import OwnedModules
 from grape_bench.network.passes import Pass, PassCounts
@@ -21,6 +20,7 @@ from grape_bench.network.refusal import require_classes, uninformed
 from grape_bench.network.saved_state import SavedState
 from grape_bench.network.seam import Seam
 from grape_bench.network.streams import RandomStreams
+from grape_bench.network.summary import html, text
 from grape_bench.network.trace import Batch, Trace, as_batch
 from grape_bench.streams import stream_seed
 
@@ -101,9 +101,13 @@ class Network(Seam):
         }
         return found | {name: "owned" for name, _ in self.owned.named_parameters()}
 
+    def summary(self) -> str:
+        """The blocks and what their parameters get, as a table to print. `report` has every parameter."""
+        return text(self)
+
     def _repr_html_(self) -> str:
-        """The blocks and what their parameters get, for notebooks."""
-        return html(f"{type(self.model).__name__} with {type(self.rule).__name__}", self.blocks, self.report())
+        """The same for notebooks."""
+        return html(self)
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """What the optimizer trains: the model's parameters, and those that the rule owns."""

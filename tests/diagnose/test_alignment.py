@@ -1,11 +1,14 @@
 """Cosines of signals and gradients where they are known."""
 
+import copy
 import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+import grape_bench as gb
 from grape_bench.diagnose.alignment import Alignment
 from grape_bench.diagnose.comparison import Comparison
 from grape_bench.diagnose.gradient import Gradients
@@ -59,6 +62,22 @@ def test_head_only_has_no_signal():
         assert math.isnan(row["signal_cos"]) and row["signal_ratio"] == 0 and row["signal_zeros"] == 32
     found = gradients(net)
     assert math.isnan(found[HIDDEN]["gradient_cos"]) and found[HIDDEN]["gradient_norm"] > 0
+
+
+def test_one_call_measures_a_network_of_ones_own_and_changes_nothing():
+    x, y = torch.randn(16, 8), torch.arange(16) % 5
+    model = linear_network(8, 12, 10, 5)
+    net = gb.attach(model, "grape+anchor", x, seed=1)
+    net.begin_epoch(4)
+    before = copy.deepcopy(net.state_dict())
+    found = gb.alignment(net, [(x[:8], y[:8]), ((x[8:],), y[8:])], F.cross_entropy)
+    assert list(found) == [block.name for block in net.blocks] and all(-1 <= value <= 1 for value in found.values())
+    assert all(map(torch.equal, before["model"].values(), net.state_dict()["model"].values()))
+    assert all(before[part] == net.state_dict()[part] for part in ("rule", "counts"))
+    assert all(parameter.grad is None for parameter in net.parameters())
+    set_feedback(net, jacobians(model))
+    for value in gb.alignment(net, [(x, y)], F.cross_entropy).values():
+        assert value == pytest.approx(1, abs=1e-6)
 
 
 def test_the_gain_falls_to_the_floor_before_a_layernorm_of_huge_activations():

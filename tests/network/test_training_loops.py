@@ -14,19 +14,27 @@ from grape_bench.attachment import attached
 from tests.network.problems import tanh_mlp
 
 PAGE = Path(__file__).parents[2] / "docs" / "training-loops.md"
-CODE = dict(re.findall(r"## (.+?)\n.*?```python\n(.*?)```", PAGE.read_text(), re.DOTALL))
+CODE = dict(re.findall(r"^## ([^\n]+)\n(?:(?!^## ).)*?```python\n(.*?)```", PAGE.read_text(), re.DOTALL | re.MULTILINE))
 
 
-@pytest.mark.parametrize("rule", ["dfa", "grape"])
-@pytest.mark.parametrize(("title", "model"), [("Hugging Face Trainer", "model"), ("Lightning", "trainer.model.model")])
+TRAINERS = [
+    ("Hugging Face Trainer", "model"),
+    ("Lightning", "trainer.model.model"),
+    ("Rules that need the loss or the target", "trainer.model.model"),
+]
+
+
+@pytest.mark.parametrize("rule", ["", "dfa"], ids=["as printed", "dfa"])
+@pytest.mark.parametrize(("title", "model"), TRAINERS)
 def test_trainers_train_with_a_rule_in_a_line(title, model, rule, tmp_path, monkeypatch):
-    pytest.importorskip("lightning" if title == "Lightning" else "accelerate")
+    pytest.importorskip("accelerate" if "Trainer" in title else "lightning")
     monkeypatch.chdir(tmp_path)
     names: dict = {}
-    exec(re.sub(r'(attach\([\w.]+, )"\w+"', rf'\1"{rule}"', CODE[title]), names)
+    exec(re.sub(r'(attach\([\w.]+, )"[\w+]+"', rf'\1"{rule}"' if rule else r"\g<0>", CODE[title]), names)
     net = attached(eval(model, names))
-    assert net.counts.backward == 8 and net.bp_fraction == 0
-    assert type(net.rule).__name__.lower() == rule
+    assert net.counts.steps == (4 if "loss" in title else 8)
+    if rule == "dfa" or "loss" not in title:
+        assert net.bp_fraction == (0 if rule else 0.25), "one anchor in each of two epochs of four steps"
 
 
 @pytest.mark.parametrize("title", ["A plain loop with anchors", "Less memory: block by block"])
@@ -34,6 +42,10 @@ def test_the_other_loops_run_as_printed(title):
     names: dict = {}
     exec(CODE[title], names)
     assert names["net"].bp_fraction == (0.1 if "anchors" in title else 0)
+
+
+def test_every_block_of_the_page_is_run():
+    assert PAGE.read_text().count("```python") == len(TRAINERS) + 2 == len(CODE)
 
 
 def _process(rank: int, rule: str, folder: str) -> None:
