@@ -45,7 +45,7 @@ def _notes(path: Path) -> str:
 def draw(results: Results, output: Path) -> dict[str, str]:
     """Draw every figure that the results allow, and delete the others. Returns SVG file -> what it shows."""
     # Imported here so that other commands do not wait for matplotlib.
-    from grape_bench.report.figures import alignment, performance, ranks, tradeoff
+    from grape_bench.report.figures import alignment, performance, ranks, tradeoff, tuning
     from grape_bench.report.figures import results as ends
 
     cost_part = _part(tradeoff.shown(results), results.tasks)
@@ -69,6 +69,12 @@ def draw(results: Results, output: Path) -> dict[str, str]:
             alignment,
             f"Alignment of each block's signal over training{parts}",
             results.alignment,
+        ),
+        "tuning": (
+            tuning,
+            "Validation score of each tuning trial against its learning rate; the chosen trial has the larger marker"
+            f"{_part(tuning.shown(results), list(tuning.searches(results)))}",
+            tuning.searches(results),
         ),
     }
     drawn = {name: (module, shows) for name, (module, shows, possible) in every.items() if possible}
