@@ -54,13 +54,16 @@ _RESULTS = (
 )
 
 
+_LITE = click.option("--lite", is_flag=True, help="One seed of the --rule and --only rules, beside recorded results.")
+
+
 def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give `command` the parameters suite, rules, only, settings, nproc, out, seeds and untuned.
+    """Give `command` the parameters suite, rules, only, settings, nproc, out, seeds, untuned and lite.
 
     The suite may be absent, and the parameters of `one_task` describe a task instead.
     """
     suite = click.argument("suite", required=False, type=SuiteName())
-    return _give(command, (suite, *OPTIONS, *_JOBS, *_CHANGES, *_RESULTS))
+    return _give(command, (suite, *OPTIONS, *_JOBS, *_CHANGES, *_RESULTS, _LITE))
 
 
 def searching(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -79,7 +82,8 @@ def overrides_of(given: dict[str, Any]) -> Overrides:
 
     nproc = (f"task.nproc={given['nproc']}",) if given["nproc"] else ()
     settings = (*given["settings"], *nproc)
-    return Overrides(given["rules"], given["only"], given.get("seeds"), settings, given.get("untuned", False))
+    more = {"untuned": given.get("untuned", False), "lite": given.get("lite", False)}
+    return Overrides(given["rules"], given["only"], given.get("seeds"), settings, **more)
 
 
 def _give(command: Callable[..., Any], options: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:

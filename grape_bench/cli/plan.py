@@ -156,7 +156,10 @@ def _resolution(plan: Plan, done: Iterable[Record]) -> Iterator[str]:
     recorded = baseline_records(plan.suite.name, plan.suite.version)
     known = {record.id: record for record in (*recorded, *done)}
     same = [record for record in known.values() if record.job.version == plan.suite.version]
-    return planned({task.name: plan.suite.seeds for task in plan.suite.tasks}, same)
+    seeds: dict[str, set[int]] = {}
+    for job in plan.jobs:
+        seeds.setdefault(job.task, set()).add(job.seed)
+    return planned({task: len(each) for task, each in seeds.items()}, same)
 
 
 def _count(number: int, noun: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from grape_bench.cli.lite import lite
 from grape_bench.cli.one_task import suite_of
 from grape_bench.cli.overrides import choosing, overrides_of
 from grape_bench.cli.say import say
@@ -33,6 +34,11 @@ def command(**given: Any) -> None:
 
       grape-bench run --model timm:resnet18 --dataset cifar10 --rule bp --rule dfa --epochs 5
 
+    With --lite, one seed of the --rule and --only rules runs on the tasks that every rule may run. The table shows it
+    beside the suite's recorded results, which do not run again:
+
+      grape-bench run core --lite --rule my_rule.py:MyRule
+
     With --until-resolved, seeds are added to all rules until the --rule rules (or all but the references) are settled
     against BP, DFA and the control. The looks are planned before the first seed, and every test counts all of them.
 
@@ -40,7 +46,7 @@ def command(**given: Any) -> None:
     in the arguments, or if a job diverged.
     """
     with suite_of(given, "run") as suite:
-        sys.exit(_run(suite, given))
+        sys.exit(lite(suite, given) if given["lite"] else _run(suite, given))
 
 
 def _run(suite: str, given: dict[str, Any]) -> int:

@@ -53,11 +53,14 @@ def make_plan(reference: str, overrides: Overrides = NO_OVERRIDES) -> Plan:
     """The plan of the suite `reference`, which is a name or a .toml file. Raises UserError."""
     path = find_suite(reference)
     suite = read_suite(path, overrides)
-    tuned = tuned_settings(suite, chosen_rules(suite, overrides.selected), reference, overrides)
+    selected = () if overrides.lite else overrides.selected  # a lite plan is a part of the whole plan
+    tuned = tuned_settings(suite, chosen_rules(suite, selected), reference, overrides)
+    jobs = expand(suite, selected, tuned)
     filters = tuple(f"--only {rule}" for rule in overrides.only)
     filters += () if overrides.seeds is None else (f"--seeds {overrides.seeds}",)
+    filters += ("--lite",) if overrides.lite else ()
     changes = (*overrides.settings, *(("untuned",) if overrides.untuned else ()))
-    return Plan(suite, path, expand(suite, overrides.selected, tuned), tuned, changes, filters)
+    return Plan(suite, path, lite_jobs(suite, jobs, overrides) if overrides.lite else jobs, tuned, changes, filters)
 
 
 def make_tuning_plan(reference: str, overrides: Overrides = NO_OVERRIDES) -> Plan:
@@ -93,6 +96,24 @@ def expand(suite: Suite, only: tuple[str, ...] = (), tuned: TunedSettings = UNTU
         if task.has(rule)
     ]
     return unique([replace(job, seed=seed, profile=seed == 0) for seed in range(suite.seeds) for job in cells])
+
+
+def lite_jobs(suite: Suite, jobs: Iterable[Job], overrides: Overrides) -> list[Job]:
+    """The part of a suite's `jobs` that `--lite` runs: the first seed of the chosen rules, on the wide tasks.
+
+    The jobs keep their ids, so a later run of the whole suite has them already. Raises UserError.
+    """
+    chosen = (*overrides.only, *overrides.rules)
+    if not chosen:
+        raise UserError("no rule to run", where="--lite", hint="--rule my_rule.py:MyRule")
+    if overrides.seeds is not None:
+        raise UserError("--lite runs one seed", where=f"--seeds {overrides.seeds}", hint="leave out one of them")
+    wide = {task.name for task in suite.tasks if task.wide}
+    if not wide:
+        what = "every task of this suite has a list `only`, so --lite has no task"
+        raise UserError(what, where=f"suite {suite.name!r}", hint="leave out --lite")
+    rules = chosen_rules(suite, chosen)
+    return [job for job in jobs if job.seed == 0 and job.task in wide and job.rule in rules]
 
 
 def chosen_rules(suite: Suite, only: tuple[str, ...]) -> list[str]:

@@ -27,6 +27,7 @@ class Overrides:
     seeds: int | None = None
     settings: tuple[str, ...] = ()  # KEY=VALUE
     untuned: bool = False  # ignore tuned settings
+    lite: bool = False  # one seed of the chosen rules, on the wide tasks
 
     def apply(self, document: dict[str, Any]) -> None:
         """Change `document`, the parsed but unchecked suite. The schema checks the result as it checks a file."""

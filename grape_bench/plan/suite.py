@@ -154,6 +154,11 @@ class Task(TomlTable):
         allowed = self.only is None or rule in self.only or bool(RuleName.parse(rule).file)
         return allowed and rule not in self.skip
 
+    @property
+    def wide(self) -> bool:
+        """Whether every rule of the suite may run: the task has no list `only`."""
+        return self.only is None
+
     @cached_property
     def sources(self) -> dict[str, Any]:
         """The hashes of the user's files that the task names: see `task_sources`. They are read once per command."""

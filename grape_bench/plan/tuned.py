@@ -103,12 +103,14 @@ def read_tuned(path: Path) -> TunedRule:
 class TunedSettings:
     """The tuned settings of a plan by (task, rule), the trials behind each of them, and a note for the user.
 
-    One trial means that the plan is untuned: every rule runs with the suite's settings.
+    One trial means that the plan is untuned: every rule runs with the suite's settings. If only some rules are tuned,
+    `command` tunes the others.
     """
 
     trials: int = 1
     settings: Mapping[tuple[str, str], Settings] = field(default_factory=dict)
     note: str = ""
+    command: str = ""
 
     def of(self, task: str, rule: str) -> Settings:
         """The tuned settings of `rule` on `task`; empty in an untuned plan."""
@@ -130,7 +132,7 @@ def tuned_settings(suite: Suite, rules: list[str], reference: str, overrides: Ov
     found = {rule: find_tuned(suite, rule) for rule in searched(rules)}
     missing = {rule: why for rule in found if (why := mismatch(suite, rule, found[rule]))}
     if missing:
-        return TunedSettings(note=_untuned_note(missing, suite, reference, overrides))
+        return _untuned(missing, suite, reference, overrides)
     tuned = {rule: pair[0] for rule, pair in found.items() if pair}
     settings = {
         (task.name, rule): tuned[rule].tasks[task.name].settings for rule in tuned for task in suite.tasks_of(rule)
@@ -161,17 +163,19 @@ def mismatch(suite: Suite, rule: str, found: tuple[TunedRule, Path] | None) -> s
     return ""
 
 
-def _untuned_note(missing: Mapping[str, str], suite: Suite, reference: str, overrides: Overrides) -> str:
+def _untuned(missing: Mapping[str, str], suite: Suite, reference: str, overrides: Overrides) -> TunedSettings:
     rule, why = next(iter(missing.items()))
     others = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
     command = ["grape-bench tune", reference, *(f"--rule {name}" for name in overrides.rules)]
     if len(missing) < len(searched(suite.rules)):  # never more trials than these rules need
         command += [f"--only {RuleName.parse(name).label}" for name in missing]
     command += [f"--set {shlex.quote(setting)}" for setting in overrides.settings]
-    return (
+    text = " ".join(command)
+    note = (
         f"settings: the suite's own, untuned, for every rule ({RuleName.parse(rule).label}: {why}{others})\n"
-        f"  to compare tuned rules: {' '.join(command)}"
+        f"  to compare tuned rules: {text}"
     )
+    return TunedSettings(note=note, command=text)
 
 
 def _changes(suite: Suite, tuned: Mapping[str, TunedRule]) -> list[str]:

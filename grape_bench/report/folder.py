@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from grape_bench.errors import UserError
 from grape_bench.record.regular_file import Largest, read_text
@@ -45,38 +46,7 @@ def _notes(path: Path) -> str:
 
 def draw(results: Results, output: Path) -> dict[str, str]:
     """Draw every figure that the results allow, and delete the others. Returns SVG file -> what it shows."""
-    # Imported here so that other commands do not wait for matplotlib.
-    from grape_bench.report.figures import alignment, performance, ranks, scaling, tradeoff
-    from grape_bench.report.figures import results as ends
-
-    cost_part = _part(tradeoff.shown(results), results.tasks)
-    drawn_tasks, drawn_rules = alignment.shown(results)
-    tasks, rules = alignment.measured(results)
-    parts = _part(drawn_tasks, tasks) + _part(drawn_rules, rules, "rules")
-    every = {
-        "results": (
-            ends,
-            f"Test results of every rule and seed, and learning curves{_part(ends.shown(results), results.tasks)}",
-            True,
-        ),
-        "tradeoff": (
-            tradeoff,
-            f"Test score against the cost of a step, and the Pareto front{cost_part}",
-            tradeoff.available(results),
-        ),
-        "profile": (performance, "Performance profile, and averages over tasks", not results.profile.empty),
-        "ranks": (ranks, "Rank, and the share of paired runs in which one rule beats another", len(results.rules) > 1),
-        "alignment": (
-            alignment,
-            f"Alignment of each block's signal over training{parts}",
-            results.alignment,
-        ),
-        "scaling": (
-            scaling,
-            "Gap to BP, alignment and anchor effect over the size of the network, with 95 % intervals",
-            bool(series(results.tasks)),
-        ),
-    }
+    every = _figures(results)
     drawn = {name: (module, shows) for name, (module, shows, possible) in every.items() if possible}
     for name, (module, _) in drawn.items():
         for ending in ("svg", "pdf"):
@@ -85,3 +55,45 @@ def draw(results: Results, output: Path) -> dict[str, str]:
         for ending in ("svg", "pdf"):
             (output / f"{name}.{ending}").unlink(missing_ok=True)
     return {f"{name}.svg": shows for name, (_, shows) in drawn.items()}
+
+
+def _figures(results: Results) -> dict[str, tuple[Any, str, bool]]:
+    """File name -> (module that draws it, what it shows, whether the results allow it)."""
+    # Imported here so that other commands do not wait for matplotlib.
+    from grape_bench.report.figures import alignment, performance, ranks, scaling, tradeoff, tuning
+    from grape_bench.report.figures import results as ends
+
+    cost_part = _part(tradeoff.shown(results), results.tasks)
+    drawn_tasks, drawn_rules = alignment.shown(results)
+    tasks, rules = alignment.measured(results)
+    parts = _part(drawn_tasks, tasks) + _part(drawn_rules, rules, "rules")
+    return {
+        "results": (
+            ends,
+            f"Test results of every rule and seed, and learning curves{_part(ends.shown(results), results.tasks)}",
+            True,
+        ),
+        "tradeoff": (
+            tradeoff,
+            f"Test score against the cost of a step, and the Pareto front{cost_part}",
+            bool(tradeoff.available(results)),
+        ),
+        "profile": (performance, "Performance profile, and averages over tasks", not results.profile.empty),
+        "ranks": (ranks, "Rank, and the share of paired runs in which one rule beats another", len(results.rules) > 1),
+        "alignment": (
+            alignment,
+            f"Alignment of each block's signal over training{parts}",
+            bool(results.alignment),
+        ),
+        "scaling": (
+            scaling,
+            "Gap to BP, alignment and anchor effect over the size of the network, with 95 % intervals",
+            bool(series(results.tasks)),
+        ),
+        "tuning": (
+            tuning,
+            "Validation score of each tuning trial against its learning rate; the chosen trial has the larger marker"
+            f"{_part(tuning.shown(results), list(tuning.searches(results)))}",
+            bool(tuning.searches(results)),
+        ),
+    }

@@ -10,8 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from grape_bench.report.text import Printed, best_lines, caption, footnotes, in_brackets, printed
-from grape_bench.score.quantity import Values
+from grape_bench.report.text import Printed, best_lines, caption, footnotes, in_brackets, names_of, printed
+from grape_bench.score.quantity import Values, number
 from grape_bench.score.standing import BETTER, TOO_FEW, WORSE
 
 STYLES = {BETTER: "green", WORSE: "red", TOO_FEW: "dim"}
@@ -19,6 +19,8 @@ STYLES = {BETTER: "green", WORSE: "red", TOO_FEW: "dim"}
 
 def render(table: pd.DataFrame) -> RenderableType:
     """Two rich tables per task and the line on the best rule, then the caption and notes, within 80 columns.
+
+    A table with lite rules also has their mean credit beside that of the others.
 
     Print it with a rich `Console`.
     """
@@ -31,6 +33,7 @@ def render(table: pd.DataFrame) -> RenderableType:
             parts += [_one_task(table[table["task"] == task], chosen), ""]
         if line := best_lines(table).get(task):
             parts += [Text(line), ""]
+    parts += _mean_credit(table)
     parts.append(Text(caption(table), style="dim"))
     parts += [Text(f"! {note}", style="yellow") for note in footnotes(table)]
     return Group(*parts)
@@ -56,6 +59,20 @@ def _one_task(table: pd.DataFrame, chosen: Sequence[Printed]) -> Table:
     for row in rows:
         shown.add_row(*(_text(row, item, seeds) for item in chosen))
     return shown
+
+
+def _mean_credit(table: pd.DataFrame) -> list[RenderableType]:
+    """Credit over tasks, on the seeds that lite rules have in common with the others. Empty without lite rules."""
+    tasks, credits = table.attrs.get("mean_credit", ([], {}))
+    if not credits:
+        return []
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    shown.add_column("rule")
+    shown.add_column("credit, mean", justify="right")
+    names = names_of(table)
+    for rule, credit in credits.items():
+        shown.add_row(names[rule], number(credit))
+    return [Text(f"seed 0 alone, over {', '.join(tasks)}", style="bold"), shown, ""]
 
 
 def _word(text: str) -> str:

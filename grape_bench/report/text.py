@@ -9,6 +9,7 @@ import pandas as pd
 
 from grape_bench.score import columns
 from grape_bench.score.labels import labels
+from grape_bench.score.lite import LITE_MARK
 from grape_bench.score.metric import METRICS
 from grape_bench.score.quantity import Column, Kind, Shown, Values, draft_mark
 
@@ -83,7 +84,7 @@ def on_page(table: pd.DataFrame) -> list[Printed]:
 
 
 def _printed(table: pd.DataFrame, least: Shown, *, with_seeds: bool) -> list[Printed]:
-    names = labels(table["rule"])
+    names = names_of(table)
     return [Printed(column, names, with_seeds) for column in _columns(table) if column.shown >= least]
 
 
@@ -92,6 +93,12 @@ def _columns(table: pd.DataFrame) -> list[Column]:
     every = [column for column in columns.COLUMNS if column.name in table]
     used = {column.name for column in every if column.kind is Kind.METRIC and table[column.name].notna().any()}
     return [column for column in every if column.kind is not Kind.METRIC or column.name in used or not used]
+
+
+def names_of(table: pd.DataFrame) -> dict[str, str]:
+    """The label of each rule in a row of `table`. A lite rule is marked."""
+    lite = table.attrs.get("lite", ())
+    return {rule: f"{label}{LITE_MARK}" if rule in lite else label for rule, label in labels(table["rule"]).items()}
 
 
 def in_brackets(values: Values) -> str:

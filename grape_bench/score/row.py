@@ -35,9 +35,15 @@ def between(own: Scores, low: Scores, high: Scores, looks: int) -> float:
     All three means are over the seeds in common, so that both sides of each difference saw the same weights and
     batches. Otherwise the quotient could be any number: 10.83, or -1.6e14 for equal references.
     """
-    seeds = sorted(own.keys() & low.keys() & high.keys())
-    if not resolved({seed: high[seed] for seed in seeds}, low, looks):
+    common = own.keys() & low.keys() & high.keys()
+    if not resolved({seed: high[seed] for seed in common}, low, looks):
         return math.nan
+    return over_common(own, low, high)
+
+
+def over_common(own: Scores, low: Scores, high: Scores) -> float:
+    """The position of a mean between two references, all over the seeds in common. NaN without one."""
+    seeds = sorted(own.keys() & low.keys() & high.keys())
     return position(*(mean(scores[seed] for seed in seeds) for scores in (own, low, high)))
 
 

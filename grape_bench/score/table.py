@@ -16,13 +16,14 @@ from grape_bench.score.inference import counted, mean, paired_t
 from grape_bench.score.labels import labels
 from grape_bench.score.ladder import blocks_worth
 from grape_bench.score.lead import resolved
+from grape_bench.score.lite import NOT_LITE, Lite, LiteRow, mean_credit
 from grape_bench.score.quantity import Column
 from grape_bench.score.references import References
 from grape_bench.score.row import Row
 from grape_bench.score.unequal import unequal_notes
 
 
-def score(records: Iterable[Record]) -> pd.DataFrame:
+def score(records: Iterable[Record], lite: Lite = NOT_LITE) -> pd.DataFrame:
     """The table of `records`, with the columns that `columns.COLUMNS` declares.
 
     One row per (task, rule), in the order of the records with BP first. Accuracies are means over the seeds with a
@@ -36,14 +37,17 @@ def score(records: Iterable[Record]) -> pd.DataFrame:
     `attrs["notes"]` explains missing values. `attrs["best"]` is the comparison with the best rule by task, and
     `attrs["stated"]` holds sentences for the caption on the settings and the resolution.
 
+    The rules of `lite` are shown beside the others and change none of their rows: see `lite.LiteRow`. `attrs["lite"]`
+    lists them, and `attrs["mean_credit"]` holds the result of `lite.mean_credit`.
+
     Raises UserError if the records may not share a table (see `comparable.check`).
     """
     every = list(records)
     grid = cells(every)
     comparable.check(grid.values())
     parts = by_task(grid)
-    compared = {task: best_of(task, part) for task, part in parts.items()}
-    rows = [row for task, part in parts.items() for row in _rows(task, part, compared[task])]
+    compared = {task: best_of(task, lite.without(part)) for task, part in parts.items()}
+    rows = [row for task, part in parts.items() for row in _rows(task, part, compared[task], lite)]
     table = pd.DataFrame(
         [{column.name: column.value(row) for column in columns.COLUMNS} for row in rows],
         columns=[column.name for column in columns.COLUMNS],
@@ -55,15 +59,18 @@ def score(records: Iterable[Record]) -> pd.DataFrame:
     )
     names = labels(rule for _, rule in grid)
     table.attrs["best"] = {task: found.text(names) for task, found in compared.items() if found}
-    table.attrs["stated"] = [*tuned.stated(grid.values(), names), *resolution.stated(grid)]
+    table.attrs["stated"] = [*lite.stated(grid), *tuned.stated(grid.values(), names), *resolution.stated(grid)]
+    if lite.rules:
+        table.attrs["lite"] = sorted(lite.rules)
+        table.attrs["mean_credit"] = mean_credit(grid, lite)
     return table
 
 
-def _rows(task: str, grid: Grid, compared: Best | None) -> list[Row]:
+def _rows(task: str, grid: Grid, compared: Best | None, lite: Lite) -> list[Row]:
     """The rows of one task, whose cells are in `grid`."""
     references = References.of(grid, task)
     return [
-        Row(
+        (LiteRow if cell.rule in lite.rules else Row)(
             cell,
             references,
             comparable=len(hardware_classes(cell, references.bp, grid)) <= 1,
