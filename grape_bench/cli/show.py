@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder in which to look for a run by name.",
 )
+@click.option("--script", is_flag=True, help="Print a plain PyTorch script that repeats the run to the bit.")
 @as_json
-def command(run: str, out: Path, json: bool) -> None:
+def command(run: str, out: Path, script: bool, json: bool) -> None:
     """Show RUN: settings, outcome, curve, alignment by block, and the verdict with its reasons.
 
     RUN is the folder of a run, its record.json, or the start of its name or id.
@@ -37,9 +38,16 @@ def command(run: str, out: Path, json: bool) -> None:
     from grape_bench.report.console import PlainConsole
     from grape_bench.report.run import render
 
+    if script and json:
+        raise click.UsageError("--script and --json exclude each other")
     with deadline(FOLDER_S, run):
         path = find(run, out)
         record = read_record(path)
+        if script:
+            from grape_bench.report.script import script as written
+
+            click.echo(written(record), nl=False)
+            return
         verdict = _verdict(record, path)
         if json:
             say_json({**record.to_dict(), "verdict": asdict(verdict)})

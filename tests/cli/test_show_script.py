@@ -1,0 +1,59 @@
+"""`grape-bench show RUN --script`: the script of a recorded job repeats its test score to the bit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grape_bench.job import run as training
+from grape_bench.plan.numerics import numerics_of
+from grape_bench.record.parts import Git
+from grape_bench.record.record import Outcome, Record, changed, make_record, now, write_record
+from grape_bench.track.environment import environment
+from tests.cli.small_suite import command
+from tests.job.jobs import job
+
+SCHEDULED = {"schedule": "cosine", "warmup": 3, "clip": 1.0, "dataset_args": {"augment": "flip-crop"}, "epochs": 1}
+
+
+def recorded(rule: str, **changes: Any) -> Record:
+    """The record of a small job that runs here, on one thread."""
+    numerics = numerics_of(rule, "mlp", "digits")
+    spec = replace(job(rule, **changes), numerics=numerics, probes=0, features=False)
+    started = now()
+    measured = training.run(spec, lambda row: None)
+    return make_record(spec, Outcome.from_dict(measured), environment(1, Git(commit="unknown", dirty=None)), started)
+
+
+def written(record: Record, folder: Path) -> str:
+    """The path of the record's folder."""
+    path = folder / "runs" / "test" / record.name
+    path.mkdir(parents=True)
+    write_record(path, record)
+    return str(path)
+
+
+@pytest.mark.parametrize(("rule", "changes"), [("dfa", {}), ("grape+anchor", {}), ("grape+anchor", SCHEDULED)])
+def test_the_script_prints_the_recorded_score_to_the_last_digit(tmp_path: Path, rule: str, changes: Any) -> None:
+    record = recorded(rule, **changes)
+    shown = command("show", written(record, tmp_path), "--script")
+    assert shown.exit_code == 0, shown.output
+    (tmp_path / "script.py").write_text(shown.stdout)
+    there = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ran = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=there, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert record.result
+    assert ran.stdout.splitlines()[-1] == f"test accuracy = {record.result.test!r}"
+
+
+def test_a_script_that_cannot_be_exact_is_refused_by_name(tmp_path: Path) -> None:
+    path = written(changed(recorded("bp", epochs=1), ema=0.9), tmp_path)
+    refused = command("show", path, "--script")
+    assert refused.exit_code == 2 and "ema = 0.9" in refused.output and "Traceback" not in refused.output
+    assert command("show", path, "--script", "--json").exit_code == 2
