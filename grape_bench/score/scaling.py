@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from grape_bench.record.rule_name import ANCHOR
+from grape_bench.record.rule_name import ANCHOR, FROZEN
 from grape_bench.score.alignment import COSINE
 from grape_bench.score.inference import Interval, interval, mean
 from grape_bench.score.results import Results
@@ -131,10 +131,15 @@ class Forecast(NamedTuple):
 
 
 def forecasts(results: Results) -> list[Forecast]:
-    """For every rule on every series with `LEAST` measured sizes: the line through the logarithms of size and time."""
+    """For every rule with `LEAST` measured sizes of a series: the line through the logarithms of size and time.
+
+    `frozen` has none, because it trains no network.
+    """
     found = []
     for one in series(results.tasks):
         for rule in results.rules:
+            if rule == FROZEN:  # it trains no network
+                continue
             seconds = {
                 size: mean(record.time.train_s for record in cell.results if record.time)
                 for size, task in one.tasks.items()

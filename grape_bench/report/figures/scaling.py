@@ -38,7 +38,7 @@ def _figure(results: Results) -> Figure:
         axes[0, 0].plot([], [], color=style[rule].color, linestyle=style[rule].dash, marker=style[rule].marker)[0]
         for rule in drawn
     ]
-    figure.legend(lines, [names[rule] for rule in drawn], loc="outside lower center", ncols=6, frameon=False)
+    figure.legend(lines, [names[rule] for rule in drawn], loc="outside lower center", ncols=7, frameon=False)
     return figure
 
 
