@@ -22,6 +22,11 @@ def say(text: str = "", *, before: str = "", word: str = "", color: str = "", er
     click.echo(start + "\n".join([lines[0], *rest]), err=err)
 
 
+def say_program(text: str) -> None:
+    """Print `text` as it is, for a file, apart from characters that a terminal would obey."""
+    click.echo("\n".join(map(printable, text.split("\n"))), nl=False)
+
+
 def say_json(content: Any) -> None:
     """Print `content` as JSON, for programs. ASCII only, so that a terminal finds nothing to obey in it."""
     click.echo(json.dumps(content, indent=2, default=str))

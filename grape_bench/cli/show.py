@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from grape_bench.cli.names import RunName
-from grape_bench.cli.say import as_json, say_json
+from grape_bench.cli.say import as_json, say_json, say_program
 
 if TYPE_CHECKING:
     from grape_bench.record.record import Record
@@ -46,7 +46,7 @@ def command(run: str, out: Path, script: bool, json: bool) -> None:
         if script:
             from grape_bench.report.script import script as written
 
-            click.echo(written(record), nl=False)
+            say_program(written(record))
             return
         verdict = _verdict(record, path)
         if json:

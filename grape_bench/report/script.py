@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from grape_bench.errors import UserError
+from grape_bench.errors import UserError, printable
 from grape_bench.plan.numerics import changed
 from grape_bench.record.job import NOT_IN_ID, Job
 from grape_bench.record.record import Record
@@ -15,16 +15,7 @@ from grape_bench.record.rule_name import FROZEN
 from grape_bench.record.status import Status
 
 _REPEATED = {"suite", "version", "task", "seed", "rule", "rule_settings", "rule_source", "numerics", "trials"}
-_REPEATED |= {
-    "model",
-    "model_args",
-    "dataset",
-    "dataset_args",
-    "objective",
-    "objective_args",
-    "batch_size",
-    "precision",
-}
+_REPEATED |= {"model", "model_args", "dataset", "dataset_args", "objective", "objective_args", "batch_size"}
 _REPEATED |= {"blocks", "granularity", "cuts", "optimizer", "schedule", "schedule_args", "warmup", "clip"}
 _REPEATED |= {"epochs", "precision", "deterministic", "evaluate_every"}
 """The fields of a job that the script repeats. A job with another field that is not at its default is refused."""
@@ -36,7 +27,7 @@ _FACTORS = {
     "linear": "1 - done / steps",
     "step": "{gamma} ** sum(done >= share * steps for share in {milestones})",
 }
-_STEP_ARGS: dict[str, Any] = {"milestones": (0.5, 0.75), "gamma": 0.1}
+_STEP_ARGS: dict[str, Any] = {"milestones": [0.5, 0.75], "gamma": 0.1}
 
 _SCRIPT = '''\
 """{job} of the suite {suite} {version}, as a plain training loop: {name}.
@@ -143,13 +134,20 @@ def script(record: Record) -> str:
         "clip": "" if job.clip is None else _CLIP.format(clip=job.clip),
         "imports": "import math\n\n" if job.schedule == "cosine" else "",
     }
-    result = {"metric": record.scored_by.name, "test": record.result.test}
-    place = {"torch": there.packages.get("torch", "unknown"), "threads": there.hardware.threads}
+    told = {"suite": job.suite, "version": job.version, "job": str(job), "name": record.name}
+    told |= {
+        "metric": record.scored_by.name,
+        "torch": there.packages.get("torch", "unknown"),
+        "cpu": there.hardware.cpu,
+    }
+    numbers = {"test": record.result.test, "threads": there.hardware.threads}
     return _SCRIPT.format(
-        **settings | written | _optimizer(job.optimizer) | _schedule(job) | result | place,
-        job=job,
-        name=record.name,
-        cpu=there.hardware.cpu,
+        **settings
+        | written
+        | _optimizer(job.optimizer)
+        | _schedule(job)
+        | numbers
+        | {name: _in_docstring(text) for name, text in told.items()}
     )
 
 
@@ -189,7 +187,7 @@ def _optimizer(settings: Mapping[str, Any]) -> dict[str, str]:
     name, more, implementation = given.pop("name"), given.pop("args", {}), given.pop("implementation", None)
     arguments = {**given, **({implementation: True} if implementation else {}), **more}
     return {
-        "optimizer": _OPTIMIZERS.get(name) or name.partition(":")[2],
+        "optimizer": _OPTIMIZERS.get(name) or _identifier(name.partition(":")[2]),
         "optimizer_args": _keywords(arguments),
     }
 
@@ -199,14 +197,27 @@ def _schedule(job: Job) -> dict[str, str]:
     if job.schedule == "constant" and not job.warmup:
         return {"schedule": "", "rate": ""}
     warmup = _WARM_UP.format(steps=job.warmup) if job.warmup else ""
-    factor = _FACTORS[job.schedule].format(**{**_STEP_ARGS, **(job.schedule_args or {})})
+    given = {**_STEP_ARGS, **(job.schedule_args or {})}
+    factor = _FACTORS[job.schedule].format(**{name: _literal(value) for name, value in given.items()})
     text = _SCHEDULE.format(warmup=warmup, begin=job.warmup, factor=factor)
     return {"schedule": text, "rate": "\n        schedule.step()"}
 
 
 def _keywords(arguments: Mapping[str, Any] | None) -> str:
     """`, name=value` for each of `arguments`."""
-    return "".join(f", {name}={_literal(value)}" for name, value in (arguments or {}).items())
+    return "".join(f", {_identifier(name)}={_literal(value)}" for name, value in (arguments or {}).items())
+
+
+def _identifier(name: str) -> str:
+    """`name`, which a script uses as a name. Raises UserError if it is none: a record may come from a stranger."""
+    if not name.isidentifier():
+        raise UserError(f"a script cannot repeat this job: {name!r} is no name", where="record.json")
+    return name
+
+
+def _in_docstring(text: str) -> str:
+    """`text` without what would end a docstring."""
+    return printable(text).replace("\\", "/").replace('"', "'")
 
 
 def _literal(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -11,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from grape_bench.errors import UserError
 from grape_bench.job import run as training
 from grape_bench.plan.numerics import numerics_of
 from grape_bench.record.parts import Git
 from grape_bench.record.record import Outcome, Record, changed, make_record, now, write_record
+from grape_bench.report.script import script
 from grape_bench.track.environment import environment
 from tests.cli.small_suite import command
 from tests.job.jobs import job
@@ -57,3 +60,18 @@ def test_a_script_that_cannot_be_exact_is_refused_by_name(tmp_path: Path) -> Non
     refused = command("show", path, "--script")
     assert refused.exit_code == 2 and "ema = 0.9" in refused.output and "Traceback" not in refused.output
     assert command("show", path, "--script", "--json").exit_code == 2
+
+
+def test_nothing_in_a_strangers_record_becomes_code_of_the_script() -> None:
+    record = recorded("bp", epochs=1)
+    told = changed(record, suite='x"""\nimport os  # \\', version='1"""')
+    compile(script(told), "script.py", "exec")
+    docstring, rest = ast.parse(script(told)).body[0], script(told).split('"""')[2]
+    assert isinstance(docstring, ast.Expr) and "import os  #" not in rest
+    for changes in (
+        {"optimizer": {"name": "adamw", "lr": 1e-3, "args": {"eps=os.system('x'), amsgrad": True}}},
+        {"optimizer": {"name": "torch:SGD(print(1)) or torch.optim.SGD", "lr": 1e-3}},
+        {"rule_settings": {"scale=print(1), feedback": 1}},
+    ):
+        with pytest.raises(UserError, match="is no name"):
+            script(changed(record, **changes))
