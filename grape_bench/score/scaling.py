@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -141,11 +142,11 @@ def forecasts(results: Results) -> list[Forecast]:
             if rule == FROZEN:  # it trains no network
                 continue
             seconds = {
-                size: mean(record.time.train_s for record in cell.results if record.time)
+                size: median(times)  # a job that was paused or crowded out does not count for much
                 for size, task in one.tasks.items()
                 if (cell := results.grid.get((task, rule)))
+                and (times := [record.time.train_s for record in cell.results if record.time and record.time.train_s])
             }
-            seconds = {size: value for size, value in seconds.items() if value > 0}
             if len(seconds) >= LEAST:
                 power, start = np.polyfit(np.log(list(seconds)), np.log(list(seconds.values())), 1)
                 largest = max(seconds)
