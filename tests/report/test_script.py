@@ -28,7 +28,7 @@ def record(rule: str = "dfa", **changes: object) -> Record:
         ({"optimizer": {"name": "sgd", "lr": 1.0, "implementation": "fused"}}, ["lr=1.0, fused=True)"]),
         ({"schedule": "linear"}, ["return 1 - done / steps", "schedule.step()"]),
         ({"schedule": "constant", "warmup": 5}, ["if done < 5:", "return 1.0"]),
-        ({"schedule": "step", "schedule_args": {"gamma": 0.5}}, ["0.5 ** sum(done >= share", "in (0.5, 0.75))"]),
+        ({"schedule": "step", "schedule_args": {"gamma": 0.5}}, ["0.5 ** sum(done >= share", "in [0.5, 0.75])"]),
         ({"clip": 2.0}, ["clip_grad_norm_(module.parameters(), 2.0)"]),
         ({"blocks": ["0.*"], "cuts": "both"}, ['axis=objective.axis, blocks=["0.*"], cuts="both")']),
         ({"deterministic": True}, ["torch.use_deterministic_algorithms(True)"]),
