@@ -53,20 +53,24 @@ class LiteRow(Row):
     @property
     @override
     def credit(self) -> float:
-        bp, frozen = self.references.bp, self.references.frozen
-        return _between(self.cell.scores, frozen, bp, bp.scores) if bp and frozen else math.nan
+        return self._between(self.references.frozen, self.cell.scores)
 
     @property
     @override
     def feature_credit(self) -> float:
-        bp, frozen = self.references.bp, self.references.frozen
-        return _between(self.cell.feature_scores, frozen, bp, bp.feature_scores) if bp and frozen else math.nan
+        return self._between(self.references.frozen, self.cell.feature_scores, features=True)
 
     @property
     @override
     def gap_closed(self) -> float:
-        bp, dfa = self.references.bp, self.references.dfa
-        return _between(self.cell.scores, dfa, bp, bp.scores) if bp and dfa else math.nan
+        return self._between(self.references.dfa, self.cell.scores)
+
+    def _between(self, low: Cell | None, own: Scores, *, features: bool = False) -> float:
+        """The position of `own` between `low` and BP. NaN if one is missing, or BP is not resolved above `low`."""
+        bp = self.references.bp
+        if low is None or bp is None or not resolved(bp.scores, low.scores, looks_of(bp, low)):
+            return math.nan
+        return over_common(own, low.scores, bp.feature_scores if features else bp.scores)
 
     @cached_property
     @override
@@ -77,11 +81,6 @@ class LiteRow(Row):
     @override
     def verdict(self) -> str:
         return ""
-
-
-def _between(own: Scores, low: Cell, bp: Cell, high: Scores) -> float:
-    """The position of `own` between `low` and the scores `high` of BP. NaN if BP is not resolved above `low`."""
-    return over_common(own, low.scores, high) if resolved(bp.scores, low.scores, looks_of(bp, low)) else math.nan
 
 
 def mean_credit(grid: Grid, lite: Lite) -> tuple[list[str], dict[str, float]]:

@@ -37,8 +37,8 @@ def score(records: Iterable[Record], lite: Lite = NOT_LITE) -> pd.DataFrame:
     `attrs["notes"]` explains missing values. `attrs["best"]` is the comparison with the best rule by task, and
     `attrs["stated"]` holds sentences for the caption on the settings and the resolution.
 
-    The rules of `lite` are shown beside the others and change none of their rows: see `lite.LiteRow`. `attrs["lite"]`
-    lists them, and `attrs["mean_credit"]` holds the result of `lite.mean_credit`.
+    The rules of `lite` get a `LiteRow` each and do not affect the other rows. `attrs["lite"]` lists them, and
+    `attrs["mean_credit"]` holds the result of `lite.mean_credit`.
 
     Raises UserError if the records may not share a table (see `comparable.check`).
     """
