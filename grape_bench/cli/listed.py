@@ -40,7 +40,10 @@ def _suites(name: str | None) -> Iterator[Entry]:
         except UserError as error:  # a mistake in one file must not hide the other suites
             yield {"name": suite_name, "file": str(path), "error": error.what}
             continue
-        tasks = [{"name": task.name, "model": task.model, "dataset": task.dataset} for task in suite.tasks]
+        tasks = [
+            {"name": task.name, "model": task.model, "dataset": task.dataset, "seeds": suite.seeds_of(task)}
+            for task in suite.tasks
+        ]
         yield {
             "name": suite_name,
             "version": suite.version,

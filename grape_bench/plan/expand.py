@@ -95,7 +95,15 @@ def expand(suite: Suite, only: tuple[str, ...] = (), tuned: TunedSettings = UNTU
         for rule in rules
         if task.has(rule)
     ]
-    return unique([replace(job, seed=seed, profile=seed == 0) for seed in range(suite.seeds) for job in cells])
+    seeds = {task.name: suite.seeds_of(task) for task in suite.tasks}
+    return unique(
+        [
+            replace(job, seed=seed, profile=seed == 0)
+            for seed in range(suite.seeds)
+            for job in cells
+            if seed < seeds[job.task]
+        ]
+    )
 
 
 def lite_jobs(suite: Suite, jobs: Iterable[Job], overrides: Overrides) -> list[Job]:

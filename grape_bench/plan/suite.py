@@ -145,6 +145,7 @@ class Task(TomlTable):
     compile: bool = False
     deterministic: bool = False
     nproc: Count = 1
+    seeds: Count | None = None  # the most; None means all of the suite's
     only: Annotated[list[str], Field(min_length=1)] | None = None
     skip: list[str] = []
     rule: dict[str, Settings] = {}
@@ -243,6 +244,10 @@ class Suite(TomlTable):
     rule: dict[str, Settings] = {}
     tuning: Tuning | None = None
     cluster: Cluster = Cluster()
+
+    def seeds_of(self, task: Task) -> int:
+        """The number of seeds of each rule on `task`."""
+        return min(self.seeds, task.seeds or self.seeds)
 
     def tasks_of(self, rule: str) -> list[Task]:
         """The tasks on which `rule` runs."""

@@ -65,6 +65,19 @@ def test_a_task_may_have_only_some_rules_and_a_users_rule_runs_on_every_task(tmp
     }  # fmt: skip
 
 
+def test_a_task_may_have_fewer_seeds_than_its_suite_but_not_more(tmp_path: Path) -> None:
+    path = write_suite(tmp_path)
+
+    def seeds(task: str, **overrides: object) -> set[int]:
+        return {job.seed for job in jobs_of(path, **overrides) if job.task == task}
+
+    assert seeds("first") == seeds("second") == {0, 1}
+    assert seeds("second", settings=("second.seeds=1",)) == {0}
+    assert seeds("first", settings=("second.seeds=1",)) == {0, 1}
+    assert seeds("second", settings=("second.seeds=3",), seeds=4) == {0, 1, 2}
+    assert seeds("second", settings=("second.seeds=3",), seeds=2) == {0, 1}
+
+
 def test_set_changes_one_task_all_tasks_a_rule_and_the_top_of_the_file(tmp_path: Path) -> None:
     settings = (
         "first.epochs=7",

@@ -12,7 +12,10 @@ SHOWN = 5  # seeds in a message
 
 
 def problems(submission: Submission) -> Iterator[str]:
-    """Compare the records with the plan. Each rule has the seeds 0, 1, 2 ... on each task, all equally many."""
+    """Compare the records with the plan. Each rule has the seeds 0, 1, 2 ... on each task, all equally many.
+
+    A task with its own number of seeds may have fewer.
+    """
     suite = suite_of(submission)
     if suite is None:
         return  # the check `suite` says why
@@ -23,8 +26,9 @@ def problems(submission: Submission) -> Iterator[str]:
         found.setdefault((record.task, record.job.rule_name.label), []).append(record.seed)
     count = max([suite.seeds, *map(len, found.values())])
     for task in suite.tasks:
+        most = max(min(count, task.seeds or count), *(len(found.get((task.name, rule), [])) for rule in wanted))
         for rule in (one for one in wanted if one == own or task.has(one)):
-            yield from _unplanned(f"{task.name}, {rule}", found.get((task.name, rule), []), count)
+            yield from _unplanned(f"{task.name}, {rule}", found.get((task.name, rule), []), most)
     if others := sorted({rule for _, rule in found} - {own, *REFERENCES}):
         yield f"rules that are neither {own!a} nor a reference: {', '.join(map(ascii, others))}"
     if len(names := {record.rule for record in submission.own.values()}) > 1:
