@@ -214,10 +214,12 @@ Space = dict[str, Axis]
 class Tuning(TomlTable):
     """The search for settings, with the same number of trials for every rule. `rule` adds settings for one rule.
 
+    A trial has the share `budget` of its task's epochs or steps.
     With `own_settings`, each shipped rule also searches the settings that its paper tunes (`rules.catalog`).
     """
 
     trials: Annotated[int, Field(ge=1, le=1000)]
+    budget: Annotated[float, Field(gt=0, le=1)] = 1.0
     space: Annotated[Space, Field(min_length=1, max_length=DIMENSIONS)]
     own_settings: bool = False
     rule: dict[str, Space] = {}

@@ -56,6 +56,7 @@ class TunedRule(_Table):
     rule_source: str  # hash of the file that defined the rule
     numerics: dict[str, int] = {}  # by part of the engine that ran the trials; absent means 1
     trials: int
+    budget: float = 1.0  # the share of the task's budget that each trial had
     space: Space
     sampler: str
     seeds: list[int]
@@ -149,11 +150,13 @@ def mismatch(suite: Suite, rule: str, found: tuple[TunedRule, Path] | None) -> s
     if found is None:
         return "no tuned settings"
     tuned, path = found
-    trials = suite.tuning.trials if suite.tuning else 1
+    trials, budget = (suite.tuning.trials, suite.tuning.budget) if suite.tuning else (1, 1.0)
     if (tuned.suite, tuned.version) != (suite.name, suite.version):
         return f"{path} is for {tuned.suite}@{tuned.version}"
     if tuned.trials != trials:
         return f"{path} has {tuned.trials} trials, not {trials}"
+    if tuned.budget != budget:
+        return f"{path} has trials with {tuned.budget:g} of the budget, not {budget:g}"
     if tuned.space != space_of(suite, rule):
         return f"{path} searched another space"
     for task in suite.tasks_of(rule):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from pydantic import JsonValue
 
 from grape_bench.errors import UserError
 from grape_bench.plan.job import inherited, make_job
-from grape_bench.plan.suite import TUNING_SEED, Axis, Settings, Space, Suite, Tuning
+from grape_bench.plan.suite import TUNING_SEED, Axis, Settings, Space, Suite, Task, Tuning
 from grape_bench.record.job import Job
 from grape_bench.record.rule_name import FROZEN
 from grape_bench.rules.catalog import entry_of
@@ -59,12 +61,22 @@ def trial_jobs(suite: Suite, rules: list[str]) -> list[Job]:
     Each trial has its own seed, shared by all rules, so the search does not overfit one seed. Results never use these
     seeds.
     """
-    trials = tuning_of(suite).trials
+    tuning = tuning_of(suite)
+    trials, tasks = tuning.trials, [shortened(task, tuning.budget) for task in suite.tasks]
     settings = {rule: points(space_of(suite, rule), trials) for rule in rules}
     return [
         make_job(suite, task, rule, TUNING_SEED + trial, settings[rule][trial], trial=trial)
         for trial in range(trials)
-        for task in suite.tasks
+        for task in tasks
         for rule in rules
         if task.has(rule)
     ]
+
+
+def shortened(task: Task, budget: float) -> Task:
+    """`task` with the share `budget` of its epochs or steps and of its warm-up, rounded up to whole ones.
+
+    The learning rate's schedule ends with the shorter budget.
+    """
+    amounts = {name: getattr(task, name) for name in ("epochs", "steps", "warmup")}
+    return task.model_copy(update={name: ceil(n * budget) for name, n in amounts.items() if n is not None})

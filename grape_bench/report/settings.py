@@ -50,6 +50,7 @@ def chosen(suite: Suite, trials: Sequence[Record]) -> TunedRule:
         rule_source=first.job.rule_source,
         numerics={name: integer for record in trials for name, integer in parts(record.job).items()},
         trials=tuning_of(suite).trials,
+        budget=tuning_of(suite).budget,
         space=space_of(suite, first.rule),
         sampler=SAMPLER,
         seeds=sorted({record.seed for record in trials}),

@@ -74,6 +74,7 @@ def test_the_untuned_option_ignores_tuned_settings(suite: str) -> None:
         ("task.epochs=7", "another budget or other settings of first"),
         ("rule.dfa.lr=0.5", "another budget or other settings of first"),
         ("tuning.trials=5", "has 4 trials, not 5"),
+        ("tuning.budget=0.25", "has trials with 1 of the budget, not 0.25"),
         ("tuning.space.lr.log=[1e-3, 1e-1]", "searched another space"),
         ("version=1.1", "is for small@1.0"),
     ],

@@ -57,6 +57,18 @@ def test_with_own_settings_each_rule_also_searches_what_its_paper_tunes(tmp_path
     assert not any("feedback_lr" in job.rule_settings for job in jobs if job.rule != "grape+anchor")
 
 
+def test_a_short_search_has_a_share_of_the_budget_in_whole_epochs_or_steps(tmp_path: Path) -> None:
+    path = str(write_suite(tmp_path, more=TUNING.replace("trials = 4", "trials = 4\nbudget = 0.3")))
+    changes = ("first.epochs=10", "first.warmup=5", "second.steps=1000")
+    trials = make_tuning_plan(path, Overrides(settings=changes)).jobs
+    assert {(job.task, job.epochs, job.steps, job.warmup) for job in trials} == {
+        ("first", 3, None, 2),
+        ("second", None, 300, 0),
+    }
+    jobs = make_plan(path, Overrides(settings=changes)).jobs
+    assert {(job.epochs, job.steps) for job in jobs} == {(10, None), (None, 1000)}, "results have the whole budget"
+
+
 def test_no_seed_of_a_trial_is_a_seed_of_a_result_and_no_two_trials_share_one(tmp_path: Path) -> None:
     path = str(write_suite(tmp_path, more=TUNING))
     trials = {job.trial: job.seed for job in make_tuning_plan(path).jobs}
