@@ -32,7 +32,7 @@ def command(runs: tuple[Path, ...], output: Path | None) -> None:
         raise UserError("this is a link, which may lead out of the folder", where=str(target), hint="-o FOLDER")
     with deadline(FOLDER_S, str(runs[0])):
         found = read_runs(*runs)
-        scored = results(found.records, found.curves, found.diagnostics)
+        scored = results(found.records, found.curves, found.diagnostics, found.untuned)
         folder.write(scored, target)
         PlainConsole().print(terminal.render(scored.table))
     if found.note:

@@ -79,6 +79,7 @@ def _table(plan: Plan, folder: Path) -> None:
     settings, because the results of the suite's own settings stay the folder's table.
     """
     from grape_bench.record.folder import read_folder
+    from grape_bench.record.manifest import options
     from grape_bench.record.write import write_text
     from grape_bench.report import csv, markdown, terminal
     from grape_bench.report.console import PlainConsole
@@ -98,7 +99,7 @@ def _table(plan: Plan, folder: Path) -> None:
         chosen = " ".join(plan.filters) or "this command"
         say(f"filter   {chosen} has {len(own.records) - also} of these {len(own.records)} jobs")
     if own.records != main.records:
-        changes = " ".join(f"--set {one}" for one in plan.overrides) or "this command's settings"
+        changes = options(plan.overrides) or "this command's settings"
         say(f"above    the table of {changes}; table.csv and `report` keep that of the folder's other records")
     elif main.note:
         say(f"also     {main.note}")

@@ -15,6 +15,7 @@ from grape_bench.plan.suite import Suite
 from grape_bench.plan.tuned import UNTUNED, TunedSettings, tuned_settings
 from grape_bench.plan.tuning import searched, stated_space, trial_jobs
 from grape_bench.record.job import Job
+from grape_bench.record.manifest import WITHOUT_TUNING
 from grape_bench.record.rule_name import RuleName
 
 
@@ -59,7 +60,7 @@ def make_plan(reference: str, overrides: Overrides = NO_OVERRIDES) -> Plan:
     filters = tuple(f"--only {rule}" for rule in overrides.only)
     filters += () if overrides.seeds is None else (f"--seeds {overrides.seeds}",)
     filters += ("--lite",) if overrides.lite else ()
-    changes = (*overrides.settings, *(("untuned",) if overrides.untuned else ()))
+    changes = (*overrides.settings, *((WITHOUT_TUNING,) if overrides.untuned else ()))
     return Plan(suite, path, lite_jobs(suite, jobs, overrides) if overrides.lite else jobs, tuned, changes, filters)
 
 

@@ -19,7 +19,7 @@ from grape_bench.publish.card import Card
 from grape_bench.publish.index import INDEX
 from grape_bench.publish.submission import RUNS, SUITE, Submission, read_suite
 from grape_bench.record.damage import DamagedError
-from grape_bench.record.folder import read_records
+from grape_bench.record.folder import read_folder, read_records
 from grape_bench.record.manifest import MANIFEST
 from grape_bench.record.record import Record
 from grape_bench.record.table import Table, read_curve
@@ -63,16 +63,17 @@ def baseline_folder(results: Path, suite: str) -> Path | None:
 
 
 def read_baselines(folder: Path) -> Baselines:
-    """The baselines in `folder`, a `baseline_folder`, after their checks."""
+    """The baselines in `folder`, a `baseline_folder`, after their checks: tuned ones, untuned ones, or both."""
     try:
-        records = read_records(folder)
-        submission = _as_submission(folder, records)
-        failed = [outcome for outcome in checks.run(submission, CHECKS) if not outcome.ok]
+        found = read_folder(folder).found()
+        lines = [found.records, found.untuned]
+        submissions = [_as_submission(folder, records) for records in lines if records]
+        failed = [outcome for one in submissions for outcome in checks.run(one, CHECKS) if not outcome.ok]
     except UserError as error:
         return Baselines(folder, refused=f"{error.where}: {error.what}")
     if failed:
         return Baselines(folder, refused=f"the check {failed[0].name} fails: {failed[0].problems[0]}")
-    return Baselines(folder, records)
+    return Baselines(folder, [record for records in lines for record in records])
 
 
 def recorded_jobs(suite: str) -> tuple[dict[str, Record], list[str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from grape_bench.errors import UserError
 from grape_bench.record.collection import paused_collection
 from grape_bench.record.job import Job
-from grape_bench.record.manifest import MANIFEST, Manifest, read_entries
+from grape_bench.record.manifest import MANIFEST, WITHOUT_TUNING, Manifest, options, read_entries
 from grape_bench.record.record import RECORD, Record, read_record
 from grape_bench.record.regular_file import MOST_FILES, Largest, check_total
 from grape_bench.record.shared import Sharing
@@ -37,9 +37,14 @@ class Found:
     others: list[tuple[Record, tuple[str, ...]]]
 
     @property
+    def untuned(self) -> list[Record]:
+        """The others that differ only in `--untuned`."""
+        return [record for record, overrides in self.others if overrides == (WITHOUT_TUNING,)]
+
+    @property
     def note(self) -> str:
         """What the table leaves out, in a line; empty if that is nothing."""
-        counts = Counter(" ".join(f"--set {one}" for one in overrides) for _, overrides in self.others)
+        counts = Counter(options(overrides) for _, overrides in self.others)
         named = [f"{count} with {how or 'other settings or code'}" for how, count in counts.items()]
         return f"other records in this folder, not in this table: {', '.join(named)}" if named else ""
 

@@ -6,7 +6,7 @@ Workers read their job from it. A new plan adds its jobs, so a command with fewe
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,18 @@ MOST_VALUES = 5_000_000  # about a hundred for each job
 HINT = "`grape-bench run` with the same suite, which rewrites it; no record is lost"
 
 
+WITHOUT_TUNING = "untuned"
+"""Stands among a job's overrides if `--untuned` kept tuned settings out."""
+
+
+def options(overrides: Iterable[str]) -> str:
+    """The overrides as one types them: `--set task.epochs=1 --untuned`."""
+    return " ".join("--untuned" if one == WITHOUT_TUNING else f"--set {one}" for one in overrides)
+
+
 @dataclass(frozen=True)
 class Planned:
-    """When a job was last planned, counted in commands, and the overrides (`--set`) that it needed, if any."""
+    """When a job was last planned, counted in commands, and the overrides (`--set`, `--untuned`) that it needed."""
 
     order: int = 0
     overrides: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from grape_bench.record.record import Record
 from grape_bench.report import markdown
 from grape_bench.report.templates import text_template
 from grape_bench.score.columns import OVERALL
-from grape_bench.score.inference import Interval
+from grape_bench.score.inference import Interval, mean
 from grape_bench.score.labels import labels
 from grape_bench.score.quantity import ABSENT, Values
 from grape_bench.score.results import Results
@@ -33,6 +33,7 @@ def render(results: Results, figures: Mapping[str, str], notes: str = "") -> str
         targets=_targets(results),
         trends=_trends(results),
         forecasts=_forecasts(results),
+        gains=_gains(results),
         figures=figures,
         facts={name: markdown.escape(value) for name, value in facts(results.records).items()},
     )
@@ -71,16 +72,16 @@ def _trends(results: Results) -> str:
     rows = []
     for family, axis, rule in dict.fromkeys(key[:3] for key in found):
         slopes = [found.get((family, axis, rule, quantity)) for quantity in QUANTITIES]
-        rows.append([markdown.escape(family), axis, markdown.escape(names[rule]), *map(_slope_text, slopes)])
+        rows.append([markdown.escape(family), axis, markdown.escape(names[rule]), *map(_signed, slopes)])
     headings = ["network", "over", "rule", *(quantity.heading for quantity in QUANTITIES.values())]
     return markdown.pipe_table(headings, rows, [True] * 3 + [False] * len(QUANTITIES)) if rows else ""
 
 
-def _slope_text(slope: Interval | None) -> str:
-    if slope is None or slope.n == 0:
+def _signed(value: Interval | None) -> str:
+    if value is None or value.n == 0:
         return ABSENT
-    half = "" if math.isnan(slope.half_width) else f" ± {slope.half_width:.2f}"
-    return f"{slope.mean:+.2f}{half} ({slope.n})"
+    half = "" if math.isnan(value.half_width) else f" ± {value.half_width:.2f}"
+    return f"{value.mean:+.2f}{half} ({value.n})"
 
 
 def _forecasts(results: Results) -> str:
@@ -92,6 +93,18 @@ def _forecasts(results: Results) -> str:
     ]
     headings = ["network", "over", "rule", "power", "largest, measured", "10 times", "100 times"]
     return markdown.pipe_table(headings, rows, [True] * 3 + [False] * 4) if rows else ""
+
+
+def _gains(results: Results) -> str:
+    """One line per task and tuned rule: its values untuned and tuned, and the difference in score."""
+    names, headings = labels(results.rules), ["task", "rule", "untuned", "tuned", "gain"]
+    rows = []
+    for one in results.gains:
+        form = one.tuned.metric.format
+        values = [f"{mean(cell.values.values()):{form}} ({len(cell.values)})" for cell in (one.untuned, one.tuned)]
+        task, rule = markdown.escape(one.tuned.task), markdown.escape(names[one.tuned.rule])
+        rows.append([task, rule, *values, _signed(one.difference)])
+    return markdown.pipe_table(headings, rows, [True, True, False, False, False]) if rows else ""
 
 
 def target_text(row: Values) -> str:

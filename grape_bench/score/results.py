@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
@@ -16,6 +16,7 @@ from grape_bench.record.record import Record
 from grape_bench.record.status import Status
 from grape_bench.score.alignment import Maps, maps
 from grape_bench.score.cell import Cell, Grid, by_task, cells, hardware_classes
+from grape_bench.score.gain import Gain, gains
 from grape_bench.score.inference import mean
 from grape_bench.score.metric import DEFAULT, Metric
 from grape_bench.score.overall import better, overall, performance_profile
@@ -37,6 +38,7 @@ class Results:
     targets: pd.DataFrame
     curves: Curves
     diagnostics: Curves
+    gains: Sequence[Gain] = ()  # of tuning
 
     @property
     def tasks(self) -> list[str]:
@@ -67,8 +69,12 @@ class Results:
 NONE: Curves = MappingProxyType({})
 
 
-def results(records: Iterable[Record], curves: Curves = NONE, diagnostics: Curves = NONE) -> Results:
+def results(
+    records: Iterable[Record], curves: Curves = NONE, diagnostics: Curves = NONE, untuned: Iterable[Record] = ()
+) -> Results:
     """Score `records`. `curves` and `diagnostics` map a record id to the rows of its curve.csv and diagnostics.csv.
+
+    `untuned` holds records of the same rules with the suite's own settings. They show what tuning gains.
 
     Raises UserError like `score`.
     """
@@ -84,6 +90,7 @@ def results(records: Iterable[Record], curves: Curves = NONE, diagnostics: Curve
         targets=time_to(grid, curves),
         curves=curves,
         diagnostics=diagnostics,
+        gains=gains(grid, untuned),
     )
 
 

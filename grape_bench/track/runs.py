@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 class Runs:
     """Records, and their curve.csv and diagnostics.csv by record id, if they have them.
 
-    `note` says which records of the folders share no table with these, in a line; empty if there are none.
+    `untuned` are the records of `run --untuned` in the same folders, if the table holds tuned ones. `note` says which
+    records of the folders share no table with these, in a line; empty if there are none.
     """
 
     records: list[Record]
     curves: dict[str, pd.DataFrame]
     diagnostics: dict[str, pd.DataFrame]
     note: str = ""
+    untuned: Sequence[Record] = ()
 
 
 def read_runs(*folders: Path) -> Runs:
@@ -39,6 +41,7 @@ def read_runs(*folders: Path) -> Runs:
     """
     jobs: list[tuple[Path, Record]] = []
     notes: list[str] = []
+    untuned: list[Record] = []
     for folder in folders:
         root = runs_folder(folder)
         recorded = read_folder(root)
@@ -49,8 +52,9 @@ def read_runs(*folders: Path) -> Runs:
             )
         as_written = {record.name: record for record in recorded.records}
         jobs += [(root / record.name, as_written[record.name]) for record in found.records]
+        untuned += found.untuned
         notes += [f"{folder}: {found.note}"] if found.note else []
-    return replace(_with_tables(jobs), note="\n".join(notes))
+    return replace(_with_tables(jobs), note="\n".join(notes), untuned=untuned)
 
 
 def read_jobs(folders: Sequence[Path]) -> Runs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ import grape_bench as gb
 from grape_bench.plan.expand import make_plan, make_tuning_plan
 from grape_bench.plan.overrides import Overrides
 from grape_bench.publish import baselines
+from grape_bench.record.folder import read_folder
 from grape_bench.report import settings
+from grape_bench.score.table import score
 from tests.cli.small_suite import command
 from tests.score.trials import records_of
 
@@ -78,7 +81,25 @@ def test_one_row_beside_the_recorded_ones(folder: Path) -> None:
     assert {json.loads(path.read_text())["id"] for path in folder.glob("runs/quickstart/*/record.json")} < whole
 
 
-def test_an_untuned_rule_is_told_how_to_be_tuned_before_anything_runs(folder: Path) -> None:
+def test_an_untuned_rule_stands_next_to_the_untuned_baselines_and_is_told_how_to_be_tuned(folder: Path) -> None:
+    result = lite(*MINE)
+    assert result.exit_code == 0, result.output
+    assert "to compare tuned rules: grape-bench tune quickstart --rule mine.py:Mine --only Mine" in result.output
+    assert "Settings: the suite's own, untuned." in " ".join(result.output.split())
+    untuned = read_folder(baselines.RESULTS / "quickstart" / "runs").found().untuned
+    for row in score(untuned).to_dict("records"):
+        assert re.search(rf"^{re.escape(row['rule'])} +{row['accuracy']:.2f} ± .* \(5\)", result.output, re.M)
+    assert len(re.findall(r"^Mine‡ +\d+\.\d\d \(1\)† .*$", result.output, re.MULTILINE)) == 2
+
+
+def test_where_only_tuned_baselines_are_recorded_an_untuned_rule_must_be_tuned_first(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned = folder / "tuned" / "quickstart" / "runs"
+    shutil.copytree(baselines.RESULTS / "quickstart" / "runs", tuned)
+    for record in read_folder(tuned).found().untuned:
+        shutil.rmtree(tuned / record.name)
+    monkeypatch.setattr(baselines, "RESULTS", folder / "tuned")
     message = refused(lite(*MINE))
     assert "have tuned settings, and these rules have none: Mine" in message
     assert "try: grape-bench tune quickstart --rule mine.py:Mine --only Mine" in message

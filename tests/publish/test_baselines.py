@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from grape_bench.cli.main import cli
 from grape_bench.publish import baselines
 from grape_bench.publish.baselines import baseline_folder, read_baselines, recorded_jobs
+from grape_bench.record.folder import read_folder
 from tests.publish.authored import RECORDED, edit, publish, runs_of
 
 
@@ -29,7 +30,18 @@ def poisoned(folder: Path) -> Path:
 
 def test_the_recorded_runs_of_quickstart_pass_their_checks() -> None:
     found = read_baselines(RECORDED)
-    assert len(found.records) == 80 and not found.refused
+    assert not found.refused
+    assert {trials: sum(r.job.trials == trials for r in found.records) for trials in (1, 8)} == {1: 80, 8: 80}
+
+
+def test_a_poisoned_untuned_line_is_refused_too(here: Path) -> None:
+    shutil.copytree(RECORDED, here / "runs")
+    untuned = {record.name for record in read_folder(here / "runs").found().untuned}
+    edit(
+        [run for run in runs_of(here, "dfa") if run[0].name in untuned],
+        lambda record: record["result"].update(test=5.0),
+    )
+    assert "the check scores fails" in read_baselines(here / "runs").refused
 
 
 def test_poisoned_baselines_are_refused_with_the_reason(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

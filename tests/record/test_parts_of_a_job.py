@@ -45,8 +45,8 @@ LATER = ("blocks", "granularity", "cuts", "compile", "deterministic", "nproc", "
 
 
 def test_a_job_has_every_key_of_a_task_that_can_change_its_result() -> None:
-    # name is the job's task; optimizer and rule are the same for no two rules, and make_job merges them. seeds, only and
-    # skip say which jobs there are.
+    # name is the job's task; optimizer and rule are the same for no two rules, and make_job merges them. seeds, only
+    # and skip say which jobs there are.
     left_out = {"name", "optimizer", "rule", "seeds", "only", "skip"}
     assert {*names_of(Of.TASK, Of.LAUNCH)} == set(Task.model_fields) - left_out
 

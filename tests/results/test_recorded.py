@@ -9,6 +9,7 @@ import pytest
 
 from grape_bench.plan.expand import make_plan
 from grape_bench.plan.numerics import changed
+from grape_bench.plan.overrides import Overrides
 from grape_bench.record.job import Job
 from grape_bench.report import csv
 from grape_bench.score.table import score
@@ -48,7 +49,9 @@ def test_planning_the_recorded_suite_finds_every_job_of_this_engine(
     monkeypatch.chdir(ROOT)  # where tuned settings are looked for
     manifest = json.loads((folder / "runs" / "manifest.json").read_text())
     recorded = [Job.from_dict(entry["job"]) for entry in manifest["jobs"]]
-    planned = {job.id for job in make_plan(str(folder / "runs" / "suite.toml")).jobs}
+    lines = {"untuned" in entry.get("overrides", ()) for entry in manifest["jobs"]}
+    plans = [make_plan(str(folder / "runs" / "suite.toml"), Overrides(untuned=untuned)) for untuned in lines]
+    planned = {job.id for plan in plans for job in plan.jobs}
     assert len(planned) == len(recorded)
     assert planned >= {job.id for job in recorded if not changed(job)}
     assert folder.name not in CURRENT or planned == {job.id for job in recorded}
