@@ -47,10 +47,14 @@ CHECKS = (
 
 @dataclass(frozen=True)
 class Baselines:
-    """The records of a suite's baselines, or why they cannot be used."""
+    """The records of a suite's baselines, or why they cannot be used.
+
+    `records` share a table. `untuned` holds the same rules with the suite's own settings, if the table is of tuned ones.
+    """
 
     folder: Path
     records: list[Record] = field(default_factory=list)
+    untuned: list[Record] = field(default_factory=list)
     refused: str = ""
 
 
@@ -63,17 +67,17 @@ def baseline_folder(results: Path, suite: str) -> Path | None:
 
 
 def read_baselines(folder: Path) -> Baselines:
-    """The baselines in `folder`, a `baseline_folder`, after their checks: tuned ones, untuned ones, or both."""
+    """The baselines in `folder`, a `baseline_folder`, after their checks."""
     try:
         found = read_folder(folder).found()
-        lines = [found.records, found.untuned]
-        submissions = [_as_submission(folder, records) for records in lines if records]
+        lines = [records for records in (found.records, found.untuned) if records]
+        submissions = [_as_submission(folder, records) for records in lines]
         failed = [outcome for one in submissions for outcome in checks.run(one, CHECKS) if not outcome.ok]
     except UserError as error:
         return Baselines(folder, refused=f"{error.where}: {error.what}")
     if failed:
         return Baselines(folder, refused=f"the check {failed[0].name} fails: {failed[0].problems[0]}")
-    return Baselines(folder, [record for records in lines for record in records])
+    return Baselines(folder, found.records, found.untuned)
 
 
 def recorded_jobs(suite: str) -> tuple[dict[str, Record], list[str]]:
@@ -88,7 +92,7 @@ def recorded_jobs(suite: str) -> tuple[dict[str, Record], list[str]]:
         baselines = read_baselines(folder)
         if baselines.refused:
             refused.append(f"the recorded runs in {folder} are not used: {baselines.refused}")
-        for record in baselines.records:
+        for record in (*baselines.records, *baselines.untuned):
             if record.suite == suite and record.status.is_result:
                 found.setdefault(record.id, record)
     return found, refused

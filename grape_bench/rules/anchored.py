@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from typing_extensions import override
 
+from grape_bench.errors import UserError
 from grape_bench.network.passes import Pass
 from grape_bench.rules.exact_steps import ExactSteps
 from grape_bench.rules.grape import GrAPE
@@ -25,7 +26,8 @@ class Anchored(ExactSteps):
     if the rule's own measure of its alignment (`GrAPE.alignment`) is below this number. The declared share of anchors
     is then an upper limit.
 
-    The training loop must call `network.begin_epoch`. Otherwise a forward raises RuntimeError.
+    The training loop must call `network.begin_epoch`. Otherwise a forward raises RuntimeError. `begin_epoch` raises
+    UserError if every batch would be an anchor: that is backpropagation under another name.
     """
 
     def __init__(
@@ -55,6 +57,12 @@ class Anchored(ExactSteps):
     def begin_epoch(self, network: Network, batches: int) -> None:
         # The anchors are drawn once per epoch: `self.batches` of its `batches` steps.
         super().begin_epoch(network, batches)
+        if self.exact_share(batches, max(2, self.every_epochs)) == 1:
+            raise UserError(
+                f"each of the {batches} batches of an epoch is an anchor, so this would be backpropagation",
+                where="an anchored rule",
+                hint="every_epochs = 20 in the rule's settings",
+            )
         if self.every_steps is not None:
             self._anchors = set()
             return

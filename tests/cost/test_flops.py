@@ -84,3 +84,29 @@ def test_a_network_that_overwrites_its_activations_is_counted_too():
         net = gb.attach(model, rule, x)
         assert step_flops(net, ((x,), {}), loss_of).total > 0
         net.detach()
+
+
+class Recurrent(torch.nn.Module):
+    """Two LSTM layers of 8 units on series of 3 numbers, read at the last step."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.ModuleList(torch.nn.LSTM(size, 8, batch_first=True) for size in (3, 8))
+        self.head = torch.nn.Linear(8, 4)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x, _ = layer(x)
+        return self.head(x[:, -1])
+
+
+def test_an_lstm_is_counted_in_single_precision_too():
+    """On a CPU a fused kernel takes single precision only. PyTorch's counter has no formula for it."""
+    counts = {}
+    for dtype in (torch.float32, torch.float64):
+        x = torch.randn(2, 5, 3, dtype=dtype)
+        net = gb.attach(Recurrent().to(dtype), "bp", x)
+        counts[dtype] = step_flops(net, ((x,), {}), loss_of)
+    forward = sum(2 * 2 * 5 * 4 * 8 * (size + 8) for size in (3, 8)) + 2 * 2 * 8 * 4
+    assert counts[torch.float32].forward == counts[torch.float64].forward == forward
+    assert counts[torch.float32].backward == counts[torch.float64].backward > forward

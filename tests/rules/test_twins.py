@@ -400,6 +400,17 @@ def test_the_alignment_that_grape_watches_is_close_to_the_true_one():
     assert rule.alignment > 0.7
 
 
+@pytest.mark.parametrize("settings", [{}, {"every_steps": 1}, {"batches": 3}])
+def test_anchors_on_every_batch_are_refused_as_backpropagation(problem, settings):
+    model, x, *_ = problem
+    net = gb.attach(model, gb.make_rule("dfa+anchor", **settings), x)
+    batches = settings.get("batches", 1)
+    with pytest.raises(gb.UserError, match="is an anchor, so this would be backpropagation"):
+        net.begin_epoch(batches=batches)
+    net.detach()
+    gb.attach(model, gb.make_rule("dfa+anchor", every_epochs=2), x).begin_epoch(batches=1)
+
+
 def counted_anchors(net, model, x, labels, steps, batches):
     """Which steps pass all hidden blocks backward."""
     found, before = [], 0
