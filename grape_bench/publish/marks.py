@@ -50,7 +50,7 @@ ANYONE = (
     Mark(
         "an absolute path",
         re.compile(
-            r"(?<![\w./~)>\]}*-])~?/(?!(?:bin|dev|etc|lib|lib64|proc|sys|tmp|usr)/)[\w.@+-]+(?:/[\w.@+-]+)+"
+            r"(?<![\w./~)>\]}*-])~?/(?!(?:bin|dev|etc|lib|lib64|proc|sys|tmp|usr)/)[\w.@+-]+(?:/[\w.@+-]*[\w@+-])+"
             r"|(?<!\w)[A-Za-z]:\\+Users\\+[^\\\s\"']+"
         ),
         prose=True,
