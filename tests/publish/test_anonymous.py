@@ -18,14 +18,47 @@ from grape_bench.publish.anonymous import anonymous
 from grape_bench.publish.archive import opened
 from grape_bench.publish.index import shared_id
 from grape_bench.publish.pack import About, pack, pack_anonymous
+from grape_bench.publish.sandbox import missing
 from grape_bench.publish.site import build
 from grape_bench.publish.verify import verify
-from grape_bench.record.parts import SlurmJob
+from grape_bench.record.parts import Data, Diagnostics, SlurmJob
 from grape_bench.record.record import changed, read_record, write_record
 from grape_bench.record.status import Status
 from tests.publish.author import PLANTED, become
 from tests.publish.authored import RECORDED, ran
 from tests.score.records import make
+
+SUITE = """\
+name = "small"
+version = "1.0"
+rules = ["bp", "dfa", "head-only"]
+seeds = 2
+probes = 0
+[[task]]
+name = "rows"
+model = "HERE/nets.py:net"
+dataset = "csv:HERE/data"
+dataset_args = { label_column = "label" }
+epochs = 2
+batch_size = 32
+optimizer = { name = "sgd", lr = 0.1 }
+"""
+RULE = """\
+import grape_bench as gb
+
+
+class Halved(gb.DirectFeedback):
+    def signal(self, block, error):
+        return self.project(error / 2, block)
+"""
+NET = """\
+from torch import nn
+
+
+def net(shape, classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, classes))
+"""
+ROWS = "a,b,label\n" + "".join(f"{n % 7 + n % 2},{n % 5},{n % 2}\n" for n in range(200))
 
 
 @pytest.fixture
@@ -38,6 +71,8 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if record.seed > 1:
             shutil.rmtree(path.parent)
             continue
+        if record.rule.endswith(":Mine"):
+            record = changed(record, rule="../thesis/mine.py:Mine")
         packages = {**record.environment.packages, "torch": "2.14.1+windmill7"}
         there = replace(record.environment, packages=packages, platform="Linux-6.1-zelda-x86_64-with-glibc2.36")
         lost = {"probes": "OSError: windmill7: /home/zelda/x.so"} if record.rule == "bp" else None
@@ -58,7 +93,7 @@ def test_nothing_of_the_author_is_in_the_zip(runs: Path) -> None:
     commit = read_record(next(runs.glob("*/record.json"))).environment.git.commit
     found = texts(publish(runs))
     everything = "\n".join([*found, *found.values()]).casefold()
-    for planted in (*PLANTED, commit[:7], "/home", str(runs.parent), "A paper"):
+    for planted in (*PLANTED, commit[:7], "/home", str(runs.parent), "thesis", "A paper"):
         assert planted.casefold() not in everything, planted
     assert 'paper = "anonymous"' in found["quickstart/Mine/rule.toml"]
     assert found["quickstart/Mine/source.py"] == (runs.parent / "mine.py").read_text()
@@ -184,7 +219,9 @@ def test_a_record_loses_what_its_job_id_does_not_cover() -> None:
     slurm = SlurmJob(job="zelda-1", state="x", stdout="", stderr="")
     packages = {"torch": "2.5.0+cu124", "numpy": "2.0+mancha", "grape-bench": "0.1.0"}
     there = replace(record.environment, slurm=slurm, packages=packages, platform="macOS-15-windmill7")
-    crashed = replace(record, status=Status.CRASHED, reason="zelda", environment=there)
+    data = Data(name=record.job.dataset)
+    crashed = replace(record, status=Status.CRASHED, reason="zelda", environment=there, data=data)
+    crashed = replace(crashed, diagnostics=Diagnostics(moments=1, failed="probe: windmill7"))
     shown = anonymous(crashed)
     assert (shown.job.rule, shown.job.dataset, shown.job.id) == ("my.py:MyRule+anchor", "csv:iris", record.id)
     assert shown.reason == "withheld" and shown.environment.platform == "macOS" and shown.environment.slurm is None
@@ -223,3 +260,34 @@ def test_the_commands(runs: Path) -> None:
     code, said = call("verify", "out/quickstart/Mine-anonymous.zip")
     assert code == 1 and said.count("ok    ") == 20 and "/tmp" not in said
     assert json.loads(texts(Path("out/quickstart/Mine-anonymous.zip"))["quickstart/Mine/index.json"])["schema"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(missing()), reason=missing() or "isolation is available")
+def test_from_a_rule_to_a_rerun_of_its_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The author's rule, model and table lie in folders with their name. A reviewer has the zip and the table."""
+    repository = become(tmp_path, monkeypatch)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    commit = "4d0f6b1c9a7e2853bb6120d9f3ac47e851f0c2d8"
+    monkeypatch.setattr("grape_bench.execute.sweep.git_state", lambda: {"commit": commit, "dirty": False})
+    for name, content in {"rules/mine.py": RULE, "nets.py": NET, "data/train.csv": ROWS, "data/test.csv": ROWS}.items():
+        (repository / name).parent.mkdir(exist_ok=True)
+        (repository / name).write_text(content)
+    (repository / "small.toml").write_text(SUITE.replace("HERE", str(repository)))
+    ran = call("run", "small.toml", "--rule", "rules/mine.py:Halved", "--tracking-uri", "none")
+    assert ran[0] == 0, ran[1]
+    code, said = call("publish", "runs/small", "--rule", "Halved", "--anonymous", "-o", str(tmp_path))
+    assert code == 0, said
+    named = call("publish", "runs/small", "--rule", "Halved", "-o", str(tmp_path))[1]
+    (digest,) = {line for text in (said, named) for line in text.splitlines() if line.startswith("digest")}
+    assert len(digest.split()[1]) == 64
+
+    archive = tmp_path / "small" / "Halved-anonymous.zip"
+    for name, text in texts(archive).items():
+        for planted in (*PLANTED, "thesis", str(tmp_path), commit[:7], "Linux-", "mlflow"):
+            assert planted.casefold() not in f"{name}\n{text}".casefold(), (planted, name)
+    shutil.move(repository / "data", tmp_path / "copy")
+    monkeypatch.chdir(tmp_path)
+    shutil.rmtree(tmp_path / "home")
+    code, said = call("verify", str(archive), "--rerun", "2", "--data", "copy")
+    assert code == 0 and said.count("to the bit") == 2 and f"{archive}: verified" in said, said
