@@ -37,7 +37,8 @@ def command(
 ) -> None:
     """Pack one rule of RUNS, along with bp, frozen, head-only and dfa, into OUTPUT/SUITE/RULE, and verify it.
 
-    Exit code 0: every check passed; 1: the folder was written, but a check failed.
+    With --anonymous the result is OUTPUT/SUITE/RULE-anonymous.zip. It is refused if a text in it names the author, as
+    code may. Exit code 0: every check passed; 1: the publication was written, but a check failed.
     """
     from grape_bench.cli.verify import show
     from grape_bench.publish.archive import opened

@@ -58,7 +58,7 @@ def command(
     unconfined: bool,
     keep: Path | None,
 ) -> None:
-    """Verify the published FOLDERS (results/SUITE/RULE) or zips: files, records, identity, selection, numbers.
+    """Verify published FOLDERS (results/SUITE/RULE) or zips: files, records, identity, budgets, selection, numbers.
 
     Without --rerun nothing from a folder is executed. --rerun trains the published rule on this machine, with the
     published code, in a sandbox: no network, an empty environment, no test split, one folder to write. Exit code 0:

@@ -256,6 +256,9 @@ def test_the_commands(runs: Path) -> None:
     assert "FAILED  plan" in said and "out/quickstart/Mine-anonymous.zip: reported" in said
     assert call("publish", str(runs), "--rule", "Mine", "--anonymous", "-o", "out")[0] == 2
     assert "this file exists" in call("publish", str(runs), "--rule", "Mine", "--anonymous", "-o", "out")[1]
+    (runs / "suite.toml").write_text(f"# Author: x\n{(runs / 'suite.toml').read_text()}")
+    again = ("publish", str(runs), "--rule", "Mine", "--anonymous", "-o", "out", "--replace")
+    assert call(*again)[0] == 2 and call(*again, "--allow", "author:")[0] == 1
     assert "--allow belongs to --anonymous" in call("publish", str(runs), "--rule", "Mine", "--allow", "x")[1]
     code, said = call("verify", "out/quickstart/Mine-anonymous.zip")
     assert code == 1 and said.count("ok    ") == 20 and "/tmp" not in said
