@@ -34,4 +34,6 @@ def command(results: Path, output: Path, claims: Path) -> None:
     for board in boards:
         badges = ", ".join(f"{entry.rule} {entry.badge}" for entry in board.entries) or "recorded, not published"
         say(f"{output}/{board.suite}/index.html  {badges}")
+    for archive in sorted(results.glob("*/*.zip")):
+        say(f"{archive} is a zip and not shown: unzip it in {results}")
     say(f"{output}/index.html")

@@ -18,17 +18,42 @@ from grape_bench.cli.say import say
 @click.option("--paper", default="", metavar="TEXT", help="The paper that describes the rule.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 @click.option("--replace", is_flag=True, help="Replace an existing publication.")
-def command(runs: Path, rule: str, rule_version: str, paper: str, output: Path, replace: bool) -> None:
+@click.option("--anonymous", is_flag=True, help="Write one zip for double-blind review, without names and paths.")
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="TEXT",
+    help="With --anonymous: a text that identifies nobody, although it looks so; may be repeated.",
+)
+def command(
+    runs: Path,
+    rule: str,
+    rule_version: str,
+    paper: str,
+    output: Path,
+    replace: bool,
+    anonymous: bool,
+    allow: tuple[str, ...],
+) -> None:
     """Pack one rule of RUNS, along with bp, frozen, head-only and dfa, into OUTPUT/SUITE/RULE, and verify it.
 
-    Exit code 0: every check passed; 1: the folder was written, but a check failed.
+    With --anonymous the result is OUTPUT/SUITE/RULE-anonymous.zip. It is refused if a text in it names the author, as
+    code may. Exit code 0: every check passed; 1: the publication was written, but a check failed.
     """
     from grape_bench.cli.verify import show
-    from grape_bench.publish.pack import About, pack
+    from grape_bench.publish.archive import opened
+    from grape_bench.publish.pack import About, pack, pack_anonymous
     from grape_bench.publish.verify import verify
 
-    folder = pack(runs, rule, output, About(rule_version, paper), replace=replace)
-    say(f"published to {folder}")
-    verification = verify(folder)
-    show(verification)
+    if allow and not anonymous:
+        raise click.UsageError("--allow belongs to --anonymous")
+    if anonymous:
+        target = pack_anonymous(runs, rule, output, rule_version, allow, replace=replace)
+        say("withheld: the paper, commits, folders, messages of errors, the kernel")
+    else:
+        target = pack(runs, rule, output, About(rule_version, paper), replace=replace)
+    say(f"published to {target}")
+    with opened(target) as folder:
+        verification = verify(folder)
+        show(verification, target)
     sys.exit(0 if verification.ok else 1)

@@ -24,7 +24,7 @@ SHOWN = 5  # problems to print per check
 
 
 @click.command("verify")
-@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("places", metavar="[FOLDERS]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--since", metavar="COMMIT", help="Verify what the commits since COMMIT add, and refuse all else.")
 @click.option("--rerun", "count", type=click.IntRange(min=1), metavar="K", help="Rerun K random jobs.")
 @click.option(
@@ -49,7 +49,7 @@ SHOWN = 5  # problems to print per check
     help="Save reruns that agree to DIR. The leaderboard reads results/verifications.",
 )
 def command(
-    folders: tuple[Path, ...],
+    places: tuple[Path, ...],
     since: str | None,
     count: int | None,
     tolerance: float,
@@ -58,35 +58,37 @@ def command(
     unconfined: bool,
     keep: Path | None,
 ) -> None:
-    """Verify the published FOLDERS (results/SUITE/RULE): files, records, identity, budgets, selection, numbers.
+    """Verify published FOLDERS (results/SUITE/RULE) or zips: files, records, identity, budgets, selection, numbers.
 
     Without --rerun nothing from a folder is executed. --rerun trains the published rule on this machine, with the
     published code, in a sandbox: no network, an empty environment, no test split, one folder to write. Exit code 0:
     every check passed; 1: a check failed; 2: not a publication.
     """
+    from grape_bench.publish.archive import opened
     from grape_bench.publish.badge import write_verification
     from grape_bench.publish.changes import submitted
     from grape_bench.publish.verify import verify
 
-    if bool(folders) == (since is not None):
+    if bool(places) == (since is not None):
         raise click.UsageError("name FOLDERS, or --since COMMIT")
     if since is not None:
-        folders = tuple(submitted(Path(), since))
+        places = tuple(submitted(Path(), since))
     if count and not unconfined:
         _require_isolation()
     ok = True
-    for folder in folders:
-        verification = verify(folder)
-        if count and verification.ok:
-            seed = secrets.randbelow(2**31) if seed is None else seed
-            say(f"the reruns are drawn with --seed {seed}")
-            reruns = _rerun(verification.submission, count, seed, (tolerance, data, not unconfined))
-            verification = dataclasses.replace(verification, reruns=reruns)
-            if keep and verification.ok:
-                say(f"saved to {write_verification(verification, seed, keep)}")
-        show(verification)
-        if since is not None and verification.ok:
-            _preview(verification, Path("results"))
+    for place in places:
+        with opened(place) as folder:
+            verification = verify(folder)
+            if count and verification.ok:
+                seed = secrets.randbelow(2**31) if seed is None else seed
+                say(f"the reruns are drawn with --seed {seed}")
+                reruns = _rerun(verification.submission, count, seed, (tolerance, data, not unconfined))
+                verification = dataclasses.replace(verification, reruns=reruns)
+                if keep and verification.ok:
+                    say(f"saved to {write_verification(verification, seed, keep)}")
+            show(verification, place)
+            if since is not None and verification.ok:
+                _preview(verification, Path("results"))
         ok = ok and verification.ok
     sys.exit(0 if ok else 1)
 
@@ -115,10 +117,11 @@ def _require_isolation() -> None:
         raise UserError(f"a rerun executes the published code, and nothing here can confine it: {why}", hint=hint)
 
 
-def show(verification: Verification) -> None:
-    """Print a line per check and per rerun, the problems, and the badge."""
+def show(verification: Verification, place: Path) -> None:
+    """Print a line per check and per rerun, the problems, and the badge. `place` is the folder or zip."""
     from grape_bench.publish.badge import meaning
     from grape_bench.publish.here import needs
+    from grape_bench.publish.index import shared_id
     from grape_bench.publish.verify import BADGES
 
     for outcome in verification.outcomes:
@@ -136,7 +139,10 @@ def show(verification: Verification) -> None:
             say(f"          {in_one_line(caveat)}")
     for need in needs(record.job for record in verification.submission.records.values()):
         say(f"needs   {in_one_line(need)}, to rerun")
-    say(f"{verification.submission.folder}: {verification.badge} ({BADGES[verification.badge]})")
+    if verification.ok:
+        digest = shared_id(verification.submission.index["files"])
+        say(f"digest  {digest} of curves, table and code, equal with and without --anonymous")
+    say(f"{place}: {verification.badge} ({BADGES[verification.badge]})")
     for line in meaning(verification):
         say(f"  {line}")
 

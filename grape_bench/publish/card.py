@@ -11,6 +11,9 @@ from grape_bench.errors import UserError
 from grape_bench.record.content import parse_toml
 
 CARD = "rule.toml"
+ANONYMOUS = "anonymous"
+"""The paper on the card of an anonymous publication."""
+
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 
 

@@ -43,11 +43,12 @@ def renamed(values: Any, new: Mapping[str, str]) -> Any:
     return new.get(values, values) if isinstance(values, str) else values
 
 
-def copy_code(draft: Path, jobs: Iterable[Job]) -> None:
+def copy_code(draft: Path, jobs: Iterable[Job]) -> dict[str, Path]:
     """Copy the files of all `jobs` into the publication `draft`, each with the modules that it imports.
 
-    Raises UserError if one has changed since the runs.
+    Returns the user's file of each copy. Raises UserError if one has changed since the runs.
     """
+    copied = {}
     for reference, digest in sorted({pair for job in jobs for pair in code_of(job).items()}):
         code = user_code(split_file_reference(reference)[0])
         if code.digest != digest:
@@ -57,6 +58,8 @@ def copy_code(draft: Path, jobs: Iterable[Job]) -> None:
             target = draft / CODE / digest / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
+            copied[f"{CODE}/{digest}/{name}"] = path
+    return copied
 
 
 def published_code(folder: Path, reference: str, digest: str) -> Path | None:

@@ -61,7 +61,7 @@ def _found(job: Job, name: str, content: str, data: Sequence[Path]) -> str:
     for path in (Path(own).expanduser(), *data):
         if path.exists() and wanted in (content_hash(path), content_hash(path, suffix)):
             start = "local-dir:" if name.startswith("local-dir:") else ""
-            return f"{start}{path}{colon}{configuration}"
+            return f"{start}{path.absolute()}{colon}{configuration}"  # a rerun has a folder of its own
     what = f"these runs read {own!r}, which a publication does not contain, and no copy with its content is here"
     raise UserError(what, where=f"task {job.task!r}, content {wanted}", hint="--data FOLDER, a copy of it")
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from grape_bench.errors import UserError, unknown
 from grape_bench.plan.read import read_document
 from grape_bench.plan.suite import Suite
 from grape_bench.plan.tuning import stated_space
-from grape_bench.publish.card import CARD, Card
+from grape_bench.publish.anonymous import anonymous
+from grape_bench.publish.archive import write_archive
+from grape_bench.publish.card import ANONYMOUS, CARD, Card
 from grape_bench.publish.code import copy_code
 from grape_bench.publish.index import write_index
+from grape_bench.publish.marks import marks
 from grape_bench.publish.portable import portable, portable_suite
 from grape_bench.publish.submission import CONSTRAINTS, REFERENCES, RUNS, SOURCE, SUITE, TABLE
+from grape_bench.publish.traces import refuse_traces
 from grape_bench.record.folder import read_records, runs_folder
 from grape_bench.record.job import Job
-from grape_bench.record.record import Record, write_record
+from grape_bench.record.record import RECORD, Record, write_record
 from grape_bench.record.regular_file import Largest, read_text
 from grape_bench.record.rule_name import RuleName
 from grape_bench.record.table import CURVE, DIAGNOSTICS
@@ -36,27 +41,75 @@ class About:
     paper: str = ""
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """What a publication is made from: the folder of runs, the records of the rule, and all records with references."""
+
+    root: Path
+    own: Sequence[Record]
+    records: Sequence[Record]
+
+    @property
+    def place(self) -> str:
+        """Where the publication lies in results, such as `quickstart/MyRule`."""
+        return f"{self.own[0].suite}/{self.own[0].job.rule_name.label}"
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs of all records, with the paths of this machine."""
+        return [record.job for record in self.records]
+
+
 def pack(runs: Path, rule: str, output: Path, about: About, *, replace: bool = False) -> Path:
     """Write `<output>/<suite>/<rule>` from the folder `runs`, in one step, and return its path.
 
     Raises UserError if the rule has no records, if a file of the user's has changed since the runs, or if the folder
     exists and `replace` is false.
     """
+    chosen = _choose(runs, rule)
+    target = output / chosen.place
+    _check_free(target, replace)
+    with new_folder(target, replace=replace) as draft:
+        _fill(draft, chosen, about, [portable(record) for record in chosen.records])
+        suite = read_text(chosen.root / SUITE, Largest.DOCUMENT)
+        (draft / SUITE).write_text(portable_suite(suite, chosen.jobs), encoding="utf-8")
+        copy_code(draft, chosen.jobs)
+        write_index(draft)
+    return target
+
+
+def pack_anonymous(
+    runs: Path, rule: str, output: Path, version: str, allowed: Collection[str], *, replace: bool = False
+) -> Path:
+    """Write `<output>/<suite>/<rule>-anonymous.zip`: the publication without what identifies its author.
+
+    Raises UserError as `pack` does, and if a text of the author's own, such as code, identifies them: it is not
+    changed. Texts in `allowed` do not count.
+    """
+    chosen = _choose(runs, rule)
+    target = output / f"{chosen.place}-anonymous.zip"
+    _check_free(target, replace)
+    with TemporaryDirectory(prefix="grape-bench-publish-") as place:
+        draft = Path(place)
+        _fill(draft, chosen, About(version, ANONYMOUS), [anonymous(record) for record in chosen.records])
+        suite = read_text(chosen.root / SUITE, Largest.DOCUMENT)
+        (draft / SUITE).write_text(portable_suite(suite, chosen.jobs, relative=True), encoding="utf-8")
+        copied = copy_code(draft, chosen.jobs)
+        folders = {Path.cwd(), chosen.root, *(path.parent for path in copied.values())}
+        known = marks(folders, {record.environment.git.commit for record in chosen.records})
+        records = {f"{RUNS}/{one.name}/{RECORD}": chosen.root / one.name / RECORD for one in chosen.records}
+        refuse_traces(draft, known, {**copied, **records, SUITE: chosen.root / SUITE}, allowed)
+        write_index(draft)
+        write_archive(draft, target, chosen.place)
+    return target
+
+
+def _choose(runs: Path, rule: str) -> _Chosen:
     root = runs_folder(runs)
     records = read_records(root) if root.is_dir() else []
     own = _of(rule, records, runs)
     names = {record.name for record in own}
-    kept = [record for record in records if record.name in names or record.rule in REFERENCES]
-    target = output / own[0].suite / own[0].job.rule_name.label
-    if target.exists() and not replace:
-        raise UserError("this folder exists", where=str(target), hint="--replace, or another folder with -o DIR")
-    with new_folder(target, replace=replace) as draft:
-        _fill(draft, root, kept, _card(own, root, about))
-        _copy_source(draft, own[0])
-        copy_code(draft, [record.job for record in kept])
-        (draft / CONSTRAINTS).write_text(constraints(own[0]), encoding="utf-8")
-        write_index(draft)
-    return target
+    return _Chosen(root, own, [one for one in records if one.name in names or one.rule in REFERENCES])
 
 
 def _of(rule: str, records: Sequence[Record], runs: Path) -> list[Record]:
@@ -68,18 +121,25 @@ def _of(rule: str, records: Sequence[Record], runs: Path) -> list[Record]:
     return own
 
 
-def _fill(draft: Path, root: Path, records: Sequence[Record], card: Card) -> None:
-    for record in records:
+def _check_free(target: Path, replace: bool) -> None:
+    if target.exists() and not replace:
+        kind = "file" if target.is_file() else "folder"
+        raise UserError(f"this {kind} exists", where=str(target), hint="--replace, or another folder with -o DIR")
+
+
+def _fill(draft: Path, chosen: _Chosen, about: About, shown: Sequence[Record]) -> None:
+    """Write all but the suite, the copies of code and the index. `shown` are the records as they are published."""
+    for record in shown:
         target = draft / RUNS / record.name
         target.mkdir(parents=True)
-        write_record(target, portable(record))
+        write_record(target, record)
         for name in (CURVE, DIAGNOSTICS):
-            if (root / record.name / name).is_file():
-                shutil.copyfile(root / record.name / name, target / name)
-    suite = read_text(root / SUITE, Largest.DOCUMENT)
-    (draft / SUITE).write_text(portable_suite(suite, [record.job for record in records]), encoding="utf-8")
-    (draft / CARD).write_text(card.to_toml(), encoding="utf-8")
-    csv.write(score(_as_read([portable(record) for record in records])), draft / TABLE)
+            if (chosen.root / record.name / name).is_file():
+                shutil.copyfile(chosen.root / record.name / name, target / name)
+    (draft / CARD).write_text(_card(chosen.own, chosen.root, about).to_toml(), encoding="utf-8")
+    (draft / CONSTRAINTS).write_text(constraints(chosen.own[0]), encoding="utf-8")
+    _copy_source(draft, chosen.own[0])
+    csv.write(score(_as_read(shown)), draft / TABLE)
 
 
 def _as_read(records: Sequence[Record]) -> list[Record]:

@@ -1,39 +1,47 @@
-"""Records without the paths of the author's machine: a publication names files by their names alone."""
+"""Records without the paths of the author's machine: a publication names code and absolute paths by their names."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from grape_bench.publish.code import renamed
 from grape_bench.record.job import Job, Of, leaves
-from grape_bench.record.parts import SlurmJob
+from grape_bench.record.parts import Data, SlurmJob
 from grape_bench.record.record import Record
+from grape_bench.record.typed_json import decode, encode
 from grape_bench.registry import is_file_reference
 
 # An absolute path after the sources of a name: `/home/me/my.py:Rule`, `csv:~/data`, `timm:local-dir:/models/x`.
-_NAMED = re.compile(r"(?P<source>(?:[\w-]+:)*)(?P<path>[/~][^:]*)(?P<rest>(?::.*)?)")
+_ABSOLUTE = re.compile(r"(?P<source>(?:[\w-]+:)*)(?P<path>[/~][^:]*)(?P<rest>(?::.*)?)")
+_ANYWHERE = re.compile(r"(?P<source>(?:[\w-]+:)*)(?P<path>[^:]*/[^:]*)(?P<rest>(?::.*)?)")
+_FOLDERS_OF_CODE = re.compile(r"[^\s'\"=]*/(?=[^/\s'\"]+\.py:)")
 _IN_TEXT = re.compile(r"(?<![\w./:])~?/[^\s'\"<>|:,;()]*/(?=[^\s'\"<>|:,;()]+)")
 
 
-def portable(record: Record) -> Record:
-    """`record` with names of files in place of absolute paths, in its settings and in its messages."""
+def portable(record: Record, *, relative: bool = False) -> Record:
+    """`record` with names in place of the paths of code and of absolute paths, in its settings and in its messages.
+
+    With `relative`, it has names in place of relative paths to data too.
+    """
+    new = dict(_renamed(record.job, relative))
     return replace(
         record,
-        job=_portable_job(record.job),
+        job=_portable_job(record.job, new),
+        data=decode(Data, renamed(encode(record.data), new)) if record.data else None,
         reason=without_folders(record.reason),
         lost={part: without_folders(why) for part, why in record.lost.items()} if record.lost else record.lost,
         environment=replace(record.environment, slurm=_portable_logs(record.environment.slurm)),
     )
 
 
-def portable_suite(text: str, jobs: list[Job]) -> str:
-    """The text of a suite with the names that its `jobs` have in a publication."""
-    new = {old: name for job in jobs for old, name in _renamed(job)}
+def portable_suite(text: str, jobs: list[Job], *, relative: bool = False) -> str:
+    """The text of a suite with the names that its `jobs` have in a publication. Code of other rules has names too."""
+    new = {old: name for job in jobs for old, name in _renamed(job, relative)}
     for old in sorted(new, key=len, reverse=True):
         text = text.replace(old, new[old])
-    return text
+    return _FOLDERS_OF_CODE.sub("", text)
 
 
 def without_folders(text: str) -> str:
@@ -41,19 +49,18 @@ def without_folders(text: str) -> str:
     return _IN_TEXT.sub("", text)
 
 
-def _portable_job(job: Job) -> Job:
-    new = dict(_renamed(job))
+def _portable_job(job: Job, new: Mapping[str, str]) -> Job:
     moved = replace(job, **renamed(job.parts(Of.TASK, Of.RULE), new))
     return moved if moved.id == job.id else job  # an older id covers a path
 
 
-def _renamed(job: Job) -> Iterator[tuple[str, str]]:
-    """Each absolute path in the settings of `job`, as it is written there, with the name in its place."""
+def _renamed(job: Job, relative: bool) -> Iterator[tuple[str, str]]:
+    """Each path in the settings of `job`, as it is written there, with the name in its place."""
     known = {**(job.contents or {}), **(job.rule_contents or {})}
     for place, value in leaves(job.parts(Of.TASK, Of.RULE)):
         if not isinstance(value, str) or not (place in known or is_file_reference(value)):
             continue
-        match = _NAMED.fullmatch(value)
+        match = (_ANYWHERE if relative or is_file_reference(value) else _ABSOLUTE).fullmatch(value)
         name = match["path"].rstrip("/").rpartition("/")[2] if match else ""
         if match and name not in ("", "~"):
             yield value, f"{match['source']}{name}{match['rest']}"

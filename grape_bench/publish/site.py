@@ -75,6 +75,8 @@ def build(root: Path, output: Path, claims: int = 0) -> list[Board]:
     reruns in `root`/verifications. A submission that cannot be read is listed with the reason. The overview links to
     claims.html if there are `claims`. Raises UserError if there is nothing to show.
     """
+    if root.is_file():
+        raise UserError("this is a file", where=str(root), hint="unzip it in results, then name that folder")
     folders = [path for path in sorted(root.glob("*/")) if path.name != VERIFICATIONS and not path.is_symlink()]
     boards = [board for folder in folders if (board := _board(root, folder))]
     if not boards:

@@ -27,6 +27,7 @@ class Largest(IntEnum):
     INDEX = 4 * MIB
     DOCUMENT = MIB  # a suite, a rule card, tuned settings, notes
     ANY = 16 * MIB  # of a publication
+    ARCHIVE = 256 * MIB  # a zip of a publication, and all that it unpacks to
     ALL_RECORDS = 512 * MIB  # of a folder with a manifest, as the user's own runs have one
     ALL_PUBLISHED = 96 * MIB  # records of a publication, or of another folder without a manifest
     ALL_CURVES = 32 * MIB  # of a publication

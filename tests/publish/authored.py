@@ -43,6 +43,11 @@ Forge = Callable[[Path], None]
 
 def publish(folder: Path, suite: str = "quickstart", rule: str = "Mine") -> Path:
     """A publication of the author's rule on quickstart, or on the same tasks in the author's own `suite`."""
+    return pack(ran(folder, suite, rule), rule, folder / "results", About(paper="A paper"))
+
+
+def ran(folder: Path, suite: str = "quickstart", rule: str = "Mine") -> Path:
+    """The folder of runs that `publish` packs. The rule is in `folder`/mine.py."""
     file = folder / "mine.py"
     file.write_text(SOURCE.replace("Mine", rule))
     runs = folder / "runs"
@@ -57,7 +62,7 @@ def publish(folder: Path, suite: str = "quickstart", rule: str = "Mine") -> Path
             _write(mine, RECORDED / record.name, runs)
             jobs.append(mine.job)
     Manifest(suite, "2.0", record.environment.git, jobs).write(runs)
-    return pack(runs, rule, folder / "results", About(paper="A paper"))
+    return runs
 
 
 def _as_own(record: Record, reference: str) -> Record:

@@ -97,7 +97,8 @@ def test_missing_data_is_named_by_its_content(author: Path, tmp_path: Path) -> N
     submission = read_submission(pack(author / "runs", "Mine", tmp_path / "results", About()))
     assert needs(record.job for record in submission.records.values()) == [f"data (content {digest})"]
     (record,) = draw(submission, 1, seed=0)
-    local(record.job, submission.folder, [])
+    found = local(record.job, submission.folder, [])
+    assert found.dataset_args["folder"] == str(author / "data"), "a rerun has another current folder"
     (author / "data" / "a.npy").write_text("other numbers")
     with pytest.raises(UserError, match="these runs read 'data'") as error:
         local(record.job, submission.folder, [author])

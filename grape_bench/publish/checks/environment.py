@@ -1,4 +1,4 @@
-"""Every run used a clean commit or an installed version."""
+"""Every run used a clean commit, which an anonymous publication withholds, or an installed version."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 
 from grape_bench.errors import UserError
+from grape_bench.publish.anonymous import WITHHELD
+from grape_bench.publish.card import ANONYMOUS
 from grape_bench.publish.pack import constraints
 from grape_bench.publish.submission import CONSTRAINTS, Submission, published_text
 from grape_bench.record.parts import Hardware
@@ -21,10 +23,11 @@ VERSION = re.compile(r"\d+(\.\w+)+([.+!-]\w+)*", re.ASCII)
 
 def problems(submission: Submission) -> Iterator[str]:
     """Check the git state, the versions and the hardware of every record."""
+    withheld = submission.card.paper == ANONYMOUS
     for name, record in submission.records.items():
         git, packages = record.environment.git, record.environment.packages
         installed = git == INSTALLED and "grape-bench" in packages
-        if not installed and not _is_commit(git.commit):
+        if not installed and not _is_commit(git.commit) and not (withheld and git.commit == WITHHELD):
             yield f"{name}: the commit is unknown"
         if not installed and git.dirty is not False:
             yield f"{name}: the checkout had uncommitted changes"

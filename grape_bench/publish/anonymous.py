@@ -1,0 +1,41 @@
+"""Records without what identifies their author or machine, for double-blind review. Every job keeps its id."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from grape_bench.publish.portable import portable
+from grape_bench.record.parts import Environment, Git
+from grape_bench.record.record import Record
+from grape_bench.record.status import Status
+from grape_bench.track.environment import INSTALLED
+
+WITHHELD = "withheld"
+"""Stands for the commit, and for messages of errors, which may quote anything of the author's machine."""
+
+_BUILD = re.compile(r"\+(?!(?:cpu|cu\d+|rocm[\d.]+|xpu)$).*")
+"""What a version says of its build, apart from the builds of PyTorch, such as `+computecanada` or `+g1a2b3c4`."""
+
+
+def anonymous(record: Record) -> Record:
+    """`record` without its commit, folders of files, messages of errors, the kernel, builds of packages and Slurm."""
+    shown = portable(record, relative=True)
+    said = record.diagnostics
+    return replace(
+        shown,
+        reason=shown.reason if record.status is Status.DIVERGED or not record.reason else WITHHELD,
+        lost=dict.fromkeys(record.lost, WITHHELD) if record.lost else record.lost,
+        diagnostics=replace(said, failed=WITHHELD) if said and said.failed else said,
+        environment=_anonymous_environment(record.environment),
+    )
+
+
+def _anonymous_environment(there: Environment) -> Environment:
+    return replace(
+        there,
+        platform=there.platform.partition("-")[0],
+        packages={name: _BUILD.sub("", version) for name, version in there.packages.items()},
+        git=there.git if there.git == INSTALLED else Git(commit=WITHHELD, dirty=there.git.dirty),
+        slurm=None,
+    )
