@@ -24,11 +24,11 @@ def command(results: Path, output: Path, claims: Path) -> None:
     from grape_bench.publish.site import build
     from grape_bench.record.deadline import FOLDER_S, deadline
     from grape_bench.record.write import write_text
-    from grape_bench.report.claims import judged, page, read_claims
+    from grape_bench.report.claims import judged, page, read_claims, total
 
     with deadline(FOLDER_S, str(results)):
         found = judged(read_claims(claims), results) if claims.is_dir() else []
-        boards = build(results, output, claims=len(found))
+        boards = build(results, output, claims=total(found) if found else "")
         if found:
             write_text(output / "claims.html", page(found))
     for board in boards:

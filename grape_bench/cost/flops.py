@@ -151,9 +151,12 @@ def _counted(do: Callable[[], Any]) -> tuple[Any, float]:
 
 @contextmanager
 def _counting() -> Iterator[FlopCounterMode]:
-    """Count FLOPs with PyTorch's own kernels. The counter does not know the fused LSTM of oneDNN and cuDNN: it has 0."""
-    with warnings.catch_warnings():
+    """Count with PyTorch's own kernels. The counter takes a fused LSTM, of oneDNN or cuDNN, for no operation at all."""
+    with (
+        warnings.catch_warnings(),
+        torch.backends.mkldnn.flags(enabled=False),
+        torch.backends.cudnn.flags(enabled=False),
+        FlopCounterMode(display=False) as counter,
+    ):
         warnings.filterwarnings("ignore", "TF32 acceleration on top of oneDNN")  # restoring a flag warns
-        with torch.backends.mkldnn.flags(enabled=False), torch.backends.cudnn.flags(enabled=False):
-            with FlopCounterMode(display=False) as counter:
-                yield counter
+        yield counter

@@ -49,7 +49,7 @@ CHECKS = (
 class Baselines:
     """The records of a suite's baselines, or why they cannot be used.
 
-    `records` share a table. `untuned` holds the same rules with the suite's own settings, if the table is of tuned ones.
+    `records` share a table. If that is one of tuned rules, `untuned` may hold their runs with the suite's own settings.
     """
 
     folder: Path

@@ -6,12 +6,12 @@ so none can touch another's. Only rows that a maintainer has rerun stand in the 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from grape_bench.errors import UserError, printable
+from grape_bench.publish import overview
 from grape_bench.publish.badge import badge_of
 from grape_bench.publish.baselines import baseline_folder, read_baselines
 from grape_bench.publish.index import INDEX, VERIFICATIONS
@@ -19,16 +19,19 @@ from grape_bench.publish.normal_name import skeleton
 from grape_bench.publish.submission import RUNS
 from grape_bench.publish.verify import Verification, verify
 from grape_bench.record.record import Record
+from grape_bench.record.rule_name import FROZEN
 from grape_bench.record.write import write_text
 from grape_bench.report import page
 from grape_bench.report.templates import page_template
 from grape_bench.score.cell import cells
 from grape_bench.score.columns import OVERALL
 from grape_bench.score.comparable import check
-from grape_bench.score.labels import labels
 from grape_bench.score.overall import overall as averages
 from grape_bench.score.results import Results, results
 from grape_bench.track.runs import Runs, read_jobs
+
+FIRST = "core"
+"""The suite on top of the first page."""
 
 NOTHING = Runs([], {}, {})
 
@@ -68,12 +71,12 @@ class Board:
     refused: str = ""
 
 
-def build(root: Path, output: Path, claims: int = 0) -> list[Board]:
+def build(root: Path, output: Path, claims: str = "") -> list[Board]:
     """Write `<output>/index.html` and one page per suite from `root`.
 
     The maintainers' baselines are in `root`/SUITE/runs, the submissions in `root`/SUITE/RULE, and the maintainers'
-    reruns in `root`/verifications. A submission that cannot be read is listed with the reason. The overview links to
-    claims.html if there are `claims`. Raises UserError if there is nothing to show.
+    reruns in `root`/verifications. A submission that cannot be read is listed with the reason. The first page links to
+    claims.html with the sentence `claims`, if there is one. Raises UserError if there is nothing to show.
     """
     if root.is_file():
         raise UserError("this is a file", where=str(root), hint="unzip it in results, then name that folder")
@@ -84,10 +87,18 @@ def build(root: Path, output: Path, claims: int = 0) -> list[Board]:
     for board in boards:
         if board.results:
             write_text(output / board.suite / "index.html", page.render(board.results, board.entries))
-    overview = page_template("site.html.j2").render(
-        boards=boards, claims=claims, rows=_rows, norm_acc=OVERALL[0], style=page.style(), policy=page.policy()
+    lines = {board.suite: overview.lines(board.results) for board in boards if board.results}
+    start = page_template("site.html.j2").render(
+        boards=sorted(boards, key=lambda board: board.suite != FIRST),
+        claims=claims,
+        lines=lines,
+        families=overview.families(lines),
+        references=("bp", FROZEN),
+        style=page.style(),
+        script=page.script("site.js"),
+        policy=page.policy("site.js"),
     )
-    write_text(output / "index.html", overview)
+    write_text(output / "index.html", start)
     return boards
 
 
@@ -190,13 +201,3 @@ def _norm_acc(runs: Runs, rule: str) -> str:
     overall = averages(grid)
     rows = [] if overall.empty else overall[overall["rule"] == rule].to_dict("records")
     return str(OVERALL[0].text(rows[0])) if rows else ""
-
-
-def _rows(board: Board) -> list[Mapping[str, object]]:
-    """The rows of a board's overview, the best first: rank, name, and the columns of `overall`."""
-    if board.results is None or board.results.overall.empty:
-        return []
-    names = labels(board.results.rules)
-    rows = [{str(key): value for key, value in row.items()} for row in board.results.overall.to_dict("records")]
-    known = [row for row in rows if not math.isnan(row["norm_acc"])]
-    return [{**row, "place": place, "name": names[row["rule"]]} for place, row in enumerate(known, start=1)]

@@ -82,8 +82,8 @@ def render(results: Results, publications: Sequence[Publication] = ()) -> str:
         publications=publications,
         style=style(),
         policy=policy("page.js", "vendor/plotly-basic.min.js"),
-        script=Markup(_asset("page.js")),
-        plotly=Markup(_asset("vendor/plotly-basic.min.js")),
+        script=script("page.js"),
+        plotly=script("vendor/plotly-basic.min.js"),
         data=_embedded(data(results)),
     )
 
@@ -151,6 +151,11 @@ def _shade(value: float, strength: float, digits: int) -> Shade:
 def style() -> Markup:
     """The style sheet of all pages."""
     return Markup(_asset("page.css"))
+
+
+def script(name: str) -> Markup:
+    """A script of the pages, to be named in their `policy`."""
+    return Markup(_asset(name))
 
 
 def policy(*scripts: str) -> Markup:

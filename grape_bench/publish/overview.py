@@ -1,0 +1,102 @@
+"""The first page of the leaderboard: for each suite, the credit of every rule on every task, with verdict and cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from grape_bench.rules.catalog import entry_of
+from grape_bench.score.cell import Cell, by_task
+from grape_bench.score.columns import COLUMN
+from grape_bench.score.inference import mean
+from grape_bench.score.labels import labels
+from grape_bench.score.quantity import ABSENT, number
+from grape_bench.score.results import Results
+from grape_bench.score.verdict import TRAINED
+
+OTHER = "submitted"
+"""The family of a rule that does not ship with grape-bench."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The credit of a rule on one task. `strength` is its color, from -1 to 1. `verdict` is empty if it trained."""
+
+    text: str
+    strength: float | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One rule of a suite. `reads_weights` says whether its backward uses the forward weights, as BP's does.
+
+    `credit` is the mean over tasks and `step` the mean of step ÷ BP, each over the tasks that have one.
+    """
+
+    name: str
+    family: str
+    reads_weights: bool
+    credit: str
+    step: str
+    entries: tuple[Entry, ...]
+
+
+def lines(results: Results) -> list[Line]:
+    """The rules of a suite, those with the highest mean credit first. Rules without any credit come last."""
+    names = labels(results.rules)
+    by_rule = {rule: _of_rule(results, rule) for rule in results.rules}
+    credits = {rule: _mean(row.get("credit") for row in rows.values()) for rule, rows in by_rule.items()}
+    order = sorted(results.rules, key=lambda rule: (math.isnan(credits[rule]), -credits[rule]))
+    return [
+        Line(
+            name=names[rule],
+            family=_family(rule),
+            reads_weights=_reads_weights(results, rule),
+            credit=number(credits[rule], COLUMN["credit"].format),
+            step=number(_mean(row.get("step_ratio") for row in by_rule[rule].values()), COLUMN["step_ratio"].format),
+            entries=tuple(_entry(by_rule[rule].get(task)) for task in results.tasks),
+        )
+        for rule in order
+    ]
+
+
+def families(boards: Mapping[str, list[Line]]) -> list[str]:
+    """Every family on the page, in the order of its lines."""
+    return list(dict.fromkeys(line.family for board in boards.values() for line in board))
+
+
+def _of_rule(results: Results, rule: str) -> dict[str, dict[Any, Any]]:
+    """Task -> the rule's row of the table."""
+    return {row["task"]: row for row in results.table[results.table["rule"] == rule].to_dict("records")}
+
+
+def _mean(values: Any) -> float:
+    return mean(float(value) for value in values if value is not None and not pd.isna(value))
+
+
+def _entry(row: Mapping[Any, Any] | None) -> Entry:
+    if row is None:
+        return Entry("", None, "")
+    word = row.get("verdict")  # a column that a table may lack
+    verdict = "" if word is None or pd.isna(word) or word in (TRAINED, ABSENT) else str(word)
+    credit = row.get("credit")
+    if credit is None or pd.isna(credit):
+        return Entry(ABSENT, None, verdict)
+    return Entry(number(credit, COLUMN["credit"].format), round(max(-1.0, min(1.0, float(credit))), 3), verdict)
+
+
+def _family(rule: str) -> str:
+    entry = entry_of(rule)
+    return entry.family if entry else OTHER
+
+
+def _reads_weights(results: Results, rule: str) -> bool:
+    """What the runs declare. A run that declares nothing counts as one that reads them."""
+    found: list[Cell] = [cell for part in by_task(results.grid).values() for cell in part.values() if cell.rule == rule]
+    credits = [record.credit for cell in found for record in cell.results if record.credit]
+    return any(credit.declared_transport is not False for credit in credits)

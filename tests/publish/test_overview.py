@@ -1,0 +1,43 @@
+"""The first page of the leaderboard: rules by tasks, and what its filters read."""
+
+from __future__ import annotations
+
+from grape_bench.publish.overview import OTHER, families, lines
+from grape_bench.score.results import results
+from tests.score.records import make
+
+TESTS = {"bp": 90.0, "dfa": 70.0, "dfa+anchor": 80.0, "mine.py:Mine": 40.0, "frozen": 50.0}
+TRANSPORT = {"bp": True, "dfa": False, "dfa+anchor": True, "mine.py:Mine": None, "frozen": False}
+
+
+def board():
+    made = [
+        make(rule, seed, test + seed / 10, task=task, credit={"declared_transport": TRANSPORT[rule]})
+        for task in ("first", "second")
+        for rule, test in TESTS.items()
+        if (task, rule) != ("second", "dfa")
+        for seed in range(5)
+    ]
+    return results(made)
+
+
+def test_rules_stand_by_their_mean_credit_with_one_entry_per_task() -> None:
+    found = {line.name: line for line in lines(board())}
+    assert list(found) == ["bp", "dfa+anchor", "dfa", "frozen", "Mine"]
+    assert [entry.text for entry in found["dfa+anchor"].entries] == ["0.75", "0.75"]
+    assert [entry.text for entry in found["dfa"].entries] == ["0.50", ""], "it did not run on the second task"
+    assert (found["dfa"].credit, found["Mine"].credit) == ("0.50", "-0.25")
+
+
+def test_an_entry_shows_the_verdict_on_a_rule_that_did_not_train() -> None:
+    found = {line.name: line.entries[0] for line in lines(board())}
+    assert found["Mine"].verdict == "not above frozen" and found["Mine"].strength == -0.25
+    assert found["bp"].verdict == found["frozen"].verdict == ""
+
+
+def test_the_filters_know_the_family_and_whether_the_weights_are_read() -> None:
+    found = {line.name: line for line in lines(board())}
+    assert {name: line.reads_weights for name, line in found.items()} == {
+        "bp": True, "dfa": False, "dfa+anchor": True, "Mine": True, "frozen": False,
+    }  # fmt: skip
+    assert families({"a": list(found.values())}) == ["backpropagation", "direct feedback", "control", OTHER]
