@@ -16,6 +16,7 @@ from grape_bench.record.record import Record
 from grape_bench.record.status import Status
 from grape_bench.score.alignment import Maps, maps
 from grape_bench.score.cell import Cell, Grid, by_task, cells, hardware_classes
+from grape_bench.score.equal_cost import EqualCost, equal_cost
 from grape_bench.score.inference import mean
 from grape_bench.score.metric import DEFAULT, Metric
 from grape_bench.score.overall import better, overall, performance_profile
@@ -27,7 +28,10 @@ Curves = Mapping[str, pd.DataFrame]
 
 @dataclass(frozen=True)
 class Results:
-    """The cells, and the tables of `score`, `overall`, `better`, `performance_profile` and `time_to`."""
+    """The cells, and the tables of `score`, `overall`, `better`, `performance_profile` and `time_to`.
+
+    `equal` is the comparison at equal cost, if one was asked for.
+    """
 
     grid: Grid
     table: pd.DataFrame
@@ -37,6 +41,7 @@ class Results:
     targets: pd.DataFrame
     curves: Curves
     diagnostics: Curves
+    equal: EqualCost | None = None
 
     @property
     def tasks(self) -> list[str]:
@@ -67,10 +72,12 @@ class Results:
 NONE: Curves = MappingProxyType({})
 
 
-def results(records: Iterable[Record], curves: Curves = NONE, diagnostics: Curves = NONE) -> Results:
+def results(
+    records: Iterable[Record], curves: Curves = NONE, diagnostics: Curves = NONE, at: str | None = None
+) -> Results:
     """Score `records`. `curves` and `diagnostics` map a record id to the rows of its curve.csv and diagnostics.csv.
 
-    Raises UserError like `score`.
+    `at` names the cost of a comparison at equal cost. Raises UserError like `score` and `equal_cost`.
     """
     every = list(records)
     table = score(every)
@@ -84,6 +91,7 @@ def results(records: Iterable[Record], curves: Curves = NONE, diagnostics: Curve
         targets=time_to(grid, curves),
         curves=curves,
         diagnostics=diagnostics,
+        equal=equal_cost(grid, curves, at) if at else None,
     )
 
 
