@@ -124,7 +124,7 @@ def scores(equal: EqualCost, task: str) -> Cells:
         seeds = len(equal.paths[task][row["rule"]].runs)
         start = [names[row["rule"]], f"{seeds}{DRAFT_MARK if seeds < DRAFT_BELOW else ''}", number(row["whole_cost"])]
         rows.setdefault(row["rule"], start).append(_value(row))
-    heading = f"validation {_metric(equal, task).label} at shares of the {equal.axis.heading} of BP's whole training"
+    heading = f"validation {_metric(equal, task).label} at shares of BP's {equal.axis.heading}"
     return Cells(heading, ["rule", "seeds", "run ÷ BP", *(f"at {budget:g}" for budget in BUDGETS)], list(rows.values()))
 
 
@@ -155,6 +155,8 @@ def flips(equal: EqualCost, task: str) -> list[Cells]:
     found = sorted((pair for pair in of_task if pair.flips), key=lambda pair: -pair.clarity)
     resolved = sum(pair.word == RESOLVED for pair in found)
     counts = f"{len(found)} of {sum(pair.cost.n > 0 for pair in of_task)} pairs flip, {resolved} resolved"
+    if schedules := [name for name, tasks in equal.schedules.items() if found and task in tasks]:
+        counts += f", in the middle of a {'/'.join(schedules)} schedule (see below)"
     if len(found) > MOST_FLIPS:
         counts += f"; the {MOST_FLIPS} clearest:"
     return [Cells(counts, FLIP, [_flip(equal, pair) for pair in found[:MOST_FLIPS]], left=2, words=(5, 6))]

@@ -79,6 +79,23 @@ def test_the_caption_says_what_the_numbers_are() -> None:
     assert "(cosine: t)" in said and "Holm over all pairs of the task" in said
 
 
+def test_a_flip_within_a_schedule_is_marked() -> None:
+    cosine = [
+        runs(rule, cost, ends, schedule="cosine") for rule, cost, ends in (("bp", 1.0, [70]), ("x", 2.0, [60, 80]))
+    ]
+    assert "1 of 1 pairs flip, 1 resolved, in the middle of a cosine schedule" in printed(scored(*cosine))
+    assert "schedule" not in printed(scored(BP, TWICE))
+
+
+def test_a_long_list_of_flips_is_cut_to_the_clearest() -> None:
+    many = [runs(f"x{i}", 2.0, [60, 90], spread=0.1 + i) for i in range(18)]
+    found = scored(runs("bp", 1.0, [70, 80]), *many)
+    assert found.equal is not None
+    (flips,) = equal_cost.flips(found.equal, "digits-mlp")
+    assert flips.heading.endswith("the 15 clearest:") and [row[0] for row in flips.rows] == [f"x{i}" for i in range(15)]
+    assert sum(pair.flips for pair in found.equal.pairs) == 18
+
+
 def test_equal_samples_have_no_flips() -> None:
     text = printed(scored(BP, TWICE, at="samples"))
     assert "flip" not in text and line(text, "x ") == "x 3† 1.00 60.00 ± 0.25 70.00 ± 0.25 90.00 ± 0.25"
