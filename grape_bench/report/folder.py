@@ -9,25 +9,40 @@ from typing import Any
 from grape_bench.errors import UserError
 from grape_bench.record.regular_file import Largest, read_text
 from grape_bench.record.write import write_text
-from grape_bench.report import csv, latex, readme
+from grape_bench.report import csv, equal_cost, latex, readme
 from grape_bench.score.results import Results
 from grape_bench.score.scaling import series
 
 NOTES = "notes.md"
+EQUAL, PAIRS = "equal-cost", "equal-cost-pairs"
 
 
 def write(results: Results, output: Path) -> None:
     """Write README.md, table.csv, table.tex, the figures (SVG and PDF) and index.html to `output`.
+
+    A comparison at equal cost adds equal-cost.csv, equal-cost-pairs.csv and a figure.
 
     If `output` has a notes.md, its text goes to the top of README.md. Raises UserError if `output` cannot be written.
     """
     from grape_bench.report import page
 
     csv.write(results.table, output / "table.csv")
+    _write_equal_cost(results, output)
     write_text(output / "table.tex", latex.render(results.table, readme.title(results)))
     shown = draw(results, output)
     write_text(output / "README.md", readme.render(results, shown, _notes(output / NOTES)))
     write_text(output / "index.html", page.render(results))
+
+
+def _write_equal_cost(results: Results, output: Path) -> None:
+    """Write the rules and the pairs at equal cost, or delete those of an earlier report."""
+    tables = {EQUAL: results.equal.table, PAIRS: equal_cost.pair_rows(results.equal)} if results.equal else {}
+    for name in (EQUAL, PAIRS):
+        path = output / f"{name}.csv"
+        if name in tables:
+            csv.write(tables[name], path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _part(shown: Sequence[str], every: Sequence[str], kind: str = "tasks") -> str:
@@ -61,6 +76,7 @@ def _figures(results: Results) -> dict[str, tuple[Any, str, bool]]:
     """File name -> (module that draws it, what it shows, whether the results allow it)."""
     # Imported here so that other commands do not wait for matplotlib.
     from grape_bench.report.figures import alignment, performance, ranks, scaling, tradeoff, tuning
+    from grape_bench.report.figures import equal_cost as equal
     from grape_bench.report.figures import results as ends
 
     cost_part = _part(tradeoff.shown(results), results.tasks)
@@ -77,6 +93,11 @@ def _figures(results: Results) -> dict[str, tuple[Any, str, bool]]:
             tradeoff,
             f"Test score against the cost of a step, and the Pareto front{cost_part}",
             bool(tradeoff.available(results)),
+        ),
+        EQUAL: (
+            equal,
+            f"Validation score over cost, with 95 % intervals{_part(equal.shown(results), equal.tasks(results))}",
+            results.equal is not None,
         ),
         "profile": (performance, "Performance profile, and averages over tasks", not results.profile.empty),
         "ranks": (ranks, "Rank, and the share of paired runs in which one rule beats another", len(results.rules) > 1),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from grape_bench.record.parts import Environment, Git
 from grape_bench.record.record import Record
-from grape_bench.report import markdown
+from grape_bench.report import equal_cost, markdown
 from grape_bench.report.templates import text_template
 from grape_bench.score.columns import OVERALL
 from grape_bench.score.inference import Interval, mean
@@ -31,6 +31,7 @@ def render(results: Results, figures: Mapping[str, str], notes: str = "") -> str
         best=markdown.escape(results.overall.attrs.get("best", "")),
         left_out=", ".join(markdown.escape(names[rule]) for rule in results.overall.attrs.get("left_out", [])),
         targets=_targets(results),
+        equal=equal_cost.render(results.equal) if results.equal else "",
         trends=_trends(results),
         forecasts=_forecasts(results),
         gains=_gains(results),

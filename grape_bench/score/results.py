@@ -16,6 +16,7 @@ from grape_bench.record.record import Record
 from grape_bench.record.status import Status
 from grape_bench.score.alignment import Maps, maps
 from grape_bench.score.cell import Cell, Grid, by_task, cells, hardware_classes
+from grape_bench.score.equal_cost import EqualCost, equal_cost
 from grape_bench.score.gain import Gain, gains
 from grape_bench.score.inference import mean
 from grape_bench.score.metric import DEFAULT, Metric
@@ -28,7 +29,10 @@ Curves = Mapping[str, pd.DataFrame]
 
 @dataclass(frozen=True)
 class Results:
-    """The cells, and the tables of `score`, `overall`, `better`, `performance_profile` and `time_to`."""
+    """The cells, and the tables of `score`, `overall`, `better`, `performance_profile` and `time_to`.
+
+    `equal` is the comparison at equal cost, if one was asked for.
+    """
 
     grid: Grid
     table: pd.DataFrame
@@ -39,6 +43,7 @@ class Results:
     curves: Curves
     diagnostics: Curves
     gains: Sequence[Gain] = ()  # of tuning
+    equal: EqualCost | None = None
 
     @property
     def tasks(self) -> list[str]:
@@ -70,13 +75,19 @@ NONE: Curves = MappingProxyType({})
 
 
 def results(
-    records: Iterable[Record], curves: Curves = NONE, diagnostics: Curves = NONE, untuned: Iterable[Record] = ()
+    records: Iterable[Record],
+    curves: Curves = NONE,
+    diagnostics: Curves = NONE,
+    *,
+    untuned: Iterable[Record] = (),
+    at: str | None = None,
 ) -> Results:
     """Score `records`. `curves` and `diagnostics` map a record id to the rows of its curve.csv and diagnostics.csv.
 
-    `untuned` holds records of the same rules with the suite's own settings. They show what tuning gains.
+    `untuned` holds records of the same rules with the suite's own settings. They show what tuning gains. `at` names the
+    cost of a comparison at equal cost.
 
-    Raises UserError like `score`.
+    Raises UserError like `score` and `equal_cost`.
     """
     every = list(records)
     table = score(every)
@@ -91,6 +102,7 @@ def results(
         curves=curves,
         diagnostics=diagnostics,
         gains=gains(grid, untuned),
+        equal=equal_cost(grid, curves, at) if at else None,
     )
 
 

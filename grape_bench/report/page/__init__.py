@@ -14,12 +14,12 @@ import pandas as pd
 from markupsafe import Markup
 
 from grape_bench.errors import printable
-from grape_bench.report import readme, text
+from grape_bench.report import equal_cost, readme, text
 from grape_bench.report.figures.alignment import shown
 from grape_bench.report.figures.ranks import by_mean
-from grape_bench.report.page.data import costs_of, data
+from grape_bench.report.page.data import costs_of, curve_axes, data
 from grape_bench.report.templates import page_template
-from grape_bench.score.columns import COLUMN, CURVE, OVERALL
+from grape_bench.score.columns import COLUMN, OVERALL
 from grape_bench.score.labels import labels
 from grape_bench.score.quantity import ABSENT
 from grape_bench.score.results import Results
@@ -69,7 +69,10 @@ def render(results: Results, publications: Sequence[Publication] = ()) -> str:
         rows=rows(results),
         unfolded=UNFOLDED,
         overall=OVERALL,
-        curve_axes=CURVE,
+        curve_axes=curve_axes(results),
+        equal=equal_cost.on_page(results.equal) if results.equal else None,
+        equal_rules=[rule for of_task in results.equal.paths.values() for rule in of_task] if results.equal else [],
+        equal_caption=" ".join(equal_cost.caption(results.equal)) if results.equal else "",
         costs=costs_of(results),
         credit=COLUMN["credit"],
         target=readme.target_text,

@@ -13,7 +13,7 @@ from grape_bench.report.palette import DASH_NAMES, MARKER_NAMES, on_dark, styles
 from grape_bench.score.cell import Cell
 from grape_bench.score.columns import COLUMN, CURVE, REACHED
 from grape_bench.score.labels import labels
-from grape_bench.score.quantity import Column
+from grape_bench.score.quantity import Column, Quantity
 from grape_bench.score.results import Results
 
 
@@ -35,7 +35,7 @@ def data(results: Results) -> dict[str, Any]:
     return {
         "rules": rules,
         "costs": [{"name": cost.name, "heading": cost.heading} for cost in costs_of(results)],
-        "curve": [{"name": axis.name, "heading": axis.heading} for axis in CURVE],
+        "curve": [{"name": axis.name, "heading": axis.heading} for axis in curve_axes(results)],
         "tasks": [_task(results, task) for task in results.tasks],
         "profile": {
             "credit": _numbers(results.profile.index),
@@ -48,6 +48,11 @@ def data(results: Results) -> dict[str, Any]:
 def costs_of(results: Results) -> list[Column]:
     """The costs that were measured. If none was, the step time, which the chart then says is missing."""
     return available(results) or [COLUMN["step_ratio"]]
+
+
+def curve_axes(results: Results) -> list[Quantity]:
+    """What the learning curves can be drawn over: also the cost of a comparison at equal cost."""
+    return [*CURVE, *([results.equal.axis.quantity] if results.equal else [])]
 
 
 def _task(results: Results, task: str) -> dict[str, Any]:
@@ -78,13 +83,13 @@ def _curves(cells: Sequence[Cell], results: Results) -> dict[str, dict[str, list
 
     All cells are averaged together, because pandas takes longer for a call than for a curve.
     """
-    names = [*(axis.name for axis in CURVE), "value"]
+    names = [*(axis.name for axis in curve_axes(results)), "value"]
     found, seeds = [], {}
     for cell in cells:
         curves = [results.curves[record.id] for record in cell.results if record.id in results.curves]
         seeds[cell.rule] = len(curves)
         for curve in curves:
-            values = curve.assign(value=cell.metric.validation(curve))[names]
+            values = curve.assign(value=cell.metric.validation(curve), cost=_costs(results, cell, curve))[names]
             found.append(values.assign(rule=cell.rule, at=curve["epoch"]))
     if not found:
         return {}
@@ -93,6 +98,12 @@ def _curves(cells: Sequence[Cell], results: Results) -> dict[str, dict[str, list
     means = means[counts == counts.index.get_level_values("rule").map(seeds)]
     by_rule = {str(rule): {name: _numbers(mean[name]) for name in names} for rule, mean in means.groupby("rule")}
     return {rule: by_rule.get(rule, {name: [] for name in names}) for rule, count in seeds.items() if count}
+
+
+def _costs(results: Results, cell: Cell, curve: pd.DataFrame) -> list[float] | float:
+    """The cost of each evaluation in a comparison at equal cost; NaN if the rule has none."""
+    own = results.equal.paths.get(cell.task, {}).get(cell.rule) if results.equal else None
+    return own.costs(curve) if own and own.spending else math.nan
 
 
 def _numbers(values: Iterable[Any]) -> list[float | None]:

@@ -150,8 +150,10 @@
 
   function curves(task) {
     const over = $("axis").value;
-    const drawn = visible(task).filter((rule) => task.rules[rule.id].curve.value);
-    const moments = drawn.flatMap((rule) => task.rules[rule.id].curve[over]);
+    // A rule without a known cost cannot be drawn over it, unless it is a level.
+    const known = (curve) => curve.value && (curve.value.length === 1 || curve[over][0] !== null);
+    const drawn = visible(task).filter((rule) => known(task.rules[rule.id].curve));
+    const moments = drawn.flatMap((rule) => task.rules[rule.id].curve[over]).filter((moment) => moment !== null);
     const span = [Math.min(...moments), Math.max(...moments)];
     const traces = drawn.map((rule) => {
       const curve = task.rules[rule.id].curve;
