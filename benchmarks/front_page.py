@@ -1,0 +1,66 @@
+"""The first table of README.md: the credit of every rule on every task of the suite `core`, from results/core.
+
+python -m benchmarks.front_page
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks import page
+from grape_bench.record.folder import read_records
+from grape_bench.report.markdown import pipe_table
+from grape_bench.score.inference import mean
+from grape_bench.score.labels import labels
+from grape_bench.score.quantity import ABSENT
+from grape_bench.score.table import score
+
+RUNS = Path(__file__).parents[1] / "results" / "core" / "runs"
+REFERENCES = ("bp", "frozen")
+
+
+def table() -> str:
+    """The test values of BP and the control, then a row of credits per rule.
+
+    The rules stand by their mean credit on the tasks that all of them have.
+    """
+    rows = score(read_records(RUNS))
+    tasks, names = list(dict.fromkeys(rows["task"])), labels(rows["rule"])
+    cells = {(row["task"], row["rule"]): row for row in rows.to_dict("records")}
+    lines = [
+        [f"{names[rule]}: {_unit(rows, rule)}", *(_value(cells[task, rule]) for task in tasks), ABSENT]
+        for rule in REFERENCES
+    ]
+    rules = [rule for rule in names if rule not in REFERENCES]
+    common = [task for task in tasks if all((task, rule) in cells for rule in rules)]
+    for rule in sorted(rules, key=lambda one: -_mean(cells[task, one]["credit"] for task in common)):
+        own = [cells.get((task, rule)) for task in tasks]
+        step = _mean(cell["step_ratio"] for cell in own if cell)
+        lines.append([names[rule], *("" if cell is None else _number(cell["credit"]) for cell in own), _number(step)])
+    return pipe_table(["rule", *tasks, "step ÷ BP"], lines, [True] + [False] * (len(tasks) + 1))
+
+
+def _unit(rows: pd.DataFrame, rule: str) -> str:
+    metrics = dict.fromkeys(rows[rows["rule"] == rule]["metric"])
+    return " or ".join("accuracy in %" if name == "accuracy" else name for name in metrics)
+
+
+def _value(cell: Mapping[Any, Any]) -> str:
+    return f"{cell['value']:.1f}"
+
+
+def _mean(values: Iterable[Any]) -> float:
+    return mean(float(value) for value in values if not pd.isna(value))
+
+
+def _number(value: float) -> str:
+    return ABSENT if math.isnan(value) else f"{value:.2f}"
+
+
+if __name__ == "__main__":
+    page.write("../README.md", "front_page", f"\n{table()}\n")
