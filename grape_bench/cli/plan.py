@@ -31,8 +31,8 @@ def command(slots: int | None, no_profile: bool, **given: Any) -> None:
 
     Without a suite, --model and --dataset describe one task, as for `run`.
 
-    Times come from finished jobs of the same task and rule, else of the same task. For any other task and rule, one
-    job is trained for about a second.
+    Times come from finished jobs of the same task and rule, else of the same task. Recorded results count if they come
+    from the same hardware. For any other task and rule, one job is trained for about a second.
     """
     with suite_of(given, "plan") as suite:
         _show(suite, given, slots, profile=not no_profile)
@@ -55,7 +55,7 @@ def _show(suite: str, given: dict[str, Any], slots: int | None, *, profile: bool
     if left.note:
         say(left.note, err=True)
     durations = Durations()
-    for record in records.values():
+    for record in (*_recorded_here(plan), *records.values()):
         durations.add(record)
     missing = _left(plan.jobs, records)
     slots = slots or default_slots()
@@ -76,6 +76,17 @@ def _show(suite: str, given: dict[str, Any], slots: int | None, *, profile: bool
     ):
         say(line)
     say(f"records: {folder}")
+
+
+def _recorded_here(plan: Plan) -> Iterator[Record]:
+    """The recorded results of these jobs from a machine of this hardware class, whose durations hold here too."""
+    from grape_bench.publish.baselines import baseline_records
+    from grape_bench.track.environment import hardware
+
+    here, ids = hardware(1).kind, {job.id for job in plan.jobs}
+    for record in baseline_records(plan.suite.name, plan.suite.version):
+        if record.id in ids and record.environment.hardware.kind == here:
+            yield record
 
 
 def _listed(jobs: Sequence[Job], records: Mapping[str, Record], durations: Durations) -> list[dict[str, Any]]:
@@ -142,7 +153,7 @@ def _cells(jobs: Sequence[Job]) -> dict[tuple[str, str], list[Job]]:
 
 
 _SOURCES: dict[str, str] = {
-    "measured": "m = measured: mean of finished jobs of the same task and rule",
+    "measured": "m = measured: mean of finished or recorded jobs of the same task and rule",
     "scaled": "s = scaled: another rule on the same task, times the ratio of their step times",
     "profiled": "p = profiled: from timing a few steps",
 }

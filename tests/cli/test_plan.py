@@ -56,7 +56,7 @@ def test_what_is_done_missing_and_failed_with_the_time_of_each(
     assert lines[5:] == [
         "6 jobs: 3 done, 2 missing, 1 failed (to retry)",
         "time left: about 4 s on 2 slots, plus 2 jobs of unknown duration",
-        "m = measured: mean of finished jobs of the same task and rule",
+        "m = measured: mean of finished or recorded jobs of the same task and rule",
         "resolution: the smallest difference that these seeds detect (80 % power)",
         "  digits-mlp, 3 seeds: 3.3 standard deviations of the paired one",
         "records: runs/planned",
