@@ -20,6 +20,7 @@ MODELS: Registry[Callable[..., nn.Module]] = Registry(
         "resnet": Builtin("grape_bench.models.cifar_resnet:resnet"),
         "resnet20": Builtin("grape_bench.models.cifar_resnet:resnet20"),
         "resnet56": Builtin("grape_bench.models.cifar_resnet:resnet56"),
+        "vgg16": Builtin("grape_bench.models.vgg:VGG16"),
         "transformer": Builtin("grape_bench.models.transformer:Transformer"),
         "lstm": Builtin("grape_bench.models.lstm:lstm"),
         "gru": Builtin("grape_bench.models.gru:gru"),

@@ -10,7 +10,7 @@ def parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("model_id", ["mlp", "cnn", "lenet", "resnet", "resnet20", "resnet56"])
+@pytest.mark.parametrize("model_id", ["mlp", "cnn", "lenet", "resnet", "resnet20", "resnet56", "vgg16"])
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
 def test_every_network_accepts_mnist_and_cifar(model_id: str, shape: tuple[int, ...]) -> None:
     model = build(model_id, shape=shape, classes=7, args={})
@@ -54,6 +54,15 @@ def test_the_residual_networks_have_the_papers_depth_and_size(model_id: str, lay
     weights = [m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     assert len(weights) == layers
     assert round(parameters(model) / 1e6, 2) == millions
+
+
+def test_vgg16_has_thirteen_convolutions_and_scales_with_its_width() -> None:
+    published = build("vgg16", shape=(3, 32, 32), classes=100, args={})
+    assert sum(isinstance(module, nn.Conv2d) for module in published.modules()) == 13
+    assert sum(isinstance(module, nn.MaxPool2d) for module in published.modules()) == 5
+    assert round(sum(p.numel() for p in published.parameters()) / 1e6, 2) == 14.77
+    quarter = build("vgg16", shape=(3, 16, 16), classes=100, args={"width": 16})
+    assert quarter(torch.randn(2, 3, 16, 16)).shape == (2, 100)
 
 
 def test_a_resnet_has_any_number_of_blocks_and_any_width() -> None:
