@@ -220,14 +220,6 @@ COLUMNS: tuple[Column, ...] = (
         reference="tuning.md",
     ),
     Column(
-        name="open_by",
-        heading="open settings by",
-        meaning="Who sent the open settings of the row; empty for any other row.",
-        value=lambda row: row.cell.open_by,
-        kind=Kind.TEXT,
-        reference="tuning.md#open-settings",
-    ),
-    Column(
         name="hardware",
         heading="hardware",
         meaning="Hardware classes of the results.",
