@@ -100,8 +100,8 @@ def _on_suite(suite: str, rules: tuple[str, ...], against: tuple[str, ...], give
         raise UserError("no rule to compare with", where="compare --suite", hint="--against dfa")
     wanted = tuple(dict.fromkeys((*rules, *against, *REFERENCES)))
     plan = make_plan(suite, overrides_of({**given, "rules": wanted, "only": wanted}))
-    if plan.tuned.note:
-        say(plan.tuned.note)
+    if plan.note:
+        say(plan.note)
     records = _records(plan, given)
     for line in failures(records, given["out"] / plan.suite.name):
         say(line, err=True)

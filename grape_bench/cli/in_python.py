@@ -37,8 +37,8 @@ def run(
     from grape_bench.score.table import score
 
     plan = make_plan(suite, Overrides(tuple(rules), tuple(only), seeds, tuple(settings)))
-    if plan.tuned.note:
-        say(plan.tuned.note)
+    if plan.note:
+        say(plan.note)
     request = Request(plan, Path(out) / plan.suite.name)
     records = run_sweep(request, display(), None)
     for line in failures(records, request.folder):

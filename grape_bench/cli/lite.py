@@ -39,8 +39,8 @@ def lite(suite: str, given: dict[str, Any]) -> int:
     recorded = _recorded(whole, plan, {**_own(folder), **known})
     if not any(record.rule == "bp" for record in recorded):
         raise _nothing_recorded(plan, known, given)
-    if plan.tuned.note:
-        say(plan.tuned.note)
+    if plan.note:
+        say(plan.note)
     say(f"{len(recorded)} recorded results do not run again")
     mirror = mirror_of(given["tracking_uri"])
     request = request_of(plan, folder, given)

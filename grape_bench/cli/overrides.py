@@ -54,16 +54,17 @@ _RESULTS = (
 )
 
 
+_OPEN = click.option("--open", is_flag=True, help="Also run the open settings of the suite: baselines/SUITE/open.toml.")
 _LITE = click.option("--lite", is_flag=True, help="One seed of the --rule and --only rules, beside recorded results.")
 
 
 def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give `command` the parameters suite, rules, only, settings, nproc, out, seeds, untuned and lite.
+    """Give `command` the parameters suite, rules, only, settings, nproc, out, seeds, untuned, open and lite.
 
     The suite may be absent, and the parameters of `one_task` describe a task instead.
     """
     suite = click.argument("suite", required=False, type=SuiteName())
-    return _give(command, (suite, *OPTIONS, *_JOBS, *_CHANGES, *_RESULTS, _LITE))
+    return _give(command, (suite, *OPTIONS, *_JOBS, *_CHANGES, *_RESULTS, _OPEN, _LITE))
 
 
 def searching(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,7 +83,7 @@ def overrides_of(given: dict[str, Any]) -> Overrides:
 
     nproc = (f"task.nproc={given['nproc']}",) if given["nproc"] else ()
     settings = (*given["settings"], *nproc)
-    more = {"untuned": given.get("untuned", False), "lite": given.get("lite", False)}
+    more = {name: given.get(name, False) for name in ("untuned", "open", "lite")}
     return Overrides(given["rules"], given["only"], given.get("seeds"), settings, **more)
 
 

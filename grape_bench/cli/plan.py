@@ -66,8 +66,8 @@ def _show(suite: str, given: dict[str, Any], slots: int | None, *, profile: bool
         return
     PlainConsole().print(_table(plan.jobs, records, durations))
     say()
-    if plan.tuned.note:
-        say(plan.tuned.note)
+    if plan.note:
+        say(plan.note)
     sources = {forecast.source for job in plan.jobs if (forecast := durations.of(job))}
     for line in (
         *_summary(missing, records, durations, slots),

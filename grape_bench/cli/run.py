@@ -39,6 +39,9 @@ def command(**given: Any) -> None:
 
       grape-bench run core --lite --rule my_rule.py:MyRule
 
+    With --open, better settings that anyone found with any number of trials run too. Their rows, such as bp:open, stand
+    below the rules and are not ranked.
+
     With --until-resolved, seeds are added to all rules until the --rule rules (or all but the references) are settled
     against BP, DFA and the control. The looks are planned before the first seed, and every test counts all of them.
 
@@ -56,8 +59,8 @@ def _run(suite: str, given: dict[str, Any]) -> int:
 
     plan = make_plan(suite, overrides_of(given))
     mirror = mirror_of(given["tracking_uri"])
-    if plan.tuned.note:
-        say(plan.tuned.note)
+    if plan.note:
+        say(plan.note)
     if given["until_resolved"]:
         plan, request, records = until_resolved(suite, plan, given, mirror)
     else:

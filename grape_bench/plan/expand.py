@@ -9,6 +9,7 @@ from pathlib import Path
 from grape_bench.errors import UserError, unknown
 from grape_bench.plan.find import find_suite
 from grape_bench.plan.job import make_job
+from grape_bench.plan.open_settings import NOT_OPEN, Opened, check_settings, open_settings
 from grape_bench.plan.overrides import NO_OVERRIDES, Overrides
 from grape_bench.plan.read import read_suite
 from grape_bench.plan.suite import Suite
@@ -24,7 +25,7 @@ class Plan:
     """The jobs of one suite in launch order.
 
     `tuned` holds the tuned settings that they use, if any. `overrides` holds the command's changes of the settings, and
-    `filters` the options by which it plans only some of the suite's jobs.
+    `filters` the options by which it plans only some of the suite's jobs. `note` tells the user of the settings.
     """
 
     suite: Suite
@@ -33,15 +34,20 @@ class Plan:
     tuned: TunedSettings = UNTUNED
     overrides: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
+    note: str = ""
 
     def ordered(self, jobs: Iterable[Job]) -> list[Job]:
-        """`jobs` of this suite in launch order. Rules and tasks that the suite does not name come last."""
+        """`jobs` of this suite in launch order. Rules and tasks that the suite does not name come last.
+
+        A rule with open settings comes right after the rule.
+        """
         rules = chosen_rules(self.suite, ())
         labels = _places(RuleName.parse(rule).label for rule in rules)
         tasks = _places(task.name for task in self.suite.tasks)
 
-        def place(job: Job) -> tuple[int, int, int]:
-            return job.seed, tasks.get(job.task, len(tasks)), labels.get(job.rule_name.label, len(labels))
+        def place(job: Job) -> tuple[int, int, int, bool]:
+            rule = labels.get(job.rule_name.closed.label, len(labels))
+            return job.seed, tasks.get(job.task, len(tasks)), rule, job.rule_name.is_open
 
         return sorted(jobs, key=place)
 
@@ -56,12 +62,23 @@ def make_plan(reference: str, overrides: Overrides = NO_OVERRIDES) -> Plan:
     suite = read_suite(path, overrides)
     selected = () if overrides.lite else overrides.selected  # a lite plan is a part of the whole plan
     tuned = tuned_settings(suite, chosen_rules(suite, selected), reference, overrides)
-    jobs = expand(suite, selected, tuned)
+    opened, note = _opened(suite, selected) if overrides.open else (NOT_OPEN, "")
+    jobs = expand(suite, selected, tuned, opened)
     filters = tuple(f"--only {rule}" for rule in overrides.only)
     filters += () if overrides.seeds is None else (f"--seeds {overrides.seeds}",)
     filters += ("--lite",) if overrides.lite else ()
     changes = (*overrides.settings, *((WITHOUT_TUNING,) if overrides.untuned else ()))
-    return Plan(suite, path, lite_jobs(suite, jobs, overrides) if overrides.lite else jobs, tuned, changes, filters)
+    jobs = lite_jobs(suite, jobs, overrides) if overrides.lite else jobs
+    note = "\n".join(filter(None, (tuned.note, note)))
+    return Plan(suite, path, jobs, tuned, changes, filters, note)
+
+
+def _opened(suite: Suite, selected: tuple[str, ...]) -> tuple[Opened, str]:
+    """The open settings of the suite, and a line on those of the selected rules. Raises UserError without any."""
+    opened = open_settings(suite)
+    note = opened.note(chosen_rules(suite, selected))
+    check_settings(opened)
+    return opened, note
 
 
 def make_tuning_plan(reference: str, overrides: Overrides = NO_OVERRIDES) -> Plan:
@@ -71,31 +88,23 @@ def make_tuning_plan(reference: str, overrides: Overrides = NO_OVERRIDES) -> Pla
     return Plan(suite, path, unique(trial_jobs(suite, searched(chosen_rules(suite, overrides.selected)))))
 
 
-def expand(suite: Suite, only: tuple[str, ...] = (), tuned: TunedSettings = UNTUNED) -> list[Job]:
-    """The jobs of `suite` with the `tuned` settings. If `only` is not empty, it selects the rules.
+def expand(
+    suite: Suite, only: tuple[str, ...] = (), tuned: TunedSettings = UNTUNED, opened: Opened = NOT_OPEN
+) -> list[Job]:
+    """The jobs of `suite` with the `tuned` settings, and those of `opened` settings. `only` selects rules if not empty.
 
     Seeds are the outermost loop, so a sweep that stops early has complete comparisons on fewer seeds. Within a task BP
     comes first, because every other rule is compared with it. The jobs of the first seed also profile the step.
     """
     rules = chosen_rules(suite, only)
     spaces = {rule: stated_space(suite, rule) for rule in searched(rules)} if tuned.trials > 1 else {}
-    cells = [
-        make_job(
-            suite,
-            task,
-            rule,
-            0,
-            tuned.of(task.name, rule),
-            trials=tuned.trials,
-            profile=True,
-            probes=suite.probes,
-            features=suite.features,
-            space=spaces.get(rule),
-        )
-        for task in suite.tasks
-        for rule in rules
-        if task.has(rule)
-    ]
+    measured = {"profile": True, "probes": suite.probes, "features": suite.features}
+    cells = []
+    for task, rule in [(task, rule) for task in suite.tasks for rule in rules if task.has(rule)]:
+        searched_in = {"trials": tuned.trials, "space": spaces.get(rule)}
+        cells.append(make_job(suite, task, rule, 0, tuned.of(task.name, rule), **searched_in, **measured))
+        if job := opened.job(suite, task, rule, **measured):
+            cells.append(job)
     seeds = {task.name: suite.seeds_of(task) for task in suite.tasks}
     return unique(
         [

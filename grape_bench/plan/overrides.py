@@ -28,6 +28,7 @@ class Overrides:
     settings: tuple[str, ...] = ()  # KEY=VALUE
     untuned: bool = False  # ignore tuned settings
     lite: bool = False  # one seed of the chosen rules, on the wide tasks
+    open: bool = False  # also the rows of open settings
 
     def apply(self, document: dict[str, Any]) -> None:
         """Change `document`, the parsed but unchecked suite. The schema checks the result as it checks a file."""

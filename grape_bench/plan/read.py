@@ -120,11 +120,18 @@ def _check_names(suite: Suite, where: str) -> None:
 def _check_rule(rule: str) -> None:
     """Raise UserError unless `rule` is known or is a file that exists. Either may end in `+anchor` or `+finish`."""
     name = RuleName.parse(rule)
+    _check_not_open(rule)
     if name.file:
         split_file_reference(name.reference)
     elif name.base not in RULES:
         hint = "the rule's name, NAME+anchor, NAME+finish, or path/to/file.py:MyRule"
         raise unknown("rule", name.base, RULES, hint=hint)
+
+
+def _check_not_open(rule: str) -> None:
+    """Raise UserError for the name of open settings, which come from their own file."""
+    if RuleName.parse(rule).is_open:
+        raise UserError(f"{rule!r} is the name of open settings", allowed="baselines/SUITE/open.toml", hint="--open")
 
 
 def _check_variants(suite: Suite, where: str) -> None:
@@ -157,6 +164,7 @@ def _check_schedule(name: str) -> None:
 def _check_tables(tables: Iterable[str], labels: set[str], where: str) -> None:
     """Check each NAME of [rule.NAME]. A misspelled one would leave a rule at its defaults without a word."""
     for name in tables:
+        _check_at(where, _check_not_open, name)
         if not {RuleName.parse(name).reference} & {*RULES, *labels}:
             raise unknown("rule", name, {*RULES, *labels}, where=where, hint=f"NAME or NAME{ANCHOR}")
 

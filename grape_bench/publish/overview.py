@@ -13,7 +13,8 @@ from grape_bench.rules.catalog import entry_of
 from grape_bench.score.cell import Cell, by_task
 from grape_bench.score.columns import COLUMN
 from grape_bench.score.inference import mean
-from grape_bench.score.labels import labels
+from grape_bench.score.labels import in_rows, labels
+from grape_bench.score.open_rows import marked
 from grape_bench.score.quantity import ABSENT, number
 from grape_bench.score.results import Results
 from grape_bench.score.verdict import TRAINED
@@ -47,11 +48,14 @@ class Line:
 
 
 def lines(results: Results) -> list[Line]:
-    """The rules of a suite, those with the highest mean credit first. Rules without any credit come last."""
-    names = labels(results.rules)
+    """The rules of a suite, those with the highest mean credit first. Rules without any credit come last.
+
+    An open row stands below its rule, whatever its credit is.
+    """
+    names = marked(labels(results.rules))
     by_rule = {rule: _of_rule(results, rule) for rule in results.rules}
     credits = {rule: _mean(row.get("credit") for row in rows.values()) for rule, rows in by_rule.items()}
-    order = sorted(results.rules, key=lambda rule: (math.isnan(credits[rule]), -credits[rule]))
+    order = in_rows(sorted(results.rules, key=lambda rule: (math.isnan(credits[rule]), -credits[rule])))
     return [
         Line(
             name=names[rule],

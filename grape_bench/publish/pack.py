@@ -115,6 +115,9 @@ def _choose(runs: Path, rule: str) -> _Chosen:
 def _of(rule: str, records: Sequence[Record], runs: Path) -> list[Record]:
     if not records:
         raise UserError("no records in this folder", where=str(runs), hint="a folder such as runs/quickstart")
+    if RuleName.parse(rule).is_open:
+        what = f"{rule!r} has open settings, which are not published as a rule"
+        raise UserError(what, where=str(runs), hint="a pull request with baselines/SUITE/open.toml: docs/tuning.md")
     own = [record for record in records if RuleName.parse(rule).label == record.job.rule_name.label]
     if not own:
         raise unknown("rule", rule, {r.job.rule_name.label for r in records}, where=str(runs))

@@ -26,6 +26,7 @@ from grape_bench.report.templates import page_template
 from grape_bench.score.cell import cells
 from grape_bench.score.columns import OVERALL
 from grape_bench.score.comparable import check
+from grape_bench.score.open_rows import OPEN_MARK
 from grape_bench.score.overall import overall as averages
 from grape_bench.score.results import Results, results
 from grape_bench.track.runs import Runs, read_jobs
@@ -93,7 +94,7 @@ def build(root: Path, output: Path, claims: str = "") -> list[Board]:
         claims=claims,
         lines=lines,
         families=overview.families(lines),
-        references=("bp", FROZEN),
+        references=("bp", f"bp:open{OPEN_MARK}", FROZEN),
         style=page.style(),
         script=page.script("site.js"),
         policy=page.policy("site.js"),

@@ -109,6 +109,7 @@ class Job:
     margin: float | None = _part(Of.STATED, None)  # the suite's margin for "tied"; None means the default
     space: dict[str, Any] | None = _part(Of.STATED, None)  # what the search for this rule's settings could try
     looks: int | None = _part(Of.STATED, None)  # at most how many looks decided the number of seeds; None: it was fixed
+    open_by: str | None = _part(Of.STATED, None)  # who sent the open settings of this rule
 
     @cached_property
     def id(self) -> str:

@@ -42,7 +42,7 @@ def check_job(job: Job) -> None:
         value, least = getattr(job, name), 0 if name in FROM_ZERO else 1
         if value is not None and not least <= value <= largest:
             raise ShapeError(f"job.{name} is {value}, which is not between {least} and {largest}")
-    for name in ("rule", "model", "dataset"):
+    for name in ("rule", "model", "dataset", *(["open_by"] if job.open_by is not None else [])):
         if not 0 < len(getattr(job, name)) <= LONGEST:
             raise ShapeError(f"job.{name} is empty, or longer than {LONGEST} characters")
     for name, words in WORDS.items():

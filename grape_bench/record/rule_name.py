@@ -13,6 +13,8 @@ ANCHOR = "+anchor"
 FINISH = "+finish"
 FROZEN = "frozen"
 """The control whose job fits a head on the untrained model instead of training it."""
+OPEN = "open"
+"""The variant of a rule with open settings, which anyone may send. No suite may use this name for its own."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,21 @@ class RuleName:
     def variant_label(self) -> str:
         """The label without anchors and finish, such as `grape:p4`, or "" if the rule is no variant."""
         return f"{self.base}:{self.variant}" if self.variant else ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this is a rule with open settings, such as `bp:open`."""
+        return self.variant == OPEN
+
+    @property
+    def opened(self) -> RuleName:
+        """The same rule with open settings."""
+        return replace(self, variant=OPEN)
+
+    @property
+    def closed(self) -> RuleName:
+        """The rule below which a row with open settings stands: `bp` for `bp:open`, and any other rule itself."""
+        return replace(self, variant="") if self.is_open else self
 
     @property
     def labels(self) -> list[str]:

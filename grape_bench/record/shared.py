@@ -32,10 +32,17 @@ class Sharing:
             return list(jobs)  # the trials of a search differ in their settings
         chosen: set[str] = set()
         for of_task in _groups(jobs, lambda job: job.task):
-            left = self._current(self._best(of_task, _budget), _code)
+            left = self._current(self._of_budget(of_task), _code)
             for of_rule in _groups(left, lambda job: job.rule_name.label):
                 chosen |= {job.id for job in self._current(self._best(of_rule, _rule), _rule_code)}
         return [job for job in jobs if job.id in chosen]
+
+    def _of_budget(self, jobs: Sequence[Job]) -> list[Job]:
+        """The jobs of one budget. Open settings have no number of trials, so they join any table of their task."""
+        best = self._best([job for job in jobs if not job.rule_name.is_open] or jobs, _budget)
+        kept = {job.id for job in best}
+        kept |= {job.id for job in jobs if job.rule_name.is_open and _task(job) == _task(best[0])}
+        return [job for job in jobs if job.id in kept]
 
     def _best(self, jobs: Sequence[Job], key: Callable[[Job], str]) -> list[Job]:
         def merit(group: Sequence[Job]) -> tuple[bool, bool, int, int]:
@@ -60,6 +67,10 @@ class Sharing:
 
 def _budget(job: Job) -> str:
     return canonical(job.settings(Of.TASK, Of.SEARCH))
+
+
+def _task(job: Job) -> str:
+    return canonical(job.settings(Of.TASK))
 
 
 def _rule(job: Job) -> str:

@@ -100,7 +100,7 @@ def _figures(results: Results) -> dict[str, tuple[Any, str, bool]]:
             results.equal is not None,
         ),
         "profile": (performance, "Performance profile, and averages over tasks", not results.profile.empty),
-        "ranks": (ranks, "Rank, and the share of paired runs in which one rule beats another", len(results.rules) > 1),
+        "ranks": (ranks, "Rank, and the share of paired runs in which one rule beats another", len(results.ranked) > 1),
         "alignment": (
             alignment,
             f"Alignment of each block's signal over training{parts}",

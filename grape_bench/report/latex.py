@@ -11,6 +11,7 @@ from grape_bench.errors import printable
 from grape_bench.report.glyphs import spelled
 from grape_bench.report.templates import latex_template
 from grape_bench.report.text import Printed, best_lines, caption, footnotes, printed
+from grape_bench.score.open_rows import OPEN_MARK
 from grape_bench.score.quantity import ABSENT, DRAFT_MARK
 
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -19,6 +20,7 @@ _SYMBOLS = {
     "±": r"$\pm$",
     "÷": r"$\div$",
     DRAFT_MARK: r"$^\dagger$",
+    OPEN_MARK: r"\S{}",
     ABSENT: "--",
     "×": r"$\times$",
     "−": "$-$",

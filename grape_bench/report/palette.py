@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from grape_bench.record.rule_name import RuleName
+
 # Okabe and Ito (2008), "Color Universal Design", without yellow, which vanishes on white.
 BLACK, GREY, SILVER = "#000000", "#8c8c8c", "#b8b8b8"
 ORANGE, SKY, GREEN = "#E69F00", "#56B4E9", "#009E73"
@@ -39,10 +41,15 @@ class Style(NamedTuple):
 
 
 def styles(rules: Iterable[str]) -> dict[str, Style]:
-    """Rule -> style. The baselines always have the same style; other rules get theirs in the given order."""
+    """Rule -> style. The baselines always have the same style; other rules get theirs in the given order.
+
+    A rule with open settings has the color of the rule, and changes no other style.
+    """
     given: dict[str, Style] = {}
     others = 0
-    for rule in dict.fromkeys(rules):
+    every = list(dict.fromkeys(rules))
+    closed = {rule: str(RuleName.parse(rule).closed) for rule in every}
+    for rule in dict.fromkeys(closed.values()):
         if rule in KNOWN:
             given[rule] = Style(KNOWN[rule], DASHES[0], MARKERS[0])
             continue
@@ -51,7 +58,8 @@ def styles(rules: Iterable[str]) -> dict[str, Style]:
         color = OTHERS[0] if others == 0 else OTHERS[1 + (others - 1) % (len(OTHERS) - 1)]
         given[rule] = Style(color, DASHES[turn], MARKERS[turn])
         others += 1
-    return given
+    opened = {rule: Style(given[other].color, DASHES[2], MARKERS[3]) for rule, other in closed.items() if rule != other}
+    return {rule: opened.get(rule) or given[rule] for rule in every}
 
 
 def on_dark(color: str) -> str:

@@ -11,6 +11,7 @@ from grape_bench.score import columns
 from grape_bench.score.labels import labels
 from grape_bench.score.lite import LITE_MARK
 from grape_bench.score.metric import METRICS
+from grape_bench.score.open_rows import marked
 from grape_bench.score.quantity import Column, Kind, Shown, Values, draft_mark
 
 
@@ -96,9 +97,9 @@ def _columns(table: pd.DataFrame) -> list[Column]:
 
 
 def names_of(table: pd.DataFrame) -> dict[str, str]:
-    """The label of each rule in a row of `table`. A lite rule is marked."""
-    lite = table.attrs.get("lite", ())
-    return {rule: f"{label}{LITE_MARK}" if rule in lite else label for rule, label in labels(table["rule"]).items()}
+    """The label of each rule in a row of `table`. Lite and open rows are marked."""
+    lite, names = table.attrs.get("lite", ()), marked(labels(table["rule"]))
+    return {rule: f"{label}{LITE_MARK}" if rule in lite else label for rule, label in names.items()}
 
 
 def in_brackets(values: Values) -> str:

@@ -22,7 +22,7 @@ def maps(grid: Grid, diagnostics: Mapping[str, pd.DataFrame]) -> Maps:
     for key, cell in grid.items():
         of_seeds = [diagnostics[record.id] for record in cell.results if record.id in diagnostics]
         of_seeds = [rows for rows in of_seeds if COSINE.name in rows]
-        if key[1] == "bp" or not of_seeds:
+        if cell.rule in ("bp", "bp:open") or not of_seeds:
             continue
         rows = pd.concat([one[["block", "samples", COSINE.name]] for one in of_seeds])
         rows = rows[rows[COSINE.name].notna()]

@@ -14,8 +14,10 @@ import numpy.typing as npt
 
 from grape_bench.errors import UserError
 from grape_bench.record.record import Record
+from grape_bench.record.rule_name import RuleName
 from grape_bench.record.status import Status
 from grape_bench.score.inference import mean
+from grape_bench.score.labels import in_rows
 from grape_bench.score.metric import DEFAULT, METRICS, Metric
 
 LEAST_RESIDENT = 64 * 2**20
@@ -93,6 +95,16 @@ class Cell:
     def trials(self) -> int:
         """Number of tuning trials behind the settings; 1 if the suite's settings were used untuned."""
         return self.records[0].job.trials
+
+    @cached_property
+    def is_open(self) -> bool:
+        """Whether the settings are open: sent by anyone, and found with any number of trials."""
+        return RuleName.parse(self.rule).is_open
+
+    @cached_property
+    def open_by(self) -> str:
+        """Who sent the settings; "" if they are not open."""
+        return (self.records[0].job.open_by or "unknown") if self.is_open else ""
 
     @cached_property
     def diverged(self) -> int:
@@ -215,14 +227,17 @@ Grid = Mapping[tuple[str, str], Cell]
 def cells(records: Iterable[Record]) -> dict[tuple[str, str], Cell]:
     """Group `records` by (task, rule).
 
-    Tasks and rules keep the order of the records, except that BP comes first in every task. A cell's records are
-    sorted by seed, so the order in which jobs ended changes no number.
+    Tasks and rules keep the order of the records, except that BP comes first in every task, and a rule with open
+    settings right after the rule. A cell's records are sorted by seed, so the order in which jobs ended changes no
+    number.
     """
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         groups.setdefault((record.task, record.rule), []).append(record)
-    place = {task: index for index, task in enumerate(dict.fromkeys(task for task, _ in groups))}
-    ordered = sorted(groups, key=lambda key: (place[key[0]], key[1] != "bp"))
+    rules: dict[str, list[str]] = {}
+    for task, rule in sorted(groups, key=lambda key: key[1] != "bp"):
+        rules.setdefault(task, []).append(rule)
+    ordered = [(task, rule) for task in dict.fromkeys(task for task, _ in groups) for rule in in_rows(rules[task])]
     return {key: Cell(*key, tuple(sorted(groups[key], key=lambda record: record.seed))) for key in ordered}
 
 

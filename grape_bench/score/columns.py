@@ -7,6 +7,8 @@ tables. To add a column to the results, add one `Column` to `COLUMNS`. Then upda
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from grape_bench.score.metric_columns import METRIC_COLUMNS
@@ -23,7 +25,7 @@ def _settings(trials: pd.Series) -> str:
         "Settings: the suite's own, untuned."
         if count == 1
         else f"Settings: the best of {count} trials for each rule, chosen on validation."
-        for count in sorted(int(each) for each in trials.unique())
+        for count in sorted(int(each) for each in trials.dropna().unique())
     )
 
 
@@ -211,9 +213,9 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         name="trials",
         heading="trials",
-        meaning="Tuning trials behind the settings; 1 means the suite's own settings, untuned.",
-        value=lambda row: row.cell.trials,
-        format="d",
+        meaning="Tuning trials behind the settings; 1: the suite's own, untuned. Empty for open settings.",
+        value=lambda row: math.nan if row.cell.is_open else row.cell.trials,
+        format=".0f",
         caption=_settings,
         reference="tuning.md",
     ),

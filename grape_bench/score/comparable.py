@@ -13,7 +13,6 @@ from grape_bench.score.cell import Cell
 from grape_bench.score.metric import METRICS
 
 # The optimizer is not part of the budget: its settings are tuned for each rule, with equally many trials.
-BUDGET = (Of.TASK, Of.SOURCE, Of.SEARCH)
 # The seeds of one cell agree in all but these. `check_numerics` compares the engine, and `unequal_notes` the data.
 VARIES = (Of.ENGINE, Of.SEED, Of.TRIAL, Of.MEASURING, Of.STATED, Of.DATA)
 
@@ -28,7 +27,8 @@ def check(cells: Iterable[Cell]) -> None:
 def check_budget(cells: Iterable[Cell]) -> None:
     """Raise UserError unless all records belong to one suite version, and each task has one budget and one metric.
 
-    Within a cell everything but the seed must be equal, and a seed may appear only once.
+    Within a cell everything but the seed must be equal, and a seed may appear only once. Open settings may come from
+    any number of trials.
     """
     every = list(cells)
     _check_results([record for cell in every for record in cell.records])
@@ -39,7 +39,8 @@ def check_budget(cells: Iterable[Cell]) -> None:
     for task, of_task in tasks.items():
         for cell in of_task:
             _check_cell(cell)
-        _check_budget(task, [cell.records[0] for cell in of_task])  # the others of a cell agree with the first
+        _check_equal(task, of_task, Of.TASK, Of.SOURCE)
+        _check_equal(task, [cell for cell in of_task if not cell.is_open], Of.SEARCH)
         _check_metric(task, [record for cell in of_task for record in cell.records])
 
 
@@ -75,9 +76,10 @@ def _check_cell(cell: Cell) -> None:
         raise UserError(f"there is more than one record of seed {', '.join(map(str, twice))}", where=where)
 
 
-def _check_budget(task: str, records: Sequence[Record]) -> None:
-    budgets = [(record.rule, record.job.portable(*BUDGET)) for record in records]
-    for key in names_of(*BUDGET) if _differ([budget for _, budget in budgets]) else ():
+def _check_equal(task: str, cells: Iterable[Cell], *of: Of) -> None:
+    records = [cell.records[0] for cell in cells]  # the others of a cell agree with the first
+    budgets = [(record.rule, record.job.portable(*of)) for record in records]
+    for key in names_of(*of) if _differ([budget for _, budget in budgets]) else ():
         rules: dict[str, str] = {}
         for rule, budget in budgets:
             rules.setdefault(canonical(budget[key]), rule)

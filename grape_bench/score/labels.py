@@ -1,4 +1,4 @@
-"""Short labels for the rules of a table."""
+"""Short labels for the rules of a table, and the order of its rows."""
 
 from __future__ import annotations
 
@@ -15,6 +15,17 @@ def labels(rules: Iterable[str]) -> dict[str, str]:
     short = {name: RuleName.parse(name).label for name in names}
     count = Counter(short.values())
     return {name: label if count[label] == 1 else _with_file(name) for name, label in short.items()}
+
+
+def in_rows(rules: Iterable[str]) -> list[str]:
+    """`rules` in their order, but a rule with open settings right below the rule."""
+    place = {rule: index for index, rule in enumerate(rules)}
+
+    def row(rule: str) -> tuple[int, bool]:
+        name = RuleName.parse(rule)
+        return place.get(str(name.closed), place[rule]), name.is_open
+
+    return sorted(place, key=row)
 
 
 def _with_file(name: str) -> str:

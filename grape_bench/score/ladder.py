@@ -21,7 +21,8 @@ def blocks_worth(grid: Grid, task: str, rule: str) -> float:
     that the rule and every rung have. Between two rungs the number is interpolated.
     """
     own = grid.get((task, rule))
-    rungs = {count: cell for (name, _), cell in grid.items() if name == task and (count := _blocks(cell)) is not None}
+    others = [cell for (name, _), cell in grid.items() if name == task and not cell.is_open]
+    rungs = {count: cell for cell in others if (count := _blocks(cell)) is not None}
     if own is None or not any(_is_rung(cell) for cell in rungs.values()):
         return math.nan
     seeds = set(own.scores).intersection(*(cell.scores for cell in rungs.values()))

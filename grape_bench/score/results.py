@@ -20,6 +20,7 @@ from grape_bench.score.equal_cost import EqualCost, equal_cost
 from grape_bench.score.gain import Gain, gains
 from grape_bench.score.inference import mean
 from grape_bench.score.metric import DEFAULT, Metric
+from grape_bench.score.open_rows import without_open
 from grape_bench.score.overall import better, overall, performance_profile
 from grape_bench.score.table import score
 
@@ -32,6 +33,7 @@ class Results:
     """The cells, and the tables of `score`, `overall`, `better`, `performance_profile` and `time_to`.
 
     `equal` is the comparison at equal cost, if one was asked for.
+    Open rows are in `table` and `targets` only, because the others rank rules.
     """
 
     grid: Grid
@@ -54,6 +56,11 @@ class Results:
     def rules(self) -> list[str]:
         """The rules, in the order of the table."""
         return list(dict.fromkeys(self.table["rule"]))
+
+    @property
+    def ranked(self) -> list[str]:
+        """The rules without open rows, in the order of the table."""
+        return list(dict.fromkeys(rule for _, rule in without_open(self.grid)))
 
     def metric(self, task: str) -> Metric:
         """The metric of `task`."""
@@ -92,12 +99,13 @@ def results(
     every = list(records)
     table = score(every)
     grid = cells(every)
+    ranked = without_open(grid)
     return Results(
         grid=grid,
         table=table,
-        overall=overall(grid),
-        better=better(grid),
-        profile=performance_profile(grid),
+        overall=overall(ranked),
+        better=better(ranked),
+        profile=performance_profile(ranked),
         targets=time_to(grid, curves),
         curves=curves,
         diagnostics=diagnostics,

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from grape_bench.record.rule_name import RuleName
 from grape_bench.score.references import FROZEN, HEAD_ONLY
 from grape_bench.score.standing import TOO_FEW
 
@@ -27,12 +28,16 @@ def looks(first: int, most: int) -> list[int]:
 def unsettled(table: pd.DataFrame, rules: Collection[str]) -> list[str]:
     """What is still `n too small`, such as "digits-mlp my-rule vs_bp". `rules` are those under test.
 
-    Without any, they are all rules but the references.
+    Without any, they are all rules but the references and open rows.
     """
     rows = [
         row
         for row in table.to_dict("records")
-        if (row["rule"] in rules if rules else row["rule"] not in REFERENCES) and row["n"] > 0
+        if (row["rule"] in rules if rules else not _refers(row["rule"])) and row["n"] > 0
     ]
     words = [name for name in WORDS if name in table]
     return [f"{row['task']} {row['rule']} {name}" for row in rows for name in words if row[name].startswith(TOO_FEW)]
+
+
+def _refers(rule: str) -> bool:
+    return rule in REFERENCES or RuleName.parse(rule).is_open

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from grape_bench.record.record import Record
-from grape_bench.score import columns, comparable, resolution, tuned
+from grape_bench.score import columns, comparable, open_rows, resolution, tuned
 from grape_bench.score.best import Best, best
 from grape_bench.score.cell import Grid, by_task, cells, differences, hardware_classes, looks_of
 from grape_bench.score.inference import counted, mean, paired_t
@@ -38,7 +38,7 @@ def score(records: Iterable[Record], lite: Lite = NOT_LITE) -> pd.DataFrame:
     `attrs["stated"]` holds sentences for the caption on the settings and the resolution.
 
     The rules of `lite` get a `LiteRow` each and do not affect the other rows. `attrs["lite"]` lists them, and
-    `attrs["mean_credit"]` holds the result of `lite.mean_credit`.
+    `attrs["mean_credit"]` holds the result of `lite.mean_credit`. Open rows are not ranked either.
 
     Raises UserError if the records may not share a table (see `comparable.check`).
     """
@@ -46,7 +46,7 @@ def score(records: Iterable[Record], lite: Lite = NOT_LITE) -> pd.DataFrame:
     grid = cells(every)
     comparable.check(grid.values())
     parts = by_task(grid)
-    compared = {task: best_of(task, lite.without(part)) for task, part in parts.items()}
+    compared = {task: best_of(task, open_rows.without_open(lite.without(part))) for task, part in parts.items()}
     rows = [row for task, part in parts.items() for row in _rows(task, part, compared[task], lite)]
     table = pd.DataFrame(
         [{column.name: column.value(row) for column in columns.COLUMNS} for row in rows],
@@ -59,7 +59,12 @@ def score(records: Iterable[Record], lite: Lite = NOT_LITE) -> pd.DataFrame:
     )
     names = labels(rule for _, rule in grid)
     table.attrs["best"] = {task: found.text(names) for task, found in compared.items() if found}
-    table.attrs["stated"] = [*lite.stated(grid), *tuned.stated(grid.values(), names), *resolution.stated(grid)]
+    table.attrs["stated"] = [
+        *lite.stated(grid),
+        *open_rows.stated(grid.values()),
+        *tuned.stated(open_rows.without_open(grid).values(), names),
+        *resolution.stated(grid),
+    ]
     if lite.rules:
         table.attrs["lite"] = sorted(lite.rules)
         table.attrs["mean_credit"] = mean_credit(grid, lite)

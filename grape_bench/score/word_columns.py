@@ -127,6 +127,14 @@ WORD_COLUMNS: tuple[Column, ...] = (
         optional=False,
     ),
     Column(
+        name="open_by",
+        heading="open settings by",
+        meaning="Who sent the open settings of the row; empty for any other row.",
+        value=lambda row: row.cell.open_by,
+        kind=Kind.TEXT,
+        reference="tuning.md#open-settings",
+    ),
+    Column(
         name="p_best",
         heading="p",
         meaning="p of the difference from the best rule of the task: paired t-test, Holm over all pairs of rules.",

@@ -41,3 +41,14 @@ def test_the_filters_know_the_family_and_whether_the_weights_are_read() -> None:
         "bp": True, "dfa": False, "dfa+anchor": True, "Mine": True, "frozen": False,
     }  # fmt: skip
     assert families({"a": list(found.values())}) == ["backpropagation", "direct feedback", "control", OTHER]
+
+
+def test_an_open_row_stands_below_its_rule_whatever_its_credit_is() -> None:
+    opened = [
+        make(f"{rule}:open", seed, test, task=task, open_by="Jane Doe")
+        for rule, test in (("bp", 60.0), ("dfa", 99.0))
+        for task in ("first", "second")
+        for seed in range(5)
+    ]
+    names = [line.name for line in lines(results([*board().records, *opened]))]
+    assert names == ["bp", "bp:open§", "dfa+anchor", "dfa", "dfa:open§", "frozen", "Mine"]

@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from grape_bench.errors import UserError
 from grape_bench.plan.expand import make_plan
+from grape_bench.plan.find import shipped
+from grape_bench.plan.job import make_job
 from grape_bench.plan.overrides import Overrides
+from grape_bench.publish.baselines import _as_submission
+from grape_bench.publish.checks import run, suite
 from grape_bench.publish.pack import About, pack
 from grape_bench.publish.verify import Verification, verify
 from grape_bench.record.folder import read_records
@@ -80,6 +85,38 @@ def test_one_changed_setting_is_found(tmp_path: Path, change: dict[str, object])
         return replace(record.job, **change) if of_all or record.rule == "dfa" else record.job
 
     assert "suite" in failing(published(tmp_path, job_of))
+
+
+def test_open_settings_of_the_baselines_are_those_of_their_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = make_plan("quickstart", Overrides(untuned=True))
+    definition = make_job(plan.suite, plan.suite.tasks[0], "bp", 0).definition
+    folder = tmp_path / "baselines" / "quickstart"
+    folder.mkdir(parents=True)
+    (folder / "open.toml").write_text(
+        '[[open]]\nrule = "bp"\nby = "Jane Doe"\nsource = "by hand"\ndate = 2026-07-01\n'
+        f'[open.task.digits-mlp]\nsettings = {{ lr = 0.02 }}\ndefinition = "{definition}"\n'
+    )
+    (job,) = make_plan("quickstart", Overrides(only=("bp",), seeds=1, untuned=True, open=True)).jobs[1:2]
+    assert job.rule == "bp:open"
+    (bp,) = [one for one in read_records(RECORDED) if (one.task, one.rule, one.seed) == ("digits-mlp", "bp", 0)]
+
+    def problems(job: Job, *names: str, card: str = "bp") -> list[str]:
+        submission = _as_submission(RECORDED, [replace(bp, job=job, id=job.id, name=job.name)])
+        submission = replace(submission, card=submission.card.model_copy(update={"name": card}))
+        return [problem for outcome in run(submission, names) for problem in outcome.problems]
+
+    assert problems(job, "suite") == [f"{job.name}: no open settings of bp on digits-mlp are known"], "they do not ship"
+    monkeypatch.setattr(suite, "shipped", lambda name: tmp_path / name if name == "baselines" else shipped(name))
+    assert problems(job, "suite", "budgets", "identity") == []
+    (problem,) = problems(replace(job, optimizer={**job.optimizer, "lr": 0.9}), "suite")
+    assert "'lr': 0.9" in problem and "but the suite gives" in problem
+    (problem,) = problems(job, "selection", card="bp:open")
+    assert "open settings are not a submission" in problem
+    with pytest.raises(UserError, match="'bp:open' has open settings, which are not published"):
+        pack(RECORDED, "bp:open", tmp_path, About())
 
 
 def test_seed_measuring_and_processes_are_free(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def text(**job: Any) -> str:
         ({"rule": "a.py:../../x"}, "is not the name of a folder"),
         ({"rule": "x" * 501}, "longer than 500 characters"),
         ({"model": ""}, "job.model is empty"),
+        ({"open_by": "x" * 501}, "job.open_by is empty, or longer than 500 characters"),
     ],
 )
 def test_a_setting_that_no_plan_makes(job: dict[str, Any], message: str) -> None:

@@ -40,6 +40,13 @@ def test_settings_of_every_shorter_name_apply() -> None:
     assert RuleName.parse("dfa+finish").labels == ["dfa", "dfa+finish"] and RuleName.parse("dfa").labels == ["dfa"]
 
 
+@pytest.mark.parametrize(("closed", "opened"), [("bp", "bp:open"), ("dfa+anchor+finish", "dfa:open+anchor+finish")])
+def test_open_settings_are_a_variant_with_a_name_of_their_own(closed: str, opened: str) -> None:
+    assert str(RuleName.parse(closed).opened) == opened and not RuleName.parse(closed).is_open
+    assert str(RuleName.parse(opened).closed) == closed and RuleName.parse(opened).is_open
+    assert str(RuleName.parse("grape:p4").closed) == "grape:p4", "another variant is a rule of its own"
+
+
 def test_a_copy_of_the_file_keeps_the_class() -> None:
     assert str(RuleName.parse("a/my.py:MyRule+anchor").moved(Path("b/source.py"))) == "b/source.py:MyRule+anchor"
 

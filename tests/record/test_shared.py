@@ -122,3 +122,26 @@ def test_a_job_that_a_suite_plans_by_itself_needs_no_override(tmp_path: Path) ->
     run(tmp_path, FULL)
     run(tmp_path, FULL[:2], "task.epochs=2")
     assert not any(read_manifest(tmp_path / "manifest.json").when(job.id).overrides for job in FULL)
+
+
+def test_open_settings_join_the_table_of_their_task_whatever_the_others_were_tuned_with(tmp_path: Path) -> None:
+    tuned = changed(FULL, trials=8)
+    opened = changed(FULL[::2], rule="bp:open", optimizer={"name": "adamw", "lr": 0.3})
+    run(tmp_path, opened)
+    assert table(tmp_path) == ids(opened), "the only results"
+    run(tmp_path, [*FULL, *opened], "untuned")
+    run(tmp_path, tuned)
+    assert table(tmp_path) == ids([*tuned, *opened])
+    assert table(tmp_path, FULL) == ids([*FULL, *opened])
+    assert {one.id for one in read_folder(tmp_path).found().untuned} == ids(FULL)
+    other = changed(opened, epochs=7)
+    run(tmp_path, other, "task.epochs=7")
+    assert table(tmp_path) == ids([*tuned, *opened]), "they belong to another budget of the task"
+
+
+def test_new_open_settings_replace_the_old_ones(tmp_path: Path) -> None:
+    opened = changed(FULL[::2], rule="bp:open")
+    better = changed(opened, optimizer={"name": "adamw", "lr": 0.3})
+    run(tmp_path, [*FULL, *opened])
+    run(tmp_path, [*FULL, *better])
+    assert table(tmp_path) == ids([*FULL, *better])

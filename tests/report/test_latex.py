@@ -22,6 +22,11 @@ def test_words_n_interval_and_hardware() -> None:
     assert "(5)" in text
 
 
+def test_open_rows_are_marked() -> None:
+    text = latex.render(score([*suite(5), make("bp:open", task="digits-mlp", open_by="J. Roe & co")]), "quickstart")
+    assert r"bp:open\S{} & " in text and r"\S{} open settings by J. Roe \& co (bp)" in text
+
+
 def test_special_characters() -> None:
     assert latex.escape("50 % ± 3 ÷ a_b†–") == r"50 \% $\pm$ 3 $\div$ a\_b$^\dagger$--"
     assert latex.escape("étage") == "étage", "pdflatex composes it"

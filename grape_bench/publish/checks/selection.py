@@ -23,6 +23,8 @@ def problems(submission: Submission) -> Iterator[str]:
         if record.job.trial is not None:
             yield f"{name}: this is a trial of a search, not a result"
         trials = record.job.trials
+        if name in submission.own and record.job.rule_name.is_open:
+            yield f"{name}: open settings are not a submission, because any number of trials may have chosen them"
         if name in submission.own and trials != max(1, submission.card.trials):
             yield f"{name}: the settings come from {trials} trials, but rule.toml says {submission.card.trials}"
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from grape_bench.errors import UserError
 from grape_bench.plan.find import shipped
 from grape_bench.plan.job import NOTHING, make_job
+from grape_bench.plan.open_settings import open_settings
 from grape_bench.plan.suite import Settings, Suite, Task
 from grape_bench.plan.tuned import find_tuned, mismatch
 from grape_bench.plan.tuning import points, searched, space_of, stated_space
@@ -96,7 +97,15 @@ class _Expected:
 
 
 def _found(job: Job, suite: Suite) -> Sequence[Settings]:
-    """The tuned settings that `job` may have: the recorded ones, or else any point of the search."""
+    """The tuned settings that `job` may have: the recorded ones, or else any point of the search.
+
+    Open settings come from their file. Raises UserError if they are not there.
+    """
+    if job.rule_name.is_open:
+        opened = open_settings(suite, [shipped("baselines")])
+        if (sent := opened.sent.get((job.task, str(job.rule_name.closed)))) is None:
+            raise UserError(f"no open settings of {job.rule_name.closed} on {job.task} are known")
+        return [sent.settings]
     if job.trials == 1 or not searched([job.rule]):
         return [NOTHING]
     recorded = find_tuned(suite, job.rule, [shipped("baselines")])
@@ -111,7 +120,8 @@ def _expected(job: Job, suite: Suite, task: Task, found: Settings) -> Job:
     source = RULES.source_hash(job.rule_name.reference) if known else job.rule_source
     files = job.parts(Of.SOURCE, Of.DATA) | {"rule_source": source, "rule_contents": job.rule_contents}
     space = stated_space(suite, job.rule) if job.space is not None and searched([job.rule]) else None
-    return make_job(suite, task, job.rule, job.seed, found, trials=job.trials, space=space, looks=job.looks, **files)
+    stated = {"space": space, "looks": job.looks, "open_by": job.open_by}
+    return make_job(suite, task, job.rule, job.seed, found, trials=job.trials, **stated, **files)
 
 
 def _unequal(job: Job, expected: Job) -> list[str]:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from grape_bench.report.figures import look
 from grape_bench.report.figures.look import INK
 from grape_bench.report.palette import BLUE, ORANGE, styles
+from grape_bench.score.open_rows import without_open
 from grape_bench.score.overall import ranks
 from grape_bench.score.results import Results
 
@@ -26,14 +27,14 @@ def draw(results: Results, path: Path) -> None:
 
 
 def by_mean(results: Results) -> pd.DataFrame:
-    """Ranks, (rules, tasks), sorted by mean rank. Rules without a result on some task come last."""
-    table = ranks(results.grid)
+    """Ranks, (rules, tasks), sorted by mean rank. Rules without a result on some task come last, open rows nowhere."""
+    table = ranks(without_open(results.grid))
     order = table.mean(axis=1, skipna=False).sort_values(kind="stable", na_position="last").index
     return table.loc[order]
 
 
 def _figure(results: Results) -> Figure:
-    size = len(results.rules)
+    size = len(results.ranked)
     figure = look.canvas(10.0, 0.36 * size + 1.9)
     left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
     table = by_mean(results)

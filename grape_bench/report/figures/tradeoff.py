@@ -56,7 +56,7 @@ def _draw_panel(axes: Axes, results: Results, task: str, cost: Column) -> None:
     table = results.table[results.table["task"] == task].dropna(subset=[cost.name, metric.name])
     better = metric.sign
     points = list(zip(table[cost.name], better * table[metric.name], strict=True))
-    front = pareto(points)
+    front = pareto(point for point, rule in zip(points, table["rule"], strict=True) if rule in results.ranked)
     if len(front) > 1:
         axes.plot([x for x, _ in front], [better * y for _, y in front], color=SOFT, linewidth=1, zorder=1)
     for row in table.to_dict("records"):

@@ -94,7 +94,7 @@ def render(results: Results, publications: Sequence[Publication] = ()) -> str:
 def rows(results: Results) -> list[dict[str, Any]]:
     """One dictionary per row: `rule`, `name`, `task`, and `texts`, a list of (column, text, sort value)."""
     shown = text.on_page(results.table)
-    names = labels(results.rules)
+    names = text.names_of(results.table)
     return [
         {
             "rule": row["rule"],

@@ -24,6 +24,7 @@ def data(results: Results) -> dict[str, Any]:
         {
             "id": rule,
             "name": names[rule],
+            "ranked": rule in results.ranked,
             "light": style[rule].color,
             "dark": on_dark(style[rule].color),
             "dash": DASH_NAMES[style[rule].dash],

@@ -202,7 +202,7 @@
     const cost = $("cost").value;
     const shown = visible(task).filter((rule) => task.rules[rule.id].costs[cost] !== null);
     const points = shown.map((rule) => ({ x: task.rules[rule.id].costs[cost], y: task.rules[rule.id].mean }));
-    const line = front([...points], task.better === "lower");
+    const line = front(points.filter((_, i) => shown[i].ranked), task.better === "lower");
     const muted = colors().getPropertyValue("--muted").trim();
     const traces = shown.length ? [{ type: "scatter", mode: "lines", x: line.map((p) => p.x), y: line.map((p) => p.y), hoverinfo: "skip",
       line: { color: muted, width: 1 }, name: "Pareto front" }] : [];

@@ -24,6 +24,16 @@ def test_costs_are_drawn_if_they_were_measured() -> None:
     assert costs([make("bp"), make("fa", profile=None)]) == []
 
 
+def test_an_open_row_is_a_point_but_not_on_the_front() -> None:
+    cheap = {"profile": {"step_ratio": 0.5}}
+    records = [make("bp", 0, 90.0), make("dfa", 0, 80.0, profile={"step_ratio": 0.8})]
+    found = results([*records, make("bp:open", 0, 99.0, **cheap)])
+    axes = Figure().subplots()
+    tradeoff._draw_panel(axes, found, "digits-mlp", tradeoff.available(found)[0])
+    assert axes.lines[0].get_xydata().tolist() == [[0.8, 80.0], [1.0, 90.0]]
+    assert {text.get_text() for text in axes.texts} == {"bp", "bp:open", "dfa"}
+
+
 def test_labels_do_not_overlap() -> None:
     axes = Figure(figsize=(5, 3)).subplots()
     points = [(1.0, 90.0), (1.01, 90.2), (1.02, 90.1), (2.0, 50.0)]
