@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 
 from grape_bench.report.figures import look
 from grape_bench.report.figures.look import INK
-from grape_bench.report.palette import BLUE, ORANGE, styles
+from grape_bench.report.palette import styles
 from grape_bench.score.overall import ranks
 from grape_bench.score.results import Results
 
 # Orange to white to blue: safe for the color-blind, and 0.5 is the lightest even in grayscale.
-DIVERGING = LinearSegmentedColormap.from_list("better", [ORANGE, "#ffffff", BLUE])
+DIVERGING = LinearSegmentedColormap.from_list("better", ["#e69f00", "#ffffff", "#0072b2"])
 
 
 def draw(results: Results, path: Path) -> None:
