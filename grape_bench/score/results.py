@@ -14,7 +14,7 @@ import pandas as pd
 
 from grape_bench.record.record import Record
 from grape_bench.record.status import Status
-from grape_bench.score.alignment import Maps, maps
+from grape_bench.score.alignment import NULL, Maps, maps
 from grape_bench.score.cell import Cell, Grid, by_task, cells, hardware_classes
 from grape_bench.score.inference import mean
 from grape_bench.score.metric import DEFAULT, Metric
@@ -57,6 +57,11 @@ class Results:
     def alignment(self) -> Maps:
         """The alignment of each block over training, by (task, rule)."""
         return maps(self.grid, self.diagnostics)
+
+    @cached_property
+    def null_alignment(self) -> Maps:
+        """The size of the same cosine for fresh random feedback."""
+        return maps(self.grid, self.diagnostics, NULL)
 
     @property
     def records(self) -> list[Record]:
