@@ -75,14 +75,14 @@ def _figures(results: Results) -> dict[str, tuple[Any, str, bool]]:
         ),
         "tradeoff": (
             tradeoff,
-            f"Test score against the cost of a step, and the Pareto front{cost_part}",
+            f"{tradeoff.ABOUT}{cost_part}",
             bool(tradeoff.available(results)),
         ),
         "profile": (performance, "Performance profile, and averages over tasks", not results.profile.empty),
         "ranks": (ranks, "Rank, and the share of paired runs in which one rule beats another", len(results.rules) > 1),
         "alignment": (
             alignment,
-            f"Alignment of each block's signal over training{parts}",
+            f"Alignment of each block's signal over training; the band is fresh random feedback{parts}",
             bool(results.alignment),
         ),
         "scaling": (
