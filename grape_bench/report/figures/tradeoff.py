@@ -126,9 +126,8 @@ def _scale(axes: Axes, ratios: Sequence[float]) -> None:
 
 def _draw_legend(figure: Figure, results: Results, rules: Sequence[str], ncols: int) -> None:
     style, names = styles(results.rules), look.names(results.rules)
-    handles = [
-        figure.axes[0].plot([], [], style[rule].marker, color=style[rule].color, markersize=6)[0] for rule in rules
-    ]
+    every = [style[rule] for rule in rules]
+    handles = [Line2D([], [], color=one.color, marker=one.marker, linestyle="None", markersize=6) for one in every]
     figure.legend(handles, [names[rule] for rule in rules], loc="outside lower left", ncols=ncols, frameon=False)
 
 
