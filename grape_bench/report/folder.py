@@ -79,7 +79,12 @@ def _figures(results: Results) -> dict[str, tuple[Any, str, bool]]:
             bool(tradeoff.available(results)),
         ),
         "profile": (performance, "Performance profile, and averages over tasks", not results.profile.empty),
-        "ranks": (ranks, "Rank, and the share of paired runs in which one rule beats another", len(results.rules) > 1),
+        "ranks": (
+            ranks,
+            "Rank, and the share of paired runs in which one rule beats another"
+            f"{_part(ranks.shown(results), results.rules, 'rules')}",
+            len(results.rules) > 1,
+        ),
         "alignment": (
             alignment,
             f"Alignment of each block's signal over training; the band is fresh random feedback{parts}",

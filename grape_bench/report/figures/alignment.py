@@ -102,7 +102,8 @@ def _draw_row(panels: Sequence[Axes], row: Row, results: Results) -> None:
         axes.set_xlim(-0.04 * last, 1.06 * last)
         axes.set_ylim(low - 0.03, 1.03)
         _draw_panel(axes, cosines, results.null_alignment.get((row.task, rule)))
-        axes.set_title(names[rule], loc="left", pad=3)
+        letters = int(axes.get_window_extent().width / axes.figure.dpi / (0.6 * look.small() / 72))
+        axes.set_title(look.plain(names[rule], letters), loc="left", pad=3, fontsize=look.small())
         axes.tick_params(length=2, color=SOFT, labelbottom=row.last, labelleft=axes is panels[0])
     if row.last:
         panels[0].set_xlabel(SAMPLES.axis, loc="left")

@@ -98,7 +98,7 @@ def _along_lines(axes: Axes, pixel: float) -> Iterator[tuple[float, ...]]:
     for collection in axes.collections:
         paths += [collection.get_transform().transform_path(path) for path in collection.get_paths()]
     for path in paths:
-        for start, end in pairwise(path.vertices):
+        for start, end in pairwise(np.asarray(path.vertices, float).tolist()):
             yield from _along(start, end, pixel)
 
 

@@ -27,10 +27,10 @@ def draw(results: Results, path: Path, width: float = look.WIDTH) -> None:
 
 def _figure(results: Results, width: float) -> Figure:
     averages = not results.overall.empty
-    rows = max(9.0, 1.8 * len(results.overall)) + 5
-    columns = max(1, int(width / look.inches(11)))  # of the legend
-    rows += math.ceil(len(results.profile.columns) / columns)
-    figure = look.canvas(width if averages else 0.6 * width, look.inches(rows))
+    width = width if averages else min(width, 0.6 * look.WIDTH)
+    columns = max(1, int(width / look.inches(10)))  # of the legend
+    rows = max(9.0, 1.8 * len(results.overall)) + 5 + math.ceil(len(results.profile.columns) / columns)
+    figure = look.canvas(width, look.inches(rows))
     axes = figure.subplots(1, 2 if averages else 1, squeeze=False)[0]
     lines = draw_profile(axes[0], results)
     if averages:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -47,7 +48,7 @@ def draw(results: Results, path: Path, width: float = look.WIDTH) -> None:
 def _figure(results: Results, width: float) -> Figure:
     table, tasks = results.table, shown(results)
     style, names = styles(results.rules), look.names(results.rules)
-    high = [look.inches(1.6 * max(6, int((table["task"] == task).sum())) + 5) for task in tasks]
+    high = [look.inches(1.75 * max(6, int((table["task"] == task).sum())) + 5) for task in tasks]
     columns = 2 if results.curves and width >= SIDE_BY_SIDE else 1
     panels = 2 if results.curves else 1
     heights = [each for each in high for _ in range(panels // columns)]
@@ -92,9 +93,8 @@ def draw_ends(axes: Axes, results: Results, task: str, style: Mapping[str, Style
         face = color if verdict == TRAINED else "white"
         axes.plot(center, place, marker, color=color, markerfacecolor=face, markersize=7, zorder=4)
         if verdict != TRAINED:
-            across = axes.get_yaxis_transform()
-            text = textwrap.fill(verdict, VERDICT)
-            axes.text(1.02, place, text, transform=across, va="center", color=SOFT, fontsize=look.small(), linespacing=1)
+            how: Any = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": look.small()}
+            axes.text(1.02, place, textwrap.fill(verdict, VERDICT), color=SOFT, linespacing=1, **how)
         # Seeds go below the line of the interval: on it they would hide each other and the mean.
         values = list(results.grid[task, rule].values.values())
         axes.plot(values, [place + 0.34] * len(values), "o", color=color, markersize=2.6, zorder=3)
