@@ -25,7 +25,6 @@ from grape_bench.report.templates import page_template
 from grape_bench.score.cell import cells
 from grape_bench.score.columns import OVERALL
 from grape_bench.score.comparable import check
-from grape_bench.score.labels import labels
 from grape_bench.score.overall import overall as averages
 from grape_bench.score.results import Results, results
 from grape_bench.track.runs import Runs, read_jobs
@@ -194,7 +193,7 @@ def _rows(board: Board) -> list[Mapping[str, object]]:
     """The rows of a board's overview, the best first: rank, name, and the columns of `overall`."""
     if board.results is None or board.results.overall.empty:
         return []
-    names = labels(board.results.rules)
+    names = board.results.names
     rows = [{str(key): value for key, value in row.items()} for row in board.results.overall.to_dict("records")]
     known = [row for row in rows if not math.isnan(row["norm_acc"])]
     return [{**row, "place": place, "name": names[row["rule"]]} for place, row in enumerate(known, start=1)]

@@ -10,22 +10,25 @@ from grape_bench.errors import UserError
 from grape_bench.record.regular_file import Largest, read_text
 from grape_bench.record.write import write_text
 from grape_bench.report import csv, latex, readme
+from grape_bench.report.figures.look import WIDTH
 from grape_bench.score.results import Results
 from grape_bench.score.scaling import series
 
 NOTES = "notes.md"
 
 
-def write(results: Results, output: Path) -> None:
-    """Write README.md, table.csv, table.tex, the figures (SVG and PDF) and index.html to `output`.
+def write(results: Results, output: Path, width: float = WIDTH) -> None:
+    """Write README.md, table.csv, table.tex, table-notes.tex, the figures (SVG and PDF) and index.html to `output`.
 
+    The figures are `width` inches wide.
     If `output` has a notes.md, its text goes to the top of README.md. Raises UserError if `output` cannot be written.
     """
     from grape_bench.report import page
 
     csv.write(results.table, output / "table.csv")
     write_text(output / "table.tex", latex.render(results.table, readme.title(results)))
-    shown = draw(results, output)
+    write_text(output / "table-notes.tex", latex.notes(results.table))
+    shown = draw(results, output, width)
     write_text(output / "README.md", readme.render(results, shown, _notes(output / NOTES)))
     write_text(output / "index.html", page.render(results))
 
@@ -44,13 +47,13 @@ def _notes(path: Path) -> str:
         raise UserError(f"cannot be read: {error}", where=str(path)) from error
 
 
-def draw(results: Results, output: Path) -> dict[str, str]:
+def draw(results: Results, output: Path, width: float = WIDTH) -> dict[str, str]:
     """Draw every figure that the results allow, and delete the others. Returns SVG file -> what it shows."""
     every = _figures(results)
     drawn = {name: (module, shows) for name, (module, shows, possible) in every.items() if possible}
     for name, (module, _) in drawn.items():
         for ending in ("svg", "pdf"):
-            module.draw(results, output / f"{name}.{ending}")
+            module.draw(results, output / f"{name}.{ending}", width)
     for name in every.keys() - drawn.keys():  # left over from an earlier report
         for ending in ("svg", "pdf"):
             (output / f"{name}.{ending}").unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from grape_bench.score import columns
-from grape_bench.score.labels import labels
+from grape_bench.score.labels import NO_NAMES, labels
 from grape_bench.score.lite import LITE_MARK
 from grape_bench.score.metric import METRICS
 from grape_bench.score.quantity import Column, Kind, Shown, Values, draft_mark
@@ -68,8 +68,12 @@ def printed(table: pd.DataFrame, task: str = "") -> list[list[Printed]]:
     """The columns of `table` in the terminal, Markdown and LaTeX, as two tables one above the other.
 
     The first has the scores and costs, and the second the words. Both start with the rule. The second is left out if
-    there is nothing in it. With a `task`, only that task's metric is shown.
+    there is nothing in it. With a `task`, only that task's metric is shown. `attrs["columns"]` may hold the names of
+    other columns, which make one table in their order.
     """
+    if asked := table.attrs.get("columns"):
+        every = {item.column.name: item for item in _printed(table, Shown.FILE, with_seeds=True)}
+        return [[every[name] for name in ("rule", *asked) if name in every]]
     chosen = _printed(table, Shown.PRINT, with_seeds=True)
     of_task = {column.name for column in _columns(table[table["task"] == task])} if task else set(table.columns)
     chosen = [item for item in chosen if not item.is_metric or item.column.name in of_task]
@@ -98,7 +102,11 @@ def _columns(table: pd.DataFrame) -> list[Column]:
 def names_of(table: pd.DataFrame) -> dict[str, str]:
     """The label of each rule in a row of `table`. A lite rule is marked."""
     lite = table.attrs.get("lite", ())
-    return {rule: f"{label}{LITE_MARK}" if rule in lite else label for rule, label in labels(table["rule"]).items()}
+    return {rule: f"{label}{LITE_MARK}" if rule in lite else label for rule, label in _labels(table).items()}
+
+
+def _labels(table: pd.DataFrame) -> dict[str, str]:
+    return labels(table["rule"], table.attrs.get("names", NO_NAMES))
 
 
 def in_brackets(values: Values) -> str:
@@ -110,6 +118,15 @@ def caption(table: pd.DataFrame) -> str:
     """One paragraph that explains the numbers of `table`: the captions of its columns."""
     ordered = sorted(_columns(table), key=lambda column: column.kind)
     sentences = [*(_sentence(column, table) for column in ordered), *table.attrs.get("stated", [])]
+    return " ".join(dict.fromkeys(filter(None, sentences)))
+
+
+def short_caption(table: pd.DataFrame) -> str:
+    """The sentences on the metrics and numbers that are printed, for a caption above or below a table in a paper."""
+    columns = [item.column for part in printed(table) for item in part]
+    marks = [column for column in _columns(table) if column.kind is Kind.MARK]
+    ordered = sorted([*columns, *marks], key=lambda column: column.kind)
+    sentences = [_sentence(column, table) for column in ordered if column.kind is not Kind.TEXT]
     return " ".join(dict.fromkeys(filter(None, sentences)))
 
 
@@ -125,7 +142,7 @@ def best_lines(table: pd.DataFrame) -> dict[str, str]:
 
 def footnotes(table: pd.DataFrame) -> list[str]:
     """Notes on single cells: jobs without a result, and ratios that could not be compared."""
-    names = labels(table["rule"])
+    names = _labels(table)
     notes = []
     if "status" in table:
         unfinished = table[(table["status"] != "") & (table["n"] > 0)]

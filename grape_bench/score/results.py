@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import median
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from grape_bench.record.status import Status
 from grape_bench.score.alignment import NULL, Maps, maps
 from grape_bench.score.cell import Cell, Grid, by_task, cells, hardware_classes
 from grape_bench.score.inference import mean
+from grape_bench.score.labels import NO_NAMES, Names, labels
 from grape_bench.score.metric import DEFAULT, Metric
 from grape_bench.score.overall import better, overall, performance_profile
 from grape_bench.score.table import score
@@ -27,7 +28,10 @@ Curves = Mapping[str, pd.DataFrame]
 
 @dataclass(frozen=True)
 class Results:
-    """The cells, and the tables of `score`, `overall`, `better`, `performance_profile` and `time_to`."""
+    """The cells, and the tables of `score`, `overall`, `better`, `performance_profile` and `time_to`.
+
+    The tables may leave out some rules of the grid (see `only`).
+    """
 
     grid: Grid
     table: pd.DataFrame
@@ -47,6 +51,27 @@ class Results:
     def rules(self) -> list[str]:
         """The rules, in the order of the table."""
         return list(dict.fromkeys(self.table["rule"]))
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The label of each rule, in the order of the table."""
+        return labels(self.rules, self.table.attrs.get("names", NO_NAMES))
+
+    def only(self, rules: Sequence[str]) -> Results:
+        """The tables of these rules alone, in this order. The other cells stay in the grid: scores rest on them."""
+        chosen = [(task, rule) for task in self.tasks for rule in rules if (task, rule) in self.grid]
+        table = self.table.set_index(["task", "rule"], drop=False).loc[chosen].reset_index(drop=True)
+        table.attrs = dict(self.table.attrs)
+        overall = _of(self.overall, rules)
+        overall.attrs["left_out"] = [rule for rule in self.overall.attrs.get("left_out", []) if rule in rules]
+        return replace(
+            self,
+            table=table,
+            overall=overall,
+            better=self.better.loc[list(rules), list(rules)],
+            profile=self.profile[[rule for rule in rules if rule in self.profile]],
+            targets=_of(self.targets, rules),
+        )
 
     def metric(self, task: str) -> Metric:
         """The metric of `task`."""
@@ -72,18 +97,25 @@ class Results:
 NONE: Curves = MappingProxyType({})
 
 
-def results(records: Iterable[Record], curves: Curves = NONE, diagnostics: Curves = NONE) -> Results:
+def _of(table: pd.DataFrame, rules: Sequence[str]) -> pd.DataFrame:
+    """The rows of `rules`; a table without rows as it is."""
+    return table if table.empty else table[table["rule"].isin(rules)].reset_index(drop=True)
+
+
+def results(
+    records: Iterable[Record], curves: Curves = NONE, diagnostics: Curves = NONE, given: Names = NO_NAMES
+) -> Results:
     """Score `records`. `curves` and `diagnostics` map a record id to the rows of its curve.csv and diagnostics.csv.
 
-    Raises UserError like `score`.
+    `given` maps rules to labels. Raises UserError like `score`.
     """
     every = list(records)
-    table = score(every)
+    table = score(every, given=given)
     grid = cells(every)
     return Results(
         grid=grid,
         table=table,
-        overall=overall(grid),
+        overall=overall(grid, given),
         better=better(grid),
         profile=performance_profile(grid),
         targets=time_to(grid, curves),

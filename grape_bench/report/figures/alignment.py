@@ -93,7 +93,7 @@ def _rows(results: Results, most: int) -> list[Row]:
 
 
 def _draw_row(panels: Sequence[Axes], row: Row, results: Results) -> None:
-    names = look.names(results.rules)
+    names = look.names(results.names)
     of_task = _maps(results, row.task)
     low = min(-0.1, *(float(np.nanmin(found.to_numpy(float))) for found in of_task))
     last = max(float(found.columns[-1]) for found in of_task)
@@ -122,7 +122,7 @@ def _draw_panel(axes: Axes, cosines: pd.DataFrame, null: pd.DataFrame | None) ->
     axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     if null is not None:
-        # The root mean square over blocks. With a single moment, the level goes on over the whole panel.
+        # The root mean square over blocks. A single moment gives a level over the whole panel.
         band = np.sqrt((null.to_numpy(float) ** 2).mean(axis=0))
         at = null.columns.to_numpy(float)
         if len(at) == 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from grape_bench.errors import in_one_line
 from grape_bench.record.write import output
 from grape_bench.report.glyphs import spelled
-from grape_bench.score.labels import labels
 
 WIDTH = 10.0
-"""Inches that a figure is wide, unless the report is told another width."""
+"""The width of a figure in inches, unless a report asks for another."""
 NARROW = 7.5
 """Inches below which a figure is meant for a column of print: its type is smaller, and its panels fewer per row."""
 
@@ -89,10 +88,10 @@ def wrapped(text: str, width: float) -> str:
     return textwrap.fill(text, max(12, int(width / letter)), break_long_words=False)
 
 
-def names(rules: Iterable[str]) -> dict[str, str]:
-    """Rule -> the name that a figure shows."""
+def names(labels: Mapping[str, str]) -> dict[str, str]:
+    """Rule -> the name that a figure shows, from its label."""
     # A long class name would leave no room for the data. Its color and the table still identify the rule.
-    return {rule: plain(label, NAME) for rule, label in labels(rules).items()}
+    return {rule: plain(label, NAME) for rule, label in labels.items()}
 
 
 def plain(text: str, longest: int = 60) -> str:

@@ -43,7 +43,7 @@ def _figure(results: Results, width: float) -> Figure:
 
 def draw_profile(axes: Axes, results: Results) -> list[Line2D]:
     """Draw a falling line per rule, and return the lines. Further to the right is better."""
-    style, names = styles(results.rules), look.names(results.rules)
+    style, names = styles(results.rules), look.names(results.names)
     lines = []
     for rule in results.profile:
         color, dash, _ = style[str(rule)]
@@ -67,7 +67,7 @@ def draw_profile(axes: Axes, results: Results) -> list[Line2D]:
 
 def draw_averages(axes: Axes, results: Results) -> None:
     """Draw two intervals per rule, the best rule on top: mean (filled) and interquartile mean (open)."""
-    table, style, names = results.overall, styles(results.rules), look.names(results.rules)
+    table, style, names = results.overall, styles(results.rules), look.names(results.names)
     for height, row in enumerate(table.to_dict("records")):
         color, _, marker = style[row["rule"]]
         for offset, name in zip((-0.16, 0.16), AVERAGES, strict=True):

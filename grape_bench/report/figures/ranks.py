@@ -36,7 +36,7 @@ def by_mean(results: Results) -> pd.DataFrame:
     """Ranks, (rules, tasks), sorted by mean rank. Rules without a result on some task come last."""
     table = ranks(results.grid)
     order = table.mean(axis=1, skipna=False).sort_values(kind="stable", na_position="last").index
-    return table.loc[order]
+    return table.loc[[rule for rule in order if rule in results.rules]]
 
 
 def shown(results: Results) -> list[str]:
@@ -47,7 +47,7 @@ def shown(results: Results) -> list[str]:
 def _figure(results: Results, width: float) -> Figure:
     table = by_mean(results).loc[shown(results)]
     height = look.inches(1.7 * len(table) + 4)
-    names_below = look.inches(max(len(name) for name in look.names(table.index.astype(str)).values()) / 2.5)
+    names_below = look.inches(max(len(name) for name in look.names(results.names).values()) / 2.5)
     if width >= SIDE_BY_SIDE:
         figure = look.canvas(width, height + names_below)
         left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
@@ -61,7 +61,7 @@ def _figure(results: Results, width: float) -> Figure:
 
 def draw_ranks(axes: Axes, table: pd.DataFrame, results: Results) -> None:
     """Draw one line per rule: small dots for the tasks, a large marker for the mean."""
-    style, names = styles(results.rules), look.names(results.rules)
+    style, names = styles(results.rules), look.names(results.names)
     for height, rule in enumerate(table.index.astype(str)):
         (color, _, marker), row = style[rule], table.loc[rule]
         axes.plot(row.to_numpy(), [height + 0.3] * len(row), "o", color=color, markersize=2.8)
@@ -80,7 +80,7 @@ def draw_ranks(axes: Axes, table: pd.DataFrame, results: Results) -> None:
 
 def draw_better(axes: Axes, matrix: pd.DataFrame, results: Results) -> None:
     """Draw how often the row's rule beats the column's, in percent of paired runs."""
-    names = look.names(results.rules)
+    names = look.names(results.names)
     labels = [names[rule] for rule in matrix.index.astype(str)]
     values = matrix.to_numpy(float)
     axes.imshow(values, cmap=DIVERGING, vmin=-0.6, vmax=1.6, aspect="auto")  # light enough for black text

@@ -47,7 +47,7 @@ def draw(results: Results, path: Path, width: float = look.WIDTH) -> None:
 
 def _figure(results: Results, width: float) -> Figure:
     table, tasks = results.table, shown(results)
-    style, names = styles(results.rules), look.names(results.rules)
+    style, names = styles(results.rules), look.names(results.names)
     high = [look.inches(1.75 * max(6, int((table["task"] == task).sum())) + 5) for task in tasks]
     columns = 2 if results.curves and width >= SIDE_BY_SIDE else 1
     panels = 2 if results.curves else 1
@@ -79,7 +79,7 @@ def _measured(metric: Metric) -> str:
 
 def draw_ends(axes: Axes, results: Results, task: str, style: Mapping[str, Style]) -> None:
     """Draw the test values of one task: one line per rule, the first on top."""
-    metric, names = results.metric(task), look.names(results.rules)
+    metric, names = results.metric(task), look.names(results.names)
     table = results.table[results.table["task"] == task]
     for place, row in enumerate(table.to_dict("records")):
         rule, center, half = row["rule"], row[metric.name], row[f"{metric.name}_ci"]

@@ -42,7 +42,7 @@ def _figure(results: Results, width: float) -> Figure:
             panel.set_ylabel(f"{quantity.heading}{scale}", labelpad=2)
         for panel in panels[len(QUANTITIES) :]:
             panel.set_axis_off()
-    style, names = styles(results.rules), look.names(results.rules)
+    style, names = styles(results.rules), look.names(results.names)
     looks: list[Any] = [style[rule] for rule in drawn]
     lines = [Line2D([], [], color=one.color, linestyle=one.dash, marker=one.marker, markersize=4.5) for one in looks]
     figure.legend(lines, [names[rule] for rule in drawn], loc="outside lower left", ncols=columns, frameon=False)

@@ -69,7 +69,7 @@ def _drawn(results: Results, width: float, *, legend: bool) -> tuple[Figure, lis
     if legend:
         _draw_legend(figure, results, rules, ncols)
     figure.draw_without_rendering()  # names need the final layout
-    left, names = [], look.names(results.rules)
+    left, names = [], look.names(results.names)
     for task, row in zip(tasks, axes, strict=True):
         for panel, cost in zip(row, costs, strict=True):
             table = _points(results, task, cost)
@@ -125,7 +125,7 @@ def _scale(axes: Axes, ratios: Sequence[float]) -> None:
 
 
 def _draw_legend(figure: Figure, results: Results, rules: Sequence[str], ncols: int) -> None:
-    style, names = styles(results.rules), look.names(results.rules)
+    style, names = styles(results.rules), look.names(results.names)
     every = [style[rule] for rule in rules]
     handles = [Line2D([], [], color=one.color, marker=one.marker, linestyle="None", markersize=6) for one in every]
     figure.legend(handles, [names[rule] for rule in rules], loc="outside lower left", ncols=ncols, frameon=False)

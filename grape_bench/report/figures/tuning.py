@@ -45,8 +45,8 @@ class Search:
 def searches(results: Results) -> dict[str, list[Search]]:
     """Task -> the recorded searches whose settings the results use, in the order of the table."""
     found: dict[str, list[Search]] = {}
-    for (task, _), cell in results.grid.items():
-        for search in _searched(cell):
+    for (task, rule), cell in results.grid.items():
+        for search in _searched(cell) if rule in results.rules else ():
             found.setdefault(task, []).append(search)
     return found
 
@@ -102,7 +102,7 @@ def _parts(found: list[Search]) -> list[list[Search]]:
 
 
 def _draw_panel(axes: Axes, results: Results, found: list[Search]) -> None:
-    style, names = styles(results.rules), look.names(results.rules)
+    style, names = styles(results.rules), look.names(results.names)
     for search in found:
         color, dash, marker = style[search.rule]
         rates, scores = zip(*search.points, strict=True)

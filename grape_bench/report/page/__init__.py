@@ -20,7 +20,6 @@ from grape_bench.report.figures.ranks import by_mean
 from grape_bench.report.page.data import costs_of, data
 from grape_bench.report.templates import page_template
 from grape_bench.score.columns import COLUMN, CURVE, OVERALL
-from grape_bench.score.labels import labels
 from grape_bench.score.quantity import ABSENT
 from grape_bench.score.results import Results
 
@@ -54,7 +53,7 @@ class Publication(Protocol):
 
 def render(results: Results, publications: Sequence[Publication] = ()) -> str:
     """The HTML: tables as text, and charts that are drawn by the plotly.js inside the page."""
-    names = labels(results.rules)
+    names = results.names
     tasks, rules = shown(results)
     aligned = [
         (task, names[rule], alignment(cosines))
@@ -91,7 +90,7 @@ def render(results: Results, publications: Sequence[Publication] = ()) -> str:
 def rows(results: Results) -> list[dict[str, Any]]:
     """One dictionary per row: `rule`, `name`, `task`, and `texts`, a list of (column, text, sort value)."""
     shown = text.on_page(results.table)
-    names = labels(results.rules)
+    names = results.names
     return [
         {
             "rule": row["rule"],
@@ -127,7 +126,7 @@ class Matrix(NamedTuple):
 
 def better(results: Results) -> Matrix:
     """P(row beats column) in percent, after a column with the mean rank. The best rule is on top."""
-    names, table = labels(results.rules), by_mean(results)
+    names, table = results.names, by_mean(results)
     order, ranks = list(table.index), table.mean(axis=1, skipna=False)
     found = []
     for rule in order:

@@ -12,14 +12,13 @@ from grape_bench.report.figures.tradeoff import available
 from grape_bench.report.palette import DASH_NAMES, MARKER_NAMES, on_dark, styles
 from grape_bench.score.cell import Cell
 from grape_bench.score.columns import COLUMN, CURVE, REACHED
-from grape_bench.score.labels import labels
 from grape_bench.score.quantity import Column
 from grape_bench.score.results import Results
 
 
 def data(results: Results) -> dict[str, Any]:
     """Rules with their styles, the results of each task, and the performance profile."""
-    names, style = labels(results.rules), styles(results.rules)
+    names, style = results.names, styles(results.rules)
     rules = [
         {
             "id": rule,

@@ -10,6 +10,7 @@ from grape_bench.report.figures import look
 from grape_bench.report.figures import results as plot
 from grape_bench.report.palette import styles
 from grape_bench.score.cell import cells
+from grape_bench.score.labels import labels
 from grape_bench.score.metric import METRICS
 from grape_bench.score.results import results
 from grape_bench.score.table import score
@@ -119,5 +120,5 @@ def test_names_are_moved_apart_and_keep_their_order() -> None:
 
 
 def test_names_in_other_scripts_stay_apart():
-    shown = look.names(["w.py:规则一", "w.py:规则二", "w.py:Правило"])
+    shown = look.names(labels(["w.py:规则一", "w.py:规则二", "w.py:Правило"]))
     assert list(shown.values()) == ["[89c4 5219 4e00]", "[89c4 5219 4e8c]", "Правило"]
