@@ -68,18 +68,26 @@ def printed(table: pd.DataFrame, task: str = "") -> list[list[Printed]]:
     """The columns of `table` in the terminal, Markdown and LaTeX, as two tables one above the other.
 
     The first has the scores and costs, and the second the words. Both start with the rule. The second is left out if
-    there is nothing in it. With a `task`, only that task's metric is shown. `attrs["columns"]` may hold the names of
-    other columns, which make one table in their order.
+    there is nothing in it. With a `task`, only the columns with a value on it are shown. `attrs["columns"]` may hold
+    the names of other columns, which make one table in their order.
     """
     if asked := table.attrs.get("columns"):
         every = {item.column.name: item for item in _printed(table, Shown.FILE, with_seeds=True)}
         return [[every[name] for name in ("rule", *asked) if name in every]]
     chosen = _printed(table, Shown.PRINT, with_seeds=True)
-    of_task = {column.name for column in _columns(table[table["task"] == task])} if task else set(table.columns)
-    chosen = [item for item in chosen if not item.is_metric or item.column.name in of_task]
+    if task:
+        rows = table[table["task"] == task]
+        of_task = {column.name for column in _columns(rows)}
+        chosen = [item for item in chosen if item.column.name in of_task and (item.is_metric or _any(rows, item))]
     rule, words = [item for item in chosen if item.column.name == "rule"], [item for item in chosen if item.column.word]
     first = [item for item in chosen if not item.column.word]
     return [first, rule + words] if words else [first]
+
+
+def _any(rows: pd.DataFrame, item: Printed) -> bool:
+    """Whether a row has a value in the column. BP's ratio to itself is none."""
+    values = rows.loc[rows["rule"] != "bp", item.column.name] if item.column.bp_is_1 else rows[item.column.name]
+    return bool((values.notna() & (values != "")).any())
 
 
 def on_page(table: pd.DataFrame) -> list[Printed]:
