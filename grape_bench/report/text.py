@@ -13,6 +13,9 @@ from grape_bench.score.lite import LITE_MARK
 from grape_bench.score.metric import METRICS
 from grape_bench.score.quantity import Column, Kind, Shown, Values, draft_mark
 
+_FIRST = ("rule", "task", "verdict", "credit", "vs_bp", "vs_dfa", "vs_control")
+"""The first columns of the page. The metrics come before the verdict."""
+
 
 @dataclass(frozen=True)
 class Printed:
@@ -91,8 +94,13 @@ def _any(rows: pd.DataFrame, item: Printed) -> bool:
 
 
 def on_page(table: pd.DataFrame) -> list[Printed]:
-    """The columns of `table` on the web page, which has a column for the number of seeds."""
-    return _printed(table, Shown.PAGE, with_seeds=False)
+    """The columns of `table` on the web page, which has a column for the number of seeds.
+
+    The score and the verdict come first: a small screen shows no others without a scroll.
+    """
+    found = _printed(table, Shown.PAGE, with_seeds=False)
+    place = {name: number for number, name in enumerate(_FIRST)}
+    return sorted(found, key=lambda item: 1.5 if item.is_metric else place.get(item.column.name, len(place)))
 
 
 def _printed(table: pd.DataFrame, least: Shown, *, with_seeds: bool) -> list[Printed]:
