@@ -6,6 +6,7 @@ so none can touch another's. Only rows that a maintainer has rerun stand in the 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +27,8 @@ from grape_bench.score.cell import cells
 from grape_bench.score.columns import OVERALL
 from grape_bench.score.comparable import check
 from grape_bench.score.overall import overall as averages
-from grape_bench.score.results import Results, results
+from grape_bench.score.quantity import ABSENT
+from grape_bench.score.results import CONTROL, Results, results
 from grape_bench.track.runs import Runs, read_jobs
 
 NOTHING = Runs([], {}, {})
@@ -190,10 +192,23 @@ def _norm_acc(runs: Runs, rule: str) -> str:
 
 
 def _rows(board: Board) -> list[Mapping[str, object]]:
-    """The rows of a board's overview, the best first: rank, name, and the columns of `overall`."""
+    """The rows of a board's overview, the best first: rank, name, verdict, and the columns of `overall`.
+
+    A control is no entrant: it stands where its score puts it, without a rank.
+    """
     if board.results is None or board.results.overall.empty:
         return []
     names = board.results.names
     rows = [{str(key): value for key, value in row.items()} for row in board.results.overall.to_dict("records")]
     known = [row for row in rows if not math.isnan(row["norm_acc"])]
-    return [{**row, "place": place, "name": names[row["rule"]]} for place, row in enumerate(known, start=1)]
+    places = itertools.count(1)
+    verdicts = {row["rule"]: board.results.verdict(row["rule"]) for row in known}
+    return [
+        {
+            **row,
+            "place": ABSENT if verdicts[row["rule"]] == CONTROL else next(places),
+            "name": names[row["rule"]],
+            "verdict": verdicts[row["rule"]] or ABSENT,
+        }
+        for row in known
+    ]

@@ -47,9 +47,10 @@ def _overall(results: Results) -> str:
     names = results.names
     rows = []
     for row in results.overall.to_dict("records"):
-        rows.append([markdown.escape(names[row["rule"]]), *(quantity.text(row) for quantity in OVERALL)])
-    headings = ["rule", *(quantity.heading for quantity in OVERALL)]
-    return markdown.pipe_table(headings, rows, [True] + [False] * len(OVERALL)) if rows else ""
+        verdict = results.verdict(row["rule"]) or ABSENT
+        rows.append([markdown.escape(names[row["rule"]]), verdict, *(quantity.text(row) for quantity in OVERALL)])
+    headings = ["rule", "verdict", *(quantity.heading for quantity in OVERALL)]
+    return markdown.pipe_table(headings, rows, [True, True] + [False] * len(OVERALL)) if rows else ""
 
 
 def _targets(results: Results) -> str:

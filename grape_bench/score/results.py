@@ -20,9 +20,12 @@ from grape_bench.score.inference import mean
 from grape_bench.score.labels import NO_NAMES, Names, labels
 from grape_bench.score.metric import DEFAULT, Metric
 from grape_bench.score.overall import better, overall, performance_profile
+from grape_bench.score.references import FROZEN, HEAD_ONLY
 from grape_bench.score.table import score
+from grape_bench.score.verdict import over_tasks
 
 SHARES = (0.5, 0.8, 0.95, 1.0)
+CONTROL = "control"
 Curves = Mapping[str, pd.DataFrame]
 
 
@@ -56,6 +59,13 @@ class Results:
     def names(self) -> dict[str, str]:
         """The label of each rule, in the order of the table."""
         return labels(self.rules, self.table.attrs.get("names", NO_NAMES))
+
+    def verdict(self, rule: str) -> str:
+        """The verdicts of a rule over its tasks, and `control` for a control, whose hidden layers are untrained."""
+        if rule in (FROZEN, HEAD_ONLY):
+            return CONTROL
+        rows = self.table[self.table["rule"] == rule]
+        return over_tasks(rows["verdict"]) if "verdict" in rows else ""
 
     def only(self, rules: Sequence[str]) -> Results:
         """The tables of these rules alone, in this order. The other cells stay in the grid: scores rest on them."""

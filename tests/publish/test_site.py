@@ -11,7 +11,7 @@ import pytest
 from grape_bench.errors import UserError
 from grape_bench.publish.badge import stage, write_verification
 from grape_bench.publish.index import write_index
-from grape_bench.publish.site import Board, build, preview
+from grape_bench.publish.site import Board, _rows, build, preview
 from grape_bench.publish.verify import Verification, verify
 from tests.publish.authored import RECORDED, edit, publish, runs_of, settle
 from tests.publish.forged_settings import rule_called
@@ -68,6 +68,16 @@ def norm_acc(board: Board, rule: str) -> float:
     assert board.results is not None
     overall = board.results.overall.set_index("rule")
     return float(overall.loc[rule, "norm_acc"])
+
+
+def test_every_row_has_its_verdict_and_a_control_has_no_rank(root: Path) -> None:
+    rows = {str(row["rule"]): (row["place"], row["verdict"]) for row in _rows(board_of(root))}
+    assert rows["frozen"] == rows["head-only"] == ("–", "control")
+    assert rows["bp"] == (1, "trained") and rows["dfa"][1] == "trained"
+    ranks = [place for place, _ in rows.values() if place != "–"]
+    assert ranks == list(range(1, len(rows) - 1)), "the controls leave no gap"
+    text = (root.parent / "site" / "index.html").read_text()
+    assert '<td class="verdict">control</td>' in text and ">Verdict</th>" in text
 
 
 def test_only_rows_that_a_maintainer_has_rerun_are_ranked(root: Path) -> None:

@@ -152,6 +152,7 @@ def test_the_leaderboard_too(opened: Any, scheme: str, tmp_path: Path) -> None:
     tab = opened(360, scheme)
     tab.goto((tmp_path / "site" / "index.html").as_uri())
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    assert seen(tab, ".board tbody .first small") and seen(tab, ".board tbody .first + .num"), "verdict and norm acc"
     found = axe.Axe().run(tab).response["violations"]
     assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")] == []
     tab.get_by_role("link", name="vision-small").click()
