@@ -106,16 +106,21 @@ class Diagnostics(Observer):
             self.rows.append({**moment, "block": block, **known})
 
 
-STEPS_PER_MOMENT, MOST = 500, 20
-"""One moment costs 2 to 12 training steps, fewer for larger networks (`python -m benchmarks.diagnostics`)."""
+FEW, STEPS_PER_MOMENT = 8, 50
+"""Up to so many moments, at most one in so many steps: enough to draw a line."""
+MOST, STEPS_PER_FURTHER = 20, 500
+"""Up to so many in a longer training. A moment costs 2 to 25 steps, fewer for larger networks
+(`python -m benchmarks.diagnostics`)."""
 
 
 def moments(steps: int, count: int | None = None) -> list[int]:
     """The steps after which to measure: `count` of them, equally spaced from 0 to `steps`, with the end included.
 
-    Without a count, one per `STEPS_PER_MOMENT` steps, at least one and at most `MOST`.
+    Without a count there are at least two: the rule as it starts, and as it ends. `FEW` of them take few seconds, and
+    a training of many steps has up to `MOST`.
     """
-    chosen = max(1, min(MOST, steps // STEPS_PER_MOMENT)) if count is None else count
+    usual = max(2, min(FEW, steps // STEPS_PER_MOMENT), min(MOST, steps // STEPS_PER_FURTHER))
+    chosen = usual if count is None else count
     if chosen < 2:
         return [steps] * chosen
     return sorted({round(index * steps / (chosen - 1)) for index in range(chosen)})

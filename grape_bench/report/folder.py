@@ -10,6 +10,7 @@ from grape_bench.errors import UserError
 from grape_bench.record.regular_file import Largest, read_text
 from grape_bench.record.write import write_text
 from grape_bench.report import csv, equal_cost, latex, readme
+from grape_bench.report.figures.look import WIDTH
 from grape_bench.score.results import Results
 from grape_bench.score.scaling import series
 
@@ -17,11 +18,11 @@ NOTES = "notes.md"
 EQUAL, PAIRS = "equal-cost", "equal-cost-pairs"
 
 
-def write(results: Results, output: Path) -> None:
-    """Write README.md, table.csv, table.tex, the figures (SVG and PDF) and index.html to `output`.
+def write(results: Results, output: Path, width: float = WIDTH) -> None:
+    """Write README.md, table.csv, table.tex, table-notes.tex, the figures (SVG and PDF) and index.html to `output`.
 
-    A comparison at equal cost adds equal-cost.csv, equal-cost-pairs.csv and a figure.
-
+    The figures are `width` inches wide. A comparison at equal cost adds equal-cost.csv, equal-cost-pairs.csv and a
+    figure.
     If `output` has a notes.md, its text goes to the top of README.md. Raises UserError if `output` cannot be written.
     """
     from grape_bench.report import page
@@ -29,7 +30,8 @@ def write(results: Results, output: Path) -> None:
     csv.write(results.table, output / "table.csv")
     _write_equal_cost(results, output)
     write_text(output / "table.tex", latex.render(results.table, readme.title(results)))
-    shown = draw(results, output)
+    write_text(output / "table-notes.tex", latex.notes(results.table))
+    shown = draw(results, output, width)
     write_text(output / "README.md", readme.render(results, shown, _notes(output / NOTES)))
     write_text(output / "index.html", page.render(results))
 
@@ -59,13 +61,13 @@ def _notes(path: Path) -> str:
         raise UserError(f"cannot be read: {error}", where=str(path)) from error
 
 
-def draw(results: Results, output: Path) -> dict[str, str]:
+def draw(results: Results, output: Path, width: float = WIDTH) -> dict[str, str]:
     """Draw every figure that the results allow, and delete the others. Returns SVG file -> what it shows."""
     every = _figures(results)
     drawn = {name: (module, shows) for name, (module, shows, possible) in every.items() if possible}
     for name, (module, _) in drawn.items():
         for ending in ("svg", "pdf"):
-            module.draw(results, output / f"{name}.{ending}")
+            module.draw(results, output / f"{name}.{ending}", width)
     for name in every.keys() - drawn.keys():  # left over from an earlier report
         for ending in ("svg", "pdf"):
             (output / f"{name}.{ending}").unlink(missing_ok=True)
@@ -91,7 +93,7 @@ def _figures(results: Results) -> dict[str, tuple[Any, str, bool]]:
         ),
         "tradeoff": (
             tradeoff,
-            f"Test score against the cost of a step, and the Pareto front{cost_part}",
+            f"{tradeoff.ABOUT}{cost_part}",
             bool(tradeoff.available(results)),
         ),
         EQUAL: (
@@ -100,10 +102,15 @@ def _figures(results: Results) -> dict[str, tuple[Any, str, bool]]:
             results.equal is not None,
         ),
         "profile": (performance, "Performance profile, and averages over tasks", not results.profile.empty),
-        "ranks": (ranks, "Rank, and the share of paired runs in which one rule beats another", len(results.ranked) > 1),
+        "ranks": (
+            ranks,
+            "Rank, and the share of paired runs in which one rule beats another"
+            f"{_part(ranks.shown(results), results.ranked, 'rules')}",
+            len(results.ranked) > 1,
+        ),
         "alignment": (
             alignment,
-            f"Alignment of each block's signal over training{parts}",
+            f"Alignment of each block's signal over training; the band is fresh random feedback{parts}",
             bool(results.alignment),
         ),
         "scaling": (

@@ -1,4 +1,4 @@
-r"""The table as LaTeX: a `table` float with booktabs, ready for `\input`."""
+r"""The table as LaTeX: a `table` float with booktabs and its notes in full, both ready for `\input`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from grape_bench.errors import printable
 from grape_bench.report.glyphs import spelled
 from grape_bench.report.templates import latex_template
-from grape_bench.report.text import Printed, best_lines, caption, footnotes, printed
+from grape_bench.report.text import Printed, best_lines, caption, footnotes, printed, short_caption
 from grape_bench.score.open_rows import OPEN_MARK
 from grape_bench.score.quantity import ABSENT, DRAFT_MARK
 
@@ -44,13 +44,19 @@ def _is_western(character: str) -> bool:
 
 
 def render(table: pd.DataFrame, label: str) -> str:
-    """The float, labeled `tab:<label>`: scores and costs, and the words below them. Ends with a newline."""
+    """The float, labeled `tab:<label>`: scores and costs, the words below them, and a short caption."""
     return latex_template("table.tex.j2").render(
         blocks=[_block(table, chosen) for chosen in printed(table)],
-        caption=escape(caption(table)),
-        notes=[escape(note) for note in [*_best(table), *footnotes(table)]],
+        title=escape(label),
+        caption=escape(short_caption(table)),
         label=re.sub(r"[^A-Za-z0-9-]", "-", label),
     )
+
+
+def notes(table: pd.DataFrame) -> str:
+    """A paragraph for an appendix: what every column means, the best rules, and what is missing."""
+    every = [caption(table), *(f"{note}." for note in [*_best(table), *footnotes(table)])]
+    return "% Made by grape-bench.\n" + "\n".join(escape(note) for note in every) + "\n"
 
 
 def _best(table: pd.DataFrame) -> list[str]:

@@ -14,7 +14,6 @@ from grape_bench.report import equal_cost, markdown
 from grape_bench.report.templates import text_template
 from grape_bench.score.columns import OVERALL
 from grape_bench.score.inference import Interval, mean
-from grape_bench.score.labels import labels
 from grape_bench.score.quantity import ABSENT, Values
 from grape_bench.score.results import Results
 from grape_bench.score.scaling import QUANTITIES, forecasts, trends
@@ -22,7 +21,7 @@ from grape_bench.score.scaling import QUANTITIES, forecasts, trends
 
 def render(results: Results, figures: Mapping[str, str], notes: str = "") -> str:
     """The page. `figures` maps a file beside the page to what it shows. `notes` is Markdown for the top."""
-    names = labels(results.rules)
+    names = results.names
     return text_template("readme.md.j2").render(
         title=markdown.escape(title(results)),
         notes=notes.strip(),
@@ -47,18 +46,19 @@ def title(results: Results) -> str:
 
 
 def _overall(results: Results) -> str:
-    names = labels(results.rules)
+    names = results.names
     rows = []
     for row in results.overall.to_dict("records"):
-        rows.append([markdown.escape(names[row["rule"]]), *(quantity.text(row) for quantity in OVERALL)])
-    headings = ["rule", *(quantity.heading for quantity in OVERALL)]
-    return markdown.pipe_table(headings, rows, [True] + [False] * len(OVERALL)) if rows else ""
+        verdict = results.verdict(row["rule"]) or ABSENT
+        rows.append([markdown.escape(names[row["rule"]]), verdict, *(quantity.text(row) for quantity in OVERALL)])
+    headings = ["rule", "verdict", *(quantity.heading for quantity in OVERALL)]
+    return markdown.pipe_table(headings, rows, [True, True] + [False] * len(OVERALL)) if rows else ""
 
 
 def _targets(results: Results) -> str:
     if results.targets.empty:
         return ""
-    names, rows = labels(results.rules), []
+    names, rows = results.names, []
     for (task, rule), group in results.targets.groupby(["task", "rule"], sort=False):
         times = [target_text(row) for row in group.to_dict("records")]
         rows.append([markdown.escape(str(task)), markdown.escape(names[str(rule)]), *times])
@@ -68,7 +68,7 @@ def _targets(results: Results) -> str:
 
 def _trends(results: Results) -> str:
     """One line per series and rule, one column per quantity."""
-    names = labels(results.rules)
+    names = results.names
     found = {(one.series.family, one.series.axis, one.rule, one.quantity): one.slope for one in trends(results)}
     rows = []
     for family, axis, rule in dict.fromkeys(key[:3] for key in found):
@@ -86,7 +86,7 @@ def _signed(value: Interval | None) -> str:
 
 
 def _forecasts(results: Results) -> str:
-    names = labels(results.rules)
+    names = results.names
     rows = [
         [markdown.escape(one.series.family), one.series.axis, markdown.escape(names[one.rule]), f"{one.power:.2f}"]
         + [f"{seconds:,.0f} s" for seconds in (one.measured_s, one.ten_s, one.hundred_s)]
@@ -98,7 +98,7 @@ def _forecasts(results: Results) -> str:
 
 def _gains(results: Results) -> str:
     """One line per task and tuned rule: its values untuned and tuned, and the difference in score."""
-    names, headings = labels(results.rules), ["task", "rule", "untuned", "tuned", "gain"]
+    names, headings = results.names, ["task", "rule", "untuned", "tuned", "gain"]
     rows = []
     for one in results.gains:
         form = one.tuned.metric.format

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 from rich import box
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.table import Column as TableColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -30,13 +34,40 @@ def render(table: pd.DataFrame) -> RenderableType:
     for task in table["task"].unique():
         parts.append(Text(task, style="bold"))
         for chosen in printed(table, task):
-            parts += [_one_task(table[table["task"] == task], chosen), ""]
+            parts += [_Fitted(table[table["task"] == task], chosen), ""]
         if line := best_lines(table).get(task):
             parts += [Text(line), ""]
     parts += _mean_credit(table)
     parts.append(Text(caption(table), style="dim"))
     parts += [Text(f"! {note}", style="yellow") for note in footnotes(table)]
     return Group(*parts)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """The rows of one task, as several tables if the console is too narrow for all columns side by side."""
+
+    table: pd.DataFrame
+    chosen: Sequence[Printed]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """Rich would cut numbers off."""
+        whole = _one_task(self.table, self.chosen)
+        rule, *others = self.chosen
+        if sum(map(_least, whole.columns)) - 2 <= options.max_width or len(others) < 2:
+            yield whole
+            return
+        half = math.ceil(len(others) / 2)
+        yield _Fitted(self.table, [rule, *others[:half]])
+        yield ""
+        yield _Fitted(self.table, [rule, *others[half:]])
+
+
+def _least(column: TableColumn) -> int:
+    """The least width of a column and the two spaces after it."""
+    texts = [str(cell) for cell in (column.header, *column.cells)]
+    longest = max(cell_len(line) for text in texts for line in text.split("\n"))
+    return 2 + (longest if column.no_wrap else column.min_width or 0)
 
 
 def _one_task(table: pd.DataFrame, chosen: Sequence[Printed]) -> Table:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from grape_bench.score import columns
-from grape_bench.score.labels import labels
+from grape_bench.score.labels import NO_NAMES, labels
 from grape_bench.score.lite import LITE_MARK
 from grape_bench.score.metric import METRICS
-from grape_bench.score.open_rows import marked
+from grape_bench.score.open_rows import OPEN_MARK, marked
 from grape_bench.score.quantity import Column, Kind, Shown, Values, draft_mark
+
+_FIRST = ("rule", "task", "verdict", "credit", "vs_bp", "vs_dfa", "vs_control")
+"""The first columns of the page. The metrics come before the verdict."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +72,36 @@ def printed(table: pd.DataFrame, task: str = "") -> list[list[Printed]]:
     """The columns of `table` in the terminal, Markdown and LaTeX, as two tables one above the other.
 
     The first has the scores and costs, and the second the words. Both start with the rule. The second is left out if
-    there is nothing in it. With a `task`, only that task's metric is shown.
+    there is nothing in it. With a `task`, only the columns with a value on it are shown. `attrs["columns"]` may hold
+    the names of other columns, which make one table in their order.
     """
+    if asked := table.attrs.get("columns"):
+        every = {item.column.name: item for item in _printed(table, Shown.FILE, with_seeds=True)}
+        return [[every[name] for name in ("rule", *asked) if name in every]]
     chosen = _printed(table, Shown.PRINT, with_seeds=True)
-    of_task = {column.name for column in _columns(table[table["task"] == task])} if task else set(table.columns)
-    chosen = [item for item in chosen if not item.is_metric or item.column.name in of_task]
+    if task:
+        rows = table[table["task"] == task]
+        of_task = {column.name for column in _columns(rows)}
+        chosen = [item for item in chosen if item.column.name in of_task and (item.is_metric or _any(rows, item))]
     rule, words = [item for item in chosen if item.column.name == "rule"], [item for item in chosen if item.column.word]
     first = [item for item in chosen if not item.column.word]
     return [first, rule + words] if words else [first]
 
 
+def _any(rows: pd.DataFrame, item: Printed) -> bool:
+    """Whether a row has a value in the column. BP's ratio to itself is none."""
+    values = rows.loc[rows["rule"] != "bp", item.column.name] if item.column.bp_is_1 else rows[item.column.name]
+    return bool((values.notna() & (values != "")).any())
+
+
 def on_page(table: pd.DataFrame) -> list[Printed]:
-    """The columns of `table` on the web page, which has a column for the number of seeds."""
-    return _printed(table, Shown.PAGE, with_seeds=False)
+    """The columns of `table` on the web page, which has a column for the number of seeds.
+
+    The score and the verdict come first: a small screen shows no others without a scroll.
+    """
+    found = _printed(table, Shown.PAGE, with_seeds=False)
+    place = {name: number for number, name in enumerate(_FIRST)}
+    return sorted(found, key=lambda item: 1.5 if item.is_metric else place.get(item.column.name, len(place)))
 
 
 def _printed(table: pd.DataFrame, least: Shown, *, with_seeds: bool) -> list[Printed]:
@@ -98,8 +118,12 @@ def _columns(table: pd.DataFrame) -> list[Column]:
 
 def names_of(table: pd.DataFrame) -> dict[str, str]:
     """The label of each rule in a row of `table`. Lite and open rows are marked."""
-    lite, names = table.attrs.get("lite", ()), marked(labels(table["rule"]))
+    lite, names = table.attrs.get("lite", ()), marked(_labels(table))
     return {rule: f"{label}{LITE_MARK}" if rule in lite else label for rule, label in names.items()}
+
+
+def _labels(table: pd.DataFrame) -> dict[str, str]:
+    return labels(table["rule"], table.attrs.get("names", NO_NAMES))
 
 
 def in_brackets(values: Values) -> str:
@@ -111,6 +135,17 @@ def caption(table: pd.DataFrame) -> str:
     """One paragraph that explains the numbers of `table`: the captions of its columns."""
     ordered = sorted(_columns(table), key=lambda column: column.kind)
     sentences = [*(_sentence(column, table) for column in ordered), *table.attrs.get("stated", [])]
+    return " ".join(dict.fromkeys(filter(None, sentences)))
+
+
+def short_caption(table: pd.DataFrame) -> str:
+    """The sentences on the metrics and numbers that are printed, for a caption above or below a table in a paper."""
+    columns = [item.column for part in printed(table) for item in part]
+    marks = [column for column in _columns(table) if column.kind is Kind.MARK]
+    ordered = sorted([*columns, *marks], key=lambda column: column.kind)
+    sentences = [_sentence(column, table) for column in ordered if column.kind is not Kind.TEXT]
+    # Marks on names that the table prints are explained beside it.
+    sentences += [text for text in table.attrs.get("stated", []) if text.startswith((LITE_MARK, OPEN_MARK))]
     return " ".join(dict.fromkeys(filter(None, sentences)))
 
 
@@ -126,7 +161,7 @@ def best_lines(table: pd.DataFrame) -> dict[str, str]:
 
 def footnotes(table: pd.DataFrame) -> list[str]:
     """Notes on single cells: jobs without a result, and ratios that could not be compared."""
-    names = labels(table["rule"])
+    names = _labels(table)
     notes = []
     if "status" in table:
         unfinished = table[(table["status"] != "") & (table["n"] > 0)]

@@ -8,6 +8,9 @@ from itertools import combinations
 
 from grape_bench.score.inference import LEVEL, holm
 
+MOST_NAMED = 12
+"""The most rules that are named as not resolved."""
+
 
 @dataclass(frozen=True)
 class Best:
@@ -30,11 +33,17 @@ class Best:
         return [rule for rule, p in self.p.items() if rule != self.rule and not p < LEVEL]
 
     def text(self, names: Mapping[str, str]) -> str:
-        """The line below a table: `best: bp; resolved below it: dfa, head-only; not resolved: fa`."""
+        """The line below a table: `best: bp; resolved below it: dfa, head-only; not resolved: fa`.
+
+        A long list of rules that are not resolved is their number: they are the rules that the line does not name.
+        """
         parts = [f"best: {names[self.rule]}"]
-        for words, rules in (("resolved below it", self.resolved), ("not resolved", self.unresolved)):
-            if rules:
-                parts.append(f"{words}: {', '.join(names[rule] for rule in rules)}")
+        if self.resolved:
+            parts.append(f"resolved below it: {', '.join(names[rule] for rule in self.resolved)}")
+        if len(self.unresolved) > MOST_NAMED:
+            parts.append(f"not resolved: the other {len(self.unresolved)}")
+        elif self.unresolved:
+            parts.append(f"not resolved: {', '.join(names[rule] for rule in self.unresolved)}")
         return "; ".join(parts)
 
 

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
+from types import MappingProxyType
 
 from grape_bench.record.rule_name import RuleName
 
+Names = Mapping[str, str]
+"""Rule -> what a reader of the table calls it."""
+NO_NAMES: Names = MappingProxyType({})
 
-def labels(rules: Iterable[str]) -> dict[str, str]:
-    """A short label for each rule: `my/rules/new.py:Rule` becomes `Rule`, unless another rule has that label."""
+
+def labels(rules: Iterable[str], given: Names = NO_NAMES) -> dict[str, str]:
+    """A short label for each rule: `my/rules/new.py:Rule` becomes `Rule`, unless another rule has that label.
+
+    The rules in `given` have the label that is given there.
+    """
     names = list(dict.fromkeys(rules))
     short = {name: RuleName.parse(name).label for name in names}
     count = Counter(short.values())
-    return {name: label if count[label] == 1 else _with_file(name) for name, label in short.items()}
+    found = {name: label if count[label] == 1 else _with_file(name) for name, label in short.items()}
+    return found | {name: given[name] for name in found if name in given}
 
 
 def in_rows(rules: Iterable[str]) -> list[str]:

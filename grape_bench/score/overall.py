@@ -21,7 +21,7 @@ from grape_bench.score.inference import (
     resampled,
     sign_flip,
 )
-from grape_bench.score.labels import labels
+from grape_bench.score.labels import NO_NAMES, Names, labels
 from grape_bench.score.lead import above_chance, resolved
 from grape_bench.score.references import References
 
@@ -32,7 +32,7 @@ Runs = Sequence[Floats]
 Statistic = Callable[[Runs], Floats]
 
 
-def overall(grid: Grid) -> pd.DataFrame:
+def overall(grid: Grid, given: Names = NO_NAMES) -> pd.DataFrame:
     """One row per rule, sorted by mean norm acc over the tasks on which BP is above chance, the best first.
 
     `columns.OVERALL` declares the columns. The intervals of norm_acc and iqm are in `_low` and `_high`. The table is
@@ -52,7 +52,7 @@ def overall(grid: Grid) -> pd.DataFrame:
     table.attrs["left_out"] = [rule for rule in rules if rule not in cells]
     means = {row["rule"]: row["norm_acc"] for row in rows}
     found = best(means, lambda first, second: _sign_flip(cells[first], cells[second], bp))
-    table.attrs["best"] = found.text(labels(means)) if found else ""
+    table.attrs["best"] = found.text(labels(means, given)) if found else ""
     return table
 
 

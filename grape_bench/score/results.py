@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import median
 from types import MappingProxyType
@@ -13,18 +13,23 @@ from typing import Any
 import pandas as pd
 
 from grape_bench.record.record import Record
+from grape_bench.record.rule_name import RuleName
 from grape_bench.record.status import Status
-from grape_bench.score.alignment import Maps, maps
+from grape_bench.score.alignment import NULL, Maps, maps
 from grape_bench.score.cell import Cell, Grid, by_task, cells, hardware_classes
 from grape_bench.score.equal_cost import EqualCost, equal_cost
 from grape_bench.score.gain import Gain, gains
 from grape_bench.score.inference import mean
+from grape_bench.score.labels import NO_NAMES, Names, labels
 from grape_bench.score.metric import DEFAULT, Metric
 from grape_bench.score.open_rows import without_open
 from grape_bench.score.overall import better, overall, performance_profile
+from grape_bench.score.references import FROZEN, HEAD_ONLY
 from grape_bench.score.table import score
+from grape_bench.score.verdict import over_tasks
 
 SHARES = (0.5, 0.8, 0.95, 1.0)
+CONTROL = "control"
 Curves = Mapping[str, pd.DataFrame]
 
 
@@ -32,8 +37,8 @@ Curves = Mapping[str, pd.DataFrame]
 class Results:
     """The cells, and the tables of `score`, `overall`, `better`, `performance_profile` and `time_to`.
 
-    `equal` is the comparison at equal cost, if one was asked for.
-    Open rows are in `table` and `targets` only, because the others rank rules.
+    The tables may leave out some rules of the grid (see `only`). Open rows are in `table` and `targets` only, because
+    the others rank rules. `equal` is the comparison at equal cost, if one was asked for.
     """
 
     grid: Grid
@@ -60,7 +65,36 @@ class Results:
     @property
     def ranked(self) -> list[str]:
         """The rules without open rows, in the order of the table."""
-        return list(dict.fromkeys(rule for _, rule in without_open(self.grid)))
+        return [rule for rule in self.rules if not RuleName.parse(rule).is_open]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The label of each rule, in the order of the table."""
+        return labels(self.rules, self.table.attrs.get("names", NO_NAMES))
+
+    def verdict(self, rule: str) -> str:
+        """The verdicts of a rule over its tasks, and `control` for a control, whose hidden layers are untrained."""
+        if rule in (FROZEN, HEAD_ONLY):
+            return CONTROL
+        rows = self.table[self.table["rule"] == rule]
+        return over_tasks(rows["verdict"]) if "verdict" in rows else ""
+
+    def only(self, rules: Sequence[str]) -> Results:
+        """The tables of these rules alone, in this order. The other cells stay in the grid: scores rest on them."""
+        chosen = [(task, rule) for task in self.tasks for rule in rules if (task, rule) in self.grid]
+        table = self.table.set_index(["task", "rule"], drop=False).loc[chosen].reset_index(drop=True)
+        table.attrs = dict(self.table.attrs)
+        overall = _of(self.overall, rules)
+        overall.attrs["left_out"] = [rule for rule in self.overall.attrs.get("left_out", []) if rule in rules]
+        return replace(
+            self,
+            table=table,
+            overall=overall,
+            better=self.better.loc[list(rules), list(rules)],
+            profile=self.profile[[rule for rule in rules if rule in self.profile]],
+            targets=_of(self.targets, rules),
+            gains=[one for one in self.gains if one.tuned.rule in rules],
+        )
 
     def metric(self, task: str) -> Metric:
         """The metric of `task`."""
@@ -72,6 +106,11 @@ class Results:
         """The alignment of each block over training, by (task, rule)."""
         return maps(self.grid, self.diagnostics)
 
+    @cached_property
+    def null_alignment(self) -> Maps:
+        """The size of the same cosine for fresh random feedback."""
+        return maps(self.grid, self.diagnostics, NULL)
+
     @property
     def records(self) -> list[Record]:
         """All records, in the order of the table."""
@@ -81,29 +120,35 @@ class Results:
 NONE: Curves = MappingProxyType({})
 
 
+def _of(table: pd.DataFrame, rules: Sequence[str]) -> pd.DataFrame:
+    """The rows of `rules`; a table without rows as it is."""
+    return table if table.empty else table[table["rule"].isin(rules)].reset_index(drop=True)
+
+
 def results(
     records: Iterable[Record],
     curves: Curves = NONE,
     diagnostics: Curves = NONE,
     *,
+    given: Names = NO_NAMES,
     untuned: Iterable[Record] = (),
     at: str | None = None,
 ) -> Results:
     """Score `records`. `curves` and `diagnostics` map a record id to the rows of its curve.csv and diagnostics.csv.
 
-    `untuned` holds records of the same rules with the suite's own settings. They show what tuning gains. `at` names the
-    cost of a comparison at equal cost.
+    `given` maps rules to labels. `untuned` holds records of the same rules with the suite's own settings, which show
+    what tuning gains. `at` names the cost of a comparison at equal cost.
 
     Raises UserError like `score` and `equal_cost`.
     """
     every = list(records)
-    table = score(every)
+    table = score(every, given=given)
     grid = cells(every)
     ranked = without_open(grid)
     return Results(
         grid=grid,
         table=table,
-        overall=overall(ranked),
+        overall=overall(ranked, given),
         better=better(ranked),
         profile=performance_profile(ranked),
         targets=time_to(grid, curves),

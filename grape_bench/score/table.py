@@ -13,7 +13,7 @@ from grape_bench.score import columns, comparable, open_rows, resolution, tuned
 from grape_bench.score.best import Best, best
 from grape_bench.score.cell import Grid, by_task, cells, differences, hardware_classes, looks_of
 from grape_bench.score.inference import counted, mean, paired_t
-from grape_bench.score.labels import labels
+from grape_bench.score.labels import NO_NAMES, Names, labels
 from grape_bench.score.ladder import blocks_worth
 from grape_bench.score.lead import resolved
 from grape_bench.score.lite import NOT_LITE, Lite, LiteRow, mean_credit
@@ -23,7 +23,7 @@ from grape_bench.score.row import Row
 from grape_bench.score.unequal import unequal_notes
 
 
-def score(records: Iterable[Record], lite: Lite = NOT_LITE) -> pd.DataFrame:
+def score(records: Iterable[Record], lite: Lite = NOT_LITE, given: Names = NO_NAMES) -> pd.DataFrame:
     """The table of `records`, with the columns that `columns.COLUMNS` declares.
 
     One row per (task, rule), in the order of the records with BP first. Accuracies are means over the seeds with a
@@ -35,7 +35,8 @@ def score(records: Iterable[Record], lite: Lite = NOT_LITE) -> pd.DataFrame:
     they are NaN for a rule that did not run on BP's hardware class alone.
 
     `attrs["notes"]` explains missing values. `attrs["best"]` is the comparison with the best rule by task, and
-    `attrs["stated"]` holds sentences for the caption on the settings and the resolution.
+    `attrs["stated"]` holds sentences for the caption on the settings and the resolution. `attrs["names"]` maps each
+    rule to its label, which is `given` or made from its name.
 
     The rules of `lite` get a `LiteRow` each and do not affect the other rows. `attrs["lite"]` lists them, and
     `attrs["mean_credit"]` holds the result of `lite.mean_credit`. Open rows are not ranked either.
@@ -57,7 +58,8 @@ def score(records: Iterable[Record], lite: Lite = NOT_LITE) -> pd.DataFrame:
     table.attrs["notes"] = list(
         dict.fromkeys([*notes, *_unresolved_notes(rows), *_hardware_notes(grid), *unequal_notes(every)])
     )
-    names = labels(rule for _, rule in grid)
+    names = labels((rule for _, rule in grid), given)
+    table.attrs["names"] = names
     table.attrs["best"] = {task: found.text(names) for task, found in compared.items() if found}
     table.attrs["stated"] = [
         *lite.stated(grid),

@@ -7,7 +7,8 @@ docs/protocol.md explains the thresholds.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from grape_bench.record.parts import Diagnostics
@@ -63,6 +64,14 @@ def judge(cell: Cell, references: References) -> Verdict:
     if not any(_diagnostics(record) for record in cell.results):
         return Verdict("", ("its activations and gradients are unknown: it ran without diagnostics",))
     return Verdict(TRAINED, (comparison, *reasons))
+
+
+def over_tasks(words: Iterable[str]) -> str:
+    """The verdicts of a rule on its tasks as one text: `trained`, or `trained 4/5, not above frozen 1/5`."""
+    counts = Counter(words)
+    total = counts.total()
+    found = [(word, count) for word, count in counts.most_common() if word]
+    return ", ".join(word if count == total else f"{word} {count}/{total}" for word, count in found)
 
 
 def _limit(cell: Cell, references: References) -> float:

@@ -199,5 +199,7 @@ def test_an_interrupted_training_goes_on_with_what_was_found():
 
 
 def test_moments_are_few_where_steps_are_few():
-    assert moments(200) == [200] and moments(1000) == [0, 1000] and len(moments(10**6)) == MOST
+    assert moments(20) == [0, 20] and len(moments(200)) == 4, "always the start and the end"
+    assert len(moments(400)) == len(moments(4000)) == 8 and len(moments(6000)) == 12 and len(moments(10**6)) == MOST
+    assert all(moments(steps)[0] == 0 and moments(steps)[-1] == steps for steps in (1, 30, 400, 10**6))
     assert moments(100, 5) == [0, 25, 50, 75, 100] and moments(100, 0) == [] and moments(3, 9) == [0, 1, 2, 3]

@@ -116,7 +116,8 @@ def test_a_spreadsheet_finds_no_formula() -> None:
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_compiles_and_runs_no_command(tmp_path: Path) -> None:
     (tmp_path / "table.tex").write_text(latex.render(scored().table, readme.title(scored())))
-    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}\end{document}"
+    (tmp_path / "notes.tex").write_text(latex.notes(scored().table))
+    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}\input{notes}\end{document}"
     (tmp_path / "document.tex").write_text(document)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "document.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
@@ -124,7 +125,7 @@ def test_latex_compiles_and_runs_no_command(tmp_path: Path) -> None:
 
 
 def test_latex_has_no_command_of_a_name() -> None:
-    text = latex.render(scored().table, readme.title(scored()))
+    text = latex.render(scored().table, readme.title(scored())) + latex.notes(scored().table)
     assert text == printable(text)
     assert r"\textbackslash{}input\{/etc/passwd\}" in text and r"\input{/etc" not in text and "^^41" not in text
 

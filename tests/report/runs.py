@@ -24,11 +24,12 @@ def on_disk(runs: Path, records: list[Record]) -> Path:
     return runs
 
 
-def diagnostics(cosine: float) -> pd.DataFrame:
-    """The rows of a diagnostics.csv: two blocks at three times, and one row for the whole network."""
-    rows = [(1000 * t, b, cosine * t / 3) for t in (1, 2, 3) for b in ("blocks.0", "blocks.1")]
-    rows.append((1000, "(network)", float("nan")))
-    return pd.DataFrame(rows, columns=["samples", "block", "signal_cos"])
+def diagnostics(cosine: float, moments: int = 3) -> pd.DataFrame:
+    """The rows of a diagnostics.csv: two blocks at each moment, and one row for the whole network."""
+    times = range(1, moments + 1)
+    rows = [(1000 * t, b, cosine * t / moments, 0.1) for t in times for b in ("blocks.0", "blocks.1")]
+    rows.append((1000, "(network)", float("nan"), float("nan")))
+    return pd.DataFrame(rows, columns=["samples", "block", "signal_cos", "null_cos"])
 
 
 def with_flops(records: list[Record]) -> list[Record]:

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,7 @@ from tests.report.curves import curves
 from tests.report.runs import diagnostics, on_disk, with_flops
 from tests.score.records import RULES, suite
 
-FILES = {"README.md", "index.html", "table.csv", "table.tex"}
+FILES = {"README.md", "index.html", "table.csv", "table.tex", "table-notes.tex"}
 
 
 def figures(*names: str) -> set[str]:
@@ -36,6 +37,15 @@ def test_a_folder_of_runs_becomes_a_report(tmp_path: Path) -> None:
     assert page.startswith("# quickstart 1.0\n\nWhat was *learned*.\n\n![")
     assert names(tmp_path / "out") == {"notes.md"} | FILES | figures("results", "tradeoff", "profile", "ranks")
     assert set(pd.read_csv(tmp_path / "out" / "table.csv")["rule"]) == set(RULES)
+
+
+def test_figures_are_as_wide_as_the_column_of_a_paper(tmp_path: Path) -> None:
+    runs = on_disk(tmp_path / "runs", suite(2, ("digits-mlp",)))
+    result = CliRunner().invoke(command, [str(runs), "-o", str(tmp_path / "out"), "--width", "5.5in"])
+    assert result.exit_code == 0, result.output
+    for path in (tmp_path / "out").glob("*.svg"):
+        width = float(re.search(r'<svg[^>]* width="([\d.]+)pt"', path.read_text()).group(1))  # type: ignore[union-attr]
+        assert width <= 5.5 * 72, path.name
 
 
 def test_several_folders_make_one_report(tmp_path: Path) -> None:

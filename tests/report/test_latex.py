@@ -17,14 +17,22 @@ def test_words_n_interval_and_hardware() -> None:
     text = latex.render(score(suite(5, ("digits-mlp",))), "quickstart 1.0")
     assert r"fa & worse & better & better" in text and text.count(r"\begin{tabular}{l") == 2
     assert r"\label{tab:quickstart-1-0}" in text
-    caption = re.search(r"\\caption{(.*)}\n", text).group(1)  # type: ignore[union-attr]
-    assert r"mean $\pm$ 95 \% Student-t interval over n seeds" in caption and "Hardware: cpu-x" in caption
+    caption = re.search(r"\\caption\[{quickstart 1.0}\]{(.*)}\n", text).group(1)  # type: ignore[union-attr]
+    assert r"mean $\pm$ 95 \% Student-t interval over n seeds. Credit: 0 is frozen, 1 is BP." in caption
     assert "(5)" in text
 
 
 def test_open_rows_are_marked() -> None:
     text = latex.render(score([*suite(5), make("bp:open", task="digits-mlp", open_by="J. Roe & co")]), "quickstart")
     assert r"bp:open\S{} & " in text and r"\S{} open settings by J. Roe \& co (bp)" in text
+
+
+def test_the_caption_is_short_and_the_notes_have_the_rest() -> None:
+    table = score(suite(5, ("digits-mlp",)))
+    caption = re.search(r"\\caption\[.*\]{(.*)}\n", latex.render(table, "q")).group(1)  # type: ignore[union-attr]
+    assert len(caption.split()) <= 70 and "Holm" not in caption and "Hardware" not in caption
+    notes = latex.notes(table)
+    assert "Hardware: cpu-x" in notes and "Holm over the references" in notes and "digits-mlp: best: bp" in notes
 
 
 def test_special_characters() -> None:
@@ -43,7 +51,9 @@ def test_it_compiles(tmp_path: Path) -> None:
 
 def compiled(folder: Path, table: pd.DataFrame) -> str:
     (folder / "table.tex").write_text(latex.render(table, "quickstart 1.0"))
-    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}\end{document}"
+    (folder / "table-notes.tex").write_text(latex.notes(table))
+    inside = r"\begin{document}\listoftables\input{table}\input{table-notes}\end{document}"
+    document = r"\documentclass{article}\usepackage{booktabs}" + inside
     (folder / "document.tex").write_text(document)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "document.tex"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")

@@ -54,5 +54,25 @@ def test_our_own_words_do_not_wrap_in_80_columns() -> None:
         assert word in text, word
 
 
+def test_a_table_that_is_too_wide_is_printed_in_parts() -> None:
+    table = score(suite(3, ("digits-mlp",)))
+    table["feature_credit"], table["blocks_worth"] = -10.83, 12.25
+    lines = printed(table)
+    assert max(map(len, lines)) <= 80
+    headings = [line for line in lines if line.startswith("rule ")]
+    assert len(headings) == 3, "scores, costs, words"
+    bp = [line.split() for line in lines if line.startswith("bp ")]
+    assert bp[0][2] == "±" and bp[1][-1] == "1.000" and "12.25" in bp[0] + bp[1]
+    assert len([line for line in printed(table, width=120) if line.startswith("rule ")]) == 2
+
+
+def test_a_column_without_a_value_on_the_task_is_left_out() -> None:
+    records = [make("bp", s, 90.0 + s, task=task) for s in range(3) for task in ("a", "b")]
+    records += [make("dfa", s, 80.0 + s, task="a") for s in range(3)]
+    lines = printed(score(records))
+    assert sum("closed" in line for line in lines[: lines.index("b")]) == 1
+    assert not any(line.startswith("rule ") and "closed" in line for line in lines[lines.index("b") :])
+
+
 def test_an_empty_table_says_so() -> None:
     assert printed(score([])) == ["no results yet"]

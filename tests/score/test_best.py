@@ -20,6 +20,14 @@ def test_holm_counts_every_pair() -> None:
     assert found.text({"a": "A", "b": "B", "c": "C"}) == "best: A; resolved below it: B; not resolved: C"
 
 
+def test_many_rules_that_are_not_resolved_are_counted() -> None:
+    rules = [f"rule-{i}" for i in range(15)]
+    found = best({rule: float(i) for i, rule in enumerate(rules)}, lambda *pair: 0.0 if "rule-0" in pair else 0.5)
+    assert found is not None
+    line = "best: rule-14; resolved below it: rule-0; not resolved: the other 13"
+    assert found.text({rule: rule for rule in rules}) == line
+
+
 def test_one_rule_or_none_is_not_compared() -> None:
     assert best({}, lambda first, second: 0.0) is None
     assert best({"a": 1.0}, lambda first, second: 0.0) is None

@@ -10,7 +10,7 @@ from grape_bench.record.record import read_record
 from grape_bench.score.cell import cells
 from grape_bench.score.references import References
 from grape_bench.score.table import score
-from grape_bench.score.verdict import EXPLODING, NOT_MEASURABLE, TOO_FEW, TRAINED, judge
+from grape_bench.score.verdict import EXPLODING, NOT_MEASURABLE, TOO_FEW, TRAINED, judge, over_tasks
 from tests.score.records import failed, make, with_parts
 
 TASK = "digits-mlp"
@@ -164,3 +164,9 @@ def test_the_recorded_failure_of_the_audit_is_found():
     verdicts = {key: judge(cell, References.of(every, key[0])).word for key, cell in every.items()}
     assert verdicts["vit", "dfa"] in (NOT_ABOVE, EXPLODING, NOT_MEASURABLE)
     assert verdicts["vit", "bp"] == verdicts["cnn", "bp"] == verdicts["cnn", "grape+anchor"] == TRAINED
+
+
+def test_verdicts_over_tasks() -> None:
+    assert over_tasks(["trained", "trained"]) == "trained"
+    assert over_tasks(["trained", "not above frozen", "trained", ""]) == "trained 2/4, not above frozen 1/4"
+    assert over_tasks([""]) == over_tasks([]) == ""

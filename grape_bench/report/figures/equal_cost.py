@@ -18,6 +18,7 @@ from grape_bench.report.figures.results import window
 from grape_bench.report.palette import Style, styles
 from grape_bench.score.equal_cost import BUDGETS, EqualCost
 from grape_bench.score.inference import Interval
+from grape_bench.score.labels import labels
 from grape_bench.score.metric import Metric
 from grape_bench.score.path import Path
 from grape_bench.score.results import Results
@@ -41,20 +42,20 @@ def shown(results: Results) -> list[str]:
     return tasks(results)[:MOST_TASKS]
 
 
-def draw(results: Results, path: File) -> None:
+def draw(results: Results, path: File, width: float = look.WIDTH) -> None:
     """Draw one panel per task that is `shown`: means with a band of the 95 % interval. `frozen` is a level.
 
-    Dashed lines mark the budgets of the table.
+    Dashed lines mark the budgets of the table. The figure is `width` inches wide.
     """
     assert results.equal is not None, "a report with --at has a comparison"
     equal = results.equal
-    look.render(lambda: _figure(equal, shown(results), results.rules), path)
+    look.render(lambda: _figure(equal, shown(results), results.rules, width), path, width)
 
 
-def _figure(equal: EqualCost, drawn: list[str], rules: Iterable[str]) -> Figure:
-    columns = min(2, len(drawn))
+def _figure(equal: EqualCost, drawn: list[str], rules: Iterable[str], width: float) -> Figure:
+    columns = min(2 if width >= look.NARROW else 1, len(drawn))
     rows = math.ceil(len(drawn) / columns)
-    figure = look.canvas(1.0 + 4.5 * columns, 3.1 * rows + 0.6)
+    figure = look.canvas(width, 3.1 * rows + 0.6)
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     style = styles(rules)
     for task, panel in zip(drawn, axes, strict=False):
@@ -69,7 +70,7 @@ def _figure(equal: EqualCost, drawn: list[str], rules: Iterable[str]) -> Figure:
 
 def _add_legend(figure: Figure, axes: Axes, rules: Sequence[str], style: Mapping[str, Style]) -> None:
     """Name the rules below the panels, in as many columns as the longest name allows."""
-    named = look.names(rules)
+    named = look.names(labels(rules))
     across = figure.get_figwidth() / (LINE_INCHES + CHARACTER_INCHES * max(map(len, named.values())))
     lines = [axes.plot([], [], color=style[rule].color, linestyle=style[rule].dash, linewidth=1.7)[0] for rule in rules]
     figure.legend(lines, list(named.values()), loc="outside lower center", ncols=max(1, int(across)), frameon=False)

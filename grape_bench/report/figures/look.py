@@ -1,8 +1,9 @@
-"""What all figures share: fonts, lines, names, and how a figure is written to a file."""
+"""What all figures share: width, fonts, lines, names, and how a figure is written to a file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import textwrap
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,16 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from grape_bench.errors import in_one_line
 from grape_bench.record.write import output
 from grape_bench.report.glyphs import spelled
-from grape_bench.score.labels import labels
+
+WIDTH = 10.0
+"""The width of a figure in inches, unless a report asks for another."""
+NARROW = 7.5
+"""Inches below which a figure is meant for a column of print: its type is smaller, and its panels fewer per row."""
 
 INK, FAINT, SOFT = "#222222", "#d9d9d9", "#666666"
 NAME = 18  # characters of a rule's name at most
 LOOK: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
-    "font.size": 9.5,
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": SOFT,
@@ -37,16 +41,26 @@ LOOK: dict[Any, Any] = {
     "svg.hashsalt": "grape-bench",  # the same input gives the same file
     "pdf.fonttype": 42,  # keeps text as text
 }
+# No text is smaller than 7 points, and in print no figure is scaled: it is drawn as wide as it will be.
+_WIDE = {"font.size": 9.5, "axes.titlesize": 9.5, "legend.fontsize": 9, "xtick.labelsize": 9, "ytick.labelsize": 9.5}
+_IN_PRINT = {"font.size": 8, "axes.titlesize": 8, "legend.fontsize": 7.5, "xtick.labelsize": 7, "ytick.labelsize": 7.5}
 # Without a date, the same records give the same file.
 _METADATA: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 
-def render(make: Callable[[], Figure], path: Path) -> None:
+def style(width: float) -> dict[Any, Any]:
+    """The settings of matplotlib for a figure that is `width` inches wide."""
+    return LOOK | (_IN_PRINT if width < NARROW else _WIDE)
+
+
+def render(make: Callable[[], Figure], path: Path, width: float = WIDTH) -> None:
     """Write the figure that `make` returns to `path`, on white: SVG, PDF or PNG, depending on the extension.
+
+    `width` in inches decides on the sizes of type.
 
     Raises UserError if the file cannot be written.
     """
-    with mpl.rc_context(LOOK):
+    with mpl.rc_context(style(width)):
         figure = make()
         with output(path) as draft:
             figure.savefig(draft, dpi=200, metadata=_METADATA.get(path.suffix))
@@ -54,14 +68,30 @@ def render(make: Callable[[], Figure], path: Path) -> None:
 
 def canvas(width: float, height: float) -> Figure:
     """An empty figure of `width` x `height` inches whose parts make room for each other."""
-    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.1, wspace=0.04, hspace=0.06)
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=0.03, hspace=0.04)
     return Figure(figsize=(width, height), layout=layout, facecolor="white")
 
 
-def names(rules: Iterable[str]) -> dict[str, str]:
-    """Rule -> the name that a figure shows."""
+def inches(lines: float) -> float:
+    """The height of so many lines of text, with the usual space between them."""
+    return lines * 1.4 * float(mpl.rcParams["font.size"]) / 72
+
+
+def small() -> float:
+    """The size of the smallest text, in points: 8.5, or 7 in print."""
+    return max(7.0, float(mpl.rcParams["font.size"]) - 1)
+
+
+def wrapped(text: str, width: float) -> str:
+    """`text` in lines that fit into `width` inches."""
+    letter = 0.6 * float(mpl.rcParams["font.size"]) / 72  # inches per letter, on average
+    return textwrap.fill(text, max(12, int(width / letter)), break_long_words=False)
+
+
+def names(labels: Mapping[str, str]) -> dict[str, str]:
+    """Rule -> the name that a figure shows, from its label."""
     # A long class name would leave no room for the data. Its color and the table still identify the rule.
-    return {rule: plain(label, NAME) for rule, label in labels(rules).items()}
+    return {rule: plain(label, NAME) for rule, label in labels.items()}
 
 
 def plain(text: str, longest: int = 60) -> str:
@@ -82,7 +112,7 @@ def _glyphs() -> frozenset[int]:
 
 def heading(axes: Axes, text: str) -> None:
     """Set the title of a panel."""
-    axes.set_title(text, loc="left", fontweight="bold", fontsize=11)
+    axes.set_title(text, loc="left", fontweight="bold", fontsize=float(mpl.rcParams["font.size"]) + 1)
 
 
 def grid(axes: Axes, axis: Any = "both") -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,19 +13,22 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from grape_bench.report.figures import look
-from grape_bench.report.figures.look import INK, SOFT
-from grape_bench.report.palette import BLACK, GREY, SILVER, Style, styles
+from grape_bench.report.figures.look import FAINT, INK, SOFT
+from grape_bench.report.palette import BLACK, GREY, KNOWN, SILVER, Style, styles
 from grape_bench.score.cell import Cell
 from grape_bench.score.columns import EPOCH
 from grape_bench.score.metric import DEFAULT, Metric
 from grape_bench.score.results import Results
+from grape_bench.score.verdict import TRAINED
 
-LINE_POINTS = 11.5  # distance between two names, in points
 REFERENCES = {"bp": BLACK, "frozen": SILVER, "head-only": GREY}
-
-
+SIDE_BY_SIDE = 4.5
+"""Inches below which the two panels of a task lie one above the other."""
+MOST_LINES, BEST = 16, 8
+"""With more curves than `MOST_LINES` only the references and the `BEST` others have a color and a name."""
 MOST_TASKS = 12
 """The most rows of panels."""
+VERDICT = 12  # characters in a line of a verdict
 
 
 def shown(results: Results) -> list[str]:
@@ -31,43 +36,50 @@ def shown(results: Results) -> list[str]:
     return results.tasks[:MOST_TASKS]
 
 
-def draw(results: Results, path: Path) -> None:
+def draw(results: Results, path: Path, width: float = look.WIDTH) -> None:
     """Draw one row per task that is `shown`.
 
-    Left: test value of every seed, with mean and 95 % interval; dashed lines mark BP and the controls. Right, if there
-    are curves: validation over epochs, mean over seeds.
+    Left: test value of every seed, with mean, 95 % interval and verdict; dashed lines mark BP and the controls. Right,
+    if there are curves: validation over epochs, mean over seeds.
     """
-    look.render(lambda: _figure(results), path)
+    look.render(lambda: _figure(results, width), path, width)
 
 
-def _figure(results: Results) -> Figure:
+def _figure(results: Results, width: float) -> Figure:
     table, tasks = results.table, shown(results)
-    style, names = styles(results.rules), look.names(results.rules)
-    heights = [0.29 * max(6, int((table["task"] == task).sum())) + 1.15 for task in tasks]
-    figure = look.canvas(10.0 if results.curves else 6.0, sum(heights))
-    columns = 2 if results.curves else 1
-    axes = figure.subplots(len(tasks), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
+    style, names = styles(results.rules), look.names(results.names)
+    high = [look.inches(1.75 * max(6, int((table["task"] == task).sum())) + 5) for task in tasks]
+    columns = 2 if results.curves and width >= SIDE_BY_SIDE else 1
+    panels = 2 if results.curves else 1
+    heights = [each for each in high for _ in range(panels // columns)]
+    figure = look.canvas(width if panels == 2 else min(width, 0.6 * look.WIDTH), sum(heights))
+    grid = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights).reshape(len(tasks), panels)
+    room = 0.4 * width if columns == 2 else 0.7 * width
     named: list[tuple[Axes, dict[str, pd.Series]]] = []
-    for task, row in zip(tasks, axes, strict=True):
+    for task, row in zip(tasks, grid, strict=True):
         of_task = table[table["task"] == task]
         draw_ends(row[0], results, task, style)
+        row[0].set_xlabel(look.wrapped(_measured(results.metric(task)), room))
         if results.curves:
             cells = [results.grid[task, rule] for rule in of_task["rule"]]
-            named.append((row[1], draw_curves(row[1], cells, results.curves, style)))
+            lines, grey = draw_curves(row[1], cells, results.curves, style)
+            named.append((row[1], lines))
+            title = f"validation {results.metric(task).label}, mean of seeds{f'; gray: {grey} others' if grey else ''}"
+            row[1].set_title(look.wrapped(title, room), loc="left")
     figure.draw_without_rendering()  # names are placed in points, so the axes need their final size first
-    for panel, lines in named:
-        name_ends(panel, lines, style, names)
+    for panel, drawn in named:
+        name_ends(panel, drawn, style, names)
     return figure
 
 
-def draw_ends(
-    axes: Axes,
-    results: Results,
-    task: str,
-    style: Mapping[str, Style],
-) -> None:
+def _measured(metric: Metric) -> str:
+    direction = "" if metric.higher_is_better else ", lower is better"
+    return f"test {metric.label}{direction}: mean, 95 % interval, seeds. Open: not shown to be trained"
+
+
+def draw_ends(axes: Axes, results: Results, task: str, style: Mapping[str, Style]) -> None:
     """Draw the test values of one task: one line per rule, the first on top."""
-    metric, names = results.metric(task), look.names(results.rules)
+    metric, names = results.metric(task), look.names(results.names)
     table = results.table[results.table["task"] == task]
     for place, row in enumerate(table.to_dict("records")):
         rule, center, half = row["rule"], row[metric.name], row[f"{metric.name}_ci"]
@@ -77,20 +89,24 @@ def draw_ends(
             continue
         if row["n"] > 1:
             axes.plot([center - half, center + half], [place] * 2, color=color, linewidth=1.8, zorder=3)
-        axes.plot(center, place, marker, color=color, markersize=7, zorder=4)
+        verdict = row.get("verdict") or TRAINED  # a control has none
+        face = color if verdict == TRAINED else "white"
+        axes.plot(center, place, marker, color=color, markerfacecolor=face, markersize=7, zorder=4)
+        if verdict != TRAINED:
+            how: Any = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": look.small()}
+            axes.text(1.02, place, textwrap.fill(verdict, VERDICT), color=SOFT, linespacing=1, **how)
         # Seeds go below the line of the interval: on it they would hide each other and the mean.
         values = list(results.grid[task, rule].values.values())
-        axes.plot(values, [place + 0.32] * len(values), "o", color=color, markersize=2.6, zorder=3)
+        axes.plot(values, [place + 0.34] * len(values), "o", color=color, markersize=2.6, zorder=3)
         if rule in REFERENCES:
             axes.axvline(center, color=REFERENCES[rule], linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
     axes.set_yticks(range(len(table)), [names[rule] for rule in table["rule"]])
     axes.set_ylim(len(table) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0, labelsize=10, labelcolor=INK)
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.spines["left"].set_visible(False)
     look.grid(axes, "x")
     look.heading(axes, look.plain(task))
-    direction = "" if metric.higher_is_better else ", lower is better"
-    axes.set_xlabel(f"test {metric.label}{direction}: mean, 95 % interval, seeds")
 
 
 def draw_curves(
@@ -98,24 +114,50 @@ def draw_curves(
     of_task: Iterable[Cell],
     curves: Mapping[str, pd.DataFrame],
     style: Mapping[str, Style],
-) -> dict[str, pd.Series]:
-    """Draw the validation metric of one task over epochs. Returns rule -> its line."""
+) -> tuple[dict[str, pd.Series], int]:
+    """Draw the validation metric of one task over epochs.
+
+    Returns rule -> its line, for those that get a name, and the number of the others.
+    """
     cells = list(of_task)
+    metric = next((cell.metric for cell in cells if cell.results), DEFAULT)
     lines = {cell.rule: mean_curve(validation(cell, curves)) for cell in cells}
     lines = level({rule: line for rule, line in lines.items() if not line.empty})
-    for rule, line in lines.items():
-        color, dash, _ = style[rule]
+    named = _named(lines, metric)
+    for place, (rule, line) in enumerate(lines.items()):
+        color, dash, marker = style[rule]
+        if rule not in named:
+            axes.plot(line.index, line.to_numpy(), color=FAINT, linewidth=0.9, zorder=2)
+            continue
+        step = max(1, len(line) // 4)  # a few markers per line, at other epochs than the next line's
+        marks = [] if len(line) == 2 else list(range(place % step, len(line), step))
         front = 3 if rule in REFERENCES else 4
-        mark = "o" if len(line) == 1 else ""
-        axes.plot(line.index, line.to_numpy(), color=color, linestyle=dash, linewidth=1.7, marker=mark, zorder=front)
+        axes.plot(
+            line.index,
+            line.to_numpy(),
+            color=color,
+            linestyle=dash,
+            linewidth=1.6,
+            marker=marker,
+            markersize=4,
+            markevery=marks,
+            zorder=front,
+        )
     look.grid(axes, "y")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.set_xlabel(EPOCH.axis)
-    metric = next((cell.metric for cell in cells if cell.results), DEFAULT)
-    axes.set_title(f"validation {metric.label}, mean of seeds", loc="left", fontsize=9.5)
     if lines:
-        axes.set_ylim(*window(lines.values(), metric))
-    return lines
+        axes.set_ylim(*window([lines[rule] for rule in named], metric))
+    return {rule: lines[rule] for rule in named}, len(lines) - len(named)
+
+
+def _named(lines: Mapping[str, pd.Series], metric: Metric) -> list[str]:
+    """The rules whose lines have a color and a name: all, or the references and the best others."""
+    if len(lines) <= MOST_LINES:
+        return list(lines)
+    others = [rule for rule in lines if rule not in KNOWN]
+    best = sorted(others, key=lambda rule: -metric.sign * float(lines[rule].iloc[-1]))[:BEST]
+    return [rule for rule in lines if rule in KNOWN or rule in best]
 
 
 def validation(cell: Cell, curves: Mapping[str, pd.DataFrame]) -> list[pd.Series]:
@@ -167,7 +209,7 @@ def name_ends(axes: Axes, lines: Mapping[str, pd.Series], style: Mapping[str, St
     first = min(float(line.index[0]) for line in lines.values())
     axes.set_xlim(first - 0.02 * (last - first + 1), last + 0.01 * (last - first + 1))
     ends = [float(lines[rule].iloc[-1]) for rule in ordered]
-    heights = spread(ends, gap=(high - low) * LINE_POINTS / _height_in_points(axes), high=high)
+    heights = spread(ends, gap=(high - low) * 1.35 * look.small() / _height_in_points(axes), high=high)
     edge = axes.get_yaxis_transform()  # x in widths of the axes, y in data units
     for rule, height in zip(ordered, heights, strict=True):
         line, color = lines[rule], style[rule].color
@@ -179,7 +221,7 @@ def name_ends(axes: Axes, lines: Mapping[str, pd.Series], style: Mapping[str, St
             arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 1},
             annotation_clip=False,
         )
-        axes.text(1.065, height, names[rule], transform=edge, va="center", fontsize=9, color=INK)
+        axes.text(1.065, height, names[rule], transform=edge, va="center", fontsize=look.small(), color=INK)
 
 
 def spread(values: Sequence[float], *, gap: float, high: float) -> list[float]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from grape_bench.report.figures import look
@@ -16,29 +18,34 @@ from grape_bench.score.results import Results
 from grape_bench.score.scaling import QUANTITIES, Series, Trend, series, trends
 
 
-def draw(results: Results, path: Path) -> None:
+def draw(results: Results, path: Path, width: float = look.WIDTH) -> None:
     """Draw one row of panels per series, one panel per quantity: means with 95 % intervals over the size."""
-    look.render(lambda: _figure(results), path)
+    look.render(lambda: _figure(results, width), path, width)
 
 
-def _figure(results: Results) -> Figure:
+def _figure(results: Results, width: float) -> Figure:
     every, found = series(results.tasks), trends(results)
-    figure = look.canvas(10.0, 2.9 * len(every) + 0.6)
-    axes = figure.subplots(len(every), len(QUANTITIES), squeeze=False)
-    for one, row in zip(every, axes, strict=True):
-        for (name, quantity), panel in zip(QUANTITIES.items(), row, strict=True):
+    drawn = [rule for rule in results.rules if any(trend.rule == rule for trend in found)]
+    across = max(1, int(width / look.inches(11)))  # panels side by side
+    columns = max(1, int(width / look.inches(11)))  # of the legend
+    rows = math.ceil(len(QUANTITIES) / across)
+    legend = look.inches(math.ceil(len(drawn) / columns) + 1)
+    figure = look.canvas(width, look.inches(15) * len(every) * rows + legend)
+    axes = figure.subplots(len(every) * rows, min(across, len(QUANTITIES)), squeeze=False)
+    for one, panels in zip(every, axes.reshape(len(every), -1), strict=True):
+        for (name, quantity), panel in zip(QUANTITIES.items(), panels, strict=False):
             _draw_panel(
                 panel, one, [trend for trend in found if (trend.series, trend.quantity) == (one, name)], results
             )
             scale = "" if name == "alignment" else f" ({_unit(results, one)})"
-            look.heading(panel, f"{look.plain(one.family)}: {quantity.heading}{scale}")
-    drawn = [rule for rule in results.rules if any(trend.rule == rule for trend in found)]
-    style, names = styles(results.rules), look.names(results.rules)
-    lines = [
-        axes[0, 0].plot([], [], color=style[rule].color, linestyle=style[rule].dash, marker=style[rule].marker)[0]
-        for rule in drawn
-    ]
-    figure.legend(lines, [names[rule] for rule in drawn], loc="outside lower center", ncols=7, frameon=False)
+            look.heading(panel, look.plain(one.family))
+            panel.set_ylabel(f"{quantity.heading}{scale}", labelpad=2)
+        for panel in panels[len(QUANTITIES) :]:
+            panel.set_axis_off()
+    style, names = styles(results.rules), look.names(results.names)
+    looks: list[Any] = [style[rule] for rule in drawn]
+    lines = [Line2D([], [], color=one.color, linestyle=one.dash, marker=one.marker, markersize=4.5) for one in looks]
+    figure.legend(lines, [names[rule] for rule in drawn], loc="outside lower left", ncols=columns, frameon=False)
     return figure
 
 

@@ -1,26 +1,34 @@
-"""The test result against the cost of a training step, with the Pareto front."""
+"""The test result against the cost of a training step, with the staircase of what more cost is shown to buy."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from grape_bench.report.figures import look
-from grape_bench.report.figures.look import INK, SOFT
+from grape_bench.report.figures.look import SOFT
+from grape_bench.report.figures.naming import Point, name_points
 from grape_bench.report.palette import styles
 from grape_bench.score import columns
 from grape_bench.score.quantity import Column
 from grape_bench.score.results import Results
+from grape_bench.score.verdict import TRAINED
 
+ABOUT = (
+    "Test score against the cost of a step. The line rises at a rule whose 95 % interval lies above that of every"
+    " cheaper rule. An open marker: not shown to be trained"
+)
 MOST_TASKS = 12
 """The most rows of panels."""
-Point = tuple[float, float]
-Box = tuple[float, float, float, float]  # left, bottom, right, top
-SIDES = tuple((x, y) for x in (1, -1) for y in (1, -1, 2, -2, 3, -3))  # where a name can go, best first
+NEAR = 10
+"""Points between a name and its point, if a legend has all names and only those with room are beside their points."""
 
 
 def available(results: Results) -> list[Column]:
@@ -34,88 +42,107 @@ def shown(results: Results) -> list[str]:
     return results.tasks[:MOST_TASKS]
 
 
-def draw(results: Results, path: Path) -> None:
+def draw(results: Results, path: Path, width: float = look.WIDTH) -> None:
     """Draw one row per task that is `shown` and one column per cost: each rule's mean with its 95 % interval."""
-    look.render(lambda: _figure(results), path)
+    look.render(lambda: _figure(results, width), path, width)
 
 
-def _figure(results: Results) -> Figure:
-    costs = available(results)
-    figure = look.canvas(1.2 + 4.4 * len(costs), 3.1 * len(shown(results)))
-    axes = figure.subplots(len(shown(results)), len(costs), squeeze=False, sharey="row")
-    for task, row in zip(shown(results), axes, strict=True):
+def _figure(results: Results, width: float) -> Figure:
+    figure, left = _drawn(results, width, legend=False)
+    return _drawn(results, width, legend=True)[0] if left else figure
+
+
+def _drawn(results: Results, width: float, *, legend: bool) -> tuple[Figure, list[str]]:
+    """The figure, and the names for which it has no room."""
+    costs, tasks = available(results), shown(results)
+    rules = [rule for rule in results.rules if any(rule in set(_points(results, t, costs[0])["rule"]) for t in tasks)]
+    ncols = max(1, int(width / look.inches(10)))
+    heights = [look.inches(max(16, min(24, 10 + len(_points(results, task, costs[0]))))) for task in tasks]
+    below = look.inches(math.ceil(len(rules) / ncols) + 1) if legend else 0.0
+    figure = look.canvas(width, sum(heights) + below)
+    axes = figure.subplots(len(tasks), len(costs), squeeze=False, sharey="row", height_ratios=heights)
+    for task, row in zip(tasks, axes, strict=True):
         for panel, cost in zip(row, costs, strict=True):
             _draw_panel(panel, results, task, cost)
         look.heading(row[0], look.plain(task))
         row[0].set_ylabel(f"test {results.metric(task).label}")
-    return figure
+    if legend:
+        _draw_legend(figure, results, rules, ncols)
+    figure.draw_without_rendering()  # names need the final layout
+    left, names = [], look.names(results.names)
+    for task, row in zip(tasks, axes, strict=True):
+        for panel, cost in zip(row, costs, strict=True):
+            table = _points(results, task, cost)
+            points = list(zip(table[cost.name], table["value"], strict=True))
+            left += name_points(panel, points, [names[rule] for rule in table["rule"]], NEAR if legend else math.inf)
+    return figure, left
+
+
+def _points(results: Results, task: str, cost: Column) -> pd.DataFrame:
+    """The rows of the table with a score and this cost."""
+    table = results.table
+    return table[table["task"] == task].dropna(subset=[cost.name, "value"])
 
 
 def _draw_panel(axes: Axes, results: Results, task: str, cost: Column) -> None:
-    metric, style, names = results.metric(task), styles(results.rules), look.names(results.rules)
-    table = results.table[results.table["task"] == task].dropna(subset=[cost.name, metric.name])
+    metric, style, table = results.metric(task), styles(results.rules), _points(results, task, cost)
     better = metric.sign
-    points = list(zip(table[cost.name], better * table[metric.name], strict=True))
-    front = pareto(point for point, rule in zip(points, table["rule"], strict=True) if rule in results.ranked)
-    if len(front) > 1:
-        axes.plot([x for x, _ in front], [better * y for _, y in front], color=SOFT, linewidth=1, zorder=1)
+    ranked = table[table["rule"].isin(results.ranked)]
+    stairs = staircase(zip(ranked[cost.name], better * ranked["value"], ranked["value_ci"], strict=True))
+    if len(stairs) > 1:
+        xs, ys = zip(*[*stairs, (float(table[cost.name].max()), stairs[-1][1])], strict=True)
+        axes.plot(xs, [better * y for y in ys], color=SOFT, linewidth=1, drawstyle="steps-post", zorder=1)
     for row in table.to_dict("records"):
         color, _, marker = style[row["rule"]]
-        half = row[f"{metric.name}_ci"]
         axes.errorbar(
             row[cost.name],
-            row[metric.name],
-            yerr=None if pd.isna(half) else half,
+            row["value"],
+            yerr=None if pd.isna(row["value_ci"]) else row["value_ci"],
             fmt=marker,
             color=color,
-            markersize=6.5,
+            markerfacecolor=color if row.get("verdict", TRAINED) in (TRAINED, "") else "white",
+            markersize=6,
             elinewidth=1.4,
         )
     axes.axvline(1, color=SOFT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
     axes.set_xlabel(cost.axis)
-    axes.margins(x=0.2, y=0.14)
+    axes.margins(x=0.15, y=0.14)
+    _scale(axes, [*table[cost.name], 1.0])
     look.grid(axes)
-    _name_points(axes, [(x, better * y) for x, y in points], [names[rule] for rule in table["rule"]])
 
 
-def _name_points(axes: Axes, points: Sequence[Point], texts: Sequence[str]) -> None:
-    """Write each name beside its point, on the side where it overlaps least with the others."""
-    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
-    places = [((x - left) / (right - left), (y - low) / (high - low)) for x, y in points]
-    taken: list[Box] = [(x - 0.015, y - 0.025, x + 0.015, y + 0.025) for x, y in places]
-    for point, place, text in zip(points, places, texts, strict=True):
-        boxes = {side: _label_box(place, side, len(text)) for side in SIDES}
-        side = min(SIDES, key=lambda side: sum(_overlap(boxes[side], other) for other in taken))
-        taken.append(boxes[side])
-        axes.annotate(
-            text,
-            point,
-            xytext=(6 * side[0], 7 * side[1]),
-            textcoords="offset points",
-            ha="left" if side[0] > 0 else "right",
-            va="center",
-            fontsize=8.5,
-            color=INK,
-        )
+def _scale(axes: Axes, ratios: Sequence[float]) -> None:
+    """A logarithmic axis if the costs differ by more than a factor of four, since they are ratios."""
+    low, high = min(ratios), max(ratios)
+    if high <= 4 * low:
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        return
+    axes.set_xscale("log")
+    powers = range(math.floor(math.log2(low)), math.ceil(math.log2(high)) + 1)
+    axes.xaxis.set_major_locator(FixedLocator([2.0**power for power in powers[:: max(1, len(powers) // 5)]]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter("{x:g}")
 
 
-def _label_box(place: Point, side: tuple[int, int], characters: int) -> Box:
-    """The box of a name at `place`, in widths and heights of the panel."""
-    x, y = place[0] + 0.025 * side[0], place[1] + 0.045 * side[1]
-    width = 0.02 * characters
-    return (x, y - 0.03, x + width, y + 0.03) if side[0] > 0 else (x - width, y - 0.03, x, y + 0.03)
+def _draw_legend(figure: Figure, results: Results, rules: Sequence[str], ncols: int) -> None:
+    style, names = styles(results.rules), look.names(results.names)
+    every = [style[rule] for rule in rules]
+    handles = [Line2D([], [], color=one.color, marker=one.marker, linestyle="None", markersize=6) for one in every]
+    figure.legend(handles, [names[rule] for rule in rules], loc="outside lower left", ncols=ncols, frameon=False)
 
 
-def _overlap(one: Box, other: Box) -> float:
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    return max(width, 0) * max(height, 0)
+def staircase(points: Iterable[tuple[float, float, float]]) -> list[Point]:
+    """What more cost is shown to buy: (cost, score) by rising cost, from points (cost, score, half-width).
 
-
-def pareto(points: Iterable[Point]) -> Sequence[Point]:
-    """The (cost, score) points that no other point beats on one axis without losing on the other, by rising cost."""
-    front: list[Point] = []
-    for cost, score in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not front or score > front[-1][1]:
-            front.append((cost, score))
-    return front
+    A point is a stair if its interval lies above the interval of every cheaper point. A higher mean alone would make a
+    stair of noise. A point without an interval (one seed) is no stair unless it is the cheapest, and ends the
+    staircase.
+    """
+    stairs: list[Point] = []
+    highest = -math.inf  # the upper end of all intervals so far
+    for cost, score, half in sorted(points, key=lambda point: (point[0], -point[1])):
+        reach = math.inf if math.isnan(half) else half
+        if not stairs or score - reach > highest:
+            stairs.append((cost, score))
+        highest = max(highest, score + reach)
+    return stairs

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from grape_bench.plan.find import baseline_folders
 from grape_bench.plan.tuned import TunedTask, read_tuned, tuned_file
@@ -16,8 +18,8 @@ from grape_bench.report.palette import styles
 from grape_bench.score.cell import Cell
 from grape_bench.score.results import Results
 
-MOST_TASKS = 12
-"""The most panels."""
+MOST_TASKS, MOST_LINES = 12, 12
+"""The most tasks, and the most lines in a panel. A task with more rules has several panels."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,8 @@ class Search:
 def searches(results: Results) -> dict[str, list[Search]]:
     """Task -> the recorded searches whose settings the results use, in the order of the table."""
     found: dict[str, list[Search]] = {}
-    for (task, _), cell in results.grid.items():
-        for search in _searched(cell):
+    for (task, rule), cell in results.grid.items():
+        for search in _searched(cell) if rule in results.rules else ():
             found.setdefault(task, []).append(search)
     return found
 
@@ -73,18 +75,19 @@ def shown(results: Results) -> list[str]:
     return list(searches(results))[:MOST_TASKS]
 
 
-def draw(results: Results, path: Path) -> None:
+def draw(results: Results, path: Path, width: float = look.WIDTH) -> None:
     """Draw a panel per task that is `shown`: a line per rule, with a larger marker at the chosen trial."""
-    look.render(lambda: _figure(results), path)
+    look.render(lambda: _figure(results, width), path, width)
 
 
-def _figure(results: Results) -> Figure:
-    every, tasks = searches(results), shown(results)
-    heights = [max(3.2, 0.6 + 0.22 * len(every[task])) for task in tasks]  # inches: the legend has a line per rule
-    figure = look.canvas(8.0, sum(heights))
-    panels = figure.subplots(len(tasks), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for task, axes in zip(tasks, panels, strict=True):
-        _draw_panel(axes, results, every[task])
+def _figure(results: Results, width: float) -> Figure:
+    every = searches(results)
+    parts = [(task, part) for task in shown(results) for part in _parts(every[task])]
+    heights = [look.inches(max(15, len(part) + 7)) for _, part in parts]  # the legend has a line per rule
+    figure = look.canvas(min(width, 8.0), sum(heights))
+    panels = figure.subplots(len(parts), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for (task, part), axes in zip(parts, panels, strict=True):
+        _draw_panel(axes, results, part)
         look.heading(axes, look.plain(task))
         axes.set_ylabel(f"validation {results.metric(task).label}")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
@@ -92,8 +95,14 @@ def _figure(results: Results) -> Figure:
     return figure
 
 
+def _parts(found: list[Search]) -> list[list[Search]]:
+    """The searches of a task, in panels of at most `MOST_LINES` lines."""
+    count = math.ceil(len(found) / math.ceil(len(found) / MOST_LINES))
+    return [found[start : start + count] for start in range(0, len(found), count)]
+
+
 def _draw_panel(axes: Axes, results: Results, found: list[Search]) -> None:
-    style, names = styles(results.rules), look.names(results.rules)
+    style, names = styles(results.rules), look.names(results.names)
     for search in found:
         color, dash, marker = style[search.rule]
         rates, scores = zip(*search.points, strict=True)
@@ -102,4 +111,5 @@ def _draw_panel(axes: Axes, results: Results, found: list[Search]) -> None:
         axes.plot(*search.chosen, marker, color=color, markersize=8)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")  # the default is a formula, which the figures do not render
+    axes.xaxis.set_minor_formatter(NullFormatter())
     look.grid(axes)

@@ -15,12 +15,10 @@ from markupsafe import Markup
 
 from grape_bench.errors import printable
 from grape_bench.report import equal_cost, readme, text
-from grape_bench.report.figures.alignment import shown
 from grape_bench.report.figures.ranks import by_mean
 from grape_bench.report.page.data import costs_of, curve_axes, data
 from grape_bench.report.templates import page_template
 from grape_bench.score.columns import COLUMN, OVERALL
-from grape_bench.score.labels import labels
 from grape_bench.score.quantity import ABSENT
 from grape_bench.score.results import Results
 
@@ -54,13 +52,8 @@ class Publication(Protocol):
 
 def render(results: Results, publications: Sequence[Publication] = ()) -> str:
     """The HTML: tables as text, and charts that are drawn by the plotly.js inside the page."""
-    names = labels(results.rules)
-    tasks, rules = shown(results)
-    aligned = [
-        (task, names[rule], alignment(cosines))
-        for (task, rule), cosines in results.alignment.items()
-        if task in tasks and rule in rules
-    ]
+    names = results.names
+    aligned = {task: alignment(results, task) for task in dict.fromkeys(task for task, _ in results.alignment)}
     return page_template("page.html.j2").render(
         title=readme.title(results),
         results=results,
@@ -130,7 +123,7 @@ class Matrix(NamedTuple):
 
 def better(results: Results) -> Matrix:
     """P(row beats column) in percent, after a column with the mean rank. The best rule is on top."""
-    names, table = labels(results.rules), by_mean(results)
+    names, table = results.names, by_mean(results)
     order, ranks = list(table.index), table.mean(axis=1, skipna=False)
     found = []
     for rule in order:
@@ -140,11 +133,17 @@ def better(results: Results) -> Matrix:
     return Matrix(["mean rank", *(names[rule] for rule in order)], found)
 
 
-def alignment(cosines: pd.DataFrame) -> Matrix:
-    """Blocks by training samples. The last block is on top, as in a drawing of the network."""
-    columns = [f"{samples:,.0f}" for samples in cosines.columns.astype(float)]
-    found = [(str(block), [_shade(c, c, 2) for c in cosines.loc[block].astype(float)]) for block in cosines.index[::-1]]
-    return Matrix(columns, found)
+def alignment(results: Results, task: str) -> Matrix:
+    """Rules by blocks at the end of training, and a last row for fresh random feedback."""
+    found = {rule: cosines for (name, rule), cosines in results.alignment.items() if name == task}
+    blocks = list(dict.fromkeys(str(block) for cosines in found.values() for block in cosines.index))
+    ends = pd.DataFrame({rule: cosines.iloc[:, -1].rename(str) for rule, cosines in found.items()}).reindex(blocks)
+    nulls = [null.iloc[:, -1].rename(str) for (name, _), null in results.null_alignment.items() if name == task]
+    rows = [(results.names[rule], [_shade(c, c, 2) for c in ends[rule]]) for rule in results.rules if rule in ends]
+    if nulls:
+        level = pd.concat(nulls, axis=1).mean(axis=1).reindex(blocks)
+        rows.append(("random feedback", [_shade(c, c, 2) for c in level]))
+    return Matrix(blocks, rows)
 
 
 def _shade(value: float, strength: float, digits: int) -> Shade:

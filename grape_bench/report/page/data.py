@@ -6,20 +6,21 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from grape_bench.report.figures.tradeoff import available
-from grape_bench.report.palette import DASH_NAMES, MARKER_NAMES, on_dark, styles
+from grape_bench.report.palette import DASH_NAMES, KNOWN, MARKER_NAMES, on_dark, styles
 from grape_bench.score.cell import Cell
 from grape_bench.score.columns import COLUMN, CURVE, REACHED
-from grape_bench.score.labels import labels
 from grape_bench.score.quantity import Column, Quantity
 from grape_bench.score.results import Results
+from grape_bench.score.verdict import TRAINED
 
 
 def data(results: Results) -> dict[str, Any]:
     """Rules with their styles, the results of each task, and the performance profile."""
-    names, style = labels(results.rules), styles(results.rules)
+    names, style = results.names, styles(results.rules)
     rules = [
         {
             "id": rule,
@@ -29,6 +30,7 @@ def data(results: Results) -> dict[str, Any]:
             "dark": on_dark(style[rule].color),
             "dash": DASH_NAMES[style[rule].dash],
             "symbol": MARKER_NAMES[style[rule].marker],
+            "known": rule in KNOWN,
         }
         for rule in results.rules
     ]
@@ -72,10 +74,28 @@ def _task(results: Results, task: str) -> dict[str, Any]:
                 "seeds": [_number(value) for value in results.grid[task, rule].values.values()],
                 "costs": {cost.name: _number(row.get(cost.name)) for cost in costs_of(results)},
                 "curve": curves.get(rule, {}),
+                "open": row.get("verdict", "") not in ("", TRAINED),
+                "alignment": _alignment(results, task, rule),
             }
             for rule, row in rows.items()
             if row["n"]
         },
+    }
+
+
+def _alignment(results: Results, task: str, rule: str) -> dict[str, list[float | None]]:
+    """Over training: the cosine of the mean block, of the first and the last one, and of fresh random feedback."""
+    cosines = results.alignment.get((task, rule))
+    if cosines is None:
+        return {}
+    null = results.null_alignment.get((task, rule))
+    level = [] if null is None else np.sqrt((null.reindex(columns=cosines.columns) ** 2).mean(axis=0))
+    return {
+        "samples": _numbers(cosines.columns),
+        "mean": _numbers(cosines.mean(axis=0)),
+        "first": _numbers(cosines.iloc[0]),
+        "last": _numbers(cosines.iloc[-1]),
+        "null": _numbers(level),
     }
 
 

@@ -18,6 +18,7 @@
   function paint() {
     const key = isDark() ? "dark" : "light";
     for (const element of all("[data-rule]")) element.style.setProperty("--c", rules.get(element.dataset.rule)?.[key]);
+    for (const swatch of all("[data-rule] .swatch:empty")) swatch.append(sample(rules.get(swatch.closest("[data-rule]").dataset.rule)));
     $("theme").setAttribute("aria-pressed", String(isDark()));
     drawAll();
   }
@@ -26,6 +27,47 @@
     paint();
   });
   system.addEventListener("change", paint);
+
+  // How a rule is drawn: a piece of its line with its marker. The color comes from the style sheet.
+
+  const corners = {
+    square: "-3,-3 3,-3 3,3 -3,3", diamond: "0,-4.4 4.4,0 0,4.4 -4.4,0", "triangle-up": "0,-4 4,3 -4,3", "triangle-down": "0,4 4,-3 -4,-3",
+    "triangle-left": "-4,0 3,-4 3,4", "triangle-right": "4,0 -3,-4 -3,4", hexagon: "4,0 2,3.5 -2,3.5 -4,0 -2,-3.5 2,-3.5",
+    cross: "-1.3,-4 1.3,-4 1.3,-1.3 4,-1.3 4,1.3 1.3,1.3 1.3,4 -1.3,4 -1.3,1.3 -4,1.3 -4,-1.3 -1.3,-1.3",
+    x: "-2,-4 0,-2 2,-4 4,-2 2,0 4,2 2,4 0,2 -2,4 -4,2 -2,0 -4,-2", star: "0,-5 1.4,-1.6 5,-1.5 2.2,0.8 3.1,4.2 0,2.3 -3.1,4.2 -2.2,0.8 -5,-1.5 -1.4,-1.6",
+  };
+
+  function element(name, values) {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(values)) made.setAttribute(key, value);
+    return made;
+  }
+
+  function sample(rule) {
+    const picture = element("svg", { viewBox: "-14 -6 28 12", width: 28, height: 12, "aria-hidden": "true" });
+    picture.append(element("line", { x1: -14, x2: 14, "stroke-dasharray": rule.dash === "solid" ? "none" : rule.dash.replaceAll("px", "") }));
+    const points = corners[rule.symbol];
+    picture.append(points ? element("polygon", { points }) : element("circle", { r: 3.4 }));
+    return picture;
+  }
+
+  function legends() {
+    for (const place of all("[data-legend]")) {
+      const kind = place.dataset.legend;
+      const drawn = (rule) => kind === "profile" ? data.profile.rules[rule.id]
+        : data.tasks.some((task) => showsTask(task.name) && task.rules[rule.id] && has[kind](task.rules[rule.id]));
+      place.replaceChildren(...data.rules.filter((rule) => showsRule(rule.id) && drawn(rule)).map((rule) => {
+        const item = document.createElement("li");
+        item.append(sample(rule), rule.name);
+        item.style.setProperty("--c", colorOf(rule));
+        return item;
+      }));
+    }
+  }
+  const has = {
+    curves: (result) => result.curve.value?.length, alignment: (result) => result.alignment.mean,
+    tradeoff: (result) => result.costs[$("cost").value] !== null,
+  };
 
   // Filters: a task, rules by name, rules by button.
 
@@ -126,6 +168,14 @@
     return data.rules.filter((rule) => showsRule(rule.id) && task.rules[rule.id]);
   }
 
+  const marker = (rule, task, size) => ({ color: colorOf(rule), size, symbol: rule.symbol + (task.rules[rule.id].open ? "-open" : ""), line: { width: 1.5, color: colorOf(rule) } });
+
+  // A line with a few of its markers, so that two lines differ in more than their color.
+  const line = (rule, x, y) => ({
+    type: "scatter", mode: y.length > 1 ? "lines+markers" : "markers", x, y, name: plain(rule.name), line: { color: colorOf(rule), width: 2, dash: rule.dash },
+    marker: { color: colorOf(rule), symbol: rule.symbol, size: 7, maxdisplayed: 5 }, hovertemplate: "%{y:.2f} at %{x:,}<extra>%{fullData.name}</extra>",
+  });
+
   function ends(task) {
     const shown = visible(task).reverse();
     const traces = shown.flatMap((rule) => {
@@ -134,7 +184,7 @@
       return [
         { type: "scatter", mode: "markers", x: seeds, y: seeds.map(() => plain(rule.name)), marker: { color, size: 5, opacity: 0.55 }, name: plain(rule.name),
           hovertemplate: "%{x:.2f}<extra>%{y}, seed</extra>" },
-        { type: "scatter", mode: "markers", x: [mean], y: [plain(rule.name)], marker: { color, size: 11, symbol: rule.symbol }, name: plain(rule.name),
+        { type: "scatter", mode: "markers", x: [mean], y: [plain(rule.name)], marker: marker(rule, task, 11), name: plain(rule.name),
           error_x: { type: "data", array: [half ?? 0], color, thickness: 2, width: 0, visible: half !== null },
           hovertemplate: `%{x:.2f}${half === null ? "" : ` ± ${half.toFixed(2)}`}<extra>%{y}</extra>` },
       ];
@@ -155,41 +205,66 @@
     const drawn = visible(task).filter((rule) => known(task.rules[rule.id].curve));
     const moments = drawn.flatMap((rule) => task.rules[rule.id].curve[over]).filter((moment) => moment !== null);
     const span = [Math.min(...moments), Math.max(...moments)];
-    const traces = drawn.map((rule) => {
+    // Of many lines, only the references and the best others have a color. Hiding rules brings the rest to the front.
+    const last = (rule) => (task.better === "lower" ? 1 : -1) * (task.rules[rule.id].curve.value.at(-1) ?? Infinity);
+    const best = drawn.filter((rule) => !rule.known).sort((a, b) => last(a) - last(b)).slice(0, 8);
+    const faint = (rule) => drawn.length > 16 && !rule.known && !best.includes(rule);
+    const traces = [...drawn].sort((a, b) => faint(b) - faint(a)).map((rule) => {
       const curve = task.rules[rule.id].curve;
       // A single value, such as that of the control frozen, is a level over the whole training.
       const level = curve.value.length === 1 && span[0] < span[1];
       const [x, y] = level ? [span, [curve.value[0], curve.value[0]]] : [curve[over], curve.value];
-      return { type: "scatter", mode: y.length > 1 ? "lines" : "markers", x, y, name: plain(rule.name),
-        line: { color: colorOf(rule), width: 2, dash: rule.dash }, marker: { color: colorOf(rule) },
-        hovertemplate: "%{y:.2f} at %{x:,}<extra>%{fullData.name}</extra>" };
+      return { ...line(rule, x, y), ...(level || faint(rule) ? { mode: "lines" } : {}), opacity: faint(rule) ? 0.22 : 1 };
     });
     const title = { text: $("axis").selectedOptions[0].textContent };
     return [traces, layout({ xaxis: { title }, yaxis: { title: { text: `validation ${task.label}` } } })];
   }
 
-  function front(points, lower) {
-    const better = (a, b) => (lower ? a < b : a > b);
-    const line = [];
-    for (const point of points.sort((a, b) => a.x - b.x || (lower ? a.y - b.y : b.y - a.y))) {
-      if (!line.length || better(point.y, line.at(-1).y)) line.push(point);
+  function alignment(task) {
+    const which = $("block").value;
+    const drawn = visible(task).filter((rule) => has.alignment(task.rules[rule.id]));
+    const found = drawn.map((rule) => task.rules[rule.id].alignment);
+    const traces = drawn.map((rule, i) => line(rule, found[i].samples, found[i][which]));
+    // Random feedback does about as well under every rule: the mean over them, at each moment.
+    const moments = [...new Set(found.flatMap((one) => one.samples))].sort((a, b) => a - b);
+    const levels = moments.map((at) => found.map((one) => one.null[one.samples.indexOf(at)]).filter((value) => value !== undefined && value !== null));
+    const known = levels.flatMap((values, i) => (values.length ? [[moments[i], values.reduce((a, b) => a + b) / values.length]] : []));
+    if (known.length) {
+      const [x, y] = known.length > 1 ? [known.map((one) => one[0]), known.map((one) => one[1])] : [[0, known[0][0]], [known[0][1], known[0][1]]];
+      const muted = colors().getPropertyValue("--muted").trim();
+      traces.push({ type: "scatter", mode: "lines", x, y, name: "random feedback", line: { color: muted, width: 1.5, dash: "dash" },
+        hovertemplate: "%{y:.2f}<extra>random feedback</extra>" });
     }
-    return line;
+    return [traces, layout({ xaxis: { title: { text: "training samples" }, rangemode: "tozero" }, yaxis: { title: { text: "cosine to the true gradient" } } })];
   }
 
-  // Labels that would overlap move to another side of their point. A label without room is shown on hover only.
+  // What more cost is shown to buy, as in the figures: a stair is a point whose interval lies above that of every cheaper one.
 
-  const sides = { "top right": [1, 1], "bottom right": [1, -1], "top left": [-1, 1], "bottom left": [-1, -1] };
+  function staircase(points, lower) {
+    const sign = lower ? -1 : 1;
+    const stairs = [];
+    let highest = -Infinity;
+    for (const point of points.sort((a, b) => a.x - b.x || sign * (b.y - a.y))) {
+      const reach = point.half ?? Infinity;
+      if (!stairs.length || sign * point.y - reach > highest) stairs.push(point);
+      highest = Math.max(highest, sign * point.y + reach);
+    }
+    return stairs;
+  }
 
-  function placeNames(points, names, [width, height]) {
-    const taken = [];
-    const low = Math.min(...points.map((p) => p.y));
-    const tall = Math.max(...points.map((p) => p.y)) - low || 1;
-    return points.map((point, i) => {
-      const [x, y] = [(point.x / width) * 60, ((point.y - low) / tall) * height]; // in characters and lines
+  // A name goes where it lies over no other name, marker or line. A name without room is in the legend, and shown on hover.
+
+  const sides = { "top right": [1, 1], "bottom right": [1, -1], "top left": [-1, 1], "bottom left": [-1, -1], "middle right": [1, 0], "middle left": [-1, 0] };
+  const meet = (a, b) => a[0] < b[1] && b[0] < a[1] && a[2] < b[3] && b[2] < a[3];
+
+  function placeNames(points, names, lines, wide) {
+    const taken = [...points.map(([x, y]) => [x - 7, x + 7, y - 7, y + 7]), ...lines];
+    return points.map(([x, y], i) => {
+      const length = 6.5 * names[i].length;
       for (const [side, [dx, dy]] of Object.entries(sides)) {
-        const box = [dx > 0 ? x : x - names[i].length, y + 0.7 * dy, names[i].length];
-        if (taken.every((other) => box[0] > other[0] + other[2] || other[0] > box[0] + box[2] || Math.abs(box[1] - other[1]) > 0.95)) {
+        const [left, middle] = [x + (dx > 0 ? 8 : -8 - length), y + 11 * dy];
+        const box = [left, left + length, middle - 7, middle + 7];
+        if (left >= 0 && left + length <= wide + 10 && taken.every((other) => !meet(box, other))) {
           taken.push(box);
           return [names[i], side];
         }
@@ -198,34 +273,59 @@
     });
   }
 
-  function tradeoff(task) {
+  // The scale of the cost is logarithmic if the costs differ by more than a factor of four: they are ratios.
+
+  function scaleOf(points, wide) {
+    const xs = [1, ...points.map((point) => point.x)];
+    const [least, most] = [Math.min(...xs), Math.max(...xs)];
+    const log = most > 4 * least && least > 0;
+    const range = log ? [Math.log10(least) - 0.1, Math.log10(most) + 0.22 * Math.log10(most / least)] : [Math.max(0, least - 0.25 * (most - least || 1)), most + 0.25 * (most - least || 1)];
+    const ys = points.flatMap((point) => [point.y - (point.half ?? 0), point.y + (point.half ?? 0)]);
+    const [low, high] = [Math.min(...ys), Math.max(...ys)];
+    const pad = 0.12 * (high - low || 1);
+    return { log, range, most, ys: [low - pad, high + pad],
+      x: (x) => (((log ? Math.log10(x) : x) - range[0]) / (range[1] - range[0])) * wide, y: (y) => ((y - low + pad) / (high - low + 2 * pad)) * 250 };
+  }
+
+  function tradeoff(task, plot) {
     const cost = $("cost").value;
     const shown = visible(task).filter((rule) => task.rules[rule.id].costs[cost] !== null);
-    const points = shown.map((rule) => ({ x: task.rules[rule.id].costs[cost], y: task.rules[rule.id].mean }));
-    const line = front(points.filter((_, i) => shown[i].ranked), task.better === "lower");
+    if (!shown.length) return [[], layout({})];
+    const points = shown.map((rule) => ({ x: task.rules[rule.id].costs[cost], y: task.rules[rule.id].mean, half: task.rules[rule.id].half }));
+    const wide = Math.max(200, plot.clientWidth - 75);
+    const scale = scaleOf(points, wide);
+    const stairs = staircase(points.filter((_, i) => shown[i].ranked), task.better === "lower");
     const muted = colors().getPropertyValue("--muted").trim();
-    const traces = shown.length ? [{ type: "scatter", mode: "lines", x: line.map((p) => p.x), y: line.map((p) => p.y), hoverinfo: "skip",
-      line: { color: muted, width: 1 }, name: "Pareto front" }] : [];
-    const largest = Math.max(1, ...points.map((point) => point.x));
-    const names = placeNames(points, shown.map((rule) => rule.name), [1.22 * largest, 13]);
+    const traces = stairs.length > 1 ? [{ type: "scatter", mode: "lines", x: [...stairs.map((p) => p.x), scale.most], y: [...stairs.map((p) => p.y), stairs.at(-1).y],
+      hoverinfo: "skip", line: { color: muted, width: 1, shape: "hv" }, name: "staircase" }] : [];
+    // Everything a name should keep off: intervals, the line of BP, and the stairs.
+    const [at, up] = [scale.x, scale.y];
+    const lines = points.map((p) => [at(p.x) - 1, at(p.x) + 1, up(p.y - (p.half ?? 0)), up(p.y + (p.half ?? 0))]);
+    lines.push([at(1) - 1, at(1) + 1, -1e9, 1e9]);
+    stairs.forEach((p, i) => {
+      const next = stairs[i + 1] ?? { x: scale.most, y: p.y };
+      lines.push([at(p.x), at(next.x), up(p.y) - 1, up(p.y) + 1]);
+      lines.push([at(next.x) - 1, at(next.x) + 1, Math.min(up(p.y), up(next.y)), Math.max(up(p.y), up(next.y))]);
+    });
+    const names = placeNames(points.map((p) => [at(p.x), up(p.y)]), shown.map((rule) => rule.name), lines, wide);
     for (const [i, rule] of shown.entries()) {
-      const { mean, half } = task.rules[rule.id];
-      const color = colorOf(rule);
+      const { x, y, half } = points[i];
       const [text, textposition] = names[i];
-      traces.push({ type: "scatter", mode: "markers+text", x: [task.rules[rule.id].costs[cost]], y: [mean], text: [plain(text)], textposition,
-        textfont: { size: 11 }, cliponaxis: false, marker: { color, size: 10, symbol: rule.symbol }, name: plain(rule.name),
-        error_y: { type: "data", array: [half ?? 0], color, thickness: 1.5, width: 0, visible: half !== null },
+      traces.push({ type: "scatter", mode: "markers+text", x: [x], y: [y], text: [plain(text)], textposition,
+        textfont: { size: 11 }, cliponaxis: false, marker: marker(rule, task, 9), name: plain(rule.name),
+        error_y: { type: "data", array: [half ?? 0], color: colorOf(rule), thickness: 1.5, width: 0, visible: half !== null },
         hovertemplate: "%{y:.2f} at %{x:.2f}<extra>%{fullData.name}</extra>" });
     }
     const bp = { type: "line", x0: 1, x1: 1, yref: "paper", y0: 0, y1: 1, layer: "below", line: { color: muted, width: 1, dash: "dash" } };
-    const xaxis = { title: { text: $("cost").selectedOptions[0].textContent }, range: [0, 1.22 * largest] };
-    return [traces, layout({ xaxis, yaxis: { title: { text: `test ${task.label}` } }, shapes: [bp] })];
+    const xaxis = { title: { text: $("cost").selectedOptions[0].textContent }, range: scale.range, ...(scale.log ? { type: "log", dtick: Math.log10(2) } : {}) };
+    if (scale.most > 64) xaxis.dtick = 1;
+    return [traces, layout({ xaxis, yaxis: { title: { text: `test ${task.label}` }, range: scale.ys }, shapes: [bp] })];
   }
 
   function profile() {
     const traces = data.rules.filter((rule) => showsRule(rule.id) && data.profile.rules[rule.id]).map((rule) => ({
-      type: "scatter", mode: "lines", x: data.profile.credit, y: data.profile.rules[rule.id], name: plain(rule.name),
-      line: { color: colorOf(rule), width: 2, dash: rule.dash, shape: "vh" }, hovertemplate: "%{y:.0f} % reach %{x:.2f}<extra>%{fullData.name}</extra>",
+      ...line(rule, data.profile.credit, data.profile.rules[rule.id]), mode: "lines", line: { color: colorOf(rule), width: 2, dash: rule.dash, shape: "vh" },
+      hovertemplate: "%{y:.0f} % reach %{x:.2f}<extra>%{fullData.name}</extra>",
     }));
     const yaxis = { title: { text: data.profile.axes[1] }, range: [-3, 104] };
     return [traces, layout({ xaxis: { title: { text: data.profile.axes[0] } }, yaxis, height: 360 })];
@@ -237,6 +337,7 @@
     ends: { mean: (r) => r.mean, "± 95 %": (r) => r.half, seeds: (r) => r.seeds.length },
     curves: { ...Object.fromEntries(data.curve.map(({ name, heading }) => [heading, (r) => r.curve[name]?.at(-1)])),
       validation: (r) => r.curve.value?.at(-1) },
+    alignment: { ...Object.fromEntries(["mean", "first", "last", "null"].map((name) => [{ mean: "mean of blocks", first: "first block", last: "last block", null: "random feedback" }[name], (r) => r.alignment[name]?.at(-1)])) },
     tradeoff: { test: (r) => r.mean, ...Object.fromEntries(data.costs.map(({ name, heading }) => [heading, (r) => r.costs[name]])) },
   };
 
@@ -258,7 +359,7 @@
     return table;
   }
 
-  const kinds = { ends, curves, tradeoff, profile };
+  const kinds = { ends, curves, tradeoff, profile, alignment };
   const charts = [];
 
   function build() {
@@ -290,10 +391,11 @@
   }
 
   function drawAll() {
+    legends();
     for (const { kind, task, figure, plot, empty, details } of charts) {
       figure.hidden = task !== null && !showsTask(task.name);
       if (figure.hidden) continue;
-      const [traces, how] = kinds[kind](task);
+      const [traces, how] = kinds[kind](task, plot);
       plot.hidden = !traces.length;
       empty.hidden = Boolean(traces.length);
       if (details) details.lastElementChild.replaceChildren(numbers(kind, task));
@@ -303,6 +405,7 @@
 
   $("axis").addEventListener("change", drawAll);
   $("cost").addEventListener("change", drawAll);
+  $("block")?.addEventListener("change", drawAll);
   build();
   paint();
   filter();

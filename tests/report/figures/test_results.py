@@ -10,6 +10,7 @@ from grape_bench.report.figures import look
 from grape_bench.report.figures import results as plot
 from grape_bench.report.palette import styles
 from grape_bench.score.cell import cells
+from grape_bench.score.labels import labels
 from grape_bench.score.metric import METRICS
 from grape_bench.score.results import results
 from grape_bench.score.table import score
@@ -51,10 +52,37 @@ def test_ends_show_every_seed_and_both_references() -> None:
 def test_curves_are_means_over_seeds_named_at_their_ends() -> None:
     records = [make("bp", 0, 90.0), make("bp", 1, 80.0), make("dfa", 0, 70.0)]
     axes, style = Figure().subplots(), styles(["bp", "dfa"])
-    lines = plot.draw_curves(axes, cells(records).values(), curves(records), style)
+    lines, others = plot.draw_curves(axes, cells(records).values(), curves(records), style)
     plot.name_ends(axes, lines, style, {"bp": "bp", "dfa": "dfa"})
     assert lines["bp"].iloc[-1] == pytest.approx(curve(85.0)["validation_accuracy"].iloc[-1])
-    assert {"bp", "dfa"} <= {text.get_text() for text in axes.texts}
+    assert {"bp", "dfa"} <= {text.get_text() for text in axes.texts} and others == 0
+
+
+def test_of_many_curves_the_references_and_the_best_have_a_color_and_a_name() -> None:
+    rules = [*RULES, *(f"rule-{i:02}" for i in range(20))]
+    records = [make(rule, 0, 60.0 + place) for place, rule in enumerate(rules)]
+    axes, style = Figure().subplots(), styles(rules)
+    lines, others = plot.draw_curves(axes, cells(records).values(), curves(records), style)
+    assert set(lines) == {*RULES, *(f"rule-{i}" for i in range(12, 20))} and others == 12
+    assert sum(line.get_color() == look.FAINT for line in axes.lines) == 12
+
+
+def test_a_rule_that_is_not_trained_has_an_open_marker_and_its_verdict() -> None:
+    lows = {"bp": 90, "frozen": 50, "dfa": 40, "grape": 80}
+    measured = {"moments": 2, "growth": 1.0, "gain": 1.0}
+    records = [
+        make(rule, s, low + s, task="t", diagnostics=measured if rule != "frozen" else None)
+        for rule, low in lows.items()
+        for s in range(3)
+    ]
+    axes, scored = Figure().subplots(), results(records, {})
+    plot.draw_ends(axes, scored, "t", styles(scored.rules))
+    means = [line for line in axes.lines if line.get_markersize() == 7]
+    faces = {
+        rule: line.get_markerfacecolor() == "white" for rule, line in zip(scored.table["rule"], means, strict=True)
+    }
+    assert faces == {"bp": False, "frozen": False, "dfa": True, "grape": False}
+    assert [text.get_text() for text in axes.texts] == ["not above\nfrozen"]
 
 
 def test_a_seed_that_stops_early_does_not_lift_the_mean() -> None:
@@ -92,5 +120,5 @@ def test_names_are_moved_apart_and_keep_their_order() -> None:
 
 
 def test_names_in_other_scripts_stay_apart():
-    shown = look.names(["w.py:规则一", "w.py:规则二", "w.py:Правило"])
+    shown = look.names(labels(["w.py:规则一", "w.py:规则二", "w.py:Правило"]))
     assert list(shown.values()) == ["[89c4 5219 4e00]", "[89c4 5219 4e8c]", "Правило"]

@@ -16,7 +16,7 @@ from grape_bench.score.results import results
 from tests.publish.test_verify import RECORDED
 from tests.report.curves import curves
 from tests.report.runs import diagnostics, with_flops
-from tests.score.records import failed, make, suite
+from tests.score.records import failed, make, suite, with_parts
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
@@ -33,6 +33,8 @@ LONG = "a/file.py:AVeryLongNameOfARuleOfMyOwn"
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     records = [*with_flops(suite(5)), make(LONG, 0, 91.0), failed("usf", 0, "oom")]
     measured = {r.id: diagnostics(0.5) for r in records if r.rule in ("dfa", "grape")}
+    moments = {"moments": 3, "growth": 1.0, "gain": 1.0}
+    records = [with_parts(r, diagnostics=moments) if r.result and r.rule != "frozen" else r for r in records]
     path = tmp_path_factory.mktemp("page") / "index.html"
     path.write_text(page.render(results(records, curves(records), measured)), encoding="utf-8")
     return path
@@ -79,11 +81,11 @@ def rules_of(tab: Any) -> list[str]:
 def test_every_plot_is_drawn(opened: Any) -> None:
     tab = opened()
     plots = tab.locator(".plot:visible")
-    assert plots.count() == 2 + 2 + 2 + 1  # ends, curves and cost of two tasks, one profile
+    assert plots.count() == 2 + 2 + 2 + 2 + 1  # ends, curves, cost and alignment of two tasks, one profile
     for i in range(plots.count()):
-        assert plots.nth(i).locator(".trace, .points path, .js-line").count() >= 7, i
+        assert plots.nth(i).locator(".trace, .points path, .js-line").count() >= 3, i
         assert plots.nth(i).get_attribute("aria-label")
-    assert tab.locator(".matrix").count() == 1 + 4  # who beats whom; alignment of two rules on two tasks
+    assert tab.locator(".matrix").count() == 1 + 2  # who beats whom; alignment on two tasks
 
 
 def test_sorting(opened: Any) -> None:
@@ -117,7 +119,7 @@ def test_filtering(opened: Any) -> None:
     assert lines.count() == 8  # of the task's nine rules with a result
     while tab.locator(".chip[aria-pressed=true]").count():
         tab.locator(".chip[aria-pressed=true]").first.click()
-    assert tab.locator(".plot:visible").count() == 0 and tab.locator(".empty:visible").count() == 7
+    assert tab.locator(".plot:visible").count() == 0 and tab.locator(".empty:visible").count() == 9
 
 
 def test_axes_of_curves_and_cost(opened: Any) -> None:
@@ -150,10 +152,11 @@ def test_the_leaderboard_too(opened: Any, scheme: str, tmp_path: Path) -> None:
     tab = opened(360, scheme)
     tab.goto((tmp_path / "site" / "index.html").as_uri())
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    assert seen(tab, ".board tbody .first small") and seen(tab, ".board tbody .first + .num"), "verdict and norm acc"
     found = axe.Axe().run(tab).response["violations"]
     assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")] == []
     tab.get_by_role("link", name="vision-small").click()
-    assert tab.locator(".badge.recomputed").count() == 1 and tab.locator(".plot:visible").count() == 7
+    assert tab.locator(".badge.recomputed").count() == 1 and tab.locator(".plot:visible").count() == 9
 
 
 def test_dark_by_system_and_by_button(opened: Any) -> None:
@@ -172,6 +175,59 @@ def test_everything_is_reachable_by_keyboard(opened: Any) -> None:
         tab.keyboard.press("Tab")
         reached.add(tab.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
     assert {"theme", "task", "find", "all", "Rule", "Credit", "axis", "cost", "Numbers: digits-vit"} <= reached
+
+
+def seen(tab: Any, selector: str) -> bool:
+    """Whether an element lies within what the scrolling region of the results shows at first, whole and uncovered."""
+    found: bool = tab.locator(selector).first.evaluate(
+        """element => {
+          const [box, room] = [element.getBoundingClientRect(), element.closest(".scroll").getBoundingClientRect()];
+          return box.width > 0 && box.left >= room.left && box.right <= room.right + 0.5;
+        }"""
+    )
+    return found
+
+
+@pytest.mark.parametrize("rule", ["bp", LONG])
+def test_the_score_and_the_verdict_are_seen_without_a_scroll(opened: Any, rule: str) -> None:
+    shown = {1280: ("task", "accuracy", "verdict", "credit", "vs_bp", "vs_dfa"), 360: ("accuracy", "verdict")}
+    for width, columns in shown.items():
+        tab = opened(width)
+        row = f"#results tbody tr[data-rule='{rule}']"
+        assert seen(tab, f"{row} .first") and [name for name in columns if not seen(tab, f"{row} .{name}")] == []
+        assert tab.locator(f"{row} .first small").first.is_visible() == (width == 360)  # it names the task
+        edges = [tab.locator(f"{row} {cell}").first.bounding_box() for cell in (".first", ".accuracy")]
+        assert edges[0]["x"] + edges[0]["width"] <= edges[1]["x"] + 1, "the first column lies over the score"
+
+
+def test_a_legend_names_every_line(opened: Any) -> None:
+    tab = opened()
+    for kind in ("curves", "profile", "tradeoff", "alignment"):
+        names = tab.locator(f"[data-legend={kind}] li").all_inner_texts()
+        drawn = tab.locator(f"[data-chart={kind}] .plot").evaluate_all(
+            "plots => [...new Set(plots.flatMap(plot => plot.data.map(trace => trace.name)))]"
+        )
+        assert set(drawn) - {"staircase", "random feedback"} == set(names) and names
+    assert tab.locator("[data-legend=curves] li svg polygon").count() > 2
+    tab.get_by_role("button", name="grape", exact=True).click()
+    assert "grape" not in tab.locator("[data-legend=curves] li").all_inner_texts()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_no_name_lies_over_a_marker_or_another_name(opened: Any, width: int) -> None:
+    tab = opened(width)
+    overlaps = tab.locator("[data-chart=tradeoff] .plot").evaluate_all(
+        """plots => plots.flatMap(plot => {
+          const box = element => element.getBoundingClientRect();
+          const names = [...plot.querySelectorAll(".textpoint text")].filter(text => text.textContent);
+          const marks = [...plot.querySelectorAll(".points path.point")];
+          const meet = (a, b) => a.left + 1 < b.right && a.top + 2 < b.bottom;
+          const over = (a, b) => meet(a, b) && meet(b, a);
+          return names.flatMap((name, i) => [...names.slice(i + 1), ...marks]
+            .filter(other => over(box(name), box(other))).map(other => [name.textContent, other.textContent]));
+        })"""
+    )
+    assert overlaps == []
 
 
 def test_touch_scrolls_over_charts(opened: Any) -> None:

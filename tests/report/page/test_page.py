@@ -4,7 +4,9 @@ from typing import Any
 
 from grape_bench.report import page
 from grape_bench.report.page.data import data
+from grape_bench.report.text import on_page
 from grape_bench.score.results import results
+from grape_bench.score.table import score
 from tests.report.curves import curves
 from tests.report.runs import diagnostics, with_flops
 from tests.score.records import failed, make, suite
@@ -68,9 +70,24 @@ def test_matrices() -> None:
     # fa is ahead by half a point on average of seeds 0 (80 against 90) and 1 (91 against 91: a tie).
     assert [name for name, _ in found.rows] == ["bp", "fa"]
     assert [entry.text for entry in found.rows[0][1]] == ["1.0", "", "75"] and found.rows[0][1][2].strength == 0.5
-    aligned = page.alignment(diagnostics(0.6).dropna().set_index(["block", "samples"])["signal_cos"].unstack())
-    assert aligned.columns == ["1,000", "2,000", "3,000"]
-    assert aligned.rows[0][0] == "blocks.1" and aligned.rows[0][1][2].text == "0.60"
+
+
+def test_alignment_at_the_end_stands_beside_random_feedback() -> None:
+    records = [make("bp"), make("dfa")]
+    scored = results(records, diagnostics={records[1].id: diagnostics(0.6)})
+    aligned = page.alignment(scored, "digits-mlp")
+    assert aligned.columns == ["blocks.0", "blocks.1"]
+    assert [(name, [entry.text for entry in entries]) for name, entries in aligned.rows] == [
+        ("dfa", ["0.60", "0.60"]),
+        ("random feedback", ["0.10", "0.10"]),
+    ]
+    line = data(scored)["tasks"][0]["rules"]["dfa"]["alignment"]
+    assert line["samples"] == [1000, 2000, 3000] and line["mean"] == [0.2, 0.4, 0.6] and line["null"] == [0.1] * 3
+
+
+def test_the_score_and_the_verdict_come_first() -> None:
+    columns = [item.column.name for item in on_page(score([make("bp"), make("dfa")]).assign(verdict="trained"))]
+    assert columns[:6] == ["rule", "task", "accuracy", "verdict", "credit", "vs_bp"]
 
 
 def test_a_single_job_makes_a_page() -> None:
