@@ -21,7 +21,8 @@ from typing import Any
 from unittest import mock
 
 import grape_bench
-from grape_bench.execute.child import Child, Send
+from grape_bench.execute.child import Child
+from grape_bench.execute.start import called
 
 HOME = str(Path(grape_bench.__file__).parent) + os.sep
 SUITE = """
@@ -104,9 +105,9 @@ def command_to_record(rule: str) -> set[CodeType]:
 class Inline(Child):
     """Does the work of a child in this process, so that its calls are counted."""
 
-    def __init__(self, work: Callable[[Send], None], *_: object) -> None:
+    def __init__(self, work: str, argument: Any, *_: object) -> None:
         self.sent: list[tuple[str, Any]] = []
-        work(lambda kind, value: self.sent.append((kind, json.loads(json.dumps(value)))))
+        called(work)(argument, lambda kind, value: self.sent.append((kind, json.loads(json.dumps(value)))))
 
     def messages(self) -> Iterator[tuple[str, Any]]:
         yield from self.sent

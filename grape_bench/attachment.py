@@ -40,9 +40,10 @@ def attach(
     search, and `granularity="layer"` also cuts inside the blocks. `seed` seeds the rule's random streams.
     `cuts` is for modules that are called several times ("depth", "time" or "both", see `find_blocks`). `axis` is the
     axis of the outputs (classes), and `output` the index, key or attribute of the output whose error the rule reads.
-    Raises UserError for an unknown rule, a model that cannot be cut, or a model that already has a rule.
+    Raises UserError for an unknown rule, a model that cannot be cut, is on the device mps, or already has a rule.
     """
     given, model = model, unwrapped(model)
+    _refuse_mps(model)
     if attached(model) is not None:
         raise UserError(f"{type(model).__name__} already has a learning rule", hint="net.detach() first")
     chosen = make_rule(rule) if isinstance(rule, str) else rule
@@ -63,6 +64,12 @@ def attach(
             hint="attach the rule to the model without DistributedDataParallel, and average net.parameters() yourself",
         )
     return network
+
+
+def _refuse_mps(model: nn.Module) -> None:
+    if any(parameter.device.type == "mps" for parameter in model.parameters()):
+        what = "the device mps is not supported, because PyTorch gives it no float64"
+        raise UserError(what, where=type(model).__name__, hint='model.to("cpu")')
 
 
 def _traced(model: nn.Module, batch: Batch, output: Choice, axis: int | None) -> Trace:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -36,7 +36,8 @@ def command(rule: str, models: tuple[str, ...]) -> None:
     from grape_bench.execute.outcome import describe
 
     ok = None
-    with closing(Child(lambda send: _check(rule, models, send), _show_output, Path(gettempdir()))) as child:
+    request = {"rule": rule, "models": models}
+    with closing(Child(f"{__name__}:check", request, _show_output, Path(gettempdir()))) as child:
         for kind, value in child.messages():
             if kind == "mistake":
                 raise UserError(**value)
@@ -53,7 +54,7 @@ def command(rule: str, models: tuple[str, ...]) -> None:
         raise SystemExit(1)
 
 
-def _check(rule: str, models: tuple[str, ...], send: Send) -> None:
+def check(request: dict[str, Any], send: Send) -> None:
     """In a child: check the rule, and send a line for each result."""
     import torch
 
@@ -62,6 +63,7 @@ def _check(rule: str, models: tuple[str, ...], send: Send) -> None:
     from grape_bench.errors import UserError
     from grape_bench.rules.make import make_rule
 
+    rule, models = request["rule"], request["models"]
     try:
         make_rule(rule)  # fail early on a wrong name
     except UserError as error:

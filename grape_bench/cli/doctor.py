@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -12,6 +13,7 @@ from pathlib import Path
 import click
 
 from grape_bench.cli.say import as_json, say, say_json
+from grape_bench.cli.system import WSL, this_system
 
 FOR = {
     "slurm": "--executor slurm",
@@ -64,8 +66,15 @@ def findings() -> Iterator[Finding]:
 
 
 def _versions() -> Iterator[Finding]:
+    from grape_bench.execute.start import method
     from grape_bench.track.environment import INSTALLED, git_state, packages, software
 
+    here = this_system()
+    state = f"{here.name}: {here.support}"
+    if here.supported:
+        yield Finding("versions", "system", f"{state}; jobs start by {method()}")
+    else:
+        yield Finding("versions", "system", state, ok=False, fix=WSL)
     python, system = software()
     yield Finding("versions", "python", f"{python} on {system}")
     for name, number in packages().items():
@@ -106,7 +115,7 @@ def _installed(name: str) -> bool:
 def _devices() -> Iterator[Finding]:
     import torch
 
-    from grape_bench.execute.gpus import default_slots
+    from grape_bench.execute.gpus import MPS, default_slots
     from grape_bench.track.environment import core_count, cpu_name
 
     yield Finding("devices", "cpu", f"{cpu_name()}, {core_count()} cores")
@@ -115,13 +124,19 @@ def _devices() -> Iterator[Finding]:
         about = torch.cuda.get_device_properties(index)
         yield Finding("devices", f"cuda:{index}", f"{about.name}, {about.total_memory / 2**30:.1f} GiB")
     if not torch.cuda.is_available():
-        fix = "" if torch.version.cuda else "a CUDA build of PyTorch: https://pytorch.org/get-started"
+        fix = "" if torch.version.cuda or sys.platform == "darwin" else "a CUDA build of PyTorch: https://pytorch.org/get-started"
         yield Finding("devices", "cuda", "no GPU: jobs run on the CPU", fix=fix)
+    if torch.backends.mps.is_available():
+        yield Finding("devices", "mps", MPS)
     yield Finding("devices", "jobs at once", f"{default_slots()} (--slots N)")
 
 
 def _memory() -> int:
     """The bytes of memory of this machine."""
+    if sys.platform != "linux":
+        import psutil
+
+        return int(psutil.virtual_memory().total)
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
@@ -169,7 +184,8 @@ def _tools() -> Iterator[Finding]:
 
     isolated = missing()
     state = isolated or "confines the code of verify --rerun"
-    yield Finding("tools", "bubblewrap", state, ok=not isolated, fix="apt install bubblewrap" if isolated else "")
+    fix = "apt install bubblewrap" if isolated and sys.platform == "linux" else ""
+    yield Finding("tools", "bubblewrap", state, ok=not isolated, fix=fix)
     for name, purpose in {"git": "the commit in records", "sbatch": "--executor slurm", "latex": "table.tex"}.items():
         where = shutil.which(name)
         yield Finding("tools", name, where or f"not found, for {purpose}", ok=where is not None)

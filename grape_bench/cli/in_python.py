@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grape_bench.cli.say import say
+from grape_bench.cli.system import check_system
 
 if TYPE_CHECKING:
     from grape_bench.report.result_table import ResultTable
@@ -27,6 +28,7 @@ def run(
     changes like "task.epochs=5". Records go to `out`/SUITE, where `grape-bench run` finds them too. Progress is
     printed. A job that fails is a line of the output and a word in the table. Raises UserError for a mistake.
     """
+    check_system()
     from grape_bench.cli.failures import failures
     from grape_bench.cli.sweep import display
     from grape_bench.execute.sweep import Request, run_sweep

@@ -10,6 +10,7 @@ import click
 from grape_bench.cli.faults import fault
 from grape_bench.cli.say import say
 from grape_bench.cli.sweep import OWN_PROCESS
+from grape_bench.cli.system import check_system
 from grape_bench.errors import UserError
 
 # Each name is a module of this package with a click command called `command`. Only the one that runs is imported.
@@ -34,6 +35,15 @@ class Commands(click.Group):
             return None
         command: click.Command = import_module(f"grape_bench.cli.{name}").command
         return command
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that will run. Raises UserError for all but `doctor` on a system without support."""
+        found = super().resolve_command(context, args)
+        if found[0] != "doctor":
+            check_system()
+        return found
 
     def invoke(self, context: click.Context) -> Any:
         """Run the subcommand. A bug prints a traceback.

@@ -1,10 +1,13 @@
-"""The peak memory of training, above the memory in use before it."""
+"""The peak memory of training, above the memory in use before it.
+
+Linux counts a new peak when it is asked to. Elsewhere the peak is that of the whole process, so the number is an upper
+bound: it includes a peak before training, and that of diagnostics.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import gc
-import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +39,7 @@ class PeakMemory:
         if self.device.type == "cuda":
             peak, kind = torch.cuda.max_memory_allocated(self.device), "cuda"
         else:
-            peak, kind = _resident("VmHWM"), "rss"
+            peak, kind = _resident_peak(), "rss"
         return {"baseline_bytes": self.baseline, "peak_bytes": max(self.earlier, peak - self.baseline), "kind": kind}
 
     @contextmanager
@@ -53,7 +56,7 @@ class PeakMemory:
             self._reset_peak()
 
     def _now(self) -> int:
-        return torch.cuda.memory_allocated(self.device) if self.device.type == "cuda" else _resident("VmRSS")
+        return torch.cuda.memory_allocated(self.device) if self.device.type == "cuda" else _resident()
 
     def state(self) -> dict[str, Any]:
         """The peak so far."""
@@ -92,15 +95,31 @@ def _return_freed_memory() -> None:
 
 
 def _reset_resident_peak() -> None:
-    """Reset the kernel's peak. Only Linux can do this; elsewhere the peak is that of the whole process."""
+    """Reset the kernel's peak. Only Linux can do this."""
     if RESET.exists():
         RESET.write_text("5")
 
 
-def _resident(field: str) -> int:
-    """Read `VmRSS` (current) or `VmHWM` (peak), in bytes."""
-    if STATUS.exists():
-        line = next(line for line in STATUS.read_text().splitlines() if line.startswith(field + ":"))
-        return int(line.split()[1]) * 1024
+def _resident() -> int:
+    """The bytes of memory that this process holds now."""
+    if sys.platform == "linux":
+        return _status("VmRSS")
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def _resident_peak() -> int:
+    """The most bytes that this process has held, since the last reset if there was one."""
+    if sys.platform == "linux":
+        return _status("VmHWM")
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return peak if sys.platform == "darwin" else peak * 1024  # other systems count KiB
+
+
+def _status(field: str) -> int:
+    """A field of /proc/self/status, in bytes."""
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(field + ":"))
+    return int(line.split()[1]) * 1024

@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from grape_bench.errors import UserError, printable, shortened
 from grape_bench.execute.child import Child, Send
 from grape_bench.execute.outcome import describe
 from grape_bench.execute.pool import DiedError, Pool
+from grape_bench.execute.start import called
 from grape_bench.record.typed_json import ShapeError
 
 _KEY = "question"
@@ -89,7 +89,7 @@ def give(request: dict[str, Any]) -> int:
 
     path = Path(request["answer"])
     answers: list[dict[str, Any]] = []
-    with closing(Child(lambda send: _call(request, send), keep, path.parent)) as child:
+    with closing(Child(f"{__name__}:call", request, keep, path.parent)) as child:
         try:
             answers += (value for kind, value in child.messages() if kind == "answer")
         except ShapeError as error:
@@ -106,10 +106,10 @@ def _last_line(printed: str) -> str:
     return f" ({shortened(printable(lines[-1] or lines[-2].strip()))})" if lines else ""
 
 
-def _call(request: dict[str, Any], send: Send) -> None:
-    module, _, name = request["function"].partition(":")
+def call(request: dict[str, Any], send: Send) -> None:
+    """In that child: call the function, and send its result or its mistake."""
     try:
-        value = getattr(import_module(module), name)(*request["arguments"])
+        value = called(request["function"])(*request["arguments"])
     except UserError as error:
         send(
             "answer", {"error": {**error.parts, "what": printable(shortened(error.what))}}

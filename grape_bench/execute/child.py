@@ -1,5 +1,7 @@
 """A child process for the user's code. It shares nothing with its parent but two pipes: messages, and its output.
 
+A child is a fork of its parent or a fresh interpreter ([start](start.py)), so its work goes by name.
+
 The code may patch any function, close files, print without end, fork, or end the process. The parent holds what must
 survive that: the record, the log, and the reason why the child ended.
 """
@@ -13,14 +15,14 @@ import selectors
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from os import _exit, getpid, write  # the user's code may replace those in `os`
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from grape_bench.execute.process_tree import die_with_parent, end
+from grape_bench.execute.process_tree import die_with_parent, reap
+from grape_bench.execute.start import called, start
 from grape_bench.record.typed_json import ShapeError
 
 Message = tuple[str, Any]
@@ -35,23 +37,19 @@ _encode = json.JSONEncoder().encode
 
 
 class Child:
-    """A forked process that runs `work`, which gets a function to send messages with.
+    """A process that calls `work` ("module:function") with `argument` (JSON types) and a function to send messages.
 
     `output` gets whatever the child and its descendants print. `home` is the folder in which the output pipe shows up
     in /proc, so that tools such as lsof tell whose it is.
     """
 
-    def __init__(self, work: Callable[[Send], None], output: Callable[[bytes], object], home: Path) -> None:
+    def __init__(self, work: str, argument: Any, output: Callable[[bytes], object], home: Path) -> None:
         self._output = output
         self._messages, messages = os.pipe()
         self._printed, printed = _named_pipe(home)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        self.pid = os.fork()
-        if self.pid == 0:
-            os.close(self._messages)
-            os.close(self._printed)
-            _become(work, messages, printed)
+        request = {"work": work, "argument": argument, "messages": messages, "printed": printed}
+        closed = (self._messages, self._printed)
+        self.pid = start(f"{__name__}:become", request, passed=(messages, printed), closed=closed)
         os.close(messages)
         os.close(printed)
         self._code: int | None = None
@@ -101,11 +99,8 @@ class Child:
         os.close(self._printed)
 
     def _ended(self) -> bool:
-        # WNOWAIT: until we wait for the child, no other process can get its id, so killing its group is safe.
-        if self._code is None and os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            end(self.pid)
-            _, status = os.waitpid(self.pid, 0)
-            self._code = os.waitstatus_to_exitcode(status)
+        if self._code is None and (ended := reap(self.pid)):
+            self._code = ended[1]
         return self._code is not None
 
     def _drain(self) -> None:
@@ -118,7 +113,9 @@ class Child:
 
 
 def _named_pipe(home: Path) -> tuple[int, int]:
-    """A pipe whose name in /proc lies in `home`, or one without a name where the file system has none."""
+    """A pipe whose name in /proc lies in `home`, or one without a name where there is none."""
+    if sys.platform != "linux":
+        return os.pipe()
     path = home / f".{os.getpid()}.output"
     try:
         os.mkfifo(path)
@@ -146,9 +143,9 @@ def _parsed(line: bytes) -> Message:
     return kind, value
 
 
-def _become(work: Callable[[Send], None], messages: int, printed: int) -> NoReturn:
-    """In the child: run `work` and exit."""
-    process, code = getpid(), 1
+def become(request: dict[str, Any]) -> int:
+    """In the child: set up its pipes, and do the work."""
+    process, messages, printed = getpid(), request["messages"], request["printed"]
 
     def send(kind: str, value: Any) -> None:
         if getpid() != process:
@@ -157,29 +154,13 @@ def _become(work: Callable[[Send], None], messages: int, printed: int) -> NoRetu
         while data:
             data = data[write(messages, data) :]
 
-    try:
-        die_with_parent()
-        if sys.platform == "linux":  # elsewhere the child would outlive a parent that is killed with its group
-            os.setsid()
-        for descriptor in (1, 2):
-            os.dup2(printed, descriptor)
-        os.close(printed)
-        faulthandler.enable(2)  # print a trace after a segmentation fault
-        work(send)
-        code = 0
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
-        print_trace()
-    except BaseException:
-        print_trace()
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(Exception):
-                stream.flush()
-        _exit(code & 0xFF)
-
-
-def print_trace() -> None:
-    """Print the traceback of the exception that is being handled, even if the user's code has replaced `sys.stderr`."""
-    with suppress(Exception):
-        write(2, traceback.format_exc().encode(errors="backslashreplace"))
+    die_with_parent()
+    if sys.platform == "linux":  # elsewhere the child would outlive a parent that is killed with its group
+        os.setsid()
+    os.set_inheritable(messages, False)
+    for descriptor in (1, 2):
+        os.dup2(printed, descriptor)
+    os.close(printed)
+    faulthandler.enable(2)  # print a trace after a segmentation fault
+    called(request["work"])(request["argument"], send)
+    return 0

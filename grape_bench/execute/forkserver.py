@@ -1,14 +1,16 @@
-"""A process that imports the heavy libraries once, and then forks a child per request.
+"""A process that starts a child per request. On Linux it imports the heavy libraries once, and its children are forks.
 
 It talks to its scheduler over one socket, in JSON lines:
 
-    -> {"key": "a1", "target": "module:function", "arguments": {...}}   fork a child that calls the function
+    -> {"key": "a1", "target": "module:function", "arguments": {...}}   start a child that calls the function
     <- {"key": "a1", "pid": 4711}                                       the child runs
     -> {"kill": "a1"}                                                   kill the child
     <- {"key": "a1", "code": -9}                                        it ended; a negative code is a signal
 
 A child's descendants are killed with it. If the scheduler goes away, even by `kill -9`, the socket closes, and the
 server kills all children.
+
+Where processes start as fresh interpreters ([start](start.py)), the server imports nothing, and the rest is the same.
 
 Why not the fork server of `multiprocessing`? It kills only the child itself: processes that a job started outlive the
 job. It also does not notice a scheduler that was killed with SIGKILL: the jobs keep running.
@@ -22,21 +24,21 @@ import os
 import selectors
 import signal
 import socket
-import sys
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any
 
 from grape_bench.errors import UserError
-from grape_bench.execute.process_tree import adopt_orphans, children, die_with_parent, end
+from grape_bench.execute.process_tree import adopt_orphans, children, die_with_parent, end, end_tree, reap
+from grape_bench.execute.start import called, start
 
 
 def main(descriptor: int, preload: Sequence[str]) -> None:
     """Import the modules in `preload`, call its "module:function" entries, and serve the socket until it closes."""
     adopt_orphans()
     channel = socket.socket(fileno=descriptor)
+    channel.set_inheritable(False)
     for name in preload:
         module, _, function = name.partition(":")
         found = import_module(module)
@@ -85,7 +87,9 @@ class Server:
     def _receive(self) -> bool:
         """Handle incoming requests. Returns False if the other end has closed."""
         data, descriptors, _, _ = socket.recv_fds(self.channel, 1 << 16, 1)
-        self._held += descriptors
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+            self._held.append(descriptor)
         if not data:
             return False
         *lines, self._buffer = (self._buffer + data).split(b"\n")
@@ -93,54 +97,24 @@ class Server:
             request = json.loads(line)
             if "kill" in request:
                 for pid in [pid for pid, key in self._children.items() if key == request["kill"]]:
-                    end(pid)
+                    end_tree(pid)
             elif "key" in request:
-                self._fork(request)
+                self._start(request)
         return True
 
-    def _fork(self, request: dict[str, Any]) -> None:
-        pid = os.fork()
-        if pid == 0:
-            self._become(request)
+    def _start(self, request: dict[str, Any]) -> None:
+        closed = (self.channel.fileno(), self._wake_read, self._wake_write, *self._held)
+        pid = start(f"{__name__}:become", request, closed=closed)
         self._children[pid] = request["key"]
         self._answer({"key": request["key"], "pid": pid})
-
-    def _become(self, request: dict[str, Any]) -> NoReturn:
-        """In the child: start a session, call the target, and exit."""
-        code = 1
-        try:
-            # Its own process group, so that it can be killed together with whatever the job starts.
-            os.setsid()
-            die_with_parent()
-            adopt_orphans()
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self.channel.close()
-            for descriptor in (self._wake_read, self._wake_write, *self._held):
-                os.close(descriptor)
-            module, _, function = request["target"].partition(":")
-            code = getattr(import_module(module), function)(request["arguments"])
-        except SystemExit as error:
-            code = error.code if isinstance(error.code, int) else int(error.code is not None)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            # Not sys.exit: the server's exit handlers must not run in the child.
-            for stream in (sys.stdout, sys.stderr):
-                with suppress(OSError):
-                    stream.flush()
-            os._exit(code)
 
     def _reap(self) -> None:
         """Report every child that ended, and kill the processes that it left behind."""
         with suppress(ChildProcessError):
-            # WNOWAIT: until we wait for the child, no other process can get its id, so killing its group is safe.
-            while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                end(ended.si_pid)  # its group
-                _, status = os.waitpid(ended.si_pid, 0)
-                if ended.si_pid in self._children:
-                    code = os.waitstatus_to_exitcode(status)
-                    self._answer({"key": self._children.pop(ended.si_pid), "code": code})
+            while ended := reap():
+                pid, code = ended
+                if pid in self._children:
+                    self._answer({"key": self._children.pop(pid), "code": code})
         # A live job adopts its own orphans, so the orphans that arrive here belong to a dead job.
         for pid in set(children(os.getpid())) - set(self._children):
             end(pid)
@@ -153,5 +127,17 @@ class Server:
         with suppress(ChildProcessError):
             while True:
                 for pid in {*self._children, *children(os.getpid())}:
-                    end(pid)
+                    end_tree(pid)
                 self._children.pop(os.waitpid(-1, 0)[0], None)
+
+
+def become(request: dict[str, Any]) -> int:
+    """In the child: start a session, and call the target."""
+    # Its own process group, so that it can be killed together with whatever the job starts.
+    os.setsid()
+    die_with_parent()
+    adopt_orphans()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    code: int = called(request["target"])(request["arguments"])
+    return code

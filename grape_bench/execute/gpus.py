@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from itertools import takewhile
 from pathlib import Path
 
 from grape_bench.track.environment import core_count
 
+MPS = "not used, because PyTorch's mps has no float64; jobs run on the CPU"
+"""What happens to a Mac's GPU."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 _DRIVER, _DEVICES = Path("/proc/driver/nvidia/gpus"), Path("/dev")
 _MIG = "MIG-"
@@ -22,6 +25,11 @@ def default_slots() -> int:
     present = len(list(_DRIVER.iterdir())) if _DRIVER.is_dir() else len(list(_DEVICES.glob("nvidia[0-9]*")))
     names = _visible_names(os.environ)
     return (present if not present or names is None else len(names)) or core_count()
+
+
+def device_note() -> str:
+    """A line on a Mac, whose GPU stays idle; empty elsewhere. Needs no torch."""
+    return f"this Mac's GPU is {MPS}" if sys.platform == "darwin" else ""
 
 
 def slot_gpus(count: int, environment: Mapping[str, str]) -> list[str]:

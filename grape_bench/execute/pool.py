@@ -14,7 +14,8 @@ from contextlib import suppress
 from typing import Any
 
 from grape_bench.errors import UserError, printable, shortened
-from grape_bench.execute.process_tree import end
+from grape_bench.execute.process_tree import end_tree
+from grape_bench.execute.start import method
 
 # -c with the scheduler's own sys.path: `-m` would put the current folder first, and a user's `data/` or `random.py`
 # there would shadow a library's module.
@@ -51,10 +52,13 @@ class ServerLostError(DiedError):
 
 
 class Pool:
-    """Child processes that start with the modules in `preload` imported and its functions called."""
+    """Child processes. Forks start with the modules in `preload` imported and its functions called.
+
+    Raises UserError if the environment asks for a start that this system has not.
+    """
 
     def __init__(self, preload: Sequence[str]) -> None:
-        self._preload = preload
+        self._preload = preload if method() == "fork" else ()
         self._held: list[int] = []
         self._open()
 
@@ -72,7 +76,7 @@ class Pool:
             self._give(descriptor)
 
     def start(self, key: str, target: str, arguments: Any) -> None:
-        """Fork a child that calls `target`, "module:function", with `arguments` (JSON types)."""
+        """Start a child that calls `target`, "module:function", with `arguments` (JSON types)."""
         if self._lost:
             self._open()
         self._send({"key": key, "target": target, "arguments": arguments})
@@ -150,7 +154,7 @@ class Pool:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)
         for pid in self._pids.values():  # a server that was killed could not kill them
-            end(pid)
+            end_tree(pid)
         printed = self.log().strip()
         self._lost = True
         self._stop()

@@ -15,6 +15,7 @@ from typing_extensions import override
 from grape_bench.errors import UserError
 from grape_bench.execute.executor import EXECUTORS, Display, Executor, JobEvents, Options
 from grape_bench.execute.folder import check_folder, locked, make_folder
+from grape_bench.execute.gpus import device_note
 from grape_bench.execute.job_folder import tidy
 from grape_bench.execute.resume import set_job_aside, survey
 from grape_bench.execute.threads import check_threads, kept_threads, thread_note
@@ -61,7 +62,7 @@ def run_sweep(request: Request, display: Display, mirror: Mirror | None) -> list
     options = replace(request.options, kept_threads=kept, git=git_state())
     with make_executor(options, pending) as executor:
         executor.check(pending)
-        if note := thread_note(executor, pending, kept):
+        for note in filter(None, (thread_note(executor, pending, kept), device_note())):
             display.warned(note)
         make_folder(request.folder)
         with locked(request.folder) as descriptor:

@@ -18,17 +18,18 @@ from contextlib import closing
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import grape_bench
 from grape_bench.errors import UserError, described, printable, shortened
 from grape_bench.execute import job_folder
 from grape_bench.execute.capped_log import CappedLog
-from grape_bench.execute.child import Child, Send, print_trace
+from grape_bench.execute.child import Child, Send
 from grape_bench.execute.executor import CHECKPOINT_EVERY, TRAINER
 from grape_bench.execute.outcome import crashed, kernel_oom_kills
 from grape_bench.execute.plausible import check_outcome, check_row
 from grape_bench.execute.process_tree import die_with_parent
+from grape_bench.execute.start import print_trace
 from grape_bench.plan.sources import changed_sources
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import Manifest, read_manifest
@@ -54,12 +55,24 @@ LAUNCH = "torchrun.txt"
 
 @dataclass(frozen=True)
 class _Task:
-    """A job, its folder, and how to run it."""
+    """A job, its folder, and how to run it, as the command line says."""
 
     job: Job
     folder: Path
     manifest: Manifest
     given: argparse.Namespace
+    arguments: list[str]
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str]) -> Self:
+        """The task that a command line names. Raises UserError."""
+        given = _parser().parse_args(arguments)
+        manifest = read_manifest(given.manifest)
+        job = manifest.job(given.job_id)
+        folder = given.manifest.absolute().parent
+        if folder.name != job.name:  # else the scheduler has handed the job over in a manifest of its own
+            folder /= job.name
+        return cls(job, folder, manifest, given, list(arguments))
 
     @property
     def writes_rows(self) -> bool:
@@ -67,8 +80,7 @@ class _Task:
         return not self.given.of_several or _is_first()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the job that the command line names. Its output goes to stderr.txt in the job's folder."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m grape_bench.execute.worker", description=__doc__)
     parser.add_argument("manifest", type=Path)
     parser.add_argument("job_id")
@@ -77,21 +89,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--trainer", default=TRAINER, help="module that runs the job")
     parser.add_argument("--end-with-parent", action="store_true", help="die when the parent process dies")
     parser.add_argument("--of-several", action="store_true", help="this is one of several processes of the job")
-    given = parser.parse_args(arguments)
-    if given.end_with_parent:
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the job that the command line names. Its output goes to stderr.txt in the job's folder."""
+    task = _Task.parse(sys.argv[1:] if arguments is None else arguments)
+    if task.given.end_with_parent:
         die_with_parent()
-    manifest = read_manifest(given.manifest)
-    job = manifest.job(given.job_id)
-    folder = given.manifest.absolute().parent
-    if folder.name != job.name:  # else the scheduler has handed the job over in a manifest of its own
-        folder /= job.name
-    if not given.of_several:
-        job_folder.prepare(folder)
-    if job.nproc > 1 and not given.of_several:
-        (folder / STDERR).write_bytes(b"")
-        _redirect(folder / LAUNCH)  # keep torchrun's output apart from the job's
-        _launch(job.nproc, given.threads, sys.argv[1:] if arguments is None else arguments)
-    return _keep(_Task(job, folder, manifest, given))
+    if not task.given.of_several:
+        job_folder.prepare(task.folder)
+    if task.job.nproc > 1 and not task.given.of_several:
+        (task.folder / STDERR).write_bytes(b"")
+        _redirect(task.folder / LAUNCH)  # keep torchrun's output apart from the job's
+        _launch(task)
+    return _keep(task)
 
 
 def _keep(task: _Task) -> int:
@@ -99,7 +111,9 @@ def _keep(task: _Task) -> int:
     job, folder, given = task.job, task.folder, task.given
     started = now()
     log = CappedLog(folder / STDERR, 0 if given.of_several else os.O_TRUNC)
-    with closing(log), closing(Child(lambda send: _work(task, send), log.write, folder)) as child:
+    # By its name, as this module may be running as __main__.
+    work = "grape_bench.execute.worker:work"
+    with closing(log), closing(Child(work, task.arguments, log.write, folder)) as child:
         outcome, rows, where = _followed(child, task)
     done = outcome.status.is_result
     if given.of_several and not _to_write(done, folder):
@@ -150,23 +164,23 @@ def _measured(content: dict[str, Any]) -> tuple[Outcome, list[dict[str, Any]]]:
     return outcome, rows
 
 
-def _launch(processes: int, threads: int, arguments: Sequence[str]) -> NoReturn:
-    """Replace this process by `torchrun`, which starts `processes` workers on this machine.
+def _launch(task: _Task) -> NoReturn:
+    """Replace this process by `torchrun`, which starts the job's workers on this machine.
 
     The workers die with it.
     """
     here = "127.0.0.1"
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--local-addr={here}"]
-    worker = ["-m", "grape_bench.execute.worker", *arguments, "--of-several", "--end-with-parent"]
+    worker = ["-m", "grape_bench.execute.worker", *task.arguments, "--of-several", "--end-with-parent"]
     package = str(Path(grape_bench.__file__).parent.parent)
     environment = {
-        "GLOO_SOCKET_IFNAME": "lo",
+        "GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo",
         **os.environ,
-        "OMP_NUM_THREADS": str(threads),
+        "OMP_NUM_THREADS": str(task.given.threads),
         "PYTHONPATH": os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])]),
         "PYTHONSAFEPATH": "1",  # a user's `data/` in the current folder must not shadow a library's module
     }
-    os.execve(sys.executable, [*torchrun, f"--nproc-per-node={processes}", *worker], environment)
+    os.execve(sys.executable, [*torchrun, f"--nproc-per-node={task.job.nproc}", *worker], environment)
 
 
 def _is_first() -> bool:
@@ -193,10 +207,10 @@ def _redirect(path: Path) -> None:
     os.close(descriptor)
 
 
-def _work(task: _Task, send: Send) -> None:
+def work(arguments: list[str], send: Send) -> None:
     """In the child: run the job, and send what it measured, or how it failed. A trace goes to the output."""
     try:
-        end = _train(task, send)
+        end = _train(_Task.parse(arguments), send)
         send("end", end)
     except SystemExit:
         raise

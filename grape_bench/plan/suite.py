@@ -36,6 +36,13 @@ class TomlTable(BaseModel):
 
     model_config = {**STRICT, "populate_by_name": True}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_device(cls, content: Any) -> Any:
+        if isinstance(content, dict) and "device" in content:
+            raise ValueError("device is not a setting: jobs run on CUDA if it is there, else on the CPU, never on mps")
+        return content
+
 
 class Slurm(TomlTable):
     """Options that only Slurm uses."""

@@ -120,6 +120,8 @@ class Sandbox:
 @cache
 def missing() -> str:
     """Why this system has no isolation, or "" if it has."""
+    if sys.platform != "linux":
+        return "bubblewrap runs on Linux only"
     if shutil.which("bwrap") is None:
         return "bubblewrap is not installed (apt install bubblewrap)"
     probe = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]

@@ -76,17 +76,17 @@ def git_state() -> Git:
             )
         return Git(commit=named, dirty=False)
     root = Path(grape_bench.__file__).resolve().parent.parent
-    top = _git(root, "rev-parse", "--show-toplevel")
-    commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
+    top = _printed("git", "rev-parse", "--show-toplevel", cwd=root)
+    commit = _printed("git", "rev-parse", "--verify", "--quiet", "HEAD", cwd=root)
     if top is None or commit is None or Path(top).resolve() != root:
         return INSTALLED
-    return Git(commit=commit, dirty=bool(_git(root, "status", "--porcelain")))
+    return Git(commit=commit, dirty=bool(_printed("git", "status", "--porcelain", cwd=root)))
 
 
-def _git(root: Path, *arguments: str) -> str | None:
-    """Return the output of a git command, or None if git is missing or fails."""
+def _printed(*command: str, cwd: Path | None = None) -> str | None:
+    """Return the output of a command, or None if it is missing or fails."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=20)
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
@@ -123,6 +123,8 @@ def driver_version() -> str:
 @cache
 def cpu_name() -> str:
     """Return the model name of the CPU."""
+    if sys.platform == "darwin":
+        return _printed("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
