@@ -1,4 +1,5 @@
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -242,3 +243,12 @@ def test_an_object_that_holds_its_tensors_in_attributes_is_named():
         gb.attach(OfGraphs(), "dfa", Graph())
     assert "edge_index" in str(refused.value.hint)
     loss_of(gb.attach(OfGraphs(), "bp", Graph()).model(Graph())).backward()
+
+
+def test_a_model_on_mps_is_refused():
+    class OnMPS(nn.Linear):
+        def parameters(self, recurse=True):
+            return iter([SimpleNamespace(device=torch.device("mps"))])
+
+    with pytest.raises(UserError, match=r'OnMPS: the device mps is not supported.*\n  try: model.to\("cpu"\)'):
+        gb.attach(OnMPS(2, 2), "dfa", torch.ones(3, 2))

@@ -124,7 +124,11 @@ def _devices() -> Iterator[Finding]:
         about = torch.cuda.get_device_properties(index)
         yield Finding("devices", f"cuda:{index}", f"{about.name}, {about.total_memory / 2**30:.1f} GiB")
     if not torch.cuda.is_available():
-        fix = "" if torch.version.cuda or sys.platform == "darwin" else "a CUDA build of PyTorch: https://pytorch.org/get-started"
+        fix = (
+            ""
+            if torch.version.cuda or sys.platform == "darwin"
+            else "a CUDA build of PyTorch: https://pytorch.org/get-started"
+        )
         yield Finding("devices", "cuda", "no GPU: jobs run on the CPU", fix=fix)
     if torch.backends.mps.is_available():
         yield Finding("devices", "mps", MPS)

@@ -1,9 +1,15 @@
 """The clock and the memory meter."""
 
+import resource
+import sys
 import time
+from types import SimpleNamespace
 
+import psutil
+import pytest
 import torch
 
+from grape_bench.cost import memory as room
 from grape_bench.cost.clock import Clock
 from grape_bench.cost.memory import PeakMemory
 from grape_bench.cost.turns import ratio, sums
@@ -31,6 +37,24 @@ def test_peak_memory_is_that_above_the_state_before():
     measured = memory.measure()
     assert 230e6 < measured["peak_bytes"] < 400e6 and measured["baseline_bytes"] > held.numel() * 4
     assert measured["kind"] == "rss"
+
+
+def test_psutil_and_proc_agree_on_the_memory_that_is_held(monkeypatch: pytest.MonkeyPatch):
+    held = torch.ones(2**25)
+    by_proc, by_psutil = room._resident(), psutil.Process().memory_info().rss
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert room._resident() == pytest.approx(by_proc, rel=0.1) == pytest.approx(by_psutil, rel=0.1)
+    assert room._resident() > held.numel() * 4
+
+
+@pytest.mark.parametrize(("platform", "unit"), [("darwin", 1), ("freebsd14", 1024)])
+def test_elsewhere_the_peak_is_that_of_the_whole_process(platform: str, unit: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=2**40 // unit))
+    memory = PeakMemory(CPU)
+    measured = memory.measure()
+    assert measured["baseline_bytes"] == pytest.approx(psutil.Process().memory_info().rss, rel=0.1)
+    assert measured["peak_bytes"] == 2**40 - measured["baseline_bytes"]
 
 
 def test_the_clock_stands_still_while_paused():

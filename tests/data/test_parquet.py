@@ -1,3 +1,4 @@
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +50,12 @@ def test_batches_decoded_on_demand_equal_those_from_memory_bit_for_bit(tmp_path:
                 assert torch.equal(a, c)
                 assert torch.equal(b, d)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_workers_that_start_as_fresh_interpreters_decode_the_same_images(tmp_path: Path, load_on_cpu: Load) -> None:
+    pytest.importorskip("datasets")
+    images = load_on_cpu(f"parquet:{write_folder(tmp_path)}", memory_limit=0).train.images
+    assert torch.equal(pickle.loads(pickle.dumps(images))[3], images[3])
 
 
 def test_images_of_several_sizes_need_resize(tmp_path: Path, load_on_cpu: Load) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from grape_bench.errors import UserError
 from grape_bench.execute.executor import Options
-from grape_bench.execute.gpus import default_slots, slot_gpus
+from grape_bench.execute.gpus import default_slots, device_note, slot_gpus
 from grape_bench.execute.local import Local
 from grape_bench.execute.sweep import run_sweep
 from grape_bench.track.environment import core_count
@@ -110,3 +111,9 @@ def test_without_a_gpu_the_variable_is_left_alone(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("FAKE_GPUS", "0")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert seen(tmp_path, slots=1) == [("", None)] * 6
+
+
+@pytest.mark.parametrize(("platform", "note"), [("linux", ""), ("darwin", "this Mac's GPU is not used, because")])
+def test_a_run_on_a_mac_says_that_it_uses_the_cpu(platform: str, note: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    assert device_note().startswith(note) and bool(device_note()) == bool(note)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from grape_bench.job.run import run
-from grape_bench.job.setup import build_model, load_data, make_trainer
+from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device
 from grape_bench.record.parts import Arithmetic
 from grape_bench.train import data_parallel
 from grape_bench.train.checkpoint import Checkpoints
@@ -67,3 +67,9 @@ def test_an_epoch_waits_for_its_losses_and_scores_alone(rule, gpu):
     gpu.waits.clear()
     trainer.train(1)
     assert 0 < gpu.waits.total() < 10 < trainer.steps_per_epoch
+
+
+def test_a_job_on_a_mac_runs_on_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device() == torch.device("cpu")

@@ -62,6 +62,7 @@ RULES = '["dfa", "bp", "dfa+anchor"]'
         ("epochs = 2", 'blocks = "layers.*"\nepochs = 2', ["task 'first': blocks", 'blocks = ["layers.*"]']),
         ("epochs = 2", "blocks = []\nepochs = 2", ["task 'first': blocks", "at least 1 item"]),
         ("[8]", "2026-01-01", ["model_args", "JSON"]),
+        ("epochs = 2", 'device = "mps"\nepochs = 2', ["task 'first': device is not a setting", "never on mps"]),
     ],
 )
 def test_each_mistake_has_its_own_message(tmp_path: Path, old: str, new: str, parts: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
 from pathlib import Path
 
@@ -105,4 +106,7 @@ def test_without_bubblewrap_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
     missing.cache_clear()
     monkeypatch.setenv("PATH", "")
     assert missing() == "bubblewrap is not installed (apt install bubblewrap)"
+    missing.cache_clear()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert missing() == "bubblewrap runs on Linux only"
     missing.cache_clear()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,10 @@ def test_git_only_where_the_package_is_the_checkout(tmp_path: Path, monkeypatch:
     inside = tmp_path / "venv" / "site-packages" / "grape_bench" / "__init__.py"
     monkeypatch.setattr(room.grape_bench, "__file__", str(inside))
     assert git_state() == INSTALLED
+
+
+@pytest.mark.parametrize(("printed", "name"), [("Apple M2", "Apple M2"), (None, platform.machine())])
+def test_the_cpu_of_a_mac(printed: str | None, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(room, "_printed", lambda *command: printed if command[0] == "sysctl" else None)
+    assert room.cpu_name.__wrapped__() == name
