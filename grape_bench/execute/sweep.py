@@ -171,6 +171,7 @@ class _Events(JobEvents):
     def __init__(self, display: Display, mirror: Mirror | None) -> None:
         self.display, self.mirror = display, mirror
         self.records: list[Record] = []
+        self._running: dict[str, Job] = {}
 
     def began(self, sweep: Sweep, done: Sequence[Record]) -> None:
         if self.mirror:
@@ -180,11 +181,15 @@ class _Events(JobEvents):
 
     @override
     def started(self, job: Job) -> None:
+        self._running[job.id] = job
         self.display.started(job)
 
     @override
     def progressed(self, progress: dict[str, dict[str, Any]]) -> None:
         self.display.progressed(progress)
+        if self.mirror:
+            for identity, row in progress.items():
+                self.mirror.follow(self._running[identity], row)
 
     @override
     def warned(self, text: str) -> None:

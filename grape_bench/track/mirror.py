@@ -5,13 +5,14 @@ from __future__ import annotations
 import queue
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
+from typing import Any, Protocol
 
 from grape_bench.errors import UserError
+from grape_bench.record.job import Job
 from grape_bench.record.record import Record
 
 
@@ -25,6 +26,14 @@ class Sweep:
     folder: Path
 
 
+@dataclass(frozen=True)
+class Live:
+    """A job that runs, and the latest row of its curve."""
+
+    job: Job
+    row: Mapping[str, Any]
+
+
 class Store(Protocol):
     """A store that records are copied to. `note` is for the user, such as about a damaged database."""
 
@@ -32,6 +41,9 @@ class Store(Protocol):
 
     def add(self, record: Record) -> bool:
         """Copy one job unless it is already there. Returns whether it was copied now."""
+
+    def follow(self, job: Job, row: Mapping[str, Any]) -> None:
+        """Show the latest evaluation of a job that still runs."""
 
     def attach(self, folder: Path) -> None:
         """Upload the files in `folder` to the sweep."""
@@ -55,6 +67,8 @@ def finish(store: Store, folder: Path, complete: bool, summarize: Summarize | No
         store.close(complete=complete)
 
 
+LIVE_S = 10.0
+"""A job that has trained for so many seconds is shown while it runs. Shorter ones would flicker by."""
 OPENING_S = 120.0
 """The longest that the first connection may take, since MLflow needs many seconds to make a database."""
 
@@ -69,7 +83,8 @@ class Mirror:
         self.uri, self._open_store, self._summarize = uri, open_store, summarize
         self.warning = self.note = ""
         self._opened = threading.Event()
-        self._records: queue.SimpleQueue[Record | bool] = queue.SimpleQueue()
+        self._records: queue.SimpleQueue[Record | Live | bool] = queue.SimpleQueue()
+        self._shown: dict[str, Any] = {}  # job id -> samples at its latest evaluation
         self._thread: threading.Thread | None = None
         self._copied = 0
 
@@ -82,6 +97,13 @@ class Mirror:
     def add(self, record: Record) -> None:
         """Queue `record` for copying."""
         self._records.put(record)
+
+    def follow(self, job: Job, row: Mapping[str, Any]) -> None:
+        """Queue the latest evaluation of a running job, once, if the job is a long one."""
+        samples = row.get("samples")  # a job can have written anything
+        if samples is not None and row.get("seconds", 0) >= LIVE_S and self._shown.get(job.id) != samples:
+            self._shown[job.id] = samples
+            self._records.put(Live(job, row))
 
     def close(self, *, complete: bool, patience_s: float) -> None:
         """Wait until all records are copied. Gives up after `patience_s` seconds in which no record was copied.
@@ -108,7 +130,10 @@ class Mirror:
             self._opened.set()
             while not isinstance(record := self._records.get(), bool):
                 try:
-                    store.add(record)
+                    if isinstance(record, Live):
+                        store.follow(record.job, record.row)
+                    else:
+                        store.add(record)
                 except UserError as error:  # a file of this job is damaged
                     self.warning = in_a_line(error)
                 self._copied += 1

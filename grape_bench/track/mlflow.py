@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
+import time
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from grape_bench.errors import UserError, redacted, unknown
+from grape_bench.record.job import Job
 from grape_bench.record.record import RECORD, STDERR, Record
 from grape_bench.record.table import CURVE, DIAGNOSTICS
 from grape_bench.track.database import SQLITE, database_of, prepare, replace_empty
@@ -23,8 +26,10 @@ from grape_bench.track.mlflow_values import (
     changed_names,
     curve_values,
     diagnostics_values,
+    live_tags,
     metric_values,
     parameter_values,
+    row_values,
     tag_values,
 )
 from grape_bench.track.runs import Runs, read_jobs
@@ -50,12 +55,13 @@ class MlflowStore:
         self.experiment = self._experiment(uri, self.experiment_name)
         self._jobs: dict[str, list[tuple[str, str]]] = {}  # job id -> runs, and when their record ended
         self._cells: dict[tuple[str, str], str] = {}
+        self._live: dict[str, str] = {}  # job id -> the run that shows its curve while it runs
         for run in self._existing():
             tags = run.data.tags
             if "grape.job_id" in tags:
                 # The status is set last: a run that still says RUNNING was interrupted, and will be replaced.
                 complete = run.info.status != "RUNNING"
-                ended = tags["grape.ended"] if complete else ""
+                ended = tags.get("grape.ended", "") if complete else ""
                 self._jobs.setdefault(tags["grape.job_id"], []).append((run.info.run_id, ended))
             elif "grape.rule" in tags:
                 self._cells[tags["grape.task"], tags["grape.rule"]] = run.info.run_id
@@ -71,10 +77,23 @@ class MlflowStore:
             if run != kept:
                 self.client.delete_run(run)
         self._jobs[record.id] = [(kept, record.ended)]
+        self._live.pop(record.id, None)
         return copied
 
+    def follow(self, job: Job, row: Mapping[str, Any]) -> None:
+        """Show the latest evaluation of a job that still runs, in a run of its own. `add` replaces that run."""
+        from mlflow.entities import Metric
+
+        if job.id not in self._live:
+            run = str(self._create(job.name, live_tags(job), self._cell(job.task, job.rule), None).run_id)
+            self._live[job.id] = run
+            self._jobs.setdefault(job.id, []).append((run, ""))
+        now = int(time.time() * 1000)
+        values = [Metric(value.name, value.value, now, value.step) for value in row_values(row) if value.finite]
+        self.client.log_batch(self._live[job.id], metrics=values)
+
     def _copied(self, record: Record) -> str:
-        run = self._create(record.name, tag_values(record), self._cell(record), _ms(record.started))
+        run = self._create(record.name, tag_values(record), self._cell(record.task, record.rule), _ms(record.started))
         folder = self.sweep.folder / record.name
         self._log(run.run_id, record, folder)
         if folder.is_dir():
@@ -92,6 +111,8 @@ class MlflowStore:
         for file in ("manifest.json", "suite.toml"):
             if (self.sweep.folder / file).is_file():
                 self.client.log_artifact(self._root, str(self.sweep.folder / file))
+        for run_id in self._live.values():  # their jobs did not end
+            self.client.set_terminated(run_id, "KILLED")
         for run_id in (*self._cells.values(), self._root):
             self.client.set_terminated(run_id, "FINISHED" if complete else "KILLED")
 
@@ -122,8 +143,8 @@ class MlflowStore:
         root = self._create(f"{self.sweep.suite} {self.sweep.id[:8]}", {"grape.level": "sweep"}, None, None)
         return str(root.run_id)
 
-    def _cell(self, record: Record) -> str:
-        key = (record.task, record.rule)
+    def _cell(self, task: str, rule: str) -> str:
+        key = (task, rule)
         if key not in self._cells:
             tags = {"grape.level": "cell", "grape.task": key[0], "grape.rule": key[1]}
             self._cells[key] = self._create(" ".join(key), tags, self._root, None).run_id

@@ -38,8 +38,33 @@ def true_names(names: Iterable[str]) -> dict[str, str]:
     return {f"{TRUE_NAME}{fitted(name)}": name[:TAG_LENGTH] for name in names if fitted(name) != name}
 
 
-GROUPS = ("metric", "result", "features", "time", "memory", "profile", "credit", "diagnostics")
-"""The parts of a record that hold numbers."""
+SINGLE = (
+    "result.test",
+    "result.test_error",
+    "result.validation",
+    "metric.chance",
+    "features.test",
+    "time.train_s",
+    "time.total_s",
+    "memory.peak_bytes",
+    "memory.live_bytes",
+    "memory.bp_live_bytes",
+    "profile.step_ratio",
+    "profile.flops.total",
+    "profile.flops.bp",
+    "credit.bp_fraction",
+    "diagnostics.growth",
+    "diagnostics.gain",
+    "diagnostics.signal_cos",
+    "diagnostics.null_cos",
+)
+"""The numbers of a record that runs are searched and compared by. MLflow draws a chart for each metric of a run, so the
+others are left to record.json."""
+GROUPS = tuple(dict.fromkeys(name.partition(".")[0] for name in SINGLE))
+LINES = ("train_loss", "validation_", "seconds")
+"""How the columns of curve.csv begin that MLflow gets."""
+OVER_TRAINING = {"signal_cos": "", "gradient_cos": "(hidden)", "descent": "(hidden)"}
+"""The columns of diagnostics.csv that MLflow gets, of this row or of every block."""
 
 
 @dataclass(frozen=True)
@@ -57,32 +82,37 @@ class Value:
 
 
 def curve_values(folder: Path, record: Record) -> list[Value]:
-    """Return every number in curve.csv except the step; an empty list if there is no file."""
+    """Return the lines of curve.csv; an empty list if there is no file."""
     table = read_curve(folder, record)
+    return [value for row in (table.rows if table else ()) for value in row_values(row)]
+
+
+def row_values(row: Mapping[str, Any]) -> list[Value]:
+    """Return the numbers of one evaluation: the losses, the validation score, and the seconds of training."""
     return [
-        Value(name, float(text), int(row["samples"]))
-        for row in (table.rows if table else ())
-        for name, text in row.items()
-        if name != "samples" and text
+        Value(fitted(name), float(value), int(row["samples"]))
+        for name, value in row.items()
+        if name.startswith(LINES) and value not in ("", None)
     ]
 
 
 def diagnostics_values(folder: Path, record: Record) -> list[Value]:
-    """Return every number in diagnostics.csv, such as `diagnostics.signal_cos.blocks.0`; else an empty list."""
+    """Return the lines of diagnostics.csv, such as `diagnostics.signal_cos.blocks.0`; else an empty list."""
     table = read_diagnostics(folder, record)
     return [
         Value(f"diagnostics.{name}.{fitted(row['block'].strip('()'))}", float(text), int(row["samples"]))
         for row in (table.rows if table else ())
         for name, text in row.items()
-        if name not in ("step", "samples", "block") and text
+        if text and name in OVER_TRAINING and OVER_TRAINING[name] in ("", row["block"])
     ]
 
 
 def metric_values(record: Record) -> list[Value]:
-    """Return the numbers of a record at its last step, such as `result.test` and `profile.pipeline.4.bubble`."""
+    """Return the `SINGLE` numbers of a record at its last step, such as `result.test`."""
     step = record.time.samples if record.time else 0
     parts = {group: encode(getattr(record, group)) for group in GROUPS}
-    return [Value(name, value, step) for group, part in parts.items() for name, value in _numbers(group, part)]
+    found = {name: value for group, part in parts.items() for name, value in _numbers(group, part)}
+    return [Value(name, found[name], step) for name in SINGLE if name in found]
 
 
 def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
@@ -111,6 +141,17 @@ def changed_names(folder: Path, record: Record) -> dict[str, str]:
     blocks = [row["block"].strip("()") for row in (table.rows if table else ())]
     settings = [inner for value in record.job.to_dict().values() if isinstance(value, Mapping) for inner in value]
     return true_names([*blocks, *settings])
+
+
+def live_tags(job: Job) -> dict[str, str]:
+    """Return the tags of a job that still runs."""
+    return {
+        "grape.level": "live",
+        "grape.job_id": job.id,
+        "grape.rule": job.rule,
+        "grape.task": job.task,
+        "grape.seed": str(job.seed),
+    }
 
 
 def tag_values(record: Record) -> dict[str, str]:

@@ -13,12 +13,14 @@ import pytest
 from grape_bench.cli.failures import failures
 from grape_bench.errors import UserError
 from grape_bench.execute.resume import survey
-from grape_bench.execute.sweep import run_sweep
+from grape_bench.execute.sweep import _Events, run_sweep
 from grape_bench.record.folder import read_records
+from grape_bench.record.job import Job
 from grape_bench.record.parts import Result
 from grape_bench.record.status import FAILED
 from tests.execute.fake_trainer import HOG_LIMIT
 from tests.execute.sweeps import Watch, request
+from tests.record.test_job import JOB
 
 
 def gone(pid: int) -> bool:
@@ -203,3 +205,17 @@ def test_a_file_that_changes_after_the_plan_stops_its_jobs(tmp_path: Path) -> No
     (tmp_path / "nets.py").write_text("def net(): return 1\n")
     (record,) = run_sweep(asked, Watch(), None)
     assert record.status == "crashed" and "the files behind model_source have changed since" in record.reason
+
+
+def test_the_mirror_follows_running_jobs() -> None:
+    seen: list[tuple[str, object]] = []
+
+    class Following:
+        def follow(self, job: Job, row: dict[str, object]) -> None:
+            seen.append((job.name, row["samples"]))
+
+    events = _Events(Watch(), Following())  # type: ignore[arg-type]
+    events.started(JOB)
+    events.progressed({JOB.id: {"samples": 128}})
+    assert seen == [(JOB.name, 128)]
+    _Events(Watch(), None).progressed({JOB.id: {"samples": 128}})

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,6 +96,39 @@ def test_an_interrupted_copy_is_replaced(uri: str, tmp_path: Path, monkeypatch: 
 
 def killed(*_: object) -> None:
     raise OSError("killed")
+
+
+def followed(uri: str, sweep: Sweep, *items: Record | dict[str, float]) -> list[Any]:
+    """The runs of a job after these items: rows while it runs, and its record."""
+    from mlflow import MlflowClient
+
+    live = Mirror(uri, MlflowStore)
+    live.open(sweep)
+    for item in items:
+        live.add(item) if isinstance(item, Record) else live.follow(record().job, item)
+    live.close(complete=False, patience_s=60)
+    assert live.warning == ""
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("grape_bench/small@1.0")
+    runs = client.search_runs([experiment.experiment_id], "tags.`grape.job_id` != ''") if experiment else []
+    return [(run, client.get_metric_history(run.info.run_id, "validation_accuracy")) for run in runs]
+
+
+def test_a_long_job_shows_its_curve_while_it_runs(uri: str, tmp_path: Path) -> None:
+    sweep = Sweep("small", "1.0", "abc", tmp_path / "runs")
+    rows = [
+        {"epoch": n, "epochs": 9, "samples": 128 * n, "seconds": 6.0 * n, "validation_accuracy": 50.0 + n}
+        for n in (1, 2, 2, 3)
+    ]
+    ((run, history),) = followed(uri, sweep, *rows)
+    assert [(point.step, point.value) for point in history] == [
+        (256, 52.0),
+        (384, 53.0),
+    ], "after ten seconds"
+    assert run.data.tags["grape.level"] == "live" and run.info.status == "KILLED", "the sweep ended before the job"
+    ((run, history),) = followed(uri, sweep, *rows, on_disk(sweep.folder, record()))
+    assert run.data.tags["grape.level"] == "job" and run.info.status == "FINISHED", "the record replaces it"
+    assert [point.step for point in history] == [128, 256]
 
 
 def test_a_store_that_fails_is_one_line_of_warning(tmp_path: Path) -> None:

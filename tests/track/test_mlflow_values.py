@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from grape_bench.record.parts import Pipeline, Stage
+from pathlib import Path
+
+from grape_bench.record.parts import Flops, Pipeline, Stage
 from grape_bench.record.record import changed
-from grape_bench.track.mlflow_values import metric_values, tag_values
-from tests.track.records import record
+from grape_bench.track.mlflow_values import SINGLE, curve_values, diagnostics_values, metric_values, tag_values
+from tests.track.records import on_disk, record
 
 
 def test_a_trial_has_its_number_and_a_failure_its_reason() -> None:
@@ -16,9 +18,16 @@ def test_a_trial_has_its_number_and_a_failure_its_reason() -> None:
     assert tags.keys() - plain.keys() == {"grape.trial", "grape.reason"}
 
 
-def test_nested_numbers_have_dotted_names() -> None:
+def test_a_run_has_few_single_numbers_and_few_lines(tmp_path: Path) -> None:
+    """MLflow draws a chart for each. The records of quickstart made 102."""
     four = Stage(speedup=3.0, bubble=0.01, bp_speedup=2.0, bp_bubble=0.2)
-    profile = {"step_ratio": 1.1, "pipeline": Pipeline(micro_batches=8, devices={"4": four}), "energy": None}
+    flops = Flops(forward=0.3, credit=0.4, tangents=0.1, critical=0.8, total=0.8, bp=1.0)
+    profile = {"step_ratio": 1.1, "pipeline": Pipeline(micro_batches=8, devices={"4": four}), "flops": flops}
     found = {value.name: value.value for value in metric_values(record(profile=profile))}
-    assert found["profile.step_ratio"] == 1.1 and found["profile.pipeline.4.bubble"] == 0.01
-    assert "profile.energy" not in found
+    assert found["profile.step_ratio"] == 1.1 and found["profile.flops.total"] == 0.8
+    assert found.keys() <= set(SINGLE) and len(SINGLE) < 20
+    written = on_disk(tmp_path, record())
+    names = {value.name for value in curve_values(tmp_path / written.name, written)}
+    assert names == {"seconds", "train_loss", "validation_accuracy"}
+    lines = {value.name for value in diagnostics_values(tmp_path / written.name, written)}
+    assert lines == {"diagnostics.signal_cos.b.0", "diagnostics.descent.hidden"}
