@@ -23,8 +23,8 @@ RECORDED = Path(__file__).parents[2] / "results" / "quickstart" / "runs"
 
 def finished(folder: Path) -> list[Record]:
     """A finished sweep of two rules in `folder`, without running it."""
-    files = [next(RECORDED.glob(f"digits-mlp.{rule}.s0.*/record.json")) for rule in ("bp", "dfa")]
-    records = [read_record(path) for path in files]
+    files = [path for rule in ("bp", "dfa") for path in RECORDED.glob(f"digits-mlp.{rule}.s0.*/record.json")]
+    records = [record for record in map(read_record, files) if record.job.trials > 1]
     for record in records:
         (folder / record.name).mkdir(parents=True)
         write_record(folder / record.name, record)

@@ -37,7 +37,7 @@ def test_a_model_with_a_rule_moves_to_meta_and_takes_another_state(rule):
     net = gb.attach(model, copy.deepcopy(rule), inputs)
     model.to(META)
     net.load_state_dict(net.state_dict())
-    net.begin_epoch(batches=1)
+    net.begin_epoch(batches=2)
     target = torch.zeros(len(inputs), dtype=torch.long, device=META)
     net.step(inputs.to(META), lambda output: cross_entropy(output, target), target)
     assert {parameter.grad.device for parameter in net.parameters() if parameter.grad is not None} == {META}

@@ -18,6 +18,10 @@ META = torch.device("meta")
 """A device whose tensors have shapes and no numbers. Like a GPU, it refuses to mix with the CPU."""
 
 
+STEPS = 4
+"""The steps of an epoch. A rule with anchors has other steps too."""
+
+
 def check(case: Case, make_rule: MakeRule) -> str:
     """Attach the rule to a model on the meta device, take two steps, and look where its tensors are."""
     model = case.model().to(META)
@@ -25,7 +29,7 @@ def check(case: Case, make_rule: MakeRule) -> str:
         return "not checked: the model's own code reads numbers, which this device has none of"
     network = attach(model, make_rule(), on_meta(case.inputs(0)))
     network.planned_steps = 2
-    network.begin_epoch(2)
+    network.begin_epoch(STEPS)
     for index in range(2):
         inputs = on_meta(case.inputs(index))
         network.step(inputs, partial(case.loss_of, index=index), on_meta(case.target(index)))

@@ -55,7 +55,7 @@ def test_open_rows_are_marked_in_the_table_and_not_ranked() -> None:
     opened = [make("bp:open", seed, 99.0, open_by="<b>", task="digits-mlp") for seed in range(3)]
     found = results([*suite(3), *opened])
     text = page.render(found)
-    assert text.count(">bp:open§</th>") == 1 and "§ open settings by &lt;b&gt; (bp)" in text
+    assert text.count(">bp:open§<") == 1 and "§ open settings by &lt;b&gt; (bp)" in text
     assert "8 learning rules" in text and "bp:open" not in page.better(found).columns
     assert {rule["id"]: rule["ranked"] for rule in data(found)["rules"] if "bp" in rule["id"]} == {
         "bp": True,
