@@ -152,10 +152,15 @@ def test_the_leaderboard_too(opened: Any, scheme: str, tmp_path: Path) -> None:
     tab = opened(360, scheme)
     tab.goto((tmp_path / "site" / "index.html").as_uri())
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
-    assert seen(tab, ".board tbody .first small") and seen(tab, ".board tbody .first + .num"), "verdict and norm acc"
+    assert seen(tab, ".overview tbody .first") and seen(tab, ".overview tbody .first + .num"), "rule and mean credit"
+    rows = tab.locator(".overview tbody tr:visible")
+    everything = rows.count()
+    tab.get_by_label("needs no weight transport").check()
+    tab.get_by_label("Family").select_option("direct feedback")
+    assert 0 < rows.count() < everything and tab.locator("#shown").inner_text().endswith(f"of {everything} rows shown")
     found = axe.Axe().run(tab).response["violations"]
     assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")] == []
-    tab.get_by_role("link", name="vision-small").click()
+    tab.locator("h2").get_by_role("link", name="vision-small").click()
     assert tab.locator(".badge.recomputed").count() == 1 and tab.locator(".plot:visible").count() == 9
 
 
