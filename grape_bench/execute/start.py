@@ -63,7 +63,7 @@ def run(target: str, argument: Any, closed: Sequence[int] = ()) -> NoReturn:
     try:
         for descriptor in closed:
             os.close(descriptor)
-        code = called(target)(argument)
+        code = int(called(target)(argument))
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
         print_trace()
