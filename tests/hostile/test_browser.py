@@ -108,7 +108,7 @@ def test_the_leaderboard_of_hostile_publications(browser: Any, tmp_path: Path) -
         (other / "rule.toml").write_text("\n".join(named))
         write_index(other)
     build(root, tmp_path / "site")
-    for file, links in ((tmp_path / "site" / "index.html", {"quickstart/index.html"}),
+    for file, links in ((tmp_path / "site" / "index.html", {"#board-1", "quickstart/index.html"}),
                         (tmp_path / "site" / "quickstart" / "index.html", {"#table"})):  # fmt: skip
         watched = Watched(browser, file)
         assert "<script>" in watched.tab.inner_text("body")
