@@ -5,7 +5,6 @@ python -m benchmarks.front_page
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from grape_bench.record.folder import read_records
 from grape_bench.report.markdown import pipe_table
 from grape_bench.score.inference import mean
 from grape_bench.score.labels import labels
-from grape_bench.score.quantity import ABSENT
+from grape_bench.score.quantity import ABSENT, number
 from grape_bench.score.table import score
 
 RUNS = Path(__file__).parents[1] / "results" / "core" / "runs"
@@ -41,7 +40,7 @@ def table() -> str:
     for rule in sorted(rules, key=lambda one: -_mean(cells[task, one]["credit"] for task in common)):
         own = [cells.get((task, rule)) for task in tasks]
         step = _mean(cell["step_ratio"] for cell in own if cell)
-        lines.append([names[rule], *("" if cell is None else _number(cell["credit"]) for cell in own), _number(step)])
+        lines.append([names[rule], *("" if cell is None else number(cell["credit"]) for cell in own), number(step)])
     return pipe_table(["rule", *tasks, "step ÷ BP"], lines, [True] + [False] * (len(tasks) + 1))
 
 
@@ -56,10 +55,6 @@ def _value(cell: Mapping[Any, Any]) -> str:
 
 def _mean(values: Iterable[Any]) -> float:
     return mean(float(value) for value in values if not pd.isna(value))
-
-
-def _number(value: float) -> str:
-    return ABSENT if math.isnan(value) else f"{value:.2f}"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from grape_bench.rules.catalog import entry_of
-from grape_bench.score.cell import Cell, by_task
 from grape_bench.score.columns import COLUMN
 from grape_bench.score.inference import mean
 from grape_bench.score.labels import in_rows, labels
@@ -24,7 +23,7 @@ OTHER = "submitted"
 
 
 @dataclass(frozen=True)
-class Entry:
+class TaskCredit:
     """The credit of a rule on one task. `strength` is its color, from -1 to 1. `verdict` is empty if it trained."""
 
     text: str
@@ -44,7 +43,7 @@ class Line:
     reads_weights: bool
     credit: str
     step: str
-    entries: tuple[Entry, ...]
+    entries: tuple[TaskCredit, ...]
 
 
 def lines(results: Results) -> list[Line]:
@@ -83,15 +82,15 @@ def _mean(values: Any) -> float:
     return mean(float(value) for value in values if value is not None and not pd.isna(value))
 
 
-def _entry(row: Mapping[Any, Any] | None) -> Entry:
+def _entry(row: Mapping[Any, Any] | None) -> TaskCredit:
     if row is None:
-        return Entry("", None, "")
+        return TaskCredit("", None, "")
     word = row.get("verdict")  # a column that a table may lack
     verdict = "" if word is None or pd.isna(word) or word in (TRAINED, ABSENT) else str(word)
     credit = row.get("credit")
     if credit is None or pd.isna(credit):
-        return Entry(ABSENT, None, verdict)
-    return Entry(number(credit, COLUMN["credit"].format), round(max(-1.0, min(1.0, float(credit))), 3), verdict)
+        return TaskCredit(ABSENT, None, verdict)
+    return TaskCredit(number(credit, COLUMN["credit"].format), round(max(-1.0, min(1.0, float(credit))), 3), verdict)
 
 
 def _family(rule: str) -> str:
@@ -101,6 +100,5 @@ def _family(rule: str) -> str:
 
 def _reads_weights(results: Results, rule: str) -> bool:
     """What the runs declare. A run that declares nothing counts as one that reads them."""
-    found: list[Cell] = [cell for part in by_task(results.grid).values() for cell in part.values() if cell.rule == rule]
-    credits = [record.credit for cell in found for record in cell.results if record.credit]
+    credits = [one.credit for one in results.records if one.rule == rule and one.status.is_result and one.credit]
     return any(credit.declared_transport is not False for credit in credits)

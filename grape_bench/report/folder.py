@@ -91,11 +91,7 @@ def _figures(results: Results) -> dict[str, tuple[Any, str, bool]]:
             f"Test results of every rule and seed, and learning curves{_part(ends.shown(results), results.tasks)}",
             True,
         ),
-        "tradeoff": (
-            tradeoff,
-            f"{tradeoff.ABOUT}{cost_part}",
-            bool(tradeoff.available(results)),
-        ),
+        "tradeoff": (tradeoff, f"{tradeoff.ABOUT}{cost_part}", bool(tradeoff.available(results))),
         EQUAL: (
             equal,
             f"Validation score over cost, with 95 % intervals{_part(equal.shown(results), equal.tasks(results))}",

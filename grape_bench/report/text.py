@@ -144,7 +144,7 @@ def short_caption(table: pd.DataFrame) -> str:
     marks = [column for column in _columns(table) if column.kind is Kind.MARK]
     ordered = sorted([*columns, *marks], key=lambda column: column.kind)
     sentences = [_sentence(column, table) for column in ordered if column.kind is not Kind.TEXT]
-    # Marks on names that the table prints are explained beside it.
+    # The caption also explains the marks that the table prints on names.
     sentences += [text for text in table.attrs.get("stated", []) if text.startswith((LITE_MARK, OPEN_MARK))]
     return " ".join(dict.fromkeys(filter(None, sentences)))
 

@@ -60,7 +60,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "no file": (lambda: zipped(), "not one folder with an index.json"),
     "no index": (lambda: zipped(("s/r/rule.toml", b"")), "not one folder with an index.json"),
     "two folders": (lambda: zipped(INDEX, ("s/q/index.json", b"{}")), "not one folder with an index.json"),
-    "a file beside it": (lambda: zipped(INDEX, ("s/q/x", b"")), "not one folder with an index.json"),
+    "a file outside the folder": (lambda: zipped(INDEX, ("s/q/x", b"")), "not one folder with an index.json"),
     "up": (lambda: zipped(INDEX, ("s/r/../../../x", b"")), "no path in a folder"),
     "absolute": (lambda: zipped(INDEX, ("/etc/x", b"")), "no path in a folder"),
     "backslashes": (lambda: zipped(INDEX, ("s/r/..\\..\\x", b"")), "no path in a folder"),
