@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -59,6 +61,14 @@ def described(error: BaseException) -> str:
         text = "its text cannot be shown"
     named = text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
     return printable(redacted(shortened(named.strip())))
+
+
+def log_error() -> None:
+    """Write the traceback of the handled error to the process's own stderr, which a rule cannot replace.
+
+    An object without `write` there would turn an error that costs a part of a record into one that costs the run.
+    """
+    traceback.print_exc(file=sys.__stderr__)
 
 
 def shortened(text: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import traceback
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ from torch import Tensor
 from grape_bench.cost.memory import PeakMemory
 from grape_bench.diagnose.probe import Probe, merged
 from grape_bench.diagnose.reading import HIDDEN, NETWORK, Values
-from grape_bench.errors import described
+from grape_bench.errors import described, log_error
 from grape_bench.network.trace import Batch
 from grape_bench.train.loop import Observer, Trainer
 
@@ -81,7 +80,7 @@ class Diagnostics(Observer):
                 try:
                     self._note(trainer, self._values(trainer))
                 except Exception as error:
-                    traceback.print_exc()
+                    log_error()
                     self.failed["probe"] = described(error)
                     self._ended = True
             self.seconds += time.perf_counter() - start

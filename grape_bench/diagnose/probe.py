@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +20,7 @@ from grape_bench.diagnose.growth import Growth
 from grape_bench.diagnose.linear_probe import linear_probe
 from grape_bench.diagnose.reading import Metric, NotMeasuredError, Values, apart, read, rule_pass
 from grape_bench.diagnose.weights import WeightAlignment
-from grape_bench.errors import described
+from grape_bench.errors import described, log_error
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
 
@@ -83,7 +82,7 @@ class Probe:
         except NotMeasuredError as reason:
             self.failed[name] = str(reason)
         except Exception as error:
-            traceback.print_exc()
+            log_error()
             self.broken[name] = error
             self.failed[name] = described(error)
         return None

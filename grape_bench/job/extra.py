@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from grape_bench.errors import described
+from grape_bench.errors import described, log_error
 from grape_bench.record.typed_json import decode, listed
 
 
@@ -24,6 +23,6 @@ class Extra:
                 decode(kind, listed(found))
             return found
         except Exception as error:
-            traceback.print_exc()
+            log_error()
             self.lost[name] = described(error)
         return None

@@ -11,7 +11,6 @@ Read `_run` from top to bottom: it is the training script. Every executor reache
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,7 +21,7 @@ from typing_extensions import override
 
 from grape_bench.diagnose.observer import Diagnostics
 from grape_bench.diagnose.probe import Probe
-from grape_bench.errors import UserError
+from grape_bench.errors import UserError, log_error
 from grape_bench.job.converged_head import features_of_training
 from grape_bench.job.description import check_probe, credit_of, describe, metric_of, network_of, result_of, seeds_of
 from grape_bench.job.extra import Extra
@@ -271,7 +270,7 @@ def rehearse(job: Job) -> None:
         if job.probes != 0:
             probe.take(trainer.network, trainer.optimizer)
     except Exception:
-        traceback.print_exc()
+        log_error()
         return
     describe(trainer)
     check_probe(probe)

@@ -112,7 +112,7 @@ def test_the_peak_is_the_trainings():
     assert memory.measure()["peak_bytes"] - before < 2**25
 
 
-def test_a_failing_pass_ends_the_diagnostics_and_not_the_training(monkeypatch, capsys):
+def test_a_failing_pass_ends_the_diagnostics_and_not_the_training(monkeypatch, capfd):
     def fail(self, trainer):
         raise RuntimeError("no such operator")
 
@@ -121,7 +121,7 @@ def test_a_failing_pass_ends_the_diagnostics_and_not_the_training(monkeypatch, c
     train(job("dfa"), diagnostics)
     reason = "probe: RuntimeError: no such operator"
     assert diagnostics.result() == {"moments": 0, "failed": reason, "rows": []}
-    assert "Traceback" in capsys.readouterr().err
+    assert "Traceback" in capfd.readouterr().err
 
 
 def test_a_failing_metric_costs_no_other_metric(monkeypatch):

@@ -28,7 +28,7 @@ class CannotDescribe(DirectFeedback):
 RULE = f"{__file__}:CannotDescribe"
 
 
-def test_a_description_that_fails_costs_only_itself(monkeypatch, capsys):
+def test_a_description_that_fails_costs_only_itself(monkeypatch, capfd):
     def no_memory(*_):
         raise MemoryError("32 GiB")
 
@@ -41,7 +41,7 @@ def test_a_description_that_fails_costs_only_itself(monkeypatch, capsys):
         "credit": "ShapeError: declared_bp_fraction is not a number",
         "network": "AttributeError: 'CannotDescribe' object has no attribute '_undefined'",
     }
-    assert capsys.readouterr().err.count("Traceback") >= 3
+    assert capfd.readouterr().err.count("Traceback") >= 3
 
 
 def test_a_record_keeps_the_reasons():
@@ -73,9 +73,9 @@ def test_the_rehearsal_finds_what_a_step_breaks():
         training.rehearse(spec)
 
 
-def test_the_rehearsal_leaves_a_failing_step_to_the_run(capsys):
+def test_the_rehearsal_leaves_a_failing_step_to_the_run(capfd):
     training.rehearse(job(f"{__file__}:Raises"))
-    assert "no signal" in capsys.readouterr().err
+    assert "no signal" in capfd.readouterr().err
 
 
 class Raises(DirectFeedback):
