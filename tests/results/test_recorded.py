@@ -10,6 +10,7 @@ import pytest
 from grape_bench.plan.expand import make_plan
 from grape_bench.plan.numerics import changed
 from grape_bench.plan.overrides import Overrides
+from grape_bench.publish.baselines import read_baselines
 from grape_bench.record.job import Job
 from grape_bench.report import csv
 from grape_bench.score.table import score
@@ -60,3 +61,10 @@ def test_planning_the_recorded_suite_finds_every_job_of_this_engine(
 @each
 def test_the_records_reproduce_every_number_of_the_table(folder: Path) -> None:
     assert csv.text(score(read_runs(folder).records)) == (folder / "table.csv").read_text()
+
+
+@pytest.mark.parametrize("suite", sorted(CURRENT))
+def test_recorded_results_pass_the_checks_of_baselines(suite: str) -> None:
+    """`compare`, `run --lite` and the leaderboard use no others."""
+    baselines = read_baselines(ROOT / "results" / suite / "runs")
+    assert baselines.refused == "" and baselines.records
