@@ -32,15 +32,15 @@ ROWS = [(model, *rule) for model in MODELS for rule in (("fa",), ("dfa",), ("gra
 ]
 HEAD = """# Feedback of big models
 
-The table shows what feedback costs on two models. ResNet-50 gets four images at 224 × 224 with 1,000 classes. GPT-2 has
-50,257 tokens and gets four sequences of 128. Both run in float32 on one CPU thread with torch {torch}.
+Feedback matrices take memory, and drawing them takes time. This page shows how much on two big models, so that you can
+choose how to store yours ([rules.md](rules.md#direct-feedback) lists the ways). ResNet-50 gets four images at 224 × 224
+with 1,000 classes. GPT-2 has 50,257 tokens and gets four sequences of 128. Both run in float32 on one CPU thread with
+torch {torch}.
 
 - *MiB* is the size of the rule's buffers.
-- *peak* is the highest resident memory during attaching, above the memory before. It includes the trace's forward.
+- *peak* is the highest resident memory while attaching, above the memory before. It includes the trace's forward.
 - *÷ weights* gives both as a share of the model's own weights.
 - *attach ÷ forward* is the time to attach ÷ the time of a forward without a graph (medians of three).
-
-[rules.md](rules.md#direct-feedback) explains how feedback is stored.
 
 | model | rule | feedback | stored as | MiB | ÷ weights | peak MiB | ÷ weights | attach ÷ forward |
 |---|---|---|---|---|---|---|---|---|
