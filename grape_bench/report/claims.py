@@ -19,12 +19,12 @@ from rich.text import Text
 from grape_bench.arguments import schema_error
 from grape_bench.errors import UserError
 from grape_bench.plan.read import read_document
+from grape_bench.record.folder import read_records
 from grape_bench.record.manifest import MANIFEST
 from grape_bench.report.page import policy, style
 from grape_bench.report.templates import page_template
 from grape_bench.score.cell import Grid, cells
 from grape_bench.score.claim import FAILS, HOLDS, OPEN, Claim, Observed, judge, overall
-from grape_bench.track.runs import read_runs
 
 WORDS = (HOLDS, FAILS, OPEN)
 STYLES = {HOLDS: "green", FAILS: "red", OPEN: "dim"}
@@ -90,7 +90,7 @@ def judged(claims: Mapping[str, Claim], results: Path) -> list[Judged]:
     @cache
     def grid(suite: str) -> Grid | None:
         runs = results / suite / "runs"
-        return cells(read_runs(runs).records) if (runs / MANIFEST).is_file() else None
+        return cells(read_records(runs)) if (runs / MANIFEST).is_file() else None
 
     found = []
     for name, claim in claims.items():
