@@ -1,4 +1,4 @@
-"""examples/first_hour.ipynb runs from top to bottom, and shows a network, two pictures and a table inline."""
+"""examples/first_hour.ipynb runs from top to bottom, and shows a network, two pictures, progress and a table inline."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     shown = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
     pages = [data["text/html"] for data in shown if "text/html" in data]
     assert sum("image/png" in data for data in shown) == 2
-    assert "gradients of parameters" in pages[0] and "digits-mlp" in pages[1] and "dataframe" in pages[2]
+    assert "gradients of parameters" in pages[0] and "dataframe" in pages[3]
+    assert "jobs to run" in pages[1] and "digits-mlp" in pages[2]
     accuracies = next(text for data in shown if "bp" in (text := data.get("text/plain", "")) and "grape" in text)
     assert accuracies.count("%") == 3

@@ -16,6 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 IMPORTED_AS = {"PIL": "pillow", "sklearn": "scikit-learn", "typing_extensions": "typing-extensions"}
 PINNED_BY = {"pydantic_core": "pydantic"}  # a part of pydantic, which requires one version of it
+OF_A_KERNEL = {"IPython"}  # imported only in the kernel of a notebook, which runs in it
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -80,7 +81,7 @@ def test_every_imported_package_is_declared() -> None:
                 imported |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
                 imported.add(node.module.partition(".")[0])
-    imported -= sys.stdlib_module_names | {"grape_bench"} | set(PINNED_BY)
+    imported -= sys.stdlib_module_names | {"grape_bench"} | set(PINNED_BY) | OF_A_KERNEL
     extras = PROJECT["optional-dependencies"]
     declared = names(PROJECT["dependencies"]).union(*(names(extra) for name, extra in extras.items() if name != "dev"))
     assert {IMPORTED_AS.get(name, name) for name in imported} - declared == set()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
+
+from grape_bench.cli.say import as_json, say_json
 
 
 @click.command("claims")
@@ -25,13 +26,12 @@ import click
     show_default=True,
     help="Folder with SUITE/runs.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def command(name: str | None, folder: Path, results: Path, as_json: bool) -> None:
+@as_json
+def command(name: str | None, folder: Path, results: Path, json: bool) -> None:
     """Print for each claim: holds here, does not hold here, or cannot be told.
 
     NAME is the file of one claim, without .toml: it is then printed with its source and all numbers.
     """
-    from grape_bench.cli.say import say
     from grape_bench.errors import unknown
     from grape_bench.record.deadline import FOLDER_S, deadline
     from grape_bench.report.claims import describe, judged, read_claims, render
@@ -44,7 +44,7 @@ def command(name: str | None, folder: Path, results: Path, as_json: bool) -> Non
                 raise unknown("claim", name, claims, where=str(folder))
             claims = {name: claims[name]}
         found = judged(claims, results)
-    if as_json:
-        say(json.dumps([one.values for one in found], indent=2, ensure_ascii=False))
+    if json:
+        say_json([one.values for one in found])
     else:
         PlainConsole().print(describe(found[0]) if name is not None else render(found))

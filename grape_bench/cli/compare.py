@@ -10,7 +10,7 @@ import click
 
 from grape_bench.cli.names import RuleReference, SuiteName
 from grape_bench.cli.overrides import comparing, overrides_of
-from grape_bench.cli.say import say
+from grape_bench.cli.say import as_json, say, say_json
 from grape_bench.cli.sweep import executing, request_of, sweep
 from grape_bench.cli.tracking import mirror_of, tracking
 from grape_bench.errors import UserError
@@ -37,8 +37,14 @@ REFERENCES = ("bp", "frozen")
 @tracking("MLflow store, or none.")
 @comparing
 @executing
+@as_json
 def command(
-    compared: tuple[str, ...], against: tuple[str, ...], suite: str | None, fail_if_worse: bool, **given: Any
+    compared: tuple[str, ...],
+    against: tuple[str, ...],
+    suite: str | None,
+    fail_if_worse: bool,
+    json: bool,
+    **given: Any,
 ) -> None:
     """Compare two sets of runs, or rules on a suite, paired by task and seed.
 
@@ -52,7 +58,7 @@ def command(
       grape-bench compare my.py:MyRule --against dfa --suite quickstart
     """
     if suite:
-        show(_on_suite(suite, compared, against, given), fail_if_worse)
+        show(_on_suite(suite, compared, against, given), fail_if_worse, json)
         return
     if against or len(compared) != 2:
         hint = "grape-bench compare A B, or grape-bench compare RULE --against RULE --suite SUITE"
@@ -63,15 +69,18 @@ def command(
     with deadline(FOLDER_S, " ".join(compared)):
         first, second = (_side(reference, given["tracking_uri"]) for reference in compared)
         comparisons = compare_sides(first, second)
-    show(comparisons, fail_if_worse)
+    show(comparisons, fail_if_worse, json)
 
 
-def show(comparisons: list[Comparison], fail_if_worse: bool) -> None:
+def show(comparisons: list[Comparison], fail_if_worse: bool, json: bool) -> None:
     """Print the comparisons. Exit with code 1 if `fail_if_worse` is set and one of them is worse."""
-    from grape_bench.report.comparison import render
+    from grape_bench.report.comparison import render, values
     from grape_bench.report.console import PlainConsole
 
-    PlainConsole().print(render(comparisons))
+    if json:
+        say_json([values(comparison) for comparison in comparisons])
+    else:
+        PlainConsole().print(render(comparisons))
     worse = [comparison for comparison in comparisons if comparison.worse]
     if fail_if_worse and worse:
         for comparison in worse:

@@ -78,27 +78,19 @@ def result_line(record: Record) -> str:
     return f"{name}: {record.status}" + (f": {reason}" if reason else "")
 
 
-class Live(Display):
-    """A progress bar over all jobs, and a line per running job. Only failures stay on the screen."""
+class SweepProgress(Display):
+    """Which jobs run, how far each one is, and the time left. `render` shows it, in at most 80 columns."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self._live: RichLive | None = None
+    def __init__(self) -> None:
+        self._ended, self._total, self._closed = 0, 0, False
+        self._left = TimeLeft(1)
         self._running: dict[str, Job] = {}
         self._progress: dict[str, dict[str, Any]] = {}
 
     @override
     def began(self, done: Sequence[Record], pending: Sequence[Job], slots: int) -> None:
-        self.console.print(opening(done, pending, slots))
         self._ended, self._total = len(done), len(done) + len(pending)
         self._left = TimeLeft(slots, pending)
-        if pending:
-            self._live = RichLive(console=self.console, auto_refresh=False, transient=True)
-            self._live.start()
-
-    @override
-    def warned(self, text: str) -> None:
-        self.console.print(Text(f"warning: {text}", style="yellow"))
 
     @override
     def started(self, job: Job) -> None:
@@ -108,26 +100,22 @@ class Live(Display):
     @override
     def progressed(self, progress: dict[str, dict[str, Any]]) -> None:
         self._progress = progress
-        if self._live:
-            self._live.update(self.render(), refresh=True)
 
     @override
     def ended(self, record: Record) -> None:
         self._ended += 1
         self._left.add(record)
         del self._running[record.id]
-        if record.status is not Status.FINISHED:
-            self.console.print(Text(result_line(record), style="red"))
 
     @override
     def closed(self) -> None:
-        if self._live:
-            self._live.stop()
+        self._running.clear()  # those of a sweep that was stopped were killed
+        self._closed = True
 
     def render(self) -> RenderableType:
-        """Return what the screen shows now, at most 80 columns wide."""
+        """A progress bar over all jobs with the time left, and a line per running job."""
         head = Table.grid(padding=(0, 1))
-        left = self._left.seconds(list(self._running.values()), self._fractions())
+        left = None if self._closed else self._left.seconds(list(self._running.values()), self._fractions())
         rest = f"about {in_words(left)} left" if left is not None else ""
         bar = ProgressBar(total=self._total, completed=self._ended, width=30)
         head.add_row(bar, f"{self._ended}/{self._total} jobs", Text(rest, style="dim"))
@@ -149,6 +137,45 @@ class Live(Display):
 
     def _fractions(self) -> dict[str, float]:
         return {key: _fraction(row) for key, row in self._progress.items()}
+
+
+class Live(SweepProgress):
+    """A sweep's progress at the bottom of a terminal. Only failures stay on the screen."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+        self._live: RichLive | None = None
+
+    @override
+    def began(self, done: Sequence[Record], pending: Sequence[Job], slots: int) -> None:
+        super().began(done, pending, slots)
+        self.console.print(opening(done, pending, slots))
+        if pending:
+            self._live = RichLive(console=self.console, auto_refresh=False, transient=True)
+            self._live.start()
+
+    @override
+    def warned(self, text: str) -> None:
+        self.console.print(Text(f"warning: {text}", style="yellow"))
+
+    @override
+    def progressed(self, progress: dict[str, dict[str, Any]]) -> None:
+        super().progressed(progress)
+        if self._live:
+            self._live.update(self.render(), refresh=True)
+
+    @override
+    def ended(self, record: Record) -> None:
+        super().ended(record)
+        if record.status is not Status.FINISHED:
+            self.console.print(Text(result_line(record), style="red"))
+
+    @override
+    def closed(self) -> None:
+        super().closed()
+        if self._live:
+            self._live.stop()
 
 
 def _fraction(row: dict[str, Any]) -> float:

@@ -26,7 +26,8 @@ def run(
 
     `suite` is a name or a .toml file. `rules` are added to its rules, `only` selects some of them, and `settings` are
     changes like "task.epochs=5". Records go to `out`/SUITE, where `grape-bench run` finds them too. Progress is
-    printed. A job that fails is a line of the output and a word in the table. Raises UserError for a mistake.
+    printed: in a notebook as one area of the cell's output that is updated in place, in a script as a line per job. A
+    job that fails is a line of the output and a word in the table. Raises UserError for a mistake.
     """
     check_system()
     from grape_bench.cli.failures import failures

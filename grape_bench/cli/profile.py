@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from grape_bench.cli.say import say
+from grape_bench.cli.say import as_json, say, say_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -50,6 +50,7 @@ CAPTION = (
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="CPU threads.")
 @click.option("--seconds", default=20.0, show_default=True, help="Time budget for all rules together.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Also write the table to this file.")
+@as_json
 def command(
     model: str,
     model_args: tuple[str, ...],
@@ -60,6 +61,7 @@ def command(
     threads: int,
     seconds: float,
     csv_file: Path | None,
+    json: bool,
 ) -> None:
     """Measure step time, peak memory, FLOPs and critical path of rules on a model, as ratios to BP.
 
@@ -68,17 +70,21 @@ def command(
     """
     import torch
 
-    from grape_bench.cost.rules import measure_costs
+    from grape_bench.cost.rules import measure_costs, rows
     from grape_bench.report.console import PlainConsole
 
     torch.set_num_threads(threads)
     subject = make_subject(model, model_args, shape, classes, batch_size)
     costs = measure_costs(subject, list(rules or ("fa", "dfa", "dfa lean", "grape", "head-only")), budget_s=seconds)
-    console = PlainConsole()
-    console.print(table(costs))
-    console.print(parallel(costs))
-    say(f"{model}, batch {batch_size}: BP takes {1000 * costs[0].step_s:.1f} ms per step on this machine,")
-    say(f"{costs[0].flops.total / 1e9:.2f} GFLOP and {costs[0].memory / MEBI:.0f} MiB above the weights.")
+    if json:
+        flops = costs[0].flops.total
+        say_json({"model": model, "batch_size": batch_size, "bp_flops": flops, "rules": rows(costs)})
+    else:
+        console = PlainConsole()
+        console.print(table(costs))
+        console.print(parallel(costs))
+        say(f"{model}, batch {batch_size}: BP takes {1000 * costs[0].step_s:.1f} ms per step on this machine,")
+        say(f"{costs[0].flops.total / 1e9:.2f} GFLOP and {costs[0].memory / MEBI:.0f} MiB above the weights.")
     if csv_file:
         write_csv(costs, csv_file)
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from contextvars import ContextVar
+from functools import wraps
 from typing import Any
 
 import click
 
 from grape_bench.errors import printable, redacted
+
+_HELD: ContextVar[list[str] | None] = ContextVar("_HELD", default=None)
+"""The documents to print when a command with `--json` ends. None in any other command."""
 
 
 def say(text: str = "", *, before: str = "", word: str = "", color: str = "", err: bool = False) -> None:
@@ -28,10 +37,60 @@ def say_program(text: str) -> None:
 
 
 def say_json(content: Any) -> None:
-    """Print `content` as JSON, for programs. ASCII only, so that a terminal finds nothing to obey in it."""
-    click.echo(json.dumps(content, indent=2, default=str))
+    """Print `content` as JSON, for programs. A number that is not finite is null, since JSON has no NaN.
+
+    ASCII only, so that a terminal finds nothing to obey in it. A command with `as_json` prints it when it ends.
+    """
+    text = json.dumps(_finite(content), indent=2, default=str, allow_nan=False)
+    held = _HELD.get()
+    if held is None:
+        click.echo(text)
+    else:
+        held.append(text)
 
 
 def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give `command` the parameter `json`."""
-    return click.option("--json", "json", is_flag=True, help="Print JSON for programs.")(command)
+    """Give `command` the parameter `json`. If it is set, only `say_json` prints to stdout, and all else to stderr."""
+
+    @wraps(command)
+    def with_json(*, json: bool, **given: Any) -> None:
+        if not json:
+            command(json=False, **given)
+            return
+        with _stdout_for_json():
+            command(json=True, **given)
+
+    return click.option("--json", "json", is_flag=True, help="Print JSON for programs.")(with_json)
+
+
+@contextmanager
+def _stdout_for_json() -> Iterator[None]:
+    """Send to stderr what the block prints, and print what it passed to `say_json` at its end, also after an error.
+
+    A model's own code may print too, here or in a process of ours. So the file descriptor is redirected as well.
+    """
+    held: list[str] = []
+    token = _HELD.set(held)
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        _HELD.reset(token)
+        for text in held:
+            click.echo(text)
+
+
+def _finite(content: Any) -> Any:
+    """`content` with None in place of every number that is infinite or NaN."""
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, Mapping):
+        return {key: _finite(inner) for key, inner in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(inner) for inner in content]
+    return content

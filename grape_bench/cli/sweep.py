@@ -156,7 +156,7 @@ def sweep(request: Request, mirror: Mirror | None) -> list[Record]:
 
 
 def display() -> Display:
-    """A live display in a terminal, and else a line per job."""
+    """A display that is updated in place in a terminal and in a notebook, and else a line per job."""
     from grape_bench.report.console import PlainConsole
 
     console = PlainConsole()
@@ -164,6 +164,10 @@ def display() -> Display:
         from grape_bench.cli.display import Live
 
         return Live(console)
+    if console.is_jupyter:
+        from grape_bench.cli.notebook import Notebook
+
+        return Notebook()
     from grape_bench.cli.display import Plain
 
     return Plain()

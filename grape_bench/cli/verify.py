@@ -6,11 +6,11 @@ import dataclasses
 import secrets
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from grape_bench.cli.say import say
+from grape_bench.cli.say import as_json, say, say_json
 from grape_bench.errors import in_one_line
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ SHOWN = 5  # problems to print per check
     metavar="DIR",
     help="Save reruns that agree to DIR. The leaderboard reads results/verifications.",
 )
+@as_json
 def command(
     places: tuple[Path, ...],
     since: str | None,
@@ -57,6 +58,7 @@ def command(
     data: tuple[Path, ...],
     unconfined: bool,
     keep: Path | None,
+    json: bool,
 ) -> None:
     """Verify published FOLDERS (results/SUITE/RULE) or zips: files, records, identity, budgets, selection, numbers.
 
@@ -75,7 +77,7 @@ def command(
         places = tuple(submitted(Path(), since))
     if count and not unconfined:
         _require_isolation()
-    ok = True
+    ok, found = True, []
     for place in places:
         with opened(place) as folder:
             verification = verify(folder)
@@ -86,10 +88,15 @@ def command(
                 verification = dataclasses.replace(verification, reruns=reruns)
                 if keep and verification.ok:
                     say(f"saved to {write_verification(verification, seed, keep)}")
-            show(verification, place)
+            if json:
+                found.append(_values(verification, place))
+            else:
+                show(verification, place)
             if since is not None and verification.ok:
                 _preview(verification, Path("results"))
         ok = ok and verification.ok
+    if json:
+        say_json(found)
     sys.exit(0 if ok else 1)
 
 
@@ -120,8 +127,6 @@ def _require_isolation() -> None:
 def show(verification: Verification, place: Path) -> None:
     """Print a line per check and per rerun, the problems, and the badge. `place` is the folder or zip."""
     from grape_bench.publish.badge import meaning
-    from grape_bench.publish.here import needs
-    from grape_bench.publish.index import shared_id
     from grape_bench.publish.verify import BADGES
 
     for outcome in verification.outcomes:
@@ -137,14 +142,40 @@ def show(verification: Verification, place: Path) -> None:
         _say_whether(rerun.ok, f"rerun        {rerun.name}: {in_one_line(found)}, {published}")
         for caveat in rerun.caveats:
             say(f"          {in_one_line(caveat)}")
-    for need in needs(record.job for record in verification.submission.records.values()):
+    for need in _needs(verification):
         say(f"needs   {in_one_line(need)}, to rerun")
-    if verification.ok:
-        digest = shared_id(verification.submission.index["files"])
+    if digest := _digest(verification):
         say(f"digest  {digest} of curves, table and code, equal with and without --anonymous")
     say(f"{place}: {verification.badge} ({BADGES[verification.badge]})")
     for line in meaning(verification):
         say(f"  {line}")
+
+
+def _values(verification: Verification, place: Path) -> dict[str, Any]:
+    """What `show` prints, for `--json`, with all problems."""
+    outcomes = [{**dataclasses.asdict(outcome), "ok": outcome.ok} for outcome in verification.outcomes]
+    return {
+        "place": str(place),
+        "ok": verification.ok,
+        "badge": verification.badge,
+        "digest": _digest(verification),
+        "outcomes": outcomes,
+        "reruns": [{**dataclasses.asdict(rerun), "ok": rerun.ok} for rerun in verification.reruns],
+        "needs": _needs(verification),
+    }
+
+
+def _needs(verification: Verification) -> list[str]:
+    from grape_bench.publish.here import needs
+
+    return needs(record.job for record in verification.submission.records.values())
+
+
+def _digest(verification: Verification) -> str | None:
+    """The hash of what is equal with and without `--anonymous`. None if a check failed."""
+    from grape_bench.publish.index import shared_id
+
+    return shared_id(verification.submission.index["files"]) if verification.ok else None
 
 
 def _say_whether(ok: bool, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -34,6 +35,47 @@ def render(comparisons: Sequence[Comparison]) -> RenderableType:
         parts += [_overall(comparison.overall)] if comparison.overall else []
         parts += [*_remarks(comparison), ""]
     return Group(*parts, Text(" ".join([CAPTION, *_scales(comparisons)]), style="dim"))
+
+
+def values(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as plain values for `--json`, under the names of its dataclasses. An unknown number is NaN."""
+    overall = comparison.overall
+    return {
+        "first": comparison.first,
+        "second": comparison.second,
+        "worse": comparison.worse,
+        "tasks": [_task_values(task) for task in comparison.tasks],
+        "overall": {
+            "unit": overall.unit,
+            "difference": overall.difference._asdict(),
+            "p": overall.p,
+            "pairs": overall.pairs,
+            "verdict": overall.verdict,
+        }
+        if overall
+        else None,
+    }
+
+
+def _task_values(task: OnTask) -> dict[str, Any]:
+    first, second = (
+        {"value": cell.metric.value(mean(cell.scores.values())), "seeds": sorted(cell.scores), "status": cell.status}
+        for cell in (task.first, task.second)
+    )
+    return {
+        "task": task.first.task,
+        "metric": task.first.metric.name,
+        "scale": task.first.metric.scale,
+        "first": first,
+        "second": second,
+        "difference": task.difference._asdict(),
+        "p": task.p,
+        "step": task.step,
+        "memory": task.memory,
+        "verdict": task.verdict,
+        "judged": task.judged,
+        "needed": task.needed,
+    }
 
 
 def _scales(comparisons: Sequence[Comparison]) -> list[str]:

@@ -1,7 +1,8 @@
-"""The console of every table in a terminal. Text is text: no markup, no control characters."""
+"""The console of every table in a terminal and in a notebook. Text is text: no markup, no control characters."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +11,9 @@ from rich.segment import Segment
 from typing_extensions import override
 
 from grape_bench.errors import printable, redacted
+
+CELL = 110
+"""Columns of the output of a notebook's cell."""
 
 
 class PlainConsole(Console):
@@ -23,3 +27,20 @@ class PlainConsole(Console):
         """The segments of `renderable`, with the text of each escaped."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(redacted(segment.text)), segment.style)
+
+
+def cell_html(shown: RenderableType) -> str:
+    """`shown` for the output of a notebook's cell. Its text is escaped."""
+    return _recorded(shown).export_html(inline_styles=True, code_format="<pre>{code}</pre>")
+
+
+def cell_text(shown: RenderableType) -> str:
+    """The same as plain text."""
+    return _recorded(shown).export_text()
+
+
+def _recorded(shown: RenderableType) -> PlainConsole:
+    # The file is no terminal. A progress bar draws what is left only in a console with colors.
+    console = PlainConsole(width=CELL, record=True, file=io.StringIO(), force_jupyter=False, color_system="truecolor")
+    console.print(shown)
+    return console

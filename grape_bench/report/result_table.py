@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from grape_bench.report import terminal
-from grape_bench.report.console import PlainConsole
-
-WIDTH = 110  # columns of a notebook's cell
+from grape_bench.report.console import cell_html, cell_text
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -25,13 +22,8 @@ class ResultTable:
     folder: Path
 
     def __repr__(self) -> str:
-        return self._drawn().export_text()
+        return cell_text(terminal.render(self.frame))
 
     def _repr_html_(self) -> str:
         """The table for a notebook. Text from records is escaped."""
-        return self._drawn().export_html(inline_styles=True, code_format="<pre>{code}</pre>")
-
-    def _drawn(self) -> PlainConsole:
-        console = PlainConsole(width=WIDTH, record=True, file=io.StringIO(), force_jupyter=False)
-        console.print(terminal.render(self.frame))
-        return console
+        return cell_html(terminal.render(self.frame))

@@ -1,5 +1,6 @@
 """`grape-bench new` and `grape-bench check`: from no file to a checked rule."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,17 @@ def test_a_broken_rule_is_exit_code_1_and_the_reason(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "mlp      bp_fraction       FAILED  bp_fraction(4, 2) declares 0.5, but 0 was" in result.output
     assert result.output.endswith(": 40 checks, 4 failed\n")
+
+
+def test_json_has_a_verdict_and_a_reason_for_each_promise(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.py"
+    path.write_text(WRONG)
+    result = call("check", f"{path}:Wrong", "--model", "mlp", "--json")
+    found = json.loads(result.stdout)
+    assert result.exit_code == 1 and found["rule"] == f"{path}:Wrong" and found["ok"] is False
+    (broken,) = [one for one in found["results"] if one["verdict"] != "ok"]
+    assert (broken["case"], broken["promise"], broken["verdict"]) == ("mlp", "bp_fraction", "FAILED")
+    assert "declares 0.5" in broken["reason"] and len(found["results"]) == 10
 
 
 @pytest.mark.parametrize(("rule", "message"), [("dfaa", "did you mean 'dfa'"), ("gone.py:Rule", "no file 'gone.py'")])

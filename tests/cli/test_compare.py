@@ -1,9 +1,11 @@
+import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from grape_bench.cli.main import cli
+from grape_bench.score.compare import Side, compare_sides
 from grape_bench.track.mirror import Sweep
 from grape_bench.track.mlflow import MlflowStore
 from tests.report.runs import on_disk
@@ -35,6 +37,29 @@ def test_worse_fails_only_when_asked(runs: str) -> None:
     failing = call(*worse, "--fail-if-worse")
     assert failing.exit_code == 1 and "worse: head-only than bp" in failing.stderr
     assert call(*reversed(worse), "--fail-if-worse").exit_code == 0
+
+
+def test_json_has_what_the_table_shows(runs: str) -> None:
+    result = call(f"{runs}#head-only", f"{runs}#bp", "--fail-if-worse", "--json")
+    assert result.exit_code == 1 and "worse: head-only than bp" in result.stderr
+    (found,) = json.loads(result.stdout)
+    records = suite(5)
+    (made,) = compare_sides(Side("", records, "head-only"), Side("", records, "bp"))
+    assert (found["first"], found["second"], found["worse"]) == ("head-only", "bp", True)
+    assert [one["task"] for one in found["tasks"]] == ["digits-mlp", "digits-vit"]
+    row, task = found["tasks"][0], made.tasks[0]
+    assert row["difference"] == task.difference._asdict() and row["difference"]["n"] == 5
+    assert (row["p"], row["verdict"], row["step"]) == (task.p, "below", task.step)
+    assert row["first"]["value"] == sum(task.first.values.values()) / 5 and row["first"]["seeds"] == [0, 1, 2, 3, 4]
+    assert made.overall and found["overall"]["difference"]["value"] == made.overall.difference.value
+    assert found["overall"]["verdict"] == "below"
+
+
+def test_json_of_one_seed_has_null_where_nothing_is_known(runs: str, tmp_path: Path) -> None:
+    once = str(on_disk(tmp_path / "once", suite(1)))
+    result = call(f"{once}#dfa", f"{once}#fa", "--json")
+    difference = json.loads(result.stdout)[0]["tasks"][0]["difference"]
+    assert result.exit_code == 0 and difference["half_width"] is None and difference["n"] == 1
 
 
 def test_a_recorded_table_by_name(runs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

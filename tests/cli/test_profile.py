@@ -1,4 +1,7 @@
 import io
+import json
+import subprocess
+import sys
 
 import pandas as pd
 from click.testing import CliRunner
@@ -31,6 +34,29 @@ def test_it_prints_ratios_to_bp_and_writes_them(tmp_path):
     assert max(map(len, result.output.splitlines())) <= 80
     table = pd.read_csv(file)
     assert list(table.rule) == ["bp", "dfa"] and table.time[0] == 1
+
+
+MODEL = """
+from torch import nn
+
+print("made by hand")
+
+
+def make(shape, classes):
+    return nn.Sequential(nn.Linear(*shape, 16), nn.ReLU(), nn.Linear(16, classes))
+"""
+
+
+def test_json_has_the_rows_of_the_csv_and_no_line_of_the_models_own_code(tmp_path):
+    (tmp_path / "own.py").write_text(MODEL)
+    given = ["--model", "own.py:make", "--shape", "16", "--batch-size", "8", "--seconds", "0.2", "--rule", "dfa"]
+    command = [sys.executable, "-m", "grape_bench", "profile", *given, "--csv", "cost.csv", "--json"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
+    found = json.loads(result.stdout)
+    assert found["model"] == "own.py:make" and found["batch_size"] == 8 and found["bp_flops"] > 0
+    written = pd.read_csv(tmp_path / "cost.csv")
+    pd.testing.assert_frame_equal(pd.DataFrame(found["rules"]), written, rtol=1e-4, check_dtype=False)
+    assert result.stderr.count("made by hand") > 1  # also from the processes that measure memory
 
 
 def test_a_long_name_of_a_rule_cuts_no_number_off(monkeypatch):
