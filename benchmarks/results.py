@@ -1,7 +1,7 @@
-"""Render all of results/ from the raw records: each suite's table and figures, the log, the claims, and the pages.
+"""Render all of results/ from the raw records: the sentences with numbers, each suite's report, and the log.
 
 python -m benchmarks.results            # everything, also the README's first screen
-python -m benchmarks.results --page     # results/README.md only, from results/README.md.jinja
+python -m benchmarks.results --text     # only the pages that are written in a .md.jinja file
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from grape_bench.cli.main import main as grape_bench
 from grape_bench.record.folder import read_folder
 from grape_bench.record.manifest import MANIFEST
 from grape_bench.report.claims import WORDS, judged, read_claims
-from grape_bench.score.cell import cells
+from grape_bench.score.cell import cells, differences
 from grape_bench.score.gain import gains
-from grape_bench.score.inference import mean
+from grape_bench.score.inference import interval, mean
 from grape_bench.score.results import results
 from grape_bench.score.scaling import trends
 from grape_bench.score.table import score
@@ -31,8 +31,8 @@ from grape_bench.track.runs import read_runs
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
-TEMPLATE, PAGE = RESULTS / "README.md.jinja", RESULTS / "README.md"
-WIDTH = 120
+TEMPLATES = sorted(RESULTS.glob("**/*.md.jinja"))
+WIDTH, NO_BREAK = 120, "\N{NO-BREAK SPACE}"
 ONE_FILE = ("index.html", "*.pdf")
 """What a report also writes, and a repository should not hold: a page with all curves, and pictures twice."""
 
@@ -54,9 +54,21 @@ class Suite:
         """A number of table.csv."""
         return float(self._rows[task, rule][name])
 
-    def lead(self, task: str, rule: str, than: str) -> float:
-        """The mean test value of `rule` minus that of `than`."""
-        return self.value(task, rule) - self.value(task, than)
+    def columns(self, tasks: list[str], rule: str, name: str) -> list[float]:
+        """A number of table.csv on several tasks."""
+        return [self.column(task, rule, name) for task in tasks]
+
+    def above(self, task: str, rule: str, than: str) -> float:
+        """By how much `rule` is better than `than` in the mean test value. Raises ValueError if it is not better."""
+        cell, other = self._grid[task, rule], self._grid[task, than]
+        if mean(cell.scores.values()) <= mean(other.scores.values()):
+            raise ValueError(f"{self._runs}: on {task}, {rule} is not above {than}")
+        return abs(self.value(task, rule) - self.value(task, than))
+
+    def paired(self, task: str, rule: str, than: str) -> str:
+        """The mean difference in score between two rules, paired by seed, with its 95 % interval: "+4.7 ± 2.7"."""
+        found = interval(differences(self._grid[task, rule], self._grid[task, than]))
+        return f"{found.mean:+.1f} ± {found.half_width:.1f}"
 
     def cosine(self, task: str, rule: str) -> float:
         """The cosine between signal and true gradient at the end of training, a mean over blocks and seeds."""
@@ -81,60 +93,75 @@ class Suite:
         return next(one.difference.mean for one in found if (one.tuned.task, one.tuned.rule) == (task, rule))
 
 
-def page() -> str:
-    """The text of results/README.md. Every measured number in it comes from the records."""
+def page(template: Path) -> str:
+    """The text of the page that `template` describes. Every measured number in it comes from the records."""
     words = Counter(one.word for one in judged(read_claims(ROOT / "claims"), RESULTS))
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True)
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True)
     environment.filters["f"] = number
-    text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        suite=cache(Suite), span=span, claims=words.total(), judged=[words[word] for word in WORDS]
+    text = environment.from_string(template.read_text(encoding="utf-8")).render(
+        suite=suite, span=span, claims=words.total(), judged=[words[word] for word in WORDS]
     )
-    return f"<!-- Rendered from README.md.jinja by `python -m benchmarks.results`. -->\n\n{wrapped(text.strip())}\n"
+    return f"<!-- Rendered from {template.name} by `python -m benchmarks.results`. -->\n\n{wrapped(text.strip())}\n"
+
+
+@cache
+def suite(name: str) -> Suite:
+    """The recorded suite `name`."""
+    return Suite(name)
 
 
 def wrapped(text: str) -> str:
-    """Wrap the paragraphs and list items of `text`. Numbers are shorter than the expressions in their places."""
-    blocks = re.split(r"\n(?=- )|\n(\n+)", text)
-    return "\n".join(_filled(block) if block.strip() else "" for block in blocks if block is not None)
+    """Wrap the paragraphs and list items of `text`, because a number is shorter than the expression in its place.
+
+    Code, tables, headings and pictures stay as they are.
+    """
+    parts = re.split(r"(```.*?```)", text, flags=re.DOTALL)
+    return "".join(part if part.startswith("```") else _paragraphs(part) for part in parts)
+
+
+def _paragraphs(text: str) -> str:
+    blocks = re.split(r"(\n\n+|\n(?=- ))", text)
+    return "".join(block if re.match(r"\s*$|[#|!]", block) else _filled(block) for block in blocks)
 
 
 def _filled(block: str) -> str:
+    words = " ".join(block.split()).replace(" %", f"{NO_BREAK}%")
     indent = "  " if block.startswith("- ") else ""
-    return fill(
-        " ".join(block.split()), WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
+    filled = fill(words, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return filled.replace(NO_BREAK, " ")
 
 
 def number(value: float, digits: int = 1) -> str:
-    """The size of a number; the sentence says its direction."""
-    return f"{abs(value):,.{digits}f}"
+    """A number with a fixed count of digits: "18,742", "-0.1"."""
+    return f"{value:,.{digits}f}"
 
 
 def span(values: list[float], digits: int = 1) -> str:
     """The smallest and the largest of some numbers: "0.6 to 0.7"."""
-    low, high = number(min(values, key=abs), digits), number(max(values, key=abs), digits)
+    low, high = number(min(values), digits), number(max(values), digits)
     return low if low == high else f"{low} to {high}"
 
 
-def render(suite: Path) -> None:
-    """Write the report of results/SUITE/runs into results/SUITE."""
-    grape_bench(["report", str(suite / "runs"), "-o", str(suite)], standalone_mode=False)
+def report(folder: Path) -> None:
+    """Write the report of results/SUITE/runs into the `folder` results/SUITE."""
+    grape_bench(["report", str(folder / "runs"), "-o", str(folder)], standalone_mode=False)
     for pattern in ONE_FILE:
-        for path in suite.glob(pattern):
+        for path in folder.glob(pattern):
             path.unlink()
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Render what `arguments` ask for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--page", action="store_true", help="results/README.md only")
-    only_page = parser.parse_args(arguments).page
-    if not only_page:
+    parser.add_argument("--text", action="store_true", help="only the pages that are written in a .md.jinja file")
+    only_text = parser.parse_args(arguments).text
+    for template in TEMPLATES:  # first, because a report contains its suite's notes.md
+        template.with_suffix("").write_text(page(template), encoding="utf-8")
+    if not only_text:
         for manifest in sorted(RESULTS.glob(f"*/runs/{MANIFEST}")):
-            render(manifest.parents[1])
+            report(manifest.parents[1])
         for module in ("benchmarks.log", "benchmarks.front_page"):
             runpy.run_module(module, run_name="__main__")
-    PAGE.write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":
