@@ -10,6 +10,7 @@ FILES = {
     "class-codes": "class_codes.py:ClassCodes",
     "smoothed-dfa": "smoothed_dfa.py:SmoothedDFA",
     "gained-dfa": "gained_dfa.py:GainedDFA",
+    "hebbian-dfa": "hebbian_dfa.py:HebbianDFA",
     "bp-then-dfa": "bp_then_dfa.py:BPThenDFA",
 }
 EXAMPLES = {name: f"{FOLDER}/{file}" for name, file in FILES.items()}

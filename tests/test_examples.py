@@ -25,6 +25,7 @@ X, Y = torch.randn(12, 6, generator=torch.Generator().manual_seed(0)), torch.ara
 N = len(X)
 
 ELSEWHERE = {
+    "hebbian-dfa": "B_l has a column per unit, and a sequence may have any number of them",
     "class-codes": "a block has one class per sample, and this network has one per position",
     "smoothed-dfa": "the input has to be a tensor of numbers, to which noise is added",
 }
@@ -131,6 +132,27 @@ def test_gained_dfa_is_dfa_at_first_and_learns_the_size_of_its_signals():
     net.step(X, lambda output: F.cross_entropy(output, Y))
     torch.testing.assert_close(model[2].weight.grad, gain.exp().detach() * before)
     assert gain.grad.abs() < 1e-5
+
+
+def test_hebbian_dfa_turns_its_feedback_toward_error_times_activity():
+    """dL/dh_l = B_l^T e, then B_l += rate * -(e h_l^T) by rows of norm one, then rows of norm one."""
+    model, net, (_, h2, e) = attached("hebbian-dfa", rate=0.3)
+    block = net.blocks[1]
+    torch.manual_seed(0)
+    before = gb.attach(tanh_mlp(), gb.make_rule(EXAMPLES["hebbian-dfa"]), X).blocks[1].load("hebbian")
+    torch.testing.assert_close(model[2].weight.grad, weight_gradient(e @ before, h2, torch.tanh(model[0](X))))
+    moved = F.normalize(before + 0.3 * F.normalize(-e.T @ h2))
+    torch.testing.assert_close(block.load("hebbian"), moved)
+
+
+def test_the_rate_of_hebbian_dfa_falls_to_zero_over_the_planned_steps():
+    _, net, _ = attached("hebbian-dfa", rate=0.3)
+    net.planned_steps = 4
+    rates = []
+    for _ in range(4):
+        net.step(X, lambda output: F.cross_entropy(output, Y))
+        rates.append(net.rule._now)
+    assert rates == pytest.approx([0.225, 0.15, 0.075, 0.0])
 
 
 def test_bp_then_dfa_hands_over_after_its_epochs():

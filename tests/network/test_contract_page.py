@@ -43,3 +43,9 @@ def test_a_pass_may_replace_an_activation():
     states = {block.key: 0 * x[:, :5] for block in net.blocks}
     output = net.aside(names["Relaxed"](states), ((x,), {}))
     assert output.allclose(net.model[4].bias.expand_as(output)) and isinstance(names["Relaxed"](states), gb.Pass)
+
+
+def test_the_worked_example_is_the_file_in_examples():
+    page = (ROOT / "docs" / "contract.md").read_text()
+    (code,) = re.findall(r"```python\n# hebbian_dfa.py\n(.*?)```", page, re.DOTALL)
+    assert code == (ROOT / "examples" / "rules" / "hebbian_dfa.py").read_text()
