@@ -10,6 +10,8 @@ import argparse
 import math
 import re
 import runpy
+import subprocess
+import sys
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -17,7 +19,6 @@ from textwrap import fill
 
 from jinja2 import Environment, StrictUndefined
 
-from grape_bench.cli.main import main as grape_bench
 from grape_bench.record.folder import read_folder
 from grape_bench.record.manifest import MANIFEST
 from grape_bench.report.claims import WORDS, judged, read_claims
@@ -144,7 +145,7 @@ def span(values: list[float], digits: int = 1) -> str:
 
 def report(folder: Path) -> None:
     """Write the report of results/SUITE/runs into the `folder` results/SUITE."""
-    grape_bench(["report", str(folder / "runs"), "-o", str(folder)], standalone_mode=False)
+    subprocess.run([sys.executable, "-m", "grape_bench", "report", folder / "runs", "-o", folder], check=True)
     for pattern in ONE_FILE:
         for path in folder.glob(pattern):
             path.unlink()

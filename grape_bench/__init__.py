@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from grape_bench.rules.make import make_rule, register_rule
     from grape_bench.rules.two_phase import TwoPhase
     from grape_bench.score.load import load
+    from grape_bench.track.store import Store, Sweep
 
 __all__ = [
     "Anchored",
@@ -54,6 +55,8 @@ __all__ = [
     "Objective",
     "Pass",
     "ResultTable",
+    "Store",
+    "Sweep",
     "TwoPhase",
     "UserError",
     "alignment",
@@ -89,6 +92,8 @@ _HOME = {
     "Objective": "objectives.objective",
     "Pass": "network.passes",
     "ResultTable": "report.result_table",
+    "Store": "track.store",
+    "Sweep": "track.store",
     "TwoPhase": "rules.two_phase",
     "UserError": "errors",
     "alignment": "diagnose.alignment",

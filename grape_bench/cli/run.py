@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command("run")
 @choosing
 @executing
-@tracking("MLflow store to copy records to, or none.")
+@tracking("Store to copy records to: of MLflow, tensorboard:DIR, file.py:MyStore, or none.")
 @click.option("--until-resolved", is_flag=True, help="Add seeds until every word on the rules under test is settled.")
 @click.option("--max-seeds", type=int, default=10, show_default=True, metavar="N", help="For --until-resolved.")
 def command(**given: Any) -> None:

@@ -1,4 +1,4 @@
-"""The MLflow store of a command: its option, and what the command says about it."""
+"""The store that a command copies records to: its option, and what the command says about it."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def tracking(text: str) -> Callable[..., Any]:
 
 
 def mirror_of(uri: str) -> Mirror | None:
-    """Return a mirror into the MLflow store `uri`, or None if `uri` is `none`."""
+    """Return a mirror into the store `uri`, or None if `uri` is `none`. Raises UserError if no class opens it."""
     from grape_bench.track.mirror import Mirror
-    from grape_bench.track.mlflow import MlflowStore
+    from grape_bench.track.store import store_class
 
-    return None if uri == "none" else Mirror(uri, MlflowStore, summarize)
+    return None if uri == "none" else Mirror(uri, store_class(uri), summarize)
 
 
 def summarize(runs: Path, target: Path) -> None:
@@ -55,7 +55,7 @@ def summarize(runs: Path, target: Path) -> None:
 
 
 def say_where(folder: Path, mirror: Mirror | None) -> None:
-    """Print where the records of `folder` are in MLflow, or why some are not."""
+    """Print where the copies of the records of `folder` are, or why some are missing."""
     if mirror is None:
         return
     uri = redacted(mirror.uri)
@@ -63,9 +63,9 @@ def say_where(folder: Path, mirror: Mirror | None) -> None:
         say(f"warning: {mirror.note}", err=True)
     if mirror.warning:
         later = f"grape-bench sync {folder} --tracking-uri {uri}"
-        what = f"not every job was copied to MLflow ({mirror.warning})"
+        what = f"not every job was copied to the store ({mirror.warning})"
         say(f"warning: {what}; to copy them later: {later}", err=True)
         return
     source = click.get_current_context().get_parameter_source("tracking_uri")
     named = f" (from {VARIABLE})" if source is ParameterSource.ENVIRONMENT else ""
-    say(f"MLflow   {uri if uri.startswith('http') else f'mlflow ui --backend-store-uri {uri}'}{named}")
+    say(f"copies   {mirror.place}{named}")

@@ -20,7 +20,13 @@ def command(tracking_uri: str, host: str, port: int) -> None:
     """Open MLflow's UI on the records. Press Ctrl-C to stop it. A tracking server has a UI at its own address."""
     from grape_bench.errors import UserError
     from grape_bench.track.database import damage
+    from grape_bench.track.mlflow import MlflowStore
+    from grape_bench.track.store import store_class
 
+    if store_class(tracking_uri) is not MlflowStore:
+        raise UserError(
+            "this is not an MLflow store", where=tracking_uri, hint="TensorBoard's own UI: tensorboard --logdir DIR"
+        )
     if tracking_uri.startswith(("http://", "https://")):
         raise UserError("this store is a server with its own UI", where=tracking_uri, hint="open that address")
     database = Path(tracking_uri.removeprefix("sqlite:///"))

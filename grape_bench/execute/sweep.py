@@ -26,7 +26,8 @@ from grape_bench.record.manifest import MANIFEST, Manifest, Planned, new_sweep, 
 from grape_bench.record.record import RECORD, Record, read_record
 from grape_bench.record.status import FAILED, Status
 from grape_bench.track.environment import git_state
-from grape_bench.track.mirror import Mirror, Sweep
+from grape_bench.track.mirror import Mirror
+from grape_bench.track.store import Sweep
 
 # Errors of a full or read-only disk, or of a limit on the size of files. Any other OSError is a bug in this program.
 _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)

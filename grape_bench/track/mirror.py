@@ -1,4 +1,4 @@
-"""A background thread that copies records to MLflow while the jobs run, without delaying them."""
+"""A background thread that copies records to a store while the jobs run, without delaying them."""
 
 from __future__ import annotations
 
@@ -9,21 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any
 
 from grape_bench.errors import UserError
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """The runs of one suite in one output folder. In MLflow, a sweep is the parent run of all its jobs."""
-
-    suite: str
-    version: str
-    id: str  # stored in the manifest, so that a resumed sweep uses the same MLflow runs
-    folder: Path
+from grape_bench.track.store import OpenStore, Store, Sweep
 
 
 @dataclass(frozen=True)
@@ -32,24 +23,6 @@ class Live:
 
     job: Job
     row: Mapping[str, Any]
-
-
-class Store(Protocol):
-    """A store that records are copied to. `note` is for the user, such as about a damaged database."""
-
-    note: str
-
-    def add(self, record: Record) -> bool:
-        """Copy one job unless it is already there. Returns whether it was copied now."""
-
-    def follow(self, job: Job, row: Mapping[str, Any]) -> None:
-        """Show the latest evaluation of a job that still runs."""
-
-    def attach(self, folder: Path) -> None:
-        """Upload the files in `folder` to the sweep."""
-
-    def close(self, complete: bool) -> None:
-        """Mark the sweep as ended. `complete`: no job is left to run."""
 
 
 Summarize = Callable[[Path, Path], None]
@@ -76,12 +49,12 @@ OPENING_S = 120.0
 class Mirror:
     """Copies records in the background, and then what `summarize` writes about them.
 
-    A failure sets `warning` and leaves the records on disk as they are. `note` is for the user.
+    A failure sets `warning` and leaves the records on disk as they are. `note` and `place` are the store's.
     """
 
-    def __init__(self, uri: str, open_store: Callable[[str, Sweep], Store], summarize: Summarize | None = None) -> None:
+    def __init__(self, uri: str, open_store: OpenStore, summarize: Summarize | None = None) -> None:
         self.uri, self._open_store, self._summarize = uri, open_store, summarize
-        self.warning = self.note = ""
+        self.warning = self.note = self.place = ""
         self._opened = threading.Event()
         self._records: queue.SimpleQueue[Record | Live | bool] = queue.SimpleQueue()
         self._shown: dict[str, Any] = {}  # job id -> samples at its latest evaluation
@@ -126,7 +99,7 @@ class Mirror:
         # Any error of a database or network becomes a warning at the end. It must not stop the jobs.
         try:
             store = self._open_store(self.uri, sweep)
-            self.note = store.note
+            self.note, self.place = store.note, store.place
             self._opened.set()
             while not isinstance(record := self._records.get(), bool):
                 try:

@@ -15,12 +15,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from grape_bench.errors import UserError, redacted, unknown
 from grape_bench.record.job import Job
 from grape_bench.record.record import RECORD, STDERR, Record
 from grape_bench.record.table import CURVE, DIAGNOSTICS
 from grape_bench.track.database import SQLITE, database_of, prepare, replace_empty
-from grape_bench.track.mirror import Sweep
 from grape_bench.track.mlflow_values import (
     TAG_LENGTH,
     changed_names,
@@ -33,6 +34,7 @@ from grape_bench.track.mlflow_values import (
     tag_values,
 )
 from grape_bench.track.runs import Runs, read_jobs
+from grape_bench.track.store import Store, Sweep
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,12 +47,13 @@ _LARGEST = 64 << 20  # bytes; a log is far smaller (execute/capped_log.py)
 _BATCH_METRICS, _BATCH_PARAMS, _RUN_NAME_LENGTH = 1000, 100, 250  # the MLflow server's limits
 
 
-class MlflowStore:
+class MlflowStore(Store):
     """One sweep in one tracking store. Lets MlflowException, OSError and errors of requests propagate."""
 
     def __init__(self, uri: str, sweep: Sweep) -> None:
+        super().__init__(uri, sweep)
         self.client, self.note = connect(uri)
-        self.uri, self.sweep = uri, sweep
+        self.place = redacted(uri if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}")
         self.experiment_name = f"{PREFIX}{sweep.suite}@{sweep.version}"
         self.experiment = self._experiment(uri, self.experiment_name)
         self._jobs: dict[str, list[tuple[str, str]]] = {}  # job id -> runs, and when their record ended
@@ -66,6 +69,7 @@ class MlflowStore:
             elif "grape.rule" in tags:
                 self._cells[tags["grape.task"], tags["grape.rule"]] = run.info.run_id
 
+    @override
     def add(self, record: Record) -> bool:
         """Create the run of a job, unless this record already has one. Deletes the runs of earlier attempts."""
         known = self._jobs.get(record.id, [])
@@ -80,6 +84,7 @@ class MlflowStore:
         self._live.pop(record.id, None)
         return copied
 
+    @override
     def follow(self, job: Job, row: Mapping[str, Any]) -> None:
         """Show the latest evaluation of a job that still runs, in a run of its own. `add` replaces that run."""
         from mlflow.entities import Metric
@@ -101,11 +106,13 @@ class MlflowStore:
         self.client.set_terminated(run.run_id, "FINISHED" if record.status.is_result else "FAILED", _ms(record.ended))
         return str(run.run_id)
 
+    @override
     def attach(self, folder: Path) -> None:
         """Upload the files in `folder` to the run of the sweep."""
         for file in sorted(folder.iterdir()):
             self.client.log_artifact(self._root, str(file))
 
+    @override
     def close(self, complete: bool) -> None:
         """End the runs of the sweep and its cells, and upload the manifest and the suite."""
         for file in ("manifest.json", "suite.toml"):

@@ -6,8 +6,8 @@ from click.testing import CliRunner, Result
 
 from grape_bench.cli.main import cli
 from grape_bench.score.compare import Side, compare_sides
-from grape_bench.track.mirror import Sweep
 from grape_bench.track.mlflow import MlflowStore
+from grape_bench.track.store import Sweep
 from tests.report.runs import on_disk
 from tests.score.records import make, suite
 

@@ -68,21 +68,22 @@ class Mirrored:
     uri: str
     warning: str = ""
     note: str = ""
+    place: str = "the place"
 
 
 @pytest.mark.parametrize(
     ("mirror", "environment", "said"),
     [
-        (Mirrored("sqlite:///mlflow.db"), {}, "MLflow   mlflow ui --backend-store-uri sqlite:///mlflow.db\n"),
+        (Mirrored("sqlite:///mlflow.db"), {}, "copies   the place\n"),
         (
             Mirrored("http://me:secret@mlflow.example:5000"),
             {"MLFLOW_TRACKING_URI": "http://me:secret@mlflow.example:5000"},
-            "MLflow   http://mlflow.example:5000 (from MLFLOW_TRACKING_URI)\n",
+            "copies   the place (from MLFLOW_TRACKING_URI)\n",
         ),
         (
             Mirrored("http://me:secret@mlflow.example:5000", warning="timed out"),
             {},
-            "warning: not every job was copied to MLflow (timed out); to copy them later: "
+            "warning: not every job was copied to the store (timed out); to copy them later: "
             "grape-bench sync runs/s --tracking-uri http://mlflow.example:5000\n",
         ),
     ],

@@ -14,8 +14,9 @@ import pytest
 from grape_bench.record.parts import Block
 from grape_bench.record.record import Record, changed
 from grape_bench.track.database import prepare
-from grape_bench.track.mirror import Mirror, Sweep
+from grape_bench.track.mirror import Mirror
 from grape_bench.track.mlflow import PARENT, MlflowStore, read_experiment
+from grape_bench.track.store import Store, Sweep
 from tests.track.records import on_disk, record
 
 
@@ -153,15 +154,13 @@ def test_a_store_that_hangs_does_not_hold_up_the_end(tmp_path: Path, monkeypatch
 def test_a_new_database_may_take_longer_than_the_patience_of_the_end(tmp_path: Path) -> None:
     import time
 
-    class Slow:
+    class Slow(Store):
         note = "it was made"
 
         def __init__(self, uri: str, sweep: Sweep) -> None:
             time.sleep(0.5)
 
-        def close(self, complete: bool) -> None: ...
-
-    mirror = Mirror("none", Slow)  # type: ignore[arg-type]
+    mirror = Mirror("none", Slow)
     mirror.open(Sweep("small", "1.0", "abc", tmp_path))
     mirror.close(complete=True, patience_s=0.1)
     assert (mirror.warning, mirror.note) == ("", "it was made")

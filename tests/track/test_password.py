@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from grape_bench.track.mirror import Mirror, Sweep
+from grape_bench.track.mirror import Mirror
 from grape_bench.track.mlflow import MlflowStore, read_experiment
+from grape_bench.track.store import Sweep
 from tests.track.mlflow_server import free_port, mlflow_server
 from tests.track.records import on_disk, record
 
