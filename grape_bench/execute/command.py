@@ -22,7 +22,7 @@ _TICK_S = 0.5
 
 
 def worker_command(job: Job, folder: Path, options: Options) -> list[str]:
-    """Hand `job` over, and return the command that runs it, with this Python and this copy of grape_bench.
+    """Write the job's own manifest, and return the command that runs it with this Python and this copy of grape_bench.
 
     Raises OSError.
     """

@@ -1,4 +1,4 @@
-"""The time that a sweep still needs."""
+"""Prediction of a sweep's remaining time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TimeLeft:
         return len(self._waiting)
 
     def started(self, identity: str) -> None:
-        """Count the job with the id `identity` no longer as waiting. It may have started before."""
+        """Stop counting the job `identity` as waiting, if it is still counted."""
         if job := self._waiting.pop(identity, None):
             self._count(job, -1)
 
