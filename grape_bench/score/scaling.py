@@ -118,7 +118,7 @@ def trends(results: Results) -> list[Trend]:
 
 
 class Forecast(NamedTuple):
-    """The seconds of one training at ten and a hundred times the largest size, from a power law. These are not measured.
+    """The seconds of one training at ten and a hundred times the largest size, extrapolated by a power law.
 
     `power` is the exponent: 1 means that twice the size takes twice the time.
     """

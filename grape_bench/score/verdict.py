@@ -33,7 +33,7 @@ GAIN_FLOOR = 1e-7
 
 @dataclass(frozen=True)
 class Verdict:
-    """One of the five words above, or "" if there is none. `reasons` are phrases with numbers, the decisive one first."""
+    """One of the five words above, or "" if there is none. `reasons` are phrases with numbers, the decisive first."""
 
     word: str
     reasons: tuple[str, ...]
