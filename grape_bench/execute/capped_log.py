@@ -38,6 +38,8 @@ class CappedLog:
 
     def _shorten(self, size: int) -> None:
         """Cut the file down to head and tail. Another process may append meanwhile, and lose some output."""
+        # Head 4, tail 3: `ABCDefghijklmn` -> `ABCD`, the line "7 bytes left out", `lmn`. A later cut drops what lies
+        # between the line and the new tail, and writes a new line with the sum.
         self._left_out += size - self._tail - self._begin
         line = f"\n[... {self._left_out:,} bytes left out ...]\n".encode()
         tail = os.pread(self._file, self._tail, size - self._tail)

@@ -13,7 +13,7 @@ Kind = tuple[str, str, bool]
 
 
 class TimeLeft:
-    """Predicts the remaining time: from `Durations`, else the mean of the task's jobs, else the mean of all jobs.
+    """Predicts the remaining time from `Durations`, or else from the mean over the task's jobs, or over all jobs.
 
     `waiting` are the jobs that have not started. They are counted by kind, so a prediction costs the same for any
     number of seeds.

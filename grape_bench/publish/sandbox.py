@@ -45,7 +45,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A sandbox for one command. It can write only to `folder`, which is its home, and else read only `readable`.
+    """A sandbox for one command. It can write only to `folder`, its home, and besides this read only `readable`.
 
     With `confined=False` the command may read and write all that the user may. The environment and limits still apply.
     """

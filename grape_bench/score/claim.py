@@ -126,7 +126,7 @@ def _differences(claim: Claim, cells: Sequence[Cell]) -> list[float]:
     value = VALUES[claim.quantity]
     columns = [value(cell) for cell in cells]
     seeds = [seed for seed in common_seeds(cells) if all(seed in column for column in columns)]
-    signs = (1, -1, -1, 1)
+    signs = (1, -1, -1, 1)  # rule - than here, minus rule - than on the other task
     return [sum(sign * column[seed] for sign, column in zip(signs, columns, strict=False)) for seed in seeds]
 
 
