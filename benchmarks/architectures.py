@@ -209,7 +209,7 @@ EXTRA["gptj"] |= EXTRA["gpt2"]
 class Architecture:
     """A model of the sweep: its name, a function that makes it, and a batch for it.
 
-    `loss` is its own loss, if it has one. `options` are arguments of `attach`. `refused` are rules that do not suit it.
+    `loss` is its own loss, if it has one. `options` are arguments of `attach`. `refused` are rules that refuse it.
     `mixed` are patterns of hidden parameters that the output's gradient may reach. With `surrogate`, its backward
     differs from its forward's derivative on purpose.
     """

@@ -1,4 +1,4 @@
-"""What a checkpoint costs, by the size of the model. Writes its table into docs/harness.md.
+"""The cost of a checkpoint by the size of the model. Writes its table into docs/harness.md.
 
 python -m benchmarks.checkpoints        under a minute, on an idle machine
 """

@@ -3,8 +3,8 @@
     python -m benchmarks.compiled                  this checkout, about ten minutes; writes to docs/speed.md
     python -m benchmarks.compiled path/to/another  the grape_bench in another checkout, for before and after
 
-All variants take a step in turns, on one thread. A number is the median over rounds of the CPU time ÷ that of an
-uncompiled step of BP. Compiling takes place before the first round.
+All variants take steps in turns, on one thread. A number is the median over rounds of the CPU time ÷ that of an
+uncompiled step of BP. Models are compiled before the first round.
 """
 
 import statistics
@@ -42,7 +42,7 @@ def step_of(rule: str, compiles: bool) -> Callable[[], None]:
 
 
 def measured() -> dict[tuple[str, bool], list[float]]:
-    """The CPU seconds of each variant (rule, whether compiled) in each round."""
+    """The CPU seconds of each variant (rule, compiled or not) in each round."""
     made = {(rule, compiles): step_of(rule, compiles) for rule in RULES for compiles in (False, True)}
     for variant, step in made.items():
         for _ in range(WARM_UP if variant[1] else 1):
@@ -73,7 +73,7 @@ def _ratio(own: list[float], bp: list[float], rule: str) -> float:
 
 
 def main() -> None:
-    """Print the table. That of this checkout is written to the docs."""
+    """Print the table, and write it to the docs if it is from this checkout."""
     sys.path.insert(0, str(Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else Path(__file__).parents[1]))
     import torch
 

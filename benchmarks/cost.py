@@ -2,7 +2,7 @@
 
 python -m benchmarks.cost [PART]    on one CPU thread; a part takes two to six minutes, on an otherwise idle machine
 
-PART "small" is both small networks. They compare CPU time with a loop without grape_bench (benchmarks/overhead.py).
+PART "small" has both small networks, and compares CPU time with a loop without grape_bench (benchmarks/overhead.py).
 """
 
 import sys

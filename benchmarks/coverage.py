@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def chosen(parts: list[str]) -> list[Architecture]:
-    """All, those with one of `parts` in their names, or every n-th from the i-th on for "i/n"."""
+    """All architectures, those with one of `parts` in their names, or every n-th from the i-th for "i/n"."""
     if len(parts) == 1 and re.fullmatch(r"\d+/\d+", parts[0]):
         i, n = map(int, parts[0].split("/"))
         return ARCHITECTURES[i - 1 :: n]
@@ -94,7 +94,7 @@ def row(findings: Findings) -> str:
 
 
 def write(findings: Findings) -> None:
-    """The page with a new row; the old ones stay if they were made with the same packages."""
+    """Write the page with a new row. Old rows are kept if they were made with the same packages."""
     old = PAGE.read_text() if PAGE.exists() else ""
     if VERSIONS not in old:
         old = ""

@@ -22,7 +22,7 @@ from grape_bench.network.trace import as_batch, scored_output
 from grape_bench.network.trees import map_tensors
 from grape_bench.rules.names import LADDER, RULES
 
-CONTROLS = {"frozen", "norms-only", *(f"last-{count}" for count in LADDER)}  # they send gradients of BP or none
+CONTROLS = {"frozen", "norms-only", *(f"last-{count}" for count in LADDER)}  # they use BP's gradients or none
 EVERY_RULE = [*(rule for rule in RULES if rule not in CONTROLS), "dfa+anchor"]
 ROUNDING = 1e-5  # relative error of gradients that only differ in the order of their sums
 TANGENT = 1e-5
@@ -100,7 +100,7 @@ class Transported(gb.BackwardFeedback):
 class Apart(TangentPass):
     """Tangents at block outputs that are shifted by `offsets`, away from the zeros of a ReLU.
 
-    They are drawn from a generator of their own, so that a model draws the same noise as without them.
+    They come from a separate generator, so that the model draws the same noise as without them.
     """
 
     def __init__(self, offsets):
@@ -159,7 +159,7 @@ def examine(architecture: Architecture) -> Findings:
 
 
 def _awake(model):
-    """Redraw parameters that are all zero. A head or a branch that starts at zero would make all comparisons 0 = 0."""
+    """Redraw parameters that are all zero. With a head or branch at zero, all comparisons would be 0 = 0."""
     with torch.no_grad():
         for parameter in model.parameters():
             if not parameter.any():
@@ -182,7 +182,7 @@ def _worst(found, expected) -> float:
 
 
 def _blocks(findings, subject):
-    """With BP's gradients injected at the cuts, every gradient equals BP's. Without them, nothing below gets any."""
+    """With BP's gradients injected at the cuts, every gradient equals BP's. Without them, nothing below gets one."""
     net = subject.attach("dfa")
     findings.blocks = len(net.blocks)
     findings.oracle = _injected(subject, net)
@@ -259,7 +259,7 @@ def _rules(findings, subject):
 
 
 def _unchanged(subject, rule, logits):
-    """Whether the logits are the same to the bit, or up to rounding where a rule runs recurrent layers step by step."""
+    """Whether the logits are bit-identical, or equal up to rounding if a rule runs recurrent layers step by step."""
     recurrent = any(isinstance(module, (nn.RNNBase, nn.RNNCellBase)) for module in subject.model.modules())
     if rule in FEEDBACK_ALIGNMENT and recurrent:
         return torch.allclose(subject.seen, logits, rtol=ROUNDING, atol=ROUNDING)
@@ -318,7 +318,7 @@ def _difference_error(net, subject, dual, step):
 
 
 def _adjoint_error(net, subject):
-    """How far <error, tangent of the output> is from the sum of <gradient, direction> over all cuts."""
+    """The difference between <error, tangent of the output> and the sum of <gradient, direction> over all cuts."""
     exact, directions = Recorded(), defaultdict(list)
     subject.gradients(lambda batch: net.run(exact, batch))
 

@@ -1,4 +1,4 @@
-"""What attaching a rule to a big model takes, in memory and in time; writes the table of docs/feedback.md.
+"""The memory and time to attach a rule to a big model. Writes the table of docs/feedback.md.
 
 python -m benchmarks.feedback            every row, a process each
 python -m benchmarks.feedback MODEL RULE [KIND]    one row, printed

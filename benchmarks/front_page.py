@@ -26,7 +26,7 @@ REFERENCES = ("bp", "frozen")
 def table() -> str:
     """The test values of BP and the control, then a row of credits per rule.
 
-    The rules stand by their mean credit on the tasks that all of them have.
+    The rules are sorted by their mean credit on the tasks that all of them have.
     """
     rows = score(read_records(RUNS))
     tasks, names = list(dict.fromkeys(rows["task"])), labels(rows["rule"])

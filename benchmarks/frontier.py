@@ -1,4 +1,4 @@
-"""What a cheaper refresh of GrAPE costs in accuracy: a picture and two tables.
+"""The accuracy that a cheaper refresh of GrAPE costs: a figure and two tables.
 
     grape-bench run grape-frontier && grape-bench report grape-frontier
     python -m benchmarks.frontier
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "grape-frontier"
 PAPER, CONTROL = "grape", "frozen"
 ALLOWED = -1.0  # points that the fast form may lose to the paper's
-MARKERS = "osD^v<>PX*"  # with the colors, so that the picture can be read in gray
+MARKERS = "osD^v<>PX*"  # in addition to colors, so that the figure can be read in gray
 NETWORKS = {
     "ResNet-20, 32 pixels": Subject("resnet20", {}),
     "CNN, 32 pixels": Subject("cnn", {}),

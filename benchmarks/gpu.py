@@ -151,7 +151,7 @@ class Check:
 
     @property
     def problem(self) -> str:
-        """What is wrong, or "" if nothing is."""
+        """The reason why the check fails, or "" if it passes."""
         if self.difference <= TOLERANCE:
             return ""
         return f"weights off by {self.difference:.2g} of their way (ordinary runs among themselves: {self.noise:.2g})"

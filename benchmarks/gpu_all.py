@@ -1,14 +1,14 @@
 """Everything that needs a GPU, in one command of at most eight minutes.
 
-python -m benchmarks.gpu_all --prepare DATA               copies MNIST and the first part of CIFAR-10 to carry along
-python -m benchmarks.gpu_all --out OUT --data DATA        on the GPU machine; again with the same OUT to go on
+python -m benchmarks.gpu_all --prepare DATA               copies MNIST and the first part of CIFAR-10 to take along
+python -m benchmarks.gpu_all --out OUT --data DATA        on the GPU machine; again with the same OUT to resume
 python -m benchmarks.gpu_all --out OUT --dry-run          the same steps on a CPU at toy sizes
 
 The parts: the `gpu` tests, cost tables, layer-parallel steps, and as many MNIST and CIFAR-10 jobs of
-`suites/paper-full.toml` as fit, side by side. `--suite gpu-small` runs the shorter jobs of that suite, and first its
-first seed alone, to time it. Each part is a separate process with a time limit, and a part that fails does not stop the
-others. When the eight minutes are over, what still runs is ended. A second call skips the parts that ended well and
-runs the jobs that have no record. OUT gets one output file per part, summary.txt, the tables of `benchmarks.gpu`,
+`suites/paper-full.toml` as fit, side by side. `--suite gpu-small` runs the shorter jobs of that suite, after its first
+seed alone, which is timed. Each part is a separate process with a time limit, and a part that fails does not stop the
+others. After eight minutes, all running parts are killed. A second call skips the parts that succeeded, and runs the
+jobs that have no record. OUT gets one output file per part, summary.txt, the tables of `benchmarks.gpu`,
 cost-MODEL.csv, rounds.csv and jobs.tar.gz (the records).
 Needs Python 3.11 or later, torch, timm, transformers, pandas, pyarrow, scikit-learn, scipy, rich, click and pydantic,
 but no network, mlflow or datasets. DATA holds mnist/ and cifar10-first-15000/.
@@ -31,7 +31,7 @@ OWN_DATA = {"cifar10-cnn": f"parquet:{SUBSET}"}  # task -> the part of its data 
 TASKS = ("mnist-cnn", *OWN_DATA)
 COST_MODELS = ("mlp", "resnet18", "vit6", "vgg11")
 BUDGET_S = 480.0
-DRY_FACTOR = 5  # a dry run may take so many times longer, since CI may be a slow and busy machine
+DRY_FACTOR = 5  # a dry run may take this many times longer, because CI may be slow and busy
 LEAST_S = 10.0  # with less time than this, no part starts
 
 
@@ -45,7 +45,7 @@ class Part:
 
 
 def parts(out: Path, dry: bool, suite: str) -> list[Part]:
-    """All parts, in order: what a first call must have, the jobs, and then the slower cost tables."""
+    """All parts, in order: the parts that a first call must finish, the jobs, and then the slower cost tables."""
     python = [sys.executable, "-m"]
     tests = ["tests/network/test_gpu.py", "tests/job/test_gpu.py", *(["--collect-only"] if dry else ["-n", "8"])]
     gpu = ["benchmarks.gpu", "--out", str(out), *(["--device", "cpu", "--smoke"] if dry else ["--budget", "3"])]
@@ -76,7 +76,7 @@ def run_suite(out: Path, dry: bool, suite: str, *options: str) -> list[str]:
 
 
 def with_tasks(suite: Path, names: tuple[str, ...], folder: Path) -> Path:
-    """Write a copy of `suite` with the tasks called `names` alone. Its jobs keep their ids."""
+    """Write a copy of `suite` with only the tasks called `names`. Its jobs keep their ids."""
     head, *tables = suite.read_text(encoding="utf-8").split("[[task]]\n")
     kept = [table for table in tables if any(f'name = "{name}"\n' in table for name in names)]
     (folder / suite.name).write_text("[[task]]\n".join([head, *kept]), encoding="utf-8")
@@ -105,7 +105,7 @@ def about() -> None:
 
 
 def rounds(out: Path) -> None:
-    """BP's step time on a small network, timed 1, 8 and 32 steps at a time: what a synchronization costs."""
+    """BP's step time on a small network, timed 1, 8 and 32 steps at a time, to find the cost of a synchronization."""
     import pandas as pd
     import torch
     from torch import nn
@@ -172,7 +172,7 @@ def prepare(folder: Path) -> None:
 
 
 def run_all(chosen: argparse.Namespace, data: Path | None) -> int:
-    """Run the parts that have not ended well yet, within the budget. Returns how many of them failed."""
+    """Run the parts that have not succeeded yet, within the budget. Returns how many of them failed."""
     out: Path = chosen.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     with_tasks(ROOT / "suites" / f"{chosen.suite}.toml", TASKS, out)

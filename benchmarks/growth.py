@@ -51,7 +51,7 @@ COMMANDS = {
     "`report`": (*CLI, "report", "runs/growth"),
     "`publish`": (*CLI, "publish", "runs/growth", "--rule", "grape", "-o", "published"),
 }
-"""What is measured, and the command that does it."""
+"""The name of each measurement, and its command."""
 
 
 def suite(tasks: int, rules: int, seeds: int) -> str:
@@ -102,7 +102,7 @@ def _write(folder: Path, record: Record, job: Job, shift: float) -> None:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a command took, with the processes that it started."""
+    """The cost of a command, including the processes that it started."""
 
     seconds: float  # of CPU time
     mib: float  # the largest resident memory of one process

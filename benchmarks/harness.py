@@ -1,4 +1,4 @@
-"""The overhead of the harness: on 200 trivial jobs, and over a plain PyTorch loop. Writes a table to docs/harness.md.
+"""The overhead of the harness, for 200 trivial jobs and over a plain PyTorch loop. Writes a table to docs/harness.md.
 
 python -m benchmarks.harness            about seven minutes on 2 cores, on which nothing else should run
 """
@@ -86,7 +86,7 @@ class Many:
 
 
 def many(mirror: str) -> Many:
-    """Run the trivial jobs like a user."""
+    """Run the trivial jobs with the command that a user types."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "trivial.toml").write_text(TRIVIAL)

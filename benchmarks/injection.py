@@ -10,8 +10,8 @@ from grape_bench.network.passes import CutPass, Pass
 class Recorded(Pass):
     """Backpropagation that keeps the gradient of every cut, and of the network's output (`error`).
 
-    `signals` has the gradients of each block's calls, in the order of the calls. A call that the loss does not depend
-    on keeps None.
+    `signals` has the gradients of each block's calls, in the order of the calls. It has None for a call that does not
+    affect the loss.
     """
 
     def __init__(self):

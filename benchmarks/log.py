@@ -1,4 +1,4 @@
-"""What was run when, on what, and how it ended: the table of results/LOG.md, from the records.
+"""The log of all runs, with dates, machines and outcomes: makes the table of results/LOG.md from the records.
 
 python -m benchmarks.log
 """

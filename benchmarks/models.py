@@ -20,7 +20,7 @@ from grape_bench.models.known import FIELDS, FILE, Known
 ROW = re.compile(r"^\| (\S+) (\S+) \|.*\| (yes|\*\*no\*\*) \|$", re.MULTILINE)
 
 SOURCES = {"transformers": "hf"}
-"""The source of a model, where the sweep has another word."""
+"""The source of a model, if the sweep calls it differently."""
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def module_of(name: str) -> str:
 
 
 def measured(name: str) -> tuple[str, str]:
-    """The number of parameters and the shape of an image (C, H, W), or "" for what cannot be built."""
+    """The number of parameters and the shape of an image (C, H, W), or "" if it cannot be built."""
     try:
         with torch.device("meta"):
             model = timm.create_model(name)

@@ -1,4 +1,4 @@
-"""What a rule's step costs next to a plain training loop on a small network, where Python counts.
+"""The cost of a rule's step relative to a plain training loop, on a small network where Python's share is large.
 
     python -m benchmarks.overhead                  this checkout
     python -m benchmarks.overhead path/to/another  the grape_bench in another checkout, for before and after

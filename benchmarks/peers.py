@@ -8,7 +8,7 @@ The paths are checkouts of these projects. A missing one costs its rows only.
     --tinydfa   github.com/lightonai/dfa-scales-to-modern-deep-learning: the folder TinyDFA, which holds `tinydfa/`
     --fdfa      github.com/Florian-BACHO/FDFA: a folder that holds `utils/`
 
-All variants take a step in turns, in one process and on one thread. A number is the median over rounds of the CPU time
+All variants take steps in turns, in one process and on one thread. A number is the median over rounds of the CPU time
 ÷ that of the same network without any of these projects. Every project cuts the network at the same blocks.
 """
 
@@ -189,7 +189,7 @@ PEERS: dict[str, dict[str, Callable[[Subject], Step]]] = {
 
 @contextmanager
 def importable(path: Path) -> Iterator[None]:
-    """Let the modules in `path` be imported, before all others."""
+    """Put `path` first on the import path."""
     sys.path.insert(0, str(path.resolve()))
     try:
         yield

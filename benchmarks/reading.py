@@ -72,7 +72,7 @@ def one_epoch(rule: str) -> set[CodeType]:
 
 
 def loop_alone(rule: str) -> set[CodeType]:
-    """Run the part that repeats: the steps of an epoch and the validation."""
+    """Run only the part that repeats: the steps of an epoch and the validation."""
     from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device
 
     job = _job(rule)

@@ -35,7 +35,7 @@ RESULTS = ROOT / "results"
 TEMPLATES = sorted(RESULTS.glob("**/*.md.jinja"))
 WIDTH, NO_BREAK = 120, "\N{NO-BREAK SPACE}"
 ONE_FILE = ("index.html", "*.pdf")
-"""What a report also writes, and a repository should not hold: a page with all curves, and pictures twice."""
+"""Files of a report that do not belong in a repository: a page with all curves, and second copies of the figures."""
 
 
 class Suite:
@@ -89,7 +89,7 @@ class Suite:
         return next(each.slope.mean for each in found if each.rule == rule)
 
     def gain(self, task: str, rule: str) -> float:
-        """What tuning gained."""
+        """The gain from tuning."""
         found = gains(self._grid, self._untuned)
         return next(one.difference.mean for one in found if (one.tuned.task, one.tuned.rule) == (task, rule))
 

@@ -1,4 +1,4 @@
-"""What the suites `rules` and `order-small` measured of every rule, in the package and in docs/rules.md.
+"""The measurements of every rule by the suites `rules` and `order-small`, for the package and docs/rules.md.
 
     grape-bench tune rules && grape-bench run rules && grape-bench report rules
     grape-bench run order-small && grape-bench report order-small

@@ -26,7 +26,7 @@ from grape_bench.score.standing import BETTER, TIED, WORSE, margin, standings
 SEEDS, SPREADS = (3, 5, 10), (2.0, 4.0, 6.0)
 BP, CONTROL, DFA = 80.0, 72.0, 75.0
 GAP = BP - CONTROL
-SHARED = 3.0  # what a seed does to every rule, in points; a paired comparison does not see it
+SHARED = 3.0  # effect of a seed on every rule, in points; a paired comparison does not see it
 RULES = 7  # in the table whose best row is compared
 WILD = 3.0  # how many times the references' spread a rule may have
 BEGIN, END = "<!-- python -m benchmarks.verdicts: begin -->", "<!-- end -->"
@@ -69,7 +69,7 @@ def table(
 
 
 def judged(setting: Setting, x: float, draw: np.random.Generator, wild: float = 1.0) -> dict[str, bool]:
-    """What a table says of a rule whose true score is `x`: each statement, true or false."""
+    """The statements of a table about a rule whose true score is `x`, each true or false."""
     cells = table(setting, {"bp": BP, "dfa": DFA, "frozen": CONTROL, "x": x}, draw, wild)
     references = References(cells["bp"], cells["dfa"], cells["frozen"])
     found = {name: standing.word for name, standing in standings(cells["x"], references).items()}
@@ -87,7 +87,7 @@ def judged(setting: Setting, x: float, draw: np.random.Generator, wild: float = 
 
 
 def _pooled(cell: Cell, references: References) -> bool:
-    """What a t-test of the pooled variance would say of the difference from BP. Only for the docs: it is not used."""
+    """The result of a t-test with pooled variance for the difference from BP. Only for the docs: it is not used."""
     from scipy.special import stdtr
 
     assert references.bp

@@ -1,4 +1,4 @@
-"""What the README prints runs as it stands: its code, and its commands one after the other in one folder."""
+"""The README's code and commands run as printed, one after the other in one folder."""
 
 import os
 import re

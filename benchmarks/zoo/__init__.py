@@ -1,4 +1,4 @@
-"""Published networks that nobody tuned the engine for, a file per family."""
+"""Published networks for which the engine was not tuned, one file per family."""
 
 from benchmarks.zoo import classifiers, generators, graphs, language, recurrent, small, spiking
 from benchmarks.zoo.entry import Entry

@@ -1,4 +1,4 @@
-"""An entry of the zoo: a published network in small, its loss, and what is right for it."""
+"""An entry of the zoo: a small version of a published network, its loss, and the expected behavior of rules on it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ CUTTING = [rule for rule in RULES if (builtin := RULES.builtin(rule)) and CUTS[0
 """The rules that cut a network into blocks."""
 
 FEEDBACK_ALIGNMENT = ("fa", "usf", "brsf", "frsf", "kp", "wm")
-"""The rules that put other matrices in place of the weights on the way back."""
+"""The rules that replace the weights by other matrices in the backward pass."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class Entry:
     - `hidden`, `exact`: patterns of the weights that a direct rule trains, and of those that keep BP's gradient.
       Weights that match neither may be either.
     - `error`: the first axes of the error that a rule sees, (N, positions..., n_out). Blocks that are called once per
-      step may see that of a step, so such entries give N alone.
+      time step may see the error of one step, so such entries give only N.
     - `mixed`: patterns of the hidden parameters that the output's gradient also reaches directly, so that no cut can
-      separate them from it: an output of their own, or a tie to the head.
+      separate them from it: they have their own output, or are tied to the head.
     - `options`: further arguments of `attach`.
     - `last`: the weights that keep BP's gradient under feedback alignment, if they are fewer than `exact`.
     - `refused`: rule -> the reason that `attach` must give (a regular expression). "cuts" stands for all rules that
-      cut the network, "fa" for all rules of feedback alignment.
+      cut the network, and "fa" for all rules of feedback alignment.
     - `imports`: packages without which the entry is skipped. `family`: the rows of docs/coverage.md that it belongs to.
     - `values`: the targets are values, which no rule can see in a network with several outputs.
     - `surrogate`: backward replaces the derivative of a step function, so no finite difference is near it.

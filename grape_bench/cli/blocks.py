@@ -94,7 +94,7 @@ def command(
 
 
 def token_ids(model: nn.Module, count: int) -> dict[str, Tensor]:
-    """Make a batch of one sample of `count` token ids. Many models have no padding token, so one sample must do."""
+    """Make a batch with one sample of `count` token ids: many models lack the padding token that more samples need."""
     import torch
 
     from grape_bench.errors import UserError
@@ -108,7 +108,7 @@ def token_ids(model: nn.Module, count: int) -> dict[str, Tensor]:
 
 
 def listed(network: Network) -> list[dict[str, object]]:
-    """The blocks for a program: name, shape per sample, where the cut is, and how often in a forward."""
+    """The blocks for `--json`: name, shape per sample, position of the cut, and calls per forward pass."""
     return [
         {"name": block.name, "shape": list(block.shape), "cut": block.where, "calls": block.calls}
         for block in network.blocks
@@ -132,7 +132,7 @@ def table(network: Network) -> Table:
 
 
 def cut(block: Block) -> str:
-    """Where the block is cut ("after it" if that is its own output), and how often in a forward."""
+    """Where the block is cut ("after it" means at its own output), and how often per forward pass."""
     where = "after it" if block.where == f"after {block.name}" else block.where
     if block.calls == 1:
         return where
@@ -140,7 +140,7 @@ def cut(block: Block) -> str:
 
 
 def starred(name: str) -> str:
-    """The name with a star for each number."""
+    """Replace each number in the name by a star: `layers.3.fc1.weight` -> `layers.*.fc*.weight`."""
     return re.sub(r"\d+", "*", name)
 
 

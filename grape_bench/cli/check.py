@@ -1,4 +1,4 @@
-"""`grape-bench check`: whether a rule keeps the promises of every rule."""
+"""`grape-bench check`: check that a rule keeps the contract of all rules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from grape_bench.contract.report import Result
     from grape_bench.execute.child import Send
 
-MODELS = ("mlp", "cnn", "vit", "decoder", "energy")  # the names of contract.cases, without importing torch
+MODELS = ("mlp", "cnn", "vit", "decoder", "energy")  # as in contract.cases, which would import torch
 
 
 @click.command("check")
@@ -64,7 +64,7 @@ def command(rule: str, models: tuple[str, ...], json: bool) -> None:
 
 
 def check(request: dict[str, Any], send: Send) -> None:
-    """In a child: check the rule, and send each result."""
+    """Check the rule in a child process, and send each result to the parent."""
     from dataclasses import asdict
 
     import torch

@@ -1,4 +1,4 @@
-"""`grape-bench claims`: what the recorded runs say of claims in the literature."""
+"""`grape-bench claims`: what the recorded runs say about claims in the literature."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Plain(Display):
 
     @override
     def closed(self) -> None:
-        """Print nothing: every line is out already."""
+        """Print nothing: every line is already printed."""
 
 
 def opening(done: Sequence[Record], pending: Sequence[Job], slots: int) -> str:
@@ -79,7 +79,7 @@ def result_line(record: Record) -> str:
 
 
 class SweepProgress(Display):
-    """Which jobs run, how far each one is, and the time left. `render` shows it, in at most 80 columns."""
+    """Tracks which jobs run, how far each one is, and the time left. `render` shows this in at most 80 columns."""
 
     def __init__(self) -> None:
         self._ended, self._total, self._closed = 0, 0, False
@@ -109,7 +109,7 @@ class SweepProgress(Display):
 
     @override
     def closed(self) -> None:
-        self._running.clear()  # those of a sweep that was stopped were killed
+        self._running.clear()  # if the sweep was stopped, its running jobs were killed
         self._closed = True
 
     def render(self) -> RenderableType:
@@ -140,7 +140,7 @@ class SweepProgress(Display):
 
 
 class Live(SweepProgress):
-    """A sweep's progress at the bottom of a terminal. Only failures stay on the screen."""
+    """Shows a sweep's progress at the bottom of a terminal. Only failures stay on the screen."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()

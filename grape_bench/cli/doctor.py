@@ -1,4 +1,4 @@
-"""`grape-bench doctor`: what this machine has, what is missing, and what to type."""
+"""`grape-bench doctor`: what this machine has, what is missing, and how to fix it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FOR = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: a part of the machine, its state, and what to type if it is `missing` or `wrong`."""
+    """One line of output. `ok` is False if something is missing or wrong, and `fix` says what to type."""
 
     topic: str
     name: str
@@ -39,7 +39,7 @@ class Finding:
 @click.command("doctor")
 @as_json
 def command(json: bool) -> None:
-    """Show versions, devices, data folders and caches, what is missing, and what to type. Changes nothing."""
+    """Show versions, devices, data folders and caches, and how to get what is missing. Changes nothing."""
     found = list(findings())
     if json:
         say_json([asdict(finding) for finding in found])
@@ -136,7 +136,7 @@ def _devices() -> Iterator[Finding]:
 
 
 def _memory() -> int:
-    """The bytes of memory of this machine."""
+    """This machine's memory, in bytes."""
     if sys.platform != "linux":
         import psutil
 
@@ -172,7 +172,7 @@ def _writable(name: str, folder: Path, setting: str) -> Finding:
 
 
 def _data() -> Iterator[Finding]:
-    """The data sets with a name by where they are, and how to get the others."""
+    """The named data sets, grouped by where they are, and how to get the missing ones."""
     from grape_bench.data.known import known_datasets
     from grape_bench.data.names import VARIABLE
 

@@ -1,4 +1,4 @@
-"""Faults of the machine, in one message: no memory, no space, no room for files or processes."""
+"""One-message reports of machine failures: out of memory, disk space, file handles or processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _AGAIN = ", then run the same command again to resume"
 
 
 def fault(error: BaseException) -> UserError | None:
-    """Return the message for an error that is the machine's fault; None for a bug of this program."""
+    """Return the message for an error that the machine caused, or None if it is a bug in this program."""
     if isinstance(error, MemoryError):
         return UserError("out of memory", hint=_HINTS[errno.ENOMEM] + _AGAIN)
     if isinstance(error, FileNotFoundError) and "usable temporary directory" in str(error):

@@ -25,9 +25,9 @@ def run(
     """Run the jobs of `suite` that are not done yet, and return its table.
 
     `suite` is a name or a .toml file. `rules` are added to its rules, `only` selects some of them, and `settings` are
-    changes like "task.epochs=5". Records go to `out`/SUITE, where `grape-bench run` finds them too. Progress is
-    printed: in a notebook as one area of the cell's output that is updated in place, in a script as a line per job. A
-    job that fails is a line of the output and a word in the table. Raises UserError for a mistake.
+    overrides such as "task.epochs=5". Records go to `out`/SUITE, where `grape-bench run` also finds them. A notebook
+    shows progress in one output area that is updated in place. A script prints one line per job. A job that failed
+    gets a line of output, and the table shows its status. Raises UserError if an argument or the suite has a mistake.
     """
     check_system()
     from grape_bench.cli.failures import failures

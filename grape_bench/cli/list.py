@@ -42,7 +42,7 @@ def command(kind: str | None, name: str | None, every: bool, json: bool) -> None
 
 
 def _show(kind: str, name: str | None, every: bool, indent: str) -> None:
-    """Print one kind: as a table where more is known than names."""
+    """Print one kind, as a table if there is more to show than names."""
     from grape_bench.cli.rule_list import by_family, described
     from grape_bench.report.console import PlainConsole
 
@@ -54,7 +54,7 @@ def _show(kind: str, name: str | None, every: bool, indent: str) -> None:
         return
     found = entries(kind, name)
     if kind in ("datasets", "models") and (name or kind == "datasets") and not indent:
-        found = [one for one in found if len(one) > 1]  # not the forms of names of one's own
+        found = [one for one in found if len(one) > 1]  # leave out placeholders such as parquet:path/to/folder
         shown = found if every else found[:MANY]
         PlainConsole().print(_datasets(shown) if kind == "datasets" else _models(shown))
         if len(found) > len(shown):

@@ -1,4 +1,4 @@
-"""What `grape-bench list` has of each kind: a dictionary per name, for `--json` and for the tables."""
+"""The entries that `grape-bench list` shows: one dictionary per name, for `--json` and for the tables."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 Entry = dict[str, Any]
-MANY = 60  # a list of more names than this does not help anyone
+MANY = 60  # a longer list of names helps nobody
 
 
 def entries(kind: str, name: str | None = None) -> list[Entry]:
-    """Everything of a kind, or what the name or pattern selects. Raises UserError if that is nothing."""
+    """All entries of a kind, or those that the name or pattern matches. Raises UserError if none does."""
     from grape_bench.errors import unknown
 
     found = list(_KINDS[kind](name))

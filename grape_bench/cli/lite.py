@@ -72,14 +72,14 @@ def _not_recorded(plan: Plan, known: Mapping[str, Record]) -> Plan:
 
 
 def _recorded(whole: Plan, lite: Plan, known: Mapping[str, Record]) -> list[Record]:
-    """The known results of the other rules on the tasks of the plan `lite`, in the order of the `whole` plan."""
+    """The known results of all other rules on the tasks of `lite`, in the order of `whole`."""
     rules, tasks = ({getattr(job, name) for job in lite.jobs} for name in ("rule", "task"))
     others = [job for job in whole.jobs if job.rule not in rules and job.task in tasks and job.id in known]
     return [known[job.id] for job in others if job.is_current(known[job.id].job)]
 
 
 def _nothing_recorded(plan: Plan, known: Mapping[str, Record], given: Mapping[str, Any]) -> UserError:
-    """Why there is nothing to compare with, and what to type."""
+    """The error if there are no recorded results to compare with: the reason, and what to type."""
     which = f"{plan.suite.name}@{plan.suite.version}"
     if any(record.job.trials > 1 for record in known.values()) and plan.tuned.command:
         rules = ", ".join(dict.fromkeys(job.rule_name.label for job in plan.jobs))

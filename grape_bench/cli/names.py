@@ -1,4 +1,4 @@
-"""Complete the names that a shell asks for: suites, rules and folders of runs. Imports no torch."""
+"""Shell completion of suites, rules and folders of runs. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing_extensions import override
 
 
 class _Name(click.ParamType[Any]):
-    """A text with suggestions. Files stay possible everywhere, since rules, suites and runs may be paths."""
+    """A string argument with completions. It also completes files, because rules, suites and runs may be paths."""
 
     name = "name"
 
@@ -22,7 +22,7 @@ class _Name(click.ParamType[Any]):
 
     @override
     def shell_complete(self, context: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The names that begin with what was typed, and else files."""
+        """The names that begin with what was typed, or files if there are none."""
         found = [CompletionItem(name) for name in self.names(context) if name.startswith(incomplete)]
         return found or [CompletionItem(incomplete, type="file")]
 
@@ -40,7 +40,7 @@ class SuiteName(_Name):
 
 
 class RuleReference(_Name):
-    """A rule by its name, also with anchors or a finish, or file.py:MyRule."""
+    """A rule by its name, optionally with anchors or a finish, or file.py:MyRule."""
 
     name = "rule"
 
@@ -64,7 +64,7 @@ class RunFolder(_Name):
 
     @override
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Path:
-        """The folder's path. Whether it is there is for the command to say."""
+        """Return the folder's path. The command checks that it exists."""
         return Path(value)
 
 
@@ -80,7 +80,7 @@ class RunName(_Name):
 
 
 class ListedName(_Name):
-    """What `list KIND` has by name: rules, suites, models, data sets, objectives."""
+    """A name that `list KIND` knows: a rule, suite, model, data set or objective."""
 
     @override
     def names(self, context: click.Context) -> Iterable[str]:

@@ -66,14 +66,14 @@ def command(file: Path) -> None:
 
 
 def _rule(file: Path) -> tuple[str, list[str]]:
-    """The text of a rule, and what to type next."""
+    """Return the text of a rule file, and the commands to type next."""
     name = class_name(file)
     steps = [f"grape-bench check {file}:{name}", f"grape-bench run quickstart --rule {file}:{name}"]
     return TEMPLATE.format(name=name), steps
 
 
 def _suite(file: Path) -> tuple[str, list[str]]:
-    """The text of a suite that is named like its file, and what to type next."""
+    """Return the text of a suite named after its file, and the commands to type next."""
     from grape_bench.cli.suite_template import OneTask
 
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", file.stem):

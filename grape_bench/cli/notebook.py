@@ -1,4 +1,4 @@
-"""Progress of a run in a notebook: one area in the output of the cell, which is updated in place."""
+"""Progress of a run in a notebook: one output area of the cell, updated in place."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Notebook(SweepProgress):
         super().__init__()
         self._opening = ""
         self._kept: list[Text] = []
-        self._handle: Any = None  # IPython's, once there is something to show
+        self._handle: Any = None  # IPython's display handle, once there is something to show
         self._shown = ""
 
     @override
@@ -55,7 +55,7 @@ class Notebook(SweepProgress):
         self._show()
 
     def _show(self) -> None:
-        """Draw the area, or draw it again if it would look different."""
+        """Draw the area, or redraw it if its content changed."""
         from IPython.display import display  # only a kernel uses this display, and it runs in IPython
 
         jobs = [Text(self._opening), self.render()] if self._total else []  # a warning may come before the start

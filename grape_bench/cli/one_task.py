@@ -1,4 +1,4 @@
-"""The options that describe one task in place of a suite: `run --model timm:resnet18 --dataset cifar10 --epochs 5`."""
+"""The options that describe one task instead of a suite: `run --model timm:resnet18 --dataset cifar10 --epochs 5`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from grape_bench.errors import UserError
 
 EXAMPLE = "grape-bench run --model mlp --dataset digits --rule bp --rule dfa --epochs 5"
 _TITLE = "Written by `grape-bench run --model {model} --dataset {dataset}`, which replaces it: edit a copy."
-# What --set calls the same thing when there is a suite.
+# The key for --set that changes the same setting of a suite.
 _KEYS = {
     "model": "task.model",
     "model_args": "task.model_args.KEY",
@@ -85,7 +85,7 @@ def _text(given: Mapping[str, Any], asked: list[str]) -> str:
 
 
 def _table(pairs: tuple[str, ...], option: str) -> dict[str, Any]:
-    """The table that KEY=VALUE pairs make. Raises UserError."""
+    """Parse KEY=VALUE pairs into a table. Raises UserError if a pair is malformed."""
     from grape_bench.plan.overrides import toml_value
 
     table = {}

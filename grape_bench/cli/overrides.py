@@ -28,7 +28,7 @@ _JOBS = (
         multiple=True,
         type=RuleReference(),
         metavar="RULE",
-        help="Run only this of the suite's rules. May be repeated.",
+        help="Run only this rule of the suite. May be repeated.",
     ),
 )
 _CHANGES = (

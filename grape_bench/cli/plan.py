@@ -79,7 +79,7 @@ def _show(suite: str, given: dict[str, Any], slots: int | None, *, profile: bool
 
 
 def _recorded_here(plan: Plan) -> Iterator[Record]:
-    """The recorded results of these jobs from a machine of this hardware class, whose durations hold here too."""
+    """The recorded results of these jobs from this machine's hardware class. Their durations apply here too."""
     from grape_bench.publish.baselines import baseline_records
     from grape_bench.track.environment import hardware
 
@@ -90,7 +90,7 @@ def _recorded_here(plan: Plan) -> Iterator[Record]:
 
 
 def _listed(jobs: Sequence[Job], records: Mapping[str, Record], durations: Durations) -> list[dict[str, Any]]:
-    """The jobs for a program. A job without a record has no status, and `seconds` may be unknown."""
+    """The jobs for `--json`. A job without a record has no status, and `seconds` may be unknown."""
     return [
         {
             **{name: getattr(job, name) for name in ("id", "task", "rule", "seed")},
@@ -160,7 +160,7 @@ _SOURCES: dict[str, str] = {
 
 
 def _resolution(plan: Plan, done: Iterable[Record]) -> Iterator[str]:
-    """Return what the planned seeds can detect, given the spread of finished and of recorded jobs."""
+    """Yield lines on the differences that the planned seeds can detect, from the spread of known results."""
     from grape_bench.publish.baselines import baseline_records
     from grape_bench.score.resolution import planned
 

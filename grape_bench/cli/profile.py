@@ -133,7 +133,7 @@ def parallel(costs: list[Cost]) -> Table:
 
 
 def _narrow(columns: Sequence[str], caption: str) -> Table:
-    """A table whose numbers are never cut off in 80 columns. The name of a rule takes more lines instead."""
+    """A table that fits 80 columns without cutting off numbers. Long rule names wrap instead."""
     from rich import box
     from rich.table import Table
 
@@ -145,7 +145,7 @@ def _narrow(columns: Sequence[str], caption: str) -> Table:
 
 
 def _label(rule: str) -> str:
-    """The name of a rule without its file, and how it trains: `my.py:Mine lean` -> `Mine lean`."""
+    """Drop the file from a rule's name, and keep how it trains: `my.py:Mine lean` -> `Mine lean`."""
     from grape_bench.record.rule_name import RuleName
 
     name, *how = rule.split(" ")
@@ -153,7 +153,7 @@ def _label(rule: str) -> str:
 
 
 def write_csv(costs: list[Cost], path: Path) -> None:
-    """Write the same numbers, unrounded."""
+    """Write the numbers of both tables, unrounded."""
     import pandas as pd
 
     from grape_bench.cost.rules import rows

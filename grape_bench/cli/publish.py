@@ -23,7 +23,7 @@ from grape_bench.cli.say import say
     "--allow",
     multiple=True,
     metavar="TEXT",
-    help="With --anonymous: a text that identifies nobody, although it looks so; may be repeated.",
+    help="With --anonymous: allow a text that looks as if it names someone but does not; may be repeated.",
 )
 def command(
     runs: Path,
@@ -37,8 +37,8 @@ def command(
 ) -> None:
     """Pack one rule of RUNS, along with bp, frozen, head-only and dfa, into OUTPUT/SUITE/RULE, and verify it.
 
-    With --anonymous the result is OUTPUT/SUITE/RULE-anonymous.zip. It is refused if a text in it names the author, as
-    code may. Exit code 0: every check passed; 1: the publication was written, but a check failed.
+    With --anonymous the result is OUTPUT/SUITE/RULE-anonymous.zip. It is refused if any text in it, such as code, names
+    the author. Exit code 0: every check passed; 1: the publication was written, but a check failed.
     """
     from grape_bench.cli.verify import show
     from grape_bench.publish.archive import opened

@@ -11,14 +11,14 @@ from grape_bench.cli.say import say
 from grape_bench.errors import UserError, located
 
 COSTS = ("samples", "seconds", "flops", "critical-path", "joules")
-"""The names of `score.cost_axis.AXES`, which `--help` must not wait for."""
+"""The names in `score.cost_axis.AXES`, repeated here because `--help` must not wait for that import."""
 
 
 @click.command("report")
 @click.argument("runs", nargs=-1, required=True, type=RunFolder())
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write to [default: RUNS/report].")
 @click.option("--at", type=click.Choice(COSTS), help="Also compare the rules at equal cost, on validation scores.")
-@click.option("--rules", default="", metavar="RULE,...", help="Show these rules alone, in this order.")
+@click.option("--rules", default="", metavar="RULE,...", help="Show only these rules, in this order.")
 @click.option("--columns", default="", metavar="COLUMN,...", help="Print these columns of table.csv, in this order.")
 @click.option("--name", "names", multiple=True, metavar="RULE=NAME", help="Call a rule NAME; may be repeated.")
 @click.option("--width", default="10in", show_default=True, help="Width of the figures: 5.5in, 14cm, 397pt.")
@@ -60,7 +60,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
-    """`RULE=NAME` as a mapping. A rule's own settings may have an equals sign, so the last one counts."""
+    """Parse RULE=NAME into a mapping. It splits at the last equals sign, because a rule's settings may contain one."""
     for text in texts:
         if "=" not in text:
             raise UserError(f"not a name for a rule: {text!r}", where="--name", hint="--name RULE=NAME")

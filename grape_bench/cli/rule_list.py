@@ -51,7 +51,7 @@ def by_family() -> Table:
 
 
 def described(name: str) -> Table:
-    """One rule, as a table of words and texts. Raises UserError for an unknown name."""
+    """One rule, as a table of labels and facts. Raises UserError for an unknown name."""
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
@@ -61,7 +61,7 @@ def described(name: str) -> Table:
 
 
 def facts(name: str) -> Iterator[tuple[str, str]]:
-    """What is known of one rule, as pairs of a word and a text."""
+    """Yield the facts about one rule as (label, text). Raises UserError for an unknown name."""
     from grape_bench.record.rule_name import RuleName
     from grape_bench.rules.anchored import Anchored
     from grape_bench.rules.catalog import checked, entry_of

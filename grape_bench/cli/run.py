@@ -39,11 +39,12 @@ def command(**given: Any) -> None:
 
       grape-bench run core --lite --rule my_rule.py:MyRule
 
-    With --open, better settings that anyone found with any number of trials run too. Their rows, such as bp:open, stand
-    below the rules and are not ranked.
+    With --open, the suite's open settings also run: better settings from anyone, found with any number of trials. Their
+    rows, such as bp:open, come below the rules and are not ranked.
 
     With --until-resolved, seeds are added to all rules until the --rule rules (or all but the references) are settled
-    against BP, DFA and the control. The looks are planned before the first seed, and every test counts all of them.
+    against BP, DFA and the control. The looks are planned before the first seed, and every test is corrected for all
+    of them.
 
     Exit codes: 0 if all jobs finished; 1 if a job crashed, ran out of memory, or hit the time limit; 2 for a mistake
     in the arguments, or if a job diverged.
@@ -76,10 +77,10 @@ def _run(suite: str, given: dict[str, Any]) -> int:
 
 
 def _table(plan: Plan, folder: Path) -> None:
-    """Print the table of the command's settings, and write the table of the folder to table.csv and table.md.
+    """Print the table for the command's settings, and write the folder's table to table.csv and table.md.
 
-    Both have every record that shares a table, whether this command ran it or not. They differ if the command overrides
-    settings, because the results of the suite's own settings stay the folder's table.
+    Both include records of earlier commands that may share the table. The two differ if the command overrides settings:
+    the folder's table keeps the suite's own settings.
     """
     from grape_bench.record.folder import read_folder
     from grape_bench.record.manifest import options

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder in which to look for a run by name.",
 )
-@click.option("--script", is_flag=True, help="Print a plain PyTorch script that repeats the run to the bit.")
+@click.option("--script", is_flag=True, help="Print a plain PyTorch script that repeats the run bit for bit.")
 @as_json
 def command(run: str, out: Path, script: bool, json: bool) -> None:
     """Show RUN: settings, outcome, curve, alignment by block, and the verdict with its reasons.
@@ -90,7 +90,7 @@ def find(run: str, out: Path) -> Path:
 
 
 def _in_table(paths: Sequence[Path]) -> list[Path]:
-    """Those of `paths` that are in their folder's table: neither another budget nor older code."""
+    """The `paths` whose record is in its folder's table. Records with another budget or from older code are not."""
     from grape_bench.record.folder import read_records
 
     shown = {folder: {record.name for record in read_records(folder)} for folder in {p.parent.parent for p in paths}}
@@ -98,7 +98,7 @@ def _in_table(paths: Sequence[Path]) -> list[Path]:
 
 
 def _id(path: Path) -> str:
-    """The id of the record in `path`, or "" if it is unreadable, since the user may mean another run."""
+    """The id of the record in `path`, or "" if it is unreadable, because the user may mean another run."""
     from grape_bench.errors import UserError
     from grape_bench.record.record import read_record
 
@@ -109,7 +109,7 @@ def _id(path: Path) -> str:
 
 
 def _verdict(record: Record, path: Path) -> Verdict:
-    """The verdict, compared with the control of the same task and seed if that is in the same folder."""
+    """The verdict against the control of the same task and seed, if the folder has it."""
     from grape_bench.record.folder import read_folder
     from grape_bench.score.cell import cells
     from grape_bench.score.references import References

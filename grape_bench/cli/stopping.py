@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM stop a command once, in order, at any moment."""
+"""Clean stops: Ctrl-C or SIGTERM stops a command once, at any moment."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Stopped(KeyboardInterrupt):
 def stoppable(*, restore: bool) -> Iterator[None]:
     """Make the first signal raise Stopped, and ignore later ones, so that they cannot interrupt the cleanup.
 
-    `restore` puts the caller's signal handlers back at the end. A process that ends with the command must not: a second
-    Ctrl-C would interrupt the interpreter while it shuts down.
+    `restore` puts the caller's signal handlers back at the end. Do not set it if the process ends with the command: a
+    second Ctrl-C would interrupt the interpreter's shutdown.
     """
     before = {each: signal.getsignal(each) for each in _SIGNALS}
     for each in _SIGNALS:
@@ -34,7 +34,7 @@ def stoppable(*, restore: bool) -> Iterator[None]:
     finally:
         if restore:
             for each, handler in before.items():
-                # None: a handler that was not installed from Python, and cannot be put back.
+                # None: the handler was not installed from Python and cannot be put back.
                 signal.signal(each, signal.SIG_DFL if handler is None else handler)
 
 

@@ -43,7 +43,7 @@ schedule = "constant"  # or "cosine"
 
 @dataclass(frozen=True)
 class OneTask:
-    """What a suite file with one task holds. The suite has the name of its task unless `name` says otherwise."""
+    """The values of a suite file with one task. The suite has the name of its task unless `name` is set."""
 
     title: str
     task: str

@@ -32,7 +32,7 @@ _OPTIONS = (
         "--threads",
         type=click.IntRange(min=1),
         metavar="N",
-        help="CPU threads of a job [default: those of finished jobs, else a share of the cores].",
+        help="CPU threads per job [default: as in finished jobs, or else a share of the cores].",
     ),
     click.option("--executor", default="local", show_default=True, help="Where the jobs run."),
     click.option("--shard", metavar="I/N", help="Run only part I of N of the jobs; see `grape-bench merge`."),
@@ -156,7 +156,7 @@ def sweep(request: Request, mirror: Mirror | None) -> list[Record]:
 
 
 def display() -> Display:
-    """A display that is updated in place in a terminal and in a notebook, and else a line per job."""
+    """Return a display that updates in place in a terminal or notebook, and prints a line per job elsewhere."""
     from grape_bench.report.console import PlainConsole
 
     console = PlainConsole()

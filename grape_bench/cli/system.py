@@ -1,4 +1,4 @@
-"""The operating systems that jobs run on."""
+"""The operating systems that are supported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WSL = "WSL (https://learn.microsoft.com/windows/wsl)"
 
 @dataclass(frozen=True)
 class System:
-    """An operating system, and what we know of it."""
+    """An operating system, and how well it is supported."""
 
     name: str
     support: str

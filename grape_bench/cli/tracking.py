@@ -40,7 +40,7 @@ def mirror_of(uri: str) -> Mirror | None:
 
 
 def summarize(runs: Path, target: Path) -> None:
-    """Write table.csv and the page of the runs in `runs` to `target`, unless none of them has a result."""
+    """Write table.csv and index.html for the runs in `runs` to `target`, if any of them has a result."""
     from grape_bench.record.write import write_text
     from grape_bench.report import csv, page
     from grape_bench.score.results import results

@@ -84,7 +84,7 @@ def _write(suite: Suite, searches: list[list[Record]], folder: Path) -> None:
 
 
 def _at_an_edge(found: list[TunedRule]) -> Iterator[str]:
-    """A warning for each chosen setting near an end of its range, and the range to search instead."""
+    """Yield a warning for each chosen setting near an end of its range, with a wider range to search."""
     from grape_bench.plan.edge import edges
 
     for tuned in found:

@@ -1,4 +1,4 @@
-"""Seeds that are added until the rules under test are settled: `grape-bench run --until-resolved`."""
+"""`grape-bench run --until-resolved`: add seeds until the rules under test are settled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def until_resolved(
     suite: str, plan: Plan, given: dict[str, Any], mirror: Mirror | None
 ) -> tuple[Plan, Request, list[Record]]:
-    """Run more and more seeds, until the rules under test are settled or the last look is reached."""
+    """Add seeds until the rules under test are settled or the last look is reached."""
     from grape_bench.plan.expand import make_plan
     from grape_bench.score.sequential import looks, unsettled
     from grape_bench.score.table import score
@@ -37,7 +37,7 @@ def until_resolved(
         wider = make_plan(suite, replace(overrides_of(given), seeds=seeds))
         jobs = [replace(job, looks=len(planned)) for job in wider.jobs]
         request = request_of(replace(wider, jobs=jobs), given["out"] / plan.suite.name, given)
-        # A record from before has no looks of its own, but this decision counts it.
+        # Records from earlier runs have no `looks`, but this decision uses them too.
         records = [replace(r, job=replace(r.job, looks=len(planned))) for r in sweep(request, mirror)]
         left = unsettled(score(records), given["rules"])
         say(f"{seeds} seeds: {f'{len(left)} not settled, such as {left[0]}' if left else 'all is settled'}")

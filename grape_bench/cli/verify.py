@@ -25,13 +25,13 @@ SHOWN = 5  # problems to print per check
 
 @click.command("verify")
 @click.argument("places", metavar="[FOLDERS]...", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--since", metavar="COMMIT", help="Verify what the commits since COMMIT add, and refuse all else.")
+@click.option("--since", metavar="COMMIT", help="Verify what the commits since COMMIT add. Refuse other changes.")
 @click.option("--rerun", "count", type=click.IntRange(min=1), metavar="K", help="Rerun K random jobs.")
 @click.option(
     "--tolerance",
     default=1.0,
     show_default=True,
-    help="The most that a rerun on another kind of machine may differ, in points; in percent for a perplexity or RMSE.",
+    help="Largest difference of a rerun on another kind of machine, in points (perplexity and RMSE: in percent).",
 )
 @click.option("--seed", type=int, help="Seed that picks the jobs to rerun [default: random].")
 @click.option(
@@ -172,7 +172,7 @@ def _needs(verification: Verification) -> list[str]:
 
 
 def _digest(verification: Verification) -> str | None:
-    """The hash of what is equal with and without `--anonymous`. None if a check failed."""
+    """The hash of the files that are the same with and without `--anonymous`. None if a check failed."""
     from grape_bench.publish.index import shared_id
 
     return shared_id(verification.submission.index["files"]) if verification.ok else None

@@ -1,4 +1,4 @@
-"""Calls of functions that need torch, or the user's code, in a child process: its result, its mistake, or its end."""
+"""Call functions that need torch or the user's code in a child process, which may return, raise UserError or die."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from grape_bench.execute.start import called
 from grape_bench.record.typed_json import ShapeError
 
 _KEY = "question"
-_TAIL = 4000  # bytes of its output that are kept
+_TAIL = 4000  # bytes of the child's output that are kept
 
 
 def ask(pool: Pool, function: str, *arguments: Any, timeout_s: float | None = None) -> Any:
@@ -53,10 +53,10 @@ def ask(pool: Pool, function: str, *arguments: Any, timeout_s: float | None = No
 
 
 def ask_about(pool: Pool, function: str, jobs: Sequence[dict[str, Any]], *more: Any) -> list[Any]:
-    """Return what `function` says about `jobs` (`Job.to_dict()`): one answer about all of them.
+    """Call `function` on all `jobs` (`Job.to_dict()`) in one child, and return its answer in a list.
 
-    If the child dies, ask about each job in a child of its own, since the user's code may do anything. Raises UserError
-    for a job whose child dies.
+    If the child dies, call it in a separate child for each job, because the user's code may do anything, and return one
+    answer per job. Raises UserError for a job whose child dies.
     """
     try:
         return [ask(pool, function, jobs, *more)]
@@ -71,7 +71,7 @@ def ask_about(pool: Pool, function: str, jobs: Sequence[dict[str, Any]], *more: 
 
 
 def _check_space(path: Path) -> None:
-    """Raise UserError if nothing can be written to `path`, which is why the child has failed."""
+    """Raise UserError if nothing can be written to `path`, because then this is why the child failed."""
     try:
         path.write_bytes(bytes(1 << 14))
     except OSError as error:
@@ -80,7 +80,7 @@ def _check_space(path: Path) -> None:
 
 
 def give(request: dict[str, Any]) -> int:
-    """In a child of the server: call the function in a child, and write how that ended to a file."""
+    """In a child of the fork server: call the function in another child, and write the outcome to a file."""
     printed = b""
 
     def keep(output: bytes) -> None:
@@ -107,7 +107,7 @@ def _last_line(printed: str) -> str:
 
 
 def call(request: dict[str, Any], send: Send) -> None:
-    """In that child: call the function, and send its result or its mistake."""
+    """In that other child: call the function, and send its result or its UserError."""
     try:
         value = called(request["function"])(*request["arguments"])
     except UserError as error:

@@ -1,4 +1,4 @@
-"""A log file of limited size. Of a long output it keeps the head and the tail, and says how much lies between them."""
+"""A log file of limited size. It keeps the head and tail of a long output, and says how many bytes were left out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HEAD = TAIL = 1 << 20  # bytes
 
 
 class CappedLog:
-    """Appends output to a file. Its size stays below `head` + 2 × `tail` bytes, and a line."""
+    """Appends output to a file of at most `head` + 2 × `tail` bytes, plus one line."""
 
     def __init__(self, path: Path, how: int = os.O_TRUNC, *, head: int = HEAD, tail: int = TAIL) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | how, 0o644)
@@ -19,9 +19,9 @@ class CappedLog:
         self._broken = False
 
     def write(self, output: bytes) -> None:
-        """Append `output`. Raises OSError once, and then drops everything.
+        """Append `output`. Raises the first OSError, and drops all output after it.
 
-        A limit on the size of files (`ulimit -f`) only costs output, and no job.
+        The limit on the size of files (`ulimit -f`) raises nothing, because lost output should not fail a job.
         """
         if self._broken:
             return
@@ -38,6 +38,8 @@ class CappedLog:
 
     def _shorten(self, size: int) -> None:
         """Cut the file down to head and tail. Another process may append meanwhile, and lose some output."""
+        # Head 4, tail 3: `ABCDefghijklmn` -> `ABCD`, the line "7 bytes left out", `lmn`. A later cut drops what lies
+        # between the line and the new tail, and writes a new line with the sum.
         self._left_out += size - self._tail - self._begin
         line = f"\n[... {self._left_out:,} bytes left out ...]\n".encode()
         tail = os.pread(self._file, self._tail, size - self._tail)

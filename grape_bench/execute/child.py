@@ -1,8 +1,8 @@
-"""A child process for the user's code. It shares nothing with its parent but two pipes: messages, and its output.
+"""A child process for the user's code. It shares only two pipes with its parent: one for messages, one for output.
 
-A child is a fork of its parent or a fresh interpreter ([start](start.py)), so its work goes by name.
+A child is a fork of its parent or a fresh interpreter ([start](start.py)), so the function to call is passed by name.
 
-The code may patch any function, close files, print without end, fork, or end the process. The parent holds what must
+The code may patch any function, close files, print without end, fork, or end the process. The parent keeps what must
 survive that: the record, the log, and the reason why the child ended.
 """
 
@@ -40,7 +40,7 @@ class Child:
     """A process that calls `work` ("module:function") with `argument` (JSON types) and a function to send messages.
 
     `output` gets whatever the child and its descendants print. `home` is the folder in which the output pipe shows up
-    in /proc, so that tools such as lsof tell whose it is.
+    in /proc, so that tools such as lsof show whose it is.
     """
 
     def __init__(self, work: str, argument: Any, output: Callable[[bytes], object], home: Path) -> None:
@@ -77,7 +77,7 @@ class Child:
                     return  # a process that it left behind still holds the pipe
 
     def code(self) -> int:
-        """Return the exit code of the child (negative: a signal). One that does not end is killed first."""
+        """Wait for the child and return its exit code (negative: a signal). If it does not end, kill it first."""
         give_up = time.monotonic() + _PATIENCE_S
         while not self._ended():
             self._drain()  # it may be waiting for space in the pipe
@@ -104,7 +104,7 @@ class Child:
         return self._code is not None
 
     def _drain(self) -> None:
-        """Pass on what was printed and is still in the pipe, at most as much as a pipe holds."""
+        """Pass on the output that is still in the pipe, at most as much as a pipe can hold."""
         os.set_blocking(self._printed, False)
         for _ in range(16):
             if not (part := _read(self._printed)):
@@ -113,7 +113,7 @@ class Child:
 
 
 def _named_pipe(home: Path) -> tuple[int, int]:
-    """A pipe whose name in /proc lies in `home`, or one without a name where there is none."""
+    """A pipe whose name in /proc is a path in `home`, or an unnamed pipe if the system has no such names."""
     if sys.platform != "linux":
         return os.pipe()
     path = home / f".{os.getpid()}.output"
@@ -129,7 +129,7 @@ def _named_pipe(home: Path) -> tuple[int, int]:
 
 
 def _read(descriptor: int) -> bytes:
-    """What can be read now; empty at the end."""
+    """Read what is there now; empty if there is nothing, or at the end."""
     with suppress(BlockingIOError):
         return os.read(descriptor, _PART)
     return b""
@@ -149,7 +149,7 @@ def become(request: dict[str, Any]) -> int:
 
     def send(kind: str, value: Any) -> None:
         if getpid() != process:
-            _exit(1)  # the user's code has forked and returned in the child, which would send everything too
+            _exit(1)  # the user's code has forked, and its child must not send messages as well
         data = _encode([kind, value]).encode() + b"\n"
         while data:
             data = data[write(messages, data) :]

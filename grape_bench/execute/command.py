@@ -22,7 +22,7 @@ _TICK_S = 0.5
 
 
 def worker_command(job: Job, folder: Path, options: Options) -> list[str]:
-    """Hand `job` over, and return the command that runs it, with this Python and this copy of grape_bench.
+    """Write the job's own manifest, and return the command that runs it with this Python and this copy of grape_bench.
 
     Raises OSError.
     """
@@ -61,7 +61,7 @@ def run_command(command: list[str], seconds: float | None, memory: int | None) -
 
 
 def time_limit_s(options: Options) -> float | None:
-    """Return the time limit of a job in seconds: from the command line, else from the cluster settings."""
+    """Return the time limit of a job in seconds: from the command line, or else from the cluster settings."""
     if options.time_limit_s is None and options.cluster.minutes:
         return options.cluster.minutes * 60.0
     return options.time_limit_s

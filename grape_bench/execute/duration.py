@@ -31,7 +31,7 @@ class Forecast:
 
 @dataclass
 class _Sums:
-    """What the finished jobs of one cell took together, in seconds."""
+    """The total seconds of the finished jobs of one cell."""
 
     jobs: int = 0
     own_s: float = 0.0  # without the step profile
@@ -47,7 +47,7 @@ class _Sums:
 
 
 class Durations:
-    """Forecasts durations from finished jobs and from timings. It keeps sums, so a forecast costs the same at any time.
+    """Forecasts durations from finished jobs and timings. It keeps sums, so a forecast costs the same for any number.
 
     The sources, best first:
 

@@ -32,7 +32,7 @@ class Options:
     memory_limit: int | None = None  # bytes, for a job and every process it starts
     cluster: Cluster = field(default_factory=Cluster)  # the resources that a job requests from a cluster
     checkpoint_every: Period = CHECKPOINT_EVERY
-    git: Git = INSTALLED  # the scheduler's commit, which records name
+    git: Git = INSTALLED  # the scheduler's commit, for the records
     trainer: str = TRAINER  # module with `run(job, on_epoch, checkpoints)`, `check(job)`, `gpu_count()`
 
 

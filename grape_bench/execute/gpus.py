@@ -28,7 +28,7 @@ def default_slots() -> int:
 
 
 def device_note() -> str:
-    """A line on a Mac, whose GPU stays idle; empty elsewhere. Needs no torch."""
+    """A line that tells a Mac user that the GPU is not used; empty on other systems. Needs no torch."""
     return f"this Mac's GPU is {MPS}" if sys.platform == "darwin" else ""
 
 

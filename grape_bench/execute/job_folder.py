@@ -1,4 +1,4 @@
-"""A running job's folder: the files that only the harness writes, and repair after whatever the job did to them."""
+"""A running job's folder: the files that only the harness may write, and their repair if the job damages them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DRAFTS = tuple(f".{name}" for name in (PROGRESS, RECORD, MANIFEST, "output"))
 
 
 class JobFolder:
-    """The folder of one job. It writes the rows of a curve, and notices if the job writes to its files."""
+    """Writes the rows of one job's curve, and detects if the job itself writes to these files."""
 
     def __init__(self, folder: Path, job: Job) -> None:
         self.folder = folder
@@ -81,7 +81,7 @@ def prepare(folder: Path) -> None:
 
 
 def finish(folder: Path, record: Record) -> None:
-    """Write the record of a job that has ended, whatever it has made of its folder. Raises OSError."""
+    """Write the record of a job that has ended, even if the job damaged its folder. Raises OSError."""
     repair(folder)
     for name in (RECORD, PROGRESS):
         remove(folder / name)
@@ -93,7 +93,7 @@ def tidy(folder: Path) -> None:
     """Delete the checkpoints and progress of a job that is done, and unfinished files of killed processes."""
     names = [path.name for path in folder.iterdir()]
     if {*names} <= {RECORD, CURVE, DIAGNOSTICS, STDERR}:
-        return  # the usual case, in one look at the folder
+        return  # the usual case takes one directory listing
     CheckpointFolder(folder).clear()
     for name in names:
         if name in (PROGRESS, MANIFEST) or (name.startswith(".") and name.endswith(_DRAFTS)):
@@ -101,7 +101,7 @@ def tidy(folder: Path) -> None:
 
 
 def repair(folder: Path) -> None:
-    """Make `folder` a folder that this user may write to. A link or a file in its place is removed. Raises OSError."""
+    """Make `folder` a folder that this user may write to. Removes a link or a file of this name. Raises OSError."""
     if folder.is_symlink() or not folder.is_dir():
         remove(folder)
         folder.mkdir(parents=True)
@@ -122,7 +122,7 @@ def read_progress(jobs: Iterable[Job], folder: Path) -> dict[str, dict[str, Any]
     """Return the latest row of each job, by job id. Jobs in their first epoch have none."""
     found = {}
     for job in jobs:
-        with suppress(OSError, ValueError, RecursionError):  # the job may have made anything of its file
+        with suppress(OSError, ValueError, RecursionError):  # the job may have damaged the file
             content = parse_object(_read(folder / job.name / PROGRESS, _PROGRESS_BYTES).decode())
             row = {name: value for name, value in content.items() if type(value) in (int, float) and abs(value) < 1e18}
             unit = "step" if job.steps else "epoch"
@@ -132,7 +132,7 @@ def read_progress(jobs: Iterable[Job], folder: Path) -> dict[str, dict[str, Any]
 
 
 def _read(path: Path, size: int) -> bytes:
-    """The first `size` bytes of a regular file. Opening never waits, as a FIFO would make it. Raises OSError."""
+    """The first `size` bytes of a regular file. Never blocks, not even on a FIFO. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

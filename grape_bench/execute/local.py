@@ -118,7 +118,7 @@ class Local(Executor):
         return not any(key in self._suspects for key in (waiting[0].id, *self._running))
 
     def _lost(self, error: ServerLostError, folder: Path, events: JobEvents) -> list[Job]:
-        """Return the jobs to start again after the loss of the fork server. One that was running alone has crashed."""
+        """Return the jobs to restart after the fork server was lost. A job that was running twice has crashed."""
         again = []
         while self._running:
             running = self._running.popitem()[1]

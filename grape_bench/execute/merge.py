@@ -28,7 +28,7 @@ class _Found:
 
 
 def merge(sources: Sequence[Path], target: Path) -> Manifest:
-    """Copy the jobs of the tables of `sources` into `target`, which may already hold some. Returns the merged manifest.
+    """Copy the jobs in the tables of `sources` to `target`, which may already have jobs. Returns the merged manifest.
 
     Raises UserError before writing anything if the folders conflict: different suites, different settings for the same
     task, rule and seed, or different results of one job.

@@ -67,7 +67,7 @@ def kernel_oom_kills() -> int:
 
 
 def describe(code: int) -> str:
-    """Return an exit code in words."""
+    """Describe an exit code (negative: a signal) in words."""
     if code >= 0:
         return f"the process ended with exit code {code}"
     try:

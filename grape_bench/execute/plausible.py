@@ -1,4 +1,4 @@
-"""What a job may report: numbers that its metric and its clock can have. A rule shares a process with both."""
+"""Checks that a job reports possible scores and times. A rule's code shares a process with the metric and the clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VALIDATION = "validation_"
 
 
 def check_row(row: Mapping[str, Any]) -> None:
-    """Raise ShapeError for a row of curve.csv that no training can have."""
+    """Raise ShapeError for a row of curve.csv that no training can produce."""
     for name, value in row.items():
         if type(value) not in (int, float):
             raise ShapeError(f"{name} is {type(value).__name__}, not a number")

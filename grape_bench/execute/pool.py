@@ -52,9 +52,9 @@ class ServerLostError(DiedError):
 
 
 class Pool:
-    """Child processes. Forks start with the modules in `preload` imported and its functions called.
+    """Child processes, by key. Forks start with the modules in `preload` imported and its functions called.
 
-    Raises UserError if the environment asks for a start that this system has not.
+    Raises UserError if the environment asks for a start method that this system does not have.
     """
 
     def __init__(self, preload: Sequence[str]) -> None:

@@ -40,7 +40,7 @@ _EVERY_JOB = (
     "grape_bench.track.environment:software",  # a twentieth of a small job's time
 )
 _OTHER_DATA = "grape_bench.data.named"
-REHEARSAL_S = 20.0  # and a second for each job
+REHEARSAL_S = 20.0  # plus one second per job
 
 
 def preload(jobs: Sequence[Job], trainer: str) -> list[str]:
@@ -57,7 +57,7 @@ def preload(jobs: Sequence[Job], trainer: str) -> list[str]:
 def preflight(pool: Pool, jobs: Sequence[Job], trainer: str) -> int:
     """Check the first job of each task and rule in a child of `pool`, and return the number of GPUs that it sees.
 
-    Then rehearse those of the user's own rules. Raises the UserError of the trainer's `check` or `rehearse`, or a
+    Then rehearse the jobs of the user's own rules. Raises the UserError of the trainer's `check` or `rehearse`, or a
     UserError for a job whose check ends its process.
     """
     distinct = {(job.task, job.rule): job for job in reversed(jobs)}
@@ -68,9 +68,9 @@ def preflight(pool: Pool, jobs: Sequence[Job], trainer: str) -> int:
 
 
 def _rehearse(pool: Pool, jobs: Sequence[dict[str, Any]], trainer: str) -> None:
-    """Rehearse jobs in one child. If the child dies, each in a child of its own, since the user's code may do anything.
+    """Rehearse jobs in one child. If it dies, use a child per job, because the user's code may do anything.
 
-    A job whose child dies or takes too long is left to its run, which records what happens.
+    A job whose child dies or takes too long raises nothing: its run will record what happens.
     """
     if not jobs:
         return
@@ -84,7 +84,7 @@ def _rehearse(pool: Pool, jobs: Sequence[dict[str, Any]], trainer: str) -> None:
 
 
 def check_apart(jobs: Sequence[Job], trainer: str) -> None:
-    """Check the jobs in a process that then ends, for executors that run jobs on other machines."""
+    """Check the jobs in a temporary process, for executors that run jobs on other machines."""
     pool = Pool(preload(jobs, trainer))
     try:
         preflight(pool, jobs, trainer)

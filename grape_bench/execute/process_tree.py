@@ -1,7 +1,7 @@
-"""Processes and their descendants: which there are, what memory they hold, and how they end.
+"""Find processes and their descendants, measure their memory, and kill them.
 
-Linux tells everything through /proc, and lets a process adopt its orphans. Elsewhere psutil finds the descendants, and
-an orphan that has left the group of its job is not found.
+Linux shows everything in /proc, and lets a process adopt its orphans. On other systems psutil finds the descendants,
+but not an orphan that has left the process group of its job.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent dies. Only Linux can."""
+    """Ask the kernel to kill this process when its parent dies. Does nothing outside Linux."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def adopt_orphans() -> None:
-    """Ask the kernel to make orphaned descendants of this process its children. Only Linux can.
+    """Ask the kernel to make orphaned descendants of this process its children. Does nothing outside Linux.
 
     Then nothing that a job starts can escape, even after a double fork into its own session.
     """
@@ -75,9 +75,10 @@ def end_tree(process: int) -> None:
 
 
 def reap(process: int = -1) -> tuple[int, int] | None:
-    """Return the id and the exit code (negative: a signal) of the child `process`, or of any child, once it has ended.
+    """Return the id and the exit code (negative: a signal) of the child `process`, or of any child, if it has ended.
 
-    What it left behind in its process group is killed. Returns None before. Raises ChildProcessError without a child.
+    Returns None otherwise. Kills what the child left behind in its process group. Raises ChildProcessError if there is
+    no child.
     """
     if not hasattr(os, "waitid"):  # macOS before Python 3.13
         pid, status = os.waitpid(process, os.WNOHANG)
@@ -104,7 +105,7 @@ def _resident(process: int) -> int:
 
 
 def _proportional(process: int) -> int:
-    """The bytes of the proportional set; 0 if the process is gone. Elsewhere those of the unique set."""
+    """The bytes of the proportional set (Linux) or of the unique set; 0 if the process is gone."""
     if sys.platform != "linux":
         return _bytes_elsewhere(process, "uss")
     with suppress(OSError):

@@ -19,8 +19,8 @@ from grape_bench.record.table import read_curve, read_diagnostics
 class Left:
     """The jobs of a plan, sorted by what is on disk.
 
-    A `damaged` job is also `pending`, and so is one whose record was made with `other_data` of the same name. A job
-    with `other_probes` is also `done`: its result is the same, and its diagnostics were taken at other moments.
+    `damaged` jobs are also `pending`, and so are those in `other_data`, which ran on other data of the same name. Jobs
+    in `other_probes` are also `done`: only their diagnostics differ, which were taken at other times.
     """
 
     done: list[Record] = field(default_factory=list)

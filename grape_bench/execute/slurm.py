@@ -136,6 +136,8 @@ class Slurm(Executor):
         self._cancel(alive - {ticket.id for ticket in self._tickets.values()})
 
     def _submit(self, jobs: Sequence[Job], folder: Path) -> None:
+        # 7,000 jobs in arrays of 1,000, with array_parallelism 3,000 -> 3 lanes: the fourth array starts after the
+        # first, the fifth after the second, and so on.
         size = array_size()
         lanes = len(jobs) if self._most is None else max(1, self._most // size)  # arrays that run side by side
         arrays: list[str] = []

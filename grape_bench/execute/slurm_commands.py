@@ -1,4 +1,4 @@
-"""What this program asks of Slurm: the states of jobs, the size of an array, and to cancel jobs."""
+"""Calls of Slurm's commands: read the states of jobs and the largest array size, and cancel jobs."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A fork inherits the imported libraries, so it starts in milliseconds. Only Linux forks. On macOS, system libraries start
 threads, which a fork does not inherit, so a forked process may hang or crash. A fresh interpreter takes seconds to
-import torch. The results are the same to the bit.
+import torch. The results are bit-identical.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def method() -> str:
 def start(target: str, argument: Any, *, passed: Sequence[int] = (), closed: Sequence[int] = ()) -> int:
     """Start a process that calls `target` ("module:function") with `argument` (JSON types), and return its id.
 
-    Its exit code is what the function returns. It gets the descriptors in `passed` under their numbers, and closes
-    those in `closed`, which a fresh interpreter never gets.
+    Its exit code is the function's return value. It inherits the descriptors in `passed` with the same numbers, and
+    closes those in `closed`, which a fresh interpreter does not have.
     """
     if method() == "spawn":
         return _spawn(target, argument, passed)
@@ -58,7 +58,7 @@ def start(target: str, argument: Any, *, passed: Sequence[int] = (), closed: Seq
 
 
 def run(target: str, argument: Any, closed: Sequence[int] = ()) -> NoReturn:
-    """In the new process: call the function, and exit with what it returns. An exception prints a trace."""
+    """In the new process: call the function, and exit with its return value. An exception prints a traceback."""
     code = 1
     try:
         for descriptor in closed:
@@ -94,7 +94,7 @@ def _spawn(target: str, argument: Any, passed: Sequence[int]) -> int:
     request = {"path": sys.path, "target": target, "argument": argument}
     for descriptor in passed:
         os.set_inheritable(descriptor, True)
-    # A file and not a pipe, which might be too small for the request, or an argument, whose length is limited.
+    # A file, because the request may be too large for a pipe or a command-line argument.
     with tempfile.TemporaryFile() as file:
         file.write(json.dumps(request).encode())
         file.seek(0)

@@ -133,7 +133,7 @@ def _write_manifest(request: Request, display: Display) -> Manifest:
     if request.fresh:
         manifest = replace(manifest, sweep=new_sweep())
     for draft in (*folder.glob(f".*.{MANIFEST}"), *folder.glob(f".{MANIFEST}.*")):
-        draft.unlink(missing_ok=True)  # of a killed scheduler: this one holds the lock
+        draft.unlink(missing_ok=True)  # left by a killed scheduler; this one holds the lock
     manifest.write(folder)
     kept = folder / "suite.toml"
     if not kept.exists() or not kept.samefile(plan.path):  # `run runs/quickstart/suite.toml` reads this file

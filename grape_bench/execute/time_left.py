@@ -1,4 +1,4 @@
-"""The time that a sweep still needs."""
+"""Prediction of a sweep's remaining time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Kind = tuple[str, str, bool]
 
 
 class TimeLeft:
-    """Predicts the remaining time: from `Durations`, else the mean of the task's jobs, else the mean of all jobs.
+    """Predicts the remaining time from `Durations`, or else from the mean over the task's jobs, or over all jobs.
 
     `waiting` are the jobs that have not started. They are counted by kind, so a prediction costs the same for any
     number of seeds.
@@ -34,7 +34,7 @@ class TimeLeft:
         return len(self._waiting)
 
     def started(self, identity: str) -> None:
-        """Count the job with the id `identity` no longer as waiting. It may have started before."""
+        """Stop counting the job `identity` as waiting, if it is still counted."""
         if job := self._waiting.pop(identity, None):
             self._count(job, -1)
 

@@ -1,8 +1,8 @@
 """Runs one job of a manifest in this process: `python -m grape_bench.execute.worker MANIFEST JOB_ID`.
 
-Every executor runs this, with a manifest of the one job in the job's folder. The job itself trains in a
-[child](child.py), which resumes from the last checkpoint if there is one, and writes a checkpoint now and then. After
-each epoch this process writes curve.csv and progress.json. At the end it writes record.json, however the job ended.
+Every executor runs this, with a manifest of this one job in the job's folder. The job itself trains in a
+[child](child.py), which resumes from the last checkpoint if there is one, and saves checkpoints regularly. After each
+epoch this process writes curve.csv and progress.json. At the end it writes record.json, however the job ended.
 Exit code: 0 if the job finished or diverged, else 1.
 """
 
@@ -55,7 +55,7 @@ LAUNCH = "torchrun.txt"
 
 @dataclass(frozen=True)
 class _Task:
-    """A job, its folder, and how to run it, as the command line says."""
+    """A job, its folder, and the command line that says how to run it."""
 
     job: Job
     folder: Path
@@ -70,7 +70,7 @@ class _Task:
         manifest = read_manifest(given.manifest)
         job = manifest.job(given.job_id)
         folder = given.manifest.absolute().parent
-        if folder.name != job.name:  # else the scheduler has handed the job over in a manifest of its own
+        if folder.name != job.name:  # equal if the scheduler wrote a manifest for this job alone
             folder /= job.name
         return cls(job, folder, manifest, given, list(arguments))
 
@@ -111,7 +111,7 @@ def _keep(task: _Task) -> int:
     job, folder, given = task.job, task.folder, task.given
     started = now()
     log = CappedLog(folder / STDERR, 0 if given.of_several else os.O_TRUNC)
-    # By its name, as this module may be running as __main__.
+    # By its full name, because this module may be running as __main__.
     work = "grape_bench.execute.worker:work"
     with closing(log), closing(Child(work, task.arguments, log.write, folder)) as child:
         outcome, rows, where = _followed(child, task)
@@ -144,7 +144,7 @@ def _followed(child: Child, task: _Task) -> tuple[Outcome, list[dict[str, Any]],
                 if task.writes_rows:
                     files.check()
                 return (*_measured(value), where)
-    except Exception as error:  # of a full disk, or of anything else that the job may send
+    except Exception as error:  # a full disk, or an invalid message from the job
         child.kill()
         reason = described(error) if not isinstance(error, ShapeError) else printable(shortened(str(error)))
         return Outcome(status=Status.CRASHED, reason=reason), [], where
@@ -208,7 +208,7 @@ def _redirect(path: Path) -> None:
 
 
 def work(arguments: list[str], send: Send) -> None:
-    """In the child: run the job, and send what it measured, or how it failed. A trace goes to the output."""
+    """In the child: run the job, and send what it measured, or how it failed. A traceback goes to the output."""
     try:
         end = _train(_Task.parse(arguments), send)
         send("end", end)
@@ -220,7 +220,7 @@ def work(arguments: list[str], send: Send) -> None:
 
 
 def failure(error: BaseException) -> dict[str, str]:
-    """Return how a job ended that raised `error`: its status and the reason."""
+    """Return the status and the reason of a job that raised `error`."""
     status = Status.OOM if _out_of_memory(error) else Status.CRASHED
     return {"status": status.value, "reason": described(error)}
 

@@ -1,4 +1,4 @@
-"""Settings at the edge of the range that a search could try: a better value may lie beyond it."""
+"""Tuned settings at the edge of their search range: a better value may lie beyond it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Edge:
 
     @property
     def text(self) -> str:
-        """`lr 0.0899 (range 0.0001 to 0.1)`."""
+        """The setting and its range: `lr 0.0899 (range 0.0001 to 0.1)`."""
         low, high = self.axis.log or self.axis.linear or []
         return f"{self.setting} {self.value:g} (range {low:g} to {high:g})"
 
     @property
     def wider(self) -> str:
-        """The range to search instead, as a suite writes it: ten times further, or half the range further."""
+        """A wider range in a suite's syntax: a factor of 10 wider on a log axis, half as wide again on a linear one."""
         low, high = self.axis.log or self.axis.linear or []
         more = 10.0 if self.axis.log else (high - low) / 2
         if self.axis.log:
@@ -57,7 +57,7 @@ def edges(space: Space, settings: Mapping[str, Any], trials: int) -> list[Edge]:
 
 
 def _place(axis: Axis, value: float) -> float:
-    """Where `value` lies on the axis: 0 at the lower bound, 1 at the upper one."""
+    """The position of `value` on the axis: 0 at the lower bound, 1 at the upper one."""
     if axis.log:
         low, high = axis.log
         return math.log(value / low) / math.log(high / low) if value > 0 else 0.0

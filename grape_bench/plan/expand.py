@@ -24,8 +24,8 @@ from grape_bench.record.rule_name import RuleName
 class Plan:
     """The jobs of one suite in launch order.
 
-    `tuned` holds the tuned settings that they use, if any. `overrides` holds the command's changes of the settings, and
-    `filters` the options by which it plans only some of the suite's jobs. `note` tells the user of the settings.
+    `tuned` holds the tuned settings that they use, if any. `overrides` lists the command's changes to settings, and
+    `filters` its options that select some of the suite's jobs. `note` tells the user which settings are used.
     """
 
     suite: Suite
@@ -60,7 +60,7 @@ def make_plan(reference: str, overrides: Overrides = NO_OVERRIDES) -> Plan:
     """The plan of the suite `reference`, which is a name or a .toml file. Raises UserError."""
     path = find_suite(reference)
     suite = read_suite(path, overrides)
-    selected = () if overrides.lite else overrides.selected  # a lite plan is a part of the whole plan
+    selected = () if overrides.lite else overrides.selected  # a lite plan is selected from the whole plan below
     tuned = tuned_settings(suite, chosen_rules(suite, selected), reference, overrides)
     opened, note = _opened(suite, selected) if overrides.open else (NOT_OPEN, "")
     jobs = expand(suite, selected, tuned, opened)
@@ -74,7 +74,7 @@ def make_plan(reference: str, overrides: Overrides = NO_OVERRIDES) -> Plan:
 
 
 def _opened(suite: Suite, selected: tuple[str, ...]) -> tuple[Opened, str]:
-    """The open settings of the suite, and a line on those of the selected rules. Raises UserError without any."""
+    """The open settings of the suite, and a line on those of the selected rules. Raises UserError if there are none."""
     opened = open_settings(suite)
     note = opened.note(chosen_rules(suite, selected))
     check_settings(opened)
@@ -82,7 +82,7 @@ def _opened(suite: Suite, selected: tuple[str, ...]) -> tuple[Opened, str]:
 
 
 def make_tuning_plan(reference: str, overrides: Overrides = NO_OVERRIDES) -> Plan:
-    """The trials of the suite's search. Raises UserError, also if the suite has no [tuning] table."""
+    """The plan of the trials of the suite's search. Raises UserError, also if the suite has no [tuning] table."""
     path = find_suite(reference)
     suite = read_suite(path, overrides)
     return Plan(suite, path, unique(trial_jobs(suite, searched(chosen_rules(suite, overrides.selected)))))

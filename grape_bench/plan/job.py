@@ -19,9 +19,9 @@ NOTHING: Settings = {}
 
 
 def make_job(suite: Suite, task: Task, rule: str, seed: int, tuned: Settings = NOTHING, **more: Any) -> Job:
-    """The job of one seed. `tuned` settings override the suite's. `more` holds other fields of the job.
+    """Make the job of one seed. `tuned` settings override the suite's. `more` holds other fields of the job.
 
-    If these include `rule_source`, they include all hashes of the user's files, which need not be on this machine.
+    If `more` has `rule_source`, it must have the hashes of all user files, because these may not be on this machine.
     """
     reference = RuleName.parse(rule).reference
     settings = {**RULES.defaults(reference), **rule_settings(suite, task, rule), **tuned}
@@ -47,14 +47,14 @@ def make_job(suite: Suite, task: Task, rule: str, seed: int, tuned: Settings = N
 
 
 def _task_values(task: Task) -> dict[str, Any]:
-    """What a job copies from its task."""
+    """The fields that a job copies from its task."""
     values = task.model_dump(include={*names_of(Of.TASK, Of.LAUNCH)})
     groups = {pattern: group.model_dump(exclude_none=True) for pattern, group in (task.groups or {}).items()}
     return {**values, "groups": groups or None}
 
 
 def rule_settings(suite: Suite, task: Task, rule: str) -> dict[str, Any]:
-    """The settings of `rule` on `task`. The task overrides the suite, and `X+anchor` overrides what it takes from X."""
+    """The settings of `rule` on `task`. The task overrides the suite, and `X+anchor` overrides X."""
     merged: dict[str, Any] = {}
     for tables in (suite.rule, task.rule):
         merged.update(inherited(tables, rule))

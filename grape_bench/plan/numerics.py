@@ -1,4 +1,4 @@
-"""The integers that identify the version of the engine behind a result.
+"""The integers that version the parts of the package that compute a result.
 
 Each rule, model, data set, and model or data source declares `numerics` where its name is registered. The trainer and
 the cuts declare theirs in `train/__init__.py` and `network/__init__.py`.

@@ -1,6 +1,6 @@
 """Open settings: better settings of a rule, found by anyone with any number of trials (`baselines/<suite>/open.toml`).
 
-Their rows stand below the rows of equal budgets. They are never references and never ranked.
+Their rows come below the rows with equal budgets. They are never references and never ranked.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class OpenEntry(TomlTable):
 
 
 class OpenFile(TomlTable):
-    """The whole file."""
+    """The content of open.toml."""
 
     entries: Annotated[list[OpenEntry], Field(alias="open", min_length=1)]
 

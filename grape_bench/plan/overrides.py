@@ -20,7 +20,7 @@ _NOT_A_STRING = ("True", "False", "None", "null", "yes", "no", "on", "off")
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the command line adds to a suite, selects from it and changes in it."""
+    """The command line's additions to a suite, selections from it and changes to it."""
 
     rules: tuple[str, ...] = ()  # added to the suite's rules
     only: tuple[str, ...] = ()  # if not empty, run only these of the suite's rules
@@ -89,9 +89,9 @@ def _targets(document: dict[str, Any], path: list[str], where: str) -> list[tupl
 
 
 def toml_value(text: str, where: str) -> Any:
-    """`text` as a TOML value. A bare word is a string, so that the shell needs no second pair of quotes.
+    """Parse `text` as a TOML value. A bare word is a string, so that the shell needs no second pair of quotes.
 
-    Raises UserError that names the place `where`.
+    Raises UserError with the location `where`.
     """
     try:
         return tomllib.loads(f"value = {text}")["value"]

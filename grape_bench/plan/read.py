@@ -162,7 +162,7 @@ def _check_schedule(name: str) -> None:
 
 
 def _check_tables(tables: Iterable[str], labels: set[str], where: str) -> None:
-    """Check each NAME of [rule.NAME]. A misspelled one would leave a rule at its defaults without a word."""
+    """Check each NAME of [rule.NAME]. A misspelled one would silently leave a rule at its defaults."""
     for name in tables:
         _check_at(where, _check_not_open, name)
         if not {RuleName.parse(name).reference} & {*RULES, *labels}:

@@ -1,4 +1,4 @@
-"""A share of a plan, for machines that have no scheduler in common."""
+"""Shards of a plan, for machines that do not share a scheduler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of the user's a job loads: code and local files, each as a hash of its content."""
+"""Content hashes of the user's code and local files that a job loads."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def rule_sources(reference: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def changed_sources(job: Job) -> list[str]:
-    """What has changed since `job` was planned: the names of its fields."""
+    """The job's fields whose files or code have changed since it was planned."""
     now = task_sources(job.to_dict()) | rule_sources(job.rule_name.reference, job.rule_settings)
     planned = job.parts(Of.SOURCE, Of.DATA, Of.RULE)
     if not now["data_content"]:
@@ -78,7 +78,7 @@ def _data_source(dataset: str) -> str:
 
 
 def _code(registry: Registry[Any], name: str) -> str:
-    """The hash of the user's code behind `name`; empty for what ships with the package."""
+    """The hash of the user's code behind `name`; empty if the package ships it."""
     return registry.source_hash(name) if name and registry.builtin(name) is None else ""
 
 
@@ -88,7 +88,7 @@ def _file(name: str) -> str:
 
 
 def _contents(task: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The hash of every local file and folder that the task names, by place."""
+    """Yield the hash of every local file and folder that the task names, as (field, hash)."""
     source, name = split_data(task["dataset"])
     if source and (content := _local_data(name, LOCAL.get(source, ""))):
         yield "dataset", content
@@ -112,10 +112,10 @@ def _local_data(name: str, suffix: str) -> str:
 
 
 def _named_in(values: Mapping[str, Any], *, loose: bool) -> Iterator[tuple[str, str]]:
-    """The hash of every file and folder that a text in `values` names, by place.
+    """Yield the hash of every file and folder that a string in `values` names, as (place in `values`, hash).
 
-    Any argument of a user's own function (`loose`) can name one. Of a library's arguments only `PATHS` count, because a
-    folder may have the name of another value by chance, such as `relu`.
+    Any argument of a user's own function (`loose`) can name one. For a library's function only the arguments `PATHS`
+    count, because a folder may happen to have the name of another value, such as `relu`.
     """
     for place, value in leaves(values):
         if not isinstance(value, str) or not value:
@@ -128,7 +128,7 @@ def _named_in(values: Mapping[str, Any], *, loose: bool) -> Iterator[tuple[str, 
 
 
 def _is_content(name: str) -> bool:
-    """Whether `name` is a file or a folder. The working folder is none, because the results may lie in it."""
+    """Whether `name` is a file or folder. Folders around the working folder do not count: they may hold the results."""
     try:
         path = Path(name).expanduser()
         return path.exists() and not Path.cwd().is_relative_to(path.resolve())

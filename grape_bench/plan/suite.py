@@ -32,7 +32,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TomlTable(BaseModel):
-    """A table of the file. Unknown keys and wrong types are errors; nothing is converted."""
+    """A table of a suite file. Unknown keys and wrong types are errors; no value is converted."""
 
     model_config = {**STRICT, "populate_by_name": True}
 
@@ -74,7 +74,7 @@ class Cluster(TomlTable):
     ray: Ray = Ray()
 
     def updated(self, other: Cluster) -> Cluster:
-        """A copy in which the keys that `other` sets override this table's."""
+        """A copy in which the keys that `other` sets replace this table's."""
         mine, theirs = (one.model_dump(exclude_unset=True) for one in (self, other))
         inner = {name: {**mine.get(name, {}), **theirs.get(name, {})} for name in ("slurm", "ray")}
         return Cluster.model_validate({**mine, **theirs, **inner})
@@ -152,19 +152,19 @@ class Task(TomlTable):
     compile: bool = False
     deterministic: bool = False
     nproc: Count = 1
-    seeds: Count | None = None  # the most; None means all of the suite's
+    seeds: Count | None = None  # the first N of the suite's seeds; None means all
     only: Annotated[list[str], Field(min_length=1)] | None = None
     skip: list[str] = []
     rule: dict[str, Settings] = {}
 
     def has(self, rule: str) -> bool:
-        """Whether `rule` runs on this task. `only` does not concern the rules of a user's own files."""
+        """Whether `rule` runs on this task. `only` does not restrict rules from a user's own files."""
         allowed = self.only is None or rule in self.only or bool(RuleName.parse(rule).file)
         return allowed and rule not in self.skip
 
     @property
     def wide(self) -> bool:
-        """Whether every rule of the suite may run: the task has no list `only`."""
+        """Whether every rule of the suite may run here, that is, the task has no list `only`."""
         return self.only is None
 
     @cached_property
@@ -204,7 +204,7 @@ class Axis(TomlTable):
         return self
 
     def at(self, fraction: float) -> JsonValue:
-        """The value at `fraction` (0 to 1) of the axis. Numbers are rounded to 4 digits, equal on every machine."""
+        """The value at `fraction` (0 to 1) of the axis, rounded to 4 digits, so that it is equal on every machine."""
         if self.choice is not None:
             return self.choice[min(int(fraction * len(self.choice)), len(self.choice) - 1)]
         if self.linear is not None:
@@ -248,7 +248,7 @@ class Suite(TomlTable):
     seeds: Annotated[int, Field(ge=1, le=TUNING_SEED)]
     probes: Annotated[int, Field(ge=0)] | None = None
     features: Literal[False] | None = None
-    margin: Annotated[float, Field(gt=0, lt=1)] | None = None  # of BP - the control; None means a tenth
+    margin: Annotated[float, Field(gt=0, lt=1)] | None = None  # as a share of BP - the control; None means a tenth
     tasks: Annotated[list[Task], Field(alias="task", min_length=1)]
     rule: dict[str, Settings] = {}
     tuning: Tuning | None = None

@@ -1,4 +1,4 @@
-"""Tuned settings: the file of each rule (`baselines/<suite>/<rule>.json`), and which of them a plan uses."""
+"""Tuned settings: one file per rule (`baselines/<suite>/<rule>.json`), and which of them a plan uses."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def read_tuned(path: Path) -> TunedRule:
     """The settings in the file `path`. Raises UserError if it holds something else."""
     try:
         text = read_text(path, Largest.DOCUMENT, follow=True)
-        parse_object(text)  # refuses what pydantic would read: a key twice, a number of 400 digits
+        parse_object(text)  # refuses duplicate keys and numbers of 400 digits, which pydantic accepts
         return TunedRule.model_validate_json(text)
     except (OSError, ValueError, RecursionError) as error:  # a ValidationError is a ValueError
         what = f"not a file of tuned settings: {str(error).splitlines()[0]}"

@@ -1,4 +1,4 @@
-"""Records without what identifies their author or machine, for double-blind review. Every job keeps its id."""
+"""Remove what identifies the author or machine from records, for double-blind review. Every job keeps its id."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from grape_bench.record.status import Status
 from grape_bench.track.environment import INSTALLED
 
 WITHHELD = "withheld"
-"""Stands for the commit, and for messages of errors, which may quote anything of the author's machine."""
+"""Replaces the commit, and error messages, which may quote anything from the author's machine."""
 
 _BUILD = re.compile(r"\+(?!(?:cpu|cu\d+|rocm[\d.]+|xpu)$).*")
-"""What a version says of its build, apart from the builds of PyTorch, such as `+computecanada` or `+g1a2b3c4`."""
+"""The build in a version, such as `+computecanada` or `+g1a2b3c4`, except for the builds of PyTorch."""
 
 
 def anonymous(record: Record) -> Record:
-    """`record` without its commit, folders of files, messages of errors, the kernel, builds of packages and Slurm."""
+    """`record` without its commit, folders, error messages, kernel, package builds and Slurm job."""
     shown = portable(record, relative=True)
     said = record.diagnostics
     return replace(

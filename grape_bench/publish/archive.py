@@ -1,6 +1,7 @@
-"""A publication as one zip: equal content gives equal bytes, and a zip from a stranger is read with care.
+"""A publication as one zip. Equal content gives equal bytes.
 
-Nothing of a zip is trusted: neither its names nor its sizes, and its files are read as those of a folder are.
+A zip that is read is not trusted: its names and sizes are checked, and its files are read with the same care as those
+of a folder.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from grape_bench.record.typed_json import ShapeError
 from grape_bench.record.write import output
 
 SECONDS = 60  # to unpack a zip
-DATE = (1980, 1, 1, 0, 0, 0)  # of every file: the first that a zip can express
+DATE = (1980, 1, 1, 0, 0, 0)  # of every file: the earliest date that a zip can store
 MODE = stat.S_IFREG | 0o644
 UNIX = 3
 
@@ -39,7 +40,7 @@ _BROKEN = (BadZipFile, OSError, ValueError, EOFError, RuntimeError, OverflowErro
 def write_archive(folder: Path, path: Path, inside: str) -> None:
     """Write the files of `folder` to the zip `path`, in its folder `inside`. Raises UserError if that fails.
 
-    The bytes depend on the names and contents alone. Nothing is compressed, since versions of zlib differ.
+    The bytes depend only on the names and contents. Nothing is compressed, because versions of zlib differ.
     """
     with output(path) as draft, ZipFile(draft, "w", ZIP_STORED) as archive:
         for name, entry in sorted(entries(folder)):
@@ -85,7 +86,7 @@ def _unpack(path: Path, place: Path) -> Path:
 
 
 def _checked(file: BinaryIO) -> BinaryIO:
-    """`file`, a zip of a limited size with a limited list of files, which `zipfile` reads whole. Raises ShapeError."""
+    """Check the size of a zip and of its list of files, which `zipfile` reads at once. Raises ShapeError."""
     size = file.seek(0, os.SEEK_END)
     if size > Largest.ARCHIVE:
         raise ShapeError(f"it is larger than {Largest.ARCHIVE / MIB:g} MiB")
@@ -120,7 +121,7 @@ def _folder(files: Sequence[ZipInfo]) -> str:
 
 
 def _flaw(info: ZipInfo) -> str:
-    """Why this is no file of a publication, or ""."""
+    """Why this cannot be a file of a publication, or ""."""
     parts, mode = info.filename.split("/"), info.external_attr >> 16
     if not all(map(is_name, parts)) or "\\" in info.orig_filename or info.orig_filename != info.filename:
         return "is no path in a folder"

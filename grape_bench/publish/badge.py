@@ -1,7 +1,8 @@
 """The badge of a publication, and what it proves.
 
-Nobody gives a badge to their own submission: reruns are saved outside of it, in `results/verifications/CONTENT.json`,
-where only maintainers write. A file is valid for the content whose hash is its name.
+Nobody can give a badge to their own submission: reruns are saved outside of it, in
+`results/verifications/CONTENT.json`, where only maintainers write. A file is valid for the content whose hash is its
+name.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def stage(verification: Verification, folder: Path) -> str:
 
 
 def write_verification(verification: Verification, seed: int, folder: Path) -> Path:
-    """Save the reruns in `folder` under the hash of the content, for which alone they are valid. Raises OSError."""
+    """Save the reruns in `folder` under the hash of the content, because they hold only for it. Raises OSError."""
     identity = verification.submission.index["id"]
     path = folder / f"{identity}.json"
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,13 +65,13 @@ def write_verification(verification: Verification, seed: int, folder: Path) -> P
 
 
 def badge_of(verification: Verification, folder: Path) -> str:
-    """The badge of a publication: "verified" if all checks pass and `folder` holds reruns of this very content."""
+    """The badge of a publication: "verified" if all checks pass and `folder` has reruns of exactly this content."""
     saved = _saved(verification, folder)
     return "verified" if saved.get("badge") == "verified" and verification.ok else verification.badge
 
 
 def _saved(verification: Verification, folder: Path) -> dict[str, Any]:
-    """The saved reruns of this very content; empty if there are none."""
+    """The saved reruns of exactly this content; empty if there are none."""
     identity = verification.submission.index["id"]
     try:
         saved = {} if folder.is_symlink() else parse_object(read_text(folder / f"{identity}.json", Largest.DOCUMENT))

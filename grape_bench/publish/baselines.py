@@ -1,7 +1,7 @@
 """The maintainers' baselines: the runs in `results/SUITE/runs`.
 
 Such a folder has a manifest and no index. A folder with an index is a submission, whatever its name is. Baselines are
-used after their checks only.
+used only if they pass their checks.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ CHECKS = (
 class Baselines:
     """The records of a suite's baselines, or why they cannot be used.
 
-    `records` share a table. If that is one of tuned rules, `untuned` may hold their runs with the suite's own settings.
+    `records` share a table. If its rules are tuned, `untuned` may hold their runs with the suite's own settings.
     """
 
     folder: Path
@@ -110,7 +110,7 @@ def baseline_records(suite: str, version: str) -> tuple[Record, ...]:
 
 
 def _as_submission(folder: Path, records: list[Record]) -> Submission:
-    """A folder of runs as the checks read it. Its rules are all references, so the card is BP's."""
+    """A folder of runs in the form that the checks read. All its rules are references, so it gets the card of BP."""
     found: dict[str, Table] = {}
     damaged: dict[str, str] = {}
     for record in records:

@@ -1,4 +1,4 @@
-"""What a submission changes in the repository: new publications, and nothing else."""
+"""Check that a submission only adds new publications to the repository."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from grape_bench.errors import UserError
 
 PLACE = re.compile(r"results/([a-z0-9][a-z0-9._-]*)/([A-Za-z0-9][A-Za-z0-9._+-]*)/.+", re.ASCII)
-"""Where a file of a publication lies: results/SUITE/RULE/FILE."""
+"""The path of a file of a publication: results/SUITE/RULE/FILE."""
 
 REGULAR, ABSENT = "100644", "000000"
 """Git's modes of a regular file without the executable bit, and of no file."""
@@ -61,7 +61,7 @@ def _refusal(change: Change, known: set[str]) -> str:
 
 
 def _folder(path: str) -> str:
-    """results/SUITE/RULE of a path in it. Some file systems take names that differ in case for one."""
+    """The folder results/SUITE/RULE of a path. Some file systems treat names that differ only in case as equal."""
     return "/".join(path.split("/")[:3])
 
 

@@ -1,4 +1,4 @@
-"""A published job on this machine: with the published code, and with this machine's copies of the author's data."""
+"""Run a published job on this machine, with the published code and local copies of the author's data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from grape_bench.registry import is_file_reference
 
 
 def needs(jobs: Iterable[Job]) -> list[str]:
-    """What the jobs read that no publication contains, a phrase each: local files and folders, and named data sets."""
+    """Phrases for the data that the jobs read and a publication does not contain: local files, and named data sets."""
     found: dict[str, None] = {}
     for job in jobs:
         found |= dict.fromkeys(f"{name} (content {content.partition(':')[0]})" for _, name, content in _folders(job))
@@ -54,7 +54,7 @@ def _folders(job: Job) -> list[tuple[str, str, str]]:
 
 
 def _found(job: Job, name: str, content: str, data: Sequence[Path]) -> str:
-    """The path on this machine of what the author called `name`, with its configuration."""
+    """The path on this machine of the data that the author called `name`, with its configuration."""
     wanted, colon, configuration = content.partition(":")
     suffix = LOCAL.get(split_source(job.dataset)[0], "")
     own = name.removesuffix(f":{configuration}").removeprefix("local-dir:")

@@ -1,6 +1,6 @@
-"""A copy of a job's data in which the test split holds training samples.
+"""A copy of a job's data in which the test split is replaced by training samples.
 
-A rule that trains on it cannot read what it will be scored on.
+A rule that trains on this copy cannot read the samples that it will be scored on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from grape_bench.record.job import Job
 
 @dataclass(frozen=True)
 class View:
-    """What a process may read of the data, and why it could see the test split ("" if it cannot)."""
+    """The data that a process may read, and why it could see the test split ("" if it cannot)."""
 
     environment: Mapping[str, str]
     readable: tuple[Path, ...]

@@ -14,15 +14,15 @@ from grape_bench.record.typed_json import ShapeError
 from grape_bench.record.write import write_json
 
 INDEX = "index.json"
-VERIFICATIONS = "verifications"  # the folder of results with what the maintainers reran
+VERIFICATIONS = "verifications"  # the folder in results/ with the maintainers' reruns
 SCHEMA = 1
 NAMING = ("rule.toml", "suite.toml", "record.json")
-"""The files that an anonymous publication has in another form."""
+"""The files that differ in an anonymous publication."""
 LINK = "a link"  # stands where the hash would be
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file in `folder`, by path, or why it has none. The index is left out.
+    """The SHA-256 of every file in `folder`, by path, or the reason why it has none. The index is left out.
 
     Raises UserError if there are too many files, or if a folder lies too deep.
     """

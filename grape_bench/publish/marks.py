@@ -1,4 +1,4 @@
-"""What would tell a reader who the author is: names of this machine, its user and its repositories, and their forms."""
+"""Patterns that would identify the author: names of this machine, its user and its repositories, in all their forms."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-# A name starts and ends where a word of prose, of snake_case or of CamelCase does: `jane_rule` and `JaneRule` have
-# the name jane, and `janet` has not.
+# A name starts and ends where a word of prose, snake_case or CamelCase does: `jane_rule` and `JaneRule` contain the
+# name jane, and `janet` does not.
 _START = r"(?:(?<![^\W\d_])|(?<=[a-z])(?=[A-Z]))"
 _END = r"(?![a-z])(?:(?![^\W\d_])|(?<=[a-z])(?=[A-Z]))"
 
@@ -37,7 +37,7 @@ PUBLIC_HOSTS = ("github.com", "gitlab.com", "bitbucket.org", "codeberg.org", "hu
 class Mark:
     """A pattern, and what its matches are, such as "your user name".
 
-    With `prose`, only comments and strings of code match: `x@w.T` is no address.
+    With `prose`, it is searched only in comments and strings of code, because `x@w.T` is not an address.
     """
 
     about: str
@@ -58,7 +58,7 @@ ANYONE = (
     Mark("a line about an author", re.compile("__(?:authors?|contact|copyright|credits|email|maintainer)__")),
     Mark("a line about an author", re.compile(r"(?i)\b(?:authors?|contact|maintainers?) ?:|copyright|©"), prose=True),
 )
-"""What identifies an author on any machine."""
+"""The marks that identify an author on any machine."""
 
 
 def plain(text: str) -> str:
@@ -93,7 +93,7 @@ def marks(folders: Iterable[Path], commits: Iterable[str]) -> list[Mark]:
 def person_pattern(name: str) -> re.Pattern[str] | None:
     """A pattern of the forms of a name: Jane Doe, Jane M. Doe, J. Doe, jdoe, "Doe, Jane", and Jane or Doe alone.
 
-    A first name alone matches only as it is written, because many are words of code: grace, mark, max.
+    A first name alone matches only in its own case, because many are also words in code: grace, mark, max.
     """
     parts = [part for part in re.split(r"[\W_]+", plain(name)) if part]
     if not parts:
@@ -108,7 +108,7 @@ def person_pattern(name: str) -> re.Pattern[str] | None:
 
 
 def address_parts(address: str) -> list[str]:
-    """What identifies in the address of a repository: a host of one's own, and the owner, but not the project."""
+    """The identifying parts of a repository's address: a private host, and the owner, but not the project."""
     if "://" not in address:  # git@host:owner/project.git, or a path
         host, colon, path = address.rpartition("@")[2].partition(":")
         address = f"ssh://{host}/{path}" if colon else ""

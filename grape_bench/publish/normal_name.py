@@ -18,7 +18,7 @@ MARKS = "_-+."
 INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-"""Letters and marks that print as nothing."""
+"""Letters and marks that are invisible."""
 
 LOOKALIKES = str.maketrans(
     "авсԁеёһіїјкӏмոнорԛгѕтцхуүԝզαβγεηικνορτυχωϲϳոսօցհյղաքⅼ01|",

@@ -49,7 +49,7 @@ class Line:
 def lines(results: Results) -> list[Line]:
     """The rules of a suite, those with the highest mean credit first. Rules without any credit come last.
 
-    An open row stands below its rule, whatever its credit is.
+    An open row comes right below its rule, whatever its credit is.
     """
     names = marked(labels(results.rules))
     by_rule = {rule: _of_rule(results, rule) for rule in results.rules}
@@ -99,6 +99,6 @@ def _family(rule: str) -> str:
 
 
 def _reads_weights(results: Results, rule: str) -> bool:
-    """What the runs declare. A run that declares nothing counts as one that reads them."""
+    """Whether the runs declare weight transport. A run that declares nothing counts as one that does."""
     credits = [one.credit for one in results.records if one.rule == rule and one.status.is_result and one.credit]
     return any(credit.declared_transport is not False for credit in credits)

@@ -43,7 +43,7 @@ class About:
 
 @dataclass(frozen=True)
 class _Chosen:
-    """What a publication is made from: the folder of runs, the records of the rule, and all records with references."""
+    """The sources of a publication: the folder of runs, the rule's records, and all records including references."""
 
     root: Path
     own: Sequence[Record]
@@ -51,7 +51,7 @@ class _Chosen:
 
     @property
     def place(self) -> str:
-        """Where the publication lies in results, such as `quickstart/MyRule`."""
+        """The path of the publication in results/, such as `quickstart/MyRule`."""
         return f"{self.own[0].suite}/{self.own[0].job.rule_name.label}"
 
     @property
@@ -83,8 +83,8 @@ def pack_anonymous(
 ) -> Path:
     """Write `<output>/<suite>/<rule>-anonymous.zip`: the publication without what identifies its author.
 
-    Raises UserError as `pack` does, and if a text of the author's own, such as code, identifies them: it is not
-    changed. Texts in `allowed` do not count.
+    Raises UserError as `pack` does, and if a text by the author, such as code, identifies them, because such texts are
+    not changed. Texts in `allowed` do not count.
     """
     chosen = _choose(runs, rule)
     target = output / f"{chosen.place}-anonymous.zip"
@@ -168,13 +168,13 @@ def _card(own: Sequence[Record], root: Path, about: About) -> Card:
 
 
 def _weight_transport(own: Sequence[Record]) -> bool:
-    """What the rule declares. Anchors and a finish use exact gradients, so they have weight transport."""
+    """Whether the rule declares weight transport. Anchors and a finish use exact gradients, so they have it."""
     declared = {record.credit.declared_transport for record in own if record.credit} - {None}
     return any(declared) if declared else _declared_now(own[0].job)
 
 
 def _declared_now(job: Job) -> bool:
-    """The same for records of an older version, which do not hold it. Imports the rule, and with it torch."""
+    """The same for records of older versions, which do not store it. Imports the rule, and with it torch."""
     from grape_bench.rules.make import make_rule
     from grape_bench.rules.names import RULES
 
@@ -186,7 +186,7 @@ def _declared_now(job: Job) -> bool:
 
 
 def constraints(record: Record) -> str:
-    """The packages of a record, as `pip install -c` reads them. A build such as `+cpu` has no place on an index."""
+    """The packages of a record in the format of `pip install -c`, without builds such as `+cpu`, which no index has."""
     there = record.environment
     pinned = [
         f"{name}=={version.partition('+')[0]}"
@@ -197,7 +197,7 @@ def constraints(record: Record) -> str:
 
 
 def _copy_source(draft: Path, record: Record) -> None:
-    """Copy the file of a user's rule to where a reader looks for it."""
+    """Copy the file of a user's rule to source.py, where a reader looks for it."""
     rule = record.job.rule_name
     if rule.file:
         shutil.copyfile(split_file_reference(rule.reference)[0], draft / SOURCE)

@@ -1,4 +1,4 @@
-"""Records without the paths of the author's machine: a publication names code and absolute paths by their names."""
+"""Records without the paths of the author's machine. Code files and absolute paths are shortened to their names."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _IN_TEXT = re.compile(r"(?<![\w./:])~?/[^\s'\"<>|:,;()]*/(?=[^\s'\"<>|:,;()]+)")
 
 
 def portable(record: Record, *, relative: bool = False) -> Record:
-    """`record` with names in place of the paths of code and of absolute paths, in its settings and in its messages.
+    """`record` with the paths of code, and absolute paths, shortened to names, in its settings and its messages.
 
-    With `relative`, it has names in place of relative paths to data too.
+    With `relative`, relative paths to data are shortened too.
     """
     new = dict(_renamed(record.job, relative))
     return replace(
@@ -37,7 +37,7 @@ def portable(record: Record, *, relative: bool = False) -> Record:
 
 
 def portable_suite(text: str, jobs: list[Job], *, relative: bool = False) -> str:
-    """The text of a suite with the names that its `jobs` have in a publication. Code of other rules has names too."""
+    """The text of a suite with the names that its `jobs` have in a publication. Paths of other code are cut as well."""
     new = {old: name for job in jobs for old, name in _renamed(job, relative)}
     for old in sorted(new, key=len, reverse=True):
         text = text.replace(old, new[old])
@@ -55,7 +55,7 @@ def _portable_job(job: Job, new: Mapping[str, str]) -> Job:
 
 
 def _renamed(job: Job, relative: bool) -> Iterator[tuple[str, str]]:
-    """Each path in the settings of `job`, as it is written there, with the name in its place."""
+    """Yield each path in the settings of `job`, as written there, with the name that replaces it."""
     known = {**(job.contents or {}), **(job.rule_contents or {})}
     for place, value in leaves(job.parts(Of.TASK, Of.RULE)):
         if not isinstance(value, str) or not (place in known or is_file_reference(value)):

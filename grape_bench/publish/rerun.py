@@ -1,7 +1,7 @@
 """Rerun published jobs: their code trains in a sandbox, and another process scores the weights that it leaves.
 
-On the same type of CPU, with as many threads and the same package versions, a rerun gives the published value to the
-bit. Elsewhere BP is rerun too, and the difference between its values here and there is the tolerance.
+On the same type of CPU, with as many threads and the same package versions, a rerun gives the published value bit for
+bit. On other machines BP is rerun too, and the tolerance depends on how much BP's value differs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MEMORY = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 """The most memory that a rerun may hold: half of this machine's."""
 
 FACTOR = 3
-"""How many times BP's largest difference a rerun may differ by."""
+"""The largest difference of a rerun, as a multiple of BP's largest difference."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def draw(submission: Submission, count: int, seed: int) -> list[Record]:
 
 
 def differences(record: Record) -> list[str]:
-    """What of this machine and its packages can give other last digits than `record` has, a phrase each."""
+    """Phrases for what on this machine can change the last digits of `record`'s result: packages, CPU, threads, GPU."""
     there = record.environment
     threads = min(there.hardware.threads, core_count())
     here = environment(threads, git_state())
@@ -154,7 +154,7 @@ class Auditor:
         return Rerun(record.name, record.test, value, tolerance, not differences(record), reason, _caveats(job, view))
 
     def _value(self, record: Record, job: Job, root: Path, view: View) -> tuple[float | None, str]:
-        """Train without the test split, then score what was trained. The value, or the reason for none."""
+        """Train without the test split, then score the weights. Returns the value, or the reason why there is none."""
         described = root / "job.json"
         described.write_text(json.dumps(job.to_dict()), encoding="utf-8")
         for step, seen in (("train", view), ("score", whole(job))):
@@ -184,7 +184,7 @@ class Auditor:
 
 
 def _caveats(job: Job, view: View) -> tuple[str, ...]:
-    """What the author's code could see in spite of the sandbox, a phrase each."""
+    """Phrases for what the author's code could see in spite of the sandbox."""
     scoring = sorted(name for name in code_of(job) if name != job.rule_name.reference)
     return (
         *([f"its code could read the test split: {view.visible}"] if view.visible else []),

@@ -1,7 +1,7 @@
 """Runs one published job again, in two processes: `python -m grape_bench.publish.rerun_worker train|score JOB OUTPUT`.
 
-`train` holds the published rule and reads no real test data. It saves the trained weights. `score` builds the model
-from the job, loads these weights and reads the test split. It never imports the rule.
+`train` runs the published rule without access to the real test data, and saves the trained weights. `score` builds the
+model from the job, loads these weights and reads the test split. It never imports the rule.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def train(job: Job, folder: Path) -> None:
 
 
 def score(job: Job, folder: Path) -> None:
-    """Write the test value of the weights in `folder`, evaluated as a training with BP evaluates them."""
+    """Write the test value of the weights in `folder`, evaluated in the same way as after training with BP."""
     trainer = _trainer(replace(job, ema=None), "bp")
     load_tensors(trainer.network.model, torch.load(folder / WEIGHTS, weights_only=True))
     value = trainer.evaluate(trainer.data.test).value

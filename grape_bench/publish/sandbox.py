@@ -1,7 +1,7 @@
-"""Run someone else's code with no network, an empty environment, and one folder that it can write.
+"""Run someone else's code with no network, an empty environment, and one writable folder.
 
-The isolation is bubblewrap's: namespaces of the Linux kernel for files, processes and network. Time, memory and disk
-are watched from outside, and a command that takes more than its share is killed with everything that it started.
+bubblewrap isolates it: namespaces of the Linux kernel for files, processes and network. Time, memory and disk are
+watched from outside, and a command that exceeds a limit is killed with everything that it started.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SYSTEM = (
     "/etc/localtime",
     "/etc/alternatives",
 )
-"""What Python and its libraries read of the system. Nothing of /home, /root, /etc/passwd or /var."""
+"""The system paths that Python and its libraries read. Nothing from /home, /root, /etc/passwd or /var."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Limits:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A place for one command. It writes only `folder`, which is also its home, and sees only `readable` of the rest.
+    """A sandbox for one command. It can write only to `folder`, its home, and besides this read only `readable`.
 
-    With `confined=False` the command sees and may write whatever the user may. The environment and the limits stay.
+    With `confined=False` the command may read and write all that the user may. The environment and limits still apply.
     """
 
     folder: Path
@@ -83,7 +83,7 @@ class Sandbox:
             process.wait()
 
     def _variables(self) -> dict[str, str]:
-        """The whole environment of the command. Nothing of the caller's own is in it."""
+        """The whole environment of the command. It has nothing from the caller's own."""
         return {
             "PATH": "/usr/bin:/bin",
             "HOME": str(self.folder),
@@ -119,7 +119,7 @@ class Sandbox:
 
 @cache
 def missing() -> str:
-    """Why this system has no isolation, or "" if it has."""
+    """Why this system cannot isolate a command, or "" if it can."""
     if sys.platform != "linux":
         return "bubblewrap runs on Linux only"
     if shutil.which("bwrap") is None:
@@ -133,7 +133,7 @@ def missing() -> str:
 
 
 def _bubblewrap(folder: Path, readable: Sequence[Path]) -> list[str]:
-    """The command line that confines what follows it. A later bind covers an earlier one."""
+    """The command line that confines the command after it. A later bind overrides an earlier one."""
     shown = [*SYSTEM, sys.prefix, sys.base_prefix, _package(), *readable]
     binds = [part for path in shown for part in ("--ro-bind-try", str(path), str(path))]
     return [
@@ -150,7 +150,7 @@ def _package() -> Path:
 
 
 def _size(folder: Path) -> int:
-    """The bytes on disk of all files below `folder`. A file that vanishes meanwhile counts nothing."""
+    """The bytes on disk of all files below `folder`. Files that vanish in the meantime are ignored."""
     total, folders = 0, [str(folder)]
     while folders:
         try:

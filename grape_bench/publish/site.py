@@ -1,7 +1,7 @@
 """The leaderboard: a static site that shows the results of every suite.
 
-The references of a suite are the maintainers' baselines. Each submission has rows of its own, under names of its own,
-so none can touch another's. Only rows that a maintainer has rerun stand in the table; the others are listed below it.
+The references of a suite are the maintainers' baselines. Each submission has its own rows under its own names, so it
+cannot affect those of another. Only rows that a maintainer has rerun are in the table. The others are listed below it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from grape_bench.score.results import Results, results
 from grape_bench.track.runs import Runs, read_jobs
 
 FIRST = "core"
-"""The suite on top of the first page."""
+"""The suite at the top of the first page."""
 
 NOTHING = Runs([], {}, {})
 
@@ -134,7 +134,7 @@ def _board(root: Path, folder: Path) -> Board | None:
 
 
 def _entry(folder: Path, verifications: Path, baselines: Runs) -> Entry:
-    """One submission, whatever is wrong with it."""
+    """The entry of one submission, with a reason if anything is wrong with it."""
     broken = Entry(folder.name, "", "", "reported", folder)
     try:
         return _checked(folder, verifications, baselines)
@@ -170,7 +170,7 @@ def _renamed(runs: Runs, name: str) -> Runs:
 
 
 def _named(entries: Sequence[Entry], baselines: Runs) -> list[Entry]:
-    """The entries under names that differ: with the folder if another row has, or looks like, the rule's name."""
+    """The entries under distinct names: with the folder if another row has, or looks like, the rule's name."""
     taken = [skeleton(record.job.rule_name.label) for record in _one_per_rule(baselines)]
     taken += [skeleton(entry.rule) for entry in entries]
     found = []

@@ -75,7 +75,7 @@ def published_text(path: Path, largest: Largest = Largest.DOCUMENT) -> str:
 
 
 def _jobs(runs: Path) -> list[Path]:
-    """The jobs' folders, without links, by name. Raises UserError if there are too many."""
+    """The jobs' folders, sorted by name, without links. Raises UserError if there are too many."""
     if runs.is_symlink() or not runs.is_dir():
         raise UserError("not a published folder: this is no folder", where=str(runs))
     jobs = list(islice((path for path in runs.iterdir() if path.is_dir() and not path.is_symlink()), MOST_FILES + 1))

@@ -32,7 +32,7 @@ class Trace:
 
 
 def traces(text: str, marks: Sequence[Mark], *, python: bool = False) -> Iterator[Trace]:
-    """What identifies the author in `text`. Accents are left out of what is found."""
+    """Yield what identifies the author in `text`. Traces have no accents."""
     lines, whole = text.split("\n"), plain(text)
     comments = plain(prose(text)) if python else whole
     for mark in marks:
@@ -58,11 +58,11 @@ def prose(source: str) -> str:
 def refuse_traces(draft: Path, marks: Sequence[Mark], origins: Mapping[str, Path], allowed: Collection[str]) -> None:
     """Raise UserError if a file in `draft`, or its name, identifies the author. Texts in `allowed` do not count.
 
-    `origins` maps a file of the draft to the user's file that it is made from.
+    `origins` maps a file of the draft to the user's file that it was made from.
     """
     known = {plain(text).casefold() for text in allowed}
     found: dict[str, list[str]] = {}
-    # The user's own files come first: they are where a text can be changed.
+    # The user's own files come first, because the user can edit those.
     for name in sorted((name for name, _ in entries(draft)), key=lambda name: (name.startswith(RUNS), name)):
         if name == SOURCE:  # it is also in the folder of the code
             continue
@@ -80,7 +80,7 @@ def refuse_traces(draft: Path, marks: Sequence[Mark], origins: Mapping[str, Path
 
 
 def _in_file(draft: Path, name: str, origin: str, marks: Sequence[Mark]) -> Iterator[tuple[str, Trace]]:
-    """The traces in the name and in the content of a file, each with its place in the user's words."""
+    """Yield the traces in the name and content of a file, each with its place in the user's own file."""
     yield from ((f"the name of {origin}", trace) for trace in traces(name, marks))
     text = (draft / name).read_text(encoding="utf-8", errors="replace")
     if name.endswith(".json"):  # where an accent is an escape

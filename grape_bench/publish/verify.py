@@ -1,4 +1,4 @@
-"""Verify a published folder: the outcome of the checks and reruns, and the badge that they give."""
+"""Verify a published folder: the outcome of its checks and reruns, and the badge that follows."""
 
 from __future__ import annotations
 

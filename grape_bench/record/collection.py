@@ -1,6 +1,6 @@
 """Garbage collection, paused while many records are read.
 
-The collector looks at every object again and again as their number grows. Records have no cycles, so it finds nothing.
+The collector rescans all objects as their number grows. Records have no cycles, so it would find nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Text from outside as JSON or TOML: no duplicate keys, no deep nesting, no number that only a stranger would write."""
+"""Parse untrusted JSON or TOML: no duplicate keys, no deep nesting, no integers of more than 64 bits."""
 
 from __future__ import annotations
 

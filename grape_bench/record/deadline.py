@@ -1,4 +1,4 @@
-"""A deadline for work on a folder that may come from a stranger."""
+"""A deadline for reading a folder that is not trusted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from grape_bench.errors import UserError
 
 AGAIN_S = 1.0
 FOLDER_S = 600.0
-"""For a command that reads and scores a folder."""
+"""The deadline of a command that reads and scores a folder."""
 
 
 class DeadlineError(UserError):
@@ -24,7 +24,7 @@ class DeadlineError(UserError):
 def deadline(seconds: float, where: str) -> Iterator[None]:
     """Raise DeadlineError in this block once it has taken `seconds`. An outer deadline still holds.
 
-    Signals reach only the main thread. Elsewhere the block has no deadline.
+    Signals reach only the main thread. In any other thread the block has no deadline.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -39,7 +39,7 @@ def deadline(seconds: float, where: str) -> Iterator[None]:
         yield
         return
     signal.signal(signal.SIGALRM, stop)
-    # It rings again and again, in case some code takes the first error for its own.
+    # The timer repeats, in case some code catches the first error.
     signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_S)
     try:
         yield

@@ -18,7 +18,7 @@ from grape_bench.record.shared import Sharing
 
 
 def own_record(job: Job, folder: Path) -> Record | None:
-    """The record of `job` in the suite's `folder`, whatever its status, or None.
+    """The record of `job` in the suite's `folder`, with any status, or None.
 
     Raises DamagedError.
     """
@@ -43,7 +43,7 @@ class Found:
 
     @property
     def note(self) -> str:
-        """What the table leaves out, in a line; empty if that is nothing."""
+        """One line on the records that the table leaves out; empty if there are none."""
         counts = Counter(options(overrides) for _, overrides in self.others)
         named = [f"{count} with {how or 'other settings or code'}" for how, count in counts.items()]
         return f"other records in this folder, not in this table: {', '.join(named)}" if named else ""
@@ -81,7 +81,7 @@ class Recorded:
 
 
 def _named(record: Record, rule: str) -> Record:
-    """`record` under the name `rule`: one row, although the rule's file has moved."""
+    """`record` with its rule called `rule`, so that a rule whose file has moved still gets one row."""
     return record if record.job.rule == rule else replace(record, job=replace(record.job, rule=rule))
 
 

@@ -14,7 +14,7 @@ from grape_bench.record.rule_name import RuleName
 from grape_bench.record.typed_json import decode, encode
 from grape_bench.registry import is_file_reference
 
-# Raise this if jobs with the same settings would give other results, as after a corrected engine.
+# Raise this if jobs with the same settings would give other results, as after a bug fix in the engine.
 # Every job with an older version then runs again.
 IDENTITY_VERSION = 1
 
@@ -25,7 +25,7 @@ class Of(StrEnum):
     SUITE = "suite"  # the suite and the task
     TASK = "task"  # copied from the suite's task: the budget, equal for all rules of the task
     SOURCE = "source"  # hashes of the user's own code and files that the task uses
-    DATA = "data"  # the content of a data set that the id knows by its name only
+    DATA = "data"  # the content of a data set that the id covers only by its name
     LAUNCH = "launch"  # how processes share the work; the total batch and the budget stay the same
     RULE = "rule"  # the rule and its settings
     SEARCH = "search"  # how many trials the search took: equal for all rules of a table
@@ -94,7 +94,7 @@ class Job:
     optimizer_source: str = _part(Of.SOURCE, "")
     schedule_source: str = _part(Of.SOURCE, "")
     # Hashes of the local files and folders that the settings name, by place, such as `dataset` or `model_args/file`.
-    # The id has the hash in place of the name.
+    # The id has the hash instead of the name.
     contents: dict[str, str] | None = _part(Of.SOURCE, None)
     rule_contents: dict[str, str] | None = _part(Of.RULE, None)  # the same for the rule's settings
     data_content: str = _part(Of.DATA, "")  # hash of $GRAPE_BENCH_DATA/NAME, if the data set was read from there
@@ -108,7 +108,7 @@ class Job:
     features: bool | None = field(default=None, compare=False, metadata={"of": Of.MEASURING, "optional": True})
     margin: float | None = _part(Of.STATED, None)  # the suite's margin for "tied"; None means the default
     space: dict[str, Any] | None = _part(Of.STATED, None)  # what the search for this rule's settings could try
-    looks: int | None = _part(Of.STATED, None)  # at most how many looks decided the number of seeds; None: it was fixed
+    looks: int | None = _part(Of.STATED, None)  # the planned looks that set the number of seeds; None if it was fixed
     open_by: str | None = _part(Of.STATED, None)  # who sent the open settings of this rule
 
     @cached_property
@@ -116,13 +116,13 @@ class Job:
         """16 hex digits. Two jobs with one id must give the same result, on any machine and with any executor.
 
         For a file or folder of the user's, the id covers the content but not the path. A data set with a name, such as
-        `mnist`, counts by its name, because it may come from a folder or from the Hub. `data_content` has its content.
+        `mnist`, counts by its name, because it may come from a folder or from the Hub. `data_content` has its hash.
         """
         return digest(f"{IDENTITY_VERSION}:{canonical(self._content(self._contents()))}")
 
     @property
     def definition(self) -> str:
-        """16 hex digits for what settings are tuned to: the task, its budget and the suite's settings of the rule.
+        """16 hex digits that identify what settings are tuned for: the task, its budget and the suite's rule settings.
 
         Call this on a job without tuned settings. The seed, the sources, `numerics` and `nproc` are left out.
         """
@@ -131,7 +131,7 @@ class Job:
         return digest(canonical({key: value for key, value in content.items() if key not in left_out}))
 
     def is_current(self, recorded: Job) -> bool:
-        """Whether the result of `recorded`, a job with the same id, is this job's: it has not read other data."""
+        """Whether the result of `recorded`, a job with the same id, holds for this job: it ran on the same data."""
         return recorded.data_content in ("", self.data_content) or not self.data_content
 
     def settings(self, *of: Of) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class Job:
         return {name: content[name] for name in names_of(*of) if name in content}
 
     def portable(self, *of: Of) -> dict[str, Any]:
-        """Like `parts`, with the content of the user's files and folders in place of their paths."""
+        """Like `parts`, with the hashes of the user's files and folders instead of their paths."""
         names = names_of(*of)
         return {**self.parts(*of), **{k: v for k, v in self._content(self._contents()).items() if k in names}}
 
@@ -155,7 +155,7 @@ class Job:
         return {**(self.contents or {}), **(self.rule_contents or {})}
 
     def _content(self, hashes: Mapping[str, str]) -> dict[str, Any]:
-        """Every field that can change the result, with `hashes` in place of the names of local files and folders."""
+        """Every field that can change the result, with `hashes` instead of the names of local files and folders."""
         content = {name: value for name, default in _in_id() if (value := getattr(self, name)) != default}
         if hashes:
             content = replaced(content, hashes)
@@ -211,7 +211,7 @@ class Job:
 
 
 def _data_without_paths(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The data set and its arguments, where Python files are named by what is used of them."""
+    """The data set and its arguments, with `path/to/file.py:name` shortened to `name`."""
     dataset, args, augment = content["dataset"], dict(content["dataset_args"]), "augment_with"
     if augment in args:
         args[augment] = str(args[augment]).rpartition(":")[2]
@@ -241,7 +241,7 @@ def leaves(values: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def replaced(values: Any, new: Mapping[str, str], place: str = "") -> Any:
-    """`values` with other texts at some places. At `model` and `dataset`, the text follows the source: `csv:TEXT`."""
+    """`values` with `new` strings at some places. At `model` and `dataset` the source is kept, as in `csv:NEW`."""
     if isinstance(values, Mapping):
         return {key: replaced(inner, new, f"{place}/{key}" if place else str(key)) for key, inner in values.items()}
     if isinstance(values, list):

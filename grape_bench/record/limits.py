@@ -1,4 +1,4 @@
-"""Settings of a job that came from a file: what no plan makes, and what would lead outside the job's folder."""
+"""Checks of a job from a file: no values that a plan cannot make, no names that lead outside the job's folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LARGEST = {
     "probes": 10**6,
     "looks": 1000,
 }
-"""The largest value of each count. The smallest is 0 for those in `FROM_ZERO`, and else 1."""
+"""The largest value of each count. The smallest is 0 for those in `FROM_ZERO`, and 1 for the others."""
 WORDS = {
     "granularity": ("block", "layer"),
     "cuts": ("depth", "time", "both"),
@@ -32,7 +32,7 @@ WORDS = {
     "decay": ("all", "weights"),
     "precision": ("fp32", "tf32", "bf16", "fp16"),
 }
-"""Settings with few values."""
+"""The values that these settings may have."""
 FROM_ZERO = ("seed", "warmup", "trial", "probes")
 
 

@@ -29,11 +29,11 @@ HINT = "`grape-bench run` with the same suite, which rewrites it; no record is l
 
 
 WITHOUT_TUNING = "untuned"
-"""Stands among a job's overrides if `--untuned` kept tuned settings out."""
+"""The override that stands for `--untuned`, if there were tuned settings."""
 
 
 def options(overrides: Iterable[str]) -> str:
-    """The overrides as one types them: `--set task.epochs=1 --untuned`."""
+    """The overrides as typed on the command line: `--set task.epochs=1 --untuned`."""
     return " ".join("--untuned" if one == WITHOUT_TUNING else f"--set {one}" for one in overrides)
 
 

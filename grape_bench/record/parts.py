@@ -152,7 +152,7 @@ class Energy:
 class Arithmetic:
     """How this process's GPU computed: whether tf32 was allowed, and which algorithms cuDNN and PyTorch could choose.
 
-    With `cudnn_benchmark`, cuDNN tries algorithms first. `deterministic` lets PyTorch refuse the others.
+    With `cudnn_benchmark`, cuDNN tries algorithms first. With `deterministic`, PyTorch refuses the other algorithms.
     """
 
     tf32_products: bool
@@ -166,7 +166,7 @@ class Arithmetic:
 class Profile:
     """The cost of a step. `step_ratio` is the median of step time ÷ BP's; `low` and `high` are the quartiles.
 
-    `gpu_processes` is how many processes computed on the GPU, by its driver, if it tells.
+    `gpu_processes` is the number of processes on the GPU, if its driver reports it.
     """
 
     step_ratio: float
@@ -187,9 +187,9 @@ class Profile:
 class Credit:
     """How much backpropagation the rule used: passes through hidden blocks ÷ BP's, as counted and as declared.
 
-    `declared_transport` tells whether the rule declares that its backward reads the weights.
-    `forward_passes` and `backward_passes` are those of the whole network in `steps` training steps, with the passes
-    that the rule makes on the side. `own_steps` tells whether the rule changed weights without the optimizer.
+    `declared_transport` is whether the rule declares that its backward reads the weights.
+    `forward_passes` and `backward_passes` count passes of the whole network in `steps` training steps, including
+    extra passes of the rule. `own_steps` is whether the rule changed weights without the optimizer.
     `absent_blocks` and `detours` are set if the model left out layers: see `PassCounts`.
     """
 
@@ -210,7 +210,7 @@ class Credit:
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnostics:
-    """A summary of diagnostics.csv, which was taken `moments` times. `failed` says why some rows are missing.
+    """A summary of diagnostics.csv, with rows from `moments` times. `failed` says why some rows are missing.
 
     `growth` and `gain` belong to the worst block. A value is None if it was not measured or is not finite.
     """
@@ -253,7 +253,7 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """How many parameter tensors get their gradient from the rule, exactly, or not at all; and `owned` by the rule."""
+    """How many parameter tensors get the rule's, the exact, or no gradient, and how many the rule itself owns."""
 
     rule: int
     exact: int

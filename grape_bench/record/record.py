@@ -70,7 +70,7 @@ class Outcome:
         return decode(cls, listed({**measured, "status": "diverged", "reason": reason, "result": None}))
 
 
-_ALWAYS = [each.name for each in fields(Outcome) if not each.metadata.get("optional")]  # also if they are None
+_ALWAYS = [each.name for each in fields(Outcome) if not each.metadata.get("optional")]  # written even if None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +119,7 @@ class Record(Outcome):
     def test(self) -> float:
         """The test value of a record with a result. A diverged run has the score of guessing.
 
-        It may have scored above chance at its last evaluation, and it must not profit from that.
+        It may have scored above chance at its last evaluation, which must not count.
         """
         if self.status is Status.DIVERGED:
             return self.scored_by.chance

@@ -1,6 +1,6 @@
-"""The one reader of files that may come from a stranger: regular files only, of limited size, no links.
+"""The only reader of untrusted files: it reads regular files of limited size, and no links.
 
-A named pipe would wait forever, a device has no end, and a link may point anywhere.
+A named pipe could block forever, a device has no end, and a link may point anywhere.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ LONGEST_NAME = 255
 def read_bytes(path: Path, largest: int, *, follow: bool = False) -> bytes:
     """The content of `path`. Raises ShapeError for a link, a special file or a large one, and OSError.
 
-    `follow` allows a link: for a file that the user names.
+    `follow` allows a link, for a file that the user names.
     """
     # Without O_NONBLOCK, opening a named pipe waits for a writer.
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
@@ -97,7 +97,7 @@ def is_name(text: str) -> bool:
 
 
 def entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Everything below `folder` but its folders, with its path from there. Links are not followed.
+    """Yield (relative path, entry) for everything below `folder` except folders. Links are not followed.
 
     Raises ShapeError if there are too many files, or if a folder lies too deep.
     """

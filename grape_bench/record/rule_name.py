@@ -74,14 +74,14 @@ class RuleName:
 
     @property
     def closed(self) -> RuleName:
-        """The rule below which a row with open settings stands: `bp` for `bp:open`, and any other rule itself."""
+        """The same rule without open settings: `bp` for `bp:open`, and any other rule itself."""
         return replace(self, variant="") if self.is_open else self
 
     @property
     def labels(self) -> list[str]:
-        """The labels whose settings apply, the most special one last: `dfa`, `dfa+anchor`, `dfa+anchor+finish`.
+        """The labels whose settings apply, the most specific one last: `dfa`, `dfa+anchor`, `dfa+anchor+finish`.
 
-        A variant has those of the rule without its name before its own.
+        For a variant, the labels of the plain rule come before its own.
         """
         every = (
             replace(self, variant=variant, anchored=anchored, finished=finished).label

@@ -15,7 +15,7 @@ _NEVER = Planned()
 
 @dataclass(frozen=True)
 class Sharing:
-    """What is known of the jobs besides their settings: plans, results, and the jobs that a command asks for."""
+    """Chooses the jobs of a table from when they were planned, which have results, and which a command asks for."""
 
     planned: Mapping[str, Planned]
     results: Collection[str]  # ids of jobs that finished or diverged
@@ -24,9 +24,13 @@ class Sharing:
     def choose(self, jobs: Sequence[Job]) -> list[Job]:
         """The jobs that share a table with the `wanted` ones, in the order of `jobs`.
 
-        If jobs of a task have several budgets, one is chosen, and the same holds for the settings of a rule: first the
-        wanted ones, then those of the suite without overrides, then those with most results, then the last planned. Of
-        jobs that differ only in the user's code, the user's data or the engine, the last planned count.
+        A table has one budget per task and one set of settings per rule. The order of preference is: the wanted ones,
+        those of the suite without overrides, those with most results, the last planned. If jobs differ only in the
+        user's code, the user's data or the engine, those planned last are chosen. For example, after `run` with 20
+        epochs and `run --set task.epochs=5`:
+
+            wanted = ()               ->  the jobs with 20 epochs, which needed no override
+            wanted = (a 5-epoch job)  ->  the jobs with 5 epochs
         """
         if any(job.trial is not None for job in jobs):
             return list(jobs)  # the trials of a search differ in their settings
@@ -51,7 +55,7 @@ class Sharing:
             wanted = any(job.id in self.wanted for job in group)
             return wanted, own and bool(results), len(results), max(self._when(job).order for job in group)
 
-        # Of equals the last counts: in folders without an order, later jobs were planned later.
+        # On a tie, the last group wins: in folders without an order, later jobs were planned later.
         return max(reversed(_groups(jobs, key)), key=merit)
 
     def _current(self, jobs: Sequence[Job], key: Callable[[Job], Mapping[str, Any]]) -> list[Job]:

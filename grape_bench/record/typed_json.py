@@ -77,7 +77,7 @@ def decode(kind: type[T], value: object, where: str = "") -> T:
 
 @cache
 def _reader(kind: Any) -> Reader:
-    """The reader of a `kind`. Annotations are looked at once per type, and not once per value of a large folder."""
+    """The reader of a `kind`, cached so that annotations are inspected once per type and not once per value."""
     if kind is Any:
         return lambda value, where: value
     origin = get_origin(kind) or kind
@@ -114,7 +114,7 @@ def _reader_of_items(origin: type, inner: Reader) -> Reader:
 
 
 def _read_float(value: Any, where: str) -> Any:
-    # An integer is also a float. One beyond the largest float is damage.
+    # An integer is a valid float, unless it exceeds the largest one.
     if type(value) is int and abs(value) <= sys.float_info.max:
         return value
     return _expect(float, value, where, "a number")

@@ -1,4 +1,4 @@
-"""What a report shows of the records: which rules, under which names, which columns, and how wide its figures are."""
+"""The user's choices for a report: which rules, under which names, which columns, and the width of the figures."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from grape_bench.score.results import Results, results
 from grape_bench.track.runs import Runs
 
 REFERENCE = re.compile(rf"bp|dfa|{FROZEN}|{HEAD_ONLY}|last-\d+")
-"""Rules whose runs are read even if they are not shown, because scores and words rest on them."""
+"""Rules whose runs are read even if they are not shown, because scores and words depend on them."""
 UNITS = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4, "pt": 1 / 72.27}  # TeX's points
 NARROWEST, WIDEST = 3.0, 20.0
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Rules and columns in the order in which they are shown (empty: all), names by rule, and inches."""
+    """Rules and columns in display order (empty: all), names by rule, and the width of the figures in inches."""
 
     rules: Sequence[str] = ()
     columns: Sequence[str] = ()
@@ -33,9 +33,9 @@ class Choice:
 
 
 def scored(runs: Runs, choice: Choice, at: str | None = None) -> Results:
-    """The results of `runs` as chosen, with the comparison at equal cost `at`, if any.
+    """The chosen part of the results of `runs`, with the comparison at equal cost `at`, if any.
 
-    Raises UserError for a rule or column that they do not have, for a name of two rules, and like `score`.
+    Raises UserError for a rule or column that they do not have, for a name given to two rules, and as `score` does.
     """
     known = labels(dict.fromkeys(record.rule for record in runs.records))
     rules = list(dict.fromkeys(_rule(name, known, "--rules") for name in choice.rules))
@@ -61,7 +61,7 @@ def inches(text: str) -> float:
 
 
 def _read(records: Iterable[Record], rules: Sequence[str]) -> list[Record]:
-    """The records of `rules` and of what they are compared with; all without `rules`."""
+    """The records of `rules` and of the rules that they are compared with. All records if `rules` is empty."""
     wanted = {*rules, *(rule.removesuffix(ANCHOR) for rule in rules)}
     return [record for record in records if not rules or record.rule in wanted or REFERENCE.fullmatch(record.rule)]
 
@@ -75,7 +75,7 @@ def _rule(name: str, known: Mapping[str, str], where: str) -> str:
 
 
 def _check_names(names: Mapping[str, str]) -> None:
-    """Two rules with one name could not be told apart."""
+    """Raise UserError if two rules have the same name, or if a name is empty."""
     hint = "--name RULE=NAME"
     for rule, name in names.items():
         same = [other for other, label in names.items() if label == name]

@@ -1,4 +1,4 @@
-"""Claims of the literature next to what the recorded runs say: in the terminal, and as a page."""
+"""Claims from the literature next to what the recorded runs say: in the terminal, and as a page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ABSENT = "–"
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim, the name of its file, the word on it, and what was observed. `missing` says why nothing was."""
+    """A claim, the name of its file, the word on it, and what was observed. `missing` says why there are no runs."""
 
     name: str
     claim: Claim
@@ -51,7 +51,7 @@ class Judged:
 
     @property
     def values(self) -> dict[str, Any]:
-        """Everything as plain values, for `--json` and for the page. A number that is unknown is None."""
+        """Everything as plain values, for `--json` and for the page. An unknown number is None."""
         rows = [
             {
                 "task": one.task,

@@ -79,7 +79,7 @@ def _task_values(task: OnTask) -> dict[str, Any]:
 
 
 def _scales(comparisons: Sequence[Comparison]) -> list[str]:
-    """For each metric whose differences are not in its own values: on which scale they are."""
+    """One line per metric whose differences are on another scale than its values."""
     metrics = {task.first.metric.name: task.first.metric for one in comparisons for task in one.tasks}
     return [
         f"For the {metric.heading}, A - B is in {metric.scale}: above 0, A is better."
@@ -146,7 +146,7 @@ def _remarks(comparison: Comparison) -> list[Text]:
 
 
 def _more_seeds(comparison: Comparison) -> Iterator[Text]:
-    """How many more seeds would settle what is not resolved, in one line."""
+    """One line on how many more seeds would resolve the remaining tasks."""
     found = []
     for task in comparison.tasks:
         if task.needed is not None:

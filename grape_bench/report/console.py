@@ -1,4 +1,4 @@
-"""The console of every table in a terminal and in a notebook. Text is text: no markup, no control characters."""
+"""The console for every table in a terminal or notebook. It prints text without markup or control characters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CELL = 110
 
 
 class PlainConsole(Console):
-    """A console that escapes what a terminal would obey. Only its own codes for colors and the cursor pass."""
+    """A console that escapes control codes in text. Only its own codes for colors and the cursor pass."""
 
     def __init__(self, **more: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **more)
@@ -40,7 +40,7 @@ def cell_text(shown: RenderableType) -> str:
 
 
 def _recorded(shown: RenderableType) -> PlainConsole:
-    # The file is no terminal. A progress bar draws what is left only in a console with colors.
+    # The file is not a terminal, and a progress bar draws its empty part only in a console with colors.
     console = PlainConsole(width=CELL, record=True, file=io.StringIO(), force_jupyter=False, color_system="truecolor")
     console.print(shown)
     return console

@@ -26,7 +26,7 @@ def text(table: pd.DataFrame) -> str:
 
 
 def _cell(value: object) -> object:
-    """`value`; a text that a spreadsheet would take for a formula starts with an apostrophe."""
+    """`value`, with an apostrophe before text that a spreadsheet would take for a formula."""
     if not isinstance(value, str):
         return value
     shown = printable(value)

@@ -1,4 +1,4 @@
-"""The comparison at equal cost as tables of text, for the terminal, Markdown and the web page."""
+"""The comparison at equal cost as text tables, for the terminal, Markdown and the web page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from grape_bench.score.standing import BETTER, TOO_FEW, WORSE
 
 ENDED = "*"
 MOST_FLIPS = 15
-"""The most pairs that a table lists. A suite of fifty rules has hundreds, and the file has them all."""
+"""The most pairs that a table lists. A suite of fifty rules has hundreds, which are all in the file."""
 NAME = len("grape+anchor")  # characters of a rule's name that a terminal keeps on one line
 STYLES = {BETTER: "green", WORSE: "red", TOO_FEW: "dim", "yes": "bold", "no": "dim"}
 FLIP = ("A", "B", "A - B, equal samples", "A - B, equal cost", "at", "B leads", "resolved")
@@ -95,7 +95,7 @@ def on_page(equal: EqualCost) -> tuple[Cells, Cells]:
 
 
 def pair_rows(equal: EqualCost) -> pd.DataFrame:
-    """Every pair of rules, for programs."""
+    """Every pair of rules, for equal-cost-pairs.csv."""
     return pd.DataFrame(
         {
             "task": pair.task,
@@ -198,7 +198,7 @@ def _table(cells: Cells) -> RenderableType:
     shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, between, 0, 0))
     for column, heading in enumerate(cells.columns):
         left = cells.is_left(column)
-        # A name may wrap, and a word of ours between its words. A number never wraps.
+        # A name may wrap anywhere, and our own words only between words. A number never wraps.
         parts = [*heading.split(), *(part for row in cells.rows for part in _unbroken(row[column]))]
         least = max(map(len, parts)) if left else 0
         shown.add_column(
@@ -214,7 +214,7 @@ def _table(cells: Cells) -> RenderableType:
 
 
 def _unbroken(text: str) -> list[str]:
-    """What stays on one line: our own words, and names up to the longest of ours."""
+    """The parts of a text that must stay on one line: our own words, and the start of a name."""
     return [TOO_FEW] if text.startswith(TOO_FEW) else [text[:NAME]]
 
 
@@ -230,7 +230,7 @@ def _is(pair: Pair) -> str:
 
 
 def _leads(pair: Pair) -> str:
-    """From which cost on the second rule leads."""
+    """The cost from which the second rule leads."""
     return f"from {pair.changes[-1]:.2f}" if pair.changes else "all along"
 
 

@@ -48,7 +48,7 @@ def _write_equal_cost(results: Results, output: Path) -> None:
 
 
 def _part(shown: Sequence[str], every: Sequence[str], kind: str = "tasks") -> str:
-    """What a figure leaves out; empty if that is nothing."""
+    """A note on what a figure leaves out; empty if it shows everything."""
     return f" (the first {len(shown)} of {len(every)} {kind})" if len(every) > len(shown) > 0 else ""
 
 

@@ -1,4 +1,4 @@
-"""Text for a medium that lacks some characters: each of them by its number, so that different names stay different."""
+"""Text for a medium that lacks some characters. They become their numbers, so that different names stay different."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""The table as LaTeX: a `table` float with booktabs and its notes in full, both ready for `\input`."""
+r"""The table as LaTeX: a `table` float with booktabs, and its full notes, both ready for `\input`."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _cell(text: str) -> str:
 
 
 def _heading(item: Printed) -> str:
-    """The first word above the others, so that a column is no wider than its numbers. A metric's stays on one line."""
+    """A heading in two lines, so that a column is no wider than its numbers. A metric's heading stays on one line."""
     first, _, rest = escape(item.heading).partition(" ")
     if not rest or item.is_metric or item.column.word:
         return escape(item.heading)

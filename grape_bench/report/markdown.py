@@ -55,9 +55,9 @@ def _line(texts: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> 
 
 
 def escape(text: str) -> str:
-    """Escape `text` for Markdown, inside a table or outside: it stays text, without links, images, HTML or mentions.
+    """Escape `text` for Markdown, inside or outside a table, so that it has no links, images, HTML or mentions.
 
-    GitHub also makes links of addresses without brackets, and mentions of `@name` and `#1`.
+    GitHub also turns bare addresses into links, and `@name` and `#1` into mentions.
     """
     shown = _SPECIAL.sub(r"\\\g<0>", " ".join(printable(text).split("\n")))
     shown = _ADDRESS.sub(lambda match: match.group().replace(":", "\\:").replace(".", "\\."), shown)

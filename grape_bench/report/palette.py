@@ -82,7 +82,7 @@ _MARKERS = ("D", "v", "P", "X", "*", "<", ">", "h")
 def styles(rules: Iterable[str]) -> dict[str, Style]:
     """Rule -> style. The baselines always have the same style; other rules get theirs in the given order.
 
-    A rule with open settings has the color of the rule, and changes no other style.
+    A rule with open settings has the color of the plain rule, and does not affect other styles.
     """
     given: dict[str, Style] = {}
     others = 0
@@ -93,7 +93,7 @@ def styles(rules: Iterable[str]) -> dict[str, Style]:
             given[rule] = KNOWN[rule]
             continue
         turn, place = divmod(others, len(_COLORS))
-        dash = SOLID if others == 0 else _DASHES[turn % len(_DASHES)]  # the first one has purple to itself
+        dash = SOLID if others == 0 else _DASHES[turn % len(_DASHES)]  # no baseline is purple
         given[rule] = Style(_COLORS[place], dash, _MARKERS[turn % len(_MARKERS)])
         others += 1
     opened = {rule: Style(given[other].color, DOTTED, OPENED) for rule, other in closed.items() if rule != other}

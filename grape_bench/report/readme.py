@@ -20,7 +20,7 @@ from grape_bench.score.scaling import QUANTITIES, forecasts, trends
 
 
 def render(results: Results, figures: Mapping[str, str], notes: str = "") -> str:
-    """The page. `figures` maps a file beside the page to what it shows. `notes` is Markdown for the top."""
+    """The page. `figures` maps files next to the page to what they show. `notes` is Markdown for the top."""
     names = results.names
     return text_template("readme.md.j2").render(
         title=markdown.escape(title(results)),

@@ -1,4 +1,4 @@
-"""The table of a run in Python: its numbers as a DataFrame, and the same picture as in a terminal."""
+"""The table of a run in Python: its numbers as a DataFrame, displayed as in a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run on a page of a terminal: settings, outcome, cost, curve, blocks, verdict and reasons."""
+"""One run in detail for a terminal: settings, outcome, cost, curve, blocks, verdict and reasons."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _outcome(record: Record) -> dict[str, str]:
 
 
 def costs(profile: Profile, peak_bytes: float | None) -> dict[str, str]:
-    """What a step costs: a line each for time, memory, FLOPs, pipeline and energy, if they were measured."""
+    """The cost of a step: one line each for time, memory, FLOPs, pipeline and energy, if they were measured."""
     found = {"step": _time(profile)}
     if profile.holders and peak_bytes is not None:
         found["peak"] = _memory(profile.holders, peak_bytes)

@@ -114,7 +114,7 @@ _CLIP = """
 
 
 def script(record: Record) -> str:
-    """The Python script that repeats the job of `record` to the bit, on the same CPU, versions and threads.
+    """The Python script that repeats the job of `record` bit for bit, on the same CPU, versions and threads.
 
     Its last line of output is `test METRIC = VALUE`. Raises UserError, which names what the script cannot repeat.
     """
@@ -152,7 +152,7 @@ def script(record: Record) -> str:
 
 
 def _unsupported(record: Record) -> Iterator[str]:
-    """What the script cannot repeat, a phrase each."""
+    """Yield a phrase for each thing that the script cannot repeat."""
     job = record.job
     if record.status is not Status.FINISHED:
         yield f"it ended as {record.status.value}"
@@ -177,7 +177,7 @@ def _unsupported(record: Record) -> Iterator[str]:
 
 
 def _is_set(job: Job, name: str) -> bool:
-    """Whether a field of `job` with a default is not at it."""
+    """Whether a field of `job` differs from its default."""
     return bool(getattr(job, name) != Job.__dataclass_fields__[name].default)
 
 
@@ -209,14 +209,14 @@ def _keywords(arguments: Mapping[str, Any] | None) -> str:
 
 
 def _identifier(name: str) -> str:
-    """`name`, which a script uses as a name. Raises UserError if it is none: a record may come from a stranger."""
+    """`name`, if it is a Python identifier. Raises UserError otherwise, because a record may be malicious."""
     if not name.isidentifier():
         raise UserError(f"a script cannot repeat this job: {name!r} is no name", where="record.json")
     return name
 
 
 def _in_docstring(text: str) -> str:
-    """`text` without what would end a docstring."""
+    """`text` without characters that could end a docstring."""
     return printable(text).replace("\\", "/").replace('"', "'")
 
 

@@ -45,13 +45,13 @@ def render(table: pd.DataFrame) -> RenderableType:
 
 @dataclass(frozen=True)
 class _Fitted:
-    """The rows of one task, as several tables if the console is too narrow for all columns side by side."""
+    """The rows of one task, split into several tables if the console is too narrow for all columns."""
 
     table: pd.DataFrame
     chosen: Sequence[Printed]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Rich would cut numbers off."""
+        """Split the columns until they fit, because rich would cut off numbers."""
         whole = _one_task(self.table, self.chosen)
         rule, *others = self.chosen
         if sum(map(_least, whole.columns)) - 2 <= options.max_width or len(others) < 2:
@@ -64,7 +64,7 @@ class _Fitted:
 
 
 def _least(column: TableColumn) -> int:
-    """The least width of a column and the two spaces after it."""
+    """The smallest width of a column, with the two spaces after it."""
     texts = [str(cell) for cell in (column.header, *column.cells)]
     longest = max(cell_len(line) for text in texts for line in text.split("\n"))
     return 2 + (longest if column.no_wrap else column.min_width or 0)

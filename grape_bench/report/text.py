@@ -1,4 +1,4 @@
-"""What every printed table shares: which columns it shows, the names of rules, the caption and the notes."""
+"""The parts that all printed tables share: the choice of columns, the names of rules, the caption and the notes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Printed:
 
     @property
     def heading(self) -> str:
-        """The heading; a metric's says that the number of seeds follows."""
+        """The heading. For a metric it says that the number of seeds follows."""
         return f"{self.column.heading} (n)" if self.has_seeds else self.column.heading
 
     @property
@@ -71,9 +71,9 @@ class Printed:
 def printed(table: pd.DataFrame, task: str = "") -> list[list[Printed]]:
     """The columns of `table` in the terminal, Markdown and LaTeX, as two tables one above the other.
 
-    The first has the scores and costs, and the second the words. Both start with the rule. The second is left out if
-    there is nothing in it. With a `task`, only the columns with a value on it are shown. `attrs["columns"]` may hold
-    the names of other columns, which make one table in their order.
+    The first has the scores and costs, and the second the words. Both start with the rule. The second is left out if it
+    is empty. With a `task`, only the columns with a value on this task are shown. `attrs["columns"]` may name other
+    columns, which then form a single table in that order.
     """
     if asked := table.attrs.get("columns"):
         every = {item.column.name: item for item in _printed(table, Shown.FILE, with_seeds=True)}
@@ -89,7 +89,7 @@ def printed(table: pd.DataFrame, task: str = "") -> list[list[Printed]]:
 
 
 def _any(rows: pd.DataFrame, item: Printed) -> bool:
-    """Whether a row has a value in the column. BP's ratio to itself is none."""
+    """Whether a row has a value in the column. BP's ratio to itself does not count."""
     values = rows.loc[rows["rule"] != "bp", item.column.name] if item.column.bp_is_1 else rows[item.column.name]
     return bool((values.notna() & (values != "")).any())
 
@@ -110,7 +110,7 @@ def _printed(table: pd.DataFrame, least: Shown, *, with_seeds: bool) -> list[Pri
 
 
 def _columns(table: pd.DataFrame) -> list[Column]:
-    """The declared columns that `table` has, without a metric that no task of it is scored by."""
+    """The declared columns that `table` has, without metrics that none of its tasks use."""
     every = [column for column in columns.COLUMNS if column.name in table]
     used = {column.name for column in every if column.kind is Kind.METRIC and table[column.name].notna().any()}
     return [column for column in every if column.kind is not Kind.METRIC or column.name in used or not used]

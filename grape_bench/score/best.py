@@ -35,7 +35,7 @@ class Best:
     def text(self, names: Mapping[str, str]) -> str:
         """The line below a table: `best: bp; resolved below it: dfa, head-only; not resolved: fa`.
 
-        A long list of rules that are not resolved is their number: they are the rules that the line does not name.
+        More than `MOST_NAMED` rules that are not resolved are only counted: they are all that the line does not name.
         """
         parts = [f"best: {names[self.rule]}"]
         if self.resolved:

@@ -113,7 +113,7 @@ class Cell:
 
     @cached_property
     def looks(self) -> int:
-        """At most how many looks at the results decided the number of seeds; 1 if it was fixed in advance."""
+        """The planned looks at the results that set the number of seeds; 1 if it was fixed in advance."""
         return max((record.job.looks or 1 for record in self.records), default=1)
 
     @cached_property
@@ -281,7 +281,7 @@ def looks_of(*group: Cell | None) -> int:
 def hardware_classes(cell: Cell, bp: Cell | None, grid: Grid) -> list[str]:
     """The hardware classes of `cell` and its reference, sorted. Their costs are comparable if there is only one.
 
-    The reference is BP on the same task, so a rule added from another machine costs no other rule its numbers.
+    The reference is BP on the same task, so adding a rule from another machine does not affect other rules' numbers.
     Without BP the reference is every rule of the task.
     """
     if bp is not None and bp.results:

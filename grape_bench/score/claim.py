@@ -1,4 +1,4 @@
-"""A claim of the literature, and what recorded runs say of it. docs/protocol.md explains the three words."""
+"""A claim from the literature, and what recorded runs say about it. docs/protocol.md explains the three words."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Claim(BaseModel):
 class Observed:
     """The comparison on one task: the mean difference with its 95 % interval, the margin, and one of the three words.
 
-    `reason` says why nothing can be told, if that is not the interval's width.
+    `reason` says why nothing can be told, unless the interval is just too wide.
     """
 
     task: str
@@ -71,7 +71,7 @@ class Observed:
 
 
 def judge(claim: Claim, grid: Grid) -> list[Observed]:
-    """What the cells in `grid` say of `claim`, task by task. Raises UserError if it names a task that is not there."""
+    """What the cells in `grid` say about `claim`, task by task. Raises UserError if it names a task without cells."""
     tasks = sorted({task for task, _ in grid})
     for task in (*claim.tasks, *([claim.more_than_on] if claim.more_than_on else [])):
         if task not in tasks:
@@ -126,7 +126,7 @@ def _differences(claim: Claim, cells: Sequence[Cell]) -> list[float]:
     value = VALUES[claim.quantity]
     columns = [value(cell) for cell in cells]
     seeds = [seed for seed in common_seeds(cells) if all(seed in column for column in columns)]
-    signs = (1, -1, -1, 1)
+    signs = (1, -1, -1, 1)  # rule - than here, minus rule - than on the other task
     return [sum(sign * column[seed] for sign, column in zip(signs, columns, strict=False)) for seed in seeds]
 
 
@@ -145,4 +145,4 @@ VALUES: dict[str, Callable[[Cell], dict[int, float]]] = {
     "signal_cos": _diagnosed("signal_cos"),
     "feedback_cos": _diagnosed("feedback_cos"),
 }
-"""What `quantity` reads of a cell: seed -> number."""
+"""What each `quantity` reads from a cell: seed -> number."""

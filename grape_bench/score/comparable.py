@@ -93,7 +93,7 @@ def _check_equal(task: str, cells: Iterable[Cell], *of: Of) -> None:
 
 
 def _differ(settings: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether not all are equal. One text per job is much faster than a text per setting of each job."""
+    """Whether any two differ. Comparing one text per job is much faster than comparing each setting."""
     return len({canonical(one) for one in settings}) > 1
 
 
@@ -128,7 +128,7 @@ def mixed(records: Iterable[Record]) -> list[str]:
 
 
 def _engines(records: Iterable[Record]) -> Iterable[Record]:
-    """One record of those that agree in every part of the engine, and in its integers."""
+    """One record for each distinct set of parts of the engine and their integers."""
     found: dict[tuple[str, str, str, str | None, str], Record] = {}
     for record in records:
         job = record.job

@@ -34,7 +34,7 @@ class CostAxis:
 
     @property
     def quantity(self) -> Quantity:
-        """The cost so far, as what a learning curve is drawn over."""
+        """The cost so far, as the horizontal axis of a learning curve."""
         return Quantity(
             name="cost",
             heading=f"{self.heading} ÷ BP's",
@@ -98,8 +98,8 @@ class Spending:
 def classes_of(bp: Cell | None, cells: Iterable[Cell]) -> set[str]:
     """The hardware classes on which timed costs are comparable: those of BP's profiled jobs, or of all its jobs.
 
-    Jobs that were not profiled do not matter: they may share a GPU. Without BP it is the class of the `cells`, if they
-    agree on one.
+    Jobs that were not profiled are ignored, because they may share a GPU. Without BP it is the class of the `cells`, if
+    they have only one.
     """
     if bp is not None and bp.results:
         return {record.environment.hardware.kind for record in bp.results if record.profile} or set(bp.hardware)

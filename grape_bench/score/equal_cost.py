@@ -21,7 +21,7 @@ from grape_bench.score.row import DRAFT_BELOW
 from grape_bench.score.standing import NOWHERE, standings
 
 BUDGETS = (0.25, 0.5, 1.0)
-"""Shares of BP's whole training. They depend on no other rule: the cheapest one would else shorten all rows."""
+"""Shares of BP's whole training. They depend on no other rule, so the cheapest rule does not shorten all rows."""
 
 REFERENCES = ("bp", "dfa", "control")
 Paths = dict[str, dict[str, Path]]  # task -> rule -> path

@@ -151,7 +151,7 @@ def resampled(values: Floats, drawn: npt.NDArray[np.int64]) -> Floats:
 
 
 def percentiles(values: Floats) -> tuple[float, float]:
-    """The ends of the middle 95 %."""
+    """The 2.5th and the 97.5th percentile."""
     low, high = np.percentile(values, BOUNDS)
     return float(low), float(high)
 

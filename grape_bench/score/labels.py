@@ -10,14 +10,14 @@ from types import MappingProxyType
 from grape_bench.record.rule_name import RuleName
 
 Names = Mapping[str, str]
-"""Rule -> what a reader of the table calls it."""
+"""Rule -> its label in a table."""
 NO_NAMES: Names = MappingProxyType({})
 
 
 def labels(rules: Iterable[str], given: Names = NO_NAMES) -> dict[str, str]:
     """A short label for each rule: `my/rules/new.py:Rule` becomes `Rule`, unless another rule has that label.
 
-    The rules in `given` have the label that is given there.
+    Labels in `given` take precedence.
     """
     names = list(dict.fromkeys(rules))
     short = {name: RuleName.parse(name).label for name in names}
@@ -27,7 +27,7 @@ def labels(rules: Iterable[str], given: Names = NO_NAMES) -> dict[str, str]:
 
 
 def in_rows(rules: Iterable[str]) -> list[str]:
-    """`rules` in their order, but a rule with open settings right below the rule."""
+    """`rules` in the same order, except that a rule with open settings comes right below the rule."""
     place = {rule: index for index, rule in enumerate(rules)}
 
     def row(rule: str) -> tuple[int, bool]:

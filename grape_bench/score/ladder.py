@@ -38,7 +38,7 @@ def blocks_worth(grid: Grid, task: str, rule: str) -> float:
 def climbed(ladder: Sequence[Rung], score: float) -> float:
     """The smallest number of blocks at which `ladder` (sorted) reaches `score`, linear between rungs.
 
-    It is that of the lowest rung for a score below it, and infinite for one that no rung reaches.
+    A score below the lowest rung gets the blocks of that rung. A score that no rung reaches gets infinity.
     """
     # Example: 0 blocks 60 %, 1 block 80 %, 4 blocks 90 %. A rule at 85 % is worth 1 + 3 · 5 / 10 = 2.5 blocks.
     if score <= ladder[0][1]:

@@ -1,4 +1,4 @@
-"""Is a rule above its control, or BP above a reference? One question, asked in one direction."""
+"""One-sided tests: is a rule above its control, or BP above a reference?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FEW = 3
 
 @dataclass(frozen=True)
 class Lead:
-    """The mean difference of two cells over `n` common seeds, and `width`, the half-width of what noise can make.
+    """The mean difference of two cells over `n` common seeds, and `width`, the half-width of its noise.
 
     `each` holds a difference and its width per seed.
     """

@@ -46,8 +46,8 @@ NOT_LITE = Lite()
 class LiteRow(Row):
     """A row whose references have more seeds than its cell.
 
-    All seeds of the references decide whether a quotient has a meaning, as in a full row. The quotient itself uses the
-    seeds in common. One seed supports no test, so there are no standings and no verdict.
+    As in a full row, all seeds of the references decide whether a quotient is meaningful. The quotient itself uses only
+    the seeds in common. One seed supports no test, so there are no standings and no verdict.
     """
 
     @property
@@ -84,10 +84,10 @@ class LiteRow(Row):
 
 
 def mean_credit(grid: Grid, lite: Lite) -> tuple[list[str], dict[str, float]]:
-    """Tasks, and each rule's mean credit over these tasks, on the seeds of the lite rules alone.
+    """Return tasks, and each rule's mean credit over these tasks, on the seeds of the lite rules alone.
 
-    Only tasks on which every lite rule has a credit count, and only rules with one on all of these. Lite rules come
-    last, because the order is no ranking.
+    The tasks are those on which every lite rule has a credit, and the rules those with a credit on all of these tasks.
+    Lite rules come last: the order is not a ranking.
     """
     rules = dict.fromkeys([*(rule for _, rule in lite.without(grid)), *(rule for _, rule in grid)])
     credits = {task: _credits(part.values(), References.of(grid, task), lite) for task, part in by_task(grid).items()}

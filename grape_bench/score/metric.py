@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-MOST_NATS = 700.0  # the exponential of a little more is no float
+MOST_NATS = 700.0  # the exponential of a little more overflows a float
 
 
 def _same(value: float) -> float:
@@ -46,10 +46,10 @@ class Metric:
     """A metric: what it is called, which direction is better, and its scale.
 
     `meaning` is one sentence for the docs. `caption` is the sentence below a table, and says what follows the ±.
-    `score` takes a measured value to the scale of all formulas, which `scale` names; `value` takes it back. `span` is
-    the length of the usual values, or None for the value itself. `sampling_error` is the standard error of a score due
-    to the test samples, given the value and their number. It is used for a record without a `test_error` of its own,
-    and 0 if it is unknown. `narrow` is a short heading for a terminal.
+    `score` converts a measured value to the scale of all formulas, which `scale` names, and `value` converts it back.
+    `span` is the length of the usual range of values, or None for the value itself. `sampling_error` is the standard
+    error of a score due to the test samples, given the value and their number. It is used for a record without its own
+    `test_error`, and 0 if it is unknown. `narrow` is a short heading for a terminal.
     """
 
     name: str

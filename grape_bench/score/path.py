@@ -1,4 +1,4 @@
-"""The validation scores of a rule's runs along a cost, and the same rule as a cell at one cost."""
+"""The validation scores of a rule's runs as functions of cost, and the rule's cell at one cost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from grape_bench.score.cost_axis import Spending
 from grape_bench.score.inference import Interval, interval
 
 Run = tuple[tuple[float, float], ...]
-"""(cost, score) of each evaluation of one seed, by rising cost."""
+"""(cost, score) of each evaluation of one seed, in ascending order of cost."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Placed(Cell):
 
 @dataclass(frozen=True)
 class Path:
-    """The runs of a cell along a cost in whole trainings of BP, each of which has this many `samples`.
+    """The runs of a cell as functions of cost, in units of BP's whole training, which takes this many `samples`.
 
     A diverged seed has the score of guessing at every cost. The control `frozen` has its own score at every cost, and
     no `spending`, because it takes no steps.
@@ -64,13 +64,13 @@ class Path:
 
     @cached_property
     def moments(self) -> tuple[float, ...]:
-        """The costs of the evaluations, rising. A score that holds from the start has the moment 0."""
+        """The costs of the evaluations, ascending. A score that holds from the start has the cost 0."""
         return tuple(sorted({cost for run in self.runs.values() for cost, _ in run}))
 
     def at(self, cost: float) -> Placed:
-        """The cell at this cost: each seed on a straight line between its evaluations, and after the last one there.
+        """The cell at this cost. A seed's score is linear between evaluations, and constant after the last one.
 
-        It has no scores before the first evaluation of any seed.
+        The cell has no scores at a cost before the first evaluation of some seed.
         """
         # Example: evaluations (0.5, 80), (1.0, 90) -> none at 0.4, 84 at 0.7, 90 at 1.0 and beyond
         if any(run[0][0] > cost for run in self.runs.values()):

@@ -1,4 +1,4 @@
-"""What a number of seeds can tell: the power of a paired t-test, and the seeds that a difference needs.
+"""What a number of seeds can detect: the power of a paired t-test, and the seeds that a difference needs.
 
 Every length is in the units of the score, and `spread` is the standard deviation of the paired difference.
 """
@@ -10,7 +10,7 @@ import math
 from grape_bench.score.inference import LEVEL
 
 POWER = 0.8
-MOST = 100  # seeds; a larger need is only called larger
+MOST = 100  # seeds; more are shown as ">100"
 
 
 def detection(n: int, difference: float, spread: float, level: float = LEVEL) -> float:

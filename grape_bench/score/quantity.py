@@ -1,4 +1,4 @@
-"""What a column is: a name, a heading, a meaning, a reference, and how its values are computed and written."""
+"""The types of columns: name, heading, meaning and reference, and how the values are computed and formatted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Values = Mapping[Any, Any]
 
 
 class Kind(IntEnum):
-    """How a value is written. The order is that of the sentences in a caption."""
+    """How a value is formatted. Sentences in a caption have this order."""
 
     METRIC = 0  # mean ± half-width (seeds), or the status of a cell without a result
     MARK = 1  # true or false, shown on the metric: a draft

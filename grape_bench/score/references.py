@@ -68,10 +68,10 @@ class References:
         return float(2 * (residual**2).sum() / freedom), freedom
 
     def spread(self, variance: float, freedom: int) -> float:
-        """The standard deviation that a plan expects of a paired difference, which itself had `variance`.
+        """The standard deviation to plan with for a paired difference whose measured variance is `variance`.
 
-        The variance is pooled with that of the references, by degrees of freedom. It never falls below the
-        difference's own: the rule may spread more than the references. NaN if neither is known.
+        This is pooled with the references' variance, by degrees of freedom. It never falls below the difference's own
+        variance, because the rule may spread more than the references. NaN if neither is known.
         """
         known, more = self.pooled
         if freedom < 1 or more < 1:

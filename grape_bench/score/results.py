@@ -80,7 +80,7 @@ class Results:
         return over_tasks(rows["verdict"]) if "verdict" in rows else ""
 
     def only(self, rules: Sequence[str]) -> Results:
-        """The tables of these rules alone, in this order. The other cells stay in the grid: scores rest on them."""
+        """The tables of these rules alone, in this order. All cells stay in the grid: scores depend on them."""
         chosen = [(task, rule) for task in self.tasks for rule in rules if (task, rule) in self.grid]
         table = self.table.set_index(["task", "rule"], drop=False).loc[chosen].reset_index(drop=True)
         table.attrs = dict(self.table.attrs)
@@ -121,7 +121,7 @@ NONE: Curves = MappingProxyType({})
 
 
 def _of(table: pd.DataFrame, rules: Sequence[str]) -> pd.DataFrame:
-    """The rows of `rules`; a table without rows as it is."""
+    """The rows of `rules`. An empty table stays as it is."""
     return table if table.empty else table[table["rule"].isin(rules)].reset_index(drop=True)
 
 
@@ -185,7 +185,7 @@ def time_to(grid: Grid, curves: Curves) -> pd.DataFrame:
 
 
 class _Paths:
-    """The validation scores of each record along its curve, which is looked at once for all shares."""
+    """The validation scores of each record along its curve, cached so that each curve is read once for all shares."""
 
     def __init__(self, curves: Curves) -> None:
         self._curves = curves

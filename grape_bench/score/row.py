@@ -64,7 +64,7 @@ class Row:
 
     @property
     def draft(self) -> bool:
-        """True if there are too few seeds for a table that counts."""
+        """True if there are too few seeds for more than a draft."""
         return len(self.cell.scores) < DRAFT_BELOW
 
     def mean(self, metric: Metric) -> float:

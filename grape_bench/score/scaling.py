@@ -34,7 +34,7 @@ class Series:
 
 
 class Quantity(NamedTuple):
-    """What is followed over the sizes: its heading, and its values at one task by seed (empty if not measured)."""
+    """A quantity followed over the sizes: its heading, and its values at one task by seed (empty if not measured)."""
 
     heading: str
     at: Callable[[Results, str, str], Values]
@@ -118,7 +118,7 @@ def trends(results: Results) -> list[Trend]:
 
 
 class Forecast(NamedTuple):
-    """The seconds of one training at ten and a hundred times the largest size, from a power law. Nothing was run there.
+    """The seconds of one training at ten and a hundred times the largest size, extrapolated by a power law.
 
     `power` is the exponent: 1 means that twice the size takes twice the time.
     """

@@ -1,4 +1,4 @@
-"""Seeds that are added until a table is settled: the looks that are planned before the first seed, and when to stop."""
+"""Adding seeds until a table is settled: the looks, which are planned before the first seed, and when to stop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WORDS = ("vs_bp", "vs_dfa", "vs_control")
 
 
 def looks(first: int, most: int) -> list[int]:
-    """The numbers of seeds at which the results are looked at: each half as many again, and `most` at the end.
+    """The numbers of seeds at which to look at the results: each 1.5 times the one before, and `most` at the end.
 
     looks(3, 10) = [3, 5, 8, 10]. Few looks cost little: every test is made at 5 % / the number of looks.
     """
@@ -28,7 +28,7 @@ def looks(first: int, most: int) -> list[int]:
 def unsettled(table: pd.DataFrame, rules: Collection[str]) -> list[str]:
     """What is still `n too small`, such as "digits-mlp my-rule vs_bp". `rules` are those under test.
 
-    Without any, they are all rules but the references and open rows.
+    If empty, all rules are, except the references and open rows.
     """
     rows = [
         row

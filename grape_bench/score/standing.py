@@ -1,4 +1,4 @@
-"""Where a row stands against each reference: better, worse, tied, or too few seeds to say.
+"""How a row compares with each reference: better, worse, tied, or too few seeds to say.
 
 docs/protocol.md states how often each word is wrong, and `python -m benchmarks.verdicts` measures it.
 """
@@ -19,7 +19,7 @@ BETTER, WORSE, TIED, TOO_FEW = "better", "worse", "tied", "n too small"
 
 @dataclass(frozen=True)
 class Standing:
-    """A row against one reference. `word` is one of the four above, or "" if there is nothing to compare.
+    """A row compared with one reference. `word` is one of the four above, or "" if there is nothing to compare.
 
     `p` is Holm-adjusted over the references of the row. `needed` is the number of seeds that would settle it with 80 %
     power; None if it is settled, or if no spread is known.
@@ -32,7 +32,7 @@ class Standing:
 
     @property
     def text(self) -> str:
-        """The word, with the seeds that it would take: "n too small (7)"."""
+        """The word, with the number of seeds that would settle it: "n too small (7)"."""
         return self.word if self.needed is None else f"{self.word} ({seeds_text(self.needed)})"
 
 
@@ -61,7 +61,7 @@ def _standing(cell: Cell, other: Cell, references: References, p: float, tests: 
     if math.isnan(spread):
         return standing
     needed = seeds_needed(center, spread, margin(cell, other, references), LEVEL / tests / looks_of(cell, other))
-    # The estimate may be no larger than the seeds that have just failed to settle it.
+    # The estimate can be as small as the number of seeds that did not settle it, so require one more.
     return replace(standing, needed=max(needed, len(found) + 1))
 
 

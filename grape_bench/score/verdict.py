@@ -75,7 +75,7 @@ def over_tasks(words: Iterable[str]) -> str:
 
 
 def _limit(cell: Cell, references: References) -> float:
-    """The lead over the control that is not worth the name: the margin of "tied", or 0 if there is none."""
+    """The smallest lead over the control that matters: the margin of "tied", or 0 if there is none."""
     limit = margin(cell, references.control, references) if references.control else math.nan
     return max(0.0, limit) if math.isfinite(limit) else 0.0
 

@@ -1,4 +1,4 @@
-"""A local tracking database: made in one step, looked at before it is used, and set aside if it is damaged."""
+"""A local tracking database: created in one step, checked before use, and renamed if it is damaged."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def database_of(uri: str) -> Path | None:
 
 
 def prepare(path: Path) -> str:
-    """Make the database at `path` if there is none. Returns a note for the user if a damaged one was set aside.
+    """Create the database at `path` if there is none. Returns a note for the user if a damaged one was renamed.
 
-    Another process that does the same waits. A kill at any moment leaves a complete database or none. Raises UserError
-    for a database of another program, and OSError.
+    Other processes that call this wait. If the process is killed, the database is complete or absent. Raises OSError,
+    and UserError for a database of another program.
     """
     if path.exists() and not damage(path):
         return ""
@@ -74,7 +74,7 @@ def damage(path: Path) -> str:
 
 
 def holds_runs(path: Path) -> bool:
-    """Return whether any run is stored at `path`. True if that is unknown."""
+    """Return whether any run is stored at `path`, or True if this cannot be determined."""
     try:
         with closing(sqlite3.connect(path, timeout=10)) as database:
             return bool(database.execute("SELECT count(*) FROM runs").fetchone()[0])
@@ -96,7 +96,7 @@ def _make(path: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     for draft in path.parent.glob(f".*.{path.name}*"):
-        draft.unlink()  # of a process that was killed
+        draft.unlink()  # left by a killed process
     with replacing(path) as draft:
         SqlAlchemyStore(f"{SQLITE}{draft.resolve()}", "./mlruns").engine.dispose()
 

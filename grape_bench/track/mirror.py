@@ -19,7 +19,7 @@ from grape_bench.track.store import OpenStore, Store, Sweep
 
 @dataclass(frozen=True)
 class Live:
-    """A job that runs, and the latest row of its curve."""
+    """A running job, and the latest row of its curve."""
 
     job: Job
     row: Mapping[str, Any]
@@ -41,13 +41,13 @@ def finish(store: Store, folder: Path, complete: bool, summarize: Summarize | No
 
 
 LIVE_S = 10.0
-"""A job that has trained for so many seconds is shown while it runs. Shorter ones would flicker by."""
+"""A running job is shown once it has trained for this many seconds. Shorter jobs would only flicker."""
 OPENING_S = 120.0
-"""The longest that the first connection may take, since MLflow needs many seconds to make a database."""
+"""The time limit of the first connection. MLflow needs many seconds to create a database."""
 
 
 class Mirror:
-    """Copies records in the background, and then what `summarize` writes about them.
+    """Copies records in the background, and at the end the files that `summarize` writes about them.
 
     A failure sets `warning` and leaves the records on disk as they are. `note` and `place` are the store's.
     """
@@ -73,7 +73,7 @@ class Mirror:
 
     def follow(self, job: Job, row: Mapping[str, Any]) -> None:
         """Queue the latest evaluation of a running job, once, if the job is a long one."""
-        samples = row.get("samples")  # a job can have written anything
+        samples = row.get("samples")  # the job may have written anything
         if samples is not None and row.get("seconds", 0) >= LIVE_S and self._shown.get(job.id) != samples:
             self._shown[job.id] = samples
             self._records.put(Live(job, row))

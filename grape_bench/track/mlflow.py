@@ -86,7 +86,7 @@ class MlflowStore(Store):
 
     @override
     def follow(self, job: Job, row: Mapping[str, Any]) -> None:
-        """Show the latest evaluation of a job that still runs, in a run of its own. `add` replaces that run."""
+        """Show the latest evaluation of a running job, in an MLflow run of its own. `add` replaces that run."""
         from mlflow.entities import Metric
 
         if job.id not in self._live:
@@ -164,7 +164,7 @@ class MlflowStore(Store):
         return self.client.create_run(self.experiment, start, tags, name[:_RUN_NAME_LENGTH]).info
 
     def _copy(self, folder: Path, run: RunInfo) -> None:
-        """Upload the harness's own files in `folder` as the run's artifacts, and nothing that a rule has put there.
+        """Upload the harness's own files in `folder` as the run's artifacts, but no file that a rule wrote there.
 
         MlflowClient.log_artifact would first read the whole run back.
         """
@@ -199,7 +199,7 @@ class MlflowStore(Store):
 def read_experiment(uri: str, name: str) -> Runs:
     """Return the records and curves of the experiment `grape_bench/<name>` (such as quickstart@1.0).
 
-    Of several runs of a job, the newest counts. Raises UserError if the experiment does not exist or has no jobs.
+    If a job has several runs, the newest counts. Raises UserError if the experiment does not exist or has no jobs.
     """
     path = database_of(uri)
     if path and not path.is_file():
@@ -228,7 +228,7 @@ def read_experiment(uri: str, name: str) -> Runs:
 
 
 def _tag(run: Any, name: str) -> str:
-    """A tag that every run of ours has, or ""."""
+    """The value of a tag, or "" for a run that is not ours."""
     return str(run.data.tags.get(name, ""))
 
 

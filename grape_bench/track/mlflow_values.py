@@ -1,4 +1,4 @@
-"""What MLflow gets of a record, under names that it accepts: metrics, parameters and tags. See docs/mlflow.md."""
+"""The metrics, parameters and tags of a record for MLflow, under names that it accepts. See docs/mlflow.md."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _REFUSED = re.compile(r"[^\w.\- :]")
 def fitted(name: str) -> str:
     """`name` as a part of a metric's or parameter's name: letters, digits and `_.-: `, at most `LENGTH` of them.
 
-    A name that has to change ends in a hash of the true one, so that two names stay apart.
+    A name that has to change ends in a hash of the true one, so that different names stay different.
     """
     plain = _REFUSED.sub("_", name)
     if plain == name and len(name) <= LENGTH:
@@ -34,7 +34,7 @@ def fitted(name: str) -> str:
 
 
 def true_names(names: Iterable[str]) -> dict[str, str]:
-    """Tags with the true names of those that had to change, such as `grape.name.conv_1_-3f2a77c1`: `conv[1]`."""
+    """Tags with the true names of those that were changed, such as `grape.name.conv_1_-3f2a77c1`: `conv[1]`."""
     return {f"{TRUE_NAME}{fitted(name)}": name[:TAG_LENGTH] for name in names if fitted(name) != name}
 
 
@@ -58,13 +58,13 @@ SINGLE = (
     "diagnostics.signal_cos",
     "diagnostics.null_cos",
 )
-"""The numbers of a record that runs are searched and compared by. MLflow draws a chart for each metric of a run, so the
-others are left to record.json."""
+"""The numbers of a record by which users search and compare runs. MLflow draws a chart for each metric of a run, so the
+other numbers are only in record.json."""
 GROUPS = tuple(dict.fromkeys(name.partition(".")[0] for name in SINGLE))
 LINES = ("train_loss", "validation_", "seconds")
-"""How the columns of curve.csv begin that MLflow gets."""
+"""Prefixes of the columns of curve.csv that MLflow gets."""
 OVER_TRAINING = {"signal_cos": "", "gradient_cos": "(hidden)", "descent": "(hidden)"}
-"""The columns of diagnostics.csv that MLflow gets, of this row or of every block."""
+"""The columns of diagnostics.csv that MLflow gets, each from the named row, or from every block if it is empty."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Finds a set of runs by a folder, an MLflow experiment, or the name of a recorded table."""
+"""Finds a set of runs by its folder, its MLflow experiment, or the name of a recorded table."""
 
 from __future__ import annotations
 

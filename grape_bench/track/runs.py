@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class Runs:
     """Records, and their curve.csv and diagnostics.csv by record id, if they have them.
 
-    `untuned` are the records of `run --untuned` in the same folders, if the table holds tuned ones. `note` says which
-    records of the folders share no table with these, in a line; empty if there are none.
+    `untuned` are the records of `run --untuned` in the same folders, if the table holds tuned ones. `note` is one line
+    on the other records in the folders, which cannot share a table with these; empty if there are none.
     """
 
     records: list[Record]

@@ -1,4 +1,4 @@
-"""The GPU benchmark on a CPU: the whole script at toy sizes, and its checks on a stand-in for CUDA."""
+"""The GPU benchmark on a CPU: the whole script at toy sizes, and its checks with a fake CUDA."""
 
 import csv
 import os

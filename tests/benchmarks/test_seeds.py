@@ -1,4 +1,4 @@
-"""What batched seeds could save."""
+"""The time that batched seeds could save."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The theory suite as a command, with fewer draws, and that it would say so if the bound did not hold."""
+"""The theory suite as a command, with fewer draws, and its report of a bound that does not hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rule in Hugging Face's Trainer trains as in a loop of one's own, and resumes to the bit."""
+"""A rule in Hugging Face's Trainer trains as in a plain loop, and resumes bit for bit."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""A rule in Lightning trains as in a loop of one's own, and resumes to the bit."""
+"""A rule in Lightning trains as in a plain loop, and resumes bit for bit."""
 
 import csv
 from pathlib import Path

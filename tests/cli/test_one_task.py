@@ -1,4 +1,4 @@
-"""`run` and `plan` with a model and a data set in place of a suite."""
+"""`run` and `plan` with a model and a data set instead of a suite."""
 
 from __future__ import annotations
 

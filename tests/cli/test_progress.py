@@ -1,4 +1,4 @@
-"""What a user reads while jobs run, and after some failed."""
+"""What a user sees while jobs run, and after some have failed."""
 
 from __future__ import annotations
 

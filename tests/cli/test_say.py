@@ -1,4 +1,4 @@
-"""One place prints lines, and nothing that it quotes can act."""
+"""Lines are printed in one place, and quoted text cannot control the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`grape-bench show RUN --script`: the script of a recorded job repeats its test score to the bit."""
+"""`grape-bench show RUN --script`: the script of a recorded job repeats its test score bit for bit."""
 
 from __future__ import annotations
 

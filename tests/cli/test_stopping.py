@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in a process that goes on after the command, such as a notebook, and in one that does not."""
+"""Ctrl-C and SIGTERM in a process that outlives the command, such as a notebook, and in one that does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands say of each operating system."""
+"""What the commands say about each operating system."""
 
 from __future__ import annotations
 

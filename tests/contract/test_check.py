@@ -1,4 +1,4 @@
-"""Every built-in rule keeps the contract; rules that break it are told how."""
+"""Every built-in rule keeps the contract, and rules that break it get a reason."""
 
 import random
 

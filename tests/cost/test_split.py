@@ -1,4 +1,4 @@
-"""Where the time of a step goes, for steps whose phases last as long as we say."""
+"""Where the time of a step goes, for steps whose phases have a known length."""
 
 import itertools
 import time

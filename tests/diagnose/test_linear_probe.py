@@ -1,4 +1,4 @@
-"""The accuracy of a linear classifier on features whose worth is known."""
+"""The accuracy of a linear classifier on features with a known answer."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Diagnostics find what is there and change nothing of the training that they follow."""
+"""Diagnostics measure what is there, and do not change the training."""
 
 import random
 

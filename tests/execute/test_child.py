@@ -1,4 +1,4 @@
-"""A child's messages arrive, its output is passed on, and its end is known, whatever it does and however it starts."""
+"""A child's messages and output arrive, and its end is noticed, whatever it does and however it starts."""
 
 from __future__ import annotations
 

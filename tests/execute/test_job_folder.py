@@ -1,4 +1,4 @@
-"""The harness notices what a job does to its folder, and repairs it. Progress is read whatever lies there."""
+"""The harness detects what a job does to its folder, and repairs it. Damaged progress files are ignored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which processes there are, what they hold and how they end: by /proc on Linux, and by psutil elsewhere."""
+"""Finding processes, measuring their memory and killing them: with /proc on Linux, and with psutil elsewhere."""
 
 from __future__ import annotations
 

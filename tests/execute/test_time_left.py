@@ -1,4 +1,4 @@
-"""The time that a sweep still needs."""
+"""The prediction of a sweep's remaining time."""
 
 from __future__ import annotations
 

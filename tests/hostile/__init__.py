@@ -1,1 +1,1 @@
-"""Folders and names from a stranger who wants the program to hang, to crash, or to act for him."""
+"""Malicious folders and names that try to make the program hang, crash, or do something for the attacker."""

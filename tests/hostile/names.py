@@ -1,4 +1,4 @@
-"""Names that would act if one output format took them for more than text."""
+"""Names that would do something if an output format treated them as more than text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Zips that a stranger could send in place of a publication."""
+"""Malicious zips that someone could send instead of a publication."""
 
 from __future__ import annotations
 

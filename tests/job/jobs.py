@@ -1,4 +1,4 @@
-"""Small jobs for the tests of the training room."""
+"""Small jobs for the tests of training."""
 
 from typing import Any
 

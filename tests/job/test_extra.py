@@ -1,4 +1,4 @@
-"""What a finished run can do without is lost alone, with its reason."""
+"""If an optional measurement of a finished run fails, only this is lost, and the record has the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks other than images with classes run through the whole of a job, and BP equals a plain loop to the bit."""
+"""Tasks other than image classification run through a whole job, and BP equals a plain loop bit for bit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each training option: BP through the harness ends with the weights of a plain PyTorch loop, to the bit."""
+"""Each training option: BP through the harness ends with the weights of a plain PyTorch loop, bit for bit."""
 
 import math
 

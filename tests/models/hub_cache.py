@@ -1,4 +1,4 @@
-"""The cache that the libraries of Hugging Face keep of downloads."""
+"""The download cache of the Hugging Face libraries."""
 
 import shutil
 from pathlib import Path

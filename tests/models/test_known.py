@@ -1,4 +1,4 @@
-"""The table of known models names models that are there, with the sizes that they have."""
+"""The table of known models names existing models, with their correct sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every rule, in every form that draws or keeps its feedback in its own way, and a model of each kind for them."""
+"""Every rule, in every form with its own way to draw or store feedback, and a model of each kind for them."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What would fail or be slow on a GPU: tensors of two devices in one operation, and steps that wait for a number."""
+"""Things that would fail or be slow on a GPU: operations on two devices, and steps that wait for a number."""
 
 import copy
 from contextlib import nullcontext

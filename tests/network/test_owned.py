@@ -1,4 +1,4 @@
-"""Parameters of a rule's own: in the optimizer, the report, the state and the record, and beside the model."""
+"""Parameters that a rule owns: in the optimizer, the report, the state and the record, and next to the model."""
 
 import copy
 

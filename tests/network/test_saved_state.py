@@ -1,4 +1,4 @@
-"""A network's state holds what its modules keep beside tensors, and says what it cannot hold."""
+"""A network's state holds what its modules store besides tensors, and says what it cannot hold."""
 
 import io
 import itertools

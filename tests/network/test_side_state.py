@@ -1,4 +1,4 @@
-"""A forward on the side leaves nothing behind, wherever a model keeps its state."""
+"""An extra forward pass leaves nothing behind, wherever a model keeps its state."""
 
 import random
 from collections import OrderedDict, deque

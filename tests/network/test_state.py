@@ -1,4 +1,4 @@
-"""A network's state: another attachment goes on from it to the bit, in the middle of anything."""
+"""A network's state: another attachment resumes from it bit for bit, in the middle of anything."""
 
 import io
 

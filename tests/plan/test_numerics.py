@@ -1,4 +1,4 @@
-"""A raised integer plans exactly the jobs again that use its part."""
+"""After an integer is raised, exactly the jobs that use its part are planned again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever of the user's a job loads is part of its id: an edit plans the job again, and a copy elsewhere does not."""
+"""A job's id covers all user files that it loads: after an edit the job is planned again, after a move it is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a forger may do to a publication, and the check that finds it.
+"""Each forgery of a publication, and the check that finds it.
 
 Ids, names, the table and the index are made to agree afterwards. A forgery is a function of the folder.
 """

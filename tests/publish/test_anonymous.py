@@ -1,4 +1,4 @@
-"""An anonymous publication says nothing of its author, passes every check, and is the submission that it was before."""
+"""An anonymous publication says nothing about its author, passes every check, and is otherwise the same submission."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Code in a sandbox reaches nothing of its auditor: no file, variable, network, or more than its share."""
+"""Code in a sandbox reaches none of its auditor's files, variables or network, and cannot exceed its limits."""
 
 from __future__ import annotations
 

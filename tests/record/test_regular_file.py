@@ -1,4 +1,4 @@
-"""What is not a regular file of a usual size ends in one message, and at once."""
+"""Anything but a regular file of a usual size gives one message, immediately."""
 
 from __future__ import annotations
 

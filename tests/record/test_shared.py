@@ -1,4 +1,4 @@
-"""Which records of a folder make its table, whatever commands ran in between."""
+"""The records of a folder that make its table, whatever commands ran in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalog names every shipped rule, and what it says to tune can be tuned."""
+"""The catalog has every shipped rule, and every setting that it lists for tuning can be tuned."""
 
 from __future__ import annotations
 

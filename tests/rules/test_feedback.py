@@ -1,4 +1,4 @@
-"""What the kinds of feedback send back: scale, statistics, and the same again after copying and loading."""
+"""The signals of each kind of feedback: scale, statistics, and bit-identical after copying and loading."""
 
 import copy
 import math

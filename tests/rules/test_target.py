@@ -1,4 +1,4 @@
-"""What an error tells of the target: exact under cross-entropy, whatever its scale; a guess with other losses."""
+"""The target that is read from an error: exact for cross-entropy at any scale, and a guess for other losses."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What a number of seeds can tell, against worked values and simulation."""
+"""What a number of seeds can detect, against worked values and simulation."""
 
 import math
 

@@ -9,9 +9,9 @@ from grape_bench.publish.submission import Submission
 from grape_bench.record.table import Table
 
 CLOSE = 1e-6
-"""Curves whose numbers all differ by less than this, relative to their size, are equal.
+"""Two curves are equal if all numbers differ by less than this, relative to their size.
 
-Another seed or rule changes every number of a curve by far more. Copies that are changed by more are not found.
+Another seed or rule changes every number of a curve by far more. Copies with larger changes are not found.
 """
 
 NEIGHBORS = 8

@@ -11,13 +11,13 @@ from grape_bench.record.record import Record
 from grape_bench.record.status import Status
 
 COUNTED = {"bp": 1.0, "dfa": 0.0, "head-only": 0.0, "frozen": 0.0}
-"""What the references use, as a share of BP's passes through hidden blocks."""
+"""The references' passes through hidden blocks, as a share of BP's."""
 
 WORDS = ("none", "learned from forward passes", "signs", "inside a block", "all")
 """The values of `Transport` in network/transport.py, which imports torch."""
 
 TRANSPORT = ("signs", "all")
-"""What a rule without weight transport never takes from the weights. Inside a block, exact gradients are usual."""
+"""What a rule without weight transport never uses of the weights. Exact gradients inside a block are allowed."""
 
 
 def problems(submission: Submission) -> Iterator[str]:

@@ -14,7 +14,7 @@ from grape_bench.record.parts import Hardware
 from grape_bench.track.environment import INSTALLED
 
 FEWEST_DIGITS = 9
-"""Different digits in the hash of a commit."""
+"""The fewest different digits in the hash of a commit."""
 
 
 VERSION = re.compile(r"\d+(\.\w+)+([.+!-]\w+)*", re.ASCII)
@@ -60,7 +60,7 @@ def _is_commit(text: str) -> bool:
 
 
 def _hardware(hardware: Hardware) -> str:
-    """Why this is no machine, or ""."""
+    """Why this cannot be the description of a machine, or ""."""
     own = f"cpu:{hardware.cpu}x{hardware.cores}"
     if not hardware.kind:
         return "the hardware is not recorded"

@@ -50,20 +50,20 @@ ON_A_TASK: Mapping[str, Fact] = {
     "BP's FLOPs": lambda record: record.profile.flops.bp if record.profile and record.profile.flops else None,
     "the number of steps and samples": _steps,
 }
-"""What all runs of a task agree on. None stands for what a run did not measure."""
+"""The facts on which all runs of a task agree. None means that a run did not measure it."""
 
 ON_A_RULE: Mapping[str, Fact] = {
     "the network": lambda record: encode(record.network),
     "the declared use of backpropagation": lambda record: record.credit and record.credit.declared_bp_fraction,
     "the rule's own memory": lambda record: record.profile and encode(record.profile.holders),
 }
-"""What all seeds of a rule on a task agree on."""
+"""The facts on which all seeds of a rule on a task agree."""
 
 SHIPPED: Mapping[str, Fact] = {
     name: ON_A_TASK[name]
     for name in ("the metric", "the number of parameters", "the size of the weights", "the number of steps and samples")
 } | {"the size of the data": _sizes}
-"""What also agrees with the maintainers' runs of the same suite."""
+"""The facts that also agree with the maintainers' runs of the same suite."""
 
 ENGINE = ("model", "dataset", "trainer")
 

@@ -11,7 +11,7 @@ from grape_bench.record.record import Record
 from grape_bench.score.metric import DEFAULT, METRICS
 
 BALANCED = 1.25
-"""Up to this many times the share of a balanced class, guessing counts as 1 / classes."""
+"""If no class has more than this many times its balanced share, the score of guessing is 1 / classes."""
 
 CONSTANT = {"roc_auc": 50.0, "r2": 0.0}
 """The score of guessing, where it does not depend on the data."""

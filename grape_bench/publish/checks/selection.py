@@ -30,7 +30,7 @@ def problems(submission: Submission) -> Iterator[str]:
 
 
 def _space(submission: Submission) -> list[dict[str, Any]] | None:
-    """What the card may say of the search space. Earlier versions wrote what the suite searches for all rules."""
+    """The search spaces that the card may state. Earlier versions wrote the space that the suite has for all rules."""
     suite = suite_of(submission)
     if suite is None or not submission.own:
         return None

@@ -23,7 +23,7 @@ from grape_bench.rules.names import RULES
 FREE = (Of.ENGINE, Of.SEED, Of.MEASURING, Of.LAUNCH)
 
 DEFINING = ("tasks", "rule", "tuning", "margin")
-"""What a suite of one name and version must have in common with the shipped one."""
+"""The fields in which a suite must equal the shipped one of the same name and version."""
 
 
 def suite_of(submission: Submission) -> Suite | None:
@@ -61,7 +61,7 @@ def problems(submission: Submission) -> Iterator[str]:
 
 
 def _of_an_author(suite: Suite, ours: Suite | None) -> Iterator[str]:
-    """Nobody has reviewed a suite that does not ship, so it may not treat the references in a way of their own."""
+    """Check a suite that does not ship: nobody has reviewed it, so it may not treat the references differently."""
     if ours:
         yield f"suite.toml: this grape-bench has version {ours.version} of {suite.name}, not {suite.version}"
     tables = {"rule": suite.rule, **{f"task {task.name}: rule": task.rule for task in suite.tasks}}

@@ -17,10 +17,10 @@ AHEAD = timedelta(days=1)
 """How far a clock may be ahead."""
 
 SLACK_S = 1.0
-"""Seconds by which a job's own clock and the dates may differ, besides a hundredth of the time."""
+"""Seconds by which a job's own clock and its dates may differ, in addition to 1 % of the time."""
 
 ROUNDING_S = 0.01
-"""Seconds below zero that a difference of two clocks may have."""
+"""How far below zero a difference of two clocks may be, in seconds."""
 
 
 def problems(submission: Submission) -> Iterator[str]:
@@ -80,7 +80,7 @@ def _steps(record: Record, time: Time) -> Iterator[str]:
 
 
 def _clock(time: Time, curve: Table) -> Iterator[str]:
-    """The clock of the curve stands still outside of training, so its end is close to the training time."""
+    """The clock of the curve stops outside of training, so its end is close to the training time."""
     try:
         last = float(curve.rows[-1]["seconds"])
     except (IndexError, KeyError, ValueError):

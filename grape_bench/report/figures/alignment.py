@@ -26,7 +26,7 @@ from grape_bench.score.results import Results
 MOST_TASKS, MOST_RULES = 9, 24
 """The most tasks and rules that are drawn."""
 NAMED = 8
-"""The most blocks that the legend names. Of more blocks it names some, from the first to the last."""
+"""The most blocks that the legend names. If there are more, it names some from the first to the last."""
 LEFT, RIGHT, PANEL, HEIGHT, GAP = 0.75, 1.25, 0.95, 1.05, 0.12  # inches: margins, least panel, space between two
 
 
@@ -81,7 +81,7 @@ def _panel(figure: Figure, place: tuple[float, float, float, float]) -> Axes:
 
 
 def _rows(results: Results, most: int) -> list[Row]:
-    """At most so many panels side by side, of the rules that have an alignment on the task."""
+    """Rows of panels of limited length, with the rules that have an alignment on each task."""
     tasks, every = shown(results)
     rows = []
     for task in tasks:

@@ -29,7 +29,7 @@ MOST_TASKS = 12
 LINE_INCHES, CHARACTER_INCHES = 0.7, 0.08  # of an entry of the legend
 
 MOST_COST = 4.0
-"""The largest cost that is drawn, in whole trainings of BP: a much dearer rule would squeeze the others."""
+"""The largest cost that is drawn, in whole trainings of BP: a much costlier rule would squeeze the others."""
 
 
 def tasks(results: Results) -> list[str]:
@@ -99,7 +99,7 @@ def _draw_panel(axes: Axes, paths: Iterable[Path], style: Mapping[str, Style]) -
 
 
 def _line(path: Path, right: float) -> dict[float, Interval]:
-    """Cost -> mean and interval. A score that is the same at every cost goes from side to side."""
+    """Cost -> mean and interval. A score that is the same at every cost becomes a level line."""
     band = path.band()
     if len(band) == 1 and 0.0 in band:
         return {0.0: band[0.0], min(path.end, right): band[0.0]}

@@ -41,7 +41,7 @@ LOOK: dict[Any, Any] = {
     "svg.hashsalt": "grape-bench",  # the same input gives the same file
     "pdf.fonttype": 42,  # keeps text as text
 }
-# No text is smaller than 7 points, and in print no figure is scaled: it is drawn as wide as it will be.
+# No text is smaller than 7 points. A figure is drawn in its final width, so print does not scale it.
 _WIDE = {"font.size": 9.5, "axes.titlesize": 9.5, "legend.fontsize": 9, "xtick.labelsize": 9, "ytick.labelsize": 9.5}
 _IN_PRINT = {"font.size": 8, "axes.titlesize": 8, "legend.fontsize": 7.5, "xtick.labelsize": 7, "ytick.labelsize": 7.5}
 # Without a date, the same records give the same file.
@@ -56,7 +56,7 @@ def style(width: float) -> dict[Any, Any]:
 def render(make: Callable[[], Figure], path: Path, width: float = WIDTH) -> None:
     """Write the figure that `make` returns to `path`, on white: SVG, PDF or PNG, depending on the extension.
 
-    `width` in inches decides on the sizes of type.
+    `width` in inches determines the font sizes.
 
     Raises UserError if the file cannot be written.
     """
@@ -73,7 +73,7 @@ def canvas(width: float, height: float) -> Figure:
 
 
 def inches(lines: float) -> float:
-    """The height of so many lines of text, with the usual space between them."""
+    """The height in inches of this many lines of text, with the usual line spacing."""
     return lines * 1.4 * float(mpl.rcParams["font.size"]) / 72
 
 
@@ -83,7 +83,7 @@ def small() -> float:
 
 
 def wrapped(text: str, width: float) -> str:
-    """`text` in lines that fit into `width` inches."""
+    """Wrap `text` into lines that fit into `width` inches."""
     letter = 0.6 * float(mpl.rcParams["font.size"]) / 72  # inches per letter, on average
     return textwrap.fill(text, max(12, int(width / letter)), break_long_words=False)
 
@@ -95,7 +95,7 @@ def names(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def plain(text: str, longest: int = 60) -> str:
-    """`text` as a figure shows it: in one line, short, and spelled where the font lacks a character."""
+    """`text` for a figure: one short line, with numbers for characters that the font lacks."""
     shown = spelled(in_one_line(text), _has_glyph)
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 

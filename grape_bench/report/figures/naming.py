@@ -1,4 +1,4 @@
-"""Names beside points: near them, and over no other name, marker or line."""
+"""Place names near their points, without covering another name, marker or line."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _size(axes: Axes, text: str) -> Point:
 
 
 def _distance(spots: Sequence[Point], i: int) -> float:
-    """How far the third nearest point is: small where it is crowded."""
+    """The distance to the third nearest point, which is small where it is crowded."""
     every = sorted(math.dist(spots[i], other) for j, other in enumerate(spots) if j != i)
     return every[min(2, len(every) - 1)] if every else 0.0
 

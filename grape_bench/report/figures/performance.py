@@ -36,7 +36,7 @@ def _figure(results: Results, width: float) -> Figure:
     if averages:
         draw_averages(axes[1], results)
         axes[1].set_xlabel(look.wrapped(f"{COLUMN['norm_acc'].axis}: {AVERAGED}", 0.35 * width))
-    # Below the panels: in one of them it would lie over the data.
+    # Below the panels, because inside a panel it would cover data.
     figure.legend(handles=lines, loc="outside lower left", ncols=columns, frameon=False, borderaxespad=0)
     return figure
 

@@ -23,7 +23,7 @@ DIVERGING = LinearSegmentedColormap.from_list("better", ["#e69f00", "#ffffff", "
 
 
 MOST_RULES = 20
-"""The most rows, so that the numbers of the matrix stay apart: those with the best mean rank."""
+"""The most rows, so that the numbers of the matrix do not overlap. The rules with the best mean rank are shown."""
 SIDE_BY_SIDE = look.NARROW
 """Inches below which the ranks lie above the matrix."""
 

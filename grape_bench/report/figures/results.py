@@ -186,7 +186,7 @@ def level(lines: Mapping[str, pd.Series]) -> dict[str, pd.Series]:
 
 
 def window(lines: Iterable[pd.Series], metric: Metric = DEFAULT) -> tuple[float, float]:
-    """The range of values to show: where the lines end, and as much again on the worse side.
+    """The range of values to show: the range of the lines' ends, and as much again on the worse side.
 
     Showing the first epochs, which improve by tens of points, would squeeze the ends of the lines together.
     """

@@ -28,7 +28,7 @@ ABOUT = (
 MOST_TASKS = 12
 """The most rows of panels."""
 NEAR = 10
-"""Points between a name and its point, if a legend has all names and only those with room are beside their points."""
+"""The largest distance, in points, of a name from its point if a legend lists all names anyway."""
 
 
 def available(results: Results) -> list[Column]:
@@ -132,11 +132,10 @@ def _draw_legend(figure: Figure, results: Results, rules: Sequence[str], ncols: 
 
 
 def staircase(points: Iterable[tuple[float, float, float]]) -> list[Point]:
-    """What more cost is shown to buy: (cost, score) by rising cost, from points (cost, score, half-width).
+    """The scores that more cost is shown to buy, as (cost, score) by ascending cost, from (cost, score, half-width).
 
-    A point is a stair if its interval lies above the interval of every cheaper point. A higher mean alone would make a
-    stair of noise. A point without an interval (one seed) is no stair unless it is the cheapest, and ends the
-    staircase.
+    A point is a stair if its interval lies above the interval of every cheaper point. A higher mean alone could be
+    noise. A point without an interval (one seed) is a stair only if it is the cheapest, and ends the staircase.
     """
     stairs: list[Point] = []
     highest = -math.inf  # the upper end of all intervals so far

@@ -1,4 +1,4 @@
-"""The report as one self-contained web page: no network, no server, no second file."""
+"""The report as a self-contained web page: a single file that needs no network and no server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from grape_bench.score.quantity import ABSENT
 from grape_bench.score.results import Results
 
 UNFOLDED = 1000
-"""The rows of the table that a page shows at once. A browser needs seconds for more, and a button shows them."""
+"""The rows of the table that a page shows at once. A browser needs seconds for more, so a button shows them."""
 
 
 class Publication(Protocol):
@@ -100,7 +100,7 @@ def rows(results: Results) -> list[dict[str, Any]]:
 
 
 def _sort_value(value: Any) -> Any:
-    """What the browser sorts by; empty if the value is missing."""
+    """The value by which the browser sorts; empty if it is missing."""
     return "" if pd.isna(value) else value
 
 
@@ -186,7 +186,7 @@ def _embedded(value: object) -> Markup:
 
 
 def _visible(value: Any) -> Any:
-    """`value` with the texts as the template writes them, so that scripts find them again."""
+    """`value` with its texts as the template writes them, so that scripts can match them."""
     if isinstance(value, dict):
         return {_visible(key): _visible(inner) for key, inner in value.items()}
     if isinstance(value, list):

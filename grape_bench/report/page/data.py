@@ -54,7 +54,7 @@ def costs_of(results: Results) -> list[Column]:
 
 
 def curve_axes(results: Results) -> list[Quantity]:
-    """What the learning curves can be drawn over: also the cost of a comparison at equal cost."""
+    """The horizontal axes of learning curves, including the cost of a comparison at equal cost."""
     return [*CURVE, *([results.equal.axis.quantity] if results.equal else [])]
 
 

@@ -1,4 +1,4 @@
-"""Read by every Python process below `launch.py` as it starts: no socket leads away from this machine.
+"""Loaded by every Python process that `launch.py` starts: sockets can only connect to this machine.
 
 Each attempt is refused and noted in $OFFLINE_ATTEMPTS.
 """

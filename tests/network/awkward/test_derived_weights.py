@@ -1,4 +1,4 @@
-"""Weights that are computed from parameters: feedback stands for them too, and the report says what happened."""
+"""Weights that are computed from parameters: feedback replaces them too, and the report says what happened."""
 
 import pytest
 import timm

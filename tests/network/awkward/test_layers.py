@@ -1,4 +1,4 @@
-"""What models do inside: shared weights, several outputs, statistics, dropout, writing in place."""
+"""Things that models do inside: shared weights, several outputs, statistics, dropout, in-place writes."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What training loops do: accumulate, interleave, evaluate, vary the batch."""
+"""Things that training loops do: accumulate, interleave, evaluate, vary the batch."""
 
 import pytest
 import torch

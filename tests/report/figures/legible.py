@@ -1,4 +1,4 @@
-"""What a reader needs of a figure: no text over another one or beyond the edge, and none too small."""
+"""Checks that a figure is readable: no text overlaps another or is cut off, and none is too small."""
 
 from __future__ import annotations
 
