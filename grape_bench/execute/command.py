@@ -12,7 +12,7 @@ from pathlib import Path
 
 import grape_bench
 from grape_bench.execute.executor import Options
-from grape_bench.execute.job_folder import hand_over
+from grape_bench.execute.job_folder import write_job_manifest
 from grape_bench.execute.outcome import late, too_large
 from grape_bench.execute.process_tree import end, held_bytes, tree
 from grape_bench.record.job import Job
@@ -31,7 +31,7 @@ def worker_command(job: Job, folder: Path, options: Options) -> list[str]:
     path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
     # -P: a user's `data/` or `random.py` in the current folder must not shadow a library's module.
     python = ["/usr/bin/env", f"PYTHONPATH={path}", f"OMP_NUM_THREADS={cluster.cpus}", sys.executable, "-P"]
-    arguments = [str(hand_over(job, folder, options.git).absolute()), job.id, "--trainer", options.trainer]
+    arguments = [str(write_job_manifest(job, folder, options.git).absolute()), job.id, "--trainer", options.trainer]
     arguments += ["--checkpoint-every", str(options.checkpoint_every)]
     return [*python, "-m", "grape_bench.execute.worker", *arguments, "--threads", str(cluster.cpus)]
 

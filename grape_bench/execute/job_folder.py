@@ -64,7 +64,7 @@ def _content(path: Path, size: int) -> bytes | None:
         raise ShapeError(f"something else wrote to {path.name} of this job") from error
 
 
-def hand_over(job: Job, folder: Path, git: Git) -> Path:
+def write_job_manifest(job: Job, folder: Path, git: Git) -> Path:
     """Write a manifest of this one `job` into its folder below the suite's `folder`, for the worker. Raises OSError.
 
     Reading the manifest of the whole suite would take each worker longer than a small job does.

@@ -18,7 +18,7 @@ from typing_extensions import override
 from grape_bench.errors import UserError
 from grape_bench.execute.executor import Executor, JobEvents, Options
 from grape_bench.execute.gpus import VISIBLE, is_mig, slot_gpus
-from grape_bench.execute.job_folder import hand_over, read_progress, remove
+from grape_bench.execute.job_folder import read_progress, remove, write_job_manifest
 from grape_bench.execute.outcome import crashed, kernel_oom_kills, late, too_large, write_outcome, written_record
 from grape_bench.execute.pool import Pool, ServerLostError
 from grape_bench.execute.preflight import preflight, preload
@@ -147,7 +147,7 @@ class Local(Executor):
         # Delete the record before the process starts: a process that dies at once must not inherit an old record.
         remove(folder / job.name / RECORD)
         arguments = {
-            "manifest": str(hand_over(job, folder, self.options.git)),
+            "manifest": str(write_job_manifest(job, folder, self.options.git)),
             "job": job.id,
             "trainer": self.options.trainer,
             "checkpoint_every": str(self.options.checkpoint_every),

@@ -24,7 +24,7 @@ def needs(jobs: Iterable[Job]) -> list[str]:
     return list(found)
 
 
-def local(job: Job, folder: Path, data: Sequence[Path]) -> Job:
+def localized(job: Job, folder: Path, data: Sequence[Path]) -> Job:
     """`job` with the code in the publication `folder` and with local data. Its id stays the same.
 
     Raises UserError if a file or folder is missing, or if its content is not that of the author's runs.

@@ -45,7 +45,7 @@ class Mark:
     prose: bool = False
 
 
-ANYONE = (
+GENERAL_MARKS = (
     Mark("an e-mail address", re.compile(r"(?i)[\w.+-]{1,64}(?:@| ?[\[(]at[\])] ?)(?:[\w-]+\.)+[a-z]{2,}"), prose=True),
     Mark(
         "an absolute path",
@@ -69,7 +69,7 @@ def plain(text: str) -> str:
 
 
 def marks(folders: Iterable[Path], commits: Iterable[str]) -> list[Mark]:
-    """The marks of this machine, of its user, and of the git repositories around `folders`, and those of `ANYONE`."""
+    """The marks of this machine, its user and the git repositories around `folders`, and `GENERAL_MARKS`."""
     found = {**_logins(), **_hosts()}
     people: dict[str, None] = {}
     for folder in folders:
@@ -86,7 +86,7 @@ def marks(folders: Iterable[Path], commits: Iterable[str]) -> list[Mark]:
         *names,
         *(Mark("your name in git", pattern) for person in people if (pattern := person_pattern(person))),
         *(Mark("the commit of your runs", pattern) for pattern in hashes),
-        *ANYONE,
+        *GENERAL_MARKS,
     ]
 
 

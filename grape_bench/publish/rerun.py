@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 from grape_bench.errors import UserError
 from grape_bench.publish.code import code_of
-from grape_bench.publish.here import local
+from grape_bench.publish.here import localized
 from grape_bench.publish.hidden_test import View, hidden, whole
 from grape_bench.publish.rerun_worker import SCORE, WEIGHTS
 from grape_bench.publish.sandbox import Limits, Sandbox
@@ -121,11 +121,11 @@ class Auditor:
         Raises UserError before the first run if local data is missing.
         """
         records = list(records)
-        jobs = {record.name: local(record.job, self.submission.folder.resolve(), self.data) for record in records}
+        jobs = {record.name: localized(record.job, self.submission.folder.resolve(), self.data) for record in records}
         inexact = {(one.task, one.seed) for one in records if differences(one)}
         bp = [one for one in self.submission.records.values() if one.rule == "bp" and (one.task, one.seed) in inexact]
         references = [
-            self._again(one, local(one.job, self.submission.folder.resolve(), self.data), self._most(one))
+            self._again(one, localized(one.job, self.submission.folder.resolve(), self.data), self._most(one))
             for one in bp
             if one.status is Status.FINISHED and one not in records
         ]

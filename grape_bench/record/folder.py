@@ -14,7 +14,7 @@ from grape_bench.record.job import Job
 from grape_bench.record.manifest import MANIFEST, WITHOUT_TUNING, Manifest, options, read_entries
 from grape_bench.record.record import RECORD, Record, read_record
 from grape_bench.record.regular_file import MOST_FILES, Largest, check_total
-from grape_bench.record.shared import Sharing
+from grape_bench.record.shared import TableChooser
 
 
 def own_record(job: Job, folder: Path) -> Record | None:
@@ -57,10 +57,10 @@ class Recorded:
     manifest: Manifest | None
 
     def jobs(self, wanted: Collection[str] = ()) -> list[Job]:
-        """The planned jobs that share a table with the jobs `wanted` (ids): see `Sharing.choose`."""
+        """The planned jobs that share a table with the jobs `wanted` (ids): see `TableChooser.choose`."""
         assert self.manifest is not None
         results = {record.id for record in self.records if record.status.is_result}
-        return Sharing(self.manifest.planned, results, wanted).choose(self.manifest.jobs)
+        return TableChooser(self.manifest.planned, results, wanted).choose(self.manifest.jobs)
 
     def found(self, wanted: Collection[str] = ()) -> Found:
         """The records of `jobs(wanted)`. Without a manifest, all records share a table."""

@@ -14,7 +14,7 @@ _NEVER = Planned()
 
 
 @dataclass(frozen=True)
-class Sharing:
+class TableChooser:
     """Chooses the jobs of a table from when they were planned, which have results, and which a command asks for."""
 
     planned: Mapping[str, Planned]

@@ -14,7 +14,14 @@ from grape_bench.score.metric import METRICS
 
 # The optimizer is not part of the budget: its settings are tuned for each rule, with equally many trials.
 # The seeds of one cell agree in all but these. `check_numerics` compares the engine, and `unequal_notes` the data.
-VARIES = (Of.ENGINE, Of.SEED, Of.TRIAL, Of.MEASURING, Of.STATED, Of.DATA)
+VARIES = (
+    Of.ENGINE,
+    Of.SEED,
+    Of.TRIAL,
+    Of.MEASURING,
+    Of.STATED,
+    Of.DATA,
+)
 
 
 def check(cells: Iterable[Cell]) -> None:

@@ -19,10 +19,10 @@ from grape_bench.score.inference import (
     Bootstrapped,
     Interval,
     bootstrap_mean,
-    counted,
     holm,
     interval,
     mean,
+    over_looks,
     paired_t,
     sign_flip,
     variance,
@@ -223,7 +223,7 @@ def _on_task(first: Cell, second: Cell, references: References) -> OnTask:
         first=first,
         second=second,
         difference=interval(pairs),
-        p=counted(paired_t(pairs), looks_of(first, second)),
+        p=over_looks(paired_t(pairs), looks_of(first, second)),
         step=first.step_ratio / second.step_ratio if one_class else math.nan,
         memory=first.memory_ratio(second) if one_class else math.nan,
         judged=(judge(first, references).word, judge(second, references).word),
@@ -240,7 +240,7 @@ def _overall(tasks: Sequence[OnTask]) -> Overall | None:
         return None
     found = bootstrap_mean(pairs, np.random.default_rng(SEED))
     looks = looks_of(*(cell for task in tasks for cell in (task.first, task.second)))
-    p = counted(sign_flip(pairs, SEED), looks)
+    p = over_looks(sign_flip(pairs, SEED), looks)
     return Overall(found, "norm acc" if known else "score", p, sum(map(len, pairs)))
 
 

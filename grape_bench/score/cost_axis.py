@@ -62,7 +62,7 @@ class CostAxis:
 
 
 @dataclass(frozen=True)
-class Spending:
+class CostModel:
     """What a share of a whole training costs, in whole trainings of BP.
 
     `step` is the cost of the rule's own step ÷ that of BP's. The share `exact` of the steps are BP's own, at a cost of
@@ -74,7 +74,7 @@ class Spending:
     at_end: bool = False
 
     @classmethod
-    def of(cls, cell: Cell, step: float) -> Spending:
+    def of(cls, cell: Cell, step: float) -> CostModel:
         """The spending of the runs of `cell`, whose own step costs `step`."""
         shares = [record.credit.anchor_share or 0.0 for record in cell.results if record.credit]
         return cls(step, mean(shares) if shares else 0.0, RuleName.parse(cell.rule).finished)

@@ -12,10 +12,10 @@ import pandas as pd
 from grape_bench.errors import UserError
 from grape_bench.record.rule_name import FROZEN
 from grape_bench.score.cell import Cell, Grid, by_task, differences
-from grape_bench.score.cost_axis import AXES, CostAxis, Spending, classes_of
+from grape_bench.score.cost_axis import AXES, CostAxis, CostModel, classes_of
 from grape_bench.score.flips import Pair, pairs
 from grape_bench.score.inference import interval
-from grape_bench.score.path import Path, budget_of, level, path
+from grape_bench.score.path import Path, budget_of, constant_path, path
 from grape_bench.score.references import References
 from grape_bench.score.row import DRAFT_BELOW
 from grape_bench.score.standing import NOWHERE, standings
@@ -106,11 +106,11 @@ def _path(
     if not cell.results:
         return None, "no result"
     if cell.rule == FROZEN:
-        return level(cell), ""
+        return constant_path(cell), ""
     cost, reason = step
     if reason:
         return None, reason
-    return path(cell, curves, Spending.of(cell, cost), samples), "no learning curve"
+    return path(cell, curves, CostModel.of(cell, cost), samples), "no learning curve"
 
 
 def _said(left_out: Reasons) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from grape_bench.score.cell import Cell, differences, looks_of
-from grape_bench.score.inference import LEVEL, Interval, counted, holm, interval, mean, paired_t
+from grape_bench.score.inference import LEVEL, Interval, holm, interval, mean, over_looks, paired_t
 from grape_bench.score.metric import Metric
 from grape_bench.score.path import Path
 
@@ -86,7 +86,7 @@ def _pair(one: Path, other: Path) -> Pair | None:
 
 
 def _p(pair: tuple[Cell, Cell]) -> float:
-    return counted(paired_t(differences(*pair)), looks_of(*pair))
+    return over_looks(paired_t(differences(*pair)), looks_of(*pair))
 
 
 def _changes(first: Path, second: Path, budget: float) -> tuple[float, ...]:

@@ -66,7 +66,7 @@ def variance(values: Sequence[float]) -> float:
     return math.fsum((x - center) ** 2 for x in values) / (len(values) - 1) if len(values) > 1 else math.nan
 
 
-def counted(p: float, looks: int) -> float:
+def over_looks(p: float, looks: int) -> float:
     """`p` of a test that is made at up to `looks` numbers of seeds: Bonferroni's bound over the looks."""
     return min(1.0, p * looks) if not math.isnan(p) else p
 

@@ -15,8 +15,8 @@ from grape_bench.score.inference import (
     RESAMPLES,
     SEED,
     Bootstrapped,
-    counted,
     mean,
+    over_looks,
     percentiles,
     resampled,
     sign_flip,
@@ -137,7 +137,7 @@ def _sign_flip(first: ByTask, second: ByTask, bp: ByTask) -> float:
     by_task = pairs(first, second, bp)
     if not all(by_task):
         return math.nan
-    return counted(sign_flip(by_task, SEED), looks_of(*first.values(), *second.values()))
+    return over_looks(sign_flip(by_task, SEED), looks_of(*first.values(), *second.values()))
 
 
 def ranks(grid: Grid) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from typing_extensions import override
 from grape_bench.record.rule_name import FROZEN
 from grape_bench.record.status import Status
 from grape_bench.score.cell import Cell
-from grape_bench.score.cost_axis import Spending
+from grape_bench.score.cost_axis import CostModel
 from grape_bench.score.inference import Interval, interval
 
 Run = tuple[tuple[float, float], ...]
@@ -23,7 +23,7 @@ Run = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
-class Placed(Cell):
+class CellAtCost(Cell):
     """A cell at one cost: its scores are those on the validation split at that cost, by seed."""
 
     at: Mapping[int, float] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Path:
 
     cell: Cell
     runs: Mapping[int, Run]
-    spending: Spending | None = None
+    spending: CostModel | None = None
     samples: float = math.nan
 
     def costs(self, curve: pd.DataFrame) -> list[float]:
@@ -67,7 +67,7 @@ class Path:
         """The costs of the evaluations, ascending. A score that holds from the start has the cost 0."""
         return tuple(sorted({cost for run in self.runs.values() for cost, _ in run}))
 
-    def at(self, cost: float) -> Placed:
+    def at(self, cost: float) -> CellAtCost:
         """The cell at this cost. A seed's score is linear between evaluations, and constant after the last one.
 
         The cell has no scores at a cost before the first evaluation of some seed.
@@ -78,7 +78,7 @@ class Path:
         return self._placed({seed: _on_line(run, cost) for seed, run in self.runs.items()})
 
     @property
-    def whole(self) -> Placed:
+    def whole(self) -> CellAtCost:
         """The cell at the end of its runs."""
         return self._placed({seed: run[-1][1] for seed, run in self.runs.items()})
 
@@ -87,11 +87,11 @@ class Path:
         placed = {cost: self.at(cost).scores for cost in self.moments}
         return {cost: interval(scores.values()) for cost, scores in placed.items() if scores}
 
-    def _placed(self, scores: Mapping[int, float]) -> Placed:
-        return Placed(self.cell.task, self.cell.rule, self.cell.records, scores)
+    def _placed(self, scores: Mapping[int, float]) -> CellAtCost:
+        return CellAtCost(self.cell.task, self.cell.rule, self.cell.records, scores)
 
 
-def path(cell: Cell, curves: Mapping[str, pd.DataFrame], spending: Spending, samples: float) -> Path | None:
+def path(cell: Cell, curves: Mapping[str, pd.DataFrame], spending: CostModel, samples: float) -> Path | None:
     """The runs of `cell`, whose whole training takes `samples`. None if no run that finished has a learning curve.
 
     With `select = "best"`, the score at an evaluation is the best so far, as it is at the end of the training.
@@ -111,7 +111,7 @@ def path(cell: Cell, curves: Mapping[str, pd.DataFrame], spending: Spending, sam
     return replace(own, runs=runs)
 
 
-def level(cell: Cell) -> Path:
+def constant_path(cell: Cell) -> Path:
     """The control `frozen`, whose score is the same at every cost."""
     runs = {record.seed: ((0.0, cell.metric.score(record.validation)),) for record in cell.results}
     return Path(cell, runs)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from grape_bench.score.cell import Cell, common_seeds, differences, looks_of
-from grape_bench.score.inference import LEVEL, counted, half_width, holm, mean, one_sided, paired_t, variance
+from grape_bench.score.inference import LEVEL, half_width, holm, mean, one_sided, over_looks, paired_t, variance
 from grape_bench.score.power import seeds_needed, seeds_text
 from grape_bench.score.references import References
 
@@ -42,7 +42,9 @@ NOWHERE = Standing()
 def standings(cell: Cell, references: References) -> dict[str, Standing]:
     """The standing of `cell` against "bp", "dfa" and "control". It depends on no other row of the table."""
     others = {name: other for name, other in references.named.items() if other.rule != cell.rule and cell.scores}
-    tests = {name: counted(paired_t(differences(cell, other)), looks_of(cell, other)) for name, other in others.items()}
+    tests = {
+        name: over_looks(paired_t(differences(cell, other)), looks_of(cell, other)) for name, other in others.items()
+    }
     adjusted = holm(tests)
     return {name: _standing(cell, other, references, adjusted[name], len(others)) for name, other in others.items()}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from grape_bench.execute.job_folder import hand_over
+from grape_bench.execute.job_folder import write_job_manifest
 from grape_bench.execute.sweep import run_sweep
 from grape_bench.execute.worker import main as run_worker
 from grape_bench.plan import expand, job
@@ -42,7 +42,7 @@ def test_a_worker_reads_its_own_job_and_no_other(
     monkeypatch.setattr("grape_bench.execute.job_folder.prepare", stop)
     jobs = request(tmp_path, [{}], seeds=5).plan.jobs
     Manifest("acts", "1.0", INSTALLED, jobs).write(tmp_path)
-    path = hand_over(jobs[3], tmp_path, INSTALLED)
+    path = write_job_manifest(jobs[3], tmp_path, INSTALLED)
     with pytest.raises(StopError, match=f"/{jobs[3].name}$"):
         run_worker([str(path), jobs[3].id, "--trainer", TRAINER])
     assert reads == {jobs[3].name: 1}

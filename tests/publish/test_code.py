@@ -13,7 +13,7 @@ from grape_bench.errors import UserError
 from grape_bench.plan.numerics import numerics_of
 from grape_bench.plan.sources import changed_sources, rule_sources, task_sources
 from grape_bench.publish.checks import identity, source
-from grape_bench.publish.here import local, needs
+from grape_bench.publish.here import localized, needs
 from grape_bench.publish.index import write_index
 from grape_bench.publish.pack import About, pack
 from grape_bench.publish.rerun import draw
@@ -84,7 +84,7 @@ def test_a_rerun_finds_everything_in_the_publication(author: Path, tmp_path: Pat
         path.unlink()
 
     (record,) = draw(submission, 1, seed=0)
-    job = local(record.job, submission.folder, [data])
+    job = localized(record.job, submission.folder, [data])
     assert job.id == submission.records[job.name].id and changed_sources(job) == []
     assert job.dataset_args["folder"] == str(data)
     paths = [split_file_reference(reference)[0] for reference in references(job)]
@@ -97,11 +97,11 @@ def test_missing_data_is_named_by_its_content(author: Path, tmp_path: Path) -> N
     submission = read_submission(pack(author / "runs", "Mine", tmp_path / "results", About()))
     assert needs(record.job for record in submission.records.values()) == [f"data (content {digest})"]
     (record,) = draw(submission, 1, seed=0)
-    found = local(record.job, submission.folder, [])
+    found = localized(record.job, submission.folder, [])
     assert found.dataset_args["folder"] == str(author / "data"), "a rerun has another current folder"
     (author / "data" / "a.npy").write_text("other numbers")
     with pytest.raises(UserError, match="these runs read 'data'") as error:
-        local(record.job, submission.folder, [author])
+        localized(record.job, submission.folder, [author])
     assert digest in error.value.where and "--data" in error.value.hint
 
 
@@ -110,9 +110,9 @@ def test_a_named_data_set_with_other_content(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "mnist" / "train.parquet").write_text("pictures")
     monkeypatch.setenv("GRAPE_BENCH_DATA", str(tmp_path))
     job = next(record.job for record in read_records(RECORDED) if record.job.dataset == "mnist")
-    local(replace(job, data_content=content_hash(tmp_path / "mnist")), tmp_path, [])
+    localized(replace(job, data_content=content_hash(tmp_path / "mnist")), tmp_path, [])
     with pytest.raises(UserError, match="mnist has the content"):
-        local(replace(job, data_content="0" * 16), tmp_path, [])
+        localized(replace(job, data_content="0" * 16), tmp_path, [])
 
 
 @pytest.mark.parametrize("name", ["model.py", "beside.py", "rule.py"])

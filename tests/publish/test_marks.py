@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from grape_bench.publish.marks import ANYONE, Mark, address_parts, marks, person_pattern
+from grape_bench.publish.marks import GENERAL_MARKS, Mark, address_parts, marks, person_pattern
 from grape_bench.publish.traces import prose, traces
 from tests.publish.author import become
 
@@ -100,13 +100,13 @@ INNOCENT = [
 
 @pytest.mark.parametrize(("text", "line"), IDENTIFYING.items())
 def test_what_identifies_anyone(text: str, line: str) -> None:
-    found = list(traces(f"import os\n\n{line}\n", ANYONE, python=True))
+    found = list(traces(f"import os\n\n{line}\n", GENERAL_MARKS, python=True))
     assert [(one.text, one.line, one.around) for one in found] == [(text, 3, line)]
 
 
 @pytest.mark.parametrize("line", INNOCENT)
 def test_code_and_references_identify_nobody(line: str) -> None:
-    assert not list(traces(line + "\n", ANYONE, python=True))
+    assert not list(traces(line + "\n", GENERAL_MARKS, python=True))
 
 
 def test_comments_and_strings_stay_on_their_lines() -> None:

@@ -10,7 +10,7 @@ from grape_bench.cli.report import COSTS
 from grape_bench.record.parts import Energy, Flops
 from grape_bench.record.record import Record
 from grape_bench.score.cell import Cell, cells
-from grape_bench.score.cost_axis import AXES, Spending, classes_of
+from grape_bench.score.cost_axis import AXES, CostModel, classes_of
 from tests.score.records import make
 
 FLOPS = Flops(forward=1.0, credit=1.0, tangents=1.0, critical=2.4, total=3.0, bp=2.0)
@@ -66,24 +66,24 @@ def test_without_bp_the_profiled_jobs_must_agree_on_a_class() -> None:
 
 def test_exact_steps_cost_as_much_as_bps() -> None:
     """A step of 3 with 10 % of BP's own steps: 0.9 * 3 + 0.1 = 2.8 for the whole training."""
-    anchors = Spending.of(cell(make("x+anchor", credit={"anchor_share": 0.1})), 3.0)
-    finish = Spending.of(cell(make("x+finish", credit={"anchor_share": 0.1})), 3.0)
-    assert anchors == Spending(3.0, 0.1) and finish == Spending(3.0, 0.1, at_end=True)
+    anchors = CostModel.of(cell(make("x+anchor", credit={"anchor_share": 0.1})), 3.0)
+    finish = CostModel.of(cell(make("x+finish", credit={"anchor_share": 0.1})), 3.0)
+    assert anchors == CostModel(3.0, 0.1) and finish == CostModel(3.0, 0.1, at_end=True)
     assert anchors.until(1.0) == finish.until(1.0) == pytest.approx(2.8)
     assert anchors.until(0.5) == pytest.approx(1.4)  # spread over the training
     assert finish.until(0.5) == pytest.approx(1.5) and finish.until(0.95) == pytest.approx(2.75)
 
 
-@pytest.mark.parametrize("spending", [Spending(3.0), Spending(3.0, 0.1), Spending(3.0, 0.1, at_end=True)])
-def test_a_share_is_what_a_cost_pays_for(spending: Spending) -> None:
+@pytest.mark.parametrize("spending", [CostModel(3.0), CostModel(3.0, 0.1), CostModel(3.0, 0.1, at_end=True)])
+def test_a_share_is_what_a_cost_pays_for(spending: CostModel) -> None:
     for share in (0.0, 0.2, 0.9, 0.95, 1.0):
         assert spending.share(spending.until(share)) == pytest.approx(share)
     assert spending.share(10.0) == 1.0
 
 
 def test_a_rule_without_credit_has_no_exact_steps() -> None:
-    assert Spending.of(cell(make("x", credit=None)), 2.0) == Spending(2.0)
-    assert math.isclose(Spending(2.0).until(0.25), 0.5)
+    assert CostModel.of(cell(make("x", credit=None)), 2.0) == CostModel(2.0)
+    assert math.isclose(CostModel(2.0).until(0.25), 0.5)
 
 
 def test_the_command_offers_every_axis() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from grape_bench.record.record import Record
 from grape_bench.report.text import caption
-from grape_bench.score.inference import counted, one_sided, paired_t
+from grape_bench.score.inference import one_sided, over_looks, paired_t
 from grape_bench.score.sequential import looks, unsettled
 from grape_bench.score.table import score
 from tests.score.records import make
@@ -26,7 +26,7 @@ def test_every_p_counts_every_look() -> None:
     table = score([*runs("bp", 90, 90, 90, looked=4), *runs("x", 91, 92, 93, looked=4)])
     assert table["p_bp"].tolist()[1] == pytest.approx(4 * 0.0741799, rel=1e-5)
     assert table["p_best"].min() == pytest.approx(4 * 0.0741799, rel=1e-5)
-    assert one_sided(1) == 0.9 and one_sided(4) == 0.975 and counted(0.5, 4) == 1.0
+    assert one_sided(1) == 0.9 and one_sided(4) == 0.975 and over_looks(0.5, 4) == 1.0
 
 
 def test_a_credit_needs_more_with_more_looks() -> None:
@@ -57,6 +57,6 @@ def test_only_the_rules_under_test_keep_a_table_open() -> None:
 def test_of_equal_rules_at_most_5_percent_are_called_different_at_any_look() -> None:
     draw, tables, planned = np.random.default_rng(0), 1500, looks(3, 10)
     samples = draw.normal(0, 1, (tables, planned[-1]))
-    wrong = [any(counted(paired_t(list(one[:n])), len(planned)) < 0.05 for n in planned) for one in samples]
+    wrong = [any(over_looks(paired_t(list(one[:n])), len(planned)) < 0.05 for n in planned) for one in samples]
     naive = [any(paired_t(list(one[:n])) < 0.05 for n in planned) for one in samples]
     assert np.mean(wrong) < 0.05 < 0.09 < np.mean(naive)
