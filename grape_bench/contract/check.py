@@ -17,7 +17,7 @@ from grape_bench.errors import DoesNotApplyError, described
 def check_rule(
     make_rule: MakeRule, cases: Sequence[Case] = (), on_result: Callable[[Result], None] = lambda _: None
 ) -> Report:
-    """Check the rule that `make_rule` makes. Every call must make a new one. `on_result` gets each result at once.
+    """Check the rule that `make_rule` makes. Every call must make a new one. `on_result` is called with each result.
 
     Without `cases`, the rule is checked on all of `CASES`. If it applies to none of them (a rule for recurrent
     networks, for example), it is checked on `FURTHER_CASES`.
