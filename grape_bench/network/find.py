@@ -176,7 +176,7 @@ def _clean_nodes(calls: list[Call], trace: Trace, graph: FlowGraph) -> set[Node]
     """
     clean = graph.clean()
     side = _side_inputs([call.node for call in calls if call.node in clean], graph, trace.entries)
-    for taken in trace.entered:  # what modules read of a side input is given too
+    for taken in trace.entered:  # inputs that modules read from a side input count as given, too
         if taken.node.next_functions[0][0] in side:
             side.append(taken.node)
     return clean | flow_graph(trace.output, trace.entries, constant=side).clean() if side else clean

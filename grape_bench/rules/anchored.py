@@ -1,4 +1,4 @@
-"""Anchors: now and then a mini-batch is trained with true backpropagation (Caillon et al., ICLR 2026)."""
+"""Anchors: occasional mini-batches with true backpropagation (Caillon et al., ICLR 2026)."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ class ForwardGradient(LearningRule):
     """Base class. dL/dh_l := the mean over draws of (e . d) p_l, where d (N, n_out) is the tangent of the output.
 
     `direction` draws the p_l. For p ~ N(0, I) the expected signal is the true gradient. d is how the output changes if
-    every h_l moves by p_l. An extra forward on dual numbers computes d before each training forward, once per draw. e .
-    d is one number per sample, so if BatchNorm mixes samples, they add noise to each other's signals. The rule never
-    multiplies by a transposed weight, but d depends on the weights, so this counts as weight transport.
+    every h_l moves by p_l. An extra forward on dual numbers computes d before each training forward, once per draw.
+    Each sample has a single number e . d, so if BatchNorm mixes samples, they add noise to each other's signals. The
+    rule never multiplies by a transposed weight, but d depends on the weights, so this counts as weight transport.
     """
 
     # Example: blocks h1, h2 (N, 256), logits (N, 10), one draw: p1, p2 (N, 256) ~ N(0, I), d = J_1 p1 + J_2 p2 (N, 10).

@@ -54,7 +54,7 @@ class GrAPE(DirectFeedback):
     rate per training step for every `refresh`.
 
     Two other values of `update` are extensions that do not normalize B_l. `"nlms"` takes a normalized
-    least-mean-squares step on the pairs (p, J_l p) (see `nlms_step`). `"average"` is the exponential average B_l + r
+    least-mean-squares step on the pairs (p, J_l p), see `nlms_step`. `"average"` is the exponential average B_l + r
     (J^_l - B_l), with `feedback_lr` for r. With `feedback_lr=1`, B_l equals J^_l.
 
     With low-rank feedback, B = U V, only V is updated. It follows the Jacobian of the compressed output.

@@ -29,7 +29,7 @@ class Hardware:
     - `feedback_bits` = k: the same for B, over each block. k = 2 is ternary.
     - `noise`: Gaussian read-out noise on each signal, relative to the signal's root mean square.
     - `dead`: the share of the entries of B that are stuck at zero.
-    - `drift`: after t training steps an entry B of the matrix is B t^-v, with v ~ N(drift, (drift / 2)^2), as in
+    - `drift`: after t training steps an entry b of B has become b t^-v, with v ~ N(drift, (drift / 2)^2), as in
       phase-change memory (Le Gallo et al. 2018).
     """
 

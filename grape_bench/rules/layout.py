@@ -154,7 +154,7 @@ class LowRank:
     """
 
     # Example: error (N, 1000), block (N, 4096), rank 32: U (1000, 32), V (32, 4096) instead of B (1000, 4096).
-    # rows(e) = e @ U (N, 32);  times V = (N, 4096).  163,072 values instead of 4,096,000.
+    #   rows(e) = e @ U (N, 32);  times V = (N, 4096).  163,072 values instead of 4,096,000.
 
     inner: Layout
     block: Block

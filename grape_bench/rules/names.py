@@ -109,7 +109,7 @@ RULES: Registry[type[LearningRule]] = Registry(
 )
 """The rules. Raise `numerics` of each rule whose numbers change, even if the change is in a base class.
 
-`source` never changes: it is part of ids that are older than `numerics`. A changed default goes into `defaults`, as in
-`defaults={"refresh": 4}`, and then no integer needs to be raised. A variant of a rule is a second name for its class
+`source` never changes, because ids contained it before there was `numerics`. A changed default goes into `defaults`, as
+in `defaults={"refresh": 4}`, and then no integer needs to be raised. A variant of a rule is a second name for its class
 with other `defaults`, such as `grape-lazy`.
 """
