@@ -1,4 +1,4 @@
-"""Content that a user wrote, checked by pydantic. Its errors become user errors here and nowhere else."""
+"""Check what a user wrote with pydantic. Only this module turns pydantic's errors into user errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 S = TypeVar("S", bound=BaseModel)
 _NO_EXAMPLES: Mapping[str, str] = {}
-# What pydantic writes, and what a TOML file calls it.
+# The wording of pydantic, and the wording for a TOML file.
 _WORDS = {
     "Input should be": "must be",
     "greater than or equal to": "at least",
@@ -31,7 +31,7 @@ _WORDS = {
 def parse_arguments(schema: type[S], args: dict[str, Any], *, where: str) -> S:
     """Return `args` as a `schema`. Raises UserError for the first unknown key or bad value.
 
-    The error message lists the description of the field as what is allowed.
+    The error message shows the description of the field as what is allowed.
     """
     try:
         return schema.model_validate(args)
@@ -65,7 +65,7 @@ def schema_error(
 
     `kind` is the word for an unknown key. `examples` holds a correct line for some keys, by name.
     """
-    # A misspelled key also makes the correct one "missing". The unknown key is the more helpful of the two.
+    # A misspelled key also makes the correct one "missing". Report the unknown key, because it is more helpful.
     details = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     problem, loc = details["type"], details["loc"]
     key = str(loc[-1]) if loc else ""

@@ -33,14 +33,17 @@ def attach(
     axis: int | None = None,
     output: int | str | None = None,
 ) -> Network:
-    """Let `rule` fill the gradients of `model`. The model's code, parameters and outputs do not change.
+    """Make `rule` compute the gradients of `model`. The model's code, parameters and outputs do not change.
 
-    `example` is a small batch: a tensor, a tuple of positional arguments or a dict of keyword arguments. One forward
-    on it finds the blocks. `model` may be compiled or data-parallel. `blocks` (patterns of module names) overrides the
-    search, and `granularity="layer"` also cuts inside the blocks. `seed` seeds the rule's random streams.
-    `cuts` is for modules that are called several times ("depth", "time" or "both", see `find_blocks`). `axis` is the
-    axis of the outputs (classes), and `output` the index, key or attribute of the output whose error the rule reads.
-    Raises UserError for an unknown rule, a model that cannot be cut, is on the device mps, or already has a rule.
+    `example` is a small batch: a tensor, a tuple of positional arguments, or a dict of keyword arguments. One forward
+    pass on it finds the blocks. `model` may be compiled or wrapped in DistributedDataParallel.
+
+    `blocks` (patterns of module names) overrides the search. `granularity="layer"` also cuts inside the blocks. `cuts`
+    applies to modules that are called several times: "depth", "time" or "both", see `find_blocks`. `axis` is the axis
+    of the outputs (classes). `output` is the index, key or attribute of the output whose error the rule reads. `seed`
+    seeds the rule's random streams.
+
+    Raises UserError if the rule is unknown, or if the model cannot be cut, is on the device mps, or already has a rule.
     """
     given, model = model, unwrapped(model)
     _refuse_mps(model)
@@ -55,7 +58,7 @@ def attach(
             raise
         found = []  # backpropagation and feedback alignment need no cuts
     if found:
-        _ = traced.view  # refuses an output that no error can be laid out for
+        _ = traced.view  # raises UserError if the error has no layout for this output
     network = Network(model, chosen, traced, found, seed)
     if network.owned and isinstance(given, DistributedDataParallel):
         network.detach()
@@ -73,7 +76,7 @@ def _refuse_mps(model: nn.Module) -> None:
 
 
 def _traced(model: nn.Module, batch: Batch, output: Choice, axis: int | None) -> Trace:
-    """A recorded forward with all layers present. Raises UserError for a model whose state cannot be restored."""
+    """Record a forward pass with all layers present. Raises UserError if the model's state cannot be restored."""
     refuse_scripted(model)
     build_lazy(model, batch)
     remember_written(model, batch)
@@ -83,13 +86,13 @@ def _traced(model: nn.Module, batch: Batch, output: Choice, axis: int | None) ->
 
 
 def attached(model: nn.Module) -> Network | None:
-    """The network that `attach` made of `model`, or None if its rule has been detached."""
+    """The network that `attach` made from `model`, or None if no rule is attached."""
     owners = (getattr(hook, "__self__", None) for hook in unwrapped(model)._forward_pre_hooks.values())
     return next((owner for owner in owners if isinstance(owner, Network)), None)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The user's own module inside `torch.compile` and `DistributedDataParallel`, both of which run its hooks."""
+    """The user's own module, without the `torch.compile` and `DistributedDataParallel` wrappers. Both run its hooks."""
     while True:
         if isinstance(model, OptimizedModule):
             model = model._orig_mod

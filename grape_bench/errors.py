@@ -21,7 +21,7 @@ class UserError(Exception):
         super().__init__(what, where, allowed, hint)
 
     def __str__(self) -> str:
-        what = self.what.replace("\n", "\n  ")  # a quoted line break cannot imitate a line of ours
+        what = self.what.replace("\n", "\n  ")  # an indented line cannot pass for one of ours
         lines = [f"{in_one_line(self.where)}: {what}" if self.where else what]
         if self.allowed:
             lines.append(f"  allowed: {self.allowed}")
@@ -31,7 +31,7 @@ class UserError(Exception):
 
     @property
     def parts(self) -> dict[str, str]:
-        """The arguments that make this error, to send it to another process."""
+        """The arguments that rebuild this error in another process."""
         return {"what": self.what, "where": self.where, "allowed": self.allowed, "hint": self.hint}
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -50,10 +50,9 @@ LONGEST = 2000  # characters of a user's text in a message or a record
 
 
 def described(error: BaseException) -> str:
-    """The type and text of an error of the user's code, such as `KeyError: 'b'`.
+    """The type and text of an exception from the user's code, such as `KeyError: 'b'`.
 
-    Text that a terminal or a file cannot take is escaped: control characters and lone surrogates. Passwords are left
-    out, and so is the middle of a long text.
+    Control characters and lone surrogates are escaped. Passwords and the middle of a long text are removed.
     """
     try:
         text = str(error)
@@ -64,23 +63,23 @@ def described(error: BaseException) -> str:
 
 
 def log_error() -> None:
-    """Write the traceback of the handled error to the process's own stderr, which a rule cannot replace.
+    """Write the traceback of the current exception to the process's own stderr.
 
-    An object without `write` there would turn an error that costs a part of a record into one that costs the run.
+    A rule may have replaced `sys.stderr` with an object without `write`, and writing there would crash the whole run.
     """
     traceback.print_exc(file=sys.__stderr__)
 
 
 def shortened(text: str) -> str:
-    """`text` with its middle left out if it is longer than `LONGEST`."""
+    """`text`, with its middle removed if it is longer than `LONGEST`."""
     if len(text) <= LONGEST:
         return text
     half = LONGEST // 2
     return f"{text[:half]} [... {len(text) - 2 * half:,} characters left out ...] {text[-half:]}"
 
 
-# `user:password@` and the like after `://`, also with a slash in the password, and secrets among the arguments.
-# The lengths are bounded, because the text may be long and made to match slowly.
+# `user:password@` and the like after `://`, even with a slash in the password, and secrets in URL parameters.
+# The lengths are bounded, because a long text could be crafted to match slowly.
 _CREDENTIALS = re.compile(r"(?<=://)(?:[^/\s'\"]{0,300}@|[^/\s:@]{0,100}:(?!\d{1,5}(?:[/?#\s]|$))[^\s@'\"]{0,300}@)")
 _WORDS = "password|passwd|pwd|token|secret|key|signature|credential"
 _SECRETS = re.compile(rf"(?<=[?&])([\w-]{{0,40}}(?:{_WORDS})[\w-]{{0,40}}=)[^&\s'\"]+", re.IGNORECASE)
@@ -92,9 +91,9 @@ def redacted(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` with everything but letters, symbols, spaces and line breaks escaped, such as `\\x1b`.
+    """`text` with everything escaped except letters, symbols, spaces and line breaks, for example as `\\x1b`.
 
-    This covers what a terminal obeys, what changes the direction of text, and what has no width.
+    This covers terminal control codes, characters that change the text direction, and characters with no width.
     """
     return "".join(c if _is_visible(c) or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
@@ -104,7 +103,7 @@ def in_one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
-# Letters and marks that Unicode counts as printable, but that have no width: fillers and variation selectors.
+# Letters and marks that Unicode counts as printable but that have no width, such as variation selectors.
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
@@ -116,7 +115,7 @@ def _is_visible(character: str) -> bool:
 
 @contextmanager
 def located(where: str) -> Iterator[None]:
-    """Give a UserError from the block the location `where`, unless it has one."""
+    """Add the location `where` to a UserError raised in the block, unless it already has one."""
     try:
         yield
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Names that stand for classes and functions: built in, from entry points, or from a user's file."""
+"""Registries of named classes and functions: built in, from entry points, or from a user's file."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Builtin:
     """A value that ships with the package: where to import it from, and how job ids identify its code.
 
     Raise `numerics` when you change the numbers that the code computes. Every job that uses it then runs again. The
-    other fields matter for rules only:
+    other fields apply only to rules:
 
-    - `source` is a frozen hash that ids contain instead of the hash of the file. With it, a new comment in the file
+    - `source` is a frozen hash that ids contain instead of the hash of the file, so that a new comment in the file
       changes no id.
     - `uses` names other parts of the engine whose `numerics` also apply.
-    - `defaults` holds the settings whose default has changed, with the new value, and those that make a name a variant
-      of its class. Every new job contains them.
+    - `defaults` holds settings that every new job records: changed defaults with their new values, and the settings
+      that make a name a variant of its class.
     """
 
     target: str  # "package.module:attribute"
@@ -97,7 +97,7 @@ class Registry(Generic[T]):
         return builtin.numerics if builtin else 1
 
     def defaults(self, name: str) -> dict[str, Any]:
-        """The settings that `name` declares: a changed default, or what makes it a variant of its class."""
+        """The settings that `name` declares: changed defaults, and what makes it a variant of its class."""
         builtin = self.builtin(name)
         return dict(builtin.defaults) if builtin else {}
 
@@ -150,5 +150,5 @@ def split_file_reference(reference: str) -> tuple[Path, str]:
 
 
 def _same_definition(old: Any, new: Any) -> bool:
-    """Whether `new` is the same class as `old`, from a second import of its file."""
+    """Whether `new` is the same class as `old`, imported a second time from its file."""
     return old is not None and getattr(old, "__qualname__", 0) == getattr(new, "__qualname__", 1)

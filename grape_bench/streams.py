@@ -1,4 +1,4 @@
-"""Independent random streams from one seed, so that two rules with one seed share weights and batches."""
+"""Independent random streams from one seed. Two rules with the same seed share weights and batches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ STREAMS = ("init", "order", "dropout", "feedback", "perturbation", "anchor", "ru
 
 
 def stream_seed(seed: int, stream: str) -> int:
-    """The 63-bit seed of one named stream of a run with `seed`: a member of `STREAMS`, or a part of one ("rule/h1")."""
+    """The 63-bit seed of a named stream of a run: a member of `STREAMS`, or a substream such as "rule/h1"."""
     if stream.partition("/")[0] not in STREAMS:
         raise ValueError(f"no stream {stream!r} among {STREAMS}")
     return int.from_bytes(sha256(f"grape-bench/{stream}/{seed}".encode()).digest()[:8], "big") >> 1

@@ -1,4 +1,4 @@
-"""A user's Python file: which modules of the user's own it imports, one hash for all of them, and how it is loaded."""
+"""A user's Python file: find the user's modules that it imports, hash them together, and load them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ INIT = "__init__.py"
 
 @dataclass(frozen=True)
 class UserCode:
-    """A user's file, and the modules of the user's own that it imports directly or through each other.
+    """A user's file and the user's own modules that it imports, directly or indirectly.
 
-    `files` maps names to paths. Copies with these names in one folder load as the originals do. `absolute` holds the
-    names of the modules that are imported by their own name. Libraries are left out: a record has their versions.
+    `files` maps names to paths. Copies with these names in one folder load like the originals. `absolute` holds the
+    names of the modules that are imported by their own name. Libraries are left out, because a record has their
+    versions.
     """
 
     path: Path
@@ -38,7 +39,7 @@ class UserCode:
 
     @property
     def digest(self) -> str:
-        """16 hex digits for the content of all files. The file's own name and all folders are left out."""
+        """16 hex digits of the content of all files. The name of the main file and all folders are left out."""
         hashes = {name: sha256(path.read_bytes()).hexdigest() for name, path in self.files.items()}
         own = hashes.pop(self.name)
         return sha256(json.dumps([own, hashes], sort_keys=True).encode()).hexdigest()[:16] if hashes else own[:16]
@@ -46,7 +47,7 @@ class UserCode:
 
 @dataclass(frozen=True)
 class _Module:
-    """A file, the folder that its name starts from, and whether it is imported by its own name."""
+    """A file, the folder that its name is relative to, and whether it is imported by its own name."""
 
     file: Path
     base: Path
@@ -60,7 +61,7 @@ class _Module:
 def user_code(path: Path) -> UserCode:
     """The file `path` with the modules that it imports. Raises OSError if there is no such file.
 
-    Import statements are read and nothing is executed, so a name that the code computes stays unknown.
+    Import statements are only parsed, not executed. So an import with a computed name is not found.
     """
     file = path.resolve()
     root = _root(file)
@@ -79,7 +80,7 @@ def user_code(path: Path) -> UserCode:
 
 
 def _root(file: Path) -> Path:
-    """The folder that the file's imports start from: its own, or the one around the package that it belongs to."""
+    """The folder that the file's imports start from: its own folder, or the one that contains its package."""
     folder = file.parent
     if any(level for level, _, _ in _statements(file.read_bytes())):
         while (folder / INIT).is_file():
@@ -143,9 +144,9 @@ def _is_name(text: str) -> bool:
 
 
 def load_file(path: Path) -> Any:
-    """Import a user's Python file as its own module, once per content of it and of the modules that it imports.
+    """Import a user's Python file as a module of its own. It is imported again only if its code has changed.
 
-    Modules beside the file can be imported by name, and relatively. Raises UserError if the import fails.
+    Modules next to the file can be imported by name and relatively. Raises UserError if the import fails.
     """
     code = user_code(path)
     file = path.resolve()
@@ -167,9 +168,9 @@ def _dotted(name: str) -> str:
 
 
 class _Finder(importlib.machinery.PathFinder):
-    """Finds the modules of users' files: under their own names, and below a package per file for relative imports.
+    """Finds the modules of users' files, under their own names or, for relative imports, below one package per file.
 
-    If modules in two folders have one name, the file that was loaded last gets its own.
+    If two folders contain a module of the same name, the file that was loaded last gets its own.
     """
 
     def __init__(self) -> None:
@@ -214,7 +215,7 @@ class _Finder(importlib.machinery.PathFinder):
 
 
 class _UncachedLoader(importlib.machinery.SourceFileLoader):
-    """Neither writes nor reads `__pycache__`, because a publication must contain no extra file."""
+    """Neither writes nor reads `__pycache__`, because a published folder must contain no extra files."""
 
     @override
     def path_stats(self, path: Any) -> Any:

@@ -1,1 +1,1 @@
-"""Callbacks that tell a network where epochs begin, and save its rule: for Hugging Face's Trainer and for Lightning."""
+"""Callbacks for Hugging Face's Trainer and for Lightning. They announce epochs to a network and save its rule."""

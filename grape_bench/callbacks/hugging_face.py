@@ -21,12 +21,13 @@ from grape_bench.network.network import Network
 
 
 class RuleCallback(TrainerCallback):
-    """Tells the rule where epochs begin and how long the training is, and saves its state in every checkpoint.
+    """Tells the rule when epochs begin and how long training is, and saves its state in every checkpoint.
 
         Trainer(model, arguments, train_dataset=data, callbacks=[RuleCallback()]).train(resume_from_checkpoint=True)
 
-    The state is the file `rule_0.pt` in the checkpoint's folder, with one file per process. A resume reads it from
-    `output_dir`. For a checkpoint elsewhere, name its folder in `TrainingArguments(resume_from_checkpoint=...)`, too.
+    The state is the file `rule_0.pt` in the checkpoint's folder, one file per process. A resume reads it from
+    `output_dir`. If the checkpoint is elsewhere, also name its folder in
+    `TrainingArguments(resume_from_checkpoint=...)`.
 
     When training begins, raises UserError if the model has no rule, if the optimizer leaves out parameters that the
     rule owns, or if a checkpoint has no state of this rule.
@@ -58,7 +59,7 @@ class RuleCallback(TrainerCallback):
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Let the rules know, unless this epoch began before the checkpoint."""
+        """Announce the epoch to the rules, unless it began before the checkpoint."""
         if not self._in_epoch:
             self._length.begin_epoch(self._networks, state.global_step)
         self._in_epoch = False
@@ -67,22 +68,22 @@ class RuleCallback(TrainerCallback):
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Let the rules know by what the loss is multiplied: the share of accumulated gradients, and loss scaling."""
+        """Pass the loss factor to the rules: the share of accumulated gradients, times the loss scale."""
         scaler = getattr(kwargs["optimizer"], "scaler", None)
         for network in self._networks:
             network.loss_scale = (scaler.get_scale() if scaler else 1.0) / self._length.accumulated(state.global_step)
 
     @override
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Clear the gradients of the rules' own parameters: the Trainer clears those of the model only."""
+        """Clear the gradients of the rules' own parameters, because the Trainer clears only those of the model."""
         for network in self._networks:
-            network.loss_scale = 1.0  # for backwards on the side, which scale no loss
+            network.loss_scale = 1.0  # for backwards on the side, which do not scale the loss
             for parameter in network.owned.parameters():
                 parameter.grad = None
 
     @override
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Write the rules' state into the checkpoint's folder. The trials of a search are not saved."""
+        """Write the rules' state into the checkpoint's folder. Trials of a search are not saved."""
         if not state.is_hyper_param_search:
             folder = Path(args.output_dir, f"checkpoint-{state.global_step}")
             saved = {"networks": _beside_the_model(self._networks), "model": _mark(kwargs["model"])}
@@ -112,8 +113,8 @@ class AlignmentCallback(TrainerCallback):
 
         trainer.add_callback(AlignmentCallback(trainer.log, batches, loss))
 
-    See `grape_bench.alignment` for `batches` and `loss`. The training does not change. The names are
-    `alignment/BLOCK`. A block whose signal is zero is left out.
+    See `grape_bench.alignment` for `batches` and `loss`. The training does not change. The names are `alignment/BLOCK`.
+    A block whose signal is zero is left out.
     """
 
     def __init__(
@@ -129,14 +130,14 @@ class AlignmentCallback(TrainerCallback):
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Measure and log, if this epoch is one of them."""
+        """Measure and log, if this epoch is due."""
         if round(state.epoch) % self.every:
             return
-        kwargs["model"].train()  # as in every step of the Trainer: an evaluation may have come last
+        kwargs["model"].train()  # as in every step of the Trainer, because an evaluation may have come last
         found = alignment(only_network(kwargs["model"]), self.batches, self.loss)
         due = control.should_log
         self.log({f"alignment/{block}": value for block, value in found.items() if math.isfinite(value)})
-        control.should_log = due  # the Trainer's own line of this epoch
+        control.should_log = due  # the Trainer's own log line of this epoch
 
 
 def _file(args: TrainingArguments) -> str:
@@ -153,5 +154,5 @@ def _beside_the_model(found: list[Network]) -> list[dict[str, Any]]:
 
 
 def _mark(model: nn.Module) -> Tensor:
-    """The first number of each parameter: equal in two files of one checkpoint, on any device."""
+    """The first number of each parameter. It is equal in two files of one checkpoint, on any device."""
     return torch.stack([p.detach().flatten()[0].double().cpu() for p in model.parameters() if p.numel()])

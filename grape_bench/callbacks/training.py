@@ -1,4 +1,4 @@
-"""What both callbacks need: the networks of a training, how long it is, and the state of the rules."""
+"""Shared by both callbacks: the networks of a training, its length, and the state of the rules."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def networks(model: nn.Module) -> list[Network]:
             f"{type(model).__name__} has no learning rule, and neither has a module in it",
             hint='gb.attach(model, "dfa", example) before the training, or leave the callback out',
         )
-    return list(dict.fromkeys(found))  # a compiled model and the module in it have the same network
+    return list(dict.fromkeys(found))  # a compiled model and the module in it share a network
 
 
 def only_network(model: nn.Module) -> Network:
@@ -40,7 +40,7 @@ def only_network(model: nn.Module) -> Network:
 
 
 def require_trained(found: Iterable[Network], optimizers: Iterable[torch.optim.Optimizer]) -> None:
-    """Raises UserError if a rule owns parameters that no optimizer trains."""
+    """Raise UserError if a rule owns parameters that no optimizer trains."""
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     trained = {id(parameter) for group in groups for parameter in group["params"]}
     for network in found:
@@ -55,7 +55,7 @@ def require_trained(found: Iterable[Network], optimizers: Iterable[torch.optim.O
 
 @dataclass(frozen=True)
 class Length:
-    """How long a training is: mini-batches `per_epoch`, how many of them each update takes, and all `updates`.
+    """The length of a training: mini-batches `per_epoch`, how many of them each update takes, and all `updates`.
 
     An epoch always ends with an update. Unknown numbers are infinite.
     """
@@ -69,12 +69,12 @@ class Length:
 
     @property
     def updates_per_epoch(self) -> float:
-        """Updates in a full epoch."""
+        """The number of updates in a full epoch."""
         return math.ceil(self.per_epoch / self.accumulate) if math.isfinite(self.per_epoch) else math.inf
 
     @property
     def planned(self) -> int | None:
-        """Mini-batches of the whole training, or None."""
+        """The number of mini-batches of the whole training, or None if unknown."""
         if math.isinf(self.updates):
             return None
         if math.isinf(self.per_epoch):
@@ -83,13 +83,13 @@ class Length:
         return int(epochs * self.per_epoch + min(rest * self.accumulate, self.per_epoch))
 
     def accumulated(self, done: int) -> int:
-        """How many mini-batches the update after `done` updates takes: fewer at the end of an epoch."""
+        """The number of mini-batches in the update after `done` updates. There are fewer at the end of an epoch."""
         if math.isinf(self.per_epoch):
             return self.accumulate
         return int(min(self.accumulate, self.per_epoch - done % self.updates_per_epoch * self.accumulate))
 
     def begin_epoch(self, found: Iterable[Network], done: int) -> None:
-        """Let the rules know that an epoch begins after `done` updates. Does nothing if its length is unknown."""
+        """Announce the epoch that begins after `done` updates to the rules. Does nothing if its length is unknown."""
         batches = min(self.per_epoch, (self.updates - done) * self.accumulate)
         if math.isfinite(batches):
             for network in found:
@@ -97,14 +97,14 @@ class Length:
 
 
 def states(found: Iterable[Network]) -> list[dict[str, Any]]:
-    """What a checkpoint holds of each network: its `state_dict`, and which rule it is."""
+    """The part of a checkpoint for each network: its `state_dict`, and which rule it has."""
     return [{**network.state_dict(), "class": _class(network)} for network in found]
 
 
 def restore(found: Sequence[Network], saved: Sequence[dict[str, Any]]) -> None:
-    """Resume from `states`. A tensor of the model, not of the rule, that is missing there keeps its value.
+    """Resume from `states`. If a tensor of the model (not of the rule) is missing there, it keeps its value.
 
-    Raises UserError if the states are those of other networks.
+    Raises UserError if the states belong to other networks.
     """
     now, then = [_class(network) for network in found], [state["class"] for state in saved]
     try:
@@ -121,6 +121,6 @@ def restore(found: Sequence[Network], saved: Sequence[dict[str, Any]]) -> None:
 
 
 def _class(network: Network) -> str:
-    """The class of the rule, with that of the rule inside it."""
+    """The class of the rule, together with that of any rule inside it."""
     outer, inner = type(network.rule).__name__, type(bare(network.rule)).__name__
     return outer if outer == inner else f"{outer}({inner})"

@@ -1,1 +1,1 @@
-"""What every learning rule promises, checked on four kinds of small models."""
+"""The promises of every learning rule, checked on four kinds of small models."""

@@ -1,4 +1,4 @@
-"""How a check reports what a rule does wrong."""
+"""How a check reports a broken promise."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 class BrokenPromiseError(Exception):
-    """The rule breaks the promise that the check is about. The message says what the rule does instead."""
+    """The rule breaks the promise that the check tests. The message says what the rule does instead."""
 
 
 def require(kept: bool, otherwise: str) -> None:
@@ -16,7 +16,7 @@ def require(kept: bool, otherwise: str) -> None:
 
 
 def same(one: Tensor | None, other: Tensor | None) -> bool:
-    """Whether two gradients are equal to the bit, or both missing. A NaN equals a NaN."""
+    """Whether two gradients are bit-identical, or both missing. NaNs are equal to each other."""
     if one is None or other is None:
         return one is other
     return one.shape == other.shape and bool(((one == other) | (one.isnan() & other.isnan())).all())

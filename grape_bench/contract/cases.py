@@ -29,7 +29,7 @@ LEARNING_RATE = 0.01
 
 @dataclass(frozen=True)
 class Case:
-    """A kind of model. `shape` is the shape of a sample. Without it the model is a decoder with a loss per token.
+    """A kind of model. `shape` is the shape of a sample. Without `shape`, the model is a decoder with a loss per token.
 
     The samples of a `graph` are the nodes of a ring.
     """
@@ -71,11 +71,11 @@ class Case:
         return F.cross_entropy(logits, target)
 
     def loss_of(self, output: Any, index: int) -> Tensor:
-        """The loss of what the model returned for batch number `index`."""
+        """The loss on batch number `index`, given the model's output."""
         return self.loss(_scores(output), index)
 
     def attached(self, make_rule: MakeRule, seed: int = 0) -> Network:
-        """Make a new model and attach a new rule to it, for a training in which the rule does all that it ever does."""
+        """Attach a new rule to a new model, with a training length that makes the rule do everything it ever does."""
         network = attach(self.model(), make_rule(), self.inputs(0), seed=seed)
         network.planned_steps = steps_of(network.rule)
         return network
@@ -92,7 +92,7 @@ class Case:
         return {name: parameter.grad for name, parameter in parameters.items()}
 
     def informed(self, network: Network, index: int) -> AbstractContextManager[None]:
-        """Let the rule know the loss and the target of batch number `index`."""
+        """Give the rule the loss and the target of batch number `index`."""
         return network.informed(lambda output: self.loss_of(output, index), self.target(index))
 
     def train(self, network: Network, steps: int) -> list[Gradients]:
@@ -101,7 +101,7 @@ class Case:
         return [self.step(network.model, index) for index in range(steps)]
 
     def step(self, model: nn.Module, index: int) -> Gradients:
-        """Take a step of gradient descent on batch number `index`. Returns its gradients."""
+        """Take a gradient-descent step on batch number `index`. Returns its gradients."""
         gradients = self.gradients(model, index)
         with torch.no_grad():
             network = attached(model)
@@ -167,7 +167,7 @@ def _lstm() -> nn.Module:
 
 
 class _GraphLayer(nn.Module):
-    """A linear map of each node and its neighbors, and tanh. PyTorch Geometric may be missing."""
+    """A linear map of each node and its neighbors, and tanh. Written out, because PyTorch Geometric is optional."""
 
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
@@ -215,4 +215,4 @@ FURTHER_CASES = (
     Case("graph", _GraphNetwork, (8,), graph=True),
     Case("energy", _energy, (8,)),
 )
-"""The models for a rule that applies to none of the others."""
+"""More models, for a rule that applies to none of the others."""

@@ -17,13 +17,13 @@ from grape_bench.errors import DoesNotApplyError, described
 def check_rule(
     make_rule: MakeRule, cases: Sequence[Case] = (), on_result: Callable[[Result], None] = lambda _: None
 ) -> Report:
-    """Check the rule that `make_rule` makes; every call makes a new one. `on_result` gets each result as it comes in.
+    """Check the rule that `make_rule` makes. Every call must make a new one. `on_result` is called with each result.
 
-    Without `cases`, it is checked on all of `CASES`, and on `FURTHER_CASES` if it applies to none of them, such as a
-    rule for recurrent networks.
+    Without `cases`, the rule is checked on all of `CASES`. If it applies to none of them (a rule for recurrent
+    networks, for example), it is checked on `FURTHER_CASES`.
 
     An exception in a rule counts as a failed check. If the rule cannot take a training step on a model, the remaining
-    checks on that model are skipped. A rule that raises DoesNotApplyError for a model is not checked on it.
+    checks on that model are skipped. A model for which the rule raises DoesNotApplyError is skipped.
     """
     results: list[Result] = []
 
@@ -58,7 +58,7 @@ def _on(case: Case, make_rule: MakeRule) -> Iterator[Result]:
 
 
 def _raised(error: BaseException) -> str:
-    """Describe the error and the last line outside of torch that led to it."""
+    """Describe the error and the last line outside torch that led to it."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/torch/" not in frame.filename]
     line = f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
     return f"{described(error)}{line}"

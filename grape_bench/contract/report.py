@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH = 80
-_INDENT = 35  # where the details begin
+_INDENT = 35  # column where the details begin
 
 
 @dataclass(frozen=True)
 class Result:
     """One check on one model. `detail` says what was measured, or why the check failed.
 
-    If the rule declares that it makes no sense for the model, `applies` is False and `detail` is its reason.
+    If the rule declares that it makes no sense for the model, `applies` is False and `detail` is the rule's reason.
     """
 
     case: str
@@ -25,7 +25,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """One word, or a dash where the rule does not apply."""
+        """One word, or a dash if the rule does not apply."""
         return ("ok" if self.ok else "FAILED") if self.applies else "-"
 
     def __str__(self) -> str:

@@ -28,7 +28,7 @@ class Clock:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Do not count the time of the block. May be nested in `running()` or stand alone."""
+        """Do not count the time of the block. Works inside or outside `running()`."""
         was_running = self._since is not None
         if was_running:
             self._stop()

@@ -11,13 +11,13 @@ import torch
 
 LEAST_S = 3.0  # NVML updates its counter only every few tens of milliseconds
 IDLE_S = 1.0
-_SUCCESS, _TOO_SMALL = 0, 7  # NVML's return codes; 7 also fills in how much room is needed
+_SUCCESS, _TOO_SMALL = 0, 7  # NVML's return codes; 7 also reports how much room is needed
 
 
 class EnergyMeter:
     """Measures joules per step. Returns None without a GPU, or if its driver does not count energy.
 
-    The counter is that of the whole card. So the result is also None if another process uses the card.
+    The counter covers the whole card. So the result is also None if another process uses the card.
     """
 
     def __init__(self, device: torch.device, least_s: float = LEAST_S) -> None:
@@ -41,7 +41,7 @@ class EnergyMeter:
             self._library.nvmlShutdown()
 
     def processes(self) -> int | None:
-        """How many processes compute on the card, as far as the driver shows them. None if it cannot tell."""
+        """The number of processes computing on the card that the driver shows. None if it cannot tell."""
         count = ctypes.c_uint(0)
         if self._library is None or not self._handle.value:
             return None
@@ -49,7 +49,7 @@ class EnergyMeter:
         return count.value if code in (_SUCCESS, _TOO_SMALL) else None
 
     def per_step(self, steps: Callable[[int], object], count: int) -> float | None:
-        """Measure the joules of one step. `steps(count)` takes `count` steps; it is called for `least_s` seconds."""
+        """Measure the joules of one step. `steps(count)` takes `count` steps. It is called for `least_s` seconds."""
         taken = 0
 
         def work() -> None:
@@ -64,7 +64,7 @@ class EnergyMeter:
         return None if joules is None else joules / taken
 
     def idle_watts(self) -> float | None:
-        """The power of the card while this process waits. A step's joules include it."""
+        """The power of the card while this process waits. It is included in the joules of a step."""
         start = time.perf_counter()
         joules = self._joules(lambda: time.sleep(IDLE_S))
         return None if joules is None else joules / (time.perf_counter() - start)
@@ -81,7 +81,7 @@ class EnergyMeter:
         return (self.processes() or 0) > 1
 
     def _millijoules(self) -> int | None:
-        """Millijoules since the driver was loaded."""
+        """The millijoules since the driver was loaded."""
         total = ctypes.c_ulonglong()
         if self._library is None or not self._handle.value:
             return None

@@ -1,4 +1,4 @@
-"""The floating-point operations of one training step: where they go, and which of them depend on each other."""
+"""The floating-point operations of one training step: where they occur, and how they depend on each other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Loss = Callable[[Any], Tensor]
 
 @dataclass(frozen=True)
 class Segment:
-    """The part between two cuts: FLOPs of its forward, and of its own backward with weight gradients.
+    """The part between two cuts: FLOPs of its forward, and of its own backward including weight gradients.
 
     `name` is the block at whose output it ends, or `HEAD` for the part that ends at the network's output.
     """
@@ -39,8 +39,8 @@ class Segment:
 class StepFlops:
     """FLOPs of a step without the optimizer, averaged over the rule's period.
 
-    `backward` includes the weight gradients. `tangents` is what a rule computes before the forward. `independent` means
-    that no segment's backward waits for another segment.
+    `backward` includes the weight gradients. `tangents` is the work that a rule does before the forward. `independent`
+    means that no segment's backward waits for another segment.
     """
 
     forward: float
@@ -58,7 +58,8 @@ class StepFlops:
     def critical(self) -> float:
         """FLOPs on the longest chain of dependent blocks.
 
-        For BP this is everything. With independent blocks it is tangents, forward and the largest segment's backward.
+        For BP this is the whole step. With independent blocks it is the tangents, the forward and the largest backward
+        of a segment.
         """
         last = max(segment.backward for segment in self.segments) if self.independent else self.backward
         return self.forward + self.tangents + last
@@ -67,15 +68,15 @@ class StepFlops:
 def step_flops(network: Network, batch: Batch, loss_of: Loss, forwards: int = 1, target: Any = None) -> StepFlops:
     """Count one training step of the attached rule on `batch`. Clears the gradients.
 
-    `target` is for rules that read it before the backward.
-    `forwards` is 2 for steps that compute every activation twice to save memory (lean, checkpointing).
+    `target` is for rules that read it before the backward. `forwards` is 2 for steps that compute every activation
+    twice to save memory (lean, checkpointing).
     """
     rule = network.rule
     with preserved(network.model):
         with network.informed(loss_of, target):
             opened = [_counted(lambda: rule.open_pass(network, batch)) for _ in range(rule.period)]
         tangents = sum(flops for _, flops in opened) / rule.period
-        # The rule's own forward on dual numbers serves as the first forward of a lean step.
+        # The rule's own forward on dual numbers is reused as the first forward of a lean step.
         spared = sum(isinstance(pass_, CutPass) and pass_.forward is not None for pass_, _ in opened) / rule.period
         pass_ = opened[-1][0]
         loss, forward = _counted(lambda: loss_of(network.run(pass_, batch)))
@@ -103,7 +104,7 @@ def _segments(network: Network, pass_: Pass, batch: Batch, loss_of: Loss) -> tup
 def _one_by_one(
     network: Network, kind: type[LocalPass], signal: Signal, batch: Batch, loss_of: Loss
 ) -> tuple[Segment, ...]:
-    """Run and count the forward and backward of one segment after the other."""
+    """Run the forward and backward of each segment in turn, and count their FLOPs."""
     error = output_error(network, batch, loss_of)
     found: list[Segment] = []
     at, forward = HEAD, 0.0
@@ -131,7 +132,7 @@ def _one_by_one(
 
 
 class _ChainPass(LocalPass):
-    """Segments whose backward includes the gradient of their input, as in backpropagation."""
+    """A pass in which the backward of each segment includes the gradient of its input, as in backpropagation."""
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
         """Return the output as a new leaf, copied for networks that overwrite it in place."""
@@ -151,7 +152,7 @@ def _counted(do: Callable[[], Any]) -> tuple[Any, float]:
 
 @contextmanager
 def _counting() -> Iterator[FlopCounterMode]:
-    """Count with PyTorch's own kernels. The counter takes a fused LSTM, of oneDNN or cuDNN, for no operation at all."""
+    """Count with PyTorch's own kernels. The counter sees no operations in a fused LSTM, of oneDNN or cuDNN."""
     with (
         warnings.catch_warnings(),
         torch.backends.mkldnn.flags(enabled=False),

@@ -1,4 +1,4 @@
-"""The peak bytes of live tensors: what training holds, without what an allocator or the C library keeps."""
+"""The peak bytes of live tensors: what training holds, excluding memory held by an allocator or the C library."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from grape_bench.data.dataset import Example
 def live_bytes(step: Step, batches: Iterable[Example], take: Callable[[Example], object]) -> int:
     """Train on `batches` with `take`, and return the peak bytes of the tensors that training adds to the weights.
 
-    These are feedback, the state of the optimizer, gradients, activations and temporary tensors. Workspaces inside an
-    operator are not seen. A rule whose steps differ needs as many batches as its period. Models run uncompiled.
+    These are feedback, optimizer state, gradients, activations and temporary tensors. Workspaces inside an operator are
+    not counted. If a rule's steps differ, pass as many batches as its period. Models run uncompiled.
     """
     counted = list(batches)
     (batch, target), *_ = counted
@@ -34,7 +34,7 @@ def live_bytes(step: Step, batches: Iterable[Example], take: Callable[[Example],
 
 
 class LiveTensors(TorchDispatchMode):
-    """Counts the bytes of the tensors that operators make within this block: those alive `now`, and their `peak`.
+    """Counts the bytes of tensors that operators create inside this block: those alive `now`, and their `peak`.
 
     Tensors that share a storage count once. Tensors from before the block do not count.
     """
@@ -47,7 +47,7 @@ class LiveTensors(TorchDispatchMode):
     def __torch_dispatch__(
         self, operator: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run an operator and count what it returns."""
+        """Run an operator and count its results."""
         self._note(args, made=False)
         self._note(kwargs, made=False)
         result = operator(*args, **(kwargs or {}))

@@ -1,7 +1,7 @@
 """The peak memory of training, above the memory in use before it.
 
-Linux counts a new peak when it is asked to. Elsewhere the peak is that of the whole process, so the number is an upper
-bound: it includes a peak before training, and that of diagnostics.
+Linux can restart its count of the peak. Elsewhere the peak is that of the whole process, so the number is an upper
+bound: it includes any peak before training, and that of the diagnostics.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class PeakMemory:
     """Measures the peak since its creation: of CUDA allocations, or of the resident set of this process.
 
     The peak of a resumed training is the largest peak of its processes. On a CPU the number includes memory that the
-    allocator holds, so it is only meaningful if the process runs a single job.
+    allocator holds, so it is meaningful only if the process runs a single job.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -63,7 +63,7 @@ class PeakMemory:
         return {"peak_bytes": self.measure()["peak_bytes"]}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Keep the earlier peak and restart the count, because reading a checkpoint is not part of training."""
+        """Restore the earlier peak and restart the count, because reading a checkpoint is not part of training."""
         self.earlier = state["peak_bytes"]
         gc.collect()
         self._reset_peak()
@@ -79,7 +79,8 @@ def _make_library_workspaces(device: torch.device) -> None:
     """Make cuBLAS allocate its workspaces now, so that they count as part of the baseline.
 
     PyTorch allocates them from its own pool: 32 MiB for each thread that multiplies matrices on an H100. The backward
-    runs in another thread. Without this, the peak of a small network would be almost entirely workspace for every rule.
+    runs in another thread. Without this, the peak of a small network would be almost entirely workspace, for every
+    rule.
     """
     if device.type == "cuda":
         x = torch.ones(16, 16, device=device, requires_grad=True)
@@ -88,7 +89,7 @@ def _make_library_workspaces(device: torch.device) -> None:
 
 
 def _return_freed_memory() -> None:
-    """Make the C library return freed memory to the system. Only glibc can do this; other libraries keep it."""
+    """Make the C library return freed memory to the system. Only glibc can do this. Other libraries keep it."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
@@ -110,7 +111,7 @@ def _resident() -> int:
 
 
 def _resident_peak() -> int:
-    """The most bytes that this process has held, since the last reset if there was one."""
+    """The most bytes that this process has held since the last reset, if any."""
     if sys.platform == "linux":
         return _status("VmHWM")
     import resource

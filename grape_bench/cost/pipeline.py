@@ -1,15 +1,16 @@
 """A model of pipeline training: how long devices wait for each other under BP and under direct feedback.
 
 Assumptions:
-- The segments between cuts go to k equal devices in contiguous runs, so that the busiest device has the least work.
+- The segments between cuts are assigned to k equal devices in contiguous runs, so that the busiest device has the least
+  work.
 - A batch is split into m micro-batches. A device updates its weights after the backward of all of them. So no weight is
   stale, and the update equals that of a single device.
 - Time is FLOPs. Communication is free. Tangents are spread over the devices in proportion to the forward.
-- Under BP, the backward of a micro-batch on device i waits for device i + 1. Under direct feedback it only waits for
+- Under BP, the backward of a micro-batch on device i waits for device i + 1. Under direct feedback it waits only for
   the error, which exists when the last device has finished the forward.
 """
 
-# Example: 2 devices, 2 micro-batches a and b, forward F = 1 and backward B = 2 units of time each. Dots are waits.
+# Example: 2 devices, 2 micro-batches a and b. Forward F takes 1 unit of time, backward B takes 2. Dots are waits.
 #   BP:     device 0: Fa Fb .  .  .  Ba Ba Bb Bb    device 1: .  Fa Fb Ba Ba Bb Bb .  .     9 units
 #   direct: device 0: Fa Fb Ba Ba Bb Bb .           device 1: .  Fa Fb Ba Ba Bb Bb          7 units
 
@@ -29,7 +30,7 @@ STEPS = 4  # to simulate; all later steps take as long as the last one
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The `time` of a step on `devices`, in FLOPs of one device, and `bubble`, the share in which devices wait."""
+    """The `time` of a step on `devices`, in FLOPs of one device, and `bubble`, the share of time that devices wait."""
 
     devices: int
     time: float
@@ -53,7 +54,7 @@ def pipeline(flops: StepFlops, devices: int, micro_batches: int = MICRO_BATCHES)
 def partition(segments: Sequence[Segment], parts: int) -> list[tuple[float, float]]:
     """Split `segments` into `parts` contiguous runs. Returns each run's (forward, backward) FLOPs.
 
-    Of all splits, this one has the smallest maximum.
+    The split has the smallest possible maximum.
     """
     # Example: work 1 1 1 6 1 1 4 in 3 parts: [1 1 1] [6] [1 1 4] -> 3, 6, 6. No split has a maximum below 6.
     if parts > len(segments):
@@ -73,7 +74,7 @@ def partition(segments: Sequence[Segment], parts: int) -> list[tuple[float, floa
 
 
 def step_time(stages: Sequence[tuple[float, float]], micro_batches: int, *, independent: bool) -> float:
-    """Time of one of many steps under the better of two schedules: devices prefer the backward, or the forward."""
+    """The time per step in a long training, under the better of two schedules: backward first, or forward first."""
     runs = (_Run(stages, micro_batches, independent, back_first) for back_first in (True, False))
     return min(run.step_time() for run in runs)
 

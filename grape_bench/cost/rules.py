@@ -35,10 +35,10 @@ MEMORY_STEPS = 3  # enough to allocate the optimizer's and the rule's state, and
 
 @dataclass(frozen=True)
 class Cost:
-    """One rule's row.
+    """The row of one rule.
 
-    `time` is a step ÷ BP's and `step_s` its seconds, from `rounds` rounds. `memory` is in bytes above the weights,
-    `attach` in forwards, `blocks` the number of cuts. Lean steps have no `split`.
+    `time` is a step's time ÷ BP's and `step_s` is in seconds, both from `rounds` rounds. `memory` is in bytes above the
+    weights. `attach` is in forwards. `blocks` is the number of cuts. Lean steps have no `split`.
     """
 
     rule: str
@@ -83,7 +83,7 @@ def measure_costs(subject: Subject, rules: Sequence[str], *, most: int = 400, bu
 
 
 def steps_at_once(periods: Iterable[int], device: torch.device) -> int:
-    """How many steps are timed without a synchronization: one on a CPU, and on a GPU whole periods of all rules."""
+    """How many steps to time without a synchronization: one on a CPU, and on a GPU whole periods of all rules."""
     return 1 if device.type == "cpu" else steps_per_round(math.lcm(*periods), device)
 
 
@@ -143,7 +143,7 @@ def rows(costs: list[Cost]) -> list[dict[str, float | str]]:
             "attach": cost.attach,
             **{f"{name}_share": share for name, share in _shares(cost).items()},
             "layer_parallel": bp.flops.total / cost.flops.critical,
-            # The pipeline model has no second forward, so it does not hold for lean steps.
+            # The pipeline model has no second forward, so it does not apply to lean steps.
             **{
                 f"pipeline_{found.devices}": bp.flops.total / found.time
                 for found in (pipelines(cost.flops) if cost.split else [])
@@ -196,7 +196,7 @@ class Subject:
         return 2 if mode_of(rule)[1] else 1
 
     def loss_of(self, labels: Tensor) -> Callable[[Any], Tensor]:
-        """Cross-entropy of what the model returns."""
+        """Cross-entropy, given the model's output."""
         return lambda output: F.cross_entropy(logits_of(output, self.classes), labels)
 
     def steps(self, rule: str, device: torch.device) -> Steps:
@@ -241,16 +241,16 @@ class Steps:
         return loss_of(self.network.model(*args, **kwargs))
 
     def backward(self, loss: Tensor) -> None:
-        """Run the backward, in which the rule fills the gradients."""
+        """Run the backward, in which the rule computes the gradients."""
         loss.backward()
 
     def update(self) -> None:
-        """Take SGD's step."""
+        """Take a step of SGD."""
         self.optimizer.step()
 
 
 def mode_of(rule: str) -> tuple[str, str]:
-    """`"dfa lean"` -> ("dfa", "lean"); the second part is "" for ordinary steps."""
+    """Split `"dfa lean"` into ("dfa", "lean"). The second part is "" for ordinary steps."""
     name, _, mode = rule.partition(" ")
     if mode not in ("", LEAN, CHECKPOINT):
         raise UserError(f"unknown mode {mode!r} of rule {name!r}", allowed=f"{LEAN}, {CHECKPOINT}")
@@ -258,7 +258,7 @@ def mode_of(rule: str) -> tuple[str, str]:
 
 
 def checkpoint(model: nn.Module) -> None:
-    """Turn on a timm or transformers model's own activation checkpointing."""
+    """Turn on the built-in activation checkpointing of a timm or transformers model."""
     if callable(enable := getattr(model, "set_grad_checkpointing", None)):
         enable(True)
     elif callable(enable := getattr(model, "gradient_checkpointing_enable", None)):

@@ -36,7 +36,7 @@ class Step(Protocol):
         """Clear the gradients and return the loss."""
 
     def backward(self, loss: Tensor) -> None:
-        """Run the backward, in which the rule fills the gradients."""
+        """Run the backward, in which the rule computes the gradients."""
 
     def update(self) -> None:
         """Take the optimizer's step."""
@@ -50,9 +50,9 @@ Examples = Iterator[tuple[Batch, Tensor]]
 
 @dataclass(frozen=True)
 class TimeSplit:
-    """Seconds per step in each phase. `forward` includes the loss, `tangents` is what the rule computes before it.
+    """Seconds per step in each phase. `forward` includes the loss. `tangents` is the rule's work before the forward.
 
-    On a GPU the clock synchronizes after each phase, so their sum may exceed the time of a step.
+    On a GPU the clock synchronizes after each phase, so the sum may exceed the time of a step.
     """
 
     data: float
@@ -114,9 +114,9 @@ def _timed_opening(rule: LearningRule, clock: Clock) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Holders:
-    """Bytes: of the weights, of what training adds to them, and of what a forward keeps for its backward.
+    """The bytes of the weights, of what training adds to them, and of what a forward saves for its backward.
 
-    `owned` is the rule's own parameters, or None if it has none.
+    `owned` is for the rule's own parameters, or None if it has none.
     """
 
     weights: int
@@ -163,11 +163,11 @@ class _Saved:
     """A tensor that autograd saves. It is freed with the graph."""
 
     def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor.detach()  # otherwise, an output that its own operation saves would keep itself alive
+        self.tensor = tensor.detach()  # otherwise, an output saved by its own operation would keep itself alive
 
 
 def _alive(saved: Iterable[_Saved], known: Iterable[Tensor]) -> int:
-    """Bytes of the saved tensors. Each storage counts once, and the storages of `known` tensors do not count."""
+    """The bytes of the saved tensors. Each storage counts once. The storages of `known` tensors do not count."""
     storages = [one.tensor.untyped_storage() for one in saved]
     elsewhere = {tensor.untyped_storage().data_ptr() for tensor in known}
     sizes = {storage.data_ptr(): storage.nbytes() for storage in storages}

@@ -1,4 +1,4 @@
-"""Time several things in turns, so that a slow machine slows all of them alike."""
+"""Time several things in turns, so that a busy machine slows all of them equally."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def in_turns(
 
 
 def seconds_of(do: Callable[[], object], device: torch.device) -> float:
-    """How long `do` takes: CPU time on one thread, else elapsed time until the device has finished.
+    """The duration of `do`: CPU time on one thread, else elapsed time until the device has finished.
 
-    Other jobs on the machine interrupt a long step more often than a short one. So elapsed times would make expensive
-    rules look more expensive on a busy machine: a ratio of 3 was once recorded as 10.
+    Other jobs on the machine interrupt a long step more often than a short one. So with elapsed times, expensive rules
+    would look even more expensive on a busy machine: a ratio of 3 was once recorded as 10.
     """
     if device.type == "cpu" and torch.get_num_threads() == 1:
         start = time.process_time()
@@ -63,8 +63,8 @@ def seconds_of(do: Callable[[], object], device: torch.device) -> float:
 def steps_per_round(period: int, device: torch.device) -> int:
     """The number of steps to time without a synchronization: whole periods, and on a GPU at least eight steps.
 
-    Training synchronizes once per epoch, so the CPU runs ahead of the GPU. In rounds of one step it could not, and BP's
-    own step time would depend on the period of the rule that it is compared with.
+    Training synchronizes once per epoch, so the CPU runs ahead of the GPU. With one step per round it could not do so,
+    and BP's own step time would depend on the period of the rule that it is compared with.
     """
     return period if device.type == "cpu" else period * -(-GPU_STEPS // period)
 
@@ -72,7 +72,7 @@ def steps_per_round(period: int, device: torch.device) -> int:
 def ratio(seconds: list[float], reference: list[float], period: int = 1) -> Ratio:
     """Compare `seconds` with `reference` over whole periods of `period` rounds. Drops an incomplete last period."""
     # Example: seconds [1 1 4, 1 1 4, 1], reference [1 1 1, 1 1 1, 1], period 3 (every third step is expensive):
-    #   sums [6, 6] and [3, 3] -> ratios [2, 2]; the seventh round is dropped.
+    #   sums [6, 6] and [3, 3] -> ratios [2, 2]. The seventh round is dropped.
     own, other = sums(seconds, period), sums(reference, period)
     low, median, high = statistics.quantiles([a / b for a, b in zip(own, other, strict=True)], n=4)
     return Ratio(median, low, high)

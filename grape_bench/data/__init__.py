@@ -1,4 +1,4 @@
-"""Data sets: one file per source, normalized batches on one device."""
+"""Data sets: one file per source, with normalized batches on one device."""
 
 from __future__ import annotations
 

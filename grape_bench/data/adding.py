@@ -1,4 +1,4 @@
-"""The adding problem: the sum of the two numbers in a sequence that are marked.
+"""The adding problem: add the two marked numbers of a sequence.
 
 Source: Hochreiter and Schmidhuber 1997, section 5.4, in the form of Le et al. 2015: one mark in each half.
 """
@@ -24,9 +24,9 @@ SEED = 100
 
 
 def load(*, args: dict[str, Any], device: torch.device) -> DataSet:
-    """Load sequences (2, length) of numbers from 0 to 1 and of marks, with targets (1,).
+    """Load sequences (2, length): numbers from 0 to 1, and marks. The targets are (1,).
 
-    Arguments: `length`, `samples`, `limit`. The best constant has an RMSE of 0.41.
+    Arguments: `length`, `samples`, `limit`. The best constant prediction has an RMSE of 0.41.
     """
     options = parse_options(ProceduralOptions, "adding", args, without=NOT_GENERATED)
     if options.length < 2:

@@ -17,10 +17,10 @@ from grape_bench.data.tables import CHUNK
 
 @dataclass(frozen=True)
 class ArrowTable:
-    """The rows of several tables in memory, one after the other. `files` are where they were read from. See `Table`."""
+    """The rows of several tables in memory, in order. `files` are the files that they were read from. See `Table`."""
 
     parts: dict[str, pa.Table]
-    """A table by its file's name."""
+    """File name -> table."""
     files: tuple[Path, ...]
     where: str
 
@@ -31,7 +31,7 @@ class ArrowTable:
 
     @cached_property
     def key(self) -> str:
-        """A digest of the files' content and names, since a name can hold a label."""
+        """A digest of the files' contents and names, because a name can hold a label."""
         return sha256(" ".join(f"{file.name} {file_key(file)}" for file in self.files).encode()).hexdigest()
 
     @property
@@ -45,7 +45,7 @@ class ArrowTable:
             yield from part.select(columns).to_batches(max_chunksize=size)
 
     def place(self, row: int) -> str:
-        """Name a row: the split, the row in its file, and the file."""
+        """Describe a row: the split, the row in its file, and the file."""
         for name, part in self.parts.items():
             if row < len(part):
                 return f"{self.where}, row {row} of {name}"

@@ -1,4 +1,4 @@
-"""A user's own augmentation: `path/to/file.py:function`."""
+"""A user-defined augmentation: `path/to/file.py:function`."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def load_augmentation(reference: str) -> Augmentation:
 
 
 def augmented(images: Tensor, function: Augmentation, seed: int) -> Tensor:
-    """Return what `function` makes of stored images. All its random numbers should come from the generator.
+    """Apply `function` to stored images. All its random numbers should come from the generator.
 
-    Raises UserError if it returns something else than images of the same shape.
+    Raises UserError if the result is not images of the same shape.
     """
     import torch
 

@@ -51,7 +51,7 @@ class EpochOrder:
 
 
 def batch_count(samples: int, batch_size: int) -> int:
-    """Return the number of batches in a shuffled epoch, which drops an incomplete last batch unless it is alone."""
+    """Return the number of batches in a shuffled epoch. It drops an incomplete last batch, except the only one."""
     return max(1, samples // batch_size)
 
 
@@ -79,10 +79,10 @@ def draw_augmentation(samples: int, generator: torch.Generator) -> Tensor:
 
 
 def flip_crop(images: Tensor, draws: Tensor) -> Tensor:
-    """Pad each image by 4 reflected pixels, crop it back to its size at its offset, and mirror it if its flip is 1.
+    """Pad each image with 4 reflected pixels, crop it back to its size at its offset, and mirror it if its flip is 1.
 
-    `images` is (N, C, H, W) of any dtype with H and W above 4. `draws` is (3, N), on the same device.
-    Source: He et al. 2016, section 4.2 (which pads with zeros).
+    `images` is (N, C, H, W) of any dtype with H and W above 4. `draws` is (3, N), on the same device. Source: He et al.
+    2016, section 4.2 (which pads with zeros).
     """
     # One gather per batch instead of a loop over images. For a row of width 8 and offset 1:
     #   padded columns:  4 3 2 1 | 0 1 2 3 4 5 6 7 | 6 5 4 3
@@ -104,7 +104,7 @@ def _window(offset: Tensor, size: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Transform:
-    """Turns stored samples into network inputs: augmentation if drawn, then (x - mean) / std in float32.
+    """Converts stored samples to network inputs: augmentation if drawn, then (x - mean) / std in float32.
 
     `mean` and `std` broadcast against a batch: (C, 1, 1) for images, () for signals. `functions` are further
     augmentations, called in order. `mix` mixes normalized samples and their labels.
@@ -130,7 +130,7 @@ class Transform:
         return torch.cat([draws, seeds])
 
     def __call__(self, samples: Tensor, labels: Tensor, draws: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Map samples (N, *shape) as stored to inputs (N, *shape) float32, with their labels, mixed if they are."""
+        """Map stored samples (N, *shape) to inputs (N, *shape) float32, with their labels. `mix` mixes both."""
         if draws is not None and self.augment == "flip-crop":
             samples = flip_crop(samples, draws[:3])
         if draws is not None:
@@ -148,7 +148,7 @@ class Transform:
 class StoredSplit(ABC):
     """The rows `index` (n,) of a store of samples with `labels` (N,). See `Split` for the methods.
 
-    A subclass says where the samples are stored and reads them.
+    A subclass defines where the samples are stored and reads them.
     """
 
     labels: Tensor
@@ -189,9 +189,9 @@ class StoredSplit(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class ArraySplit(StoredSplit):
-    """A split of `samples` (N, *shape) that are in the device's memory, with labels and index on the same device.
+    """A split of `samples` (N, *shape) in the device's memory, with labels and index on the same device.
 
-    Splits of one array share it. Only their indices differ.
+    Splits of the same array share it. Only their indices differ.
     """
 
     samples: Tensor
@@ -221,7 +221,7 @@ class OnDemandSplit(StoredSplit):
         device = self.transform.mean.device
         every = self.index[order.positions.cpu()]
         rows = torch.split(every, order.batch_size)
-        # One copy for the whole pass: a copy per batch from ordinary memory would wait for the GPU at every step.
+        # One copy for the whole pass, because a copy per batch from unpinned memory would synchronize at every step.
         labels = torch.split(self.labels[every].to(device), order.batch_size)
         loader = DataLoader(
             self.images,
@@ -229,7 +229,7 @@ class OnDemandSplit(StoredSplit):
             num_workers=_worker_count(),
             collate_fn=_keep_batch,
             pin_memory=device.type == "cuda",
-            generator=torch.Generator(),  # without it, the loader draws from the global generator that dropout uses
+            generator=torch.Generator(),  # otherwise the loader draws from the global generator, which dropout uses
         )
         for images, own, draws in zip(loader, labels, order.batched_draws(device), strict=True):
             if isinstance(images, UserError):
@@ -242,5 +242,5 @@ def _keep_batch(batch: Any) -> Any:
 
 
 def _worker_count() -> int:
-    """As many as this job has threads: its share of the cores."""
+    """The number of threads of this job, which is its share of the cores."""
     return min(MAX_WORKERS, torch.get_num_threads())

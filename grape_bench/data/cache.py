@@ -1,7 +1,7 @@
-"""Decoded images, kept once per machine: a memory-mapped array and a side file with its checksum.
+"""A cache of decoded images, one per machine: memory-mapped arrays, each with a side file that has its checksum.
 
-Why not `joblib.Memory`: it keys on the arguments (gigabytes of images, or a digest that we compute anyway), does not
-verify what it reads back, and would be one more import at the start of every job.
+Why not `joblib.Memory`: its keys are the arguments (gigabytes of images, or a digest that we compute anyway), it does
+not verify what it reads back, and every job would have one more import at its start.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ VERSION = 2
 WHOLE = 256 * 2**20
 EDGE = 2**20
 SETTLED = 2.0
-"""Seconds after which a second change of a file is sure to change its modification time too."""
+"""After this many seconds, a second change of a file always changes its modification time, too."""
 
 Sums = NDArray[np.int64]
 """(N, C, 2): for each image and channel, the sum of its values and the sum of their squares."""
@@ -49,14 +49,14 @@ class Decoded:
         return cls(images, image_sums(images))
 
     def checksum(self, of_images: int | None = None) -> int:
-        """Return the CRC-32 of both arrays. `of_images` is that of the images, if it is known."""
+        """Return the CRC-32 of both arrays. `of_images` is the CRC-32 of the images, if it is known."""
         check = crc(self.images) if of_images is None else of_images
         return crc(self.sums, check)
 
 
 def image_sums(images: NDArray[np.uint8]) -> Sums:
     """Compute the sums of `images` (N, C, H, W)."""
-    # An image of one channel and 2 pixels, [3 5], gives [[8 34]] (3 + 5 and 9 + 25). uint32 holds a square;
+    # An image with one channel and 2 pixels, [3 5], gives [[8 34]] (3 + 5 and 9 + 25). uint32 holds a square;
     # int64 holds the sum of any image. Pieces of 2**18 values stay in the processor's cache.
     flat = images.reshape(*images.shape[:2], -1)
     sums = np.empty((*flat.shape[:2], 2), dtype=np.int64)
@@ -84,8 +84,8 @@ def file_key(path: Path) -> str:
 def cached(key: str, decode: Callable[[], Decoded]) -> Decoded:
     """Return what is stored under `key`, or call `decode` and store the result. The images are memory-mapped.
 
-    Several processes may call this at once. Each writes its own files and moves them into place, and all write the
-    same content. Raises UserError if the cache cannot be written.
+    Several processes may call this at once. Each writes its own files and moves them into place, and all write the same
+    content. Raises UserError if the cache cannot be written.
     """
     stem = folder() / "images" / file_name(f"{VERSION} {key}")
     stored = _read(stem)
@@ -101,7 +101,7 @@ def cached(key: str, decode: Callable[[], Decoded]) -> Decoded:
 
 @contextmanager
 def writing(part: Path) -> Iterator[None]:
-    """Make the folder `part` of the cache for the files of this block. Raises UserError if they cannot be written."""
+    """Create the cache folder `part` for files written in this block. Raises UserError if they cannot be written."""
     try:
         part.mkdir(parents=True, exist_ok=True)
         yield
@@ -135,7 +135,7 @@ def _mapped(stem: Path) -> NDArray[np.uint8]:
 
 
 def remembered(kind: str, path: Path, files: Sequence[Path], compute: Callable[[], str]) -> str:
-    """Return the digest of `path`, computed once per change of the names, sizes, times or inodes of its `files`."""
+    """Return the digest of `path`, recomputed only if the names, sizes, times or inodes of its `files` have changed."""
     path = path.absolute()
     found = [(str(file), file.stat()) for file in files]
     stamps = [(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino, s.st_dev) for name, s in found]
@@ -144,7 +144,7 @@ def remembered(kind: str, path: Path, files: Sequence[Path], compute: Callable[[
         return note.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
         digest = compute()
-    # Like git's index: a file that was written just now may change again without a new modification time.
+    # As in git's index, a file that was just written may change again without a new modification time.
     if time.time() - max((status.st_mtime for _, status in found), default=0.0) > SETTLED:
         try:
             note.parent.mkdir(parents=True, exist_ok=True)
@@ -166,16 +166,16 @@ def _hash(path: Path) -> str:
 
 
 def crc(array: NDArray[Any], start: int = 0) -> int:
-    """The CRC-32 of an array's bytes, after those with the checksum `start`."""
+    """The CRC-32 of an array's bytes, continuing from the checksum `start`."""
     return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, start)
 
 
 def file_name(text: str) -> str:
-    """A name of fixed length for what `text` describes."""
+    """A file name of fixed length, made from `text`."""
     return sha256(text.encode()).hexdigest()[:32]
 
 
 def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file beside `path`, and move it there once it is whole."""
+    """Write a temporary file next to `path`, and move it there when it is complete."""
     with replacing(path) as draft, draft.open("wb") as file:
         write(file)

@@ -1,4 +1,4 @@
-"""Columns of numbers and categories, read as arrays. Every message names the file, the row and the column."""
+"""Read columns of numbers and categories as arrays. Every message names the file, the row and the column."""
 
 from __future__ import annotations
 
@@ -85,5 +85,5 @@ def numbers(table: Table, column: str) -> Values:
 
 
 def texts(table: Table, column: str) -> list[str]:
-    """Read a column of text or of other simple values. An empty cell is `MISSING`."""
+    """Read a column of text or of other simple values. An empty cell becomes `MISSING`."""
     return [MISSING if cell is None else str(cell) for cell in cells(table, column)]

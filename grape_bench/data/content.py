@@ -12,9 +12,9 @@ from grape_bench.data.cache import remembered
 def content_hash(path: Path, suffix: str = "") -> str:
     """16 hex digits for the content of a file, or for the names and contents of all files in a folder.
 
-    With a `suffix` such as `.csv`, only files with this suffix count. Where the folder is does not count. Hidden files
-    and `__pycache__` are left out, and links are followed. The result is remembered until the name, size, time or inode
-    of a file changes. Raises OSError.
+    With a `suffix` such as `.csv`, only files with this suffix count. The location of the folder does not matter.
+    Hidden files and `__pycache__` are skipped, and links are followed. The result is remembered until the name, size,
+    time or inode of a file changes. Raises OSError.
     """
     files = [path] if path.is_file() else [file for file in _files(path) if file.name.endswith(suffix)]
     return remembered("content", path, files, lambda: _hash(path, files))
@@ -25,7 +25,7 @@ def _files(folder: Path) -> list[Path]:
     seen: set[str] = set()
     for root, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(root)
-        # A link to a folder above would be followed forever.
+        # A link to a parent folder would be followed forever.
         folders[:] = sorted(name for name in folders if not (name.startswith(".") or name == "__pycache__"))
         if real in seen:
             folders.clear()

@@ -1,4 +1,4 @@
-"""The copy task: ten symbols, a pause, and then the same ten symbols from memory.
+"""The copy task: read ten symbols, wait for a pause, and then repeat the ten symbols from memory.
 
 Source: Hochreiter and Schmidhuber 1997, in the form of Arjovsky et al. 2016, section 5.1.
 """
@@ -26,7 +26,7 @@ BLANK, GO = 0, SYMBOLS + 1
 def load(*, args: dict[str, Any], device: torch.device) -> DataSet:
     """Load sequences of token ids (length + 20,), where `length` is the pause.
 
-    Only the ten copied symbols are scored, and guessing has a perplexity of 8. Arguments: `length`, `samples`, `limit`.
+    Only the ten copied symbols are scored. Guessing has a perplexity of 8. Arguments: `length`, `samples`, `limit`.
     """
     options = parse_options(ProceduralOptions, "copy", args, without=NOT_GENERATED)
     samples = draw_parts(SEED, options.samples, partial(draw, pause=options.length))

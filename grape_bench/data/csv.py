@@ -1,4 +1,4 @@
-"""A folder of CSV files: `train.csv`, `test.csv` and perhaps `validation.csv`, each with a line of column names."""
+"""A folder of CSV files: `train.csv`, `test.csv` and optionally `validation.csv`, each with a header line."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def load(name: str, *, args: dict[str, Any], device: torch.device) -> DataSet:
 
 
 def read(files: tuple[Path, ...], where: str) -> ArrowTable:
-    """Read CSV files. Empty fields are missing values, in columns of text too."""
+    """Read CSV files. Empty fields are missing values, even in text columns."""
     parts = {file.name: _read(file, where) for file in files}
     return ArrowTable(parts, files, where)
 
 
 def _read(file: Path, where: str) -> pa.Table:
-    # Only an empty field is missing: words such as "NA" and "null" can be text.
+    # Only an empty field is missing, because words such as "NA" and "null" can be text.
     convert = pa_csv.ConvertOptions(null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False)
     parse = pa_csv.ParseOptions(newlines_in_values=True)
     try:
@@ -45,7 +45,7 @@ def _read(file: Path, where: str) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"the file cannot be read: {error}", where=f"{where}, {file.name}", allowed=FORM) from error
     for field in table.schema:
-        if pa.types.is_binary(field.type):  # so Arrow reads text that is not UTF-8
+        if pa.types.is_binary(field.type):  # Arrow reads text that is not UTF-8 as binary
             raise UserError(f"column {field.name!r} is not UTF-8 text", where=f"{where}, {file.name}", allowed=FORM)
     if table.num_columns == 1 and any(sign in table.column_names[0] for sign in ";\t|"):
         what = f"there is one column, called {table.column_names[0]!r}"

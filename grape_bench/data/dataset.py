@@ -22,18 +22,18 @@ class Split(Protocol):
     """The training, validation or test samples of a data set."""
 
     def __len__(self) -> int:
-        """Return the number of targets that are scored: images, tokens, labeled nodes."""
+        """Return the number of scored targets: images, tokens, labeled nodes."""
 
     def batches(self, batch_size: int, *, generator: torch.Generator | None = None, skip: int = 0) -> Iterator[Example]:
-        """Yield ((args, kwargs), target) on the data set's device; the model is called as model(*args, **kwargs).
+        """Yield ((args, kwargs), target) on the data set's device. The model is called as model(*args, **kwargs).
 
-        Images and signals are ((inputs,), {}) with inputs (N, *shape) float32, tokens ((), {"input_ids": ids}), a graph
-        ((features, edges), {}). A target of classes is int64, `IGNORED` where it does not count. A target of values is
-        float32 and has the shape of the model's output.
+        Images and signals are ((inputs,), {}) with inputs (N, *shape) float32, tokens are ((), {"input_ids": ids}), and
+        a graph is ((features, edges), {}). Class targets are int64, and `IGNORED` where they do not count. Value
+        targets are float32 and have the shape of the model's output.
 
-        With a generator, samples are shuffled and augmented. Both draws happen when this method is called.
-        An incomplete last batch is dropped unless it is the only one. Without a generator, every sample comes
-        once, in order, without augmentation. The first `skip` batches are skipped without reading them.
+        With a generator, samples are shuffled and augmented. Both draws happen when this method is called. An
+        incomplete last batch is dropped unless it is the only one. Without a generator, every sample comes once, in
+        order, without augmentation. The first `skip` batches are skipped without reading them.
         """
 
     def targets(self) -> Iterator[Tensor]:
@@ -46,7 +46,7 @@ class Split(Protocol):
         """Return the number of batches in a shuffled epoch."""
 
     def for_process(self, index: int, count: int) -> Split:
-        """Return the view of process `index` out of `count`: its share of every batch.
+        """Return process `index`'s view out of `count`: its share of every batch.
 
         The length and the number of batches do not change.
         """
@@ -56,10 +56,10 @@ class Split(Protocol):
 class DataSet:
     """Samples with targets. `description` goes into the job's record.
 
-    `shape` is that of one sample: (C, H, W), (features,) or (length,). `classes` is the number of classes, 0 if the
-    targets are values. `vocabulary` is the number of token ids, 0 if the inputs are not tokens. `objective` is used if
-    the suite names none. `target` says what the targets are. `mixed` says that the targets of shuffled training batches
-    are shares of classes (N, classes), because their samples are mixed.
+    `shape` is the shape of one sample: (C, H, W), (features,) or (length,). `classes` is the number of classes, or 0 if
+    the targets are values. `vocabulary` is the number of token ids, or 0 if the inputs are not tokens. `objective` is
+    used if the suite names none. `target` describes the targets. `mixed` means that shuffled training batches have
+    mixed samples, so their targets are class probabilities (N, classes).
     """
 
     name: str
@@ -75,7 +75,7 @@ class DataSet:
     mixed: bool = False
 
     def for_process(self, index: int, count: int) -> DataSet:
-        """Return the data set as process `index` out of `count` sees it: its share of every batch."""
+        """Return the view of process `index` out of `count`: its share of every batch."""
         return replace(
             self,
             train=self.train.for_process(index, count),

@@ -1,4 +1,4 @@
-"""From encoded images to uint8 arrays."""
+"""Decode images to uint8 arrays."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEEP = ("I", "F")
 
 @dataclass(frozen=True)
 class ImageForm:
-    """The form to which every image of a set is decoded: `mode` L or RGB, and squares of side `resize` if given.
+    """The form to which every image of a set is decoded: `mode` L or RGB, and squares with side `resize` if given.
 
     Without `convert`, a color image in a grayscale set is an error. Color is never dropped silently.
     """
@@ -63,7 +63,7 @@ def open_image(cell: Any, *, where: str) -> Image.Image:
 
 
 def to_array(image: Image.Image, form: ImageForm, *, where: str) -> NDArray[np.uint8]:
-    """Decode `image` to (H, W) or (H, W, 3) in `form`, turned as its EXIF orientation says.
+    """Decode `image` to (H, W) or (H, W, 3) in `form`, rotated according to its EXIF orientation.
 
     Raises UserError for damaged images, images of more than 8 bits, and dropped color.
     """
@@ -106,9 +106,9 @@ def stack(cells: list[Any], form: ImageForm, places: Callable[[int], str]) -> ND
 def stack_at_once(
     chunks: Iterator[list[Any]], form: ImageForm, places: Callable[[int, int], str]
 ) -> Iterator[NDArray[np.uint8]]:
-    """`stack` of each chunk of table cells, in order, with a process per core.
+    """Run `stack` on each chunk of table cells, in order, with one process per core.
 
-    Threads do not help: PIL spends 3 % of its time on a small PNG in code that runs without Python's lock. `places`
+    Threads do not help: for a small PNG, PIL spends only 3 % of its time in code that runs without the GIL. `places`
     names (the first row of a chunk, a position in the chunk) in error messages.
     """
     from joblib import Parallel, cpu_count, delayed
@@ -119,7 +119,7 @@ def stack_at_once(
         while together := list(islice(chunks, processes)):
             found = Parallel(n_jobs=processes)(delayed(_stacked)(cells, form) for cells in together)
             for cells, images in zip(together, found, strict=True):
-                # A chunk that failed is decoded here, where the error knows its place.
+                # A chunk that failed is decoded again here, where the error knows its place.
                 yield stack(cells, form, partial(places, row)) if images is None else images
                 row += len(cells)
     finally:
@@ -135,7 +135,7 @@ def _stacked(cells: list[Any], form: ImageForm) -> NDArray[np.uint8] | None:
 
 
 def _file_of(cell: Any) -> str:
-    """Return the name of the file from which the image came, if the cell knows it."""
+    """Return the name of the file that the image came from, if the cell has one."""
     path = cell.get("path") if isinstance(cell, dict) else None
     return f" ({path})" if path else ""
 
@@ -147,6 +147,6 @@ def join(images: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 
 
 def different_sizes(first: tuple[int, ...], other: tuple[int, ...], *, where: str) -> UserError:
-    """Return the error for a data set whose images have several sizes."""
+    """Return the error for a data set whose images have different sizes."""
     sizes = f"{first[0]}x{first[1]} and {other[0]}x{other[1]}"
     return UserError(f"the images have several sizes: {sizes}", where=where, hint="dataset_args = { resize = 64 }")

@@ -1,4 +1,4 @@
-"""The diabetes study that scikit-learn ships: a regression that needs no download."""
+"""The diabetes study that ships with scikit-learn: a regression task that needs no download."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ FILES = ("diabetes_data_raw.csv.gz", "diabetes_target.csv.gz")
 def load(*, args: dict[str, Any], device: torch.device) -> DataSet:
     """Load 442 patients with 10 measurements (10,) and the progress of their disease after a year (1,).
 
-    Features and targets are standardized with the training rows. Test and validation rows are a fixed fifth, and a
-    fixed tenth of the rest. Arguments: `limit`, `validation`. Source: Efron et al. 2004, "Least angle regression", as
-    in `sklearn.datasets.load_diabetes(scaled=False)`. Raises UserError for unknown arguments.
+    Features and targets are standardized with the training rows. The test rows are a fixed fifth, and the validation
+    rows a fixed tenth of the rest. Arguments: `limit`, `validation`. Source: Efron et al. 2004, "Least angle
+    regression", as in `sklearn.datasets.load_diabetes(scaled=False)`. Raises UserError for unknown arguments.
     """
     options = parse("diabetes", args, without=(*TABLE_ONLY, *IMAGES_ONLY))
     paths = [_file(name) for name in FILES]

@@ -1,4 +1,4 @@
-"""The 8x8 digits that scikit-learn ships. They need no download."""
+"""The 8x8 digits that ship with scikit-learn. They need no download."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files of a folder hold which split."""
+"""Find the files of each split in a folder."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def existing_folder(name: str, *, where: str) -> Path:
 def split_files(folder: Path, suffix: str, *, where: str) -> dict[str, tuple[Path, ...]]:
     """Return the files of each split in `folder`: `SPLIT.suffix`, `SPLIT-*.suffix`, or the files in `SPLIT/`.
 
-    A split has each of the names in `SPLITS`. A warning names the files that belong to no split. Raises UserError
-    without a training split, for missing shards, and if the files of a split have two names.
+    A split may have any of its names in `SPLITS`. A warning lists the files that belong to no split. Raises UserError
+    if there is no training split, if shards are missing, or if the files of a split use two names.
     """
     found: dict[str, tuple[Path, ...]] = {}
     for split, names in SPLITS.items():
@@ -52,7 +52,7 @@ def split_files(folder: Path, suffix: str, *, where: str) -> dict[str, tuple[Pat
 
 
 def _check_shards(files: tuple[Path, ...], *, where: str) -> None:
-    """Raise UserError if files called `NAME-00000-of-00003` do not have all their siblings."""
+    """Raise UserError if files named like `NAME-00000-of-00003` are not complete."""
     shards = [match for file in files if (match := SHARD.fullmatch(file.stem))]
     if not shards:
         return

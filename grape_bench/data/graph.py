@@ -1,4 +1,4 @@
-"""A graph whose nodes have classes: the whole graph is one batch, and each split scores its own nodes."""
+"""A graph with node classes. The whole graph is one batch, and each split scores its own nodes."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ class GraphSplit:
         yield self.target
 
     def batches(self, batch_size: int, *, generator: torch.Generator | None = None, skip: int = 0) -> Iterator[Example]:
-        """Yield the whole graph once. A graph has no order, so `generator` is not used."""
+        """Yield the whole graph once. A graph has no sample order, so `generator` is not used."""
         if not skip:
             yield ((self.features, self.edges), {}), self.target
 
 
 def graph_set(name: str, table: Table, options: GraphOptions, device: torch.device) -> DataSet:
-    """Return the data set of a table with a row per node. Raises UserError for a graph that is not valid.
+    """Return the data set of a table with one row per node. Raises UserError for an invalid graph.
 
     Columns: `features` (numbers) or `words` (the indices of the features that are 1), `neighbours` (node numbers),
     `label` (-1 if unknown), and `split` or the booleans `train_mask`, `validation_mask` and `test_mask`.
@@ -154,7 +154,7 @@ def _labels(table: Table) -> Indices:
 
 
 def _masks(name: str, table: Table) -> dict[str, NDArray[np.bool_]]:
-    """Return which nodes belong to each part. Raises UserError for a part without nodes, and for parts that overlap."""
+    """Return which nodes belong to each part. Raises UserError for a part without nodes, and for overlapping parts."""
     names = schema_of(table).names
     if "split" in names:
         splits = np.array([standard_split(str(cell)) for cell in cells(table, "split")])
@@ -196,7 +196,7 @@ def _features(table: Table, column: str) -> NDArray[np.float32]:
 
 
 def _declared(table: Table) -> int:
-    """Return the number of features that the file's metadata names, or 0."""
+    """Return the number of features declared in the file's metadata, or 0."""
     metadata: Any = (schema_of(table).metadata or {}).get(b"grape_bench", b"{}")
     return int(json.loads(metadata).get("features", 0))
 

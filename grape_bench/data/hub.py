@@ -46,7 +46,7 @@ def tables(name: str, *, where: str) -> dict[str, Table]:
 
 
 def _path(name: str) -> tuple[str, str]:
-    """Split `PATH:CONFIGURATION`. The path of a folder that exists may have a colon itself."""
+    """Split `PATH:CONFIGURATION`. The path of an existing folder may itself contain a colon."""
     if Path(name).is_dir():
         return name, ""
     path, _, configuration = name.partition(":")
@@ -63,7 +63,7 @@ def load_splits(name: str, *, where: str) -> datasets.DatasetDict:
         raise UserError(what, where=where, hint="a folder without these signs in its path")
     try:
         return datasets.load_dataset(path, configuration or None)
-    except Exception as error:  # every reader of `datasets` raises its own types for damaged files
+    except Exception as error:  # the readers of `datasets` raise their own types for damaged files
         raise UserError(
             f"`datasets` could not load it: {str(error).strip() or type(error).__name__}",
             where=where,
@@ -73,7 +73,7 @@ def load_splits(name: str, *, where: str) -> datasets.DatasetDict:
 
 @dataclass(frozen=True)
 class HubTable:
-    """One split of a `datasets.DatasetDict`, `local` if it was read from a folder. See `Table`."""
+    """One split of a `datasets.DatasetDict`. `local` means that it was read from a folder. See `Table`."""
 
     dataset: Any
     where: str
@@ -88,8 +88,8 @@ class HubTable:
     def key(self) -> str:
         """A digest of the Arrow files that `datasets` wrote, or the fingerprint of a data set without files.
 
-        The Arrow files of a local folder may hold only the paths of the images. `datasets` then gives the Arrow
-        file another name when an image changes, so their names count too.
+        The Arrow files of a local folder may hold only the paths of the images. When an image changes, `datasets`
+        renames the Arrow file, so the names count too.
         """
         files = [Path(entry["filename"]) for entry in self.dataset.cache_files]
         content = " ".join(map(file_key, files)) if files else self.dataset._fingerprint
@@ -113,7 +113,7 @@ class HubTable:
             raise UserError(f"the rows cannot be read: {error}", where=self.place(row)) from error
 
     def place(self, row: int) -> str:
-        """Name a row: the split and the row."""
+        """Describe a row: the split and the row."""
         return f"{self.where}, row {row}"
 
     def random_access(self) -> Any:

@@ -1,4 +1,4 @@
-"""Tables of encoded images: which columns and splits of a source are read, and the form of its images."""
+"""Tables of encoded images: choose the columns and splits to read, and the form of the images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Selection:
-    """The tables `train`, `test` and perhaps `validation` of a source, their labels, and how to read the images."""
+    """The tables `train`, `test` and optionally `validation` of a source, their labels, and how to read the images."""
 
     tables: dict[str, Table]
     columns: Columns
@@ -70,7 +70,7 @@ def select(name: str, tables: Mapping[str, Table], options: ImageOptions) -> Sel
 
 
 def find_columns(schema: pa.Schema, options: ImageOptions, *, where: str) -> Columns:
-    """Find the columns that `options` names, or else find them by type and name. Raises UserError."""
+    """Find the columns by the names in `options`, or else by type and name. Raises UserError."""
     image = image_column(schema, options.image_column, where)
     label = label_column(schema, options.label_column, where=where)
     if label not in schema.names:
@@ -92,7 +92,7 @@ def _no_images(schema: pa.Schema, name: str, where: str) -> UserError:
 
 
 def image_column(schema: pa.Schema, requested: str | None, where: str) -> str:
-    """Return the column of encoded images: the `requested` one, or else the one with their type. Raises UserError."""
+    """Return the column of encoded images: the `requested` one, or else one of the right type. Raises UserError."""
     if requested is not None:
         if requested not in schema.names:
             raise unknown("image_column", requested, schema.names, where=where)

@@ -1,4 +1,4 @@
-"""From a source's tables to a DataSet: decoded into memory if it fits, otherwise decoded batch by batch."""
+"""Turn a source's tables into a DataSet: decoded into memory if it fits, otherwise decoded batch by batch."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from grape_bench.data.tables import Table
 from grape_bench.errors import UserError
 
 STATISTICS_SAMPLE = 4096
-"""Sets that are decoded batch by batch are normalized by the first training images of the fixed permutation."""
+"""Sets decoded batch by batch are normalized with this many training images, the first of the fixed permutation."""
 
 
 MANY_PROCESSES = 2**24
-"""The bytes of decoded images from which starting processes takes less time than decoding in one."""
+"""With at least this many bytes of decoded images, starting several processes is faster than decoding in one."""
 
 
 def image_set(name: str, tables: Mapping[str, Table], options: ImageOptions, device: torch.device) -> DataSet:
     """Return the data set of a source's splits. Raises UserError if something is missing or unreadable.
 
-    Sets up to `options.memory_limit` are decoded once per machine and kept on the device.
+    Sets up to `options.memory_limit` are decoded once per machine and stay on the device.
     """
     selection = select(name, tables, options)
     if selection.bytes > options.memory_limit * 2**30:
@@ -135,7 +135,7 @@ def _decoded_on_demand(name: str, selection: Selection, options: ImageOptions, d
 class EncodedImages(Dataset[Tensor | UserError]):
     """Rows of a `datasets.Dataset` whose `column` holds images. Each access decodes them to `shape` (C, H, W).
 
-    A worker process returns a UserError as a value, because the loader would turn a raised one into a traceback.
+    A worker process returns a UserError as a value, because the loader would turn a raised error into a traceback.
     """
 
     rows: Any
@@ -158,7 +158,7 @@ class EncodedImages(Dataset[Tensor | UserError]):
         return images if isinstance(images, UserError) else images[0]
 
     def __getitems__(self, rows: list[int]) -> Tensor | UserError:
-        """Decode rows to (N, C, H, W) uint8, or return what is wrong with them."""
+        """Decode rows to (N, C, H, W) uint8, or return the error."""
         try:
             return torch.from_numpy(self.decode(rows))
         except UserError as error:

@@ -1,4 +1,4 @@
-"""The kinds of data that tables can hold, and how a source's tables become a data set of one kind."""
+"""The kinds of data that tables can hold, and how to make a data set of each kind from a source's tables."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of data: the schema of its options, and what makes a data set of a source's tables.
+    """A kind of data: the schema of its options, and the function that makes a data set from a source's tables.
 
-    It does not take the options in `without`.
+    The options in `without` are not accepted.
     """
 
     options: type[SplitOptions]
@@ -50,7 +50,7 @@ def _one_table(make: Callable[[str, Table, Any, torch.device], DataSet]) -> Call
 
 
 OWN_SPLITS = tuple(SplitOptions.model_fields)
-"""Options for cutting rows, which a kind that cuts something else does not take."""
+"""Options for splitting rows. A kind that splits something else does not accept them."""
 
 KINDS = {
     "images": Kind(ImageOptions, image_set),
@@ -80,9 +80,10 @@ MARKS = {
 def make_set(name: str, tables: Mapping[str, Table], args: dict[str, Any], device: torch.device) -> DataSet:
     """Return the data set of a source's tables.
 
-    `args["kind"]` names its kind. Without it, an argument that only one kind has or the columns tell the kind.
+    `args["kind"]` names its kind. Without it, the kind follows from an argument that only one kind has, or from the
+    columns.
 
-    Raises UserError for an unknown kind or argument, and for what the kind cannot read.
+    Raises UserError for an unknown kind or argument, and for content that the kind cannot read.
     """
     args = dict(args)
     kind = args.pop("kind", None) or next((MARKS[name] for name in args if name in MARKS), None) or guess(tables)

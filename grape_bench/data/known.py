@@ -1,4 +1,4 @@
-"""What is known about the data sets with a name without loading them. Imports no torch."""
+"""Facts about the named data sets without loading them. Does not import torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILE = Path(__file__).with_name("known.csv")
 class Known:
     """A data set: the number of `unit`s in each split, the shape of one input, its objective and its id on the Hub.
 
-    A text is "" where nothing is known.
+    A text is "" if the fact is unknown.
     """
 
     dataset: str
@@ -46,5 +46,5 @@ def _rows() -> Mapping[str, Known]:
 
 
 def known_datasets() -> list[Known]:
-    """Every data set that has a name, those of other packages too."""
+    """Every data set with a name, including those of other packages."""
     return [_rows().get(name, Known(name)) for name in DATASETS]

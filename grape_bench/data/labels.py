@@ -1,6 +1,6 @@
 """Labels: a column of classes becomes the numbers 0 to classes - 1, the same in every split and file.
 
-A column may hold whole numbers, booleans or strings, with or without class names of the `datasets` library. The
+A column may hold whole numbers, booleans or strings, with or without class names from the `datasets` library. The
 training split defines the classes.
 """
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 class Labels:
     """The labels of each split (N,), and the number of classes.
 
-    `values` says which value of the column each class stands for. It is empty where the column holds class numbers.
+    `values` is the column's value for each class. It is empty if the column holds class numbers.
     """
 
     of: dict[str, Indices]
@@ -54,7 +54,7 @@ def read_labels(name: str, tables: Mapping[str, Table], column: str) -> Labels:
     """Read the labels of all splits. Raises UserError for missing labels, and for labels of several kinds.
 
     Whole numbers without gaps that start at 0 are class numbers. Other values are mapped to class numbers in sorted
-    order, and a warning says so.
+    order, with a warning.
     """
     names = class_names(schema_of(tables["train"]), column)
     kind = _kind(name, tables, column)
@@ -84,7 +84,7 @@ def _mapping(column: str, known: list[Any]) -> str:
 
 
 def _kind(name: str, tables: Mapping[str, Table], column: str) -> str:
-    """Return what the labels are: "whole numbers", "booleans" or "strings". Raises UserError if files differ."""
+    """Return the kind of labels: "whole numbers", "booleans" or "strings". Raises UserError if files differ."""
     first: tuple[str, str] | None = None
     for table in tables.values():
         for where, schema in table.schemas.items():
@@ -114,7 +114,7 @@ def _kind_of(stored: pa.DataType) -> str:
 
 
 def _values(table: Table, column: str, names: tuple[str, ...] | None, kind: str) -> NDArray[Any]:
-    """Read the column of one split. Numbers that stand for other class names than `names` are translated."""
+    """Read the column of one split. If the file has class names other than `names`, its numbers are translated."""
     parts = list(_parts(table, column, names, kind))
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
@@ -150,7 +150,7 @@ def _simple(labels: Any, dtype: type, where: str) -> NDArray[Any]:
 
 
 def _translated(labels: Indices, own: tuple[str, ...] | None, names: tuple[str, ...] | None, table: Table) -> Indices:
-    """Translate class numbers of a file whose class names are `own` to positions in `names`."""
+    """Translate class numbers of a file with the class names `own` to positions in `names`."""
     # names [cat dog], own [dog cat]: the label 0 means dog, which is class 1.
     if own is None or own == names:
         return labels
@@ -166,7 +166,7 @@ def _translated(labels: Indices, own: tuple[str, ...] | None, names: tuple[str, 
 
 
 def _are_class_numbers(values: Mapping[str, Indices]) -> bool:
-    """Whether the labels are 0 to the largest one of the training split, without a gap."""
+    """Whether the labels are 0 to the largest label of the training split, without a gap."""
     last = values["train"].max()
     found = np.unique(np.concatenate([one[(one >= 0) & (one <= last)] for one in values.values()]))
     return bool(values["train"].min() >= 0 and len(found) == last + 1)

@@ -1,4 +1,4 @@
-"""Running text for language models: blocks of tokens, each with the token that follows as its target."""
+"""Running text for language models: blocks of tokens. The target of each token is the next one."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class LanguageOptions(SplitOptions):
     text_column: Name | None = Field(None, description="the name of a column of text, or of lists of token ids")
     tokens: Kind = Field("characters", description="characters, words, bpe")
     vocabulary: Count = Field(4096, description="a number of tokens, 1 or more")
-    """The number of tokens of `bpe`, and of token ids in a column that holds ids."""
+    """The number of tokens of `bpe`, or the number of token ids in a column that holds ids."""
     tokenizer: Name | None = Field(None, description="a tokenizer.json, its folder, or a name on the Hub")
     block: Count = Field(128, description="a number of tokens, 1 or more")
     """The length of a sample."""
 
 
 def language_set(name: str, tables: Mapping[str, Table], options: LanguageOptions, device: torch.device) -> DataSet:
-    """Return the data set of a source's text. The rows of a split are one text, in order.
+    """Return the data set of a source's text. The rows of a split form one text, in order.
 
-    The last part of the training text is the validation split, if the source has none. Raises UserError for an empty
-    text, and for token ids beyond the vocabulary.
+    If the source has no validation split, it is the last part of the training text. Raises UserError for an empty text,
+    and for token ids beyond the vocabulary.
     """
     chosen = choose_splits(name, tables, options.test_split)
     ids, size, unit, about = _read(chosen, options)
@@ -68,7 +68,7 @@ def language_set(name: str, tables: Mapping[str, Table], options: LanguageOption
 
 
 def _read(tables: Mapping[str, Table], options: LanguageOptions) -> tuple[dict[str, Indices], int, str, dict[str, Any]]:
-    """Return the token ids of each split, the size of the vocabulary, the unit of a token, and facts for the record.
+    """Return the token ids of each split, the vocabulary size, the unit of a token, and facts for the record.
 
     A text is tokenized once per machine.
     """
@@ -106,7 +106,7 @@ def _ids_of_lists(tables: Mapping[str, Table], column: str, vocabulary: int) -> 
 
 
 def _with_validation(ids: dict[str, Indices], options: LanguageOptions) -> dict[str, Indices]:
-    """Cut the validation text from the end of the training text if there is none."""
+    """If there is no validation text, cut it from the end of the training text."""
     if "validation" in ids:
         if options.validation is not None:
             hint = "remove `validation` from dataset_args"
@@ -134,13 +134,13 @@ def text_column(schema: Any, requested: str | None, *, where: str) -> str:
 
 
 def lines(table: Table, column: str) -> list[str]:
-    """Read the rows of a text. A row that does not end in a line break gets one, except the last."""
+    """Read the rows of a text. Adds a line break to each row that lacks one, except the last."""
     rows = ["" if cell is None else str(cell) for cell in cells(table, column)]
     return [row if row.endswith("\n") else row + "\n" for row in rows[:-1]] + rows[-1:]
 
 
 def make_tokenizer(texts: Mapping[str, Sequence[str]], options: LanguageOptions) -> Tokenizer:
-    """Make the tokenizer of running text from its training split. `UNKNOWN` is added only if another split needs it."""
+    """Make the tokenizer of running text from its training split. Adds `UNKNOWN` only if another split needs it."""
     if options.tokens == "bpe":
         return BytePairs.trained(texts["train"], options.vocabulary)
     made = Vocabulary.of(list if options.tokens == "characters" else words_and_line_ends, texts["train"])
@@ -150,7 +150,7 @@ def make_tokenizer(texts: Mapping[str, Sequence[str]], options: LanguageOptions)
 
 
 def about_tokens(tokenizer: Tokenizer, ids: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the record holds about the tokens: the vocabulary, its hash, and how many tokens are unknown."""
+    """Return the record's facts about the tokens: the vocabulary, its hash, and how many tokens are unknown."""
     found: dict[str, Any] = {"vocabulary": tokenizer.size, "vocabulary_hash": tokenizer.hash}
     unknown_id = tokenizer.unknown
     counts = {split: int((np.asarray(one) == unknown_id).sum()) for split, one in ids.items()}
@@ -173,7 +173,7 @@ def token_ids(table: Table, column: str, vocabulary: int) -> Indices:
 
 
 def blocks(ids: Indices, length: int) -> Samples:
-    """Cut ids (T,) into inputs and targets (N, length). The target is the next id; after the last one it is ignored."""
+    """Cut ids (T,) into inputs and targets (N, length). Each target is the next id, or ignored at the end."""
     # ids [3 1 4 1 5], length 3: inputs [3 1 4] and [1 0 0], targets [1 4 1] and [5 ignored ignored].
     count = -(-(len(ids) - 1) // length)
     inputs = np.zeros(count * length, dtype=np.int64)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Named:
-    """A data set with a name: its id on the Hub (none if it is not there), its arguments and its default objective."""
+    """A data set with a name: its id on the Hub (if any), its arguments and its default objective."""
 
     hub: str = ""
     args: Mapping[str, Any] = field(default_factory=dict)
@@ -67,7 +67,7 @@ def load(name: str, *, args: dict[str, Any], device: torch.device) -> DataSet:
 
 
 def tables(name: str) -> dict[str, Table]:
-    """Return the splits of `name`. The error message says where they were looked for."""
+    """Return the splits of `name`. The error message lists the places searched."""
     if (found := named_folder(name)) is not None:
         return parquet.tables(found, where=name)
     root = os.environ.get(VARIABLE)
@@ -90,8 +90,8 @@ def tables(name: str) -> dict[str, Table]:
 def prepare(name: str, root: Path) -> tuple[Path, dict[str, int]]:
     """Download `name` into `root/name/SPLIT.parquet`, for machines without a network.
 
-    Writes all splits or none. Returns the folder and the rows of each split. Raises UserError if the data set
-    does not come from the Hub, cannot be loaded, or cannot be written.
+    Writes all splits or none. Returns the folder and the rows of each split. Raises UserError if the data set does not
+    come from the Hub, cannot be loaded, or cannot be written.
     """
     if name not in HUB:
         if name in NAMED:

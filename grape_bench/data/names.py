@@ -28,7 +28,7 @@ NAMED = (
     *(f"ucr_{name}" for name in ("arrowhead", "gunpoint", "italypowerdemand", "japanesevowels")),
     *(f"uci_{name}" for name in ("concrete", "energy", "kin8nm", "naval", "protein", "yacht")),
 )
-"""Data sets in `$GRAPE_BENCH_DATA` or on the Hub. `named.NAMED` says how each one is read."""
+"""Data sets in `$GRAPE_BENCH_DATA` or on the Hub. `named.NAMED` defines how to read each of them."""
 
 VARIABLE = "GRAPE_BENCH_DATA"
 
@@ -48,7 +48,7 @@ DATASETS: Registry[Callable[..., DataSet]] = Registry(
 )
 """Data sets with a short name, called as `load(args=..., device=...)`.
 
-Raise `numerics` of each data set whose numbers change (a split, a normalization): exactly its jobs then run again.
+Raise `numerics` of each data set whose numbers change (a split, a normalization). Exactly its jobs then run again.
 """
 
 SOURCES: Registry[Callable[..., DataSet]] = Registry(
@@ -63,7 +63,7 @@ SOURCES: Registry[Callable[..., DataSet]] = Registry(
     },
     group="grape_bench.data_sources",
 )
-"""Where other data sets come from, written `source:name`: called as `load(name, args=..., device=...)`.
+"""Sources of other data sets, written `source:name`: called as `load(name, args=..., device=...)`.
 
 A source has one `numerics` for all its data sets.
 """
@@ -97,7 +97,7 @@ def split_source(dataset_id: str) -> tuple[str, str]:
 
 
 def check_name(dataset_id: str) -> None:
-    """Raise UserError if `dataset_id` cannot name a data set. Imports no torch and reads no file."""
+    """Raise UserError if `dataset_id` cannot be the name of a data set. Imports no torch and reads no file."""
     if is_file_reference(dataset_id):
         split_file_reference(dataset_id)
         return

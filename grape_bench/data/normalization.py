@@ -1,4 +1,4 @@
-"""The normalization of images per channel: from the training images, or as a pretrained checkpoint was trained."""
+"""Per-channel normalization of images: from the training images, or that of a pretrained checkpoint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GRAY_LEVELS = 255
 
 
 def of_training_images(sums: Sums, pixels: int) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation (C, 1, 1), given the sums of the training images of `pixels` values each."""
+    """Return mean and standard deviation (C, 1, 1) from the sums of the training images of `pixels` values each."""
     # Two gray images of 2 pixels, [0 4] and [4 8]: sums [[4 16]] and [[12 80]] over 2 * 2 values,
     #   mean = 16 / 4 = 4, mean square = 96 / 4 = 24,
     #   std = sqrt(24 - 4**2) = 2.83. Integer sums make this exact and independent of the order.
@@ -26,9 +26,9 @@ def of_training_images(sums: Sums, pixels: int) -> tuple[Tensor, Tensor]:
 
 
 def of_checkpoint(model: str, channels: int) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation (C, 1, 1) in gray levels, with which `model` was pretrained.
+    """Return the mean and standard deviation (C, 1, 1), in gray levels, with which `model` was pretrained.
 
-    Raises UserError if the model is unknown, names no normalization, or has another number of channels.
+    Raises UserError if the model is unknown, has no normalization, or has another number of channels.
     """
     library, _, name = model.partition(":")
     if library not in ("timm", "hf") or not name:
@@ -47,7 +47,7 @@ def of_checkpoint(model: str, channels: int) -> tuple[Tensor, Tensor]:
 def _timm(name: str) -> tuple[list[float], list[float]]:
     import timm
 
-    with torch.device("meta"):  # the configuration alone, without memory for the weights
+    with torch.device("meta"):  # only the configuration, without memory for weights
         found = timm.create_model(name).pretrained_cfg
     return list(found["mean"]), list(found["std"])
 

@@ -31,7 +31,7 @@ Channels = Annotated[int, AfterValidator(_gray_or_color)]  # Literal[1, 3] would
 
 
 class SplitOptions(BaseModel):
-    """The options of every data set. Each description is what an error message lists as allowed."""
+    """The options of every data set. Error messages show each description as what is allowed."""
 
     model_config = STRICT
 
@@ -42,7 +42,7 @@ class SplitOptions(BaseModel):
     """Fraction of the training split to cut for validation (0.1) if the source has no validation split."""
 
     test_split: Name = Field("test", description="the name of a split")
-    """Which split of the source is the test split: `validation` if the test labels are hidden."""
+    """The source's split to use as the test split: `validation` if the test labels are hidden."""
 
 
 class ImageOptions(SplitOptions):
@@ -51,7 +51,7 @@ class ImageOptions(SplitOptions):
     augment: Literal["none", "flip-crop"] = Field("none", description="none, flip-crop")
 
     augment_with: Name | None = Field(None, description="path/to/file.py:function")
-    """A function of the user's own, called after `augment`."""
+    """A user-defined function, called after `augment`."""
 
     rand_augment: Name | None = Field(None, description="timm's form, such as rand-m9-mstd0.5-inc1")
     """RandAugment, after `augment_with`."""
@@ -61,7 +61,7 @@ class ImageOptions(SplitOptions):
     cutmix: Alpha = Field(0.0, description="the α of a beta distribution, 0 or more")
 
     normalize: Name = Field("train", description="train, or a checkpoint: timm:NAME, hf:NAME")
-    """Whose mean and standard deviation: those of the training images, or those that a checkpoint was trained with."""
+    """The source of the mean and standard deviation: the training images, or the checkpoint's own preprocessing."""
 
     resize: Count | None = Field(None, description="a number of pixels, 1 or more")
     """Scale the shorter side to this many pixels (bilinear, antialiased), then crop the central square."""
@@ -77,7 +77,7 @@ class ImageOptions(SplitOptions):
 
 
 def parse_options(schema: type[O], dataset_id: str, args: dict[str, Any], *, without: tuple[str, ...] = ()) -> O:
-    """Check `args` of a data set whose options are a `schema`, without those in `without`. Raises UserError."""
+    """Check `args` against the options in `schema`, except those in `without`. Raises UserError."""
     where = f"dataset_args of {dataset_id!r}"
     for name in args:
         if name in without:
@@ -86,5 +86,5 @@ def parse_options(schema: type[O], dataset_id: str, args: dict[str, Any], *, wit
 
 
 def parse(dataset_id: str, args: dict[str, Any], *, without: tuple[str, ...] = ()) -> ImageOptions:
-    """Check `args` of an image data set that takes every option except `without`. Raises UserError."""
+    """Check `args` of an image data set that accepts every option except `without`. Raises UserError."""
     return parse_options(ImageOptions, dataset_id, args, without=without)

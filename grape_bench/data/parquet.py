@@ -1,4 +1,4 @@
-"""A folder of Parquet files: `train.parquet`, `test.parquet` and perhaps `validation.parquet`."""
+"""A folder of Parquet files: `train.parquet`, `test.parquet` and optionally `validation.parquet`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def tables(folder: Path, *, where: str) -> dict[str, Table]:
 
 @dataclass(frozen=True)
 class ParquetTable:
-    """The rows of one or more Parquet files, one file after the other. See `Table`."""
+    """The rows of one or more Parquet files, in file order. See `Table`."""
 
     files: tuple[Path, ...]
     where: str
@@ -77,7 +77,7 @@ class ParquetTable:
         return sha256(" ".join(map(file_key, self.files)).encode()).hexdigest()
 
     def chunks(self, columns: list[str], size: int = CHUNK) -> Iterator[Any]:
-        """Yield record batches. Raises UserError for a file that is damaged."""
+        """Yield record batches. Raises UserError for a damaged file."""
         for file in self.files:
             row = 0
             try:
@@ -90,7 +90,7 @@ class ParquetTable:
                 raise UserError(f"the file is damaged: {first_line(error)}", where=where) from error
 
     def place(self, row: int) -> str:
-        """Name a row: the split, the row in its file, and the file."""
+        """Describe a row: the split, the row in its file, and the file."""
         for file, count in zip(self.files, self.counts, strict=True):
             if row < count:
                 return f"{self.where}, row {row} of {file.name}"
@@ -101,7 +101,7 @@ class ParquetTable:
         """Load the files through `datasets`, which keeps an Arrow copy in its own cache."""
         import datasets
 
-        # `datasets` reads the names of files as patterns.
+        # `datasets` treats file names as patterns.
         names = [glob.escape(str(file)) for file in self.files]
         try:
             return datasets.load_dataset("parquet", data_files=names, split="train")
@@ -120,5 +120,5 @@ def _footer(file: Path, where: str) -> pq.FileMetaData:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of what `error` says, or its type if it says nothing."""
+    """Return the first line of the error's message, or its type if the message is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

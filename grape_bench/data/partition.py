@@ -1,6 +1,6 @@
-"""From a source's labeled splits to a DataSet: the validation cut, the limit, and the description.
+"""Turn a source's labeled splits into a DataSet: the validation cut, the limit, and the description.
 
-The cuts are fixed: they are the same in every run and do not depend on its seed.
+The cuts are fixed. They are the same in every run and do not depend on its seed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from grape_bench.errors import UserError
 log = logging.getLogger(__name__)
 
 SPLIT_SEED = 0
-"""Seed of numpy's RandomState, whose numbers never change between versions."""
+"""The seed of numpy's RandomState, which gives the same numbers in all versions."""
 
 AUGMENTATIONS = ("augment_with", "rand_augment", "mixup", "cutmix")
 
@@ -33,7 +33,7 @@ NOT_IN_FINGERPRINT = {"augment", *AUGMENTATIONS, "normalize", "memory_limit"}
 
 @dataclass(frozen=True)
 class Contents:
-    """What a source holds: the labels of `train`, `test` and perhaps `validation`. `key` identifies its bytes."""
+    """A source's content: the labels of `train`, `test` and optionally `validation`. `key` identifies its bytes."""
 
     name: str
     shape: tuple[int, ...]
@@ -88,7 +88,7 @@ def assemble(
 
 
 def stratified_cut(labels: Indices, fraction: float) -> tuple[Indices, Indices]:
-    """Return positions (kept, cut) of `labels` (N,), with `fraction` of every class cut, both in a fixed random order.
+    """Cut `fraction` of every class of `labels` (N,). Returns positions (kept, cut), both in a fixed random order.
 
     Raises UserError if either would be empty.
     """
@@ -112,9 +112,9 @@ def stratified_cut(labels: Indices, fraction: float) -> tuple[Indices, Indices]:
 
 
 def train_and_validation(labels: Indices, *, has_validation: bool, options: SplitOptions) -> tuple[Indices, Indices]:
-    """Return positions of the training samples and of the validation samples in the source's training split.
+    """Return the positions of the training samples and of the validation samples in the source's training split.
 
-    The validation positions are empty if the source has a validation split. `limit` applies after the cut.
+    There are no validation positions if the source has a validation split. `limit` applies after the cut.
     """
     if has_validation:
         if options.validation is not None:
@@ -140,7 +140,7 @@ def check_labels(labels: Indices, classes: int, *, where: str) -> None:
 
 
 def about_classes(name: str, labels: Labels, used: dict[str, Indices]) -> dict[str, Any]:
-    """Describe what is special about the classes, and warn about splits without a class. Often empty.
+    """Describe anything unusual about the classes, and warn if a class is missing from a split. Often empty.
 
     `used` holds the labels of the samples in use.
     """

@@ -1,4 +1,4 @@
-"""A picture as a function: coordinates (2,) in, the pixel's channels (C,) from 0 to 1 out."""
+"""A picture as a function from coordinates (2,) to the channels (C,) of a pixel, from 0 to 1."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class PictureOptions(SplitOptions):
 def picture_set(name: str, table: Table, options: PictureOptions, device: torch.device) -> DataSet:
     """Return the data set of one picture.
 
-    Training pixels are those of even rows and columns. Test pixels have odd rows and columns, and validation pixels
-    even rows and odd columns. Source: Tancik et al. 2020, section 6, whose test pixels these are.
+    Training pixels have even rows and columns. Test pixels have odd rows and columns (Tancik et al. 2020, section 6),
+    and validation pixels have even rows and odd columns.
     """
     row = _row(name, table, options.picture)
     column = image_column(schema_of(table), options.image_column, table.where)
@@ -68,7 +68,7 @@ def coordinates(height: int, width: int) -> NDArray[np.float32]:
 
 
 def grid_cut(height: int, width: int) -> Cut:
-    """Return which pixels are in which part."""
+    """Return the pixels of each part."""
     # In a 2x2 picture, pixel 0 trains, pixel 1 validates, pixel 3 tests, and pixel 2 is not used.
     numbers = np.arange(height * width, dtype=np.int64).reshape(height, width)
     rows = {"train": numbers[::2, ::2], "validation": numbers[::2, 1::2], "test": numbers[1::2, 1::2]}

@@ -1,4 +1,4 @@
-"""What the generated data sets share: their sizes, their seeds, and how samples become a data set."""
+"""Shared by generated data sets: their sizes, their seeds, and how samples become a data set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HELD_OUT = 1000
 """The number of validation samples, and of test samples."""
 
 Draw = Callable[[np.random.RandomState, int], Samples]
-"""Draws a number of samples from random numbers."""
+"""Draws a given number of samples from a random generator."""
 
 
 class ProceduralOptions(SplitOptions):

@@ -1,4 +1,4 @@
-"""RandAugment (Cubuk et al. 2020), as timm has it."""
+"""RandAugment (Cubuk et al. 2020), using timm's implementation."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from grape_bench.errors import UserError
 FORM = r"rand(-((m|n|p|mstd|mmax|inc)\d+(\.\d+)?|tweights))*"
 
 GRAY = 128
-"""What fills the corners of a rotated image."""
+"""The gray level that fills the corners of a rotated image."""
 
 
 def rand_augment(config: str, channels: int) -> Augmentation:
-    """Return the augmentation that timm's `config` describes, such as "rand-m9-mstd0.5-inc1".
+    """Return the augmentation for timm's `config` string, such as "rand-m9-mstd0.5-inc1".
 
-    Each image of a batch gets its own operations. Raises UserError for a `config` that timm does not read.
+    Each image of a batch gets its own operations. Raises UserError for a `config` that timm cannot parse.
     """
     from timm.data.auto_augment import rand_augment_transform
 
     fill = {"img_mean": (GRAY,) * 3 if channels == 3 else GRAY}
     try:
-        if not re.fullmatch(FORM, config):  # timm skips what it does not know
+        if not re.fullmatch(FORM, config):  # timm ignores unknown parts
             raise ValueError("a part is unknown")
         operations = rand_augment_transform(config, fill)
     except (AssertionError, KeyError, ValueError) as error:
@@ -50,7 +50,7 @@ def rand_augment(config: str, channels: int) -> Augmentation:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """timm draws from the global generators of Python and numpy, which stay as they were."""
+    """Seed the global generators of Python and numpy, which timm draws from, and restore them at the end."""
     states = random.getstate(), np.random.get_state()
     random.seed(seed)
     np.random.seed(seed)

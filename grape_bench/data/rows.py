@@ -25,12 +25,12 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Samples:
-    """The samples of one source split: what a model receives, and the targets, each (N, ...)."""
+    """The samples of one source split: the model's inputs and the targets, each (N, ...)."""
 
     inputs: tuple[Tensor, ...]
     target: Tensor
     named: Mapping[str, Tensor] = field(default_factory=dict)
-    """Inputs that the model receives by name."""
+    """Keyword inputs of the model."""
 
     def to(self, device: torch.device) -> Samples:
         """Return the samples on `device`."""
@@ -42,7 +42,7 @@ class Samples:
 class RowSplit:
     """The rows `index` (n,) of `samples`, all on one device. See `Split`.
 
-    `scored` is the number of targets that count: n, or the number of tokens.
+    `scored` is the number of targets that are scored: n, or the number of tokens.
     """
 
     samples: Samples
@@ -82,7 +82,7 @@ class RowSplit:
 
 @dataclass(frozen=True)
 class Cut:
-    """For each part of a data set, the split of the source that holds it, and the rows (n,)."""
+    """For each part of a data set, the source split that holds it, and the rows (n,)."""
 
     source: dict[str, str]
     rows: dict[str, Indices]
@@ -94,7 +94,7 @@ class Cut:
 
 
 def cut_labels(name: str, labels: Labels, options: SplitOptions) -> Cut:
-    """Cut a source with classes. The validation part has its share of every class.
+    """Cut a source with classes. The validation part has the same share of every class.
 
     Raises UserError for labels out of range, and if all training samples have one class.
     """
@@ -121,9 +121,9 @@ def _cut(labels: Mapping[str, Indices], options: SplitOptions) -> Cut:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What is known of a data set besides its samples. `key` identifies the bytes of its source.
+    """Facts about a data set besides its samples. `key` identifies the bytes of its source.
 
-    `about` goes into the record. `scored` is the number of targets of a part that count, if it is not that of its rows.
+    `about` goes into the record. `scored` is the number of scored targets of a part, if it is not the number of rows.
     """
 
     name: str
@@ -135,7 +135,7 @@ class Facts:
     target: Target = ONE_CLASS
     vocabulary: int = 0
     classes: int = 0
-    """The number of classes of targets that are no `labels`, such as the next token."""
+    """The number of classes of targets without `labels`, such as the next token."""
     about: Mapping[str, Any] = field(default_factory=dict)
     scored: Mapping[str, int] = field(default_factory=dict)
 
@@ -168,7 +168,7 @@ def row_set(facts: Facts, samples: Mapping[str, Samples], cut: Cut, device: torc
 
 
 def describe(facts: Facts, classes: int, sizes: Mapping[str, int]) -> dict[str, Any]:
-    """Return what the record of a run holds about a data set."""
+    """Return the record's description of a data set."""
     identity = [facts.key, facts.options.model_dump(mode="json"), SPLIT_SEED, list(facts.shape)]
     return {
         "name": facts.name,
@@ -187,13 +187,13 @@ def _about_labels(facts: Facts, cut: Cut) -> dict[str, Any]:
 
 
 def standardization(values: Any) -> tuple[Any, Any]:
-    """Return the mean and standard deviation of `values` (N, F) per feature. A constant feature has the deviation 1."""
+    """Return the mean and standard deviation of `values` (N, F) per feature. A constant feature has deviation 1."""
     mean, std = values.mean(0), values.std(0)
     return mean, np.where(std > 0, std, 1.0)
 
 
 def standardized_targets(values: Mapping[str, Any], cut: Cut) -> tuple[dict[str, Tensor], Target]:
-    """Standardize targets (N,) or (N, size) with the training rows. Return them (N, size), and what they are."""
+    """Standardize targets (N,) or (N, size) with the training rows. Returns them as (N, size), with a description."""
     columns = {split: one.reshape(len(one), -1) for split, one in values.items()}
     mean, scale = standardization(columns["train"][cut.train])
     tensors = {split: torch.from_numpy(((one - mean) / scale).astype(np.float32)) for split, one in columns.items()}

@@ -1,4 +1,4 @@
-"""Sentences and pairs of sentences with a class, padded to one length."""
+"""Sentences and pairs of sentences with classes, padded to one length."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class SentenceOptions(SplitOptions):
 def sentence_set(name: str, tables: Mapping[str, Table], options: SentenceOptions, device: torch.device) -> DataSet:
     """Return the data set of a source's sentences.
 
-    A model receives `input_ids`, `attention_mask` and, for pairs, `token_type_ids`, all (N, length) int64.
-    Raises UserError for missing columns and for a text that is empty.
+    A model receives `input_ids`, `attention_mask` and, for pairs, `token_type_ids`, all (N, length) int64. Raises
+    UserError for missing columns and for empty texts.
     """
     chosen = choose_splits(name, tables, options.test_split)
     train = chosen["train"]

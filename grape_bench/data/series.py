@@ -1,4 +1,4 @@
-"""Series (channels, length) with a class or a number to predict: sensors, sound, time series."""
+"""Series (channels, length) with a class or a value to predict: sensors, sound, time series."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SeriesOptions(SplitOptions):
 def series_set(name: str, tables: Mapping[str, Table], options: SeriesOptions, device: torch.device) -> DataSet:
     """Return the data set of a source's series, standardized per channel with the training samples.
 
-    Raises UserError for numbers that are missing or not finite, and for several lengths without `pad`.
+    Raises UserError for numbers that are missing or not finite, and for different lengths without `pad`.
     """
     chosen = choose_splits(name, tables, options.test_split)
     train = chosen["train"]
@@ -82,7 +82,7 @@ def series_set(name: str, tables: Mapping[str, Table], options: SeriesOptions, d
 
 
 def _cut_off(series: Mapping[str, list[Series]], length: int) -> dict[str, Any]:
-    """Return how many series are cut, by split, if any are."""
+    """Return how many series are cut off, by split. Empty if none are."""
     counts = {split: sum(one.shape[1] > length for one in found) for split, found in series.items()}
     return {"cut_off": counts} if any(counts.values()) else {}
 
@@ -127,7 +127,7 @@ def _one_series(cell: Any, column: str, where: str) -> Series:
 
 
 def _length(name: str, tables: Mapping[str, Table], series: Mapping[str, list[Series]], options: SeriesOptions) -> int:
-    """Return the length of all samples. Raises UserError if padding is needed but was not asked for."""
+    """Return the length of all samples. Raises UserError if padding is needed but not enabled."""
     channels = len(series["train"][0])
     length = options.length or max(one.shape[1] for found in series.values() for one in found)
     for split, found in series.items():

@@ -31,7 +31,7 @@ def load(name: str, *, args: dict[str, Any], device: torch.device) -> DataSet:
 
 
 def tables(folder: Path, *, where: str) -> dict[str, Table]:
-    """Read all files. Raises UserError for a file that is not WAV, and for several sampling rates."""
+    """Read all files. Raises UserError for a file that is not WAV, and for different sampling rates."""
     found: dict[str, Table] = {}
     rates: dict[int, Path] = {}
     for split, names in SPLITS.items():
@@ -58,7 +58,7 @@ def _read(file: Path, where: str) -> tuple[int, Any]:
     """Return the sampling rate and the sound (channels, steps) float32, from -1 to 1 for integer samples."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks of metadata that scipy skips
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # metadata chunks that scipy skips
             rate, samples = wavfile.read(file)
     except Exception as error:  # scipy raises many types for a damaged file
         raise UserError(f"the sound cannot be read: {error}", where=f"{where}, {file}", allowed="WAV files") from error

@@ -21,7 +21,7 @@ SPLITS: Mapping[str, tuple[str, ...]] = {
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
-"""The splits, and the names of each one. They are the names that the `datasets` library reads."""
+"""The splits, with all names of each one. The `datasets` library reads the same names."""
 
 
 class Table(Protocol):
@@ -53,7 +53,7 @@ class Table(Protocol):
         """
 
     def place(self, row: int) -> str:
-        """Name a row in error messages: the split, the row, and the file."""
+        """Describe a row for error messages: the split, the row, and the file."""
 
     def random_access(self) -> Any:
         """Return the same rows as a memory-mapped `datasets.Dataset`."""
@@ -65,14 +65,14 @@ def schema_of(table: Table) -> pa.Schema:
 
 
 def standard_split(name: str) -> str:
-    """Return "train", "validation" or "test" for the names that mean it, and `name` itself for others."""
+    """Map synonyms to "train", "validation" or "test". Other names stay unchanged."""
     return next((split for split, names in SPLITS.items() if name in names), name)
 
 
 def standard_splits(found: Mapping[str, T], *, where: str) -> dict[str, T]:
     """Rename the splits of a source to "train", "validation" and "test".
 
-    If several splits have the same meaning, each keeps its name, and a warning says which ones are not read.
+    If several splits have the same meaning, each keeps its name, and a warning lists those that are not read.
     """
     renamed: dict[str, T] = {}
     for name, one in found.items():
@@ -85,7 +85,7 @@ def standard_splits(found: Mapping[str, T], *, where: str) -> dict[str, T]:
 
 
 def choose_splits(name: str, tables: Mapping[str, Table], test_split: str = "test") -> dict[str, Table]:
-    """Return the tables `train`, `test` and perhaps `validation`. Raises UserError if one is missing or empty."""
+    """Return the tables `train`, `test` and optionally `validation`. Raises UserError if one is missing or empty."""
     wanted = test_split if test_split in tables else standard_split(test_split)
     for split in ("train", wanted):
         if split not in tables:

@@ -1,4 +1,4 @@
-"""Tables of numbers and categories: rows (features,), with a class or a number to predict.
+"""Tables of numbers and categories: rows (features,), with a class or a value to predict.
 
 The training rows in use define the standardization and the categories.
 """
@@ -40,9 +40,9 @@ class TableOptions(SplitOptions):
     label_column: Name | None = Field(None, description="the name of a column of classes")
     target_column: Name | None = Field(None, description="the name of a column of numbers")
     columns: list[Name] | None = Field(None, description="names of columns")
-    """The columns that the model sees. All others by default."""
+    """The columns that the model sees, by default all except the target."""
     categorical: list[Name] = Field([], description="names of columns")
-    """Columns of numbers that are codes of categories. Columns of text always are categories."""
+    """Numeric columns that hold category codes. Text columns are always categories."""
     categories: Literal["one-hot", "ids"] = Field("one-hot", description="one-hot, ids")
     """"ids" gives the model (numbers (N, F), category ids (N, columns)), for models with embeddings."""
 
@@ -55,7 +55,7 @@ class Categories:
     values: tuple[str, ...]
 
     def ids(self, found: list[str]) -> Indices:
-        """Return the position of each value, counted from 1. It is 0 for a value that training rows do not have."""
+        """Return the position of each value, counted from 1. It is 0 for a value that is not in the training rows."""
         known = {value: number for number, value in enumerate(self.values, start=1)}
         return np.array([known.get(value, 0) for value in found], dtype=np.int64)
 
@@ -180,7 +180,7 @@ def _inputs(
         return {split: (_tensor(one),) for split, one in joint.items()}, (joint["train"].shape[1],), 0
     if not categories:
         raise UserError('categories = "ids" needs a column of categories', where="dataset_args")
-    # One table of embeddings serves all columns: each has its own range of ids, and its first id means "unseen".
+    # All columns share one embedding table: each has its own range of ids, and its first id means "unseen".
     starts = np.cumsum([0, *(size + 1 for size in sizes)])
     shifted = {split: one + starts[:-1] for split, one in ids.items()}
     both: dict[str, tuple[torch.Tensor, ...]] = {

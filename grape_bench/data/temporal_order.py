@@ -1,4 +1,4 @@
-"""The temporal order problem: which two symbols, X or Y, came in which order among many others.
+"""The temporal order problem: two of many symbols are X or Y. Which two are they, and in which order?
 
 Source: Hochreiter and Schmidhuber 1997, experiment 6a, with the positions of Pascanu et al. 2013.
 """

@@ -33,7 +33,7 @@ def load(name: str, *, args: dict[str, Any], device: torch.device) -> DataSet:
 
 
 def tables(folder: Path, *, where: str) -> dict[str, Table]:
-    """Read the files of both splits. Raises UserError if there is not one of each."""
+    """Read the files of both splits. Raises UserError unless there is exactly one of each."""
     found: dict[str, Table] = {}
     for split in ("train", "test"):
         files = tuple(folder.glob(f"*_{split.upper()}.ts"))

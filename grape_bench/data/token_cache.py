@@ -1,4 +1,4 @@
-"""Token ids, kept once per machine: a memory-mapped array per split, and a side file with facts and checksums."""
+"""A cache of token ids, one per machine: a memory-mapped array per split, and a side file with facts and checksums."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Tokens:
-    """The token ids (T,) of each split, and `facts` about the tokenizer as JSON holds them."""
+    """The token ids (T,) of each split, and JSON `facts` about the tokenizer."""
 
     ids: Mapping[str, Ids]
     facts: dict[str, Any]
@@ -32,8 +32,8 @@ class Tokens:
 def cached_tokens(key: str, tokenize: Callable[[], Tokens]) -> Tokens:
     """Return what is stored under `key`, or call `tokenize` and store the result. The ids are memory-mapped.
 
-    The side file is written last, so what a killed process leaves is not read. Raises UserError if the cache cannot be
-    written.
+    The side file is written last, so the leftovers of a killed process are not read. Raises UserError if the cache
+    cannot be written.
     """
     stem = folder() / "tokens" / file_name(f"{VERSION} {key}")
     stored = _read(stem)
@@ -66,7 +66,7 @@ def _read(stem: Path) -> Tokens | None:
 
 
 def _checksum(path: Path, ids: Ids) -> int:
-    """The CRC-32 of the ids in `path`, computed once until the file changes."""
+    """The CRC-32 of the ids in `path`, recomputed only if the file has changed."""
     return int(remembered("crc32", path, [path], lambda: str(crc(ids))))
 
 

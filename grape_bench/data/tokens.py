@@ -1,4 +1,4 @@
-"""Tokenizers: text becomes numbers. A vocabulary comes from the training split only, and its hash is recorded."""
+"""Tokenizers turn text into numbers. A vocabulary comes only from the training split, and its hash is recorded."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ PAD, UNKNOWN, SEPARATOR, LINE_END = "<pad>", "<unk>", "<sep>", "<eos>"
 
 Kind = Literal["characters", "words", "bpe"]
 Pieces = Callable[[str], Iterable[str]]
-"""Cuts a text into tokens."""
+"""Splits a text into tokens."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """The token ids of a text or a pair, the text to which each one belongs (0 or 1), and whether tokens were cut."""
+    """The token ids of a text or a pair, the index of each token's text (0 or 1), and whether tokens were cut off."""
 
     ids: list[int]
     types: list[int]
@@ -30,7 +30,7 @@ class Encoded:
 
 
 class Tokenizer(Protocol):
-    """What turns text into token ids."""
+    """Turns text into token ids."""
 
     @property
     def size(self) -> int:
@@ -42,7 +42,7 @@ class Tokenizer(Protocol):
 
     @property
     def unknown(self) -> int | None:
-        """The id of text that the vocabulary lacks, if there is one."""
+        """The id for text that is not in the vocabulary, if there is one."""
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text."""
@@ -57,14 +57,14 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Tokens that `pieces` cuts from a text, in the order of their ids."""
+    """Tokens that `pieces` splits from a text, in the order of their ids."""
 
     pieces: Pieces
     tokens: tuple[str, ...]
 
     @classmethod
     def of(cls, pieces: Pieces, texts: Iterable[str], reserved: Sequence[str] = ()) -> Vocabulary:
-        """Collect the tokens of `texts`, the most frequent first. The `reserved` ones come before them."""
+        """Collect the tokens of `texts`, most frequent first. The `reserved` tokens come before them."""
         counts = Counter(piece for text in texts for piece in pieces(text))
         found = sorted(counts, key=lambda token: (-counts[token], token))
         return cls(pieces, (*reserved, *(token for token in found if token not in reserved)))
@@ -93,12 +93,12 @@ class Vocabulary:
         return self._ids.get(UNKNOWN)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """See `Tokenizer.encode`. Call it only if the vocabulary knows the texts, or has the token `UNKNOWN`."""
+        """See `Tokenizer.encode`. The vocabulary must know the texts or have the token `UNKNOWN`."""
         ids, unknown = self._ids, self._ids.get(UNKNOWN, -1)
         return [[ids.get(piece, unknown) for piece in self.pieces(text)] for text in texts]
 
     def encode_rows(self, rows: Sequence[tuple[str, ...]], length: int | None) -> list[Encoded]:
-        """See `Tokenizer.encode_rows`. The token `SEPARATOR` stands between the texts of a pair."""
+        """See `Tokenizer.encode_rows`. The token `SEPARATOR` separates the texts of a pair."""
         encoded = [self.encode(row) for row in rows]
         return [_joined(parts, self._ids.get(SEPARATOR), length) for parts in encoded]
 
@@ -198,5 +198,5 @@ def _joined(parts: Sequence[list[int]], separator: int | None, length: int | Non
 
 
 def words_and_line_ends(text: str) -> list[str]:
-    """Cut a text at white space, with the token `LINE_END` for the end of each line."""
+    """Split a text at white space, with the token `LINE_END` at the end of each line."""
     return [word for line in text.splitlines() or [""] for word in (*line.split(), LINE_END)]

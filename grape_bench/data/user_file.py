@@ -1,4 +1,4 @@
-"""A data set of the user's own: `path/to/file.py:loader`."""
+"""A user-defined data set: `path/to/file.py:loader`."""
 
 from __future__ import annotations
 
@@ -33,10 +33,9 @@ ALLOWED = '{"train": (inputs, targets), "test": (inputs, targets)}, or a grape_b
 def load(reference: str, loader: Callable[..., Any], args: dict[str, Any], device: torch.device) -> DataSet:
     """Call `loader(**args)`, and return the data set of its arrays.
 
-    The loader returns (inputs, targets) for "train", "test" and perhaps "validation". Inputs are an array (N, ...), a
-    tuple of arrays, or a dict of arrays that the model receives by name. Targets are class numbers, (N,) or
-    (N, length) for tokens, or numbers (N,) or (N, size). Arrays are used as they are. Raises UserError for
-    anything else.
+    The loader returns (inputs, targets) for "train", "test" and optionally "validation". Inputs are an array (N, ...),
+    a tuple of arrays, or a dict of arrays that the model receives as keywords. Targets are class numbers, (N,) or (N,
+    length) for tokens, or values (N,) or (N, size). Arrays are used as they are. Raises UserError for anything else.
     """
     found = _call(reference, loader, args)
     if isinstance(found, DataSet):
@@ -47,7 +46,7 @@ def load(reference: str, loader: Callable[..., Any], args: dict[str, Any], devic
     options = SplitOptions.model_validate({})
     train = samples["train"].target
     labels, classes, vocabulary = None, 0, _vocabulary(reference, samples)
-    if train.dim() == 1:  # numbers have two axes here
+    if train.dim() == 1:  # value targets have two axes here
         labels = Labels({split: one.target.numpy() for split, one in samples.items()}, int(train.max()) + 1)
         cut = cut_labels(reference, labels, options)
     else:
@@ -85,7 +84,7 @@ def _call(reference: str, loader: Callable[..., Any], args: dict[str, Any]) -> A
 
 
 def _vocabulary(reference: str, samples: Mapping[str, Samples]) -> int:
-    """Return the number of token ids, 0 without tokens. Raises UserError for an id that training rows do not reach."""
+    """Return the number of token ids, 0 without tokens. Raises UserError for an id above those in the training rows."""
     ids = {split: one.named[TOKENS] for split, one in samples.items() if TOKENS in one.named}
     size = int(ids["train"].max()) + 1 if "train" in ids else 0
     for split, one in ids.items():

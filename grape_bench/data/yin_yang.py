@@ -1,4 +1,4 @@
-"""Yin-Yang: points of three classes, on which a network needs hidden layers that learn.
+"""Yin-Yang: points of three classes. A network needs hidden layers that learn in order to classify them.
 
 Source: Kriener, Göltz and Petrovici 2022, "The Yin-Yang dataset". The points are those that its authors published.
 """
@@ -45,7 +45,7 @@ def generate() -> dict[str, Samples]:
 
 
 def draw(count: int, seed: int) -> Samples:
-    """Draw points. Each class is drawn first, and then points until one has this class."""
+    """Draw points. For each one, draw its class first, and then points until one has this class."""
     random = np.random.RandomState(seed)
     points, labels = np.zeros((count, 2)), np.zeros(count, dtype=np.int64)
     for row in range(count):
@@ -60,7 +60,7 @@ def draw(count: int, seed: int) -> Samples:
 
 
 def class_of(x: float, y: float) -> int:
-    """Return the class of a point, in the authors' numbers. 2 means the dots."""
+    """Return the class of a point, numbered as by the authors. 2 means the dots."""
     right, left = (float(np.hypot(x - center * RADIUS, y - RADIUS)) for center in (1.5, 0.5))
     if right < DOT or left < DOT:
         return 2

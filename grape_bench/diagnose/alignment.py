@@ -1,4 +1,4 @@
-"""Whether the signal at each block's output points where the true dL/dh does."""
+"""Whether the signal at each block's output points in the direction of the true dL/dh."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from grape_bench.network.trees import map_tensors
 from grape_bench.rules.dfa import DFA
 
 Example = tuple[Any, Any]
-"""What the model is called with, as `attach` takes an example, and the target."""
+"""The model's input in the form that `attach` accepts as an example, and the target."""
 
 
 def alignment(network: Network, batches: Iterable[Example], loss: Callable[[Any, Any], Tensor]) -> dict[str, float]:
-    """Return each block's name -> the cosine between the rule's signal and the true dL/dh at the block's output.
+    """Return block name -> the cosine between the rule's signal and the true dL/dh at the block's output.
 
-    `batches` are pairs of what the model is called with (a tensor, a tuple of arguments or a dict of keyword arguments)
-    and the target; all samples count as one vector. `loss(output, target)` is a scalar. 1 is backpropagation. NaN is a
-    signal or a gradient of zero. The rule is measured as it is now, in the model's current mode, and nothing changes.
+    `batches` are pairs of a model input (a tensor, a tuple of arguments or a dict of keyword arguments) and a target.
+    All samples together count as one vector. `loss(output, target)` is a scalar. The cosine is 1 for backpropagation,
+    and NaN if the signal or the gradient is zero. The rule is measured in its current state and in the model's current
+    mode, and nothing changes.
 
         gb.alignment(net, [(x, y)], torch.nn.functional.cross_entropy)   # {"0": 0.04, "2": 0.31}
     """
@@ -93,10 +94,11 @@ DRAWS = 4
 
 
 class Null:
-    """`null_cos`: root mean square, over draws of a random B, of the cosine between B^T e and dL/dh.
+    """`null_cos`: the root mean square, over draws of a random B, of the cosine between B^T e and dL/dh.
 
-    Draws direct feedback like DFA, for every rule, on the first probe batch. The value says how well a random signal
-    made from the error does by chance. It is far from zero if the error has few dimensions.
+    For every rule, B is random direct feedback as in DFA, and only the first probe batch is used. The value is the
+    cosine that a random signal made from the error reaches by chance. It is far from zero if the error has few
+    dimensions.
     """
 
     def __init__(self, network: Network, draws: int = DRAWS) -> None:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Comparison:
-    """A vector against a reference, in float64: inner product and squared norms; NaN propagates.
+    """A vector against a reference, in float64: inner product and squared norms. NaN propagates.
 
-    Comparisons of parts add up to the comparison of the whole.
+    The comparisons of the parts add up to the comparison of the whole.
     """
 
     product: float = 0.0
@@ -32,11 +32,11 @@ class Comparison:
 
     @property
     def cosine(self) -> float:
-        """The cosine; NaN if one of the two is zero."""
+        """The cosine, or NaN if one of the two is zero."""
         size = math.sqrt(self.own) * math.sqrt(self.reference)
         return self.product / size if size else math.nan
 
     @property
     def ratio(self) -> float:
-        """Norm ÷ the reference's norm; NaN if the reference is zero."""
+        """Norm ÷ the reference's norm, or NaN if the reference is zero."""
         return math.sqrt(self.own / self.reference) if self.reference else math.nan

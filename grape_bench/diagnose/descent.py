@@ -16,9 +16,9 @@ from grape_bench.network.trace import Batch
 class Descent:
     """The share of probe batches on which true gradient · update < 0, for the hidden parameters and for all.
 
-    `descent` uses the raw direction, minus the rule's gradient on the same batch. `update_descent` uses one step of the
+    `descent` uses minus the rule's gradient on the same batch as the update. `update_descent` uses one step of the
     optimizer, with its momentum, scaling and decay, on the rule's gradient of the first batch. The head's gradient is
-    exact under every rule, so only the hidden parameters' share says something about credit assignment.
+    exact under every rule, so only the share for hidden parameters says anything about credit assignment.
     """
 
     def __init__(self, network: Network, optimizer: torch.optim.Optimizer) -> None:
@@ -54,7 +54,7 @@ class Descent:
             (names[id(parameter)], twin)
             for group, copied in zip(self.optimizer.param_groups, optimizer.param_groups, strict=True)
             for parameter, twin in zip(group["params"], copied["params"], strict=True)
-            if id(parameter) in names  # the rule's own parameters are not the model's
+            if id(parameter) in names  # skips the rule's own parameters
         ]
         for name, twin in pairs:
             twin.grad = gradients[name].clone() if name in gradients else None

@@ -19,17 +19,17 @@ from grape_bench.rules.direct import DirectFeedback
 from grape_bench.rules.exact_steps import bare
 
 EXACT_OUTPUTS = 16
-"""With at most this many outputs the Jacobian is exact, one backward pass per output."""
+"""With up to this many outputs, the Jacobian is computed exactly, by one backward pass per output."""
 
 DIRECTIONS = 8
-"""Otherwise, the number of random directions in the output's space."""
+"""With more outputs, the number of random directions in output space."""
 
 _MIXING = (nn.modules.batchnorm._BatchNorm,)
 
 
 @dataclass(frozen=True)
 class Term:
-    """For one output direction v, drawn with E[v v^T] = I: B^T v · J^T v, ||B^T v||^2 and ||J^T v||^2."""
+    """B^T v · J^T v, ||B^T v||^2 and ||J^T v||^2 for one output direction v, drawn with E[v v^T] = I."""
 
     product: float
     feedback: float
@@ -37,16 +37,16 @@ class Term:
 
 
 class FeedbackAlignment:
-    """`feedback_cos`: cosine of B_l and the mean Jacobian over the first probe batch, both n_out x n_l;
-    `feedback_error` is its standard error, zero if every output was used. No values for rules without direct feedback.
+    """`feedback_cos`: cosine of B_l and the mean Jacobian over the first probe batch, both n_out x n_l.
 
-    Both matrices are only used through products with output directions v. If a sample's output depends on other samples
-    or tokens (BatchNorm, attention over tokens that are scored one by one), J_l is the Jacobian of a sample or token
+    `feedback_error` is its standard error, zero if every output was used. Only rules with direct feedback have values.
+
+    Both matrices are used only through products with output directions v. If a sample's output depends on other samples
+    or tokens (BatchNorm, or attention over tokens that are scored one by one), J_l is the Jacobian of a sample or token
     with respect to itself. Random signs on the samples remove the rest from the mean. The squared norm is the product
     of two draws of the signs, so every term is unbiased.
 
-    B_l is `rule.project`. A block whose signal the rule makes without `project` has no values, because its B_l is
-    unknown.
+    B_l is `rule.project`. A block whose signal does not come from `project` has no values, because its B_l is unknown.
     """
 
     def __init__(self, network: Network, rule: LearningRule) -> None:
@@ -88,14 +88,14 @@ class FeedbackAlignment:
         """Return the values by block."""
         found: Values = {}
         for block, terms in self._terms.items():
-            without = [_cosine(terms[:i] + terms[i + 1 :]) for i in range(len(terms))]  # the jackknife
+            without = [_cosine(terms[:i] + terms[i + 1 :]) for i in range(len(terms))]  # jackknife
             mean = sum(without) / len(without)
             error = math.sqrt(sum((value - mean) ** 2 for value in without) * (len(terms) - 1) / len(terms))
             found[block] = {"feedback_cos": _cosine(terms), "feedback_error": 0.0 if self._exact else error}
         return found
 
     def _rows(self, joined: Tensor, outputs: list[Tensor], v: Tensor, generator: torch.Generator) -> list[Tensor]:
-        """J_l^T v of every block, the mean over the samples."""
+        """J_l^T v of every block, averaged over the samples."""
         rows = (joined.shape[0], *joined.shape[1:-1], 1)
         signs = (2 * torch.randint(2, rows, generator=generator) - 1).to(joined)
         gradients = torch.autograd.grad(joined, outputs, v.expand_as(joined) * signs, retain_graph=True)
@@ -103,7 +103,7 @@ class FeedbackAlignment:
 
 
 def _directions(joined: Tensor, exact: bool, count: int, generator: torch.Generator) -> list[Tensor]:
-    """Unit vectors of the output's space, or random vectors. All tokens share them."""
+    """Unit vectors of the output space, or random vectors. All tokens share them."""
     width = joined.shape[-1]
     if exact:
         return list(torch.eye(width).to(joined))
@@ -119,7 +119,7 @@ def _mixes(module: nn.Module) -> bool:
 
 
 def _comparable(block: Block, joined: Tensor) -> bool:
-    """Whether B_l and J_l can be compared: with an output per token, the block must have the same tokens."""
+    """Whether B_l and J_l can be compared. If there is an output per token, the block must have the same tokens."""
     return joined.dim() == 2 or block.shape[: joined.dim() - 2] == tuple(joined.shape[1:-1])
 
 

@@ -13,10 +13,11 @@ from grape_bench.network.trace import Batch
 
 
 class Gradients:
-    """`gradient_cos` and `gradient_ratio` of the parameters' gradients, summed over the probe batches, against
-    backpropagation's; `gradient_norm` is the norm of the true one.
+    """`gradient_cos` and `gradient_ratio`: the parameters' gradients, summed over the probe batches, against BP's.
 
-    They complement the signals: the gradient that a block computes from a signal also depends on the block's inputs.
+    `gradient_norm` is the norm of the true gradient.
+
+    They complement the metrics of the signals, because a block's gradient also depends on the block's inputs.
     """
 
     def __init__(self, network: Network) -> None:
@@ -46,7 +47,7 @@ class Gradients:
 
 
 def parameter_groups(network: Network) -> dict[str, list[str]]:
-    """The names of the parameters in each block, in all of them (`HIDDEN`), and in the network."""
+    """The names of the parameters in each block, in all blocks (`HIDDEN`), and in the network."""
     blocks = {block.name: sorted(network.segments[block.name]) for block in network.blocks}
     hidden = sorted(set().union(*blocks.values()))
     return {**blocks, HIDDEN: hidden, NETWORK: sorted({*hidden, *network.segments[HEAD]})}
@@ -61,14 +62,14 @@ def compare(own: Flat, reference: Flat) -> dict[str, Comparison]:
         for part, (x, y) in enumerate(((own, reference), (own, own), (reference, reference)))
         if name in x and name in y
     }
-    # One transfer for all numbers, because each transfer from a GPU waits for it.
+    # One transfer for all numbers, because each transfer from a GPU synchronizes.
     products = torch.stack([torch.dot(x, y) for x, y in pairs.values()]).tolist() if pairs else []
     found = dict(zip(pairs, products, strict=True))
     return {name: Comparison(*(found.get((name, part), 0.0) for part in range(3))) for name in names}
 
 
 def grouped(compared: dict[str, Comparison], groups: dict[str, list[str]]) -> dict[str, Comparison]:
-    """The parameters of each group as one vector."""
+    """Compare the parameters of each group as one vector."""
     return {
         group: sum((compared[name] for name in names if name in compared), Comparison())
         for group, names in groups.items()

@@ -1,4 +1,4 @@
-"""How the activations grow from block to block."""
+"""How activations grow from block to block."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from grape_bench.network.trace import Batch
 
 
 class Growth:
-    """`size`: the root mean square of a block's output, so that wide and narrow blocks compare.
+    """`size`: the root mean square of a block's output, so that wide and narrow blocks are comparable.
 
-    `growth`: a block's size ÷ the size of the previous block; for the first block, ÷ the size of its input.
+    `growth`: a block's size ÷ the size of the previous block. For the first block, ÷ the size of its input.
     """
 
     def __init__(self, network: Network) -> None:

@@ -1,4 +1,4 @@
-"""A linear model on each block's output: how useful the features are for the task."""
+"""A linear model on each block's output, to measure how useful the features are for the task."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 def linear_probe(network: Network, examples: list[tuple[Batch, Tensor]]) -> Values:
     """`probe_accuracy` (percent) or `probe_r2` by block: ridge regression on one half of the rows, scored on the other.
 
-    A row is a sample, or a position if every position has a target of its own; at most `ROWS` positions of a batch
-    are used. Runs in evaluation mode. Outputs with more than `FEATURES` numbers per row are averaged over positions.
-    The penalty is chosen by the leave-one-out error on the first half. NaN if an output is not finite.
+    A row is a sample, or a position if every position has its own target. At most `ROWS` positions of a batch are used.
+    Runs in evaluation mode. Outputs with more than `FEATURES` numbers per row are averaged over positions. The penalty
+    is chosen by the leave-one-out error on the first half. NaN if an output is not finite.
     """
     with evaluation(network.model):
         outputs = [_block_outputs(network, batch) for batch, _ in examples]
@@ -76,7 +76,7 @@ def pooled(output: Tensor) -> Tensor:
 
 
 def _accuracy(features: Tensor, labels: Tensor) -> float:
-    """Percent of the second half that a ridge regression on the first half gets right."""
+    """The percentage of the second half that a ridge regression on the first half predicts correctly."""
     if not features.isfinite().all():
         return float("nan")
     half = len(features) // 2
@@ -97,7 +97,7 @@ def _r2(features: Tensor, values: Tensor) -> float:
 
 
 def _predicted(features: Tensor, targets: Tensor) -> Tensor:
-    """The targets of the later rows, predicted by a ridge regression on the first rows, which have `targets`."""
+    """Fit ridge regression on the first rows, which have `targets`, and predict the targets of the later rows."""
     half = len(targets)
     fit = features[:half].double()
     mean, std = fit.mean(0), fit.std(0)

@@ -1,4 +1,4 @@
-"""Diagnostics that follow a training without changing it."""
+"""Diagnostics that observe a training without changing it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from grape_bench.train.loop import Observer, Trainer
 class Diagnostics(Observer):
     """Computes every metric at `count` moments (see `moments`). `rows` are the rows of diagnostics.csv.
 
-    Clock, peak of `memory`, random generators, rule, optimizer and model do not change. If a metric fails, only its
-    values are missing. If a pass fails, the diagnostics end and the training continues. `failed` holds the reasons by
-    what failed, and stderr the tracebacks.
+    The clock, the peak of `memory`, random generators, rule, optimizer and model do not change. If a metric fails, only
+    its values are missing. If a pass fails, the diagnostics stop and training continues. `failed` holds the reasons by
+    what failed. The tracebacks go to stderr.
     """
 
     def __init__(self, count: int | None = None, memory: PeakMemory | None = None) -> None:
@@ -106,17 +106,17 @@ class Diagnostics(Observer):
 
 
 FEW, STEPS_PER_MOMENT = 8, 50
-"""Up to so many moments, at most one in so many steps: enough to draw a line."""
+"""Up to `FEW` moments, at most one per `STEPS_PER_MOMENT` steps: enough to draw a line."""
 MOST, STEPS_PER_FURTHER = 20, 500
-"""Up to so many in a longer training. A moment costs 2 to 25 steps, fewer for larger networks
+"""Up to `MOST` moments in a longer training. A moment costs as much as 2 to 25 steps, less for larger networks
 (`python -m benchmarks.diagnostics`)."""
 
 
 def moments(steps: int, count: int | None = None) -> list[int]:
-    """The steps after which to measure: `count` of them, equally spaced from 0 to `steps`, with the end included.
+    """The steps after which to measure: `count` of them, equally spaced from 0 to `steps`, including the end.
 
-    Without a count there are at least two: the rule as it starts, and as it ends. `FEW` of them take few seconds, and
-    a training of many steps has up to `MOST`.
+    Without a count there are at least two: the initial rule and the final one. `FEW` of them take a few seconds, and a
+    training of many steps has up to `MOST`.
     """
     usual = max(2, min(FEW, steps // STEPS_PER_MOMENT), min(MOST, steps // STEPS_PER_FURTHER))
     chosen = usual if count is None else count
@@ -130,7 +130,7 @@ Row = dict[str, Any]
 
 
 def summary(rows: Sequence[Row]) -> dict[str, Any]:
-    """The state at the end of training, by the worst block where a verdict needs it. `descent` is over all moments.
+    """The state at the end of training. `growth` and `gain` are of the worst block, and `descent` is over all moments.
 
     A value that was not measured is None.
     """
@@ -176,8 +176,8 @@ class RunningSum:
     """The sum over steps of cos^2(direction, gradient) · ||gradient||^2.
 
     It is bounded for a smooth loss and suitable step lengths (Zoutendijk; Nocedal and Wright 2006, theorem 3.2). If the
-    cosine stays above zero, the gradient must vanish. If it does not, the sum says nothing. Between two measured
-    moments the term is interpolated linearly.
+    cosine also stays above zero, the gradient must vanish. Otherwise the sum says nothing. Between two measured
+    moments, the term is interpolated linearly.
     """
 
     total: float = 0.0

@@ -30,7 +30,7 @@ LINEAR_BATCHES, LINEAR_BATCH_SIZE = 4, 128
 
 
 class Samples(Protocol):
-    """Where a probe gets its batches, such as the validation split."""
+    """The source of a probe's batches, such as the validation split."""
 
     def batches(self, batch_size: int, *, generator: torch.Generator | None = None) -> Iterator[Example]:
         """Yield batches of at most `batch_size` samples, in a random order."""
@@ -40,9 +40,9 @@ class Samples(Protocol):
 class Probe:
     """Measures a network on fixed samples of `split`, with the loss `loss_of(output, target)`.
 
-    The samples are fetched for each use. If they were kept, they would count as the training's memory.
-    `failed` collects the metrics that have no values, with the reasons. One of them does not cost the others. `broken`
-    has those of them that raised an unexpected error.
+    The samples are loaded for each use, because otherwise they would count as training memory. `failed` collects the
+    metrics without values, with the reasons. A failed metric does not affect the others. `broken` lists those that
+    raised an unexpected error.
     """
 
     split: Samples
@@ -74,7 +74,7 @@ class Probe:
             return merged(self._try(type(metric).__name__, metric.values) or {} for metric in metrics)
 
     def _try(self, name: str, measure: Callable[[], T]) -> T | None:
-        """What `measure` returns, or None if it or an earlier part of the metric `name` has failed."""
+        """The result of `measure`, or None if it or an earlier part of the metric `name` has failed."""
         if name in self.failed:
             return None
         try:

@@ -1,4 +1,4 @@
-"""What one pass produces on a probe batch (activations, signals, gradients), and the interface of a metric."""
+"""The result of one pass on a probe batch (activations, signals, gradients), and the interface of a metric."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ MASK_SEED = 0
 class Reading:
     """One forward and backward.
 
-    `signals` is what each block's output received, `gradients` what each parameter received (absent if nothing), and
-    `error` is dL/dy_hat. `sizes` is the root mean square of each block's output, and of the first block's input ("").
+    `signals` holds the gradient that each block's output received, and `gradients` that of each parameter (absent if
+    there was none). `error` is dL/dy_hat. `sizes` is the root mean square of each block's output, and of the first
+    block's input ("").
     """
 
     gradients: dict[str, Tensor] = field(default_factory=dict)
@@ -50,7 +51,7 @@ class Reading:
 
 
 class Watched(Pass):
-    """Wraps another pass without changing it, and keeps `outputs`, `joined` and a `reading`."""
+    """Wraps another pass without changing it, and records `outputs`, `joined` and a `reading`."""
 
     def __init__(self, network: Network, inner: Pass) -> None:
         self.network, self.inner = network, inner
@@ -100,7 +101,7 @@ class Watched(Pass):
 def rule_pass(network: Network, rule: LearningRule, batch: Batch) -> Pass:
     """The pass that `rule` opens on `batch` with its current feedback: no refresh, no anchor, no counting."""
     model = network.model
-    was_training, model.training = model.training, False  # rules only advance in training mode
+    was_training, model.training = model.training, False  # rules advance only in training mode
     try:
         return rule.open_pass(network, batch)
     finally:
@@ -127,7 +128,7 @@ def read(network: Network, pass_: Pass, batch: Batch, loss_of: Loss) -> Reading:
 
 
 def flat(tensors: dict[str, Tensor]) -> Flat:
-    """Flatten every tensor to float64, the form that `compare` takes."""
+    """Flatten every tensor to float64, as input for `compare`."""
     return {name: tensor.detach().flatten().double() for name, tensor in tensors.items()}
 
 
@@ -139,11 +140,11 @@ HIDDEN, NETWORK = "(hidden)", "(network)"
 """Rows for the parameters of all blocks together, and for all parameters including the head's."""
 
 Values = dict[str, dict[str, float]]
-"""Block's name, `HIDDEN` or `NETWORK` -> column -> number."""
+"""Block name, `HIDDEN` or `NETWORK` -> column -> number."""
 
 
 class NotMeasuredError(Exception):
-    """A metric has no values for this rule. The message is the reason."""
+    """A metric has no values for this rule. The message gives the reason."""
 
 
 class Metric(Protocol):
@@ -157,7 +158,7 @@ class Metric(Protocol):
 
 
 def watch(rule: LearningRule, method: str, note: Callable[..., object]) -> None:
-    """Call `note` with the arguments of each call of `rule.method`. `rule` is a copy, as `apart` lends it."""
+    """Call `note` with the arguments of each call of `rule.method`. `rule` must be a copy made by `apart`."""
     original = getattr(rule, method)
 
     @wraps(original)
@@ -170,7 +171,7 @@ def watch(rule: LearningRule, method: str, note: Callable[..., object]) -> None:
 
 @contextmanager
 def apart(network: Network) -> Iterator[LearningRule]:
-    """Lend a copy of the network's rule for extra passes, and restore everything at the end.
+    """Yield a copy of the network's rule for extra passes, and restore everything at the end.
 
     It restores the rule, its feedback and random streams, the pass counts, the model's buffers and the global random
     generators. Gradients do not change if the passes use `torch.autograd.grad`. Compiled models run uncompiled.
@@ -188,7 +189,7 @@ def apart(network: Network) -> Iterator[LearningRule]:
 
 
 def _copied(rule: LearningRule, network: Network) -> LearningRule:
-    """A deep copy of the rule whose references to parts of the network still point to this network."""
+    """A deep copy of the rule. Its references to parts of the network still point to this network."""
     modules = [module for root in (network.model, *network.owned.modules()) for module in root.modules()]
     held = [network, *network.blocks, *modules, *network.parameters()]
     return copy.deepcopy(rule, {id(part): part for part in held})
@@ -201,7 +202,7 @@ def _stored(module: nn.Module) -> list[str]:
 def _put_back(
     model: nn.Module, stored: list[tuple[nn.Module, str, torch.Tensor | None]], values: list[torch.Tensor | None]
 ) -> None:
-    """Restore the same tensor objects that the rule had stored, with their values."""
+    """Restore the tensor objects that the rule had stored, together with their values."""
     for module in model.modules():
         for name in _stored(module):
             del module._buffers[name]

@@ -1,4 +1,4 @@
-"""How well the FA family's B matches the weights W that it replaces."""
+"""How well the feedback B of the FA family matches the weights W that it replaces."""
 
 from __future__ import annotations
 
@@ -16,19 +16,17 @@ from grape_bench.rules.exact_steps import bare
 
 
 class WeightAlignment:
-    """`weight_cos`: the cosine between B and W, with all linear maps of a block as one vector (90° is 0). No values for
-    rules outside the FA family.
-    """
+    """`weight_cos`: the cosine between B and W, with all linear maps of a block as one vector. FA family only."""
 
     def __init__(self, network: Network, rule: LearningRule) -> None:
         self.network = network
         self.rule = bare(rule)
-        self._used = False  # whether the backward reads what `matrix` returns
+        self._used = False  # whether the backward reads the result of `matrix`
         if isinstance(self.rule, BackwardFeedback):
             watch(self.rule, "matrix", lambda weight, feedback: setattr(self, "_used", True))
 
     def see(self, batch: Batch, own: Reading, true: Reading) -> None:
-        """Nothing to add: the weights are the same for every batch."""
+        """Do nothing, because the weights are the same for every batch."""
 
     def values(self) -> Values:
         """Return the values by block, and for the network. Raises NotMeasuredError if no pass used `matrix`."""
@@ -49,7 +47,7 @@ class WeightAlignment:
         for module, attribute in self.network.weights:
             weight = module.get_parameter(attribute)
             name = names[id(weight)]
-            if name not in compared:  # the B of a tied weight is at its first module
+            if name not in compared:  # a tied weight has its B at its first module
                 matrix = rule.matrix(weight, module.get_buffer(f"{PREFIX}{attribute}_feedback"))
                 compared[name] = Comparison.of(matrix, weight)
         return compared

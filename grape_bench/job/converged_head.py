@@ -1,7 +1,7 @@
-"""The best head on a model's features: what its output layer reaches when the layers below stay as they are.
+"""The best head on a model's features: the score that its output layer can reach if the layers below stay unchanged.
 
-On an untrained model it is the control `frozen`. On a trained model it says what the hidden layers have learned.
-A head that is one linear layer on flat features is fitted to convergence. Any other head is trained by steps until
+On an untrained model this is the control `frozen`. On a trained model it shows what the hidden layers have learned. A
+head that is one linear layer on flat features is fitted to convergence. Any other head is trained by steps until
 validation stops improving.
 """
 
@@ -28,21 +28,21 @@ from grape_bench.train.loop import LossNotFiniteError, Trainer
 from grape_bench.train.plateau import Plateau
 
 BUDGET, EVALUATIONS = 5, 20
-"""A head that is trained by steps takes at most so many times the task's steps, with so many evaluations."""
+"""A head that is trained by steps gets at most `BUDGET` times the task's steps, and `EVALUATIONS` evaluations."""
 
 RATES = (1e-3, 1e-2, 1e-1, 1.0)
-"""The learning rates of Adam, of which the best after one evaluation is used.
+"""The learning rates tried for Adam. The best one after one evaluation is used.
 
-So neither the scale of the features nor a rule's tuned settings decide how far its head gets.
+So the result does not depend on the scale of the features or on a rule's tuned settings.
 """
 
 
 @dataclass(frozen=True)
 class ConvergedHead:
-    """The scores of a head, its mean training loss, and how it was made.
+    """The scores of a head, its mean training loss, and how it was obtained.
 
-    `test` is None for a trial, `penalty` for a head that was trained by steps. `epochs` and `steps` count the passes
-    over the training split and the optimizer's steps; a fit is one pass without steps.
+    `test` is None for a trial, and `penalty` is None for a head that was trained by steps. `epochs` and `steps` count
+    passes over the training split and optimizer steps. A fit counts as one pass without steps.
     """
 
     validation: Score
@@ -54,7 +54,7 @@ class ConvergedHead:
     penalty: float | None = None
 
     def features(self) -> dict[str, float] | None:
-        """For the record: the scores and the penalty. None for a trial, and if a score is not finite."""
+        """The scores and the penalty for the record. None for a trial, or if a score is not finite."""
         if self.test is None or not (math.isfinite(self.test.value) and math.isfinite(self.validation.value)):
             return None
         found = {"test": self.test.value, "validation": self.validation.value}
@@ -65,8 +65,8 @@ class ConvergedHead:
 def converged_head(trainer: Trainer, job: Job) -> ConvergedHead:
     """Replace the head of the trainer's model by the best one, and score it. The model keeps the new head.
 
-    Reads the test split once, unless the job is a trial. Raises LossNotFiniteError, and UserError for a network that is
-    not cut, or whose head shares a weight with a block in a way that cannot be undone.
+    Reads the test split once, unless the job is a trial. Raises LossNotFiniteError, or UserError if the network is not
+    cut or its head shares a weight with a block in a way that cannot be undone.
     """
     network, data, objective = trainer.network, trainer.data, trainer.objective
     if not network.blocks:
@@ -85,7 +85,7 @@ def converged_head(trainer: Trainer, job: Job) -> ConvergedHead:
 
 
 def features_of_training(trainer: Trainer, job: Job) -> dict[str, float]:
-    """The record's `features` after a training. The trainer's model gets another head.
+    """The record's `features` after training. Replaces the head of the trainer's model.
 
     Raises ArithmeticError if a score is not finite.
     """
@@ -96,7 +96,7 @@ def features_of_training(trainer: Trainer, job: Job) -> dict[str, float]:
 
 
 def _fitted(trainer: Trainer, layer: nn.Linear, job: Job) -> ConvergedHead:
-    """The logistic or ridge regression on what `layer` reads, written into the layer."""
+    """Fit logistic or ridge regression on the input of `layer`, and write it into the layer."""
     model, data = trainer.network.model, trainer.data
     with trainer.precision.forward():
         train = gathered(features_of(model, layer, data.train, trainer.batch_size))
@@ -113,7 +113,7 @@ def _fitted(trainer: Trainer, layer: nn.Linear, job: Job) -> ConvergedHead:
 
 
 def _trained(network: Network, job: Job, data: DataSet) -> ConvergedHead:
-    """The model's own head, trained by steps on the layers below it in evaluation mode."""
+    """Train the model's own head by steps, with the layers below it in evaluation mode."""
     untie(network)
     network.detach()
     model = network.model
@@ -146,7 +146,7 @@ def _trained(network: Network, job: Job, data: DataSet) -> ConvergedHead:
 
 
 def _loss_after(trainer: Trainer) -> float:
-    """The validation loss after the trainer's budget; infinite if it is not finite. Detaches the trainer's rule."""
+    """The validation loss after the trainer's budget, or infinity if not finite. Detaches the trainer's rule."""
     try:
         trainer.train()
         loss = trainer.rows[-1]["validation_loss"]
@@ -157,7 +157,7 @@ def _loss_after(trainer: Trainer) -> float:
 
 
 def _job_of_head(job: Job, rate: float, steps: int, every: int) -> Job:
-    """The job that trains the head for `steps` steps, with an evaluation after `every` steps."""
+    """The job that trains the head for `steps` steps, with an evaluation every `every` steps."""
     return replace(
         job,
         epochs=None,
@@ -175,7 +175,7 @@ def _job_of_head(job: Job, rate: float, steps: int, every: int) -> Job:
 
 
 def untie(network: Network) -> None:
-    """Give the modules above the last cut their own copy of a weight that a block uses too: a tied embedding."""
+    """Give the modules above the last cut their own copy of a weight that a block also uses (a tied embedding)."""
     for name in tied(network):
         shared = network.model.get_parameter(name)
         for module in network.model.modules():

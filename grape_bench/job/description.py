@@ -1,4 +1,4 @@
-"""What a record says about a job besides its scores: the metric, the use of backpropagation, the network, the seeds."""
+"""What a record says about a job besides its scores: metric, use of backpropagation, network, seeds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from grape_bench.train.loop import Trainer
 
 
 def metric_of(objective: Objective, data: DataSet) -> dict[str, Any]:
-    """What the scores are, and the score of a predictor that sees no input."""
+    """The metric of the scores, and the score of a predictor that sees no input."""
     name = objective.metric
     return {"name": name, "unit": METRIC_UNITS[name], "chance": objective.chance(data)}
 
@@ -42,9 +42,9 @@ def result_of(validation: Score, train_loss: float, test: Score | None) -> dict[
 
 
 def credit_of(trainer: Trainer) -> dict[str, Any]:
-    """How much of backpropagation the rule used: measured, declared, and the counts behind the measurement.
+    """How much backpropagation the rule used: measured, declared, and the counts behind the measurement.
 
-    These count mini-batches, of which a step of the optimizer may accumulate several.
+    The counts are mini-batches. An optimizer step may accumulate several of them.
     """
     network, budget = trainer.network, trainer.budget
     return {
@@ -60,13 +60,13 @@ def credit_of(trainer: Trainer) -> dict[str, Any]:
 
 
 def _left_out(network: Network) -> dict[str, int]:
-    """For models that leave out layers: how many blocks were absent, and in how many passes a cut was missing."""
+    """For models that skip layers: how many blocks were absent, and how many passes were missing a cut."""
     counts = network.counts
     return {"absent_blocks": counts.absent, "detours": counts.detours} if counts.absent else {}
 
 
 def network_of(network: Network) -> dict[str, Any]:
-    """The blocks with their feedback, how many parameters get which kind of gradient, and the rule's own."""
+    """The blocks with their feedback, how many parameters get which kind of gradient, and the rule's own parameters."""
     counts = Counter(network.report().values())
     feedback = {name: asdict(kept) for name, kept in network.feedback().items()}
     return {
@@ -84,12 +84,12 @@ def _nonzero(**values: Any) -> dict[str, Any]:
 
 
 def seeds_of(job: Job) -> dict[str, int]:
-    """The job's seed, and those of its random streams."""
+    """The job's seed, and the seeds of its random streams."""
     return {"seed": job.seed, **{stream: stream_seed(job.seed, stream) for stream in STREAMS}}
 
 
 def describe(trainer: Trainer) -> None:
-    """Make all descriptions once and throw them away. Raises UserError if the rule cannot be described."""
+    """Make all descriptions once and discard them. Raises UserError if the rule cannot be described."""
     with _tried("the description of its feedback"):
         decode(parts.Network, listed(network_of(trainer.network)))
     with _tried("the description of its share of backpropagation"):
@@ -97,14 +97,14 @@ def describe(trainer: Trainer) -> None:
 
 
 def try_probe(network: Network, optimizer: torch.optim.Optimizer, probe: Probe) -> None:
-    """Take one probe and throw it away. Raises UserError if it or one of its metrics fails."""
+    """Take one probe and discard it. Raises UserError if it or one of its metrics fails."""
     with _tried("a probe of the diagnostics"):
         probe.take(network, optimizer)
     check_probe(probe)
 
 
 def check_probe(probe: Probe) -> None:
-    """Raise UserError if a metric of a probe that was taken has failed."""
+    """Raise UserError if a metric failed in a probe that was taken."""
     with _tried("a probe of the diagnostics"):
         for error in probe.broken.values():
             raise error

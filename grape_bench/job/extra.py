@@ -1,4 +1,4 @@
-"""The parts of a record that a finished run can do without: an error in one of them must not cost the result."""
+"""Optional parts of a finished run's record. An error in one of them must not cost the result."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from grape_bench.record.typed_json import decode, listed
 
 
 class Extra:
-    """Measures such parts. `lost` has the reason for each part that is missing."""
+    """Measures optional parts. `lost` has the reason for each part that is missing."""
 
     def __init__(self) -> None:
         self.lost: dict[str, str] = {}
 
     def part(self, name: str, kind: type | None, measure: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any] | None:
-        """What `measure` returns, if a record can hold it as a `kind`. None after an error, which goes to stderr."""
+        """The result of `measure`, if a record can hold it as a `kind`. None after an error, which goes to stderr."""
         try:
             found = measure()
             if kind is not None:

@@ -26,7 +26,7 @@ ENOUGH_S, MOST_S = 0.5, 10.0
 
 
 def forecast(jobs: Sequence[dict[str, Any]], threads: int) -> list[dict[str, float]]:
-    """Predict the seconds of each job (`job`) and of its step profile (`profile`). `jobs` holds `Job.to_dict()`s.
+    """Predict the seconds of each job (`job`) and of its step profile (`profile`). `jobs` are `Job.to_dict()` results.
 
     Raises the UserError of a job that cannot run, with its task and rule.
     """
@@ -70,7 +70,7 @@ def _forecast(job: Job) -> dict[str, float]:
 
 
 def _head_seconds(trainer: Trainer, data: DataSet, training: float, per_sample: float) -> float:
-    """The seconds of a converged head: the forwards of a fit, or at most `BUDGET` times the `training` seconds."""
+    """The seconds of a converged head: the forwards of a fit, or up to `BUDGET` times the `training` seconds."""
     network = trainer.network
     if not network.blocks:
         return 0.0

@@ -1,4 +1,4 @@
-"""The job of the control `frozen`: the best head on the untrained model, in place of a training."""
+"""The job of the control `frozen`: the best head on the untrained model, instead of training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from grape_bench.train.precision import arithmetic
 def run_frozen(job: Job, trainer: Trainer, on_epoch: Callable[[Row], None], spent: Spent) -> dict[str, Any]:
     """Fit the head of the trainer's untrained model. Returns the measured part of the record, as `run` does.
 
-    The curve has one row. There is no profile, no peak memory and no diagnostics, since no block is trained.
+    The curve has one row. There is no profile, peak memory or diagnostics, because no block is trained.
     """
     spent.training_begins(trainer)
     measured: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The optimizer of a job, and the groups of parameters that it gets."""
+"""The optimizer of a job, and its parameter groups."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Groups = dict[str, dict[str, Any]]
 
 
 def make_optimizer(groups: list[dict[str, Any]], settings: dict[str, Any]) -> torch.optim.Optimizer:
-    """Make the optimizer `settings["name"]` of parameter groups, with the other settings as arguments.
+    """Make the optimizer `settings["name"]` for parameter groups, with the other settings as arguments.
 
-    The name is a key of `OPTIMIZERS`, `torch:CLASS`, `timm:NAME` or `file.py:name`. `settings["args"]` holds more
-    arguments. `settings["implementation"]` is "fused" or "foreach", arguments that many of PyTorch's optimizers have.
-    A group's own settings count more. Raises UserError for wrong ones.
+    The name is a key of `OPTIMIZERS`, `torch:CLASS`, `timm:NAME` or `file.py:name`. `settings["args"]` holds further
+    arguments. `settings["implementation"]` is "fused" or "foreach", which are arguments of many PyTorch optimizers. The
+    settings of a group override these. Raises UserError for wrong settings.
     """
     arguments = {name: value for name, value in settings.items() if name not in ("name", "args", "implementation")}
     if implementation := settings.get("implementation"):
@@ -45,7 +45,7 @@ def make_optimizer(groups: list[dict[str, Any]], settings: dict[str, Any]) -> to
 
 
 def _find(name: str) -> Any:
-    """The class or function that makes the optimizer `name` of groups and settings."""
+    """The class or function that makes the optimizer `name` from groups and settings."""
     if name in OPTIMIZERS:
         return OPTIMIZERS[name]
     if is_file_reference(name):
@@ -79,9 +79,9 @@ def freeze(model: nn.Module, groups: Groups) -> None:
 
 
 def model_groups(model: nn.Module, lr: float, decay: str, groups: Groups) -> list[dict[str, Any]]:
-    """The model's trainable parameters as groups of an optimizer: those with equal settings, in the model's order.
+    """The model's trainable parameters as optimizer groups, one per combination of settings, in the model's order.
 
-    With `decay` "weights", the parameters with one axis or none (norms, biases, scales) have no weight decay.
+    With `decay` "weights", parameters with at most one axis (norms, biases, scales) have no weight decay.
     """
     found: dict[tuple[tuple[str, float], ...], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -98,7 +98,7 @@ def model_groups(model: nn.Module, lr: float, decay: str, groups: Groups) -> lis
 
 
 def _settings(name: str, groups: Groups) -> dict[str, Any]:
-    """The settings of the parameter `name`. Of several patterns that match it, the last one counts."""
+    """The settings of the parameter `name`. If several patterns match it, the last one wins."""
     found = [settings for pattern, settings in groups.items() if _matches(name, pattern)]
     return found[-1] if found else {}
 

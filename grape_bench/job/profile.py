@@ -32,12 +32,12 @@ def profile(job: Job, data: DataSet) -> dict[str, Any]:
     times the same batches under BP and under the rule. It covers whole periods of the rule, so that rare expensive
     steps count in full. The other keys are:
     - `split`: seconds of a step by phase. `holders`: bytes by what holds them.
-    - `live`: peak bytes of live tensors, and those of BP. They go to the record's `memory`.
-    - `flops`: FLOPs of a step by phase, and those of BP.
-    - `speedup`: of a step over BP's, if independent blocks ran in parallel and time were FLOPs.
-    - `pipeline`: the same on several devices in a pipeline, by number of devices.
-    - `energy`: joules of a step, and of a step of BP, and the watts of the card at rest.
-    - `gpu_processes`: how many processes computed on the GPU, by its driver.
+    - `live`: peak bytes of live tensors, for the rule and for BP. They go to the record's `memory`.
+    - `flops`: FLOPs of a step by phase, for the rule and for BP.
+    - `speedup`: the step's speedup over BP if independent blocks ran in parallel and time were FLOPs.
+    - `pipeline`: the same in a pipeline of several devices, by number of devices.
+    - `energy`: joules of a step, for the rule and for BP, and the idle watts of the card.
+    - `gpu_processes`: the number of processes computing on the GPU, according to its driver.
     """
     device = pick_device()
 
@@ -103,7 +103,7 @@ def _flops(trainer: Trainer, example: Example) -> StepFlops:
 
 
 def _pipeline(own: StepFlops, bp: StepFlops) -> dict[str, Any]:
-    """By number of devices: the speed-up over BP on one device, the share of waiting, and both numbers for BP."""
+    """By number of devices: the speedup over BP on one device, the share of waiting, and both numbers for BP."""
     found: dict[str, Any] = {"micro_batches": MICRO_BATCHES}
     for mine, theirs in zip(pipelines(own), pipelines(bp), strict=True):
         found[str(mine.devices)] = {
@@ -116,7 +116,7 @@ def _pipeline(own: StepFlops, bp: StepFlops) -> dict[str, Any]:
 
 
 def _energy(own: Trainer, bp: Trainer, batches: list[Example]) -> dict[str, Any]:
-    """Joules of a step from the GPU's own counter, if it has one, and how many processes computed on the card."""
+    """Joules of a step from the GPU's own counter, if it has one, and the number of processes on the card."""
     with EnergyMeter(own.clock.device) as meter:
         found: dict[str, Any] = {"gpu_processes": meter.processes(), "energy": None}
         if found["gpu_processes"] is not None:

@@ -1,7 +1,7 @@
 """One job in one process: data + model + rule -> training -> diagnostics -> cost -> the measured part of its record.
 
-Read `_run` from top to bottom: it is the training script. Every executor reaches it through the worker,
-`python -m grape_bench.execute.worker MANIFEST JOB_ID`. In Python, one epoch of a job without any files:
+`_run` is the training script. Read it from top to bottom. Every executor reaches it through the worker, `python -m
+grape_bench.execute.worker MANIFEST JOB_ID`. To run one epoch in Python, without any files:
 
     job = Job(suite="me", version="1", task="digits", rule="grape", rule_settings={}, rule_source="", seed=0,
               model="mlp", model_args={"hidden": [64, 64]}, dataset="digits", dataset_args={}, epochs=1, batch_size=64,
@@ -54,23 +54,24 @@ from grape_bench.train.random_state import seed_everything
 def run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | None = None) -> dict[str, Any]:
     """Train and test `job` in this process, from its last checkpoint if there is one.
 
-    Returns the measured part of the record. `on_epoch` gets each row of curve.csv, including those before a resume.
-    A loss that is not finite is a result (status "diverged"). User errors and crashes are raised.
-    A job with several processes calls this once in each of them.
+    Returns the measured part of the record. `on_epoch` gets each row of curve.csv, including those from before a
+    resume. A loss that is not finite is a result (status "diverged"). User errors and crashes are raised. A job with
+    several processes calls this once in each of them.
     """
     with data_parallel.joined(job.nproc):
         return _run(job, on_epoch, checkpoints)
 
 
 def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | None) -> dict[str, Any]:
-    # Set-up: arithmetic, device, data, model. Weights come from the "init" stream, so every rule starts from the same.
+    # Setup: arithmetic, device, data, model. Weights come from the "init" stream, so every rule starts from the same
+    # ones.
     spent = Spent()
     set_arithmetic(job.precision, deterministic=job.deterministic)
     device = pick_device()
     data = load_data(job, device)
     model = build_model(job, data, device)
 
-    # The rule. Memory is measured from here on: the weights are the baseline, feedback and gradients come on top.
+    # The rule. Memory is measured from here on: weights are the baseline, and feedback and gradients come on top.
     memory = TrainingMemory(device)
     trainer = make_trainer(job, model, data, job.rule, job.rule_settings)
     if isinstance(trainer.network.rule, Frozen):
@@ -79,7 +80,7 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
     watched = _Watched.of(job, memory, spent, checkpoints)
     trainer.observers += watched.observers(on_epoch)
 
-    # Train. Dropout draws from its own stream, seeded after all set-up that may have used the global generators.
+    # Train. Dropout draws from its own stream, seeded after all setup that may have used the global generators.
     seed_everything(process_seed(job, "dropout"))
     if checkpoints:
         checkpoints.resume(trainer)
@@ -94,7 +95,7 @@ def _run(job: Job, on_epoch: Callable[[Row], None], checkpoints: Checkpoints | N
 
 @dataclass(frozen=True)
 class _Watched:
-    """What follows the training without changing it. None for what this job does not need."""
+    """The observers of a training, which do not change it. None for what this job does not need."""
 
     memory: TrainingMemory
     spent: Spent
@@ -119,13 +120,13 @@ class _Watched:
         )
 
     def observers(self, on_epoch: Callable[[Row], None]) -> list[Observer]:
-        """In the order of their calls. Checkpoints are last, so they see the others' final state."""
+        """In calling order. Checkpoints come last, so that they see the final state of the others."""
         every = (self.memory, self.spent, self.best, self.diagnostics, self.first, _Curve(on_epoch))
         return [observer for observer in (*every, self.checkpoints) if observer]
 
     @property
     def aside(self) -> dict[str, float]:
-        """The seconds that the training clock left out."""
+        """The seconds that the training clock did not count."""
         return {
             "compile_s": 0.0,
             **({self.first.part: self.first.seconds} if self.first else {}),
@@ -135,10 +136,10 @@ class _Watched:
 
 
 def _measured(trainer: Trainer, job: Job, watched: _Watched, reason: str) -> dict[str, Any]:
-    """Test once, then profile new copies of the model under BP and the rule. All of this comes after what is timed.
+    """Test once, then profile new copies of the model under BP and the rule. All of this is outside the timed training.
 
-    `reason` says why the training diverged. The result is computed first, so an error in the profile or in a
-    description only loses that part.
+    `reason` says why training diverged. The result is computed first, so an error in the profile or in a description
+    loses only that part.
     """
     ok, data, spent, extra = not reason, trainer.data, watched.spent, Extra()
     peak = watched.memory.measure()
@@ -162,7 +163,7 @@ def _measured(trainer: Trainer, job: Job, watched: _Watched, reason: str) -> dic
         "arithmetic": arithmetic(trainer.clock.device),
         **_descriptions(trainer, job, extra),
     }
-    # Last, because it replaces the trained head: what the best head makes of the trained features.
+    # Last, because it replaces the trained head: the best head on the trained features.
     if ok and job.trial is None and _alone(job.features is not False, job):
         measured["features"] = extra.part("features", parts.Features, partial(features_of_training, trainer, job))
     time = _time(trainer, spent, aside, trained, profiled)
@@ -170,7 +171,7 @@ def _measured(trainer: Trainer, job: Job, watched: _Watched, reason: str) -> dic
 
 
 def _alone(wanted: bool, job: Job) -> bool:
-    """Whether to take a `wanted` measurement. With several processes, one that fails would keep the others waiting."""
+    """Whether to take a `wanted` measurement. With several processes, a failure in one would block the others."""
     return wanted and job.nproc == 1
 
 
@@ -193,7 +194,7 @@ def _result(trainer: Trainer, job: Job, best: BestWeights | None) -> dict[str, f
 
 
 def _time(trainer: Trainer, spent: Spent, aside: dict[str, float], trained: float, profiled: float) -> dict[str, float]:
-    """Where the seconds went. `aside` is what the training clock left out.
+    """Where the seconds went. `aside` is the time that the training clock did not count.
 
     The profile began at `trained` seconds, and the fit of the converged head at `profiled` seconds.
     """
@@ -213,7 +214,7 @@ def _time(trainer: Trainer, spent: Spent, aside: dict[str, float], trained: floa
 
 
 class _Curve(Observer):
-    """Passes each evaluation's row to `on_epoch`; after a resume, first the rows of the earlier processes."""
+    """Passes the row of each evaluation to `on_epoch`. After a resume, first passes the earlier rows."""
 
     def __init__(self, on_epoch: Callable[[Row], None]) -> None:
         self.on_epoch = on_epoch
@@ -229,7 +230,7 @@ class _Curve(Observer):
 
 
 def check(job: Job) -> None:
-    """Raise UserError for mistakes that show before training: unknown names, wrong settings, blocks, model output."""
+    """Raise UserError for mistakes that can be found before training: names, settings, blocks, model output."""
     set_arithmetic(job.precision, deterministic=job.deterministic)
     device = pick_device()
     data = load_data(job, device)
@@ -254,8 +255,7 @@ def check(job: Job) -> None:
 def rehearse(job: Job) -> None:
     """Take one training step and one probe on a few samples, and describe the result, as the run will do.
 
-    Raises UserError for a description or a metric of the probe that fails. Other errors are left to the run, which
-    records them.
+    Raises UserError if a description or a metric of the probe fails. The run itself records any other error.
     """
     set_arithmetic(job.precision, deterministic=job.deterministic)
     device = pick_device()

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: a factor on every group's rate, after each step."""
+"""Learning-rate schedules: a factor for every group's learning rate, updated after each step."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from grape_bench.errors import UserError, unknown
 from grape_bench.registry import Registry, is_file_reference
 
 Factor = Callable[..., float]
-"""`factor(done, steps, **schedule_args)`: the factor on the rate after `done` of `steps` steps."""
+"""`factor(done, steps, **schedule_args)`: the learning-rate factor after `done` of `steps` steps."""
 
 
 def cosine(done: int, steps: int) -> float:
-    """From the full rate to zero along half a cosine (Loshchilov and Hutter 2017, without restarts)."""
+    """Decay to zero along half a cosine (Loshchilov and Hutter 2017, without restarts)."""
     return 0.5 * (1 + math.cos(math.pi * done / steps))
 
 
 def linear(done: int, steps: int) -> float:
-    """From the full rate to zero along a line."""
+    """Decay linearly to zero."""
     return 1 - done / steps
 
 
 def step(done: int, steps: int, milestones: Sequence[float] = (0.5, 0.75), gamma: float = 0.1) -> float:
-    """The rate times `gamma` after each of the `milestones`, which are shares of the steps."""
+    """Multiply the rate by `gamma` after each of the `milestones`, which are fractions of the steps."""
     return float(gamma ** sum(done >= share * steps for share in milestones))
 
 
 def constant(done: int, steps: int) -> float:
-    """The full rate."""
+    """Keep the full rate."""
     return 1.0
 
 
@@ -45,10 +45,10 @@ SCHEDULES: Registry[Factor] = Registry(
 def make_schedule(
     optimizer: torch.optim.Optimizer, name: str, steps: int, *, warmup: int = 0, args: dict[str, Any] | None = None
 ) -> LambdaLR | None:
-    """Make the schedule `name`, or that of `file.py:name`, of a training of `steps` steps. A constant rate has None.
+    """Make the schedule `name`, or that of `file.py:name`, for a training of `steps` steps. None for a constant rate.
 
-    In the first `warmup` steps the rate grows linearly: step k, counted from 1, has k/`warmup` of the rate. The
-    schedule gets the steps after them. Raises UserError for wrong settings.
+    During the first `warmup` steps the rate grows linearly: step k, counted from 1, has k/`warmup` of the rate. The
+    schedule covers the steps after them. Raises UserError for wrong settings.
     """
     if name not in SCHEDULES and not is_file_reference(name):
         raise unknown("schedule", name, SCHEDULES, hint="its name, or path/to/file.py:my_schedule")

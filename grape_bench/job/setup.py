@@ -44,7 +44,7 @@ def pick_device() -> torch.device:
 
 
 def load_data(job: Job, device: torch.device) -> DataSet:
-    """Load this process's part of the job's data set, on `device`. The last one is cached for the next job."""
+    """Load this process's part of the job's data set, on `device`. The last data set is cached for the next job."""
     data = _load(job.dataset, json.dumps(job.dataset_args, sort_keys=True), str(device))
     return data.for_process(data_parallel.rank(), data_parallel.size())
 
@@ -55,9 +55,9 @@ def _load(dataset: str, args: str, device: str) -> DataSet:
 
 
 def pick_objective(job: Job, data: DataSet) -> Objective:
-    """Make the objective that the job names, or else the default of the data set.
+    """Make the objective that the job names, or the default of the data set.
 
-    Raises UserError if it does not fit the data, or if the job's rule needs classes and it has values.
+    Raises UserError if it does not fit the data, or if the job's rule needs classes but the targets are values.
     """
     objective = make_objective(job.objective or data.objective, **(job.objective_args or {})).bind(data)
     wanted = getattr(RULES.get(job.rule_name.reference), "targets", "any")
@@ -77,7 +77,7 @@ def pick_objective(job: Job, data: DataSet) -> Objective:
 def build_model(job: Job, data: DataSet, device: torch.device) -> nn.Module:
     """Build the job's model, in the modes in which it trains.
 
-    It has as many outputs as the objective asks for. Its weights come from the "init" stream, so they are the same for
+    It has as many outputs as the objective needs. Its weights come from the "init" stream, so they are the same for
     every rule.
     """
     seed_everything(stream_seed(job.seed, "init"))
@@ -102,7 +102,7 @@ def process_seed(job: Job, stream: str) -> int:
 
 
 def example_of(model: nn.Module, batch: Batch) -> tuple[Any, ...] | dict[str, Any]:
-    """`batch` as `attach` takes an example: positional arguments, or keywords if there are any."""
+    """Convert `batch` to an example for `attach`: positional arguments, or keywords if there are any."""
     args, kwargs = batch
     if not kwargs:
         return args
@@ -119,7 +119,7 @@ def make_trainer(job: Job, model: nn.Module, data: DataSet, rule: str, settings:
     check_settings(rule, settings, also=OPTIMIZER_SETTINGS)
     network = attach(model, make_rule(rule, **settings), example_of(model, batch), seed=job.seed, **cuts)
     _check_batches(job, data)
-    network.streams.split(data_parallel.rank())  # each process draws its own directions; their mean is less noisy
+    network.streams.split(data_parallel.rank())  # each process draws its own directions, so their mean is less noisy
     if job.compile:
         model.compile()
     budget = budget_of(job, data)
@@ -142,7 +142,7 @@ def make_trainer(job: Job, model: nn.Module, data: DataSet, rule: str, settings:
 
 
 def _groups(job: Job, network: Network) -> list[dict[str, Any]]:
-    """The optimizer's groups: the model's parameters, and then those that the rule owns."""
+    """The optimizer's groups: first the model's parameters, then those that the rule owns."""
     whole, *owned = network.parameter_groups()
     if job.decay == "all" and not job.groups:
         return [whole, *owned]
@@ -150,7 +150,7 @@ def _groups(job: Job, network: Network) -> list[dict[str, Any]]:
 
 
 def _check_batches(job: Job, data: DataSet) -> None:
-    """Raise UserError unless every process gets an equal share of a batch. Otherwise the mean gradient is wrong."""
+    """Raise UserError unless every process gets an equal share of each batch. Otherwise the mean gradient is wrong."""
     joint = min(job.batch_size, len(data.train))
     if joint % job.nproc:
         what = f"batches of {joint} samples cannot be divided evenly among {job.nproc} processes"

@@ -1,4 +1,4 @@
-"""What a job's record says about its rule and the weights: what a step reads, and whether it changes them itself."""
+"""What a job's record says about its rule and the weights: which a step reads, and whether it changes them itself."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from grape_bench.rules.make import make_rule
 
 
 def transport_of(job: Job, data: DataSet, objective: Objective) -> dict[str, Any]:
-    """What a step of the job's rule takes from the weights, on new copies of the model. Call it after the training.
+    """What a step of the job's rule takes from the weights, on new copies of the model. Call it after training.
 
     `anchor_share` is the share of steps with exact gradients (anchors and the finish), which read every weight.
-    `own_steps` tells whether the rule changes weights without the optimizer.
+    `own_steps` is whether the rule changes weights without the optimizer.
     """
     batch, _ = next(iter(data.validation.batches(EXAMPLE)))
     device = pick_device()

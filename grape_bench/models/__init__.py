@@ -1,4 +1,4 @@
-"""Models: one file per source, unmodified networks with random weights."""
+"""Models: one file per source. The networks are unmodified and have random weights."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def build(
 ) -> nn.Module:
     """Build the network called `model_id`, in train mode on the CPU.
 
-    `shape` is that of one sample, (C, H, W) or (features,). `classes` is the number of outputs. `data` is
-    the data set that the model reads. Without it, samples are numbers with a class each. Weights come from the global
-    torch generator. Raises UserError for an unknown name or argument.
+    `shape` is the shape of one sample, (C, H, W) or (features,). `classes` is the number of outputs. `data` is the data
+    set that the model reads. Without it, each sample is an array of numbers with one class. Weights come from the
+    global torch generator. Raises UserError for an unknown name or argument.
     """
     from torch import nn  # checking names imports this package, and must not import torch
 

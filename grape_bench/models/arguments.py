@@ -1,4 +1,4 @@
-"""Checks of the arguments that a user gives a model, and the error messages that model sources share."""
+"""Check the arguments that a user gives a model. Also the error messages that model sources share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from grape_bench.arguments import check_value
 from grape_bench.errors import UserError, unknown
 
 GIVEN = ("shape", "classes", "inputs")
-"""What the harness passes to a factory. It passes `inputs` only if the factory names it."""
+"""The arguments that the harness passes to a factory. It passes `inputs` only if the factory has that parameter."""
 
 Widths = Annotated[
     Sequence[Annotated[int, Field(ge=1)]],
@@ -24,18 +24,18 @@ Widths = Annotated[
 Count = Annotated[int, Field(ge=1, description="an integer, 1 or more")]
 Positive = Annotated[float, Field(gt=0, description="a number above 0")]
 Rate = Annotated[float, Field(ge=0, lt=1, description="a number from 0 to below 1")]
-"""The share of units that dropout leaves out."""
+"""The share of units that dropout zeroes."""
 
 
 def check_arguments(model_id: str, factory: Callable[..., object], args: dict[str, Any]) -> None:
-    """Raise UserError unless `factory` accepts `args`: no unknown name, none missing, and no bad value.
+    """Raise UserError unless `factory` accepts `args`: no unknown name, no missing name, and no bad value.
 
-    Values are checked if the annotation is a Literal or has a pydantic Field. Any other annotation of a user's
-    factory is documentation, as everywhere in Python.
+    Values are checked if the annotation is a Literal or has a pydantic Field. Other annotations of a user's factory are
+    only documentation, as usual in Python.
     """
     # def factory(shape, classes, width: Annotated[int, Field(ge=1)], slope: float = 0.1)
     #   {"widht": 8}: unknown argument 'widht'; {}: missing 'width'; {"width": "8"}: width = '8';
-    #   {"width": 8, "slope": "steep"} passes, and the factory itself has to cope with it.
+    #   {"width": 8, "slope": "steep"} passes, and the factory itself must handle it.
     where = f"model_args of {model_id!r}"
     parameters = _signature(factory).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
@@ -55,14 +55,14 @@ def check_arguments(model_id: str, factory: Callable[..., object], args: dict[st
 
 
 def takes_inputs(factory: Callable[..., object]) -> bool:
-    """Whether `factory` has a parameter `inputs`, for what the model receives from the data set."""
+    """Whether `factory` has a parameter `inputs`, for what the data set gives the model."""
     return "inputs" in _signature(factory).parameters
 
 
 def _signature(factory: Callable[..., object]) -> inspect.Signature:
     try:
         return inspect.signature(factory, eval_str=True)
-    except Exception:  # annotations of a user's file may name what only a type checker imports
+    except Exception:  # annotations of a user's file may use names imported only for type checking
         return inspect.signature(factory)
 
 

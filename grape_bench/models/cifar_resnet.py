@@ -1,8 +1,8 @@
 """The residual networks of He et al. for 32x32 images.
 
-Source: He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2:
-6n + 2 layers, three stages of n blocks with 16, 32 and 64 channels, global average pool, He initialization.
-The shortcuts are option A: every second position, zeros for the missing channels, no parameters.
+Source: He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2: 6n + 2 layers,
+three stages of n blocks with 16, 32 and 64 channels, global average pool, He initialization. The shortcuts are option
+A: take every second position, fill missing channels with zeros, no parameters.
 """
 
 from __future__ import annotations

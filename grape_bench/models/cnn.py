@@ -20,9 +20,9 @@ class ConvBlock(nn.Sequential):
 class CNN(nn.Module):
     """Convolution blocks as siblings in `blocks`, a global average pool and a linear `head`.
 
-    (N, C, H, W) -> (N, classes). Every block but the last ends with a 2x2 pooling while the map stays at least
-    2x2. The pooling belongs to the block, which makes its feedback four times smaller.
-    Raises UserError for samples that are not images.
+    (N, C, H, W) -> (N, classes). Every block except the last ends with 2x2 pooling, as long as the map stays at least
+    2x2. The pooling is part of the block, which makes its feedback four times smaller. Raises UserError for samples
+    that are not images.
     """
 
     def __init__(

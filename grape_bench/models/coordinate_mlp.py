@@ -1,4 +1,4 @@
-"""Networks of coordinates on Fourier features."""
+"""Coordinate networks with Fourier features."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Features = Annotated[int, Field(ge=0, description="a number of frequencies, 0 fo
 
 
 class Fourier(nn.Module):
-    """Cosines and sines of random frequencies: (N, n_in) -> (N, 2 * features). Nothing is trained.
+    """Cosines and sines of random frequencies: (N, n_in) -> (N, 2 * features). It has no trained parameters.
 
-    Frequencies are normal with the standard deviation `scale` (Tancik et al. 2020, section 6).
+    Frequencies are normal with standard deviation `scale` (Tancik et al. 2020, section 6).
     """
 
     frequencies: Tensor
@@ -45,8 +45,8 @@ def coordinate_mlp(
 ) -> CoordinateNetwork:
     """Build the ReLU network on Fourier features of Tancik et al. (2020), without their sigmoid at the output.
 
-    Frequencies are drawn for coordinates from 0 to 1, so those of data from -1 to 1 are half as high.
-    Raises UserError unless samples are vectors.
+    `scale` is for coordinates from 0 to 1. Our data sets use -1 to 1, so the frequencies are half as high. Raises
+    UserError unless samples are vectors.
     """
     n_in = coordinate_count("coordinate-mlp", shape, inputs)
     encoding = Fourier(n_in, features, scale / 2) if features else nn.Identity()

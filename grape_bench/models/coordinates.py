@@ -1,4 +1,4 @@
-"""What networks of coordinates share."""
+"""Shared by coordinate networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What graph networks of PyTorch Geometric share. The library is installed by the extra `graph`."""
+"""Shared by graph networks of PyTorch Geometric. The extra `graph` installs the library."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class GraphLayer(nn.Module):
         self.activation = ACTIVATIONS[activation] if activation else None
 
     def forward(self, x: Tensor, edges: Tensor) -> Tensor:
-        """Map the nodes, with `edges` (2, E) from neighbor to node."""
+        """Map the nodes. `edges` (2, E) go from neighbor to node."""
         made: Tensor = self.convolution(self.dropout(x), edges)
         return self.activation(made) if self.activation else made
 

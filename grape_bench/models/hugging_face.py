@@ -1,4 +1,4 @@
-"""Models of transformers, unmodified: a model type with random weights, a hub id or a local folder."""
+"""Unmodified models of transformers: a model type with random weights, a hub id or a local folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from grape_bench.models.hugging_face_text import (
 )
 from grape_bench.models.inputs import Inputs
 
-# What the constructor of a configuration accepts in addition to the fields that it lists.
+# What the constructor of a configuration accepts in addition to its listed fields.
 COMMON = {"num_labels", "attn_implementation", "dtype"}
 
 
@@ -59,10 +59,10 @@ SEQ2SEQ = Head("encoder-decoder", AutoModelForSeq2SeqLM, modeling_auto.MODEL_FOR
 def build(name: str, *, shape: tuple[int, ...], classes: int, args: dict[str, Any], inputs: Inputs) -> nn.Module:
     """Build a model from `name`: a model type (`vit`), a hub id (`google/vit-base-patch16-224`) or a folder.
 
-    Images (C, H, W) get an image classifier. Tokens get a causal language model if each token has a target, and else a
-    sequence classifier. Sequences with `decoder_input_ids` get an encoder-decoder. The logits are the output's
-    `.logits`. `args` are fields of the configuration and win. `pretrained` loads the weights too (hub ids and folders
-    only). Raises UserError for unknown names and fields, and if the Hub cannot be reached.
+    Images (C, H, W) get an image classifier. Tokens get a causal language model if each token has a target, and a
+    sequence classifier otherwise. Sequences with `decoder_input_ids` get an encoder-decoder. The logits are the
+    output's `.logits`. `args` are fields of the configuration and override ours. `pretrained` also loads the weights
+    (only for hub ids and folders). Raises UserError for unknown names and fields, or if the Hub cannot be reached.
     """
     model_id = f"hf:{name}"
     head = _head(model_id, shape, inputs)
@@ -75,7 +75,7 @@ def build(name: str, *, shape: tuple[int, ...], classes: int, args: dict[str, An
         if is_pretrained:
             if inputs.has_tokens:
                 check_tokens(model_id, name, config, inputs)
-            # If the number of classes differs from the hub's, the head gets random weights.
+            # If the number of classes differs from the checkpoint's, the head gets random weights.
             dtype = fields.get("dtype", torch.float32)
             model = head.auto.from_pretrained(name, config=config, ignore_mismatched_sizes=True, dtype=dtype)
         else:
@@ -86,7 +86,7 @@ def build(name: str, *, shape: tuple[int, ...], classes: int, args: dict[str, An
         raise
     except OSError as error:
         raise unreachable(model_id, error) from error
-    except Exception as error:  # configurations raise their own types, and models raise anything for a wrong size
+    except Exception as error:  # configurations raise their own types, and models may raise anything for a wrong size
         raise bad_arguments(model_id, error) from error
     made: nn.Module = model if "dtype" in fields else model.float()
     if head is CAUSAL and inputs.predicts_next:
@@ -115,7 +115,7 @@ def _config(
     classes: int,
     pretrained: bool,
 ) -> Any:
-    """Return the configuration: the fields that fit the data, then the user's. A configuration takes any name."""
+    """Return the configuration: fields that fit the data, then the user's. A configuration accepts any name."""
     name = model_id.removeprefix("hf:")
     is_type = "/" not in name
     if is_type:

@@ -1,4 +1,4 @@
-"""What a model of transformers needs to fit a text: vocabulary, padding, positions, and no view of the future."""
+"""Make a model of transformers fit a text: vocabulary, padding, positions, and no view of the future."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from grape_bench.network.modes import evaluation
 
 POSITIONS = ("max_position_embeddings", "n_positions")
 CLOSE = 5e-6
-"""Logits are equal if they differ by at most this share of the largest one. Small models leak less than 1e-4."""
+"""Logits count as equal if they differ by at most this share of the largest one. Small models leak less than 1e-4."""
 
 
 def text_settings(
     default: Any, inputs: Inputs, *, classes: int, is_classifier: bool, pretrained: bool
 ) -> dict[str, Any]:
-    """Return the fields of a configuration that fit the tokens. A checkpoint keeps its own vocabulary.
+    """Return the configuration fields that fit the tokens. A checkpoint keeps its own vocabulary.
 
-    The padding token is that of the data. Without padding, a token of the vocabulary must not count as padding. So a
-    classifier, which may look for the last token that is no padding, gets one more token.
+    The padding token is that of the data. If the data have no padding, no token of the vocabulary may count as padding.
+    So a classifier, which may look for the last token that is not padding, gets one extra token.
     """
     fitted: dict[str, Any] = {} if is_classifier else {"use_cache": False, "is_decoder": True}
     if inputs.kind == "token pairs":
@@ -53,7 +53,7 @@ def check_positions(model_id: str, config: Any, inputs: Inputs) -> None:
 
 
 def check_tokens(model_id: str, name: str, config: Any, inputs: Inputs) -> None:
-    """Raise UserError unless the data has the tokens of the checkpoint `name`: its tokenizer, if it has one."""
+    """Raise UserError unless the data use the tokens of the checkpoint `name`: its tokenizer, if it has one."""
     hint = f'dataset_args = {{ tokenizer = "{name}" }}'
     size = getattr(config, "vocab_size", inputs.vocabulary)
     if inputs.vocabulary > size:

@@ -1,4 +1,4 @@
-"""What a model receives from a data set, for models that read more than one tensor."""
+"""The model's inputs from a data set, for models that read more than one tensor."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class ModelData(Protocol):
 
     @property
     def target(self) -> Target:
-        """What the targets are."""
+        """The description of the targets."""
 
     @property
     def description(self) -> dict[str, object]:
-        """What the record holds about the data."""
+        """What the record says about the data."""
 
     @property
     def train(self) -> Batches:
@@ -64,10 +64,10 @@ class ModelData(Protocol):
 
 @dataclass(frozen=True)
 class Inputs:
-    """A small batch: what the model is called with, `args` and `named`, and its target.
+    """A small batch: the model's arguments, `args` and `named`, and the target.
 
     `vocabulary` is the number of token ids or category ids. `unit` is what a target belongs to, such as "node".
-    `tokens_hash` identifies the vocabulary of text. `padding` is the token id that fills short texts.
+    `tokens_hash` identifies the vocabulary of a text. `padding` is the token id that fills short texts.
     """
 
     args: tuple[Tensor, ...]
@@ -104,7 +104,7 @@ class Inputs:
 
     @property
     def per_step(self) -> bool:
-        """Whether each step of the sequence has a target of its own, which is a class."""
+        """Whether each step of the sequence has its own target, which is a class."""
         is_class = not self.target.is_floating_point() and self.target.dim() == 2
         return is_class and (self.kind == "token pairs" or self.target.shape[1] == self.length)
 
@@ -131,12 +131,12 @@ class Inputs:
 
     @classmethod
     def of_shape(cls, shape: tuple[int, ...]) -> Inputs:
-        """Stand for numbers (N, *shape) with a class each, where there is no data set."""
+        """Make a stand-in when there is no data set: numbers (N, *shape) with one class per sample."""
         return cls((torch.zeros(1, *shape),), is_assumed=True)
 
 
 def _padding(data: ModelData) -> int | None:
-    """Return the token id under the zeros of the attention mask. It is None if all texts have the same length."""
+    """Return the token id where the attention mask is zero, or None if all texts have the same length."""
     for (_, named), _ in data.train.batches(1024):
         filled = named["input_ids"][named["attention_mask"] == 0]
         if len(filled):

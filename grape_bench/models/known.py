@@ -1,6 +1,6 @@
-"""What is known about the models of libraries without building them: size, input, and what the sweep found.
+"""Facts about library models without building them: size, input, and the result of the sweep.
 
-`python -m benchmarks.models` writes known.csv. docs/coverage.md has the whole sweep. Imports no torch.
+`python -m benchmarks.models` writes known.csv. docs/coverage.md has the whole sweep. Does not import torch.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ FIELDS = ("model", "parameters", "input", "swept", "held")
 
 @dataclass(frozen=True)
 class Known:
-    """A model of a library. `held` says whether `swept`, the model of its family in the sweep, passed every check.
+    """A model of a library. `held` is whether `swept`, the model of its family in the sweep, passed every check.
 
-    `input` is the shape of an image (C, H, W). A text is "" where nothing is known.
+    `input` is the shape of an image (C, H, W). A text is "" if the fact is unknown.
     """
 
     model: str
@@ -31,7 +31,7 @@ class Known:
 
     @property
     def attached(self) -> str:
-        """What the sweep says about this model: `yes`, `no`, `family` for a relative that passed, or ""."""
+        """The sweep's result for this model: `yes`, `no`, `family` if a relative passed, or ""."""
         return self.held if self.swept == self.model else {"yes": "family", "no": "family: no"}.get(self.held, "")
 
 

@@ -1,4 +1,4 @@
-"""A layered energy model whose prediction is the rest state of its units (Scellier and Bengio 2017)."""
+"""A layered energy model whose prediction is the rest state of its output units (Scellier and Bengio 2017)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ StepSize = Annotated[float, Field(gt=0, le=1, description="a number above 0, and
 class EnergyLayer(nn.Module):
     """Units from 0 to 1, a symmetric connection to the layer below, and a bias.
 
-    (below (N, n_in), top-down input (N, n_out)) -> the state (N, n_out) of least energy, given the layers around it.
+    (below (N, n_in), top-down input (N, n_out)) -> the state (N, n_out) with the least energy, given the layers around
+    it.
     """
 
     def __init__(self, n_in: int, n_out: int) -> None:
@@ -37,11 +38,11 @@ class EnergyLayer(nn.Module):
 class LayeredEnergy(nn.Module):
     """E = sum_l ||s_l||^2 / 2 - s_l (W_l s_{l-1} + b_l), with s_0 = x and states s_l from 0 to 1.
 
-    (N, *shape) -> the output units (N, classes) at rest. From zero, all states take `steps` steps
-    s <- rho(s - epsilon dE/ds) at once. Then each layer in `hidden`, and at last `head`, takes the state of least
-    energy given its neighbors. Only this sweep has a graph, and in it what comes from above is a constant. So a cut
-    between two layers is clean. Inputs may have any sign, so they are not clipped. The weights start as in Glorot and
-    Bengio 2010. The states are never in low precision, because the forces on them are weak.
+    (N, *shape) -> the output units (N, classes) at rest. From zero, all states take `steps` simultaneous steps s <-
+    rho(s - epsilon dE/ds). Then each layer in `hidden`, and finally `head`, takes the state of least energy given its
+    neighbors. Only this sweep has a graph, and in it the input from above is a constant. So a cut between two layers is
+    clean. Inputs may have any sign, so they are not clipped. The weights are initialized as in Glorot and Bengio 2010.
+    The states always use full precision, because the forces on them are weak.
     """
 
     # Example: x (N, 64), hidden = [500], 10 classes: s_1 (N, 500), s_2 (N, 10), W_1 (500, 64), W_2 (10, 500).
@@ -80,7 +81,7 @@ class LayeredEnergy(nn.Module):
         steps: int,
         force: Callable[[Tensor], Tensor] = torch.zeros_like,
     ) -> list[Tensor]:
-        """Return the states after `steps` steps. `force` maps the output units to what drives them from outside."""
+        """Return the states after `steps` steps. `force` maps the output units to the external force on them."""
         now = list(states)
         for _ in range(steps):
             driven = zip(self._layers(), [x.flatten(1), *now[:-1]], strict=True)

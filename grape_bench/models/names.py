@@ -37,9 +37,9 @@ MODELS: Registry[Callable[..., nn.Module]] = Registry(
 )
 """Networks with a short name, called as `factory(shape=..., classes=..., **args)`.
 
-A factory with a parameter `inputs` also gets what the model receives from the data set (see inputs.py).
+A factory with a parameter `inputs` also gets the inputs from the data set (see inputs.py).
 
-Raise `numerics` of each model whose numbers change (a width, an initialization): exactly its jobs then run again.
+Raise `numerics` of each model whose numbers change (a width, an initialization). Exactly its jobs then run again.
 """
 
 SOURCES: Registry[Callable[..., nn.Module]] = Registry(
@@ -53,7 +53,7 @@ SOURCES: Registry[Callable[..., nn.Module]] = Registry(
 )
 """Libraries of networks, written `source:name`: called as `build(name, shape=..., classes=..., args=...)`.
 
-A source has one `numerics` for all its models. Raise it when our code, not the library, gives other numbers.
+A source has one `numerics` for all its models. Raise it when our code changes the numbers, not when the library does.
 """
 
 
@@ -64,7 +64,7 @@ def split_source(model_id: str) -> tuple[str, str]:
 
 
 def check_name(model_id: str) -> None:
-    """Raise UserError if `model_id` cannot name a model. Does not import torch.
+    """Raise UserError if `model_id` cannot be the name of a model. Does not import torch.
 
     Names inside a library are checked when the model is built.
     """

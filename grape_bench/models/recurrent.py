@@ -1,4 +1,4 @@
-"""Recurrent networks for tokens and series. Each layer is a module of its own."""
+"""Recurrent networks for tokens and series. Each layer is a separate module."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from grape_bench.models.inputs import Inputs
 from grape_bench.models.sequence import Reader, pooled, real_steps
 
 Cell = Callable[[int, int], nn.Module]
-"""Makes a layer from its numbers of inputs and units. It maps (N, length, n_in) to a tuple: all outputs, and a rest."""
+"""Makes a layer from its numbers of inputs and units. It maps (N, length, n_in) to (all outputs, final state)."""
 
 LSTM: Cell = partial(nn.LSTM, batch_first=True)
 GRU: Cell = partial(nn.GRU, batch_first=True)
@@ -28,16 +28,16 @@ class RecurrentLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map all steps, the first one from a state of zeros."""
+        """Map all steps, starting from a state of zeros."""
         made: Tensor = self.dropout(self.cell(x)[0])
         return made
 
 
 class Recurrent(nn.Module):
-    """Embeddings of tokens, or a series as it is, recurrent `layers` and a linear `head`.
+    """Token embeddings (or a series without them), recurrent `layers` and a linear `head`.
 
     The logits are those of every step, or of the last real step. The weights have PyTorch's default initialization.
-    Raises UserError for data that is not a sequence.
+    Raises UserError for data that are not sequences.
     """
 
     def __init__(
@@ -67,5 +67,5 @@ class Recurrent(nn.Module):
         return logits
 
     def read(self, steps: Tensor, attention_mask: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        """What the head reads of the `steps` (N, length, n): all of them, or the last real one (N, n)."""
+        """The part of `steps` (N, length, n) that the head reads: all of them, or the last real one (N, n)."""
         return steps if self.per_step else pooled(steps, real_steps(attention_mask, mask), "last")

@@ -19,7 +19,7 @@ Leak = Annotated[float, Field(gt=0, le=1, description="a number above 0, up to 1
 
 
 class LeakyCell(nn.Module):
-    """h_t = (1 - a) h_{t-1} + a f(W h_{t-1} + U x_t + b), f tanh or ReLU, a the `leak`; h_0 is zero."""
+    """h_t = (1 - a) h_{t-1} + a f(W h_{t-1} + U x_t + b). f is tanh or ReLU, a is the `leak`, and h_0 is zero."""
 
     units: Units = "leaky"
 
@@ -30,7 +30,7 @@ class LeakyCell(nn.Module):
         self.leak, self.activation = leak, getattr(torch, activation)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map all steps: (N, length, n_in) -> the states (N, length, n_out), and the last one."""
+        """Map all steps: (N, length, n_in) -> the states (N, length, n_out), and the last state."""
         states = self.unrolled(x, "all")
         return states, states[:, -1]
 

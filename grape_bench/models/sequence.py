@@ -1,4 +1,4 @@
-"""What models of sequences share: reading tokens or a series, and one vector for the whole sequence."""
+"""Shared by sequence models: reading tokens or a series, and pooling a sequence to one vector."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Pool = Literal["mean", "last"]
 class Reader(nn.Module):
     """Reads tokens (N, length), series (N, channels, length) or (N, length) as vectors (N, length, `width`).
 
-    Tokens have embeddings of `size` numbers. For pairs of texts, an embedding of the text's number is added.
-    Series are mapped to `size` numbers if `project`, and else keep their channels. Raises UserError for other data.
+    Tokens get embeddings of `size` numbers. For pairs of texts, an embedding of the text's index is added. Series are
+    mapped to `size` numbers if `project`, and otherwise keep their channels. Raises UserError for other data.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Reader(nn.Module):
             self.width = channels
 
     def forward(self, x: Tensor | None, input_ids: Tensor | None, token_type_ids: Tensor | None) -> Tensor:
-        """Return (N, length, width) of what is given."""
+        """Return vectors (N, length, width) for whichever input is given."""
         if self.tokens is not None:
             found: Tensor = self.tokens(input_ids)
             return found if self.types is None else found + self.types(token_type_ids)

@@ -1,4 +1,4 @@
-"""Sinusoidal networks of coordinates."""
+"""Sinusoidal coordinate networks."""
 
 from __future__ import annotations
 

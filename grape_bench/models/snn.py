@@ -1,4 +1,4 @@
-"""Spiking networks of snntorch. Installed by the extra `spiking`."""
+"""Spiking networks of snntorch. The extra `spiking` installs the library."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ EVALUATION_SEED = 0
 class SpikingLayer(nn.Module):
     """A linear map at each step, and leaky integrate-and-fire neurons: (N, steps, n_in) -> spikes (N, steps, n_out).
 
-    The gradient of a spike is that of a fast sigmoid (Zenke and Ganguli 2018). Gradients through time are exact, but
-    the reset after a spike has none. `recurrent` neurons also receive the layer's spikes of the step before.
+    The surrogate gradient of a spike is that of a fast sigmoid (Zenke and Ganguli 2018). Gradients through time are
+    exact, but no gradient passes through the reset after a spike. `recurrent` neurons also receive the layer's spikes
+    from the previous step.
     """
 
     units: Units = "spiking"
@@ -58,9 +59,9 @@ class SpikingNetwork(nn.Module):
     """An encoder, spiking layers as siblings in `hidden`, and a linear `head` on the spike rates.
 
     (N, *shape) -> (N, classes). `encoder` is "current" (the sample itself at each step), "rate" (random spikes) or
-    "latency" (one spike, earlier for larger values). The last two turn standardized values into intensities from 0 to
-    1 by the normal distribution function. Random spikes are the same at each evaluation.
-    Raises UserError for tokens, graphs and categories.
+    "latency" (one spike, earlier for larger values). The last two convert standardized values to intensities from 0 to
+    1 with the normal distribution function. Random spikes are the same at each evaluation. Raises UserError for tokens,
+    graphs and categories.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class SpikingNetwork(nn.Module):
             latency = import_module("snntorch.spikegen").latency
             spikes: Tensor = latency(intensity, num_steps=self.steps, linear=True, normalize=True)
             return spikes.transpose(0, 1).to(x.dtype)
-        # The evaluation must neither be random nor draw from the generator of the training.
+        # An evaluation must not be random, and must not draw from the training generator.
         generator = None if self.training else torch.Generator(x.device).manual_seed(EVALUATION_SEED)
         drawn = torch.rand(len(x), self.steps, x.shape[1], generator=generator, device=x.device)
         fired: Tensor = drawn < intensity[:, None]

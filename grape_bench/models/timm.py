@@ -1,4 +1,4 @@
-"""Models of timm, unmodified."""
+"""Unmodified models of timm."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from grape_bench.models.arguments import bad_arguments, require_image, unknown_i
 
 
 def build(name: str, *, shape: tuple[int, ...], classes: int, args: dict[str, Any]) -> nn.Module:
-    """Call `timm.create_model(name)` for images of `shape` (C, H, W). `args` are its keyword arguments and win.
+    """Call `timm.create_model(name)` for images of `shape` (C, H, W). `args` are keyword arguments and override ours.
 
-    The image size is passed if the architecture accepts one. Raises UserError for an unknown name, arguments that
-    the model does not accept, and weights (`pretrained = true`) that cannot be downloaded.
+    The image size is passed if the architecture accepts one. Raises UserError for an unknown name, arguments that the
+    model does not accept, and weights (`pretrained = true`) that cannot be downloaded.
     """
     model_id = f"timm:{name}"
     channels, height, width = require_image(model_id, shape)

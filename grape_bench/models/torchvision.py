@@ -1,4 +1,4 @@
-"""Models of torchvision, unmodified."""
+"""Unmodified models of torchvision."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from grape_bench.models.arguments import bad_arguments, require_image, unknown_i
 
 
 def build(name: str, *, shape: tuple[int, ...], classes: int, args: dict[str, Any]) -> nn.Module:
-    """Call `torchvision.models.get_model(name, weights=None)` for images of `shape` (C, H, W). `args` win.
+    """Call `torchvision.models.get_model(name, weights=None)` for images of `shape` (C, H, W). `args` override ours.
 
     Vision transformers get the image size. Raises UserError for an unknown name, arguments that the model does not
     accept, and images without three channels.

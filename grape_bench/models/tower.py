@@ -1,4 +1,4 @@
-"""A network for tables: embeddings of the categories beside the numbers."""
+"""A network for tables: embeddings of the categories next to the numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from grape_bench.models.inputs import Inputs
 
 
 class Tower(nn.Module):
-    """One table of embeddings for all categorical columns, hidden layers as siblings in `hidden`, a linear `head`.
+    """One embedding table for all categorical columns, hidden layers as siblings in `hidden`, and a linear `head`.
 
     Numbers (N, F) and category ids (N, columns) -> (N, classes). Source: the deep part of Cheng et al. 2016, "Wide &
     Deep Learning for Recommender Systems". Raises UserError for data without category ids.

@@ -22,7 +22,7 @@ STD = 0.02
 
 
 class Attention(nn.Module):
-    """Self-attention of several heads: (N, length, width) -> the same."""
+    """Multi-head self-attention: (N, length, width) -> the same shape."""
 
     def __init__(self, width: int, heads: int, causal: bool) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, real: Tensor | None) -> Tensor:
-        """Mix the steps that `real` (N, length) marks, or all steps."""
+        """Attend over the steps that `real` (N, length) marks, or over all steps."""
         # x (N, L, W) -> q, k, v (N, heads, L, W / heads); allowed (N, 1, L, L) is true where a step may look.
         q, k, v = (one.unflatten(-1, (self.heads, -1)).transpose(1, 2) for one in self.qkv(x).chunk(3, -1))
         if real is None:
@@ -72,8 +72,8 @@ class TransformerLayer(nn.Module):
 class Transformer(nn.Module):
     """Embeddings, `layers`, and a linear `head`: logits for every step, or for the mean of the real steps.
 
-    Weights are normal with a standard deviation of 0.02, as in GPT-2. Raises UserError for data that is not a
-    sequence, for too few positions, and for a model that would see the token that it must predict.
+    Weights are normal with standard deviation 0.02, as in GPT-2. Raises UserError for data that are not sequences, for
+    too few positions, and for a model that would see the token that it must predict.
     """
 
     def __init__(

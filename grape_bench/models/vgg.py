@@ -8,15 +8,15 @@ from grape_bench.models.arguments import Count, require_image
 from grape_bench.models.cnn import ConvBlock
 
 GROUPS = ((1, 2), (2, 2), (4, 3), (8, 3), (8, 3))
-"""Channels as multiples of the width, and convolutions, of each group. A 2x2 pooling ends a group."""
+"""For each group: channels as a multiple of the width, and the number of convolutions. 2x2 pooling ends a group."""
 
 
 class VGG16(nn.Module):
     """Thirteen convolution blocks as siblings in `blocks`, a global average pool and a linear `head`.
 
-    (N, C, H, W) -> (N, classes). Source: Simonyan and Zisserman 2015, configuration D, in the form that is usual for
-    CIFAR: with BatchNorm, and with one linear layer instead of three. `width` is 64 there. A pooling is left out where
-    the map has one pixel. Raises UserError for samples that are not images.
+    (N, C, H, W) -> (N, classes). Source: Simonyan and Zisserman 2015, configuration D, in the usual form for CIFAR:
+    with BatchNorm, one linear layer instead of three, and a `width` of 64. Pooling is skipped once the map has one
+    pixel. Raises UserError for samples that are not images.
     """
 
     def __init__(self, shape: tuple[int, ...], classes: int, width: Count = 64) -> None:

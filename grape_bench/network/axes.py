@@ -1,4 +1,4 @@
-"""Where samples, positions and outputs lie in a model's tensors, and how a rule sees them: samples first, outputs last.
+"""Where samples, positions and outputs are in a model's tensors, and how to convert them for a rule.
 
 A rule sees activations (N, ...) and errors (N, positions..., n_out), however the model arranges its axes.
 """
@@ -21,7 +21,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Samples:
-    """The number of samples N in an example, and whether its input has time as the first axis and samples second."""
+    """The number of samples N in an example, and whether its input is time-first (T, N, ...)."""
 
     count: int
     time_first: bool = False
@@ -32,7 +32,7 @@ class Samples:
         return 1 if first is None else first.shape[int(self.time_first)]
 
     def axis(self, shape: Shape) -> int | None:
-        """The axis of `shape` on which the samples lie: 0, 1 (time is first), or None."""
+        """The sample axis of `shape`: 0, 1 (time is first), or None."""
         if self.time_first and len(shape) > 2 and shape[1] == self.count:
             return 1
         if shape[:1] == (self.count,):
@@ -42,10 +42,10 @@ class Samples:
 
 @dataclass(frozen=True)
 class Arrangement:
-    """How one output of the model becomes (N, positions..., n_out).
+    """How one output of the model is rearranged to (N, positions..., n_out).
 
-    `samples` is the axis of the samples, `outputs` that of the outputs once the samples are first; it is None for an
-    output (N,). `flat` says that the samples and the positions share the first axis, as in logits.view(-1, C).
+    `samples` is the sample axis. `outputs` is the axis of the outputs once samples are first, or None for an output of
+    shape (N,). `flat` means that samples and positions share the first axis, as in logits.view(-1, C).
     """
 
     samples: int
@@ -70,14 +70,14 @@ class Arrangement:
 
 
 def moved(tensor: Tensor, source: int, destination: int) -> Tensor:
-    """`tensor.movedim`, but the tensor itself if nothing moves: a view would add a node to the graph."""
+    """`tensor.movedim`, but without a view if nothing moves, because a view adds a node to the graph."""
     return tensor if source == destination else tensor.movedim(source, destination)
 
 
 def arrangement(shape: Shape, samples: Samples, axis: int | None, steps: int, *, convolved: bool) -> Arrangement:
-    """How an output of `shape` is arranged. `axis` is the user's choice, `steps` how often a module is called.
+    """How an output of `shape` is arranged. `axis` is the user's choice, `steps` is the number of calls per module.
 
-    Raises UserError if the axis of the outputs or that of the samples is unclear.
+    Raises UserError if the axis of the outputs or of the samples is unclear.
     """
     where = samples.axis(shape)
     if len(shape) > 2 and shape[:2] == (samples.count,) * 2 and steps == samples.count:
@@ -111,9 +111,9 @@ def arrangement(shape: Shape, samples: Samples, axis: int | None, steps: int, *,
 
 @dataclass(frozen=True)
 class OutputView:
-    """How a rule sees the model's outputs: one output as it is, several outputs side by side as one.
+    """How a rule sees the model's outputs: a single output as it is, several outputs side by side as one.
 
-    Several outputs are concatenated along n_out if they share positions. Otherwise each sample's numbers are
+    Several outputs are concatenated along n_out if they have the same positions. Otherwise each sample's values are
     flattened first.
     """
 
@@ -123,7 +123,7 @@ class OutputView:
 
     @property
     def as_is(self) -> bool:
-        """Whether the rule sees the model's one output as it is, with the samples first and the outputs last."""
+        """Whether the model has a single output that already has samples first and outputs last."""
         return self.arrangements == (Arrangement(0, len(self.shape)),)
 
     def seen(self, outputs: Sequence[Tensor], count: int) -> Tensor:
@@ -135,13 +135,13 @@ class OutputView:
         return torch.cat(arranged if shared else [one.flatten(1) for one in arranged], -1)
 
     def unembedding_width(self, head: nn.Module) -> int | None:
-        """The width of the features if `head` maps tokens to a larger vocabulary, the cut of Launay et al. (2020)."""
+        """The feature width if `head` maps tokens to a larger vocabulary (the cut of Launay et al. 2020), else None."""
         if isinstance(head, nn.Linear) and len(self.shape) == 2 and head.out_features > head.in_features:
             return head.in_features
         return None
 
     def returned(self, seen: Tensor, outputs: Sequence[Tensor], count: int) -> list[Tensor]:
-        """Take `seen` apart into tensors shaped like `outputs`."""
+        """Split `seen` into tensors shaped like `outputs`."""
         if len(outputs) == 1:
             return [self.arrangements[0].returned(seen)]
         shapes = [form.seen(output, count).shape for form, output in zip(self.arrangements, outputs, strict=True)]
@@ -154,7 +154,7 @@ class OutputView:
 
 
 def output_view(shapes: Sequence[Shape], samples: Samples, axis: int | None, steps: int, convolved: bool) -> OutputView:
-    """How a rule sees outputs of `shapes`. Raises UserError if the axis of the outputs or of the samples is unclear."""
+    """The view for outputs of `shapes`. Raises UserError if the axis of the outputs or of the samples is unclear."""
     forms = tuple(arrangement(shape, samples, axis, steps, convolved=convolved) for shape in shapes)
     example = OutputView(forms, ()).seen([torch.empty(shape, device="meta") for shape in shapes], samples.count)
     return OutputView(forms, tuple(example.shape[1:]))

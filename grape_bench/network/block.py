@@ -1,4 +1,4 @@
-"""A block: a part of a network whose activation is a point where credit can be assigned."""
+"""A block: a part of a network whose output activation can receive a signal."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from grape_bench.errors import UserError
 from grape_bench.network.owned import OwnedModules
 
-PREFIX = "grape_bench_"  # starts the names of buffers that a rule keeps on a user's modules
+PREFIX = "grape_bench_"  # prefix of the buffers that a rule stores on a user's modules
 
 
 class Home(Protocol):
-    """What a block asks of its network."""
+    """What a block needs from its network."""
 
     batch: tuple[tuple[Any, ...], dict[str, Any]] | None
     owned: OwnedModules
@@ -37,9 +37,9 @@ class Home(Protocol):
 
 @dataclass(frozen=True)
 class Site:
-    """A place at which a block's activation is cut: output number `index` of `module`, or, if `entering`, an argument.
+    """A place where a block's activation is cut: output number `index` of `module`, or, if `entering`, an argument.
 
-    `turn` is the call of the module at which it is cut, or None for all of its calls.
+    `turn` is the call of the module that is cut, or None for all of its calls.
     """
 
     module: nn.Module = field(repr=False)
@@ -53,12 +53,13 @@ class Block:
     """A part of the network that ends in an activation (N, *shape), which is cut at `sites`.
 
     `name` is the module that computes the activation. If a module returns several activations, each one that is cut is
-    a block. After the first, names end in `[index]`, the position among the module's floating-point outputs. A module
-    that is called several times per forward is one block (`calls` activations), or a block per call if `turn` is set.
-    If it is `timed`, the first position of the error is the call.
-    `where` says in words where the cut lies. `axis` is the axis of the samples in the model's own activation. While a
-    rule computes a signal, `output` is the activation of the pass, with the samples first, and `batch` is what the
-    model was called with, as (args, kwargs).
+    a block. The second and later names end in `[index]`, the position among the module's floating-point outputs. A
+    module that is called several times per forward is one block (with `calls` activations), or one block per call if
+    `turn` is set. If it is `timed`, the first position of the error is the call.
+
+    `where` describes the cut in words. `axis` is the sample axis of the model's own activation. While a rule computes a
+    signal, `output` is the activation of the pass, with samples first, and `batch` holds the model's arguments, as
+    (args, kwargs).
     """
 
     name: str
@@ -79,7 +80,7 @@ class Block:
 
     @property
     def size(self) -> int:
-        """Numbers per sample, n_l."""
+        """The number of values per sample, n_l."""
         size = 1
         for extent in self.shape:
             size *= extent
@@ -87,7 +88,7 @@ class Block:
 
     @property
     def key(self) -> tuple[str, int]:
-        """The block's name and call: one key per activation of a forward."""
+        """The block's name and call, a unique key per activation of a forward."""
         return self.name, self.call
 
     @property
@@ -99,21 +100,21 @@ class Block:
 
     @property
     def device(self) -> torch.device:
-        """The device of the module's first parameter, or of the model's if it has none."""
+        """The device of the module's first parameter, or the model's device if the module has none."""
         own = next(self.module.parameters(), None)
         return self.home.device if own is None else own.device
 
     @property
     def loss_scale(self) -> float | Tensor:
-        """By what factor the training has multiplied its loss, and so the error."""
+        """The factor by which the training loop has multiplied its loss, and so the error."""
         return self.home.loss_scale
 
     def of(self, home: Home) -> Block:
-        """This block as a part of the network `home`."""
+        """This block as part of the network `home`."""
         return dataclass_replace(self, _home=home)
 
     def at_call(self, call: int) -> Block:
-        """This block in call number `call` of the forward."""
+        """This block at call number `call` of the forward."""
         return self._with(call=call)
 
     def part_of(self, error: Tensor) -> Tensor:
@@ -121,16 +122,16 @@ class Block:
         return error[:, self.call] if self.timed else error
 
     def part_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape per sample of what `part_of` returns."""
+        """The shape per sample of the result of `part_of`."""
         return output_shape[1:] if self.timed else output_shape
 
     def at(self, output: Tensor) -> Block:
-        """This block, in the current pass, in which it computed `output` (N, *shape)."""
+        """This block in the current pass, where it computed `output` (N, *shape)."""
         batch = None if self._home is None else self._home.batch
         return self._with(batch=batch, _computed=output, _version=output._version)
 
     def _with(self, **changes: Any) -> Block:
-        """`dataclasses.replace` without `__init__`, several times faster: a step makes a copy per block."""
+        """`dataclasses.replace` without `__init__`, which is several times faster. Each step copies every block."""
         copy: Block = object.__new__(Block)
         vars(copy).update(vars(self), **changes)
         return copy
@@ -147,7 +148,7 @@ class Block:
 
     @property
     def output_shape(self) -> torch.Size:
-        """(N, *shape); for sequences it may change between passes."""
+        """(N, *shape). For sequences, it may change between passes."""
         return self._current.shape
 
     @property
@@ -157,20 +158,20 @@ class Block:
         return self._computed
 
     def store(self, name: str, value: Tensor) -> None:
-        """Keep `value` on the block's device, as a buffer that moves, saves and copies with the model."""
+        """Store `value` on the block's device, as a buffer that moves, saves and copies with the model."""
         self.module.register_buffer(self._buffer(name), value.to(self.device))
 
     def load(self, name: str) -> Tensor:
-        """Return the tensor that `store` kept under `name`."""
+        """Return the tensor that `store` saved under `name`."""
         buffer = self.module._buffers.get(self._buffer(name))
         return self.module.get_buffer(self._buffer(name)) if buffer is None else buffer
 
     def own(self, module: nn.Module, name: str = "own", **settings: Any) -> nn.Module:
-        """Give the rule a module of its own at this block, on its device and in the model's type. Call it in `setup`.
+        """Give the rule its own module at this block, on its device and in the model's dtype. Call it in `setup`.
 
-        The optimizer trains its parameters, with `settings` (such as `lr=1e-3`) instead of its defaults. They get the
-        gradients that `backward()` leaves in `.grad` while the rule computes a signal or runs its second phase.
-        Returns the module, which `owned(name)` finds again.
+        The optimizer trains the module's parameters, with `settings` (such as `lr=1e-3`) instead of its defaults. Their
+        gradients are whatever `backward()` leaves in `.grad` while the rule computes a signal or runs its second phase.
+        Returns the module. `owned(name)` also returns it later.
         """
         return self.home.owned.add(self, module.to(self.device, self.home.dtype), name, settings)
 
@@ -187,7 +188,7 @@ class Block:
 
 
 def remove_stored(model: nn.Module) -> None:
-    """Delete every buffer that a rule keeps on the modules of `model`."""
+    """Delete every buffer that a rule stores on the modules of `model`."""
     for module in model.modules():
         for name in [name for name in module._buffers if name.startswith(PREFIX)]:
             delattr(module, name)
@@ -204,7 +205,7 @@ def own_buffers(model: nn.Module) -> list[Tensor]:
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name, including a rule's and those that `state_dict` omits."""
+    """Parameters and buffers by name, including a rule's buffers and those that `state_dict` omits."""
     return dict(chain(model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)))
 
 
@@ -212,8 +213,8 @@ def tensors_of(model: nn.Module) -> dict[str, Tensor]:
 def load_tensors(model: nn.Module, tensors: dict[str, Tensor]) -> None:
     """Copy `tensors` (from `tensors_of`) into `model`. Raises KeyError if the names differ.
 
-    Buffers that a rule or the model's forward creates or replaces may be missing from `model`, or have another shape;
-    they are added.
+    Buffers that a rule or the model's forward creates or replaces may be missing from `model` or have another shape.
+    They are added.
     """
     own = tensors_of(model)
     for name, value in tensors.items():
@@ -230,7 +231,7 @@ def load_tensors(model: nn.Module, tensors: dict[str, Tensor]) -> None:
 
 
 def _may_add(model: nn.Module, name: str) -> bool:
-    """Whether `name` is a rule's buffer, or a buffer of the model that has no value or another shape by now."""
+    """Whether `name` is a rule's buffer, or a buffer of the model that is empty or has another shape now."""
     path, _, buffer = name.rpartition(".")
     module = dict(model.named_modules()).get(path)
     return module is not None and (PREFIX in name or buffer in module._buffers)

@@ -33,16 +33,17 @@ WARM_UP = 3
 class CapturedStep:
     """Trains `network` by replaying CUDA graphs. `step(inputs, targets)` takes one step and returns the detached loss.
 
-    `inputs` are what `attach` accepts as an example, `targets` is any tree of tensors, and `loss_of(output, targets)`
-    returns a scalar. A call runs zero_grad, forward, backward (on parallel CUDA streams if the rule allows it) and
-    `optimizer.step`. The first `WARM_UP` calls are ordinary steps, the next one is captured, and all others replay the
-    capture. Each kind of pass that the rule opens gets its own graph, so an anchored rule has two. What a rule does
-    before its passes (GrAPE's refresh) is not captured, so it must change tensors in place.
+    `inputs` is anything that `attach` accepts as an example, `targets` is any tree of tensors, and `loss_of(output,
+    targets)` returns a scalar. A call runs zero_grad, forward, backward (on parallel CUDA streams if the rule allows
+    it) and `optimizer.step`. The first `WARM_UP` calls are ordinary steps, the next one is captured, and all later
+    calls replay the capture. Each kind of pass that the rule opens gets its own graph, so an anchored rule has two.
+    What a rule does before its passes (GrAPE's refresh) is not captured, so it must change tensors in place.
 
-    A graph holds addresses and numbers, not code. The capture fixes the shapes, the model's settings and modes, the set
-    of trained parameters and the optimizer's numbers (also the learning rate, unless it is a tensor on the GPU). Python
-    code in the model, the loss and hooks does not run in a replay. The network's counters are still updated.
-    Raises UserError if the model is not on CUDA, or if a step, a batch or an optimizer does not fit these limits.
+    A graph stores addresses and numbers, not code. The capture freezes the shapes, the model's settings and modes, the
+    set of trained parameters and the optimizer's numbers (including the learning rate, unless it is a tensor on the
+    GPU). Python code in the model, the loss and hooks does not run in a replay. The network's counters are still
+    updated. Raises UserError if the model is not on CUDA, or if a step, a batch or an optimizer does not fit these
+    limits.
     """
 
     # Example with "dfa": calls 1 to 3 are ordinary steps, call 4 captures the graph and replays it once,
@@ -65,7 +66,7 @@ class CapturedStep:
         self._static: Any = None  # inputs and targets at the addresses that the graphs read
         self._ordinary: dict[Any, int] = {}
         self._graphs: dict[Any, CapturedGraph] = {}
-        self._numbers: list[dict[str, Any]] = []  # of the optimizer, as captured
+        self._numbers: list[dict[str, Any]] = []  # the optimizer's, as captured
         self._stream = cuda.Stream(network.device)
         optimizer.register_load_state_dict_post_hook(self._discard_graphs)
 
@@ -97,7 +98,7 @@ class CapturedStep:
         self._numbers = numbers
 
     def _discard_graphs(self, _: torch.optim.Optimizer) -> None:
-        """Start over after the optimizer has loaded a state: the graphs update its old tensors."""
+        """Start over when the optimizer loads a state, because the graphs would update its old tensors."""
         self._ordinary.clear()
         self._graphs.clear()
 
@@ -161,14 +162,14 @@ class CapturedStep:
 
 
 def _first_cause(error: BaseException) -> BaseException:
-    """Return the error that broke the capture. Closing the capture raises a second error that gives no reason."""
+    """The error that broke the capture. Closing the capture raises a second error that hides the reason."""
     while error.__context__ is not None:
         error = error.__context__
     return error
 
 
 def _stop_capturing(generators: list[torch.Generator]) -> None:
-    """Take `generators` out of a failed capture. Otherwise the next random number on the GPU raises an error."""
+    """Remove `generators` from a failed capture. Otherwise the next random number on the GPU raises an error."""
     for generator in generators:
         generator.graphsafe_set_state(generator.clone_state())
 
@@ -176,17 +177,17 @@ def _stop_capturing(generators: list[torch.Generator]) -> None:
 def _stop_allocating(device: torch.device, pool: Any) -> None:
     """End the failed capture in the allocator. Otherwise every later capture in this process fails.
 
-    PyTorch 2.11 makes this call itself only if the capture was closed without an error.
+    PyTorch 2.11 does this itself only if the capture was closed without an error.
     """
     try:
         torch._C._cuda_endAllocateToPool(cuda.current_device() if device.index is None else device.index, pool)
-    except RuntimeError as error:  # newer versions of PyTorch end it themselves
+    except RuntimeError as error:  # newer versions of PyTorch already ended it
         warnings.warn(f"the failed capture's memory pool was already closed: {error}", stacklevel=2)
 
 
 @dataclass(frozen=True)
 class CapturedGraph:
-    """A captured step: its graph, the loss and gradients that it writes, and what it adds to the pass counts."""
+    """A captured step: its graph, the loss and gradients that it writes, and its increments of the pass counts."""
 
     graph: cuda.CUDAGraph
     loss: Tensor
@@ -196,7 +197,7 @@ class CapturedGraph:
     def replay(self, network: Network) -> Tensor:
         """Take the step and return a copy of its loss."""
         for parameter, gradient in self.gradients:
-            if parameter.grad is not gradient:  # it is another graph's, or None after zero_grad
+            if parameter.grad is not gradient:  # it belongs to another graph, or is None after zero_grad
                 parameter.grad = gradient
         self.graph.replay()
         network.counts += self.passes
@@ -204,7 +205,7 @@ class CapturedGraph:
 
 
 def kind_of(pass_: Pass) -> Any:
-    """Return the key of the graph that can replay `pass_`. Raises UserError if a pass holds data of one batch."""
+    """Return the key of the graph that can replay `pass_`. Raises UserError if the pass holds data of one batch."""
     if type(pass_) in (Pass, HeadPass):
         return type(pass_)
     if type(pass_) is CutPass and inspect.ismethod(pass_.signal):
@@ -216,7 +217,7 @@ def kind_of(pass_: Pass) -> Any:
 
 
 def _form(tree: Any) -> Any:
-    """Return `tree` with every tensor replaced by its shape and type."""
+    """Return `tree` with every tensor replaced by its shape and dtype."""
 
     def described(tensor: Tensor) -> Any:
         return tuple(tensor.shape), tensor.dtype
@@ -225,7 +226,7 @@ def _form(tree: Any) -> Any:
 
 
 def _numbers(optimizer: torch.optim.Optimizer, device: torch.device) -> list[dict[str, Any]]:
-    """Return the optimizer's settings that a graph stores as numbers: all except tensors on `device`."""
+    """Return the optimizer's settings that a graph freezes: all except tensors on `device`."""
     return [
         {
             name: value.item() if isinstance(value, Tensor) else value

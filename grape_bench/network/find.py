@@ -1,4 +1,4 @@
-"""Find the blocks of an unmodified network: the repeated modules between which it can be cut cleanly."""
+"""Find the blocks of an unmodified network: repeated modules between which it can be cut cleanly."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from grape_bench.network.trace import Trace
 Kind = type[nn.Module]
 
 ENOUGH = 0.5
-"""The cuts must put at least this share of the weights out of backpropagation's reach."""
+"""The cuts must block backpropagation from at least this share of the weights."""
 
 
 def find_blocks(
     model: nn.Module, trace: Trace, globs: Sequence[str] = (), granularity: str = "block", cuts: Cuts = "depth"
 ) -> list[Block]:
-    """The blocks of `model`, from the input to the output.
+    """The blocks of `model`, ordered from the input to the output.
 
-    `globs` (patterns of module names, level by level, such as `"layers.*"`) override the search. Granularity `"block"`
-    cuts between the repeated modules. `"layer"` also cuts at every linear map inside them, but not inside attention
-    (Launay et al. 2020). `cuts` is for modules that are called several times: `"depth"` cuts between layers and keeps
-    exact gradients through time, `"time"` cuts between the calls of a module, and `"both"` does both. Weights always
-    lie between the last cut and the output. Raises UserError if there is nothing to cut, or if the output's gradient
-    would bypass a cut.
+    `globs` (patterns of module names, matched level by level, such as `"layers.*"`) override the search. Granularity
+    `"block"` cuts between the repeated modules. `"layer"` also cuts at every linear map inside them, but not inside
+    attention (Launay et al. 2020). `cuts` applies to modules that are called several times. `"depth"` cuts between
+    layers and keeps exact gradients through time, `"time"` cuts between the calls of a module, and `"both"` does both.
+    There are always weights between the last cut and the output. Raises UserError if there is nothing to cut, or if the
+    output's gradient would bypass a cut.
     """
     # Example, a ResNet: stem (N, 64, 8, 8) -> layers.0 .. layers.3, each with a skip connection -> fc (N, 10).
     #   clean:    stem, layers.0 .. layers.3; not layers.0.conv1, which the skip connection bypasses
@@ -64,11 +64,11 @@ def find_blocks(
 def _inside_each_call(
     model: nn.Module, shared: SideBySide, graph: FlowGraph, globs: Sequence[str], granularity: str
 ) -> list[Cut]:
-    """The cuts in one call of each module that runs side by side, at all of its calls; empty if there are none."""
+    """The cuts inside modules that run side by side, found in one call of each and made at all calls. May be empty."""
     trace, weights = shared.trace, {id(p) for p in model.parameters() if p.dim() > 1}
     alone, within = shared.first()
     if any(call.node in graph.below and call.node not in within.below for call in (*alone.made, *alone.entered)):
-        return []  # something else is only reached through the other calls, such as a cell whose states a head reads
+        return []  # something is reached only through the other calls, such as a cell whose states a head reads
     try:
         found = [shared.at_all_calls(cut) for cut in _search(model, alone, within, globs, granularity, "depth")]
     except UserError:
@@ -83,7 +83,7 @@ def _inside_each_call(
 def _search(
     model: nn.Module, trace: Trace, graph: FlowGraph, globs: Sequence[str], granularity: str, cuts: Cuts
 ) -> list[Cut]:
-    """The cuts of one search. Raises UserError if there are none."""
+    """Find the cuts by one search. Raises UserError if there are none."""
     weights = {id(p) for p in model.parameters() if p.dim() > 1}
     calls, further = (_candidates(made, trace, graph) for made in (trace.calls, trace.further))
     used = _used(calls, further, trace)
@@ -116,22 +116,22 @@ def _search(
 
 
 def _candidates(calls: list[Call], trace: Trace, graph: FlowGraph) -> list[Call]:
-    """The calls between input and output where a cut is possible: activations with the samples as their first axis."""
+    """Calls between input and output that could be cut: activations whose first axis is the samples."""
     inside = [call for call in calls if call.name and call.node in graph.below and call.node is not trace.output]
     return [call for call in inside if trace.samples.axis(call.shape) is not None]
 
 
 def _used(calls: list[Call], further: list[Call], trace: Trace) -> list[Call]:
-    """`calls`, and of each other module the first activation that the network uses, in the order of the forward.
+    """`calls`, plus the first used activation of every other module, in the order of the forward.
 
-    Example: CoaT's parallel blocks return four scales, of which the first is handed on but never read.
+    Example: CoaT's parallel blocks return four scales. The first is passed on but never read.
     """
     first = {call.name: call for call in [*reversed(further), *calls]}
     return [call for call in trace.made if first.get(call.name) is call]
 
 
 def _below(model: nn.Module, trace: Trace, chosen: list[Call]) -> float:
-    """The share of the weight matrices below the heads that the chosen cuts put out of backpropagation's reach."""
+    """The share of the weight matrices below the heads that the chosen cuts block from backpropagation."""
     head = parameters_reached(trace.tops, {call.node for call in trace.entered})
     weights = {id(p) for p in model.parameters() if p.dim() > 1} - head
     below = parameters_reached([call.node for call in chosen]) & weights
@@ -158,7 +158,7 @@ def _matches(name: str, glob: str) -> bool:
 
 
 def _repeated(calls: list[Call], clean_nodes: set[Node]) -> list[Call]:
-    """The clean calls of the classes that are repeated among siblings, at the finest level of nesting."""
+    """The clean calls of classes that repeat among siblings, at the finest level of nesting."""
     weighty = [call for call in calls if module_has_weights(call.module)]
     clean = [call for call in weighty if call.node in clean_nodes]
     kinds = _finest(_repeated_kinds(clean, weighty), clean)
@@ -169,14 +169,14 @@ def _repeated(calls: list[Call], clean_nodes: set[Node]) -> list[Call]:
 
 
 def _clean_nodes(calls: list[Call], trace: Trace, graph: FlowGraph) -> set[Node]:
-    """Nodes that are clean in the whole graph, or clean once a second input of the network counts as given.
+    """Nodes that are clean in the whole graph, or that become clean if a side input of the network is treated as given.
 
-    In an encoder-decoder every decoder block reads the encoder's output, so no decoder block dominates it. But that
-    output is itself cut. With it given, the decoder is a chain like any other.
+    In an encoder-decoder, every decoder block reads the encoder's output, so no decoder block dominates it. But that
+    output has its own cut. With it treated as given, the decoder is a chain like any other.
     """
     clean = graph.clean()
     side = _side_inputs([call.node for call in calls if call.node in clean], graph, trace.entries)
-    for taken in trace.entered:  # what modules read of a side input is given too
+    for taken in trace.entered:  # inputs that modules read from a side input count as given, too
         if taken.node.next_functions[0][0] in side:
             side.append(taken.node)
     return clean | flow_graph(trace.output, trace.entries, constant=side).clean() if side else clean
@@ -191,11 +191,11 @@ def _side_inputs(nodes: list[Node], graph: FlowGraph, entries: set[Node]) -> lis
 
 
 def _repeated_kinds(clean: list[Call], weighty: list[Call]) -> set[Kind]:
-    """Classes of which one container holds two or more instances, all clean.
+    """Classes with two or more instances in one container, all of them clean.
 
-    Prefers the classes whose instances are clean everywhere. They are enough if their last cut comes after most clean
-    modules. Otherwise a class may have unclean instances in other containers, for example where a network fuses
-    several scales.
+    Prefers classes whose instances are clean everywhere. These are enough if their last cut comes after most clean
+    modules. Otherwise a class may have unclean instances in other containers, for example where a network fuses several
+    scales.
     """
     siblings: dict[tuple[str, Kind], int] = defaultdict(int)
     unclean: dict[tuple[str, Kind], int] = defaultdict(int)
@@ -213,7 +213,7 @@ def _repeated_kinds(clean: list[Call], weighty: list[Call]) -> set[Kind]:
 
 
 def _finest(kinds: set[Kind], clean: list[Call]) -> set[Kind]:
-    """`kinds` without the classes that contain other `kinds` and have most of their weights inside them."""
+    """`kinds` without the classes that contain other `kinds`, if most of their weights are inside those."""
     chosen = [call for call in clean if call.kind in kinds]
     outer = set()
     for kind in kinds:
@@ -232,7 +232,7 @@ def _inside(call: Call, others: Iterable[Call]) -> list[Call]:
 
 
 def _extended(chosen: list[Call], calls: list[Call], clean: set[Node]) -> list[Call]:
-    """`chosen`, each bare layer among them followed up to its norm, activation and pooling.
+    """`chosen`, where each bare layer is extended up to its norm, activation and pooling.
 
     The cut belongs after the nonlinearity, so that its derivative is part of the block (Nøkland 2016, eq. 2).
     """
@@ -259,7 +259,7 @@ def _with_layers(blocks: list[Call], calls: list[Call]) -> list[Call]:
             layers.append(call)
     position = {call.name: index for index, call in enumerate(calls)}
     chosen = sorted([*layers, *blocks], key=lambda call: (position[call.name], call.index))
-    return list({call.node: call for call in chosen}.values())  # a block rather than the layer it ends with
+    return list({call.node: call for call in chosen}.values())  # prefer a block to the layer that it ends with
 
 
 def _is_leaf(module: nn.Module) -> bool:
@@ -267,14 +267,14 @@ def _is_leaf(module: nn.Module) -> bool:
 
 
 def joint_cuts(calls: list[Call], further: list[Call], graph: FlowGraph) -> list[Call]:
-    """Cuts that are clean together although none is clean alone, where activations run side by side.
+    """Cuts that are clean together although none is clean alone, for activations that run side by side.
 
-    Takes the module classes that repeat among siblings: first the classes whose modules return several activations,
-    then the classes below them, the more frequent first. If no class returns several, takes all modules of one
+    Tries the module classes that repeat among siblings. Classes whose modules return several activations come first,
+    then the classes below them, more frequent ones first. If no class returns several, tries all modules of one
     container (cells that read the two cells before them). Returns an empty list if nothing fits.
     """
     # Example: three modules Pair at layers.0 .. layers.2, each returns (a, b), both (N, 32), and reads both.
-    #   Detach a alone: the gradient still reaches everything below through b. Detach a and b of a layer: it does not.
+    #   If only a is detached, the gradient still reaches everything below through b. So each layer needs both detached.
     #   Result: the six cuts layers.0, layers.0[1], layers.1, layers.1[1], layers.2, layers.2[1].
     siblings = Counter((call.name.rpartition(".")[0], call.kind) for call in calls)
     of_kind: dict[Kind, list[Call]] = defaultdict(list)
@@ -302,9 +302,9 @@ def _of_one_container(calls: list[Call], containers: set[str], graph: FlowGraph)
 
 
 def with_further(calls: list[Call], further: list[Call], graph: FlowGraph) -> list[Call]:
-    """`calls`, with the further activations that their modules return, if the network uses them.
+    """`calls`, plus the further activations that their modules return and the network uses.
 
-    An activation counts as used if it reaches the output without passing through the module's other activations.
+    An activation is used if it reaches the output without passing through the module's other activations.
     """
     out: list[Call] = []
     for call in calls:

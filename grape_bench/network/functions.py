@@ -1,4 +1,4 @@
-"""Custom autograd functions on dual numbers, with the derivative that backpropagation uses."""
+"""Run custom autograd functions on dual numbers, with the same derivative as in backpropagation."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from grape_bench.network.trees import activations
 
 @dataclass(frozen=True)
 class Custom:
-    """A function with a backward of its own and without a forward derivative.
+    """A function that defines its own backward but no forward derivative.
 
-    `identity` tells it from others. `native` calls it as the model does. `unfolded` runs its forward on dual numbers as
-    plain code, if that is possible.
+    `identity` distinguishes it from others. `native` calls it as the model does. `unfolded` runs its forward as plain
+    code on dual numbers, if that is possible.
     """
 
     identity: Hashable
@@ -32,12 +32,13 @@ class Custom:
 class Tangents:
     """Tangents of custom functions in one pass.
 
-    - *Element-wise* (f with the backward g -> g * s(x), as surrogate gradients have): s(x) * dx, which is the
-      function's own backward of the tangent. So a forward such as a step may have any derivative.
+    - *Element-wise* (the backward is g -> g * s(x), as in surrogate gradients): s(x) * dx, which is the function's own
+      backward of dx. So the forward may be a step function, for example.
     - *Others*: the derivative of the operations in the forward, if the backward agrees with it on a random vector.
     - Raises NotImplementedError, with the function's name, if neither works.
 
-    A function that receives code (activation checkpointing, for example) runs as its operations if they have a tangent.
+    A function that takes code as an argument (activation checkpointing, say) runs as its operations if they have
+    tangents.
     """
 
     # Example: spikes = (v > 0), backward g -> g / (1 + |v|)^2, on the dual number (v, dv), both (N, 256).
@@ -48,7 +49,7 @@ class Tangents:
         self._elementwise: set[Hashable] = set()
 
     def through(self, custom: Custom, args: tuple[Any, ...]) -> Any:
-        """Return the function of `args`, some of which are dual numbers, as dual numbers."""
+        """Apply the function to `args`, some of which are dual numbers. Returns dual numbers."""
         if _holds_code(args):
             output = custom.unfolded(*args)
             if _moves(output):
@@ -81,7 +82,7 @@ class _Run:
     tangents: list[Tensor]
 
     def backward(self, *gradients: Tensor) -> list[Tensor]:
-        """The function's backward of a gradient per output -> a gradient per input, zeros where there is none."""
+        """Run the function's backward: a gradient per output -> a gradient per input, zeros if there is none."""
         with _same_randomness(self.inputs[0].device):
             return self._backward(*gradients)
 
@@ -102,10 +103,10 @@ class _Run:
 
 
 def _run(custom: Custom, args: tuple[Any, ...], *, trusted: bool) -> _Run | None:
-    """Call the function once with a graph. Returns None if that is not possible and the function not `trusted`."""
+    """Call the function once with a graph. Returns None if that is not possible and the function is not `trusted`."""
     moving = [i for i, arg in enumerate(args) if isinstance(arg, Tensor) and carries_tangent(arg)]
     if len(moving) != sum(1 for _ in _duals(args)):
-        return None  # some are inside of lists
+        return None  # some are inside lists
     primals, tangents = zip(*(forward_ad.unpack_dual(args[i]) for i in moving), strict=True)
     try:
         run = _graph(custom, args, dict(zip(moving, primals, strict=True)), tangents)
@@ -120,7 +121,7 @@ def _run(custom: Custom, args: tuple[Any, ...], *, trusted: bool) -> _Run | None
 
 
 def _broadcast(run: _Run) -> bool:
-    """Whether inputs of smaller shape are repeated to that of the only output."""
+    """Whether smaller inputs are broadcast to the shape of the only output."""
     if len(run.outputs) != 1:
         return False
     shape = run.outputs[0].shape
@@ -140,7 +141,7 @@ def _graph(custom: Custom, args: tuple[Any, ...], primals: dict[int, Tensor], ta
 
 
 def _elementwise(run: _Run) -> bool | None:
-    """Whether the backward multiplies each element by a factor of its own. None if all factors found were zero."""
+    """Whether the backward multiplies each element by its own factor. None if all observed factors were zero."""
     if len(run.outputs) != 1 or any(x.shape != run.outputs[0].shape for x in run.inputs):
         return False
     (output,) = run.outputs
@@ -148,9 +149,9 @@ def _elementwise(run: _Run) -> bool | None:
 
 
 def _scales(backward: Callable[[Tensor], list[Tensor]], like: Tensor) -> bool | None:
-    """Whether 2^k times each element of a random gradient (shaped `like`) becomes 2^k times each element of the result.
+    """Whether scaling each element of a random gradient (shaped `like`) by 2^k does the same to the result.
 
-    None if the result is zero. Tensors without numbers ("meta") cannot tell, and their shapes have to do.
+    None if the result is zero. For tensors without data ("meta"), only the shapes are compared.
     """
     if like.is_meta:
         return True
@@ -174,13 +175,13 @@ def _scales(backward: Callable[[Tensor], list[Tensor]], like: Tensor) -> bool | 
 def _agree(run: _Run, output: Any) -> bool:
     """Whether <u, d output> = <backward(u), d input> for a random u.
 
-    True if the backward cannot be called, or the tensors have no numbers.
+    True if the backward cannot be called, or if the tensors have no data.
     """
     found = [forward_ad.unpack_dual(tensor).tangent for tensor in activations(output)]
     if len(found) != len(run.outputs) or not all(made.requires_grad and not made.is_meta for made in run.outputs):
         return True
     generator = torch.Generator(run.inputs[0].device).manual_seed(0)
-    # Small, so that a backward that clips its gradient does not clip it here.
+    # Small, so that a backward that clips its gradient does not clip here.
     us = [1e-3 * torch.randn(y.shape, generator=generator, device=y.device).to(y.dtype) for y in run.outputs]
     try:
         backs = run.backward(*us)
@@ -197,7 +198,8 @@ def _agree(run: _Run, output: Any) -> bool:
 def custom_functions(tangents: Tangents) -> Iterator[None]:
     """While active, `tangents` carries dual numbers through custom autograd functions that have no `jvp`.
 
-    A function whose `apply` the model stored (`spike = Spike.apply`) is only seen where PyTorch asks for its `jvp`.
+    If the model stored a function's `apply` (`spike = Spike.apply`), only PyTorch's request for its `jvp` is
+    intercepted.
     """
     own = vars(Function).get("apply")  # a class method here, or inherited from C
 
@@ -222,7 +224,7 @@ def custom_functions(tangents: Tangents) -> Iterator[None]:
 
 @contextmanager
 def _replaced(owner: type, name: str, value: Any) -> Iterator[None]:
-    """Set an attribute of a class that it may have inherited."""
+    """Temporarily set an attribute of a class, which may be an inherited one."""
     own = vars(owner).get(name)
     setattr(owner, name, value)
     try:
@@ -235,13 +237,13 @@ def _replaced(owner: type, name: str, value: Any) -> Iterator[None]:
 
 
 def _save(ctx: Any, *tensors: Tensor | None) -> None:
-    """`save_for_backward` that also keeps the tensors where `_stored_jvp` finds them."""
+    """`save_for_backward` that also stores the tensors where `_stored_jvp` finds them."""
     ctx.to_save = tensors
     ctx.grape_bench_saved = tensors
 
 
 def _stored_jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
-    """The tangent of a function that was called through a stored `apply`: its backward of the tangent of each input."""
+    """The tangent of a function called through a stored `apply`: its backward, applied to the input tangents."""
     cls = ctx._forward_cls
     given = [tangent for tangent in tangents if tangent is not None]
     seen = _Context(ctx, len(tangents))
@@ -260,7 +262,7 @@ def _stored_jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
 
 
 class _Context:
-    """What a backward reads of its context, before PyTorch has made the saved tensors available."""
+    """Stands in for the context that a backward reads, before PyTorch has made the saved tensors available."""
 
     def __init__(self, ctx: Any, inputs: int) -> None:
         self.__dict__.update(ctx.__dict__)
@@ -283,7 +285,7 @@ def carries_tangent(tree: Any) -> bool:
 
 
 def _duals(tree: Any) -> Iterator[Tensor]:
-    dense = (tensor for tensor in activations(tree) if tensor.layout is torch.strided)  # sparse ones cannot be asked
+    dense = (tensor for tensor in activations(tree) if tensor.layout is torch.strided)  # a sparse one cannot be checked
     return (tensor for tensor in dense if forward_ad.unpack_dual(tensor).tangent is not None)
 
 
@@ -299,7 +301,7 @@ def _holds_code(tree: Any) -> bool:
 
 
 def _key(custom: Custom, args: tuple[Any, ...]) -> Hashable:
-    """What decides whether a function is element-wise: itself and its settings. None if they cannot be compared."""
+    """The key of a cached answer for a function: itself and its settings. None if they cannot be compared."""
     key = custom.identity, *(type(arg) if isinstance(arg, Tensor) else arg for arg in args)
     try:
         hash(key)
@@ -322,6 +324,6 @@ def _restore(state: tuple[Tensor, Tensor | None, torch.device]) -> None:
 
 @contextmanager
 def _same_randomness(device: torch.device) -> Iterator[None]:
-    """Make a backward that draws random numbers draw the same ones in every probe."""
+    """Make a backward that draws random numbers draw the same numbers in every probe."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield

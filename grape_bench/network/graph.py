@@ -11,24 +11,26 @@ Node = Any  # torch.autograd.graph.Node; its subclasses are made at run time
 
 @dataclass(frozen=True)
 class FlowGraph:
-    """The input-dependent part of an autograd graph, walked from the output towards the input.
+    """The input-dependent part of an autograd graph, walked from the output toward the input.
 
-    `order` is topological: every node stands before the nodes that it leads to. `below` maps a node to the next nodes.
+    `order` is topological: every node comes before the nodes below it. `below` maps a node to the next nodes toward the
+    input.
     """
 
     order: list[Node]
     below: dict[Node, list[Node]]
 
     def clean(self) -> set[Node]:
-        """Nodes that everything reachable from them can only be reached through.
+        """Nodes that no path bypasses: everything below such a node can be reached only through it.
 
-        If such an activation is detached, no gradient of the output leaks past it. A clean node dominates all
-        that it reaches, so no edge may enter its dominator subtree from outside. An edge (u, v) therefore rules out
-        u and its dominators, up to but not including the immediate dominator of v.
+        If such an activation is detached, no gradient of the output leaks past it. A clean node dominates all that it
+        reaches, so no edge may enter its dominator subtree from outside. An edge (u, v) therefore rules out u and its
+        dominators, up to but not including the immediate dominator of v.
         """
         # Example: x -> h1 -> h2 -> y, and a skip connection h1 -> y. From the output, `below` is
-        #   y: [h2, h1], h2: [h1], h1: [x].  Immediate dominators: h2 by y, h1 by y (two ways to it), x by h1.
-        # The edge (h2, h1) rules out h2: detached there, the gradient still reaches h1 over the skip. Clean: y, h1, x.
+        #   y: [h2, h1], h2: [h1], h1: [x].  Immediate dominators: h2 by y, h1 by y (two paths to it), x by h1.
+        # The edge (h2, h1) rules out h2: if h2 is detached, the gradient still reaches h1 over the skip. Clean: y, h1,
+        # x.
         dominator = self._immediate_dominators()
         leaks = dict.fromkeys(self.order, 0)
         for node in self.order:
@@ -40,27 +42,27 @@ class FlowGraph:
         return {node for node in self.order if leaks[node] == 0}
 
     def subtree(self, top: Node) -> set[Node]:
-        """`top` and all that is reachable from it."""
+        """`top` and all nodes reachable from it."""
         return reach([top], self.below)
 
     def leaks(self, cuts: Collection[Node], outputs: Sequence[Node] = ()) -> set[Node]:
-        """The `cuts` that fail: the output's own gradient reaches below them although all cuts are detached.
+        """The `cuts` that fail: the output's own gradient reaches below them even with all cuts detached.
 
-        If there are several `outputs`, an output from which a cut activation is computed is a head and may be reached.
+        If there are several `outputs`, one from which a cut activation is computed is a head, and may be reached.
         """
-        # Example, a VAE that returns (picture, mu, logvar): z is computed from mu, so mu lies below the cuts of the
-        #   decoder. Its layer gets the exact gradient of the loss on mu, beside the rule's.
+        # Example: a VAE returns (picture, mu, logvar). z is computed from mu, so mu is below the cuts of the decoder.
+        # The layer of mu gets the exact gradient of the loss on mu, plus the rule's.
         stop = set(cuts)
         around = reach(self._heads(stop, outputs), self.below, stop)
         return {cut for cut in stop if not around.isdisjoint(reach([cut], self.below, stop))}
 
     def _heads(self, cuts: set[Node], outputs: Sequence[Node]) -> Sequence[Node]:
-        """The nodes from which the output's own gradient starts: without `outputs` that lie below `cuts`."""
+        """The nodes where the output's own gradient starts: all except `outputs` that are below `cuts`."""
         inner = reach(cuts, self.below) if len(outputs) > 1 else set()
         return [one for one in outputs if one not in inner] or self.order[:1]
 
     def apart(self, groups: Sequence[Sequence[Node]], outputs: Sequence[Node] = ()) -> bool:
-        """Whether, with all groups detached, no node is below two groups, nor below a group and the output."""
+        """Whether, with all groups detached, no node is below two groups, or below a group and the output."""
         stop = {node for group in groups for node in group}
         seen: set[Node] = set()
         for tops in (self._heads(stop, outputs), *groups):
@@ -71,7 +73,7 @@ class FlowGraph:
         return True
 
     def _immediate_dominators(self) -> dict[Node, Node]:
-        """Cooper, Harvey and Kennedy (2001); one sweep is enough, as the graph has no cycle."""
+        """The algorithm of Cooper, Harvey and Kennedy (2001). One sweep is enough, because the graph has no cycles."""
         rank = {node: index for index, node in enumerate(self.order)}
         dominator: dict[Node, Node] = {self.order[0]: self.order[0]}
         for node in self.order:
@@ -104,7 +106,7 @@ def _next(node: Node) -> list[Node]:
 
 
 def _topological(output: Node, fixed: set[Node]) -> list[Node]:
-    """Reverse post-order of a depth-first walk, without recursion: graphs are thousands of nodes deep."""
+    """Reverse post-order of a depth-first walk. It does not recurse, because graphs can be thousands of nodes deep."""
     post: list[Node] = []
     seen = {output}
     stack = [(output, iter(_next(output)))]

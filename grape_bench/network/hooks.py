@@ -1,4 +1,4 @@
-"""Hooks on modules and gradients that cost little: on a small network, Python takes as long as the numbers."""
+"""Fast hooks on modules and gradients. On a small network, Python takes as long as the computation."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Hook = TypeVar("Hook", bound=Callable[..., Any])
 
 
 class Passing(Protocol):
-    """What has hooks: a seam in a pass."""
+    """An object with hooks: a seam during a pass."""
 
     _pass: Pass | None
 
 
 def hook(method: Hook) -> Hook:
-    """A hook that is no part of the model: neither the compiler nor a pass that intercepts operators sees it.
+    """Make a hook that neither the compiler nor a pass that intercepts operators treats as part of the model.
 
     The compiler would freeze the behavior of the first run.
     """
@@ -38,7 +38,7 @@ def hook(method: Hook) -> Hook:
 
 
 def watch_gradient(tensor: Tensor, hook: Callable[[Tensor], None]) -> None:
-    """`tensor.register_hook(hook)` without a handle to remove the hook, which takes half of the time."""
+    """`tensor.register_hook(hook)` without a handle to remove the hook. Making the handle takes half of the time."""
     if tensor._backward_hooks is None and tensor.grad_fn is not None:
         tensor._backward_hooks = OrderedDict(((-1, hook),))
         tensor.grad_fn._register_hook_dict(tensor)
@@ -51,5 +51,5 @@ runs_in_this_backward = torch._C._will_engine_execute_node
 
 
 def leaves_graph_alone(pass_: Pass) -> bool:
-    """Whether gradients cross the cuts only in a backward that starts at the output, where one hook can count them."""
+    """Whether gradients cross the cuts only in a backward from the output. Then one hook there can count them."""
     return type(pass_).cut is Pass.cut and type(pass_).join is Pass.join

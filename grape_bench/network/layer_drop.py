@@ -1,4 +1,4 @@
-"""Models that leave out layers at random in training: stochastic depth, LayerDrop."""
+"""Models that skip layers at random in training: stochastic depth, LayerDrop."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from grape_bench.network.preserve import Batch, run_aside
 
 @contextmanager
 def all_layers_present(model: nn.Module, batch: Batch) -> Iterator[None]:
-    """The mode in which to look for blocks: evaluation mode if a forward in training mode leaves out layers.
+    """Switch to the mode for finding blocks: evaluation mode if a forward in training mode skips layers.
 
-    Layers count as left out if they have weights and an evaluation calls them. What is found therefore does not depend
-    on one random draw.
+    A layer counts as skipped if it has weights and a forward in evaluation mode calls it. So the blocks that are found
+    do not depend on one random draw.
     """
     with evaluation(model) if _leaves_out(model, batch) else nullcontext():
         yield
@@ -49,14 +49,14 @@ def _called(model: nn.Module, batch: Batch) -> set[nn.Module]:
 
 
 def stop_detour(logits: Tensor, hidden: Collection[Tensor]) -> bool:
-    """Let no gradient of `logits` reach the parameters in `hidden`. Returns whether any would have.
+    """Stop gradients of `logits` from reaching the parameters in `hidden`. Returns whether there were any.
 
-    `hidden` are the parameters that only the cuts reach when all layers are present. If the pass leaves out a cut
-    layer, the part of the network below it joins the part above, whose gradients are exact.
+    `hidden` are the parameters that only the cuts reach when all layers are present. If a pass skips a cut layer, the
+    part of the network below it joins the part above, which has exact gradients.
     """
-    # Example: first -> layers.0 -> layers.1 -> head, cut after both layers. A pass that leaves out both layers runs
-    #   first -> head without a cut, so `first` would get backpropagation's gradient. Here it gets none.
-    #   A pass that leaves out layers.1 alone is still cut after layers.0: nothing to stop.
+    # Example: first -> layers.0 -> layers.1 -> head, cut after both layers. A pass that skips both layers runs
+    #   first -> head without a cut, so `first` would get backpropagation's gradient. This function stops it.
+    #   A pass that skips only layers.1 is still cut after layers.0, so there is nothing to stop.
     ids = {id(parameter) for parameter in hidden}
     found = False
     for node in reach([logits.grad_fn] if logits.grad_fn is not None else []):
@@ -78,7 +78,7 @@ class _Without:
         self.edges = edges
 
     def __call__(self, to_inputs: tuple[Any, ...], _: Any) -> tuple[Any, ...]:
-        """What the node sends instead of `to_inputs`."""
+        """The replacement of the node's gradients `to_inputs`."""
         with torch.no_grad():
             return tuple(
                 torch.zeros_like(gradient) if index in self.edges and gradient is not None else gradient

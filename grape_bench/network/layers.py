@@ -1,4 +1,4 @@
-"""Cuts at what modules take in: for modules that stand alone, and for loops that call a module several times."""
+"""Cuts at the inputs of modules: for modules without repeated siblings, and for loops that call a module repeatedly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from grape_bench.network.trace import Trace
 
 
 def layer_cuts(trace: Trace, graph: FlowGraph, weights: set[int], cuts: Cuts) -> list[Cut]:
-    """The cuts at what the modules with weights take in, for modules that stand alone or are called several times.
+    """The cuts at the inputs of modules with weights, for modules that stand alone or are called several times.
 
     An input that depends on an earlier call of the same module comes through time. All others come through depth.
     """
@@ -31,7 +31,7 @@ def layer_cuts(trace: Trace, graph: FlowGraph, weights: set[int], cuts: Cuts) ->
 
 
 def _by_depth_or_time(trace: Trace, graph: FlowGraph, weights: set[int], cuts: Cuts) -> list[Cut]:
-    """The cuts of the chosen kind, whether the output's gradient bypasses them or not."""
+    """The cuts of the chosen kind, whether or not the output's gradient bypasses them."""
     weighty = [made for made in trace.made if made.name and module_has_weights(made.module)]
     producers = {made.node: made for made in weighty if made.node in graph.below}
     own: dict[str, set[Node]] = defaultdict(set)
@@ -54,9 +54,9 @@ def _by_depth_or_time(trace: Trace, graph: FlowGraph, weights: set[int], cuts: C
 
 
 def _sound(found: list[Cut], trace: Trace, graph: FlowGraph, weights: set[int], cuts: Cuts) -> bool:
-    """Whether the cuts keep the layers apart, leave weights for the head, and are not one around several layers."""
+    """Whether the cuts separate the layers, leave weights for the head, and are not one cut around several layers."""
     calls: dict[tuple[str, int | None], list[Node]] = defaultdict(list)
-    for cut in found:  # what one call returns comes from one graph (h and c of an LSTM)
+    for cut in found:  # all outputs of one call share a graph (h and c of an LSTM)
         calls[cut.made.name, cut.turn] += [call.node for call in cut.at]
     if cuts != "time" and not graph.apart(list(calls.values()), trace.tops):
         return False
@@ -67,7 +67,7 @@ def _sound(found: list[Cut], trace: Trace, graph: FlowGraph, weights: set[int], 
 
 
 def _by_readers(edges: list[Call]) -> list[list[Call]]:
-    """The inputs of each module at all of its calls, together with those of modules that read the same activations."""
+    """Group the inputs of each module at all of its calls with those of modules that read the same activations."""
     by_module: dict[str, list[Call]] = defaultdict(list)
     for taken in edges:
         by_module[taken.name].append(taken)
@@ -78,7 +78,7 @@ def _by_readers(edges: list[Call]) -> list[list[Call]]:
 
 
 def _by_call(edges: list[Call], producers: dict[Node, Call], graph: FlowGraph) -> list[Cut]:
-    """A cut for each activation, with all modules that read it: one call of the module that computes it."""
+    """One cut per activation and all modules that read it, that is, per call of the module that computes it."""
     shared: dict[Node, list[Call]] = defaultdict(list)
     for taken in edges:
         shared[taken.node.next_functions[0][0]].append(taken)
@@ -87,7 +87,7 @@ def _by_call(edges: list[Call], producers: dict[Node, Call], graph: FlowGraph) -
 
 
 def _producer(taken: list[Call], producers: dict[Node, Call], graph: FlowGraph) -> Call:
-    """The module with weights that computes what is `taken`: the last that was called below it."""
+    """The module with weights that computes the `taken` activation: the last one called below it."""
     for node in graph.order:
         if node in producers and node in graph.subtree(taken[-1].node):
             return producers[node]
@@ -95,7 +95,7 @@ def _producer(taken: list[Call], producers: dict[Node, Call], graph: FlowGraph) 
 
 
 def _outermost(found: list[Cut]) -> list[Cut]:
-    """`found` without cuts inside of modules whose own input is cut at the same activation."""
+    """`found` without cuts inside modules whose own input is cut at the same activation."""
     nodes = {call.node for cut in found for call in cut.at}
     return [cut for cut in found if not all(call.node.next_functions[0][0] in nodes for call in cut.at)]
 
@@ -113,7 +113,7 @@ def _leaks(found: list[Cut], graph: FlowGraph, trace: Trace) -> set[Node]:
 
 
 def _ordered(found: list[Cut], graph: FlowGraph) -> list[Cut]:
-    """From the input to the output, with one cut per name: the last."""
+    """Sort from the input to the output, and keep only the last cut of each name."""
     rank = {node: index for index, node in enumerate(graph.order)}
     ordered = sorted(found, key=lambda cut: -min(rank[call.node] for call in cut.at))
     last = {(cut.made.label, cut.turn): cut for cut in ordered}

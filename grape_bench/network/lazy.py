@@ -1,4 +1,4 @@
-"""Modules that are not ordinary ones when a rule is attached: lazy ones are built, scripted ones are refused."""
+"""Special modules at attach: lazy modules are built, and scripted ones are refused."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def refuse_scripted(model: nn.Module) -> None:
 
 @torch.no_grad()
 def build_lazy(model: nn.Module, batch: Batch) -> None:
-    """Let lazy modules create their parameters and buffers from the shapes of `batch`.
+    """Make lazy modules create their parameters and buffers from the shapes of `batch`.
 
-    The forward runs in evaluation mode, so BatchNorm statistics stay as they are created. The random state is restored,
-    so the weights depend only on the state at the call.
+    The forward runs in evaluation mode, so BatchNorm statistics keep their initial values. The random state is
+    restored, so the weights depend only on the random state at the call.
     """
     if any(is_lazy(tensor) for module in model.modules() for tensor in _own(module) if tensor is not None):
         args, kwargs = batch

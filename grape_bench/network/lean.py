@@ -23,15 +23,15 @@ def lean_step(
 ) -> Tensor:
     """Take one optimizer step of a direct-feedback rule and return the detached loss.
 
-    A first forward without a graph gives the error at the output. If GrAPE refreshes its feedback, its forward on dual
-    numbers serves as that first forward. A second forward, with graphs, runs each block's backward as soon as the
+    A first forward without a graph gives the error at the output. (If GrAPE refreshes its feedback, its forward on dual
+    numbers is reused as that first forward.) A second forward, with graphs, runs each block's backward as soon as the
     block's output exists, and updates the block's weights before the next block begins. The update equals that of an
     ordinary step. `loss_of` maps the model's output to the loss. Raises UserError for a rule in which one block waits
     for another.
     """
     # Example: blocks h1, h2 (N, 256), logits (N, 10). Forward 1: no graph, e (N, 10).
     # Forward 2: h1, signal e @ B1 (N, 256), backward of block 1, step its weights, free its graph; the same for h2;
-    # then loss.backward() for the head alone. At any time only one block's activations are held, not three.
+    # then loss.backward() for the head alone. Only one block's activations are in memory at a time, not three.
     rule_pass = network.rule.open_pass(network, batch)
     if not isinstance(rule_pass, CutPass) or not rule_pass.independent:
         raise UserError(
@@ -43,7 +43,7 @@ def lean_step(
     error = forward.error(loss_of)
     optimizer.zero_grad(set_to_none=True)
     update = _Update(network, optimizer)
-    # GrAPE's forward on dual numbers gave the error, so this forward needs the same dropout masks.
+    # GrAPE's forward on dual numbers gave the error, so this forward must use the same dropout masks.
     with same_dropout(network.device) if dual else nullcontext():
         loss = loss_of(network.run(lean_pass(rule_pass.signal, error, update), batch))
     loss.backward()
@@ -68,7 +68,7 @@ def lean_pass(signal: Signal, error: Tensor, update: Callable[[], None]) -> Loca
 
 
 class _LeafPass(Pass):
-    """A forward without a graph up to the output, which becomes a leaf."""
+    """A forward that has no graph below the output. The output becomes a leaf."""
 
     leaf: Tensor
 
@@ -86,7 +86,7 @@ class _LeafPass(Pass):
 
 
 class _Update:
-    """Steps the parameters that have a gradient. Parameters in several blocks wait for their last gradient."""
+    """Steps the parameters that have a gradient. A parameter in several blocks waits for its last gradient."""
 
     def __init__(self, network: Network, optimizer: torch.optim.Optimizer) -> None:
         self.optimizer = optimizer
@@ -102,7 +102,7 @@ class _Update:
         self.optimizer.zero_grad(set_to_none=True)
 
     def last(self) -> None:
-        """Step the head and the parameters that waited."""
+        """Step the head and the parameters that have waited."""
         for parameter, gradient in self.waiting:
             parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
         self.optimizer.step()

@@ -1,4 +1,4 @@
-"""Training and evaluation mode, module by module: a factory may have put some modules into evaluation mode for good."""
+"""Training and evaluation mode per module. A model factory may keep some modules in evaluation mode for good."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import nn
 class Modes:
     """The modes in which `model` trains, as its factory left them.
 
-    The modules that are in evaluation mode now, such as a frozen BatchNorm, stay in it. If the model itself is in
-    evaluation mode, as pretrained models are when they are loaded, nothing was chosen for single modules and all of
-    them train.
+    Modules that are in evaluation mode now, such as a frozen BatchNorm, stay in it. But if the model itself is in
+    evaluation mode, like a pretrained model that was just loaded, then no single module was frozen on purpose, and all
+    of them train.
     """
 
     def __init__(self, model: nn.Module) -> None:

@@ -32,28 +32,28 @@ LossOf = Callable[[Any], Tensor]
 
 
 class Network(Seam):
-    """A model with a rule that fills its gradients; `grape_bench.attach` makes it.
+    """A model with a rule that computes its gradients. `grape_bench.attach` makes it.
 
-    While attached, a training forward (gradients enabled) is one pass of the rule, and an ordinary
-    `loss.backward()` leaves the rule's update direction in `.grad`. Under `no_grad` nothing happens. Some rules need
-    the loss as a function, or the target, before the backward: `step` gives them both.
+    While attached, each training forward (gradients enabled) is one pass of the rule, and an ordinary `loss.backward()`
+    leaves the rule's update direction in `.grad`. Under `no_grad` the model is unchanged. Some rules need the loss as a
+    function, or the target, before the backward. `step` passes both to them.
 
     - `sequences`: whether the number of tokens may change between batches.
-    - `weights`: the parameters of the linear maps as (module, name); a tied one appears once for each of its modules.
+    - `weights`: the parameters of the linear maps as (module, name). A tied one appears once for each of its modules.
     - `uncovered`: names of the other matrices that the backward reads -> the operator that reads them.
     - `segments`: each block's name, and `HEAD`, -> names of the parameters between it and the cuts below.
     - `streams`: the rule's random streams.
-    - `example`: the batch with which the rule was attached, with tensors that have shapes and no numbers.
+    - `example`: the batch with which the rule was attached, as tensors without data (meta).
     - `attention`: whether the model calls `scaled_dot_product_attention`.
-    - `layers_only`: whether all of its linear maps are linear layers or convolutions of parameters.
+    - `layers_only`: whether all its linear maps are linear layers or convolutions whose weights are parameters.
     - `owned`: the modules that belong to the rule.
-    - `loss_scale`: by what factor the training multiplies its loss before the backward. A rule that computes gradients
-      of a loss of its own multiplies them by it.
-    - `planned_steps`: how many training steps the whole training takes, if the training loop has said so.
+    - `loss_scale`: the factor by which the training loop multiplies its loss before the backward. A rule that computes
+      gradients of its own loss multiplies them by this factor.
+    - `planned_steps`: the number of steps of the whole training, if the training loop has set it.
     """
 
     def __init__(self, model: nn.Module, rule: LearningRule, traced: Trace, blocks: list[Block], seed: int = 0) -> None:
-        """Hook `rule` into `model`. If the rule's set-up fails, the model is left as it was."""
+        """Hook `rule` into `model`. If the rule's setup fails, the model is left unchanged."""
         super().__init__(model, traced, [block.of(self) for block in blocks], at_scores=rule.at_scores)
         self.rule, self.streams, self.owned = rule, RandomStreams(seed), OwnedModules()
         self.example, self.sequences = traced.example, traced.sequences
@@ -106,23 +106,23 @@ class Network(Seam):
         return text(self)
 
     def _repr_html_(self) -> str:
-        """The same for notebooks."""
+        """`summary` as HTML, for notebooks."""
         return html(self)
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """What the optimizer trains: the model's parameters, and those that the rule owns."""
+        """All parameters to optimize: the model's, and those that the rule owns."""
         yield from self.model.parameters()
         yield from self.owned.parameters()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """The same for an optimizer, with the settings that the rule asks for: `AdamW(net.parameter_groups())`."""
+        """The same as optimizer groups, with the settings that the rule asks for: `AdamW(net.parameter_groups())`."""
         return [{"params": list(self.model.parameters())}, *self.owned.groups()]
 
     def step(self, batch: Any, loss_of: LossOf, target: Any = None) -> Tensor:
-        """Run the forward and backward of one training step and return the detached loss. The optimizer is yours.
+        """Run the forward and backward of one training step and return the detached loss. You call the optimizer.
 
-        `loss_of` maps the model's output to a scalar. `batch` is what `attach` accepts as an example. Rules that need
-        the loss as a function or the `target` of the batch (such as labels) find them in the network.
+        `loss_of` maps the model's output to a scalar. `batch` is anything that `attach` accepts as an example. Rules
+        that need the loss as a function or the `target` of the batch (such as labels) get them from here.
         """
         args, kwargs = as_batch(batch)
         with self.informed(loss_of, target):
@@ -132,7 +132,7 @@ class Network(Seam):
 
     @contextmanager
     def informed(self, loss_of: LossOf, target: Any = None) -> Iterator[None]:
-        """Let the rule know the loss and the target of the batch within this block."""
+        """Give the rule the loss and the target of the batch inside this block."""
         outer = self._loss_of, self._target
         self.inform(loss_of, target)
         try:
@@ -141,25 +141,25 @@ class Network(Seam):
             self.inform(*outer)
 
     def inform(self, loss_of: LossOf | None, target: Any = None) -> None:
-        """Let the rule know the loss and the target of the next batch, until the next call."""
+        """Give the rule the loss and the target of the next batch, until the next call."""
         self._loss_of, self._target = loss_of, target
 
     @property
     def loss_of(self) -> LossOf:
-        """Maps the model's output to the loss. Raises UserError outside of `step` and `informed`."""
+        """The function from the model's output to the loss. Raises UserError outside `step` and `informed`."""
         if self._loss_of is None:
             raise uninformed(type(self.rule).__name__, "loss as a function of the output")
         return self._loss_of
 
     @property
     def target(self) -> Any:
-        """The target of the batch. Raises UserError outside of `step` and `informed`, and if none was given."""
+        """The target of the batch. Raises UserError outside `step` and `informed`, or if none was given."""
         if self._target is None:
             raise uninformed(type(self.rule).__name__, "target of the batch")
         return self._target
 
     def feedback(self) -> dict[str, Kept]:
-        """Name of a block (in the FA family: of a weight) -> how the rule keeps its feedback, if it has any."""
+        """Name of a block (in the FA family: of a weight) -> how the rule stores its feedback, if it has any."""
         return self.rule.kept_feedback(self)
 
     def open_pass(self, batch: Batch) -> Pass:
@@ -168,19 +168,19 @@ class Network(Seam):
         return self.rule.open_pass(self, batch)
 
     def begin_epoch(self, batches: int) -> None:
-        """Tell the rule that an epoch of `batches` training steps begins. Anchored rules need this."""
+        """Announce an epoch of `batches` training steps to the rule. Anchored rules need this."""
         self.rule.begin_epoch(self, batches)
 
     @property
     def derived_weights(self) -> dict[CallSite, Tensor]:
-        """The weights that modules compute from parameters, with their values at set-up."""
+        """The weights that modules compute from parameters, with their values at setup."""
         if self._derived is None:
             raise RuntimeError("derived weights are only available in the rule's `setup`")
         return self._derived
 
     @property
     def bp_fraction(self) -> float:
-        """Autograd passes through hidden blocks ÷ the passes of backpropagation. NaN before the first backward."""
+        """Autograd passes through hidden blocks ÷ those of backpropagation. NaN before the first backward."""
         possible = self.counts.steps * len(self.blocks) - self.counts.absent
         return self.counts.hidden / possible if possible else float("nan")
 
@@ -195,14 +195,14 @@ class Network(Seam):
         return next(self.model.parameters()).dtype
 
     def generator(self, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
-        """The generator of one of the rule's random streams on `device`; it continues from its last draw."""
+        """The generator of one of the rule's random streams on `device`. It continues after its last draw."""
         return self.streams.generator(stream, device)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that training changes, so that a run resumes to the bit.
+        """Everything that training changes, so that a run resumes bit for bit.
 
-        This is the model's tensors with the feedback, the other state of its modules, the rule's state, its random
-        streams and the counts. The tensors are the live ones, not copies. Everything else is plain data, so
+        It holds the model's tensors including the feedback, the other state of its modules, and the rule's state,
+        random streams and counts. The tensors are the live ones, not copies. Everything else is plain data, so
         `torch.load(weights_only=True)` can read it. Raises UnsavedStateError if a module's state cannot be saved.
         """
         return {

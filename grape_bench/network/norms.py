@@ -1,7 +1,7 @@
-"""Layer and batch normalization of dual numbers, with the tangents that PyTorch computes, in half as many operations.
+"""Layer and batch normalization of dual numbers: the same tangents as PyTorch's, with half as many operations.
 
-PyTorch's own derivative centers the input three times and multiplies zero tangents of the weight and the bias. On a GPU
-each of these operations is one kernel launch.
+PyTorch's own derivative centers the input three times and multiplies the zero tangents of the weight and the bias. On a
+GPU each of these operations is one kernel launch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.autograd import forward_ad
 
 
 def derivative_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[..., Tensor] | None:
-    """What replaces `func` on these arguments, or None if PyTorch's own derivative is needed or nothing moves."""
+    """The replacement of `func` on these arguments. None to use PyTorch's own derivative, or if there is no tangent."""
     replacement = _REPLACEMENTS.get(func)
     if replacement is None or not args:
         return None
@@ -74,9 +74,9 @@ def _batch_norm(
 
 
 def _tangent(centered: Tensor, moved: Tensor, inverse: Tensor, axes: list[int]) -> Tensor:
-    """The tangent of (x - mean) / std along `axes`, in the order of PyTorch's operations, so that it is bit-equal.
+    """The tangent of (x - mean) / std along `axes`, with PyTorch's order of operations, so that it is bit-identical.
 
-    `centered` is x - mean, `moved` the tangent of x, and `inverse` is 1 / std.
+    `centered` is x - mean, `moved` is the tangent of x, and `inverse` is 1 / std.
     """
     # d(1/std) = -(1/std)^3 mean(dx (x - mean));  dy = (dx - mean dx) / std + (x - mean) d(1/std)
     count = 1
@@ -88,7 +88,7 @@ def _tangent(centered: Tensor, moved: Tensor, inverse: Tensor, axes: list[int]) 
 
 
 def _dual(output: Tensor, tangent: Tensor, weight: Tensor | None) -> Tensor:
-    """The dual number of the normalized tensor. The bias does not move it."""
+    """The dual number of the normalized tensor. Only the weight scales its tangent, and the bias does not change it."""
     dual: Tensor = forward_ad.make_dual(output, tangent if weight is None else tangent.mul_(weight))
     return dual
 

@@ -1,4 +1,4 @@
-"""Intercept the linear maps of any model where the operator meets its weight, without swapping modules."""
+"""Intercept the linear maps of any model at the operator that uses the weight, without swapping modules."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from torch.overrides import TorchFunctionMode
 
 @dataclass(frozen=True)
 class LinearMap:
-    """One call of a linear operator: `apply(input, weight, bias)` is what the model asked for.
+    """One call of a linear operator: `apply(input, weight, bias)` computes what the model asked for.
 
-    `apply` is linear in `input` and in `weight`, and adds `bias` (or nothing where it is None). A bilinear operator has
-    `others`, the inputs beside `input`. They may be given to `apply` after the bias, to replace them. `settings` are
-    the function and its other arguments in words, if it is a linear layer or a convolution.
+    `apply` is linear in `input` and in `weight`, and adds `bias` (nothing if it is None). A bilinear operator has
+    `others`, the inputs besides `input`. Replacements for them can be passed to `apply` after the bias. `settings` is
+    text: the function and its other arguments, if it is a linear layer or a convolution.
     """
 
     input: Tensor
@@ -35,7 +35,7 @@ class OperatorMode(TorchFunctionMode):
     """While active, `linear_map` computes every linear map, including functional calls and attention projections."""
 
     def linear_map(self, call: LinearMap) -> Tensor:
-        """The result of `call`."""
+        """Compute `call`. This one runs it as it is."""
         raise NotImplementedError
 
     def __torch_function__(self, func: Any, _: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -49,7 +49,7 @@ class OperatorMode(TorchFunctionMode):
 
 
 def is_linear(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether the call has its weight at a fixed place. `addmm` has, unless its second factor is an activation."""
+    """Whether the call has its weight at a fixed position. `addmm` has, unless its second factor is an activation."""
     return func in _LINEAR and (func is not torch.addmm or (not kwargs and _is_parameter(args[2])))
 
 
@@ -84,11 +84,11 @@ _LINEAR: dict[Any, Callable[..., LinearMap]] = {
 
 
 OPERATORS = frozenset(function.__name__ for function in (*_LINEAR, F.multi_head_attention_forward))
-"""The names of the functions that `OperatorMode` looks at."""
+"""The names of the functions that `OperatorMode` intercepts."""
 
 
 def _own_body(func: Any) -> Any:
-    """A Python operator without its hand-over to the active mode, so that the operators inside it are intercepted."""
+    """A Python operator that does not dispatch to the active mode, so that the operators inside it are intercepted."""
     never = dict.fromkeys(("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"), _never)
     return types.FunctionType(
         func.__code__, {**func.__globals__, **never}, func.__name__, func.__defaults__, func.__closure__
@@ -107,7 +107,7 @@ call of that module."""
 class CallSites:
     """Identifies derived weights (weight norm, weight standardization, parametrizations) by where they are used.
 
-    A derived weight is a new tensor in every forward, so its `id` says nothing. Its call site does: a module that is
+    A derived weight is a new tensor in every forward, so its `id` is useless. Its call site works: a module that is
     called twice uses its derived weights in the same order.
     """
 
@@ -115,14 +115,14 @@ class CallSites:
         self._at_work: list[list[Any]] = []
 
     def watch(self, module: nn.Module) -> list[Any]:
-        """Register the hooks on `module` that count; returns their handles."""
+        """Register the counting hooks on `module`. Returns their handles."""
         return [
             module.register_forward_pre_hook(self._enter),
             module.register_forward_hook(self._leave, always_call=True),
         ]
 
     def next(self) -> CallSite | None:
-        """The call site of the current linear map; None outside of the watched modules."""
+        """The call site of the current linear map, or None outside the watched modules."""
         if not self._at_work:
             return None
         module, count = self._at_work[-1]

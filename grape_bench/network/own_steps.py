@@ -1,4 +1,4 @@
-"""Whether a rule changes the model's weights itself, besides the gradients that it gives to the optimizer."""
+"""Detect rules that change the model's weights directly, not only through gradients."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from grape_bench.network.network import Network
 from grape_bench.network.reads import labels_of, loss_of, loss_on, measuring, plain
 from grape_bench.network.trace import Batch
 
-STEPS = 4  # so that a rule that changes weights on every second step is found too
+STEPS = 4  # also finds a rule that changes weights only on every second step
 
 
 def takes_own_steps(network: Network, batch: Batch) -> bool:
-    """Run a few training steps on `batch` without an optimizer, on a copy, and compare the weights."""
+    """Run a few training steps on `batch` without an optimizer, on a copy, and check whether weights changed."""
     twin = plain(network)
     twin.begin_epoch(STEPS)
     model = twin.model

@@ -1,4 +1,4 @@
-"""Parameters that belong to a rule: modules of its own at the blocks, which the optimizer trains with the model."""
+"""Parameters that belong to a rule: modules at the blocks, which the optimizer trains along with the model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class Place(Protocol):
-    """Where a module is owned: a block."""
+    """A place that can own a module: a block."""
 
     @property
     def name(self) -> str:
@@ -25,7 +25,7 @@ class Place(Protocol):
 class OwnedModules:
     """The modules that a rule owns, by block and name, and the optimizer's settings for each.
 
-    They are kept beside the model, not in it: a `Sequential` would call a module that is registered in it. So the
+    They are stored outside the model, because a `Sequential` would call a module that is registered in it. So the
     model's own `parameters()` and `state_dict` keep their names.
     """
 
@@ -50,11 +50,11 @@ class OwnedModules:
         return module
 
     def find(self, block: Place, name: str) -> nn.Module:
-        """The module at `block` under `name`. Raises KeyError."""
+        """The module at `block` under `name`. Raises KeyError if there is none."""
         return self._modules[block.name, name]
 
     def modules(self) -> list[nn.Module]:
-        """All of them."""
+        """All modules."""
         return list(self._modules.values())
 
     def parameters(self, block: Place | None = None) -> list[nn.Parameter]:
@@ -65,13 +65,13 @@ class OwnedModules:
         return [parameter for key in chosen for parameter in self._modules[key].parameters()]
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """("block/name.parameter", parameter) of each."""
+        """("block/name.parameter", parameter) for each parameter."""
         for (block, name), module in self._modules.items():
             for parameter, value in module.named_parameters():
                 yield f"{block}/{name}.{parameter}", value
 
     def groups(self) -> list[dict[str, Any]]:
-        """The optimizer's parameter groups: modules with the same settings share one."""
+        """The optimizer's parameter groups. Modules with the same settings share one."""
         groups: list[dict[str, Any]] = []
         for key, module in self._modules.items():
             settings = self._settings[key]
@@ -82,7 +82,7 @@ class OwnedModules:
         return groups
 
     def follow(self) -> None:
-        """Move each module to its block's device, where the model may have been moved."""
+        """Move each module to its block's device, in case the model was moved."""
         for key, module in self._modules.items():
             device = self._homes[key].device
             if any(tensor.device != device for tensor in module.parameters()):
@@ -102,7 +102,7 @@ class OwnedModules:
 def collected(parameters: Sequence[nn.Parameter]) -> Iterator[list[Tensor | None]]:
     """Collect what `backward()` adds to the `.grad` of `parameters`. The list is filled at the end of the block.
 
-    The gradients that were there before are put back, so autograd can deliver the collected ones like any others.
+    The previous gradients are then restored, so autograd can deliver the collected ones like any others.
     """
     before = [parameter.grad for parameter in parameters]
     gradients: list[Tensor | None] = []

@@ -30,9 +30,9 @@ H100) per stream and thread."""
 def parallel_backward(network: Network, batch: Batch, loss_of: Callable[[Any], Tensor]) -> Tensor:
     """Run the forward and backward of one training step and return the detached loss. Replaces `loss.backward()`.
 
-    The gradients equal those of an ordinary step. All saved activations live until the end of the step. `loss_of` maps
-    the model's output to the loss. A rule in which one block waits for another (BP, FA) runs an ordinary backward.
-    Raises UserError if the model is not on a CUDA device.
+    The gradients equal those of an ordinary step. All saved activations stay in memory until the end of the step.
+    `loss_of` maps the model's output to the loss. A rule in which one block waits for another (BP, FA) runs an ordinary
+    backward. Raises UserError if the model is not on a CUDA device.
     """
     require_cuda(network, "parallel_backward")
     return backward_of(network, network.rule.open_pass(network, batch), batch, loss_of)
@@ -76,8 +76,8 @@ class ParallelPass(Pass):
     """A cut pass whose forward switches to another CUDA stream after each block. The head runs on the caller's stream.
 
     Each stream waits for the previous one, so the forward stays sequential. Autograd runs the backward of an operation
-    on the stream of its forward, and streams wait for each other only where a gradient crosses from one to another. The
-    backward of a block, including its signal, therefore waits for the error alone.
+    on the stream of its forward, and streams wait for each other only where a gradient crosses between them. So the
+    backward of a block, including its signal, waits only for the error.
     """
 
     # Example: 3 blocks on 2 streams.  forward: block 1 on s0, block 2 on s1, block 3 on s0, head on the caller's stream
@@ -86,7 +86,7 @@ class ParallelPass(Pass):
     def __init__(self, cut_pass: CutPass, streams: tuple[cuda.Stream, ...], blocks: int) -> None:
         self.cut_pass, self.cuda_streams, self.blocks = cut_pass, streams, blocks
         self.device = streams[0].device
-        cut_pass.fused_bytes = 0  # a signal that the join computes would be on the caller's stream
+        cut_pass.fused_bytes = 0  # the join would compute a fused signal on the caller's stream
         self.cuts = cut_pass.cuts
         self.used: list[cuda.Stream] = []
 
@@ -115,7 +115,7 @@ class ParallelPass(Pass):
         return self.cut_pass.join(logits)
 
     def again(self) -> Pass:
-        """The cut pass's own. Autograd is already on the right stream when it repeats a part of the forward."""
+        """The cut pass's own. Autograd is already on the right stream when it repeats part of the forward."""
         return self.cut_pass.again()
 
     def join_streams(self) -> None:

@@ -19,9 +19,9 @@ from grape_bench.network.preserve import Autocast
 
 
 class Pass:
-    """One forward of the network. This one changes nothing: its backward is backpropagation.
+    """One forward of the network. This base class changes nothing, so its backward is backpropagation.
 
-    `cuts` says whether no gradient may pass a cut, and `intercepts` whether the pass replaces operators of the forward.
+    `cuts` means that no gradient may pass a cut. `intercepts` means that the pass replaces operators of the forward.
     """
 
     cuts = False
@@ -32,29 +32,29 @@ class Pass:
         return nullcontext()
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        """What the network sees downstream of `block` in place of its `output` (N, *shape)."""
+        """Return what the network sees downstream of `block` instead of its `output` (N, *shape)."""
         return output
 
     def join(self, logits: Tensor) -> Tensor:
-        """What the loss sees in place of the network's output (N, ..., n_out)."""
+        """Return what the loss sees instead of the network's output (N, ..., n_out)."""
         return logits
 
     def again(self) -> Pass:
-        """The pass in which activation checkpointing repeats a part of this one, to save the same tensors.
+        """The pass in which activation checkpointing repeats part of this one. It must save the same tensors.
 
-        Only those tensors are used. Gradients go into the graph of the first pass.
+        Only those tensors are used. Gradients flow into the graph of the first pass.
         """
         return Pass()
 
 
 @dataclass
 class PassCounts:
-    """Counts what a training did. `steps` are its training passes: backward passes of ordinary training forwards.
+    """Counts what happened in training. `steps` counts training passes: backward passes of ordinary training forwards.
 
-    `forward` counts all forwards of the network, and `backward` all backward passes that started at its output. Both
-    include the passes that the rule made on the side. `hidden` counts the gradients that crossed a cut.
-    `absent` is the number of blocks that the training passes left out. `detours` counts the training passes in which a
-    gradient would have gone around the cuts, because a cut layer was left out.
+    `forward` counts all forwards of the network, and `backward` counts all backward passes that started at its output.
+    Both include passes that the rule made on the side. `hidden` counts the gradients that crossed a cut. `absent` is
+    the number of blocks that training passes skipped. `detours` counts the training passes in which a gradient would
+    have bypassed the cuts, because a cut layer was skipped.
     Example with 4 blocks and 10 steps: BP gives forward = backward = 10 and hidden = 40, DFA gives 10, 10 and 0.
     """
 
@@ -80,7 +80,7 @@ class Forward:
     leaf: Tensor
 
     def error(self, loss_of: Callable[[Any], Tensor]) -> Tensor:
-        """dL/dy_hat (N, ..., n_out) of the loss of what was returned."""
+        """dL/dy_hat (N, ..., n_out), where the loss is computed from what the model returned."""
         (error,) = torch.autograd.grad(loss_of(self.returned), self.leaf)
         return error
 
@@ -91,7 +91,7 @@ class HeadPass(Pass):
     cuts = True
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        """The output as a constant."""
+        """Return the output as a constant."""
         return output.detach()
 
     def again(self) -> Pass:
@@ -116,30 +116,31 @@ class LocalPass(Pass):
         if output.requires_grad:
             with torch.no_grad():
                 signal = self.signal(block.at(output.detach())).to(output.dtype)
-            # Retained because blocks may share a part (every decoder block reads the encoder); freed with `output`.
+            # Retained because blocks may share a part (every decoder block reads the encoder). It is freed with
+            # `output`.
             torch.autograd.backward(output, signal, retain_graph=True)
             self.trained()
         return output.detach()
 
 
 Signal = Callable[[Block, Tensor], Tensor]
-"""(block with its output, error dL/dy_hat) -> what stands for dL/dh, shaped like the block's output."""
+"""(block with its output, error dL/dy_hat) -> the replacement of dL/dh, shaped like the block's output."""
 
 
 FUSED_BYTES = 2**21
-"""Up to this many bytes of signals are alive at the same time."""
+"""The most bytes of signals that are in memory at the same time."""
 
 
 class CutPass(Pass):
     """Each block's output is detached downstream and gets its gradient from `signal` instead.
 
-    An ordinary `loss.backward()` drives it. The join receives the error at the network's output and asks for the
-    signals of the blocks, later blocks first. Each block's graph is independent.
-    The join returns the signals of the first `fused_bytes` of outputs at once. Any other block has a scalar token,
+    An ordinary `loss.backward()` runs it. The join receives the error at the network's output and asks for the signals
+    of the blocks, later blocks first. Each block's graph is independent.
+    The join returns the signals of the first `fused_bytes` of outputs together. Every other block has a scalar token,
     which gets a gradient from the join. When autograd reaches the token, its backward asks for that block's signal. So
-    one large signal is alive at a time.
-    `forward` is a forward that the rule has already made on the same batch, if any. Only a lean step uses it.
-    `independent` says that no block's signal waits for another block or for a second forward.
+    only one large signal is in memory at a time.
+    `forward` is a forward that the rule has already run on the same batch, if any. Only a lean step uses it.
+    `independent` means that no block's signal waits for another block or for a second forward.
     """
 
     # Example: an MLP with blocks h1, h2 (N, 256) and logits y (N, 10). The model sees h1.detach(), h2.detach().
@@ -161,17 +162,17 @@ class CutPass(Pass):
         self._bytes = 0
 
     def around(self) -> AbstractContextManager[object]:
-        """The plain context. Drops the rule's own forward, which holds memory that this pass does not need."""
+        """Change nothing. Drops the rule's own forward, which holds memory that this pass does not need."""
         self.forward = None
         return super().around()
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        """The output as a constant (N, *shape). The join or a token keeps the output's own graph for the signal."""
+        """Return the output as a constant (N, *shape). The join or a token keeps its graph for the signal."""
         seen = output.detach()
         if not output.requires_grad:
             return seen
         size, owned = output.numel() * output.element_size(), block.parameters()
-        # What the model writes into the base of a view would get into the graph of the view before the join.
+        # If the model writes to the base of a view, the write would enter the graph of the view before the join.
         if self._bytes + size > self.fused_bytes or owned or output._is_view():
             self._tokens.append(_Cut.apply(output, block.at(seen), self, *owned))
         else:
@@ -180,13 +181,13 @@ class CutPass(Pass):
         return seen
 
     def join(self, logits: Tensor) -> Tensor:
-        """The output itself (N, ..., n_out). Its backward starts the backward of every block."""
+        """Return the output itself (N, ..., n_out). Its backward starts the backward of every block."""
         tokens, fused, self._tokens, self._fused, self._bytes = self._tokens, self._fused, [], [], 0
         joined: Tensor = _Join.apply(self, [block for block, _ in fused], logits, *(one for _, one in fused), *tokens)
         return joined
 
     def signal_of(self, block: Block, dtype: torch.dtype) -> Tensor:
-        """The signal for the output of `block`, after the error has arrived."""
+        """The signal for the output of `block`, once the error has arrived."""
         assert self.error is not None, "the error arrives before any signal is asked for"
         signal = self.signal(block, block.part_of(self.error))
         if signal.shape != block.output_shape:
@@ -197,7 +198,7 @@ class CutPass(Pass):
         return signal.to(dtype)
 
     def receive(self, error: Tensor) -> None:
-        """The error has arrived. Called before any signal, so a subclass computes here what all signals share."""
+        """Called when the error arrives, before any signal. A subclass can compute here what all signals share."""
         self.error = error
 
     def again(self) -> Pass:
@@ -209,7 +210,7 @@ Backward = Callable[..., tuple[Any, ...]]
 
 
 def once_differentiable(backward: Backward) -> Backward:
-    """Run `backward` without a graph. A second derivative through it raises UserError, with a way out."""
+    """Run `backward` without a graph. A second derivative through it raises UserError, with a workaround."""
 
     @wraps(backward)
     def run(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
@@ -225,7 +226,7 @@ def once_differentiable(backward: Backward) -> Backward:
 
 
 class _Once(torch.autograd.Function):
-    """(value, gradients that it was computed from) -> value; backward: the refusal."""
+    """(value, gradients that it was computed from) -> value. Backward: raises the error."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, *gradients: Tensor) -> Tensor:
@@ -250,7 +251,7 @@ class _Cut(torch.autograd.Function):
     def forward(ctx: Any, output: Tensor, block: Block, owner: CutPass, *owned: nn.Parameter) -> Tensor:
         ctx.block, ctx.owner, ctx.dtype, ctx.owned = block, owner, output.dtype, owned
         ctx.autocast = Autocast(output.device) if owned else None
-        return output.new_empty(())  # never read, so nothing has to fill it
+        return output.new_empty(())  # never read, so it need not be filled
 
     @staticmethod
     @once_differentiable
@@ -265,14 +266,14 @@ class _Cut(torch.autograd.Function):
 class _Join(torch.autograd.Function):
     """(logits, outputs of `blocks`, tokens) -> logits.
 
-    Backward: e -> (e, the blocks' signals, a gradient per token so that each is visited).
+    Backward: e -> (e, the blocks' signals, a gradient per token, so that autograd visits each token).
     """
 
     @staticmethod
     def forward(ctx: Any, owner: CutPass, blocks: list[Block], logits: Tensor, *cut: Tensor) -> Tensor:
         ctx.owner, ctx.blocks = owner, [(block, output.dtype) for block, output in zip(blocks, cut, strict=False)]
         ctx.tokens = len(cut) - len(blocks)
-        return logits.clone()  # not a view, which the loss could not write to
+        return logits.clone()  # not a view, because the loss could not write to one
 
     @staticmethod
     @once_differentiable

@@ -1,4 +1,4 @@
-"""Two-phase passes: what a rule does after the error of the training forward is known."""
+"""Two-phase passes: what a rule does once the error of the training forward is known."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Activations = dict[tuple[str, int], Tensor]
 
 @dataclass(frozen=True)
 class FirstPhase:
-    """What the training forward gave.
+    """The results of the training forward.
 
-    `batch` is what the model was called with, `outputs` the activation of each block as a constant, and `logits` the
-    network's output (N, ..., n_out). `error` is dL/dy_hat of the loss before any loss scaling.
+    `batch` holds the model's arguments, `outputs` is the activation of each block as a constant, and `logits` is the
+    network's output (N, ..., n_out). `error` is dL/dy_hat of the loss without loss scaling.
     """
 
     batch: Batch
@@ -37,16 +37,16 @@ class FirstPhase:
 
     @property
     def samples(self) -> int:
-        """N. A loss that is a mean over samples gives each of them the weight 1/N."""
+        """N. A loss that is a mean over samples gives each sample the weight 1/N."""
         return len(self.logits)
 
 
 class TwoPhasePass(CutPass):
-    """A training forward that is cut at every block, and a second phase when its error arrives.
+    """A training forward that is cut at every block, with a second phase when its error arrives.
 
-    `second_phase` then runs forwards of its own (`network.aside`). What it leaves in the `.grad` of a parameter below
-    the last cut, or of an owned one, is that parameter's gradient. The head gets its true gradient.
-    If there is a `signal`, it is asked after the second phase, and its result goes through the block's own graph.
+    `second_phase` then runs its own forwards (`network.aside`). What it leaves in the `.grad` of a parameter below the
+    last cut, or of an owned parameter, becomes that parameter's gradient. The head gets its true gradient. `signal`, if
+    there is one, is called after the second phase, and its result runs through the block's own graph.
     """
 
     # Example: PEPITA with blocks h1, h2. The forward keeps h1, h2 and y. loss.backward() brings e (N, n_out).
@@ -69,7 +69,7 @@ class TwoPhasePass(CutPass):
         self.gradients: list[Tensor | None] = []  # of the parameters that the second phase trains
 
     def around(self) -> AbstractContextManager[object]:
-        """Note the conditions of this forward, which those of the second phase repeat."""
+        """Record the conditions of this forward, so that the forwards of the second phase repeat them."""
         self.conditions = Conditions(self.network.device)
         return super().around()
 
@@ -85,11 +85,11 @@ class TwoPhasePass(CutPass):
         return super().join(_SecondPhase.apply(logits, self, *self.trained))
 
     def to_train(self) -> list[nn.Parameter]:
-        """The parameters whose gradients the second phase makes."""
+        """The parameters whose gradients the second phase computes."""
         return [*self.network.hidden_parameters(), *self.network.owned.parameters()]
 
     def receive(self, error: Tensor) -> None:
-        """Run the second phase and keep the gradients that it makes."""
+        """Run the second phase and keep the gradients that it computes."""
         super().receive(error)
         scale = self.network.loss_scale
         first = FirstPhase(self.batch, self.outputs, self.logits, error / scale)
@@ -110,7 +110,7 @@ class TwoPhasePass(CutPass):
 
 
 class _SecondPhase(torch.autograd.Function):
-    """(logits, parameters) -> logits; backward: e -> (e, the gradients of the second phase)."""
+    """(logits, parameters) -> logits. Backward: e -> (e, the gradients of the second phase)."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, owner: TwoPhasePass, *parameters: nn.Parameter) -> Tensor:

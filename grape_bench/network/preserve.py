@@ -28,11 +28,11 @@ _written: WeakKeyDictionary[nn.Module, list[nn.Parameter]] = WeakKeyDictionary()
 
 @contextmanager
 def preserved(model: nn.Module) -> Iterator[None]:
-    """Restore the model and all random generators at the end, after an error too.
+    """Restore the model and all random generators at the end, even after an error.
 
     This covers the model's buffers, the attributes of its modules, tensors and generators in them, and the global
     generators of torch, numpy and Python. The next forward therefore draws the same dropout masks as a forward inside
-    the block. `remember_written` must have seen a model whose forward writes to its parameters.
+    the block. If a model's forward writes to its parameters, call `remember_written` first.
     """
     restores = snapshot(model, _written.get(model, ()))
     try:
@@ -54,7 +54,7 @@ def seeded(model: nn.Module, seed: int) -> Iterator[None]:
 
 
 class Autocast:
-    """Whether a forward on `device` runs under autocast, and in which type. A backward runs outside of it."""
+    """Whether a forward on `device` runs under autocast, and with which dtype. A backward runs without it."""
 
     def __init__(self, device: torch.device) -> None:
         self.kind = device.type
@@ -67,13 +67,13 @@ class Autocast:
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Turn autocast off, for small differences of large numbers."""
+    """Turn autocast off, to compute small differences of large numbers."""
     available = torch.amp.is_autocast_available(device.type)
     return torch.autocast(device.type, enabled=False) if available else nullcontext()
 
 
 class Conditions:
-    """What a forward started from: the state of the random generators, and autocast. A later forward can repeat it."""
+    """The random state and the autocast setting at the start of a forward, so that another forward can repeat them."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -83,7 +83,7 @@ class Conditions:
 
     @contextmanager
     def repeated(self, model: nn.Module) -> Iterator[None]:
-        """Set these conditions for a forward within the backward of the first one. Use it inside `preserved`.
+        """Set these conditions for a forward inside the backward of the first one. Use it inside `preserved`.
 
         The model sees copies of its buffers, because that backward may still read the originals.
         """
@@ -98,7 +98,7 @@ class Conditions:
 
 @contextmanager
 def _copied_buffers(model: nn.Module) -> Iterator[None]:
-    """Put copies of the model's own buffers into its modules, and the originals back at the end."""
+    """Put copies of the model's own buffers into its modules, and restore the originals at the end."""
     copies: dict[int, Tensor] = {}
     originals = []
     for module in model.modules():
@@ -143,7 +143,7 @@ def remember_written(model: nn.Module, batch: Batch) -> None:
 
 
 def refuse_hidden_state(model: nn.Module, batch: Batch) -> None:
-    """Raise UserError if two forwards from the same state differ, because state is kept where it cannot be restored."""
+    """Raise UserError if two forwards from the same state differ. Then some state cannot be restored."""
     if _same(run_aside(model, batch), run_aside(model, batch)):
         return
     name = _culprit(model, batch)
@@ -159,7 +159,7 @@ def refuse_hidden_state(model: nn.Module, batch: Batch) -> None:
 
 @contextmanager
 def fits(model: nn.Module) -> Iterator[None]:
-    """Raise UserError if `model` cannot run on the example that it gets inside the block."""
+    """Raise UserError if `model` fails on the example inside the block."""
     try:
         yield
     except (AttributeError, IndexError, TypeError) as error:
@@ -172,14 +172,14 @@ def fits(model: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def run_aside(model: nn.Module, batch: Batch) -> Any:
-    """The output of a forward without a graph that leaves nothing behind."""
+    """The output of a forward without a graph and without side effects."""
     args, kwargs = batch
     with fits(model), preserved(model), torch.compiler.set_stance("force_eager"):
         return model(*args, **kwargs)
 
 
 def _culprit(model: nn.Module, batch: Batch) -> str:
-    """The innermost module that gives another output for the same input in a second forward; "" if there is none."""
+    """The innermost module whose output changes in a second forward on the same input, or "" if there is none."""
     pairs = zip(_calls(model, batch), _calls(model, batch), strict=False)
     return next((name for (name, *one), (_, *two) in pairs if _same(one[0], two[0]) and not _same(one[1], two[1])), "")
 
@@ -203,14 +203,14 @@ def _calls(model: nn.Module, batch: Batch) -> list[tuple[str, Any, Any]]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two outputs are equal up to rounding, which may differ because of the order of parallel sums."""
+    """Whether two outputs are equal up to rounding. Rounding may differ with the order of parallel sums."""
     pairs = zip_longest(activations(one), activations(other))
     return all(a is not None and b is not None and a.shape == b.shape and _close(a, b) for a, b in pairs)
 
 
 def _close(a: Tensor, b: Tensor) -> bool:
     if a.is_meta:
-        return True  # no numbers that could differ
+        return True  # no data that could differ
     finite = a[a.isfinite()].abs()
     size = finite.max().item() if finite.numel() else 0.0
     return torch.allclose(a, b, rtol=0, atol=100 * torch.finfo(a.dtype).eps * size, equal_nan=True)

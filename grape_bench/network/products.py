@@ -1,4 +1,4 @@
-"""Products of tensors, of which one may be a weight: `@`, matmul, mm, bmm, einsum, bilinear and their relatives."""
+"""Products of tensors, one of which may be a weight: `@`, matmul, mm, bmm, einsum, bilinear and similar functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from grape_bench.network.operators import LinearMap
 
 @dataclass(frozen=True)
 class Product:
-    """A call that is linear in each of its `factors`. `apply(factors, bias)` is what the model asked for."""
+    """A call that is linear in each of its `factors`. `apply(factors, bias)` computes what the model asked for."""
 
     factors: tuple[Tensor, ...]
     bias: Tensor | None
@@ -32,7 +32,7 @@ class Product:
 
 
 def product_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Product | None:
-    """`func(*args, **kwargs)` as a product, or None if it is none."""
+    """`func(*args, **kwargs)` as a product, or None if it is not one."""
     read = _KINDS.get(getattr(func, "__name__", ""))
     if read is None or kwargs.get("out") is not None:
         return None
@@ -44,7 +44,7 @@ _POSITIONS = {"self": 0, "input": 0, "a": 0, "other": 1, "mat2": 1, "vec": 1, "t
 
 
 def _positional(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments of a product of two, with factors that were given by name at their positions."""
+    """The arguments of a product of two, with keyword factors moved to their positions."""
     named = sorted((place, name) for name, place in _POSITIONS.items() if name in kwargs and place >= len(args))
     left = {name: value for name, value in kwargs.items() if name not in {name for _, name in named}}
     return [*args, *(kwargs[name] for _, name in named)], left

@@ -1,4 +1,4 @@
-"""How far a forward has come: which modules and blocks were called, and how often."""
+"""The progress of a forward: which modules and blocks were called, and how often."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from grape_bench.network.block import Block
 
 
 class Progress:
-    """How far the current forward has come: module calls, and activations that are already cut.
+    """The progress of the current forward: module calls, and activations that are already cut.
 
-    `met` are the names of the blocks that have been called. `crossed` are the nodes of the activations at which a
-    gradient may cross a cut, and `counts_at_once` says that one hook at the output counts them.
+    `met` are the names of the blocks that have been called. `crossed` are the nodes of the activations where a gradient
+    may cross a cut, and `counts_at_once` means that one hook at the output counts them.
     """
 
     def __init__(self, counts_at_once: bool) -> None:
@@ -24,13 +24,13 @@ class Progress:
         self.crossed: list[Node] = []
 
     def next(self, module: nn.Module, entering: bool) -> int:
-        """Count one more call of `module`; returns how many came before."""
+        """Count one more call of `module`. Returns the number of calls before it."""
         turn = self._turns.get((module, entering), 0)
         self._turns[module, entering] = turn + 1
         return turn
 
     def at_call(self, block: Block) -> Block:
-        """`block`, in its next call."""
+        """`block` at its next call."""
         if block.calls == 1:
             return block
         call = self._calls.get(block.name, 0)
@@ -43,6 +43,6 @@ class Progress:
         return None if found is None else found[1]
 
     def note(self, block: Block, activation: Tensor, seen: Tensor) -> None:
-        """Remember a cut of a block with several sites: one activation that several modules read is cut once."""
+        """Record a cut of a block with several sites. An activation that several modules read is cut once."""
         if len(block.sites) > 1:
             self._known[block.name, id(activation)] = activation, seen

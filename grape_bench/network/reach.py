@@ -1,4 +1,4 @@
-"""Which parameters get a gradient from where: from the network's output, and from the cuts."""
+"""Which parameters get gradients from the network's output, and which from the cuts."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Credit = Literal["rule", "exact", "frozen", "owned"]
 Exact = Literal["above the cuts", "after the last linear map"]
 
 HEAD = ""
-"""In `Reach.segments`, the name of the part above the last block."""
+"""The key in `Reach.segments` of the part above the last block."""
 
 
 class Reach:
-    """Names of parameters, by the nodes of the traced graph from which they are reached.
+    """Names of parameters, grouped by the nodes of the traced graph from which they are reached.
 
     `segments` maps each block's name, and `HEAD`, to the parameters between it and the cuts below. `shared` lists the
     parameters that are in several segments.
@@ -48,7 +48,7 @@ class Reach:
         self.shared = [name for name, times in Counter(chain(*self.segments.values())).items() if times > 1]
 
     def hidden(self, model: nn.Module, unembedding: nn.Module | None) -> list[Tensor]:
-        """The parameters that only the cuts reach. A weight tied to the `unembedding`, if any, is one of them."""
+        """The parameters that only the cuts reach, including a weight tied to the `unembedding`, if any."""
         tied = set() if unembedding is None else {id(parameter) for parameter in unembedding.parameters()}
         own = {name for name in self.by_head if id(model.get_parameter(name)) not in tied}
         return [parameter for name, parameter in model.named_parameters() if name in self.below - own]

@@ -1,4 +1,4 @@
-"""Which weights a backward pass reads: change one between forward and backward, and look which gradients move."""
+"""Which weights a backward pass reads: change one between forward and backward, and see which gradients change."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from grape_bench.network.passes import Pass
 from grape_bench.network.taint import is_matrix
 from grape_bench.network.trace import Batch, scored_output
 
-MANY = 10_000  # steps of an epoch, so that the first is hardly ever an anchor
+MANY = 10_000  # steps per epoch, so many that the first is almost never an anchor
 ROUNDING = 1e-4  # relative error of a gradient in fp32
 
 
 def weights_read(network: Network, batch: Batch) -> dict[str, list[str]]:
-    """Name of each weight that the backward pass reads -> the parameters whose gradients it moves.
+    """Name of each weight that the backward pass reads -> the parameters whose gradients change with it.
 
-    A weight is a parameter with two dimensions or more. It is changed between one forward on `batch` and its backward,
-    on a copy of the network. Signs and copies that the forward has made are not seen.
+    A weight is a parameter with two or more dimensions. It is changed between one forward on `batch` and its backward,
+    on a copy of the network. The test misses weights whose signs or copies the forward has already saved.
     """
     return dict(each_read(network, batch))
 
@@ -57,13 +57,13 @@ def each_read(network: Network, batch: Batch) -> Iterator[tuple[str, list[str]]]
             return
         for name, weight in weights.items():
             moved = _moved(list(named), still, gradients(weight))
-            # A derived weight's own formula (weight norm) reads the parameters that it is made of.
+            # The formula of a derived weight (weight norm) reads the parameters that it is made from.
             if others := [other for other in moved if _owner(other) != _owner(name)]:
                 yield name, others
 
 
 def _swap(weights: Sequence[Tensor], others: list[Tensor]) -> None:
-    """Exchange the values, without a trace in autograd."""
+    """Exchange the values without recording it in autograd."""
     for weight, other in zip(weights, others, strict=True):
         value = weight.data.clone()
         weight.data.copy_(other)
@@ -72,9 +72,9 @@ def _swap(weights: Sequence[Tensor], others: list[Tensor]) -> None:
 
 @contextmanager
 def _with_own_weights_aside(network: Network, weights: Sequence[Tensor], others: list[Tensor]) -> Iterator[None]:
-    """Give the forwards of a second phase the weights of the first one: what they read is not read backward.
+    """Give the forwards of a second phase the original weights, because a read there is not a backward read.
 
-    A rule that moves the weights for such a forward moves them from there.
+    If a rule moves the weights for such a forward, the move starts from the original weights.
     """
     aside = network.aside
     changed = [weight.data.clone() for weight in weights]
@@ -97,10 +97,10 @@ def _with_own_weights_aside(network: Network, weights: Sequence[Tensor], others:
 
 
 def _rewinding(network: Network) -> Callable[[], None]:
-    """A function that puts the rule back to where it is now: its random streams, counters and stored tensors."""
+    """A function that resets the rule to its current state: its random streams, counters and stored tensors."""
     stored = {name: buffer.clone() for name, buffer in network.model.named_buffers() if PREFIX in name}
     seed, positions, state = network.streams.seed, network.streams.positions(), network.rule.state()
-    counted = dict(vars(network.counts))  # a rule may change with the number of its steps
+    counted = dict(vars(network.counts))  # a rule may depend on its number of steps
 
     def rewind() -> None:
         network.streams.restore(seed, positions)
@@ -121,10 +121,11 @@ def plain(network: Network) -> Network:
 
 @contextmanager
 def measuring(model: nn.Module) -> Iterator[None]:
-    """Run without autocast, compiled code and recomputation, and keep the global random state."""
+    """Run without autocast, compiled code and recomputation, and preserve the global random state."""
     parameter = next(model.parameters())
     devices = [parameter.device.index or 0] if parameter.is_cuda else []
-    # Without its hooks, a checkpoint keeps its activations. A repeated forward would read the changed weights.
+    # Without its hooks, a checkpoint keeps its activations. Otherwise the repeated forward would read the changed
+    # weights.
     own = vars(checkpoint)["_checkpoint_hook"]
     vars(checkpoint)["_checkpoint_hook"] = lambda _: nullcontext()
     try:
@@ -143,7 +144,7 @@ def loss_on(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def loss_of(model: nn.Module, returned: Any) -> Tensor:
-    """A loss of what `model` returned, whose gradient differs between samples and outputs."""
+    """A loss on what `model` returned, whose gradient differs between samples and outputs."""
     output = scored_output(returned)
     assert output is not None, f"attaching has found an output of {type(model).__name__}"
     generator = torch.Generator().manual_seed(0)

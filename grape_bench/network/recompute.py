@@ -1,4 +1,4 @@
-"""Activation checkpointing: parts of a forward that run again within its backward."""
+"""Activation checkpointing: parts of a forward that run again inside its backward."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _REENTRANT = CheckpointFunction.forward.__code__
 
 
 def backward_at_work() -> int | None:
-    """The number of the backward pass that this thread runs, or None. A forward within it is a recomputation."""
+    """The id of the backward pass that this thread runs, or None. A forward inside it is a recomputation."""
     number = torch._C._current_graph_task_id()
     return None if number == -1 else number
 
@@ -21,7 +21,7 @@ def backward_at_work() -> int | None:
 def refuse_reentrant(what: str) -> None:
     """Raise UserError inside reentrant checkpointing, which hides `what` from autograd until the backward pass.
 
-    No cut and no feedback matrix can replace the true gradient then.
+    A cut or a feedback matrix could then not replace the true gradient.
     """
     frame = sys._getframe()
     while frame.f_back is not None:

@@ -1,4 +1,4 @@
-"""Record a forward: what each module takes in and returns, with the autograd nodes."""
+"""Record a forward: the inputs and outputs of each module, with their autograd nodes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from grape_bench.network.trees import activations, map_tensors
 class Call:
     """One activation of a module call: its output number `index`, with its node and shape.
 
-    `turn` counts the calls of the module before this one in the same forward. With `entering`, the activation is what
-    the module takes in, number `index` of its floating-point arguments.
+    `turn` counts the earlier calls of the module in the same forward. With `entering`, the activation is an input of
+    the module, number `index` of its floating-point arguments.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Call:
 
     @property
     def kind(self) -> type[nn.Module]:
-        """The module's class, without what `parametrize` makes of it for each instance."""
+        """The module's class. For a parametrized module, its class before `parametrize` made a new one per instance."""
         return parametrize.type_before_parametrizations(self.module)
 
     @property
@@ -45,9 +45,9 @@ class Call:
 
 
 class Recorder:
-    """Notes what the modules of `model` take in and return, while active.
+    """While active, records the inputs and outputs of the modules of `model`.
 
-    What a module with weights takes in gets an autograd node of its own, so that a cut there is one edge of the graph.
+    Each input of a module with weights gets its own autograd node, so that a cut there is one edge of the graph.
     """
 
     # Example: h = F.relu(self.a(x)); y = self.b(h) + self.c(h)
@@ -75,16 +75,16 @@ class Recorder:
             handle.remove()
 
     def head(self, scored: list[Tensor]) -> str:
-        """The name of the module, called once, whose output is the network's only output; else ""."""
+        """The name of the module whose output is the network's only output, if it is called once. Otherwise ""."""
         if len(scored) > 1:
             return ""
         heads = [name for name, made in self._outputs if made() is scored[0] and self.turns[name] == 1]
         return heads[0] if heads else ""
 
     def last_layer(self, graph: FlowGraph, shape: tuple[int, ...]) -> Call | None:
-        """The module with weights whose output becomes the network's, of `shape`, by functions without weights.
+        """The module with weights whose output becomes the network's output, of `shape`, by functions without weights.
 
-        The error is read there. After a log-softmax, it would be the same however good the prediction is.
+        The error is read there. After a log-softmax, the error would be the same for good and bad predictions.
         """
         weights = {id(p) for module in self._names for p in module.parameters(recurse=False) if p.dim() > 1}
         ends: dict[Node, Call] = {}
@@ -101,7 +101,7 @@ class Recorder:
         return None
 
     def samples(self, first: Tensor, output: tuple[int, ...]) -> Samples:
-        """The samples of the network, whose first input tensor is `first`."""
+        """How samples are arranged, given the network's `first` input tensor."""
         shape = tuple(first.shape)
         time_first = shape[:2] in self._time_first or (
             len(shape) > 2 and output[:1] == shape[1:2] and output[0] != shape[0] and shape[0] > 1
@@ -136,5 +136,5 @@ class Recorder:
 
 
 def module_has_weights(module: nn.Module) -> bool:
-    """Whether a module transforms its input by weights: neither a norm's gains nor a table of embeddings."""
+    """Whether a module transforms its input with weights. A norm's gains and an embedding table do not count."""
     return not isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and any(p.dim() > 1 for p in module.parameters())

@@ -1,7 +1,7 @@
 """LSTM, GRU and RNN written out as linear maps, sigmoid and tanh, which all have a forward derivative.
 
 On CUDA, PyTorch computes these layers with fused kernels (its own or cuDNN's), which have no forward derivative. A
-fused kernel also hides where its weights meet the activations.
+fused kernel also hides where its weights are used.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _summed(x: Tensor, state: State, weights: list[Any]) -> Tensor:
 
 CELLS: dict[str, Cell] = {"lstm": lstm_cell, "gru": gru_cell, "rnn_tanh": rnn_tanh_cell, "rnn_relu": rnn_relu_cell}
 STEPS = {f"{name}_cell": name for name in CELLS}
-"""The names of PyTorch's functions for one step -> the names of those for a layer."""
+"""PyTorch's function names for one step -> those for a layer."""
 
 
 def step(name: str, x: Tensor, state: Any, *weights: Tensor | None) -> Any:
@@ -81,7 +81,7 @@ def matrices(name: str, args: tuple[Any, ...]) -> list[Tensor]:
 
 
 def takes(args: tuple[Any, ...]) -> bool:
-    """Whether `layers` can replace `torch.lstm(*args)` or the like: no packed sequence, no projections."""
+    """Whether `layers` can replace `torch.lstm(*args)` or similar: no packed sequence, no projections."""
     if len(args) != 9 or not isinstance(args[2], (list, tuple)) or isinstance(args[3], (list, tuple)):
         return False
     _, _, weights, biased, layer_count, _, _, bidirectional, _ = args

@@ -1,4 +1,4 @@
-"""The errors for a network that cannot be cut: what is wrong, and what to do about it."""
+"""The errors for a network that cannot be cut: what is wrong, and how to fix it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def unread(model: nn.Module) -> UserError:
 
 
 def headless(model: nn.Module, names: list[str]) -> UserError:
-    """The error for cuts at the modules `names`, above whose last there are no weights."""
+    """The error for cuts at the modules `names` with no weights above the last one."""
     return UserError(
         f"{type(model).__name__} has no weights between the cut at {_listed(names[-1:])} and its output",
         allowed="blocks below the last module with weights, which gets the true gradient",
@@ -63,9 +63,9 @@ def uncut(model: nn.Module, around: list[str], clean: list[str], trace: Trace) -
 
 
 def require_classes(rule: str, several: bool, outputs: int) -> None:
-    """Raise UserError for a network with several outputs, or with one: its error has no class that should score more.
+    """Raise UserError unless the network has one output with several scores. Otherwise no class can be the right one.
 
-    `outputs` is the number of scores per position.
+    `several` means several outputs, and `outputs` is the number of scores per position.
     """
     if several:
         raise UserError(
@@ -82,7 +82,7 @@ def require_classes(rule: str, several: bool, outputs: int) -> None:
 
 
 def uninformed(rule: str, what: str) -> UserError:
-    """The error for a rule that needs the loss or the target, in a step that gave it neither."""
+    """The error for a rule that needs the loss or the target, if the step provided neither."""
     return UserError(
         f"{rule} needs the {what} before the backward",
         hint="net.step(batch, loss_of, target), or `with net.informed(loss_of, target):` around forward and backward",

@@ -1,4 +1,4 @@
-"""The contract of a learning rule, in the order in which a training calls it."""
+"""The contract of a learning rule. Its methods are in the order in which training calls them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kept:
-    """How feedback is kept: `kind` in words, the shape of B, and how many numbers it takes in memory."""
+    """How feedback is stored: the name of its `kind`, the shape of B, and how many numbers it takes in memory."""
 
     kind: str
     shape: tuple[int, ...]
@@ -30,26 +30,27 @@ class Kept:
 
 
 class LearningRule:
-    """The bare contract. As it stands it is backpropagation: every pass is the model's own.
+    """The bare contract of a rule. Without changes it is backpropagation: every pass is the model's own.
 
-    A rule's settings are the arguments of its `__init__`. It keeps tensors in the network's blocks (`block.store`), so
-    that they move, save and copy with the model. It owns modules in them (`block.own`), which the optimizer trains. It
-    draws from `self.random(block)` or `network.generator`. Counters and other plain attributes are found by `state`.
+    The arguments of `__init__` are the rule's settings. A rule stores tensors in the network's blocks (`block.store`),
+    so that they move, save and copy with the model. It can own modules there (`block.own`), which the optimizer trains.
+    It draws random numbers from `self.random(block)` or `network.generator`. `state` saves counters and other plain
+    attributes.
 
-    `setup` may also draw from the global generators: they are seeded from the rule's own stream there, and restored.
-    So a new `nn.Linear` is the same in every run of a seed. A rule that makes no sense for a network raises
-    `DoesNotApplyError` in `setup`, with the reason.
+    `setup` may also use the global random generators. They are seeded from the rule's own stream for the call, and
+    restored after it. So a new `nn.Linear` is the same in every run of a seed. A rule that makes no sense for a network
+    raises `DoesNotApplyError` in `setup`, with the reason.
 
-    `weight_transport` and `bp_fraction` declare what a rule takes from backpropagation. A class inherits its family's
-    declarations, and `grape-bench check` compares both with measurements.
+    `weight_transport` and `bp_fraction` declare what a rule takes from backpropagation. A class inherits the
+    declarations of its family, and `grape-bench check` compares both with measurements.
     """
 
     weight_transport: ClassVar[bool] = True
-    """Whether the backward signal reads the forward weights: with the error, the activations and the rule's
-    feedback held fixed, the signal at some block changes with the weights downstream of it."""
+    """Whether the backward signal reads the forward weights. It does if the signal at some block changes with the
+    weights downstream of it, while the error, the activations and the rule's feedback stay fixed."""
 
     targets: Literal["any", "classes"] = "any"
-    """`"classes"` for a rule that reads which class is right. It is refused where the outputs are not classes."""
+    """`"classes"` if the rule reads which class is right. It is refused for models whose outputs are not classes."""
 
     def bp_fraction(self, batches: int, epochs: float) -> float:
         """Autograd passes through hidden blocks ÷ backpropagation's, over `epochs` epochs of `batches` steps each."""
@@ -57,7 +58,7 @@ class LearningRule:
 
     @property
     def cuts(self) -> bool:
-        """Whether the rule needs blocks. A rule that does not also attaches to a network that cannot be cut."""
+        """Whether the rule needs blocks. If not, it also attaches to networks that cannot be cut."""
         return True
 
     @property
@@ -66,13 +67,13 @@ class LearningRule:
         return self.targets == "classes"
 
     def setup(self, network: Network) -> None:
-        """Called once, when attached: draw the feedback."""
+        """Called once, at attach. Draw the feedback here."""
 
     def begin_epoch(self, network: Network, batches: int) -> None:
-        """Called before the first of an epoch's `batches` training steps."""
+        """Called before the first of the `batches` training steps of an epoch."""
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
-        """Called before each training forward on `batch`: what happens at the cuts, forward and backward."""
+        """Called before each training forward on `batch`. The pass says what happens at the cuts."""
         return Pass()
 
     def random(self, block: Block) -> torch.Generator:
@@ -80,17 +81,17 @@ class LearningRule:
         return block.home.generator(f"rule/{block.name}", block.device)
 
     def kept_feedback(self, network: Network) -> dict[str, Kept]:
-        """Name of a block (or of a weight, if feedback belongs to weights) -> how its feedback is kept."""
+        """Name of a block (or of a weight, if feedback belongs to weights) -> how its feedback is stored."""
         return {}
 
     @property
     def period(self) -> int:
-        """Training steps after which the rule's cost repeats."""
+        """The number of training steps after which the rule's cost repeats."""
         return 1
 
     @property
     def unreplayable(self) -> str:
-        """Why a CUDA graph cannot replay this rule's steps, or "" if it can. An unfit pass is found at its step."""
+        """Why a CUDA graph cannot replay this rule's steps, or "" if it can. A step also refuses an unsuitable pass."""
         return ""
 
     def credit(self, network: Network) -> dict[str, Credit]:
@@ -98,15 +99,15 @@ class LearningRule:
         return network.credit("exact", "above the cuts")
 
     def state(self) -> dict[str, Any]:
-        """What a resume needs beside the tensors: every attribute that is plain data.
+        """What a resume needs besides the tensors: every attribute that is plain data.
 
-        Plain data are numbers, strings, None, and lists, tuples, sets and dicts of them. A rule that keeps anything
-        else, and does not make it in `setup`, overrides `state` and `load_state`.
+        Plain data are numbers, strings, None, and lists, tuples, sets and dicts of them. If a rule keeps anything else
+        that `setup` does not create, it must override `state` and `load_state`.
         """
         return {name: copy.deepcopy(value) for name, value in vars(self).items() if _plain(value)}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Resume from what `state` returned; called after `setup`."""
+        """Resume from the result of `state`. Called after `setup`."""
         vars(self).update(copy.deepcopy(state))
 
     def __repr__(self) -> str:
@@ -114,7 +115,7 @@ class LearningRule:
         return f"{type(self).__name__}({settings})"
 
     def settings(self) -> dict[str, Any]:
-        """The public attributes: the settings that the rule was made with."""
+        """The public attributes, which are the settings that the rule was made with."""
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
 

@@ -1,4 +1,4 @@
-"""What a model keeps beside its parameters and buffers, as plain data for a checkpoint."""
+"""What a model stores besides its parameters and buffers, as plain data for a checkpoint."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from torch import Tensor, nn
 from grape_bench.network.side_state import GENERATORS, attributes, holdings, is_object, position, set_position
 
 _ELSEWHERE = {"_parameters", "_buffers", "_modules", "training", "_compiled_call_impl"}
-"""Attributes of a module that the tensors hold, or that the training loop or `compile` sets."""
+"""Attributes of a module that are saved as tensors, or that the training loop or `compile` sets."""
 
 _VALUES = {type(None), bool, int, float, complex, str, bytes}
 _SAME = {"kind": "same"}
 
 
 class UnsavedStateError(Exception):
-    """A module keeps something that no checkpoint can hold."""
+    """A module stores something that no checkpoint can hold."""
 
 
 class SavedState:
     """Saves the attributes of a model's modules, the generators in them, and their `get_extra_state`.
 
-    It remembers what the model held when it was made. A checkpoint is loaded into a model that was made in the same
-    way. An object that is still the same therefore needs no saving, apart from what changes inside it.
+    It remembers what the model held when this object was made. A checkpoint is loaded into a model that was made in the
+    same way. So an object that is still the same need not be saved, except for what changed inside it.
     """
 
     # Example: a module with `self.step = 3`, `self.noise = torch.Generator()`, `self.act = torch.relu` is saved as
-    #   {"step": 3, "noise": {"kind": "generator", "value": its position}}; `act` is what it was at the start.
+    #   {"step": 3, "noise": {"kind": "generator", "value": its position}}. `act` has not changed since the start.
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
@@ -52,7 +52,7 @@ class SavedState:
         return saved
 
     def load(self, state: dict[str, Any]) -> None:
-        """Resume from what `state` returned."""
+        """Resume from the result of `state`."""
         for name, module in self.model.named_modules():
             _load(vars(module), _own(module), state[name]["attributes"])
             if "extra" in state[name]:
@@ -108,7 +108,7 @@ def _kind(value: Any) -> str:
 
 
 def _load(target: dict[str, Any], own: dict[str, Any], items: list[list[Any]]) -> None:
-    """Give `target`, the attributes of an object, the saved ones instead of its `own`."""
+    """Replace the `own` attributes of an object, `target`, by the saved ones."""
     for name in own.keys() - {name for name, _ in items}:
         del target[name]
     for name, encoded in items:
@@ -116,7 +116,7 @@ def _load(target: dict[str, Any], own: dict[str, Any], items: list[list[Any]]) -
 
 
 def _decoded(now: Any, encoded: Any) -> Any:
-    """The saved value. An object that the model holds already (`now`) is changed in place."""
+    """The saved value. If the model already holds an object (`now`), it is changed in place."""
     if not isinstance(encoded, dict):
         return encoded
     kind = encoded["kind"]

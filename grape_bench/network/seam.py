@@ -1,4 +1,4 @@
-"""Where the forwards of a model meet the passes of a rule: hooks at the cuts, at the output and around the model."""
+"""Connects a model's forwards to the passes of a rule: hooks at the cuts, at the output and around the model."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from grape_bench.network.trees import activations, replace
 class Seam:
     """A model with hooks that run each training forward in a pass of the rule. `Network` adds the rule.
 
-    - `blocks`: the parts between the cuts. `samples`: on which axis the samples of a batch lie.
-    - `output_shape`: the error's shape per sample. It is the logits' shape. If a vocabulary is larger than the width,
-      it is the shape of the features before the unembedding, unless the rule reads the error `at_scores`.
+    - `blocks`: the parts between the cuts. `samples`: the sample axis of a batch.
+    - `output_shape`: the error's shape per sample. Usually this is the logits' shape. If the vocabulary is larger than
+      the width, it is the shape of the features before the unembedding, unless the rule reads the error `at_scores`.
     - `unembedding`: the module above these features, if the error is read there.
-    - `batch`: what the model is called with in the current forward, as (args, kwargs), or None outside of one.
-    - `is_aside`: whether this forward is one that the rule makes on the side.
-    - `counts`: what the training really did.
+    - `batch`: the model's arguments in the current forward, as (args, kwargs), or None outside a forward.
+    - `is_aside`: whether this forward is one that the rule runs on the side.
+    - `counts`: what training actually did.
     """
 
     def __init__(self, model: nn.Module, traced: Trace, blocks: Sequence[Block], *, at_scores: bool) -> None:
@@ -50,7 +50,7 @@ class Seam:
         self.unembedding = self._head if width else None
         shape = self._view.shape if self._view is not None else traced.outputs[0][1:]
         self.output_shape = (*shape[:-1], width) if width else shape
-        self._hidden: list[Tensor] = []  # the parameters below the cuts, which no gradient may reach around them
+        self._hidden: list[Tensor] = []  # parameters below the cuts, which no gradient may reach by a bypass
         self._conditions: Conditions | None = None
         self._pass: Pass | None = None
         self._progress = Progress(False)
@@ -65,7 +65,7 @@ class Seam:
             for site in block.sites:
                 self._cuts[site.module, site.entering].append((site, block))
         self._plain = dict(filter(None, map(_plain_cut, self._cuts.items())))
-        torch.compiler.reset()  # code compiled before would run without the hooks
+        torch.compiler.reset()  # code compiled earlier would run without the hooks
         self._handles = self._hooked(before_head=width is not None)
 
     def open_pass(self, batch: Batch) -> Pass:
@@ -73,7 +73,7 @@ class Seam:
         raise NotImplementedError
 
     def _hooked(self, *, before_head: bool) -> list[Any]:
-        """Register the hooks; with `before_head`, the error is read at the head's input."""
+        """Register the hooks. With `before_head`, the error is read at the head's input."""
         entered = [module for module, entering in self._cuts if entering]
         returned = [module for module, entering in self._cuts if not entering]
         return [
@@ -107,10 +107,10 @@ class Seam:
         return output
 
     def aside(self, pass_: Pass, batch: Batch) -> Any:
-        """Run a forward on `batch` in `pass_` that leaves nothing behind. Returns the model's output.
+        """Run a forward on `batch` in `pass_` without side effects. Returns the model's output.
 
-        The model's buffers and other state and all random generators are restored. The forward draws the same dropout
-        masks as the training forward, before it (in `open_pass`) and after it (in a second phase).
+        The model's buffers, its other state and all random generators are restored. The forward draws the same dropout
+        masks as the training forward, whether it runs before it (in `open_pass`) or after it (in a second phase).
         """
         outer = self.is_aside, self._returning
         self.is_aside = True
@@ -123,7 +123,7 @@ class Seam:
 
     @contextmanager
     def repeating(self, conditions: Conditions) -> Iterator[None]:
-        """Let the forwards `aside` within this block run under the `conditions` of the training forward."""
+        """Make forwards run with `aside` in this block repeat the `conditions` of the training forward."""
         outer, self._conditions = self._conditions, conditions
         try:
             yield
@@ -171,7 +171,7 @@ class Seam:
         return self._cut_in(output, module, entering=False)
 
     def _cut_in(self, tree: Any, module: nn.Module, *, entering: bool) -> Any:
-        """`tree`, which the module takes or returns, with the activations that are cut replaced."""
+        """Return `tree`, an input or output of the module, with the cut activations replaced."""
         turn = self._progress.next(module, entering)
         made = dict(enumerate(activations(tree)))
         for site, block in self._cuts[module, entering]:
@@ -194,14 +194,14 @@ class Seam:
         if seen.requires_grad:
             if self._progress.counts_at_once:
                 self._progress.crossed.append(seen.grad_fn or get_gradient_edge(seen).node)
-            else:  # the pass may run a backward of its own
+            else:  # the pass may run its own backward
                 watch_gradient(seen, self._count_hidden)
         seen = moved(seen, 0, block.axis)
         self._progress.note(block, activation, seen)
         return seen
 
     def _repeated(self, block: str = "") -> Pass:
-        """The pass of a forward that activation checkpointing repeats within the current backward."""
+        """The pass of a forward that activation checkpointing repeats inside the current backward."""
         backward, pass_ = self._returning
         if backward_at_work() is None:
             raise UserError(
@@ -221,7 +221,7 @@ class Seam:
 
     @hook
     def _at_scores(self, _: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        """Count a backward at the scores if the features are constant, as under head-only: none reaches them."""
+        """Count a backward at the scores if the features are constant, as in head-only, because none reaches them."""
         scores = scored_output(output)
         if self._pass is not None and scores is not None and scores.requires_grad and not args[0].requires_grad:
             watch_gradient(scores, self._at_backward(0, False))
@@ -273,7 +273,7 @@ class Seam:
         self.counts.hidden += 1
 
     def _at_backward(self, absent: int, detour: bool) -> Callable[[Tensor], None]:
-        """What happens when the error of the current forward arrives at its output."""
+        """The hook that runs when the error of the current forward arrives at its output."""
         assert self._pass is not None, "called within a forward"
         again, aside, crossed = self._pass.again(), self.is_aside, self._progress.crossed
 
@@ -291,6 +291,6 @@ class Seam:
 
 
 def _plain_cut(cut: tuple[tuple[nn.Module, bool], list[tuple[Site, Block]]]) -> tuple[nn.Module, Block] | None:
-    """(module, block) if the module's output is the block's activation in every call, and nothing else is cut there."""
+    """(module, block) if the module's output is the block's activation in every call, and has no other cut."""
     (module, entering), ((site, block), *others) = cut
     return None if entering or others or site.index or site.turn is not None else (module, block)

@@ -12,13 +12,13 @@ from grape_bench.network.trace import Trace
 
 
 class SideBySide:
-    """The outermost modules of layers that are called several times, none of whose calls reads another call.
+    """The outermost modules whose layers are called several times, while no call depends on another call.
 
-    With all calls but the first given, each of them is a part of a network like any other. So the blocks are looked
-    for in `first`, the trace of one call each, and then cut at every call.
+    With all calls but the first treated as given, each module is like any other part of a network. So the search for
+    blocks runs on `first`, the trace of one call each. The cuts are then made at every call.
     """
 
-    # Example: head(|encoder(a) - encoder(b)|), the encoder with blocks layers.0, layers.1 and layers.2.
+    # Example: head(|encoder(a) - encoder(b)|), where the encoder has blocks layers.0, layers.1 and layers.2.
     #   first: encoder(b) counts as given, so layers.0 to layers.2 form a chain from a to the output
     #   at_all_calls: the cut after layers.1 in call 0 -> the cuts after layers.1 in call 0 and in call 1, one block
 
@@ -52,13 +52,13 @@ class SideBySide:
         return Cut(cut.made, every)
 
     def _times(self, name: str) -> int:
-        """How often the module that holds `name` is called; 1 for modules outside."""
+        """The number of calls of the module that contains `name`, or 1 for modules outside."""
         held = [outer for outer in self.names if name == outer or name.startswith(f"{outer}.")]
         return self.trace.turns[held[0]] if held else 1
 
 
 def _apart(name: str, trace: Trace, graph: FlowGraph) -> bool:
-    """Whether no call of the module depends on another one."""
+    """Whether no call of the module depends on another call."""
     calls = [call for call in trace.made if call.name == name and call.node in graph.below]
     below = {call.node: graph.subtree(call.node) for call in calls}
     return not any(other.node in below[call.node] for call in calls for other in calls if other.turn != call.turn)

@@ -1,4 +1,4 @@
-"""What a model keeps beside its parameters: buffers, Python attributes, tensors in attributes, random generators."""
+"""What a model stores besides its parameters: buffers, attributes, tensors in attributes, random generators."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from grape_bench.network.block import PREFIX
 
 Restore = Callable[[], None]
-"""Puts one object back to its earlier state."""
+"""Resets one object to its earlier state."""
 
 PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, torch.Size})
 """Types whose values never change. An attribute of such a type changes only by assignment."""
 
 OWN_TO_TORCH = frozenset(vars(nn.Module())) - {"training", "_buffers", "_modules", "_parameters"}
-"""Attributes of every module that a forward has no reason to change: the hooks. Ours are among them."""
+"""Attributes of every module that a forward has no reason to change: the hooks, including ours."""
 
 _NO_STATE = OWN_TO_TORCH | {"_modules", "_parameters", "training"}
 
@@ -34,9 +34,9 @@ _LIBRARIES = frozenset(
 
 
 def snapshot(model: nn.Module, parameters: Iterable[nn.Parameter] = ()) -> list[Restore]:
-    """Functions that put back everything `model` keeps, and the values of `parameters`, as they are now.
+    """Functions that restore everything `model` stores, and the values of `parameters`, to the current state.
 
-    The rule's own buffers and other parameters are left alone. Objects are put back in place, so that references to
+    The rule's own buffers and other parameters are not restored. Objects are restored in place, so that references to
     them stay valid.
     """
     held = list(parts(model))
@@ -46,7 +46,7 @@ def snapshot(model: nn.Module, parameters: Iterable[nn.Parameter] = ()) -> list[
 
 
 def parts(model: nn.Module) -> Iterator[Any]:
-    """Every object that `model` keeps and that can change in place: modules, containers, tensors, generators."""
+    """Every object that `model` stores and that can change in place: modules, containers, tensors, generators."""
     # Example: a module with `self.seen = {"steps": [1, 2], "noise": torch.Generator()}` gives
     #   the module, its dicts of buffers and submodules, the dict `seen`, the list [1, 2] and the generator.
     stack: list[Any] = [*model.modules()]
@@ -61,7 +61,7 @@ def parts(model: nn.Module) -> Iterator[Any]:
 
 
 def holdings(part: Any) -> dict[Any, Any]:
-    """What an object holds: attribute, key or position -> value. Empty for tensors, code and objects of libraries."""
+    """The contents of an object: attribute, key or position -> value. Empty for tensors, code and library objects."""
     if isinstance(part, nn.Module):
         return {name: value for name, value in vars(part).items() if name not in _NO_STATE}
     if isinstance(part, dict):
@@ -72,12 +72,12 @@ def holdings(part: Any) -> dict[Any, Any]:
 
 
 def attributes(part: Any) -> dict[str, Any]:
-    """The attributes of a module or of another object of the user's, without the hooks."""
+    """The attributes of a module or of another user-defined object, without the hooks."""
     return {name: value for name, value in vars(part).items() if name not in OWN_TO_TORCH}
 
 
 def is_object(part: Any) -> bool:
-    """Whether this is an object of the user's with attributes: no code, tensor, generator, or part of a library."""
+    """Whether this is a user-defined object with attributes: not code, a tensor, a generator, or part of a library."""
     special = isinstance(part, (*_CODE, Tensor, np.ndarray, *GENERATORS))
     return not special and hasattr(part, "__dict__") and type(part).__module__.partition(".")[0] not in _LIBRARIES
 
@@ -95,7 +95,7 @@ def position(generator: Any) -> Any:
 
 
 def set_position(generator: Any, state: Any) -> None:
-    """Move a random generator to what `position` returned."""
+    """Set a random generator to a state that `position` returned."""
     if isinstance(generator, torch.Generator):
         generator.set_state(state)
     elif isinstance(generator, np.random.Generator):
@@ -122,14 +122,14 @@ def _restore(part: Any) -> Restore | None:
 
 
 def _tensors(tensors: Iterable[Tensor]) -> list[Restore]:
-    """Put the values back, with one operation for all tensors of a device and type.
+    """Restore the values, with one operation for all tensors of a device and dtype.
 
-    Without a change the version stays, because a graph may have saved the tensor.
+    If nothing changed, the version counter stays, because a graph may have saved the tensor.
     """
     alike: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
     for tensor in tensors:
         lazy = nn.parameter.is_lazy(tensor) or tensor.is_meta or tensor.is_inference()
-        if not lazy and tensor.layout is torch.strided and 0 not in tensor.stride():  # nothing writes to the others
+        if not lazy and tensor.layout is torch.strided and 0 not in tensor.stride():  # nothing writes to other kinds
             alike.setdefault((tensor.device, tensor.dtype), []).append(tensor)
     return [_together(group) for group in alike.values()]
 
@@ -201,7 +201,7 @@ def _attributes(part: Any) -> Restore:
 
 
 def _same_items(now: dict[Any, Any], saved: dict[Any, Any]) -> bool:
-    """Whether two dicts hold the same objects in the same order. Runs at every step of some rules, so it is fast."""
+    """Whether two dicts hold the same objects in the same order. Some rules run this at every step, so it is fast."""
     same = len(now) == len(saved) and all(map(is_, now, saved))
     return same and all(map(is_, now.values(), saved.values()))
 

@@ -22,9 +22,9 @@ _NONLINEAR = (
 
 @dataclass(frozen=True)
 class Cut:
-    """A block before it has a shape: the call that computes it, and the calls at which its activation is cut.
+    """A block whose shape is not known yet: the call that computes it, and the calls at which its activation is cut.
 
-    `turn` is set if one call of a module is a block of its own.
+    `turn` is set if one call of a module is its own block.
     """
 
     made: Call
@@ -63,9 +63,9 @@ class Cut:
 
 
 def in_step(made: Sequence[Node], output: Node) -> bool:
-    """Whether step t of the `output` is computed from the activations `made` in calls 0 to t, and from no later call.
+    """Whether step t of the `output` depends on the activations `made` in calls 0 to t, and on no later call.
 
-    A node above the activations must bring the steps together in their order, as torch.stack does.
+    A node above the activations must combine the steps in order, as torch.stack does.
     """
     # Example: torch.stack([y_0, y_1, y_2], 1) has three next nodes. That of y_1 reaches calls 0 and 1, not call 2.
     #   In a loop that runs backward in time, y_0 comes from the last call, so the node of y_0 reaches call 2.
@@ -81,9 +81,9 @@ def in_step(made: Sequence[Node], output: Node) -> bool:
 
 
 def headed(chosen: list[Call], trace: Trace, graph: FlowGraph, weights: set[int]) -> list[Call]:
-    """`chosen` without the last cuts above which there are no `weights` (ids): they would replace the head's gradient.
+    """`chosen` without last cuts that have no `weights` (ids) above them, since they would replace the head's gradient.
 
-    Example: Linear -> ReLU -> Linear -> LogSoftmax. A cut after the second Linear goes, the one after the ReLU stays.
+    Example: Linear -> ReLU -> Linear -> LogSoftmax. A cut after the second Linear is dropped. One after the ReLU stays.
     """
     while chosen:
         stop = {call.node for call in chosen}
@@ -96,11 +96,12 @@ def headed(chosen: list[Call], trace: Trace, graph: FlowGraph, weights: set[int]
 
 
 def after_nonlinearity(call: Call, trace: Trace, graph: FlowGraph, weights: set[int]) -> list[Call]:
-    """Where the activation of `call` is cut: at the inputs of the next modules with weights, or at its own output.
+    """Where to cut the activation of `call`: at the inputs of the next modules with weights, or at its own output.
 
     The nonlinearity belongs to the block (Nøkland 2016, eq. 2), whether it is a module or a function. The inputs are
-    the right place if all of the next modules read one activation, which depends on the input only through `call`. A
-    module with inner structure moves only past a nonlinearity, a bare layer also past pooling, dropout and reshaping.
+    the right place if all of the next modules read one activation, which depends on the input only through `call`. For
+    a module with submodules, the cut moves only past a nonlinearity. For a bare layer, it also moves past pooling,
+    dropout and reshaping.
     """
     # Example: y = self.b(F.dropout(F.relu(self.a(x)))). `a` is cut at the input of `b`, so f' is part of block a.
     readers = {made.node: made for made in trace.entered if made.node in graph.below}
@@ -124,7 +125,7 @@ def after_nonlinearity(call: Call, trace: Trace, graph: FlowGraph, weights: set[
 
 
 def _first_met(start: Node, above: dict[Node, list[Node]], readers: Iterable[Node]) -> list[Node]:
-    """The `readers` that a walk up from `start` meets first, or an empty list if it can also reach the output."""
+    """The first `readers` on each walk up from `start`, or an empty list if a walk can also reach the output."""
     wanted, met = set(readers), []
     stack, seen = [start], {start}
     while stack:

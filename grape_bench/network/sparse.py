@@ -1,4 +1,4 @@
-"""Products with sparse matrices and sums over segments on dual numbers. PyTorch has no forward derivative for them."""
+"""Sparse matrix products and segment sums on dual numbers. PyTorch has no forward derivative for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SEGMENTS = ("segment_reduce", "_segment_reduce")
 
 
 def derivative_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[..., Any] | None:
-    """What replaces `func` on these dual numbers, or None if PyTorch's own derivative works.
+    """The replacement of `func` on these dual numbers, or None if PyTorch's own derivative works.
 
     Raises NotImplementedError, with the function's name, if there is none.
     """
@@ -46,7 +46,7 @@ def _reduction(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def _linear(func: Any, *args: Any, **kwargs: Any) -> Tensor:
-    """`func` is linear in its dense tensors together, so its tangent is `func` of their tangents."""
+    """`func` is linear in its dense tensors jointly, so its tangent is `func` of their tangents."""
 
     def primal(x: Tensor) -> Tensor:
         return x if _constant(x) else forward_ad.unpack_dual(x).primal
@@ -67,7 +67,7 @@ def _constant(x: Tensor) -> bool:
 
 
 def _segments(func: Any, data: Tensor, reduce: str, **options: Any) -> Tensor:
-    """A sum, mean, maximum or minimum of consecutive rows of `data` (rows, ...), on dual numbers.
+    """The sum, mean, maximum or minimum of consecutive rows of `data` (rows, ...), on dual numbers.
 
     Equal maxima share the derivative, as in PyTorch's backward.
     """

@@ -1,4 +1,4 @@
-"""Recurrent layers whose gradients stop, or stay in their unit, between two steps."""
+"""Recurrent layers whose gradients stop between two steps, or stay within their unit."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from grape_bench.network.block import Block
 from grape_bench.network.recurrent import CELLS
 
 Carry = Literal["all", "own", "nothing"]
-"""What gradients pass from a step to the next: everything, what a unit carries over in itself, or nothing.
+"""Which gradients pass from one step to the next: all, only those within a unit ("own"), or none.
 
-A unit carries over its leak, its membrane potential or its cell state. It does so without recurrent weights.
+A unit carries over its leak, its membrane potential or its cell state. No recurrent weight is involved.
 """
 
 Units = Literal["leaky", "spiking", "lstm", "gru", "rnn"]
@@ -23,7 +23,7 @@ Units = Literal["leaky", "spiking", "lstm", "gru", "rnn"]
 class Stepwise(Protocol):
     """A recurrent layer that runs its own steps, (N, steps, n_in) -> (N, steps, n_out).
 
-    `units` says what it is made of. `unrolled` gives the layer's own values with the gradients that `carry` allows.
+    `units` is the kind of its units. `unrolled` returns the layer's own values, with the gradients that `carry` allows.
     """
 
     units: Units
@@ -33,7 +33,7 @@ class Stepwise(Protocol):
 
 
 def passed(state: Tensor, carry: Carry, *, own: bool) -> Tensor:
-    """The `state` of a step as the next step reads it. `own` says whether only its own unit reads it."""
+    """The `state` of a step as the next step reads it. `own` means that only its own unit reads it."""
     return state if carry == "all" or (carry == "own" and own) else state.detach()
 
 
@@ -44,7 +44,7 @@ def cell_of(block: Block) -> nn.Module | None:
 
 
 def units_of(cell: nn.Module) -> Units:
-    """What the units of a cell are."""
+    """The kind of units of a cell."""
     units = _units(cell)
     assert units, "a cell that `cell_of` has found"
     return units
@@ -60,7 +60,7 @@ def unrolled(cell: nn.Module, x: Tensor, carry: Carry) -> Tensor:
     state = (x.new_zeros(len(x), cell.hidden_size),) * (2 if name == "lstm" else 1)
     outputs = []
     for x_t in x.unbind(1):
-        # Only the cell state of an LSTM, its second, is read by no weight.
+        # No weight reads the cell state of an LSTM, which is its second state.
         read = tuple(passed(one, carry, own=index == 1) for index, one in enumerate(state))
         state = CELLS[name](x_t, read, weights)
         outputs.append(state[0])

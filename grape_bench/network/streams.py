@@ -10,11 +10,11 @@ from grape_bench.streams import stream_seed
 
 
 class RandomStreams:
-    """One generator per named stream and device, seeded from `seed` when it is first used.
+    """One generator per named stream and device, seeded from `seed` at its first use.
 
-    A rule draws its feedback and its perturbations here, so it never moves the global generators. The same seed gives
-    the same numbers in every process: stream "feedback" of seed 3 starts at `stream_seed(3, "feedback")`. Of a training
-    in several processes, each draws its own perturbations and its own numbers of the rule: see `split`.
+    A rule draws its feedback and its perturbations here, so it never advances the global generators. The same seed
+    gives the same numbers in every process: stream "feedback" of seed 3 starts at `stream_seed(3, "feedback")`. If
+    several processes train one network, each draws its own perturbations and its own numbers of the rule: see `split`.
     """
 
     def __init__(self, seed: int) -> None:
@@ -22,9 +22,9 @@ class RandomStreams:
         self._generators: dict[tuple[str, str], torch.Generator] = {}
 
     def generator(self, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
-        """The generator of `stream` on `device`; it continues from its last draw.
+        """The generator of `stream` on `device`. It continues after its last draw.
 
-        Draws on the meta device have no numbers and take any generator. They get the one on the CPU.
+        Draws on the meta device have no data and accept any generator. They get the one on the CPU.
         """
         key = stream, "cpu" if torch.device(device).type == "meta" else str(device)
         if key not in self._generators:
@@ -36,7 +36,7 @@ class RandomStreams:
         return stream_seed(self.seed, stream) + (self.rank if own else 0)
 
     def split(self, rank: int) -> None:
-        """Let process number `rank` of a training draw numbers of its own where the samples are its own."""
+        """Make process number `rank` of a training draw its own numbers in streams that concern its own samples."""
         if rank:
             self.rank = rank
             self.reseed(self.seed)
@@ -46,7 +46,7 @@ class RandomStreams:
         return [generator for generator in self._generators.values() if generator.device == device]
 
     def reseed(self, seed: int) -> None:
-        """Restart every stream from `seed`. Generators that somebody holds stay the streams' generators."""
+        """Restart every stream from `seed`. References to the generators stay valid."""
         self.seed = seed
         for (stream, _), generator in self._generators.items():
             generator.manual_seed(self._start(stream))

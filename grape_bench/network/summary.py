@@ -1,4 +1,4 @@
-"""A network with its rule as a table, in text and for notebooks."""
+"""A table of a network and its rule, as text and as HTML for notebooks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Row = tuple[str, str, str, str, str]
 
 
 class Attached(Protocol):
-    """What a table shows of a network."""
+    """What the table needs from a network."""
 
     model: nn.Module
     rule: Any
@@ -32,14 +32,14 @@ class Attached(Protocol):
 
 
 def title(network: Attached) -> str:
-    """What is trained, and how."""
+    """The line above the table: what is trained, and how."""
     return f"{type(network.model).__name__} with {type(network.rule).__name__}"
 
 
 def rows(network: Attached) -> list[Row]:
     """The heading, and a row per block and for the head: name, output per sample, cut, trainable numbers, gradients.
 
-    The parameters of a row are those between its cut and the cuts below. A shared one counts in several rows.
+    The parameters of a row are those between its cut and the cuts below. A shared parameter counts in several rows.
     """
     report, model = network.report(), dict(network.model.named_parameters())
     found: list[Row] = [("block", "output", "cut", "trainable", "gradients")]
@@ -67,7 +67,7 @@ def text(network: Attached) -> str:
 
 
 def html(network: Attached) -> str:
-    """The same for notebooks."""
+    """`text` as HTML, for notebooks."""
     lines = ["".join(f'<td style="{CELL}">{escape(cell)}</td>' for cell in row) for row in rows(network)]
     table = "".join(f"<tr>{line}</tr>" for line in lines)
     totaled = escape(totals(network.report()))
@@ -75,10 +75,10 @@ def html(network: Attached) -> str:
 
 
 def totals(report: Mapping[str, str]) -> str:
-    """How many parameters get which gradient."""
+    """How many parameters get which kind of gradient."""
     return counted(report.values())
 
 
 def counted(credits: Iterable[str]) -> str:
-    """Such as "4 rule, 2 exact"."""
+    """The number of each kind, such as "4 rule, 2 exact"."""
     return ", ".join(f"{count} {credit}" for credit, count in Counter(credits).items())

@@ -1,4 +1,4 @@
-"""Follow the input through a forward, and find the weights that it meets."""
+"""Follow the input through a forward, and find the weights that it is multiplied by."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from grape_bench.network.weights import WeightMode, memory
 class Weights:
     """The weights of a forward's linear maps: parameters by `id`, and weights computed from parameters by call site.
 
-    `gates` are nodes that only the input gradients of these maps pass through. `uncovered` are the `id`s of other
-    parameters that the backward reads, with the operator that reads them. `attention` tells whether the forward calls
-    `scaled_dot_product_attention`. `layers_only` tells whether each map is a linear layer or a convolution, and its
-    weight a parameter.
+    `gates` are nodes that only the input gradients of these maps pass through. `uncovered` maps the `id`s of other
+    parameters that the backward reads to the operator that reads them. `attention` means that the forward calls
+    `scaled_dot_product_attention`. `layers_only` means that each map is a linear layer or a convolution whose weight is
+    a parameter.
     """
 
     parameters: set[int]
@@ -40,18 +40,19 @@ class Weights:
 
 
 class InputTaint(WeightMode):
-    """Follows the input through the forward. `entries` are the nodes made by operations that touched it.
+    """Follows the input through the forward. `entries` are the nodes of operations that the input touched.
 
-    Token ids carry no gradient, so the autograd graph alone cannot tell an embedded input from an embedded position.
-    A walk down from any node that depends on the input ends at one of `entries`.
+    Token ids carry no gradient, so the autograd graph alone cannot distinguish an embedded input from an embedded
+    position. A walk down from any node that depends on the input ends at one of `entries`.
     """
 
     # Example, a GPT: ids (N, T) are the input, so they are tainted from the start.
-    #   tok = embed(ids) (N, T, C): touched, its node joins `entries`.  pos = table(arange(T)) (T, C): not touched.
-    #   tok + pos depends on the input; pos alone counts as a parameter, so nothing needs to be cut on its side.
+    #   tok = embed(ids) (N, T, C): touched, so its node joins `entries`.  pos = table(arange(T)) (T, C): not touched.
+    #   tok + pos depends on the input. pos alone counts as a parameter, so nothing needs to be cut on its side.
 
     def __init__(self, inputs: Iterable[Tensor], parameters: Iterable[Tensor], sites: CallSites) -> None:
-        # Weak references, so that activations are freed as in any forward. A dead reference marks a reused id.
+        # Weak references, so that activations are freed as in any forward. A dead reference means that the id was
+        # reused.
         self._tainted: dict[int, ref[Tensor]] = {id(tensor): ref(tensor) for tensor in inputs}
         self._sizes = {id(parameter): parameter.numel() for parameter in parameters}
         super().__init__(self._sizes)
@@ -66,7 +67,7 @@ class InputTaint(WeightMode):
         self.entries: set[Node] = set()
 
     def graph_alone(self) -> saved_tensors_hooks:
-        """Make autograd keep its nodes but no activations, because this graph is never run backward."""
+        """Make autograd keep its nodes without the activations, because this graph never runs backward."""
 
         addresses = self._saved  # not self, because the graph keeps the hooks, and this object keeps the graph
 
@@ -103,7 +104,7 @@ class InputTaint(WeightMode):
         return site
 
     def weighted(self, call: LinearMap, known: int | CallSite) -> Tensor:
-        """Note the weight, and give each input its own autograd node."""
+        """Record the weight, and give each input its own autograd node."""
         if not isinstance(known, int):
             self._derived.setdefault(known, call.weight)
         self._layers_only &= bool(call.settings) and isinstance(call.weight, nn.Parameter)
@@ -112,7 +113,7 @@ class InputTaint(WeightMode):
         return call.apply(inputs[0], call.weight, call.bias, *inputs[1:])
 
     def linear_map(self, call: LinearMap) -> Tensor:
-        """The result of `call`, which reads nothing but its weight."""
+        """Run `call`, which reads only its weight."""
         before = len(self._saved)
         self.convolved = call.convolution
         output = super().linear_map(call)
@@ -120,12 +121,12 @@ class InputTaint(WeightMode):
         return output
 
     def product(self, product: Product) -> Tensor:
-        """The result of `product`. A product of weights alone makes a derived weight, and is none itself."""
+        """Run `product`. A product of weights alone makes a derived weight, and is not itself a linear map."""
         before = len(self._saved)
         factors = product.factors
         known = [self.known(factor) for factor in factors]
         sites = {key for key in known if key is not None and not isinstance(key, int)}
-        # A derived weight has as many numbers as a parameter. Others are activations that no input reaches (positions).
+        # A derived weight is as large as some parameter. Others are activations that no input reaches (positions).
         known = [key if self._is_weight(one, key) else None for one, key in zip(factors, known, strict=True)]
         index = self.only_weight(factors, known)
         if index is not None and any(self._is_activation(one) for one in factors[:index] + factors[index + 1 :]):
@@ -138,7 +139,7 @@ class InputTaint(WeightMode):
         return product.apply(factors, product.bias)
 
     def recurrent(self, func: Any, args: tuple[Any, ...]) -> Any:
-        """The result of PyTorch's own function. Its outputs get a node each that all its gradients pass through."""
+        """Run PyTorch's own function. Each of its outputs gets a node that all its gradients pass through."""
         self._layers_only = False
         weights = recurrent.matrices(func.__name__, args)
         keys = [self.known(weight) for weight in weights]
@@ -168,9 +169,9 @@ class InputTaint(WeightMode):
         return result
 
     def _note_uncovered(self, func: Any, inputs: list[Tensor], saved: set[int]) -> None:
-        """Note the matrices among `inputs` that the backward of `func` reads."""
+        """Record the matrices among `inputs` that the backward of `func` reads."""
         name = getattr(func, "__name__", str(func))
-        if not saved or name.endswith("_norm"):  # the gain of a normalization is no matrix
+        if not saved or name.endswith("_norm"):  # the gain of a normalization is not a matrix
             return
         for tensor in inputs:
             if tensor.grad_fn is None and not self.copies.source(tensor):
@@ -202,5 +203,5 @@ class InputTaint(WeightMode):
 
 
 def is_matrix(parameter: Tensor) -> bool:
-    """Whether it has two sizes above one. A gain of shape (C, 1, 1) is a vector."""
+    """Whether at least two of its dimensions are larger than one. A gain of shape (C, 1, 1) is a vector."""
     return sum(size > 1 for size in parameter.shape) > 1 and math.prod(parameter.shape) > 0

@@ -1,4 +1,4 @@
-"""Forward-mode derivatives: how a change of a block's output moves the network's output."""
+"""Forward-mode derivatives: how the network's output responds to a change of a block's output."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ from grape_bench.network.passes import Pass
 from grape_bench.network.trees import map_tensors
 
 with warnings.catch_warnings(), forward_ad.dual_level():
-    # PyTorch compiles 26 MB of formulas at the first dual number. Do it here, not within a job's measured training.
+    # PyTorch compiles 26 MB of formulas at the first dual number. Do it here, not during a job's measured training.
     warnings.simplefilter("ignore", FutureWarning)
     forward_ad.make_dual(torch.zeros(()), torch.zeros(()))
 
 Perturb = Callable[[Block, Tensor], Tensor | None]
-"""(block, its output) -> the direction in which the output moves, shaped like it, or None if it does not move."""
+"""(block, its output) -> the direction of the perturbation, shaped like the output, or None for no perturbation."""
 
 
 @contextmanager
 def same_dropout(device: torch.device) -> Iterator[None]:
     """Make attention draw the same dropout masks as the tangent pass.
 
-    The tangent pass needs the math back-end. On CUDA the fused back-ends draw other masks from the same seed. On a CPU,
-    attention with dropout always runs on the math back-end.
+    The tangent pass needs the math back-end. On CUDA the fused back-ends draw different masks from the same seed. On a
+    CPU, attention with dropout always runs on the math back-end.
     """
     with sdpa_kernel(SDPBackend.MATH) if device.type == "cuda" else nullcontext():
         yield
 
 
 _ONE_AT_A_TIME = threading.RLock()
-"""PyTorch has one forward-mode level per process, so the tangent passes of several threads take turns."""
+"""PyTorch has one forward-mode level per process, so tangent passes of different threads must take turns."""
 
 
 class TangentPass(Pass):
-    """One forward on dual numbers, with a direction p_l injected at each block's output.
+    """One forward on dual numbers, with a direction p_l added at each block's output.
 
     After the pass, `logits` is the output (N, ..., n_out) as a leaf for a loss. `tangent` is sum_l J_l p_l, of the same
-    shape, and zero where no direction had an effect. No activation outlives its use.
+    shape, and zero if no direction had an effect. Activations are freed as soon as they are used.
     """
 
     # Example: blocks h1, h2 (N, 256), logits (N, 10).  cut(h1): h1 becomes the dual number (h1, p1)
@@ -80,7 +80,7 @@ class TangentPass(Pass):
                 raise UserError(f"the model uses an operator without a forward-mode derivative: {error}") from error
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        """The output with p_l (N, *shape) added to the tangent that it carries from earlier blocks."""
+        """Return the output, with p_l (N, *shape) added to the tangent from earlier blocks."""
         direction = self.perturb(block, output)
         if direction is None:
             return output
@@ -90,7 +90,7 @@ class TangentPass(Pass):
         return moved
 
     def join(self, logits: Tensor) -> Tensor:
-        """Read sum_l J_l p_l off the output. The graph starts here."""
+        """Read sum_l J_l p_l from the output. The graph starts here."""
         primal, tangent = forward_ad.unpack_dual(logits)
         if self._moved and tangent is None:
             raise RuntimeError("the tangent was lost before the output (by a compiled or in-place operator?)")
@@ -109,9 +109,9 @@ _SDPA = "aten::scaled_dot_product_attention"
 
 
 class _Derivatives(OperatorMode):
-    """Derivatives of operators that have none in PyTorch, and linear maps of dual numbers as two products.
+    """Derivatives of operators for which PyTorch has none, and linear maps of dual numbers as two products.
 
-    Native forward AD adds a third product, with a zero weight tangent.
+    PyTorch's own forward AD computes a third product, with a zero weight tangent.
     """
 
     def __init__(self, tangents: Tangents) -> None:
@@ -137,7 +137,7 @@ class _Derivatives(OperatorMode):
             with self:
                 return recurrent.layers(name, args)
         if name in _RECURRENT:
-            # The kernels of oneDNN and cuDNN have no forward derivative. PyTorch's own CPU kernels have one.
+            # The kernels of oneDNN and cuDNN have no forward derivative, but PyTorch's own CPU kernels do.
             with torch.backends.mkldnn.flags(enabled=False), _without_cudnn():
                 return func(*args, **(kwargs or {}))
         return super().__torch_function__(func, types, args, kwargs)
@@ -162,7 +162,7 @@ def _registered(func: Any) -> str | None:
 
 
 def _attention(func: Any, flash: bool, *args: Any, **kwargs: Any) -> Any:
-    """Attention on the math back-end, also where the model asks for another or calls the CPU's flash kernel itself."""
+    """Run attention on the math back-end, even if the model requests another or calls the CPU's flash kernel itself."""
     with sdpa_kernel(SDPBackend.MATH):
         if not flash or not carries_tangent([args, kwargs]):
             return func(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""One recorded forward: which module made which activation, and the autograd graph between them."""
+"""One recorded forward: which module computed which activation, and the autograd graph between them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ Batch = tuple[tuple[Any, ...], dict[str, Any]]
 class Trace:
     """One recorded forward: the module calls, the output's node, and the nodes at which the input enters (`entries`).
 
-    `example` is the batch, with tensors that have shapes and no numbers.
-    `made` holds what every module call returned, in the order in which the calls ended, and `entered` what the
-    modules with weights took in. `turns` is the number of calls per module name. `head` is the module at whose
-    output the error is read: the last with weights if only functions follow it (a log-softmax), or "" for the
-    network itself. `weights` are the weights of the linear maps. `sequences` is true if the input holds token ids
-    or a mask. The number of tokens may then change between batches. `outputs` are the shapes of the outputs that
-    are scored, `tops` their nodes, and `convolved` says that the last linear map was a convolution. `scored` are their
-    positions in what `scored_outputs` finds. Constants are left out.
+    `example` is the batch, as tensors without data (meta).
+    `made` holds the outputs of every module call, in the order in which the calls ended, and `entered` the inputs of
+    modules with weights. `turns` is the number of calls per module name. `head` is the module at whose output the error
+    is read: the last one with weights if only functions follow it (a log-softmax), or "" for the network itself.
+    `weights` are the weights of the linear maps. `sequences` is true if the input holds token ids or a mask. The number
+    of tokens may then change between batches.
+    `outputs` are the shapes of the scored outputs and `tops` their nodes. `convolved` means that the last linear map
+    was a convolution. `scored` are the positions of the scored outputs in the result of `scored_outputs`. Constants are
+    left out.
     """
 
     example: Batch
@@ -84,14 +85,14 @@ class Trace:
 
     @property
     def further(self) -> list[Call]:
-        """The further activations of modules that were called once."""
+        """The second and later activations of modules that were called once."""
         return [call for call in self.made if call.index and self.turns[call.name] == 1]
 
 
 def trace(model: nn.Module, batch: Batch, choose: Choice = None, axis: int | None = None) -> Trace:
     """Record one forward of `model` on `batch`. Raises UserError if the output has no float tensor.
 
-    `choose` is the index or key of the output that is scored, `axis` the axis of its classes.
+    `choose` is the index or key of the scored output, and `axis` is the axis of its classes.
     """
     args, kwargs = batch
     recorder = Recorder(model)
@@ -153,7 +154,7 @@ def _where_the_error_is_read(
 
 
 def as_batch(example: Any) -> Batch:
-    """A batch as positional and keyword arguments: a dict is keywords, a tuple or list positions."""
+    """Convert an example to positional and keyword arguments: a dict is keywords, a tuple or list is positional."""
     if isinstance(example, Mapping):
         return (), dict(example)
     return (tuple(example), {}) if isinstance(example, (tuple, list)) else ((example,), {})
@@ -164,9 +165,9 @@ Choice = int | str | None
 
 
 def scored_outputs(output: Any, choose: Choice = None) -> list[Tensor]:
-    """The outputs that a loss may read: `.logits` if there are any, else every floating-point tensor, each once.
+    """The outputs that a loss may read: `.logits` if it exists, else every distinct floating-point tensor.
 
-    Raises UserError if `choose` names none.
+    Raises UserError if `choose` does not match an output.
     """
     if choose is not None:
         return [_chosen(output, choose)]

@@ -1,4 +1,4 @@
-"""Weight transport, measured: which weights a backward pass reads, and what the signals at the blocks depend on."""
+"""Measure weight transport: which weights a backward pass reads, and what the signals at the blocks depend on."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from grape_bench.network.trees import activations, map_tensors, tensors
 from grape_bench.network.weights import WeightMode
 
 Transport = Literal["none", "learned from forward passes", "signs", "inside a block", "all"]
-"""What the backward pass takes from the weights, from the weakest to the strongest."""
+"""What the backward pass takes from the weights, from the least to the most."""
 
 ORDER: tuple[Transport, ...] = ("none", "learned from forward passes", "signs", "inside a block", "all")
 
 Make = Callable[[Callable[[nn.Module], None]], Network]
-"""Attaches a new rule to a new model with the same weights, to which the argument is applied first."""
+"""Attaches a new rule to a new model with the same weights. First applies the argument to the model."""
 
 
 def transport(make: Make, batch: Batch) -> Transport:
-    """What an ordinary step of the rule on `batch` takes from the weights: the stronger answer of two tests.
+    """What an ordinary step of the rule on `batch` takes from the weights: the stronger result of two tests.
 
-    One changes weights between forward and backward. The other replays the activations in a network that had other
+    One test changes weights between forward and backward. The other replays the activations in a network that had other
     weights from the start, and compares the signals at the blocks.
     """
     network = make(_as_it_is)
     segment = {name: {key for key, names in network.segments.items() if name in names} for name in _names(network)}
-    above = _unembedding(network)  # the error is that of the features, and this weight is a part of the error
+    above = _unembedding(network)  # the error is taken at the features, so this weight is part of the error
     found: Transport = "none"
     for name, others in each_read(network, batch):
         if name not in above:
@@ -76,14 +76,14 @@ def _by_replay(make: Make, batch: Batch) -> Transport:
 
 
 class Shuffled:
-    """Moves the numbers of each weight to other places. Their distribution, which scales feedback, stays."""
+    """Shuffles the entries of each weight. Their distribution, which scales feedback, stays the same."""
 
     def __init__(self, names: list[str], *, keep_signs: bool = False) -> None:
         self.names, self.keep_signs = names, keep_signs
 
     @torch.no_grad()
     def __call__(self, model: nn.Module) -> None:
-        """Change `model` in place. With `keep_signs`, numbers move only between places of one sign."""
+        """Change `model` in place. With `keep_signs`, entries are exchanged only with entries of the same sign."""
         generator = torch.Generator().manual_seed(0)
         for name in self.names:
             weight = model.get_parameter(name)
@@ -96,7 +96,7 @@ class Shuffled:
 
 
 class Recording(WeightMode):
-    """Records what each call with a weight returns, and the signals at the blocks; or replays what was recorded."""
+    """Records the result of each call with a weight, and the signals at the blocks. Or replays such a recording."""
 
     def __init__(self, network: Network, weights: list[str], replayed: list[Any] | None = None) -> None:
         super().__init__({id(network.model.get_parameter(name)) for name in weights})
@@ -136,7 +136,7 @@ class Recording(WeightMode):
         return map_tensors(lambda one: self._seen(one) if any(one is each for each in made) else one, result)
 
     def linear_map(self, call: LinearMap) -> Tensor:
-        """The operator's own result; `__torch_function__` replaces it."""
+        """Run the operator itself. `__torch_function__` replaces its result."""
         return call.apply(call.input, call.weight, call.bias)
 
     def _seen(self, output: Tensor) -> Tensor:
@@ -189,7 +189,7 @@ def _names(network: Network) -> list[str]:
 
 
 def _copy_feedback(source: Network, target: Network) -> None:
-    """Copy what the rule keeps, because learning it from forward passes is no transport in the backward."""
+    """Copy the rule's feedback. Feedback learned from forward passes is not weight transport in the backward."""
     kept = dict(source.model.named_buffers())
     for name, buffer in target.model.named_buffers():
         if PREFIX in name:
@@ -199,7 +199,7 @@ def _copy_feedback(source: Network, target: Network) -> None:
 
 
 def _copy_when_opened(source: Network, target: Network) -> None:
-    """Copy it when the next pass is open, before the forward makes anything of it."""
+    """Copy the feedback when the next pass opens, before the forward uses it."""
     rule = target.rule
     open_pass = rule.open_pass
 

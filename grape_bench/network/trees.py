@@ -1,4 +1,4 @@
-"""Tensors inside what modules take and return: tuples, lists, dicts, ModelOutputs and graphs, of any depth."""
+"""Tensors in the arguments and outputs of modules: nested tuples, lists, dicts, ModelOutputs and graphs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def tensors(tree: Any) -> Iterator[Tensor]:
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
-    """`tree` with every tensor replaced by `function` of it; other leaves and container types are kept."""
+    """`tree` with every tensor replaced by `function` of it. Other leaves and container types stay the same."""
     if isinstance(tree, Tensor):
         return function(tree)
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
@@ -40,7 +40,7 @@ def map_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
 
 
 def _is_graph(tree: Any) -> bool:
-    """Whether `tree` is a graph of PyTorch Geometric (a `Data` or `Batch`), known by its methods: it may be missing."""
+    """Whether `tree` is a PyTorch Geometric `Data` or `Batch`. Checks for methods, because the package is optional."""
     return hasattr(tree, "edge_index") and hasattr(tree, "to_dict") and hasattr(tree, "apply")
 
 
@@ -50,7 +50,7 @@ def activations(tree: Any) -> Iterator[Tensor]:
 
 
 def first_activation(tree: Any) -> Tensor | None:
-    """The first floating-point tensor of `tree`: what a module's output is taken to be."""
+    """The first floating-point tensor of `tree`, which counts as the module's output."""
     return next(activations(tree), None)
 
 

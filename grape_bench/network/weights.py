@@ -1,4 +1,4 @@
-"""Weights wherever they meet an activation: in linear operators, in products, and in recurrent layers."""
+"""Find weights wherever they are used: in linear operators, in products, and in recurrent layers."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from grape_bench.network.products import PRODUCTS, Product, product_of
 _COPIES = {"__getitem__", "index_select", "contiguous", "clone", "reshape", "flatten", "repeat", "repeat_interleave"}
 _CASTS = {"to", "type", "type_as", "float", "double", "half", "bfloat16"}
 CONCERNED = OPERATORS | PRODUCTS | _COPIES | _CASTS | recurrent.STEPS.keys() | recurrent.CELLS.keys()
-"""The names of the functions that `WeightMode` looks at."""
+"""The names of the functions that `WeightMode` intercepts."""
 
 Replay = Callable[[Tensor], Tensor]
-"""What was made of a parameter -> the same made of a tensor of the parameter's shape and strides."""
+"""Repeats the operations that were applied to a parameter, on a tensor with the parameter's shape and strides."""
 
 
 class Copies:
     """The tensors that are copies of (parts of) parameters, and how each was made.
 
-    A view knows its parameter by itself. A copy does not: the experts `W[ids]` of a mixture, or `W.to(dtype)`.
+    A view references its parameter, but a copy does not: the experts `W[ids]` of a mixture, or `W.to(dtype)`.
     """
 
     def __init__(self, parameters: Collection[int]) -> None:
@@ -33,7 +33,7 @@ class Copies:
         self._made: dict[int, tuple[ref[Tensor], Tensor, Replay]] = {}
 
     def source(self, tensor: Tensor) -> tuple[Tensor, Replay] | None:
-        """The parameter that `tensor` is, views or copies, and how. None for other tensors."""
+        """The parameter that `tensor` is, views or copies, and how it was made. None for other tensors."""
         base = tensor if tensor._base is None else tensor._base
         if id(base) in self.parameters:
             return base, lambda matrix: same_view(matrix, tensor, base)
@@ -51,8 +51,8 @@ class Copies:
     def note(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         """Remember `result` if `func` copied it from a parameter.
 
-        A row of a matrix that was looked up by number is an embedding, which is an activation. It takes three
-        dimensions to be a stack of weights.
+        A matrix row that was looked up by index is an embedding, which is an activation. A stack of weights has at
+        least three dimensions.
         """
         name = getattr(func, "__name__", "")
         if name not in _COPIES | _CASTS or not isinstance(result, Tensor) or not isinstance(args[0], Tensor):
@@ -66,10 +66,10 @@ class Copies:
 
 
 class WeightMode(OperatorMode):
-    """While active, `weighted` computes every call in which a weight meets an activation.
+    """While active, `weighted` computes every call in which a weight is multiplied by an activation.
 
-    The product of two activations (attention scores) stays as it is. `parameters` are the `id`s of the parameters that
-    can be weights.
+    Products of two activations (attention scores) stay unchanged. `parameters` are the `id`s of the parameters that can
+    be weights.
     """
 
     def __init__(self, parameters: Collection[int]) -> None:
@@ -77,26 +77,26 @@ class WeightMode(OperatorMode):
         self.copies = Copies(parameters)
 
     def known(self, weight: Tensor) -> Any | None:
-        """What belongs to `weight`, or None if it is no weight. Called once for each tensor that may be a weight."""
+        """The data attached to `weight`, or None if it is not a weight. Called once per candidate tensor."""
         raise NotImplementedError
 
     def weighted(self, call: LinearMap, known: Any) -> Tensor:
-        """The result of `call`, to whose weight `known` belongs."""
+        """Compute `call`. `known` is the data attached to its weight."""
         raise NotImplementedError
 
     def recurrent(self, func: Any, args: tuple[Any, ...]) -> Any:
-        """The result of `func(*args)`, a recurrent layer or cell whose weights are among `args`."""
+        """Compute `func(*args)`, a recurrent layer or cell with weights among its `args`."""
         raise NotImplementedError
 
     def linear_map(self, call: LinearMap) -> Tensor:
-        """The result of `call`."""
+        """Compute `call`."""
         known = self.known(call.weight)
         if known is None:
             return call.apply(call.input, call.weight, call.bias)
         return self.weighted(call, known)
 
     def product(self, product: Product) -> Tensor:
-        """The result of `product`. If just one factor is a weight, `weighted` computes it."""
+        """Compute `product`. If exactly one factor is a weight, `weighted` computes it."""
         known = [self.known(factor) for factor in product.factors]
         index = self.only_weight(product.factors, known)
         if index is None:
@@ -104,9 +104,9 @@ class WeightMode(OperatorMode):
         return self.weighted(product.with_weight(index), known[index])
 
     def only_weight(self, factors: Sequence[Tensor], known: Sequence[Any]) -> int | None:
-        """The number of the factor that is the weight, or None if none is or several are."""
+        """The index of the factor that is the weight, or None if none or several are."""
         weights = [index for index, found in enumerate(known) if found is not None]
-        if len(weights) > 1:  # what was looked up in a parameter counts as an activation next to a whole one
+        if len(weights) > 1:  # next to a whole parameter, a part looked up in one counts as an activation
             weights = [index for index in weights if not self.copies.is_copy(factors[index])]
         return weights[0] if len(weights) == 1 else None
 
@@ -125,12 +125,12 @@ class WeightMode(OperatorMode):
 
 
 def memory(tensor: Tensor) -> int:
-    """A number that tensors with the same memory share. It is no address: tensors on the meta device have none."""
+    """A number shared by tensors with the same memory. Not an address, because tensors on the meta device have none."""
     return tensor.untyped_storage()._cdata if tensor.layout is torch.strided else 0
 
 
 def same_view(matrix: Tensor, view: Tensor, weight: Tensor) -> Tensor:
-    """Return the view of `matrix` that corresponds to `view` of `weight`: its transpose, or a chunk of it.
+    """Return the view of `matrix` that corresponds to `view` of `weight`, such as its transpose, or a chunk of it.
 
     `matrix` and `weight` must have the same strides.
     """

@@ -1,4 +1,4 @@
-"""Yes or no, with one output."""
+"""Binary classification with one output."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from grape_bench.objectives.target import TargetData, TargetSplit
 class Binary(Objective):
     """Binary cross-entropy of one logit (N, 1) with labels (N,) 0 or 1.
 
-    Scored by ROC-AUC, average precision or accuracy, all in percent. Class 1 is the positive one. One output has no
-    class whose score should rise, so rules that read classes do not apply.
+    Scored by ROC-AUC, average precision or accuracy, all in percent. Class 1 is the positive class. With a single
+    output, no class has a score that should rise, so rules that read classes do not apply.
     """
 
     targets: ClassVar[Literal["classes", "values"]] = "values"

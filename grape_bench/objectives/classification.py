@@ -19,14 +19,14 @@ Smoothing = Annotated[float, Field(ge=0, lt=1, description="a number from 0 to b
 BALANCED = 1.25
 """Classes count as balanced if the largest has at most this many times the mean number of samples.
 
-Guessing then has the accuracy 1 / classes, as in the records of all image suites.
+The accuracy of chance is then 1 / classes, as in the records of all image suites.
 """
 
 
 class Classification(Objective):
     """Cross-entropy of logits (N, classes) with labels (N,) int64, scored by accuracy in percent.
 
-    For mixed samples the target can also be shares of classes, (N, classes) float32.
+    For mixed samples, the target can also be class probabilities, (N, classes) float32.
     """
 
     metric = "accuracy"
@@ -79,7 +79,7 @@ def class_count(data: TargetData, objective: str) -> int:
 
 
 def class_counts(data: TargetData) -> Tensor:
-    """How often each class is a training target, (classes,) float64. Ignored targets are left out."""
+    """The number of training targets of each class, (classes,) float64. Ignored targets do not count."""
     counts = torch.zeros(data.classes, dtype=torch.float64)
     for target in data.train.targets():
         counts += torch.bincount(target[target != IGNORED].cpu(), minlength=data.classes)

@@ -50,7 +50,7 @@ def register_objective(name: str) -> Callable[[O], O]:
 
 
 def _parameters(cls: type) -> Mapping[str, Any]:
-    """The annotation of each argument of the constructor."""
+    """The annotations of the constructor's arguments."""
     has_init = any("__init__" in vars(base) for base in cls.mro() if base is not object)
     if not has_init:
         return {}

@@ -1,4 +1,4 @@
-"""Several labels per sample, each yes or no."""
+"""Several yes/no labels per sample."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from grape_bench.objectives.target import TargetData, TargetSplit
 class MultiLabel(Objective):
     """Binary cross-entropy of logits (N, labels) with 0/1 targets (N, labels) float32.
 
-    Scored by average precision or ROC-AUC in percent, mean over labels.
+    Scored by average precision or ROC-AUC in percent, averaged over labels.
     """
 
     targets: ClassVar[Literal["classes", "values"]] = "values"
@@ -56,5 +56,5 @@ class MultiLabel(Objective):
 
     @override
     def chance(self, data: TargetData) -> float:
-        # A constant score ranks nothing: its precision is the share of positive samples of each label.
+        # A constant score has no ranking. Its average precision is the share of positive samples of each label.
         return 50.0 if self.metric == "roc_auc" else 100 * float(mean_and_variance(data)[0].mean())

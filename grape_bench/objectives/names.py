@@ -1,4 +1,4 @@
-"""The objectives' names and metrics, known without importing torch."""
+"""The names and metrics of the objectives. Does not import torch."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ OBJECTIVES: Registry[type[Objective]] = Registry(
     },
     group="grape_bench.objectives",
 )
-"""Raise `numerics` of each objective whose loss changes: the jobs of suites that name it then run again.
+"""Raise `numerics` of an objective whose loss changes. The jobs of suites that name it then run again.
 
-A suite that does not name its objective uses the data set's default. Raise that data set's `numerics` too.
+A suite that does not name its objective uses the data set's default. So raise that data set's `numerics`, too.
 """
 
 METRIC_UNITS = {
@@ -44,7 +44,7 @@ METRIC_UNITS = {
     "average_precision": "percent",
     "mean_iou": "percent",
 }
-"""The metrics that score/metric.py can score, with the unit of a record."""
+"""The metrics that score/metric.py can score, with their units in a record."""
 
 METRIC_RANGES = {
     **dict.fromkeys(("accuracy", "roc_auc", "average_precision", "mean_iou"), (0.0, 100.0)),
@@ -59,7 +59,7 @@ LOWER_IS_BETTER = ("perplexity", "bits_per_character", "rmse")
 
 
 def check_name(name: str) -> None:
-    """Raise UserError if `name` cannot name an objective. Imports no torch."""
+    """Raise UserError if `name` cannot be the name of an objective. Does not import torch."""
     if is_file_reference(name):
         split_file_reference(name)
     elif name not in OBJECTIVES:

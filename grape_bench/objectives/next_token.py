@@ -19,7 +19,7 @@ from grape_bench.objectives.target import IGNORED, TargetData
 class NextToken(Objective):
     """Cross-entropy of logits (N, length, vocabulary) with token ids (N, length), scored by perplexity.
 
-    The data set has shifted the targets by one position. Logits may be flat, (N * length, vocabulary).
+    The data set has already shifted the targets by one position. Logits may be flat, (N * length, vocabulary).
     `bits_per_character` is the loss in bits, for data whose tokens are characters.
     """
 
@@ -78,5 +78,5 @@ class NextToken(Objective):
         return float(self._of(-(shares * shares.log()).sum()))
 
     def _of(self, nats: Tensor) -> Tensor:
-        """The metric of a mean loss in nats."""
+        """Convert a mean loss in nats to the metric."""
         return nats / math.log(2) if self.metric == "bits_per_character" else torch.exp(nats)

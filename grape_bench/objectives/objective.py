@@ -1,4 +1,4 @@
-"""The base class of objectives: what a model must output, the loss, and the metric."""
+"""The base class of objectives: the required model output, the loss, and the metric."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from grape_bench.network.trace import scored_output
 from grape_bench.objectives.target import IGNORED, TargetData, TargetSplit
 
 Sums = Mapping[str, Tensor]
-"""What `tally` returned, summed over batches and processes, in float64 on the CPU."""
+"""The results of `tally`, summed over batches and processes, in float64 on the CPU."""
 
 
 class Objective:
-    """What a model is trained for. A subclass is registered with `@gb.register_objective("name")`.
+    """What a model is trained for. Register a subclass with `@gb.register_objective("name")`.
 
-    `metric` is a name in score/metric.py, which knows the direction and the unit. Rules that read classes are refused
-    unless `targets` is "classes". `axis` is the axis of the model's output on which the outputs (classes) lie; None
-    lets `attach` find it. Axes between it and the samples are positions. The constructor takes `objective_args`.
+    `metric` is a name in score/metric.py, which defines its direction and unit. Rules that read classes are refused
+    unless `targets` is "classes". `axis` is the output axis of the classes. With None, `attach` finds it. Axes between
+    it and the samples are positions. The constructor takes `objective_args`.
     """
 
     metric: str
     targets: ClassVar[Literal["classes", "values"]]
     axis: ClassVar[int | None] = None
     shares: ClassVar[bool] = False
-    """Whether `loss` also accepts shares of classes (N, outputs), as mixed samples have them."""
+    """Whether `loss` also accepts class probabilities (N, outputs), for mixed samples."""
 
     kept: ClassVar[tuple[str, ...]] = ()
     """Keys of `tally` whose rows are concatenated instead of summed, for metrics such as ROC-AUC."""
 
     size = classes = 0
-    """The number of outputs, and of classes in the data (0 for values), after `bind`."""
+    """The number of outputs, and the number of classes in the data (0 for values). Set by `bind`."""
 
     def bind(self, data: TargetData) -> Self:
-        """Note what `check` and `value` need from `data`, and return the objective."""
+        """Store what `check` and `value` need from `data`, and return the objective."""
         self.size, self.classes = self.outputs(data), data.classes
         return self
 
@@ -68,7 +68,7 @@ class Objective:
             raise UserError(f"every target is {ends[0]:g}, so there is nothing to learn", where="train split")
 
     def check(self, output: Tensor, target: Tensor) -> None:
-        """Raise UserError unless `output` fits `target`. It is called at every step, so it only reads shapes."""
+        """Raise UserError unless `output` fits `target`. Called at every step, so it only reads shapes."""
         axis = output.dim() - 1 if self.axis is None else self.axis % max(output.dim(), 1)
         shape = tuple(output.shape)
         rest = shape if self.targets == "values" else shape[:axis] + shape[axis + 1 :]
@@ -76,7 +76,7 @@ class Objective:
             raise self.misfit(output, (*target.shape[1:],))
 
     def misfit(self, output: Tensor, positions: tuple[int, ...] = ()) -> UserError:
-        """The error for an output of the wrong shape. `positions` are the axes of a target after the samples."""
+        """The error for an output of the wrong shape. `positions` are the target's axes after the samples."""
         if self.targets == "values":
             wanted = f"a tensor of shape (N, {', '.join(map(str, positions or (self.size,)))})"
         else:
@@ -88,7 +88,7 @@ class Objective:
         )
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """The mean loss over the targets that count."""
+        """The mean loss over the targets that are not ignored."""
         raise NotImplementedError
 
     def tally(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -96,22 +96,22 @@ class Objective:
         raise NotImplementedError
 
     def value(self, sums: Sums) -> float | Tensor:
-        """The metric, from the sums over a whole split."""
+        """The metric, computed from the sums over a whole split."""
         raise NotImplementedError
 
     def error(self, sums: Sums) -> float | Tensor:
-        """The standard error of the metric's score due to the samples of the split; NaN if it is unknown.
+        """The standard error of the metric's score from sampling the split. NaN if unknown.
 
-        The score is the metric on the scale on which differences add up, such as the log of a perplexity.
+        The score is the metric on its additive scale, such as the log of a perplexity.
         """
         return math.nan
 
     def chance(self, data: TargetData) -> float:
-        """The metric of the best predictor that sees no input, from the training targets."""
+        """The metric of the best predictor that sees no input, computed from the training targets."""
         raise NotImplementedError
 
     def scored(self, output: Any, target: Tensor) -> Tensor:
-        """The tensor in a model's output that is scored, checked. Raises UserError."""
+        """The checked tensor of a model's output that is scored. Raises UserError."""
         found = scored_output(output)
         if found is None:
             wanted = f"a tensor with {self.size} outputs"
@@ -121,12 +121,12 @@ class Objective:
 
 
 def mean_error(total: Tensor, squares: Tensor, count: Tensor) -> Tensor:
-    """The standard error of the mean of `count` values, from their sum and the sum of their squares."""
+    """The standard error of the mean of `count` values, from their sum and sum of squares."""
     mean = total / count
     return ((squares / count - mean.square()).clamp(min=0) / count).sqrt()
 
 
 def mean_and_variance(data: TargetData) -> tuple[Tensor, Tensor]:
-    """The mean and variance of each number of the training targets (N, size), in float64 on the CPU."""
+    """The mean and variance of the training targets (N, size), per number, in float64 on the CPU."""
     targets = torch.cat([target.double().cpu() for target in data.train.targets()])
     return targets.mean(0), targets.var(0, correction=0)

@@ -1,4 +1,4 @@
-"""A picture as a function from coordinates to pixels."""
+"""Fit a picture as a function from coordinates to pixels."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from grape_bench.errors import UserError
 from grape_bench.objectives.objective import Objective, Sums, mean_and_variance, mean_error
 from grape_bench.objectives.target import TargetData
 
-DECIBELS = 10 / math.log(10)  # of a factor e
+DECIBELS = 10 / math.log(10)  # a factor of e in decibels
 
 
 class Picture(Objective):
     """Mean squared error of pixels (N, channels) between 0 and 1, scored by PSNR in decibels.
 
-    PSNR = -10 log10(mean squared error) for a peak of 1. A standardized data set names its scale.
+    PSNR = -10 log10(mean squared error) for a peak of 1. If the data are standardized, the data set provides their
+    scale.
     """
 
     metric = "psnr"

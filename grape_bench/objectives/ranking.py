@@ -1,4 +1,4 @@
-"""Metrics of rankings, which need every score at once: ROC-AUC and average precision."""
+"""Ranking metrics, which need all scores at once: ROC-AUC and average precision."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def check_labels(split: TargetSplit, name: str) -> None:
-    """Raise UserError if a label is the same for all samples of the split called `name`: nothing can be ranked."""
+    """Raise UserError if a label is the same for all samples of the split called `name`, so nothing can be ranked."""
     labels = torch.cat([target.reshape(len(target), -1) for target in split.targets()])
     same = (labels == labels[:1]).all(0).nonzero()
     if len(same):
@@ -25,7 +25,7 @@ def check_labels(split: TargetSplit, name: str) -> None:
 
 
 def ranking(metric: str, targets: Tensor, scores: Tensor) -> float:
-    """ROC-AUC or average precision in percent of `scores` (N, labels) for 0/1 `targets`, mean over labels.
+    """ROC-AUC or average precision in percent of `scores` (N, labels) for 0/1 `targets`, averaged over labels.
 
     NaN if a score is not finite, or if a label is the same for all samples.
     """
@@ -35,9 +35,9 @@ def ranking(metric: str, targets: Tensor, scores: Tensor) -> float:
 
 
 def ranking_error(metric: str, targets: Tensor, scores: Tensor) -> float:
-    """The standard error of `ranking` due to the samples: a seeded bootstrap over them.
+    """The standard error of `ranking` from sampling, by a seeded bootstrap over samples.
 
-    Resamples in which a label is the same for all samples do not count.
+    Resamples in which a label is the same for all samples are skipped.
     """
     if not scores.isfinite().all():
         return float("nan")
@@ -52,7 +52,7 @@ def ranking_error(metric: str, targets: Tensor, scores: Tensor) -> float:
 
 
 def _of_labels(metric: str, targets: Floats, scores: Floats) -> Floats:
-    """The metric of each label in percent, (labels,); NaN for a label that is the same for all samples."""
+    """The metric of each label in percent, (labels,). NaN for a label that is the same for all samples."""
     from sklearn.metrics import average_precision_score, roc_auc_score  # takes a second to import
 
     function = roc_auc_score if metric == "roc_auc" else average_precision_score

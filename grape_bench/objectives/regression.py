@@ -17,7 +17,7 @@ from grape_bench.objectives.target import TargetData
 class Regression(Objective):
     """Mean squared error of outputs (N, size) and targets (N, size), scored by RMSE in the data's units, or by R².
 
-    With several numbers per target, all count alike: RMSE is over all of them, and R² uses their total variance.
+    All numbers of a target count equally: RMSE is over all of them, and R² uses their total variance.
     """
 
     targets: ClassVar[Literal["classes", "values"]] = "values"
@@ -67,7 +67,7 @@ class Regression(Objective):
 
     @override
     def error(self, sums: Sums) -> float | Tensor:
-        # Delta method: d sqrt(m) = dm / (2 sqrt(m)), and d(1 - m / v) = dm / v with the variance v as given.
+        # Delta method: d sqrt(m) = dm / (2 sqrt(m)), and d(1 - m / v) = dm / v, treating the variance v as fixed.
         of_square = mean_error(sums["squares"], sums["quartics"], sums["count"])
         if self.metric == "r2":
             return of_square / _variance(sums)
@@ -83,6 +83,6 @@ class Regression(Objective):
 
 
 def _variance(sums: Sums) -> Tensor:
-    """The variance of the targets, mean over the numbers of a target."""
+    """The variance of the targets, averaged over the numbers of a target."""
     mean = sums["values"] / sums["rows"]
     return (sums["value_squares"] / sums["rows"] - mean.square()).mean()

@@ -19,7 +19,7 @@ class Segmentation(Classification):
     """Cross-entropy of logits (N, classes, H, W) with labels (N, H, W), scored by mean IoU in percent.
 
     IoU of a class = pixels that are both predicted and true ÷ pixels that are either, over the whole split. The mean is
-    over the classes that are predicted or true somewhere. Pixels labeled `IGNORED` do not count.
+    over the classes that occur in predictions or labels. Pixels labeled `IGNORED` do not count.
     """
 
     metric = "mean_iou"
@@ -52,13 +52,13 @@ class Segmentation(Classification):
 
     @override
     def chance(self, data: TargetData) -> float:
-        # A constant class c has an IoU of its share of the pixels. The other classes have 0.
+        # Predicting one class c everywhere gives c an IoU of its share of the pixels, and all other classes 0.
         counts = class_counts(data)
         return 100 * float(counts.max() / counts.sum() / (counts > 0).sum())
 
 
 def _mean_iou(both: Tensor, either: Tensor) -> Tensor:
-    """The mean IoU in percent, from pixels by picture and class (N, classes)."""
+    """The mean IoU in percent, from pixel counts by picture and class (N, classes)."""
     total = either.sum(0)
     present = total > 0
     return 100 * (both.sum(0)[present] / total[present]).mean()

@@ -1,4 +1,4 @@
-"""A sequence from a sequence, with teacher forcing."""
+"""Sequence to sequence, with teacher forcing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an objective reads of a data set: the size of the targets, their unit, and the targets of the training split."""
+"""What an objective reads from a data set: the size and unit of its targets, and the training targets."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 IGNORED = -100
-"""The class of a target that does not count: padding, a node of another split (PyTorch's `ignore_index`)."""
+"""The class of a target that does not count: padding, or a node of another split (PyTorch's `ignore_index`)."""
 
 
 @dataclass(frozen=True)
 class Target:
     """The targets of a data set.
 
-    `size` is the count of numbers per target, and 1 for a class. `unit` is what `len(split)` counts: "sample", "token",
-    "character", "node", "pixel". `scale` is the standard deviation of standardized values, one per number. Errors are
-    reported in the data's own units, so they are multiplied by it. Empty means that the values are not standardized.
+    `size` is how many numbers a target has, and 1 for a class. `unit` is what `len(split)` counts: "sample", "token",
+    "character", "node", "pixel". `scale` is the standard deviation of standardized values, one per number. It converts
+    errors back to the data's own units. Empty if the values are not standardized.
     """
 
     size: int = 1
@@ -47,7 +47,7 @@ class TargetData(Protocol):
 
     @property
     def target(self) -> Target:
-        """What the targets are."""
+        """The description of the targets."""
 
     @property
     def train(self) -> TargetSplit:

@@ -1,4 +1,4 @@
-"""Choose how the feedback of each block is kept, by size or by name, and draw it."""
+"""Choose how the feedback of each block is stored, by size or by name, and draw it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 FeedbackKind = Literal["auto", "dense", "per-channel", "per-token", "slice", "low-rank", "seeded"]
 
 DENSE_LIMIT = 2**20
-"""A block's feedback may always have this many numbers (4 MiB in fp32), even in a small network."""
+"""A block's feedback may always have this many values (4 MiB in fp32), even in a small network."""
 
 
 @dataclass(frozen=True)
 class FeedbackChoice:
-    """How a block's feedback is kept: its layout, the `kind` in words, and the rank (0 for full rank)."""
+    """How a block's feedback is stored: its layout, the name of its `kind`, and the rank (0 for full rank)."""
 
     layout: Layout
     kind: str
@@ -35,10 +35,10 @@ class FeedbackChoice:
 
 @dataclass(frozen=True)
 class Chooser:
-    """Chooses how feedback is kept for blocks of any shape. `output_shape` is the error's shape per sample.
+    """Chooses how feedback is stored for blocks of any shape. `output_shape` is the error's shape per sample.
 
-    `limit` is the number of values that the feedback of a block may have. `blocks` is the number of blocks. If
-    sequences have `varying` lengths, feedback cannot depend on the position.
+    `limit` is the largest number of values in the feedback of one block. `blocks` is the number of blocks. If sequences
+    have `varying` lengths, feedback cannot depend on the position.
     """
 
     output_shape: tuple[int, ...]
@@ -49,12 +49,12 @@ class Chooser:
     def choose(self, kind: FeedbackKind, shape: tuple[int, ...]) -> FeedbackChoice:
         """Choose for a block of `shape`. Raises UserError if `kind` does not suit the block.
 
-        `"auto"` is per-token if block and error have the same tokens. Otherwise it is dense up to the limit, and then
-        per-channel. If that also exceeds the limit, the matrix has low rank.
+        `"auto"` is per-token if the block and the error have the same tokens. Otherwise it takes the first that fits
+        the limit: dense, then per-channel, then a low-rank matrix.
         """
-        # Examples with limit 2**20 = 1,048,576 numbers:
+        # Examples with limit 2**20 = 1,048,576 values:
         #   block (64, 32, 32), error (10,):  dense 10 x 65,536 = 655,360 fits -> dense
-        #   block (64, 32, 32), error (100,): dense 6,553,600 does not; per channel 100 x 64
+        #   block (64, 32, 32), error (100,): dense 6,553,600 is too large -> per channel: B (100, 64)
         if kind in ("dense", "per-channel", "per-token"):
             return FeedbackChoice(self._named(kind, shape), kind)
         within: dict[str, Callable[[int], bool]] = {
@@ -111,10 +111,10 @@ def check_kind(kind: str) -> None:
 def allocate(network: Network, kind: FeedbackKind) -> dict[str, FeedbackMap]:
     """Draw B_l for every block, on the network's device. Returns block name -> feedback.
 
-    Each block may use an equal share of the network's own bytes, so all feedback together is no larger than the network
-    (or `DENSE_LIMIT` numbers per block, if that is more).
+    Each block may use an equal share of the network's own bytes, so all feedback together is no larger than the
+    network. The minimum is `DENSE_LIMIT` values per block.
     """
-    # Example: 40 MB of fp32 weights, 5 blocks, error (10,).  limit = max(2**20, 40 MB / 4 / 5) = 2,000,000 numbers.
+    # Example: 40 MB of fp32 weights, 5 blocks, error (10,).  limit = max(2**20, 40 MB / 4 / 5) = 2,000,000 values.
     #   block (256, 32, 32): dense 10 x 262,144 = 2.6 M exceeds it -> per channel: B (10, 256)
     #   block (512, 16, 16): dense 10 x 131,072 = 1.3 M fits       -> dense: B (10, 131072)
     own = sum(parameter.numel() * parameter.element_size() for parameter in network.model.parameters())
@@ -127,9 +127,9 @@ def allocate(network: Network, kind: FeedbackKind) -> dict[str, FeedbackMap]:
 
 
 def per_step(network: Network) -> dict[str, FeedbackMap]:
-    """Draw a B_l (n_out x width) for every block of (steps, width). All steps share it. Returns block name -> feedback.
+    """Draw one B_l (n_out x width) for every block of (steps, width), shared by its steps. Returns name -> feedback.
 
-    It maps an error per step (N, steps, n_out), whatever the shape of the network's own error.
+    B_l maps an error per step (N, steps, n_out), whatever shape the network's own error has.
     """
     choices = {block: FeedbackChoice(PerToken(block.shape[-1]), "per-step") for block in network.blocks}
     return {block.name: _drawn(network, block, choice, None) for block, choice in choices.items()}
@@ -153,7 +153,7 @@ def _drawn(network: Network, block: Block, choice: FeedbackChoice, owner: Block 
 
 
 def _store_shared(network: Network, choices: dict[Block, FeedbackChoice]) -> Block:
-    """Draw the matrix that all blocks share, and keep it at the first block that needs all its columns."""
+    """Draw the matrix that all blocks share, and store it at the first block that needs all its columns."""
     layouts = {block: choice.layout for block, choice in choices.items()}
     outputs = max(layout.outputs(block.part_shape(network.output_shape)) for block, layout in layouts.items())
     owner = max(layouts, key=lambda block: layouts[block].features)

@@ -1,4 +1,4 @@
-"""Anchors: an occasional mini-batch with true backpropagation (Caillon et al., ICLR 2026)."""
+"""Anchors: occasional mini-batches with true backpropagation (Caillon et al., ICLR 2026)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class Anchored(ExactSteps):
-    """Wraps `rule` and gives exact gradients on `batches` random mini-batches of every `every_epochs`-th epoch.
+    """Wraps `rule` and uses exact gradients on `batches` random mini-batches of every `every_epochs`-th epoch.
 
-    With `every_steps`, every so many steps is an anchor instead. With `below`, an anchor that is due takes place only
-    if the rule's own measure of its alignment (`GrAPE.alignment`) is below this number. The declared share of anchors
-    is then an upper limit.
+    With `every_steps`, every `every_steps`-th training step is an anchor instead. With `below`, an anchor is skipped
+    unless the rule's own estimate of its alignment (`GrAPE.alignment`) is below this number. The declared share of
+    anchors is then an upper limit.
 
-    The training loop must call `network.begin_epoch`. Otherwise a forward raises RuntimeError. `begin_epoch` raises
-    UserError if every batch would be an anchor: that is backpropagation under another name.
+    The training loop must call `network.begin_epoch`, or the forward raises RuntimeError. `begin_epoch` raises
+    UserError if every batch would be an anchor, because that would be plain backpropagation.
     """
 
     def __init__(
@@ -73,19 +73,19 @@ class Anchored(ExactSteps):
 
     @override
     def open_pass(self, network: Network, batch: Batch) -> Pass:
-        """Return a plain pass (backpropagation) on an anchor, and the rule's own pass otherwise."""
+        """Return a plain pass (backpropagation) on an anchor, and the rule's own pass on other steps."""
         if self._anchors is None:
             raise RuntimeError("an anchored rule needs net.begin_epoch(batches=len(loader)) at the start of each epoch")
         if not network.model.training:
             return self.rule.open_pass(network, batch)
         self._step += 1
         due = self._step in self._anchors
-        if self.every_steps is not None:  # the steps are counted over all epochs
+        if self.every_steps is not None:  # steps are counted over all epochs
             due = (self._step + 1) % self.every_steps == 0
         return Pass() if due and self._wanted() else self.rule.open_pass(network, batch)
 
     def _wanted(self) -> bool:
-        """Whether an anchor that is due takes place."""
+        """Whether an anchor that is due is actually used."""
         if self.below is None:
             return True
         assert isinstance(self.rule, GrAPE)
@@ -93,13 +93,13 @@ class Anchored(ExactSteps):
 
     @override
     def exact_share(self, batches: int, epochs: float) -> float:
-        """The share of anchors among the steps. With `below`, an upper limit."""
+        """The share of steps that are anchors. With `below`, an upper limit."""
         if self.every_steps is not None:
             return (steps := round(batches * epochs)) and steps // self.every_steps / steps
         return min(self.batches, batches) * math.ceil(epochs / self.every_epochs) / (batches * epochs)
 
     @override
     def bp_fraction(self, batches: int, epochs: float) -> float:
-        """The share of anchors among the steps, plus the rule's own fraction on all other steps."""
+        """The share of steps that are anchors, plus the rule's own fraction on all other steps."""
         anchors = self.exact_share(batches, epochs)
         return anchors + (1 - anchors) * self.rule.bp_fraction(batches, epochs)

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 class BackwardFeedback(LearningRule):
     """Base class. `draw` makes the feedback of a weight once, and `matrix` replaces the weight in each backward.
 
-    Weight and bias gradients stay local and exact. Everything that is not a linear map stays exact too. The backward
-    pass is as sequential as backpropagation's, so `bp_fraction` is 1. A `matrix` that reads the weight, even only its
-    signs, is weight transport, and its class must declare it.
+    Weight and bias gradients stay local and exact, and so does every operation that is not a linear map. The backward
+    is as sequential as backpropagation's, so `bp_fraction` is 1. A `matrix` that reads the weight, even only its signs,
+    is weight transport, and the class must declare it.
 
-    A weight that meets its input in an operator which this family does not know is refused, because its true value
-    would be read. `allow_transport` lets it be read.
+    If a weight is used in an operator that this family does not support, the backward would read its true value. Such a
+    network is refused, unless `allow_transport` is set.
     """
 
     weight_transport: ClassVar[bool] = False
@@ -43,7 +43,7 @@ class BackwardFeedback(LearningRule):
 
     @property
     def cuts(self) -> bool:
-        """False: the feedback sits in the linear maps, not between blocks."""
+        """False: the feedback is in the linear maps, not between blocks."""
         return False
 
     def draw(self, weight: Tensor, generator: torch.Generator) -> Tensor:
@@ -54,13 +54,13 @@ class BackwardFeedback(LearningRule):
         return torch.randn(weight.shape, generator=generator).to(weight.device).mul_(scale_of(weight))
 
     def matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
-        """Return what replaces `weight` in the backward, shaped like it. `feedback` is what `draw` returned."""
+        """Return the replacement of `weight` in the backward, with its shape. `feedback` is the result of `draw`."""
         return feedback
 
     def setup(self, network: Network) -> None:
-        """Draw the feedback of every weight and keep it in a buffer of the same module.
+        """Draw the feedback of every weight and store it in a buffer of the same module.
 
-        The feedback of a tied weight is kept at its first module, that of a derived weight where it is computed.
+        A tied weight has its feedback at its first module. A derived weight has it at the module that computes it.
         Raises UserError for a weight that no feedback can replace.
         """
         if network.uncovered and not self.allow_transport:
@@ -90,7 +90,7 @@ class BackwardFeedback(LearningRule):
         for module, name in network.weights:
             weight = getattr(module, name)
             feedback = module._buffers.get(f"{PREFIX}{name}_feedback")
-            if feedback is not None and id(weight) not in matrices:  # that of a tied weight is at its first module
+            if feedback is not None and id(weight) not in matrices:  # a tied weight's is at its first module
                 matrices[id(weight)] = weight, self._matrix(weight, feedback)
         computed: dict[CallSite, Tensor] = {}
 
@@ -104,23 +104,23 @@ class BackwardFeedback(LearningRule):
         return FeedbackPass(list(matrices.values()), matrix_of_derived, layers_only=network.layers_only)
 
     def feedback_of(self, network: Network) -> dict[int, Tensor]:
-        """The `id` of each parameter that is a weight -> its feedback."""
+        """`id` of each weight parameter -> its feedback."""
         found: dict[int, Tensor] = {}
         for module, name in network.weights:
-            if id(getattr(module, name)) not in found:  # the feedback of a tied weight is at its first module
+            if id(getattr(module, name)) not in found:  # a tied weight has its feedback at its first module
                 found[id(getattr(module, name))] = module.get_buffer(f"{PREFIX}{name}_feedback")
         return found
 
     def feedback_of_derived(self, network: Network) -> Tensor | None:
-        """The feedback of the derived weight that is used next. Must be called within a forward."""
+        """The feedback of the derived weight that is used next. Must be called inside a forward."""
         return _feedback_at(network.call_sites.next())
 
     def _matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
-        """Return what replaces `weight`, in the memory layout of `weight`."""
+        """Return the replacement of `weight`, in the memory layout of `weight`."""
         return laid_out(self.matrix(weight.detach(), feedback), weight)
 
     def kept_feedback(self, network: Network) -> dict[str, Kept]:
-        """How each weight's feedback is kept."""
+        """How the feedback of each weight is stored."""
         kept = {}
         for name, buffer in network.model.named_buffers():
             if PREFIX in name and name.endswith("_feedback"):
@@ -130,7 +130,7 @@ class BackwardFeedback(LearningRule):
         return kept
 
     def credit(self, network: Network) -> dict[str, Credit]:
-        """Exact gradients from the last linear map on, and the rule's gradients before it."""
+        """Exact gradients for the last linear map and everything after it, and the rule's gradients for the rest."""
         return network.credit("rule", "after the last linear map")
 
 
@@ -143,9 +143,9 @@ def _derived(index: int) -> str:
 
 
 def scale_of(weight: Tensor) -> Tensor:
-    """The standard deviation of a weight, or 1/sqrt(fan-in) if the weight starts at zero.
+    """The standard deviation of a weight, or 1/sqrt(fan-in) if the weight is initialized to zero.
 
-    A number on the weight's device, in float32 or wider.
+    A scalar tensor on the weight's device, in float32 or wider.
     """
     wide = torch.promote_types(weight.dtype, torch.float32)
     deviation = weight.detach().to(wide).std(correction=0)
@@ -156,7 +156,7 @@ class FeedbackPass(Pass):
     """A forward whose linear maps use feedback matrices in their backward.
 
     `matrices` are the parameters with their matrices. `of_derived` returns the matrix of a derived weight, or None.
-    `layers_only` tells that no weight is met elsewhere than in linear layers and convolutions.
+    `layers_only` means that weights are used only in linear layers and convolutions.
     """
 
     intercepts = True

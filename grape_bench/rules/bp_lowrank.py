@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class BPLowRank(LearningRule):
-    """dL/dh_l := (C / r) Q Q^T g at every block, where g is what arrives from above, and the rest is BP.
+    """dL/dh_l := (C / r) Q Q^T g at every block, where g is the gradient from above. Everything else is BP.
 
-    Q (C x r) has r random orthonormal columns, drawn in each step for each block. C is the number of channels, and
-    r = `share` C, rounded up. All samples and positions share Q. E[Q Q^T] = (r / C) I, so the signal is unbiased. Its
-    noise grows with the number of blocks that it has passed, by up to C / r for each.
+    Q (C x r) has r random orthonormal columns, drawn in each step for each block. C is the number of channels, and r =
+    `share` C, rounded up. All samples and positions share Q. E[Q Q^T] = (r / C) I, so the signal is unbiased. Its noise
+    grows with each block that it passes, by up to C / r.
     """
 
     # Example: signal g (N, 64), share = 0.5: Q (64, 32), the rule sends 2 (g Q) Q^T (N, 64), which has rank 32
@@ -69,7 +69,7 @@ class _Sketched(Pass):
 
     @override
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        """The output, whose gradient is projected in the backward."""
+        """Return the output unchanged. The backward projects its gradient."""
         if output.requires_grad:
             output.register_hook(partial(self.rule.sketched, block))
         return output

@@ -21,12 +21,12 @@ Draw = Literal["magnitude", "uniform"]
 
 
 class BPSampled(LearningRule):
-    """e_k := m_k e_k / q_k at the output, where m_k is 1 with probability q_k, and 0 otherwise. The rest is BP.
+    """e_k := m_k e_k / q_k at the output, where m_k is 1 with probability q_k, and 0 otherwise. Everything else is BP.
 
-    So J^T e = sum_k J_k^T e_k becomes a sum over about `samples` outputs for each sample and position, with the same
-    mean. With `draw = "magnitude"`, q_k = min(1, `samples` |e_k| / sum |e|): a cross-entropy then always keeps the
-    target if `samples` is at least 2, as a sampled softmax does. With `"uniform"`, q_k = min(1, `samples` / n_out).
-    The output layer's own gradient comes from the sampled error too.
+    The sum J^T e = sum_k J_k^T e_k then has about `samples` terms per sample and position, and the same mean. `draw =
+    "magnitude"` sets q_k = min(1, `samples` |e_k| / sum |e|). With `samples` of at least 2, a cross-entropy then always
+    keeps its target, like a sampled softmax. `"uniform"` sets q_k = min(1, `samples` / n_out). The output layer's own
+    gradient also comes from the sampled error.
     """
 
     def __init__(self, samples: int = 4, draw: Draw = "magnitude") -> None:
@@ -37,13 +37,13 @@ class BPSampled(LearningRule):
     @property
     @override
     def cuts(self) -> bool:
-        """False: every gradient passes."""
+        """False: no gradient is cut."""
         return False
 
     @property
     @override
     def at_scores(self) -> bool:
-        """True: outputs are sampled, not features below them."""
+        """True: the rule samples outputs, not the features below them."""
         return True
 
     @override
@@ -77,7 +77,7 @@ class _Sampled(Pass):
 
     @override
     def join(self, logits: Tensor) -> Tensor:
-        """The logits, whose error is sampled in the backward."""
+        """Return the logits unchanged. The backward samples their error."""
         if logits.requires_grad:
             logits.register_hook(
                 lambda error: self.rule.sampled(error, self.network.generator("perturbation", error.device))

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class BPWindow(LearningRule):
-    """The backward of attention drops dL/ds_ij and P_ij dL/do_i at keys j over `window` positions from their query i.
+    """The backward of attention drops dL/ds_ij and P_ij dL/do_i for keys j over `window` positions from query i.
 
-    s are the scores, P the weights and o the outputs of attention: no score and no value of a far key gets a gradient.
-    The forward is exact, as in Launay et al. (2020), who keep attention exact too. The window is that of Longformer
-    (Beltagy et al. 2020), for gradients only. The rest is BP. The rule reads calls of `scaled_dot_product_attention`
-    with as many keys as queries. It refuses networks without one, and dropout on the weights of attention.
+    s are the scores, P the attention weights and o the outputs, so neither the score nor the value of a far key gets a
+    gradient. The forward is exact, as in Launay et al. (2020). The window is that of Longformer (Beltagy et al. 2020),
+    applied only to gradients. Everything else is BP. The rule intercepts `scaled_dot_product_attention` calls with as
+    many keys as queries. It refuses networks without such a call, and dropout on attention weights.
     """
 
     # Example: 4 tokens, window 1. Output 3 = sum_j P_3j v_j. Its gradient reaches v_2, v_3, and the scores 3-2, 3-3.
@@ -41,7 +41,7 @@ class BPWindow(LearningRule):
     @property
     @override
     def cuts(self) -> bool:
-        """False: every gradient passes."""
+        """False: the rule needs no cuts between blocks."""
         return False
 
     @override
@@ -72,7 +72,7 @@ class _WindowedPass(Pass):
 
     @override
     def again(self) -> Pass:
-        """Activation checkpointing repeats a part of this forward in the same way."""
+        """The pass with which activation checkpointing repeats a part of this forward."""
         return self
 
 
@@ -89,11 +89,11 @@ class _WindowedAttention(OperatorMode):
         if not exact.requires_grad or args[0].shape[-2] != args[1].shape[-2]:
             return exact
         near = windowed(self.window, *args, **(kwargs or {}))
-        return exact.detach() + (near - near.detach())  # the value of the model's own kernel, this gradient
+        return exact.detach() + (near - near.detach())  # the value of the model's own kernel, with this gradient
 
     @override
     def linear_map(self, call: LinearMap) -> Tensor:
-        """The result of `call`."""
+        """Run `call` as it is."""
         return call.apply(call.input, call.weight, call.bias)
 
 

@@ -1,6 +1,6 @@
 """What is known about each shipped rule: its family, source and needs, who checked it, and what to tune.
 
-Imports no torch. docs/rules.md shows it as a table, `grape-bench list rules` in the terminal.
+Does not import torch. docs/rules.md and `grape-bench list rules` show it as a table.
 """
 
 from __future__ import annotations
@@ -328,11 +328,11 @@ CATALOG: Mapping[str, Entry] = {
         for count in LADDER
     },
 }
-"""The shipped rules by name, in the order of the docs. A test holds that every shipped rule is here."""
+"""The shipped rules by name, in the order of the docs. A test checks that no shipped rule is missing."""
 
 
 def entry_of(rule: str) -> Entry | None:
-    """The entry of a rule as a suite names it, such as `grape:p4+anchor`. None for a user's own rule."""
+    """The entry of a rule as written in a suite, such as `grape:p4+anchor`. None for a user's own rule."""
     return CATALOG.get(RuleName.parse(rule).reference)
 
 

@@ -1,4 +1,4 @@
-"""Linear layers and convolutions with feedback matrices, in a form that `torch.compile` keeps in its graph."""
+"""Linear layers and convolutions with feedback matrices that `torch.compile` can keep in its graph."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _CONVOLUTIONS = {F.conv1d, F.conv2d, F.conv3d, torch.conv1d, torch.conv2d, torch
 
 
 def compiled_map(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[Tensor], Tensor] | None:
-    """A function of B that is `func(*args, **kwargs)` with B instead of the weight in its backward.
+    """A function of B that computes `func(*args, **kwargs)`, with B instead of the weight in its backward.
 
-    None if `func` is no linear layer or convolution on a batch, or if its padding is given in words.
+    None if `func` is not a linear layer or convolution on a batch, or if its padding is a string.
     """
     if func is F.linear:
         return lambda matrix: _linear(matrix, *args, **kwargs)
@@ -44,7 +44,7 @@ def _convolution(matrix: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None,
 
 
 def _cast(*given: Tensor | None) -> tuple[Tensor | None, ...]:
-    """The arguments as autocast would give them to the operator, since it does nothing in a backward."""
+    """Cast the arguments as autocast would for the operator, because autocast is off in a backward."""
     device = next(one.device.type for one in given if one is not None)
     if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
         return given
@@ -53,7 +53,7 @@ def _cast(*given: Tensor | None) -> tuple[Tensor | None, ...]:
 
 
 class _Linear(torch.autograd.Function):
-    """(x, W, b, B) -> x W^T + b; backward: e B for x (N, ..., in), and the exact gradients of W and b."""
+    """(x, W, b, B) -> x W^T + b for x (N, ..., in). Backward: e B, and the exact gradients of W and b."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, matrix: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class _Linear(torch.autograd.Function):
 
 
 class _Convolution(torch.autograd.Function):
-    """(x, W, b, B, options) -> the convolution; backward: that of PyTorch with B, as no other gradient reads W."""
+    """(x, W, b, B, options) -> the convolution. Backward: PyTorch's, with B for W in the input gradient."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, matrix: Tensor, *options: Any) -> Tensor:

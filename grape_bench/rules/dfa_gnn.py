@@ -1,4 +1,4 @@
-"""DFA for graph networks: dL/dh_l := S^(L-l) E B_l, with pseudo-errors in E for unlabeled nodes (Zhao et al. 2024)."""
+"""DFA for graph networks: dL/dh_l := S^(L-l) E B_l, where unlabeled nodes get pseudo-errors (Zhao et al. 2024)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class DFAGNN(DirectFeedback):
-    """S is the normalized adjacency, with L - l graph convolutions above block l. B_l is fixed and random.
+    """S is the normalized adjacency. Block l has L - l graph convolutions above it. B_l is fixed and random.
 
-    The errors of labeled nodes spread along the graph: E <- (1 - alpha) E_0 + alpha S E, `iterations` times. Each
-    unlabeled node that they reach takes what arrives, scaled to the mean size (1-norm) of a labeled node's error.
-    `alpha` = 0 leaves unlabeled nodes without an error.
+    The errors of labeled nodes spread along the graph, `iterations` times: E <- (1 - alpha) E_0 + alpha S E. An
+    unlabeled node that they reach gets the result, scaled to the mean 1-norm of a labeled node's error. With `alpha` =
+    0, unlabeled nodes have no error.
     """
 
     def __init__(self, alpha: float = 0.5, iterations: int = 20) -> None:
@@ -44,11 +44,11 @@ class DFAGNN(DirectFeedback):
 
     @override
     def open_pass(self, network: Network, batch: Batch) -> Pass:
-        """Return a pass that cuts at every block. It spreads the errors once for all blocks."""
+        """Return a pass that cuts at every block. It spreads the errors once, for all blocks."""
         return _SpreadPass(self, edges_of(batch))
 
     def spread(self, error: Tensor, graph: Graph) -> Tensor:
-        """The errors of all nodes (nodes, n_out), with pseudo-errors of the unlabeled ones."""
+        """The errors of all nodes (nodes, n_out), including pseudo-errors for unlabeled nodes."""
         sizes = error.abs().sum(1, keepdim=True)
         labeled = sizes > 0
         spread = error
@@ -60,7 +60,7 @@ class DFAGNN(DirectFeedback):
         return torch.where(labeled, error, pseudo)
 
     def send(self, block: Block, errors: Tensor, graph: Graph) -> Tensor:
-        """The signal of a block for the errors of all nodes."""
+        """The signal of a block, given the errors of all nodes."""
         for _ in range(self._hops[block.name]):
             errors = graph.back(errors)
         return self._sent(block, errors)
@@ -72,19 +72,19 @@ class Graph:
     def __init__(self, edges: Tensor, nodes: int, dtype: torch.dtype) -> None:
         own = torch.arange(nodes, device=edges.device)
         self.source, self.target = torch.cat([edges, own.expand(2, -1)], 1)
-        counted = torch.cat([edges[0] != edges[1], torch.ones_like(own)]).to(dtype)  # A + I has each loop once
+        counted = torch.cat([edges[0] != edges[1], torch.ones_like(own)]).to(dtype)  # A + I counts each self-loop once
         degree = torch.zeros(nodes, device=edges.device, dtype=dtype).index_add_(0, self.target, counted)
         self.weight = (counted * (degree[self.source] * degree[self.target]).rsqrt())[:, None]
 
     def back(self, rows: Tensor) -> Tensor:
-        """Return S^T times the rows (nodes, n): what a backward through a graph convolution does to them."""
+        """Return S^T times the rows (nodes, n), the backward of a graph convolution."""
         return torch.zeros_like(rows).index_add_(0, self.source, self.weight * rows[self.target])
 
 
 class _SpreadPass(CutPass):
-    """A cut pass whose signals come from the errors of all nodes."""
+    """A cut pass that computes its signals from the errors of all nodes."""
 
-    independent = False  # a lean step runs the signals in a pass of its own, which spreads no errors
+    independent = False  # a lean step computes the signals in a separate pass, which spreads no errors
 
     def __init__(self, rule: DFAGNN, edges: Tensor) -> None:
         super().__init__(lambda block, _: rule.send(block, self.errors, self.graph))
@@ -99,7 +99,7 @@ class _SpreadPass(CutPass):
 
 
 def edges_of(batch: Any) -> Tensor:
-    """The edges (2, E) in a batch of features (nodes, F) and edges. Raises DoesNotApplyError for another batch."""
+    """The edges (2, E) of a batch (features (nodes, F), edges). Raises DoesNotApplyError for any other batch."""
     given = list(tensors(batch))
     features = [one for one in given if one.is_floating_point() and one.dim() == 2 and len(one) > 2]
     edges = [one for one in given if one.dtype == torch.int64 and one.dim() == 2 and len(one) == 2]

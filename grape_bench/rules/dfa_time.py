@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class DFATime(StepFeedback):
-    """DFA that also cuts between steps, so that the backwards of all steps are independent.
+    """DFA that also cuts between time steps, so that all steps can run their backward independently.
 
-    Every step gets the error of the whole sequence, divided by the square root of the number of steps. With an error
-    per step, each step gets its own.
+    Every step gets the error of the whole sequence, divided by the square root of the number of steps. If the error has
+    one entry per step, each step gets its own.
     """
 
     carry: ClassVar[Carry] = "nothing"
@@ -35,7 +35,7 @@ class DFATime(StepFeedback):
 
     @override
     def setup(self, network: Network) -> None:
-        """Draw B_l. Raises DoesNotApplyError if the errors have other positions than the steps."""
+        """Draw B_l. Raises DoesNotApplyError if the positions of the error are not the steps."""
         super().setup(network)
         positions = network.output_shape[:-1]
         if positions and any(positions != block.shape[:-1] for block in network.blocks):
@@ -43,7 +43,7 @@ class DFATime(StepFeedback):
 
     @override
     def errors(self, block: Block, error: Tensor) -> Tensor:
-        """The error of the sequence at every step, or the error of each step."""
+        """The error at each step: that of the whole sequence, or the step's own."""
         if error.dim() > 2:
             return error
         steps = block.output_shape[1]

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from grape_bench.network.network import Network
 
 SIDE = 2
-"""Height and width to which the auxiliary network averages the maps, before and after its 1 x 1 convolutions."""
+"""The auxiliary network averages maps to this height and width, before and after its 1 x 1 convolutions."""
 
 
 class DGL(LocalLoss):
-    """The loss of a block is the cross-entropy of an auxiliary network on its output, trained with it.
+    """The loss of a block is the cross-entropy of an auxiliary network on its output. Both are trained together.
 
-    For maps it is the paper's MLP-SR-aux: average to 2 x 2, three 1 x 1 convolutions with BatchNorm and ReLU, average
-    again, and an MLP of three layers. For other blocks it is that MLP. The auxiliary networks belong to the rule.
-    `layers` counts the convolutions and the layers of the MLP.
+    For maps, the auxiliary network is the paper's MLP-SR-aux: average to 2 x 2, three 1 x 1 convolutions with BatchNorm
+    and ReLU, average again, then a three-layer MLP. Other blocks get only the MLP. The auxiliary networks belong to the
+    rule. `layers` sets the number of convolutions and of MLP layers.
     """
 
     def __init__(self, layers: int = 3) -> None:

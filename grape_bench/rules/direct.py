@@ -24,15 +24,15 @@ class DirectFeedback(LearningRule):
     """Base class. `signal` replaces dL/dh_l. Gradients inside a block are exact, and no gradient crosses a cut.
 
     Each block has a random B_l (n_out x features) with rows of norm one, drawn from the "feedback" stream. `feedback`
-    says how B_l is kept; `"auto"` chooses by size (see `Chooser.choose`). Raises UserError if a kind does not suit a
+    sets how B_l is stored. `"auto"` chooses by size (see `Chooser.choose`). Raises UserError if a kind does not suit a
     block. `pull_back="layernorm"` sends each signal through the backward of a LayerNorm of the block's output.
-    `hardware` limits the device that holds B_l.
+    `hardware` describes the limits of the device that holds B_l.
     """
 
     weight_transport: ClassVar[bool] = False
     feedback: FeedbackKind = "auto"  # defaults for subclasses whose __init__ does not call super().__init__
     pull_back: PullBack = "none"
-    hardware: Hardware = Hardware()  # `make_rule` sets it from the settings of the same names
+    hardware: Hardware = Hardware()  # `make_rule` sets it from the settings with the names of its fields
 
     def __init__(self, feedback: FeedbackKind = "auto", pull_back: PullBack = "none") -> None:
         check_kind(feedback)
@@ -47,24 +47,24 @@ class DirectFeedback(LearningRule):
     def setup(self, network: Network) -> None:
         """Draw B_l for every block, on its device."""
         self._maps: dict[str, FeedbackMap] = self.hardware.install(network, allocate(network, self.feedback))
-        self._projected: set[str] = set()  # the blocks that used their B_l; plain data, so a resume knows them
+        self._projected: set[str] = set()  # blocks that used their B_l; plain data, so a resume restores it
 
     def kept_feedback(self, network: Network) -> dict[str, Kept]:
-        """How each block's feedback is kept. After the first step: if the rule has used it.
+        """How the feedback of each block is stored. After the first step, only the feedback that the rule has used.
 
-        Empty for a rule whose `setup` does not call this class's and draws its own feedback.
+        Empty if a subclass overrides `setup` without calling this one, and draws its own feedback.
         """
         maps: dict[str, FeedbackMap] = getattr(self, "_maps", {})
         return {name: kept.kept for name, kept in maps.items() if not network.counts.steps or name in self._projected}
 
     @property
     def unreplayable(self) -> str:
-        """Seeded feedback is drawn on the CPU in every step."""
+        """The reason if the feedback is seeded: it is drawn on the CPU in every step."""
         seeded = any(isinstance(feedback.matrix, Seeded) for feedback in getattr(self, "_maps", {}).values())
         return "its feedback is drawn on the CPU in every step" if seeded else ""
 
     def signal(self, block: Block, error: Tensor) -> Tensor:
-        """What replaces dL/dh_l, shaped like `block.output` (N, *shape). `error` is dL/dy_hat (N, ..., n_out)."""
+        """The replacement of dL/dh_l, shaped like `block.output` (N, *shape). `error` is dL/dy_hat (N, ..., n_out)."""
         return self.project(error, block)
 
     def project(self, error: Tensor, block: Block) -> Tensor:

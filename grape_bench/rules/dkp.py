@@ -1,4 +1,4 @@
-"""Direct Kolen-Pollack: the feedback learns like a weight from the block to the output (Webster et al. 2021)."""
+"""Direct Kolen-Pollack: B_l learns like a weight between the block and the output (Webster et al. 2021)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from grape_bench.rules.learned_feedback import LearnedFeedback
 class DKP(LearnedFeedback):
     """DFA whose B_l has the gradient e h_l^T, summed over the batch (Webster, Choi and Ahn 2021).
 
-    It is the gradient of a matrix that maps h_l straight to the output. With the same weight decay on weights and
-    feedback (`feedback_decay`), B_l follows the product of the weights above block l.
+    This is the gradient of a matrix that maps h_l directly to the output. If weights and feedback have the same weight
+    decay (`feedback_decay`), B_l follows the product of the weights above block l.
     """
 
     @override

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 class DRTP(DirectFeedback):
     """dL/dh_l := -s B_l^T y*. The one-hot target y* replaces the error, and s is the sample's weight in the loss.
 
-    A block could therefore learn as soon as its output exists, because its signal does not depend on later blocks.
-    This implementation reads the target from the error (see `read_target`), so it works with any loss and trainer.
+    The signal does not depend on later blocks, so a block could learn as soon as its output exists. This implementation
+    reads the target from the error (see `read_target`), so it works with any loss and trainer.
     """
 
     targets: Literal["any", "classes"] = "classes"
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
-        """Return a pass that cuts at every block. Its `signal` gets -s y* as the error."""
+        """Return a pass that cuts at every block. It passes -s y* to `signal` as the error."""
         return TargetPass(self._from_target)
 
     def _from_target(self, block: Block, target: Target) -> Tensor:

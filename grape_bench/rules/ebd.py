@@ -24,10 +24,10 @@ CORRELATION = "correlation"
 class EBD(LearningRule):
     """R_l is a running mean of h_l e^T, and the signal is R_l e.
 
-    An optimal estimator leaves an error that is uncorrelated with every activation. The gradient of ||R_l||^2 with
-    respect to the activations is R_l e, so the rule decorrelates them from the error. `memory` is the weight of the
-    past in R_l, the paper's lambda. R_l starts as Gaussian noise with the standard deviation `start`. `rate` scales the
-    signal. The regularizers of power and entropy and the projection of activations onto the output are left out.
+    The error of an optimal estimator is uncorrelated with every activation. The gradient of ||R_l||^2 with respect to
+    the activations is R_l e, so the rule decorrelates them from the error. `memory` is the weight of the past in R_l,
+    the paper's lambda. R_l starts as Gaussian noise with standard deviation `start`. `rate` scales the signal. The
+    paper's power and entropy regularizers and its projection of activations onto the output are left out.
     """
 
     weight_transport: ClassVar[bool] = False

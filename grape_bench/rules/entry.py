@@ -21,8 +21,8 @@ Family = Literal[
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
 Waits = Literal["block above", "output", "second forward", "nothing"]
-"""What a block's update waits for after its own forward. `"block above"` is that block's backward pass, and `"output"`
-is the error at the network's output."""
+"""What a block's update waits for after its own forward. `"block above"` means that block's backward pass, and
+`"output"` means the error at the network's output."""
 
 EQUATION = "the equation (a literal twin in tests/rules), 2026-11"
 
@@ -34,8 +34,8 @@ Space = Mapping[str, Mapping[str, Any]]
 class Entry:
     """One rule of the catalog.
 
-    `signal` is what stands for dL/dh_l, in LaTeX and words. `needs` is what the rule takes beyond one
-    forward and the error. `space` holds the settings that its paper tunes, as in a suite's `[tuning.rule.NAME]`.
+    `signal` is the replacement of dL/dh_l, in LaTeX and words. `needs` is what the rule requires beyond one forward and
+    the error. `space` holds the settings that its paper tunes, in the form of a suite's `[tuning.rule.NAME]`.
     """
 
     family: Family

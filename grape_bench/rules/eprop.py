@@ -21,11 +21,12 @@ Broadcast = Literal["random", "symmetric"]
 
 
 class EProp(StepFeedback):
-    """L^t = B^T e_t, with e_t the error of the readout at step t. The trace e_ji^t follows a unit's own state.
+    """L^t = B^T e_t, where e_t is the error of the readout at step t. The trace e_ji^t follows the state of one unit.
 
-    The own state is the membrane potential of a spiking neuron, or the cell state of an LSTM. The gradient along it is
-    exact, and no gradient passes recurrent weights. Autograd computes the same sum in reverse. `broadcast` = "random"
-    is a fixed random B. "symmetric" is the weight of the head, for one recurrent layer.
+    The state is the membrane potential of a spiking neuron, or the cell state of an LSTM. The gradient along it is
+    exact, and no gradient passes through recurrent weights. The paper sums forward in time, and autograd computes the
+    same sum in reverse. `broadcast="random"` uses a fixed random B. `"symmetric"` uses the weight of the head, and
+    needs a single recurrent layer.
     """
 
     carry: ClassVar[Carry] = "own"
@@ -52,7 +53,7 @@ class EProp(StepFeedback):
 
     @override
     def kept_feedback(self, network: Network) -> dict[str, Kept]:
-        """How each block's feedback is kept. Symmetric feedback is not kept."""
+        """How the feedback of each block is stored. Symmetric feedback is not stored."""
         return super().kept_feedback(network) if self.broadcast == "random" else {}
 
     @override

@@ -1,4 +1,4 @@
-"""Equilibrium propagation: an energy model at rest, and at rest under a weak force (Scellier and Bengio 2017)."""
+"""Equilibrium propagation: an energy model at rest, compared with a weakly forced one (Scellier and Bengio 2017)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class EnergyModel(Protocol):
-    """What the rule asks of a model that ends at rest. Its blocks have to be the layers in `hidden`.
+    """What the rule requires of a model that settles to rest. Its blocks must be the layers in `hidden`.
 
-    `states` are those of the hidden layers and of the output units, which are the model's output (N, n_out).
+    `states` are those of the hidden layers and of the output units. The output units are the model's output (N, n_out).
     """
 
     hidden: Sequence[nn.Module]
@@ -38,16 +38,16 @@ class EnergyModel(Protocol):
 
 
 class EquilibriumPropagation(TwoPhase):
-    """dL/dw := (dE/dw at the nudged state - dE/dw at the free state) / beta, a mean over samples.
+    """dL/dw := (dE/dw at the nudged state - dE/dw at the free state) / beta, averaged over samples.
 
-    The free state is the model's forward. From there, `steps` steps under the force -beta dL/dy on the output units
-    give the nudged state. L is the loss of the task, for each sample. In the paper it is the squared error to the
-    one-hot target. The sign of `beta` is drawn in each step. With `symmetric`, both signs take their steps, and the
-    difference of the two states, over 2 beta, replaces that to the free state (Laborieux et al. 2021). All weights
-    learn this way, also those of the output units.
+    The free state is the result of the model's forward. From there, `steps` steps under the force -beta dL/dy on the
+    output units lead to the nudged state. L is the task's loss of each sample. (The paper uses the squared error to the
+    one-hot target.) Each step draws the sign of `beta`. With `symmetric`, both signs are run, and the difference of the
+    two nudged states over 2 beta is used instead (Laborieux et al. 2021). All weights learn this way, including those
+    of the output units.
 
-    Energy models only: raises DoesNotApplyError for any other. Their dynamics send states down through W^T, and so the
-    effect of the force. This is weight transport.
+    Raises DoesNotApplyError unless the model is an energy model. The model's dynamics send states, and so the effect of
+    the force, down through W^T. This is weight transport.
     """
 
     # Example: x (N, 64), s_1 (N, 500), y = s_2 (N, 10), and after the nudge s_1', y'.
@@ -80,7 +80,7 @@ class EquilibriumPropagation(TwoPhase):
 
     @override
     def second_phase(self, network: Network, first: FirstPhase) -> None:
-        """Relax under the force, and leave the difference of the energies' gradients in the weights."""
+        """Relax under the force, and leave the difference of the energy gradients in `.grad`."""
         model = network.model
         assert isinstance(model, EnergyModel), "checked in `setup`"
         args, kwargs = first.batch
@@ -89,7 +89,7 @@ class EquilibriumPropagation(TwoPhase):
         sign = 1.0 if self.symmetric else self._drawn_sign(network)
         distance = sign * self.beta * (2 if self.symmetric else 1)
         network.counts.forward += 2 if self.symmetric else 1  # a nudged phase is as long as a forward, or longer
-        with full_precision(network.device):  # the two states differ by little
+        with full_precision(network.device):  # the two states differ only slightly
             ends = [model.relax(x, free, self.steps, _Force(network, sign * self.beta))]
             ends.append(model.relax(x, free, self.steps, _Force(network, -self.beta)) if self.symmetric else free)
             nudged, other = (model.energy(x, end) for end in ends)
@@ -100,7 +100,7 @@ class EquilibriumPropagation(TwoPhase):
 
 
 class _Force:
-    """-beta dL/dy of each sample, at the output units y (N, n_out)."""
+    """The force -beta dL/dy of each sample on the output units y (N, n_out)."""
 
     def __init__(self, network: Network, beta: float) -> None:
         self.loss_of, self.beta = network.loss_of, beta
@@ -113,11 +113,11 @@ class _Force:
 
 
 class _FreePass(TwoPhasePass):
-    """The free phase. No gradient of the output itself reaches a parameter."""
+    """The free phase. The output's own gradient reaches no parameter."""
 
     @override
     def join(self, logits: Tensor) -> Tensor:
-        """The output as a constant."""
+        """Return the output as a constant."""
         return super().join(logits.detach())
 
     @override

@@ -1,4 +1,4 @@
-"""Rules around a rule: some training steps get exact gradients, and the others are the rule's own."""
+"""Wrappers around a rule: some training steps get exact gradients, and the rest follow the rule."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class ExactSteps(LearningRule):
-    """Base class. `open_pass` returns a plain pass (backpropagation) on the exact steps, and else that of `rule`.
+    """Base class. `open_pass` returns a plain pass (backpropagation) on exact steps, and the pass of `rule` otherwise.
 
-    `exact_share` says how many steps are exact.
+    `exact_share` declares how many steps are exact.
     """
 
     weight_transport: ClassVar[bool] = True  # on the exact steps
@@ -39,7 +39,7 @@ class ExactSteps(LearningRule):
 
     @property
     def targets(self) -> Literal["any", "classes"]:  # type: ignore[override]
-        """What the rule reads."""
+        """Whether the wrapped rule reads targets."""
         return self.rule.targets
 
     @property
@@ -67,18 +67,18 @@ class ExactSteps(LearningRule):
     @property
     @override
     def period(self) -> int:
-        """The rule's own period; exact steps are too rare to count."""
+        """The rule's own period. Exact steps are too rare to count."""
         return self.rule.period
 
     @override
     def credit(self, network: Network) -> dict[str, Credit]:
-        """The rule's own credit, except that exact steps also train the parameters that the rule leaves frozen."""
+        """The rule's own credit. In addition, exact steps train the parameters that the rule leaves frozen."""
         own = self.rule.credit(network)
         return {name: "rule" if credit == "frozen" else credit for name, credit in own.items()}
 
     @override
     def state(self) -> dict[str, Any]:
-        """The progress through the training, and the rule's state."""
+        """The progress through training, and the rule's state."""
         return {"own": super().state(), "rule": self.rule.state()}
 
     @override
@@ -89,7 +89,7 @@ class ExactSteps(LearningRule):
 
 
 def bare(rule: LearningRule) -> LearningRule:
-    """The rule itself, without what is around it."""
+    """The rule without its wrappers."""
     while isinstance(rule, ExactSteps):
         rule = rule.rule
     return rule

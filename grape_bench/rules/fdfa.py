@@ -21,8 +21,8 @@ class FDFA(LearnedFeedback):
     """DFA whose B_l has the gradient B_l - J^_l. J^_l is the mean over the batch of d p^T.
 
     p ~ N(0, I) perturbs all blocks at once, and d is the tangent of the output (Bacho and Chu 2024, algorithm 1). B_l
-    starts at zero. Under SGD it is a running average of J^_l with the weight `feedback_lr`; the authors train it with
-    Adam, at the rate of the weights. GrAPE instead turns B_l toward J^_l and keeps its norm.
+    starts at zero. Under SGD, B_l is a running average of J^_l with weight `feedback_lr`. The authors train it with
+    Adam, at the learning rate of the weights. In contrast, GrAPE only turns B_l toward J^_l and keeps its norm.
     """
 
     @override
@@ -44,7 +44,7 @@ class FDFA(LearnedFeedback):
 
     @override
     def learn(self, block: Block, signal: Tensor, feedback: Tensor) -> Tensor:
-        """||B_l||^2 / 2 - B_l . J^_l, once per step: a block's calls share one estimate."""
+        """||B_l||^2 / 2 - B_l . J^_l, once per step, because all calls of a block share one estimate."""
         jacobian = self._jacobians.pop(block.name, None)
         if jacobian is None:
             return 0 * feedback.sum()

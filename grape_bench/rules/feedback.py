@@ -1,4 +1,4 @@
-"""Feedback: the matrix B_l that maps the network's error to a block's output, and how it is kept."""
+"""Feedback: the matrix B_l that maps the network's error to a block's output, and how it is stored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from grape_bench.network.rule import Kept
 from grape_bench.rules.layout import Layout
 
 FEEDBACK, SEED = "feedback", "feedback_seed"
-CHUNK = 2**20  # numbers of a seeded B that are in memory at a time
+CHUNK = 2**20  # entries of a seeded B that are in memory at a time
 
 
 class Matrix(Protocol):
@@ -28,7 +28,7 @@ class Matrix(Protocol):
 
 @dataclass(frozen=True)
 class Stored:
-    """The whole of B, in a buffer of the block."""
+    """All of B, in a buffer of the block."""
 
     block: Block
 
@@ -57,11 +57,11 @@ class Slice:
 
 @dataclass
 class Seeded:
-    """Only a seed is kept. Each signal draws B again, at most `CHUNK` numbers at a time.
+    """Stores only a seed. Each signal draws B again, at most `CHUNK` entries at a time.
 
-    The entries are random signs ÷ sqrt(features). They need one bit each and are the same on every device. The seed is
-    a buffer, so it saves and moves with the model. Reading a number from a GPU waits for it, so `_read` keeps the
-    number on the host together with the buffer and the version of the buffer that it came from.
+    The entries are random signs ÷ sqrt(features). They take one random bit each and are the same on every device. The
+    seed is a buffer, so it saves and moves with the model. Reading it from a GPU would synchronize, so `_read` caches
+    it on the host, together with the buffer and the buffer's version.
     """
 
     block: Block
@@ -71,7 +71,7 @@ class Seeded:
 
     @classmethod
     def drawn(cls, block: Block, shape: tuple[int, int], generator: torch.Generator) -> Seeded:
-        """Draw a seed on the CPU and keep it at `block`. `shape` is that of B (n_out x features)."""
+        """Draw a seed on the CPU and store it at `block`. `shape` is that of B (n_out x features)."""
         seed = torch.randint(2**62, (), generator=generator)
         block.store(SEED, seed)
         buffer = block.load(SEED)
@@ -79,15 +79,15 @@ class Seeded:
 
     @property
     def seed(self) -> int:
-        """The number in the buffer. It is read from the device only after a load or a move has changed the buffer."""
+        """The seed in the buffer. It is read from the device only after a load or a move has changed the buffer."""
         buffer = self.block.load(SEED)
         if self._read is None or self._read[0] is not buffer or self._read[1] != buffer._version:
-            number = 0 if buffer.is_meta else int(buffer)  # without numbers, any seed will do
+            number = 0 if buffer.is_meta else int(buffer)  # a meta tensor has no data, so any seed will do
             self._read = buffer, buffer._version, number
         return self._read[2]
 
     def back(self, rows: Tensor) -> Tensor:
-        """Compute the columns of the product, one chunk of B after the other."""
+        """Compute the columns of the product, one chunk of B at a time."""
         rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
         return torch.cat([rows @ drawn for _, drawn in self.chunks(rows)], dim=1)
 
@@ -112,7 +112,7 @@ def random_signs(seed: tuple[int, ...], count: int) -> Tensor:
 
 @dataclass(frozen=True)
 class FeedbackMap:
-    """Maps the error to a block's signal: `layout` makes rows, `matrix` multiplies them. `kind` is for display."""
+    """Maps the error to a block's signal: `layout` makes rows, `matrix` multiplies them. `kind` is only displayed."""
 
     block: Block
     layout: Layout
@@ -134,6 +134,6 @@ class FeedbackMap:
 
     @property
     def kept(self) -> Kept:
-        """The size of the block's buffers. A shared matrix counts once, at the block that holds it."""
+        """The size of the block's buffers. A shared matrix counts once, at the block that stores it."""
         buffers = [buffer for name, buffer in self.block.module._buffers.items() if name.startswith(PREFIX)]
         return Kept(self.kind, self.shape, sum(buffer.numel() for buffer in buffers if buffer is not None))

@@ -21,11 +21,11 @@ CLASSIFIER = "classifier"
 
 
 class FGLocal(LocalLoss):
-    """dL/dh_l := (dL_l . p) p, with the cross-entropy L_l of a linear classifier of h_l, and p ~ N(0, I).
+    """dL/dh_l := (dL_l . p) p, where L_l is the cross-entropy of a linear classifier M of h_l, and p ~ N(0, I).
 
-    The derivative of L_l along p comes from the forward direction: (softmax(M h) - y*) . M p. The mean over p is the
-    gradient of L_l. `perturbations` draws are averaged. The classifier M belongs to the rule and gets its own, exact
-    gradient. It reads h_l averaged over positions to at most 4,096 features.
+    The derivative of L_l along p is computed forward: (softmax(M h) - y*) . M p. The expected signal is the gradient of
+    L_l. `perturbations` draws are averaged. M belongs to the rule and gets its own exact gradient. It reads h_l,
+    averaged over positions to at most 4,096 features.
     """
 
     def __init__(self, perturbations: int = 1) -> None:
@@ -49,7 +49,7 @@ class FGLocal(LocalLoss):
 
     @override
     def gradient(self, block: Block, target: Tensor) -> Tensor:
-        """The mean of (dL_l . p) p over the draws. No transposed weight is read."""
+        """The mean of (dL_l . p) p over the draws. It reads no transposed weight."""
         output = block.output.detach()
         self.loss(block, output, target).backward()
         classifier = block.owned(CLASSIFIER)

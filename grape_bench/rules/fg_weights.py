@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 class FGWeights(TwoPhase):
     """dL/dw := (dL . v) v for all weights below the head at once, with v ~ N(0, I).
 
-    A forward on dual numbers moves all these weights along v. It gives the tangent d of the output, and dL . v = e . d.
-    The mean over v is the true gradient. `perturbations` draws are averaged. No backward runs below the head, whose
-    gradient is the true one.
+    A forward on dual numbers moves these weights along v. It gives the tangent d of the output, and dL . v = e . d. The
+    expected value over v is the true gradient. `perturbations` draws are averaged. No backward runs below the head. The
+    head gets its true gradient.
     """
 
     def __init__(self, perturbations: int = 1) -> None:
@@ -41,7 +41,7 @@ class FGWeights(TwoPhase):
 
     @override
     def second_phase(self, network: Network, first: FirstPhase) -> None:
-        """Leave the estimate in the weights."""
+        """Leave the estimate in `.grad`."""
         weights = network.hidden_parameters()
         generator = network.generator("perturbation", network.device)
         for _ in range(self.perturbations):
@@ -58,7 +58,7 @@ class FGWeights(TwoPhase):
 
 
 class _SameDropout(TwoPhasePass):
-    """A training forward with the dropout masks of the tangent pass, so that d and e belong to one sub-network."""
+    """A training forward with the dropout masks of the tangent pass, so that d and e belong to the same subnetwork."""
 
     @override
     @contextmanager
@@ -68,7 +68,7 @@ class _SameDropout(TwoPhasePass):
 
 
 class _WeightTangents(TangentPass):
-    """One forward on dual numbers, in which `weights` move along `directions`, and no activation by itself."""
+    """One forward on dual numbers, in which only `weights` are perturbed, along `directions`."""
 
     def __init__(self, model: nn.Module, weights: Sequence[Tensor], directions: Sequence[Tensor]) -> None:
         super().__init__(lambda block, output: None)
@@ -84,7 +84,7 @@ class _WeightTangents(TangentPass):
 
     @contextmanager
     def _dual(self) -> Iterator[None]:
-        """Replace the parameters by dual numbers, in every module that has them."""
+        """Replace the parameters by dual numbers, in every module that holds them."""
         duals = {key: forward_ad.make_dual(weight.detach(), v) for key, (weight, v) in self.weights.items()}
         places = [
             (module, name, parameter)

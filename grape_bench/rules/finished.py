@@ -1,4 +1,4 @@
-"""The finish: backpropagation for the last share of the training steps, after any other rule."""
+"""The finish: backpropagation takes over for the last share of the training steps."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 
 class Finished(ExactSteps):
-    """Wraps `rule` and gives exact gradients in the last `finish_share` of the training steps, at least in one.
+    """Wraps `rule` and uses exact gradients for the last `finish_share` of the training steps, at least one step.
 
-    The network must know how long the training is (`network.planned_steps`), which the harness tells it. A loop of your
-    own may set `finish_after` instead, the number of steps before the finish. Without both, a forward raises UserError.
+    The network must know the length of the training, `network.planned_steps`. The harness sets it. In your own loop you
+    can set `finish_after` instead, the number of steps before the finish. If neither is set, the forward raises
+    UserError.
     """
 
     def __init__(self, rule: LearningRule, finish_share: float = 0.1, finish_after: int | None = None) -> None:
@@ -42,7 +43,7 @@ class Finished(ExactSteps):
 
     @override
     def exact_share(self, batches: int, epochs: float) -> float:
-        """The share of the finish, plus the exact steps that the rule itself has before it."""
+        """The share of the finish, plus the exact steps that the rule itself takes before it."""
         own = self.rule.exact_share if isinstance(self.rule, ExactSteps) else None
         return self._with_finish(own, batches, epochs)
 

@@ -1,4 +1,4 @@
-"""Forward-forward: each block tells samples with a right label from samples with a wrong one (Hinton 2022)."""
+"""Forward-forward: each block learns to tell samples with a right label from those with a wrong one (Hinton 2022)."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class ForwardForward(TwoPhase):
-    """Block l descends softplus(theta - g) on positive samples and softplus(g - theta) on negative ones.
+    """Block l minimizes softplus(theta - g) on positive samples and softplus(g - theta) on negative ones.
 
     The goodness g is the mean square of h_l over units. A positive sample has its label in its first inputs, as a
-    one-hot vector times the largest input of the batch. A negative one has another label, drawn at random. Both run in
-    forwards of their own, in which the next block sees h_l divided by its length. The head learns from the training
-    forward, whose input has no label. `threshold` is theta.
+    one-hot vector times the largest input of the batch. A negative sample has a random wrong label there. Both run in
+    separate forwards, in which the next block sees h_l divided by its root mean square. The head learns from the
+    training forward, whose input has no label. `threshold` is theta.
     """
 
     targets: Literal["any", "classes"] = "classes"
@@ -35,7 +35,7 @@ class ForwardForward(TwoPhase):
 
     @override
     def setup(self, network: Network) -> None:
-        """Check that there is room for the label in the input."""
+        """Check that the input has room for the label."""
         (x, *_), _ = network.example if network.example[0] else ((None,), {})
         classes = network.output_shape[-1]
         if x is None or not x.is_floating_point() or len(network.output_shape) > 1 or x[0].numel() < classes:
@@ -65,11 +65,11 @@ class ForwardForward(TwoPhase):
 
 
 class _Normalized(LocalPass):
-    """A local pass in which the model sees each block's output divided by the root mean square of its units."""
+    """A local pass in which the next block sees each output divided by the root mean square of its units."""
 
     @override
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        """Train the block, then hide its goodness from the next one."""
+        """Train the block, then normalize its output, which hides its goodness from the next block."""
         constant = super().cut(block, output)
         size = constant.flatten(1).square().mean(1).sqrt() + 1e-8
         normalized: Tensor = constant / size.view(-1, *[1] * (constant.dim() - 1))

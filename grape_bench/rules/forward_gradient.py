@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 class ForwardGradient(LearningRule):
     """Base class. dL/dh_l := the mean over draws of (e . d) p_l, where d (N, n_out) is the tangent of the output.
 
-    `direction` draws the p_l. For p ~ N(0, I) the expected signal is the true gradient. d says how the output moves if
-    every h_l moves by p_l. An extra forward on dual numbers computes it before each training forward, once per draw.
-    e . d is one number per sample, so samples that are mixed by BatchNorm add noise to each other's signals. The rule
-    never multiplies by a transposed weight, but d depends on the weights, so this counts as weight transport.
+    `direction` draws the p_l. For p ~ N(0, I) the expected signal is the true gradient. d is how the output changes if
+    every h_l moves by p_l. An extra forward on dual numbers computes d before each training forward, once per draw.
+    Each sample has a single number e . d, so if BatchNorm mixes samples, they add noise to each other's signals. The
+    rule never multiplies by a transposed weight, but d depends on the weights, so this counts as weight transport.
     """
 
     # Example: blocks h1, h2 (N, 256), logits (N, 10), one draw: p1, p2 (N, 256) ~ N(0, I), d = J_1 p1 + J_2 p2 (N, 10).
@@ -58,14 +58,14 @@ class ForwardGradient(LearningRule):
 
 
 class _ForwardPass(CutPass):
-    """A cut pass with the dropout masks of the tangent pass, so that d and e belong to the same sub-network."""
+    """A cut pass with the dropout masks of the tangent pass, so that d and e belong to the same subnetwork."""
 
     def __init__(self, draws: Sequence[_Draw], device: torch.device) -> None:
         super().__init__(self._along)
         self.draws, self.device = draws, device
 
     def _along(self, block: Block, _: Tensor) -> Tensor:
-        # A change at one call moves all positions of the output, so the derivative needs the whole error.
+        # Changing one call affects all positions of the output, so the derivative needs the whole error.
         assert self.error is not None, "the error arrives before any signal is asked for"
         return torch.stack([draw.along(block, self.error) for draw in self.draws]).mean(0)
 

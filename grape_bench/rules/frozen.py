@@ -1,4 +1,4 @@
-"""The control at zero: the best head on untrained blocks. A job fits it to convergence instead of training it."""
+"""The control: the best linear head on untrained blocks. A job fits the head to convergence instead of training it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from grape_bench.rules.head_only import HeadOnly
 
 
 class Frozen(HeadOnly):
-    """The blocks stay at their initial weights, and the head is as good as they allow: see `job/converged_head.py`.
+    """The blocks keep their initial weights, and the head is the best that they allow: see `job/converged_head.py`.
 
-    It takes no settings. Outside of a job it gives the gradients of `head-only`.
+    It takes no settings. Outside a job it gives the gradients of `head-only`.
     """

@@ -33,29 +33,31 @@ Cosine = Literal["columns", "frobenius"]
 Update = Literal["cosine", "nlms", "average"]
 EPS = 1e-8
 STACKED = 2**16
-"""Feedback matrices of at most this many numbers move together, in one stack for each shape."""
+"""Feedback matrices with at most this many entries are updated together, in one stack per shape."""
 WATCH_RATE = 0.1  # of the running mean of the measured alignment
 
 
 class GrAPE(DirectFeedback):
     """DFA whose B_l follows J^_l, the mean over the batch of (J_l p) p^T.
 
-    Every `refresh`-th training forward refreshes the feedback. The paper refreshes at every mini-batch, as the default
-    does. The name `grape-lazy` stands for `refresh = 8`. `estimator` draws p `perturbations` times, on the first
-    `fraction` of the batch. B_l takes one gradient step of size `feedback_lr` on 1 - c_l. Then each column is divided
-    by its norm. c_l is the mean cosine between the columns of B_l and J^_l (`cosine="columns"`), or the cosine between
-    the two matrices ("frobenius"). `normalize` says what a column belongs to: an `"output"` (n_l numbers) or a hidden
-    `"unit"` (n_out numbers). The paper leaves this open.
+    Every `refresh`-th training forward refreshes the feedback. The default is 1, as in the paper, which refreshes at
+    every mini-batch. The name `grape-lazy` means `refresh = 8`. A refresh draws p `perturbations` times as `estimator`
+    says, on the first `fraction` of the batch. B_l then takes one gradient step of size `feedback_lr` on 1 - c_l, and
+    each column is divided by its norm.
+
+    c_l is the mean cosine between the columns of B_l and J^_l (`cosine="columns"`), or the cosine between the two
+    matrices (`"frobenius"`). With `normalize="output"` a column belongs to an output and has n_l entries. With `"unit"`
+    it belongs to a hidden unit and has n_out entries. The paper does not say which.
 
     `feedback_lr=None` needs no tuning. Each column moves by 1 - (1 - r)^refresh with r = sqrt(b / (n_l + b)). r grows
-    with the number of samples b, because more samples separate J^ from noise. The exponent makes B_l forget at the same
+    with the number of samples b, because more samples make J^ less noisy. The exponent makes B_l forget at the same
     rate per training step for every `refresh`.
 
-    Two other values of `update` are extensions, with a B_l that is not normalized. `"nlms"` takes a normalized
-    least-mean-squares step on the directions and their effects (see `nlms_step`). `"average"` is the exponential
-    average B_l + r (J^_l - B_l), with `feedback_lr` for r. With `feedback_lr=1`, B_l is J^_l itself.
+    Two other values of `update` are extensions that do not normalize B_l. `"nlms"` takes a normalized
+    least-mean-squares step on the pairs (p, J_l p), see `nlms_step`. `"average"` is the exponential average B_l + r
+    (J^_l - B_l), with `feedback_lr` for r. With `feedback_lr=1`, B_l equals J^_l.
 
-    With low-rank feedback, B = U V, only V follows the Jacobian, that of the sketched output.
+    With low-rank feedback, B = U V, only V is updated. It follows the Jacobian of the compressed output.
     """
 
     # Example: block of 256 units, 10 outputs, B (10, 256), b = 64 samples of this block, refresh = 1:
@@ -128,9 +130,9 @@ class GrAPE(DirectFeedback):
         return estimates.forward
 
     def _groups(self, network: Network, estimates: JacobianEstimates) -> list[list[Block]]:
-        """The blocks with an estimate, in groups whose feedback has one shape and is small enough to be moved at once.
+        """The blocks with an estimate, grouped so that feedback of one shape is updated at once, if it is small enough.
 
-        On a GPU the update of one small matrix is about twenty kernel launches, and so is that of a stack of them.
+        On a GPU the update takes about twenty kernel launches, for one small matrix or for a stack of them.
         """
         groups: dict[object, list[Block]] = {}
         for block in network.blocks:
@@ -147,7 +149,7 @@ class GrAPE(DirectFeedback):
 
     @property
     def alignment(self) -> float | None:
-        """A running estimate of the mean cos(B_l, J_l) over blocks, without any backward pass. None before the first.
+        """A running estimate of the mean cos(B_l, J_l) over blocks, without a backward pass. None before a refresh.
 
         J^_l is noisy: its cosine with J_l is about r = sqrt(b / (n_l + b)). So cos(B_l, J^_l) is divided by r.
         """
@@ -165,7 +167,7 @@ class GrAPE(DirectFeedback):
         self._alignment = old + WATCH_RATE * (now - old)
 
     def _moved(self, feedback: Tensor, estimates: list[JacobianEstimate]) -> Tensor:
-        """Return the next B of blocks of one shape. `feedback` is (blocks, n_out, n_l)."""
+        """Return the updated B of blocks of the same shape. `feedback` is (blocks, n_out, n_l)."""
         samples = estimates[0].samples
         if self.update == "nlms":
             target, moved = estimates[0].effects[None], nlms_step(feedback[0], estimates[0])[None]
@@ -176,11 +178,11 @@ class GrAPE(DirectFeedback):
             else:
                 gradient = cosine_gradient(feedback, target, self._cosine_axis)
                 moved = normalized(feedback - self._step_size(feedback, samples) * gradient, self._axis)
-        # If all effects are zero (a head that starts at zero), B stays. An `if` would wait for the GPU.
+        # If all effects are zero (a head initialized to zero), B stays. An `if` would synchronize with the GPU.
         return torch.where(target.any(-1, keepdim=True).any(-2, keepdim=True), moved, feedback)
 
     def _agree(self, feedback: list[Tensor]) -> None:
-        """Average over the processes of a data-parallel training, each of which saw other samples, in one message."""
+        """Average the feedback over data-parallel processes, which saw different samples, in one message."""
         if not (dist.is_available() and dist.is_initialized()):
             return
         flat = torch.cat([one.flatten() for one in feedback])
@@ -197,7 +199,7 @@ class GrAPE(DirectFeedback):
 
     @property
     def _axis(self) -> int:
-        """The axis of B (..., n_out, n_l) along which a column extends."""
+        """The axis of B (..., n_out, n_l) along which a column runs."""
         return -1 if self.normalize == "output" else -2
 
     @property
@@ -208,18 +210,18 @@ class GrAPE(DirectFeedback):
         if self.feedback_lr is not None:
             return self.feedback_lr
         columns = feedback.shape[_other(self._axis)]
-        mean = columns if self.cosine == "columns" else math.sqrt(columns)  # cancels the mean, or the matrix's norm
+        mean = columns if self.cosine == "columns" else math.sqrt(columns)  # undoes the mean, or the matrix's norm
         return mean * self._rate(feedback, samples)
 
     def _rate(self, feedback: Tensor, samples: int) -> float:
-        """By how much B_l moves toward J^_l: 0 not at all, 1 all the way."""
+        """How far B_l moves toward J^_l: 0 is not at all, 1 is all the way."""
         if self.feedback_lr is not None:
             return self.feedback_lr
         return 1 - (1 - _signal_share(feedback, samples)) ** self.refresh
 
 
 def _signal_share(feedback: Tensor, samples: int) -> float:
-    """About the cosine between J^_l, estimated from `samples` directions, and J_l."""
+    """The approximate cosine between J_l and its estimate J^_l from `samples` directions."""
     return math.sqrt(samples / (feedback.shape[-1] + samples))
 
 
@@ -228,7 +230,7 @@ def _other(axis: int) -> int:
 
 
 def normalized(feedback: Tensor, axis: int) -> Tensor:
-    """Divide each column, which extends along `axis`, by its norm."""
+    """Divide each column by its norm. Columns run along `axis`."""
     norms: Tensor = feedback.norm(dim=axis, keepdim=True)
     return feedback / (norms + EPS)
 
@@ -236,7 +238,7 @@ def normalized(feedback: Tensor, axis: int) -> Tensor:
 def cosine_gradient(feedback: Tensor, estimate: Tensor, axis: int | None) -> Tensor:
     """Return the gradient of 1 - c with respect to B (..., n_out, n_l). c is the mean of cos(B, J^) over columns.
 
-    They extend along `axis`, -1 or -2. If `axis` is None, c is the cosine between the whole matrices.
+    Columns run along `axis`, -1 or -2. If `axis` is None, c is the cosine between the whole matrices.
     """
     dims = (-2, -1) if axis is None else (axis,)
     columns = 1 if axis is None else feedback.shape[_other(axis)]

@@ -1,4 +1,4 @@
-"""Limits of an analog or low-precision device that holds B and computes B^T e, for any direct feedback."""
+"""The limits of an analog or low-precision device that stores B and computes B^T e, for any direct feedback."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ DEAD, AGING = "dead", "aging"
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a device makes of B^T e. The defaults are a perfect device.
+    """How a device distorts B^T e. The defaults are a perfect device.
 
-    - `error="ternary"`, or `error_bits` = k: the error of each sample has 2^k - 1 levels between plus and minus its
-      largest value. Ternary is k = 2 (Launay et al. 2020 use it on an optical processor).
+    - `error="ternary"`, or `error_bits` = k: the error of each sample is rounded to 2^k - 1 levels between plus and
+      minus its largest value. Ternary is k = 2 (Launay et al. 2020 use it on an optical processor).
     - `feedback_bits` = k: the same for B, over each block. k = 2 is ternary.
-    - `noise`: Gaussian read-out noise on each signal, relative to its root mean square.
+    - `noise`: Gaussian read-out noise on each signal, relative to the signal's root mean square.
     - `dead`: the share of the entries of B that are stuck at zero.
-    - `drift`: an entry of B is B t^-v after t training steps, v ~ N(drift, (drift / 2)^2), as in phase-change memory
-      (Le Gallo et al. 2018).
+    - `drift`: after t training steps an entry b of B has become b t^-v, with v ~ N(drift, (drift / 2)^2), as in
+      phase-change memory (Le Gallo et al. 2018).
     """
 
     error: Precision = "exact"
@@ -51,7 +51,7 @@ class Hardware:
             raise ValueError("dead must be in [0, 1), noise and drift must not be negative")
 
     def install(self, network: Network, maps: dict[str, FeedbackMap]) -> dict[str, FeedbackMap]:
-        """The maps with their matrices on this device. Raises UserError for feedback that is not stored."""
+        """Put the matrices of `maps` on this device. Raises UserError for feedback that is not stored."""
         if self == Hardware():
             return maps
         return {name: replace(one, matrix=self._device(network, one)) for name, one in maps.items()}
@@ -70,7 +70,7 @@ class Hardware:
 
 
 SETTINGS = tuple(one.name for one in fields(Hardware))
-"""The settings that every rule of direct feedback accepts beside its own."""
+"""The settings that every direct-feedback rule accepts in addition to its own."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Device:
     network: Network = field(repr=False)
 
     def back(self, rows: Tensor) -> Tensor:
-        """Multiply what the device makes of each row by what it holds of B, and read the result."""
+        """Multiply the quantized rows by the stored B as it is now, and read out the result."""
         limits = self.hardware
         bits = 2 if limits.error == "ternary" else limits.error_bits
         rows = rows if bits is None else quantized(rows, bits, rows.abs().amax(1, keepdim=True))

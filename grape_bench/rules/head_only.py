@@ -1,4 +1,4 @@
-"""The control that shows whether a rule trained the hidden blocks: they stay frozen, and only the head is trained."""
+"""A control that trains only the head. It shows how much a rule gains from training the hidden blocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimate the Jacobian J_l = d y_hat / d h_l of every block from forward passes alone."""
+"""Estimate the Jacobian J_l = d y_hat / d h_l of every block, with forward passes only."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INDICES = torch.int32, torch.int64
 
 @dataclass(frozen=True)
 class JacobianEstimate:
-    """Directions p (samples, features) at one block and their effects d = J p (samples, rows of B)."""
+    """Directions p (samples, features) at one block, and their effects d = J p (samples, rows of B)."""
 
     directions: Tensor
     effects: Tensor
@@ -55,8 +55,8 @@ class JacobianEstimates(dict[str, JacobianEstimate]):
 class Sampling:
     """How p is drawn: `perturbations` passes over the first `fraction` of the batch.
 
-    `"split"` assigns each sample of the batch to one block. `"joint"` perturbs all blocks at once: every sample counts
-    for every block, but the effects of the other blocks are noise. Both are unbiased.
+    `"split"` assigns each sample of the batch to one block. `"joint"` perturbs all blocks at once. Then every sample
+    counts for every block, but the effects of the other blocks add noise. Both are unbiased.
     """
 
     perturbations: int = 1
@@ -70,7 +70,7 @@ def estimate_jacobians(
     """Estimate J^_l for the blocks in `layouts`: the mean of d p^T with p ~ N(0, I) and d = J_l p.
 
     Statistics and random state do not change, so the next forward draws the same dropout masks. Raises
-    DoesNotApplyError if a fraction of the batch cannot run alone.
+    DoesNotApplyError if a fraction of the batch cannot run on its own.
     """
     if sampling.fraction < 1:
         batch = first_samples(batch, sampling.fraction, network.samples)
@@ -96,7 +96,7 @@ def estimate_jacobians(
 
 
 class _Draw:
-    """Draws the directions of one pass, block by block, and keeps them as rows for the outer products."""
+    """Draws the directions of one pass, block by block, and stores them as rows for the outer products."""
 
     # Example: N = 6 samples, 10 outputs, two blocks of 256 units, "split", turn 0: block 0 owns samples 0, 2, 4.
     #   rows p (3, 256) ~ N(0, I) -> direction (6, 256) with p in rows 0, 2, 4 and zeros in rows 1, 3, 5
@@ -145,7 +145,7 @@ class _Draw:
         return reduce(_pooled, found)
 
     def _mine(self, block: Block, samples: int) -> slice | None:
-        """Return which of the `samples` are the block's, or None for all samples."""
+        """Return which of the `samples` belong to the block, or None for all of them."""
         if not self.split:
             return None
         return slice((self.split[block.name] + self.turn) % len(self.split), samples, len(self.split))

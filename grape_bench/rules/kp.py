@@ -9,13 +9,13 @@ from grape_bench.rules.backward import BackwardFeedback
 
 
 class KP(BackwardFeedback):
-    """FA whose B gets every update that W gets, and the same weight decay. B - W therefore shrinks by the decay.
+    """FA whose B gets every update of W, and the same weight decay. So each step shrinks B - W by the decay.
 
-    `decay` is the share of a weight that weight decay removes in one step (learning rate x weight decay, for SGD and
-    AdamW). The update W' - W contains -decay W. B gets -decay B instead. SGD with momentum adds the decay to the
-    gradient, so its velocity carries earlier decays on: `momentum` is that of SGD, and B gets a velocity of its own.
-    The difference D = W - B then follows V' = momentum V + decay D and D' = D - V', at a constant learning rate.
-    Decay that Adam adds to its gradient has no such form. Without decay, B follows W under every optimizer.
+    `decay` is the fraction of a weight that weight decay removes in one step (learning rate x weight decay, for SGD and
+    AdamW). The update W' - W contains -decay W, and for B this is replaced by -decay B. SGD with momentum adds the
+    decay to the gradient, so its velocity still contains earlier decays. `momentum` is that of SGD, and B gets its own
+    velocity. Then the difference D = W - B follows V' = momentum V + decay D and D' = D - V', at a constant learning
+    rate. This does not cover decay that Adam adds to its gradient. Without decay, B follows W under every optimizer.
     """
 
     def __init__(self, decay: float = 0.0, momentum: float = 0.0, allow_transport: bool = False) -> None:
@@ -25,22 +25,22 @@ class KP(BackwardFeedback):
         self.decay, self.momentum = decay, momentum
 
     def draw(self, weight: Tensor, generator: torch.Generator) -> Tensor:
-        """B, a copy of W, and the velocity V if there is momentum, stacked: (2 or 3, *W).
+        """Stack B, a copy of W and, with momentum, the velocity V: (2 or 3, *W).
 
-        The copy is W at the last update of B.
+        The copy holds W at the last update of B.
         """
         drawn = super().draw(weight, generator).to(weight)
         return torch.stack([drawn, weight.detach(), *([torch.zeros_like(drawn)] if self.momentum else [])])
 
     def matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
-        """B, after it has received the last update of W, if there was one."""
+        """Return B after applying the last update of W, if there was one."""
         own, before, *velocity = feedback.unbind()
-        if not self.decay and not self.momentum:  # in place: new memory costs more than the sums
+        if not self.decay and not self.momentum:  # in place, because new memory costs more than the sums
             own += torch.sub(weight, before, out=before)
             before.copy_(weight)
             return own
-        # Decided on the device: an `if` would make the host wait for the GPU, once per weight and step. The version
-        # counter of W would be known on the host, but an optimizer that writes to `weight.data` does not raise it.
+        # Decided on the device: an `if` would synchronize with the GPU, once per weight and step. The version counter
+        # of W is known on the host, but an optimizer that writes to `weight.data` does not raise it.
         updated = (weight != before).any()
         decayed = (before - own).mul_(self.decay)
         for kept in velocity:

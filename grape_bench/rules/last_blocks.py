@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class LastBlocks(LearningRule):
-    """Exact gradients for the last `blocks` blocks and the head. A network with no more blocks is trained by BP."""
+    """Exact gradients for the last `blocks` blocks and the head. If the network has no more blocks, this is BP."""
 
     def __init__(self, blocks: int = 1) -> None:
         if blocks < 1:
@@ -34,7 +34,7 @@ class LastBlocks(LearningRule):
 
     @property
     def weight_transport(self) -> bool:  # type: ignore[override]
-        """Whether a signal reads weights. Under an unembedding, one block has none between itself and the error."""
+        """Whether a signal reads weights. With an unembedding, one trained block needs none."""
         return self._reads
 
     @override

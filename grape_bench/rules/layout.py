@@ -1,4 +1,4 @@
-"""Layouts: how an error is turned into rows for B_l, and how rows times B_l are turned into a block's signal."""
+"""Layouts: how an error becomes rows for B_l, and how rows times B_l become a block's signal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SKETCH = "sketch"
 class Layout(Protocol):
     """Turns errors (N, ..., n_out) into rows (R, n_out), and rows (R, features) into signals (N, *shape).
 
-    `spread` keeps norms. With rows of norm one in B, the scale of the signal is thus the same in every layout.
+    `spread` preserves norms. The rows of B have norm one, so the signal has the same scale in every layout.
     """
 
     @property
@@ -45,7 +45,7 @@ class Dense:
     features: int
 
     def outputs(self, output_shape: tuple[int, ...]) -> int:
-        """All numbers of a sample's error."""
+        """The number of values in a sample's error."""
         return math.prod(output_shape)
 
     def rows(self, error: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class PerToken:
     channel: int = -1
 
     def outputs(self, output_shape: tuple[int, ...]) -> int:
-        """The numbers of a position's error."""
+        """The number of values in a position's error."""
         return output_shape[-1]
 
     def rows(self, error: Tensor) -> Tensor:
@@ -100,13 +100,13 @@ class PerChannel:
 
     # Example: block (N, 64, 8, 8), error (N, 10), B (10, 64).  rows(e) = e (N, 10);  e @ B = r (N, 64);
     #   spread(r) = r / sqrt(64 positions), as (N, 64, 1, 1), expanded to (N, 64, 8, 8).
-    #   The norm is kept: 64 positions x (r / 8)^2 = r^2.
+    #   The norm is preserved: 64 positions x (r / 8)^2 = r^2.
 
     features: int
     channel: int
 
     def outputs(self, output_shape: tuple[int, ...]) -> int:
-        """The numbers of a sample's error, or of a token's error."""
+        """The number of values in a sample's error, or in a token's error."""
         return output_shape[-1]
 
     def rows(self, error: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ class PerChannel:
         return error.flatten(1, -2).sum(1) / math.sqrt(error[0, ..., 0].numel())
 
     def spread(self, rows: Tensor, shape: torch.Size) -> Tensor:
-        """Copy each channel's number to all positions, divided by the square root of the number of positions."""
+        """Copy each channel's value to all positions, divided by the square root of the number of positions."""
         aligned = [1] * len(shape)
         aligned[0], aligned[self.channel] = shape[0], shape[self.channel]
         positions = math.prod(shape) // (shape[0] * shape[self.channel])
@@ -136,7 +136,7 @@ def _arranged(rows: Tensor, shape: torch.Size) -> Tensor:
 
 
 def unfit(shape: torch.Size) -> UserError:
-    """Return the error for a block's output of `shape` if the feedback was drawn for another shape."""
+    """The error to raise if a block's output has `shape`, but its feedback was drawn for another shape."""
     return UserError(
         f"the feedback was drawn for another shape than {tuple(shape)}, the shape of a block's output",
         allowed="samples with the shape of the example; the number of tokens may vary if input and output share it",
@@ -146,15 +146,15 @@ def unfit(shape: torch.Size) -> UserError:
 
 @dataclass(frozen=True)
 class LowRank:
-    """B = U V of rank r: a fixed random U (n_out x r) compresses the error to r numbers, then V (r x features) applies.
+    """B = U V of rank r: a fixed random U (n_out x r) compresses the error to r values, which V (r x features) expands.
 
     V is stored as the feedback. A rule that learns the Jacobian learns U^T J, the Jacobian of the compressed output. U
-    is Gaussian with variance 1/r, so it keeps norms on average, and U U^T is the identity on average. (Hanut and Kadmon
-    2025 send the error back through every layer with such a B. Here it goes directly to the block.)
+    is Gaussian with variance 1/r, so it preserves norms on average, and U U^T is the identity on average. (Hanut and
+    Kadmon 2025 send the error back through every layer with such a B. Here it goes directly to the block.)
     """
 
     # Example: error (N, 1000), block (N, 4096), rank 32: U (1000, 32), V (32, 4096) instead of B (1000, 4096).
-    #   rows(e) = e @ U (N, 32);  times V = (N, 4096).  163,072 numbers instead of 4,096,000.
+    #   rows(e) = e @ U (N, 32);  times V = (N, 4096).  163,072 values instead of 4,096,000.
 
     inner: Layout
     block: Block
@@ -185,7 +185,7 @@ class LowRank:
 def channel_axis(shape: tuple[int, ...], positions: tuple[int, ...] = ()) -> int:
     """The channel axis of `shape`: the first for maps (C, H, W), the last for tokens (T, C) and for (H, W, C).
 
-    If the error has the block's `positions`, they are the other axes.
+    If `positions` (those of the error) are given, they are the other axes.
     """
     if positions and shape[:-1] == positions:
         return len(shape) - 1

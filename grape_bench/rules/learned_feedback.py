@@ -1,4 +1,4 @@
-"""Direct feedback that the optimizer trains: B_l is a parameter of the rule, with a gradient of its own."""
+"""Direct feedback trained by the optimizer: B_l is a parameter of the rule, with its own gradient."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class LearnedFeedback(DirectFeedback):
-    """Base class of DFA with a B_l that learns. `learn` says what the optimizer descends.
+    """Base class of DFA with a learned B_l. The optimizer minimizes `learn`.
 
-    B_l (n_out x features) belongs to the rule. The optimizer trains it with the model's weights, at the learning rate
-    `feedback_lr` if it is set, and with the weight decay `feedback_decay`.
+    B_l (n_out x features) belongs to the rule. The optimizer trains it along with the model's weights, with the weight
+    decay `feedback_decay` and, if it is set, the learning rate `feedback_lr`.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class LearnedFeedback(DirectFeedback):
 
     @override
     def setup(self, network: Network) -> None:
-        """Draw B_l as DFA does, and give it to the optimizer."""
+        """Draw B_l as DFA does, and register it as a parameter for the optimizer."""
         if self.hardware != Hardware():
             raise UserError("the limits of a device need a B that the optimizer does not train", hint="dfa or grape")
         super().setup(network)
@@ -52,23 +52,23 @@ class LearnedFeedback(DirectFeedback):
         for block in network.blocks:
             drawn = self.initial(block.load(FEEDBACK))
             block.own(_Matrix(drawn), FEEDBACK, **settings)
-            block.store(FEEDBACK, drawn.new_zeros(0))  # the parameter has taken its place
+            block.store(FEEDBACK, drawn.new_zeros(0))  # the parameter replaces it
             self._maps[block.name] = replace(self._maps[block.name], matrix=_Owned(block))
 
     def initial(self, drawn: Tensor) -> Tensor:
-        """What B_l starts with, given DFA's B_l."""
+        """The initial B_l, given DFA's B_l."""
         return drawn
 
     def learn(self, block: Block, signal: Tensor, feedback: Tensor) -> Tensor:
-        """What B_l descends in this step: a number with a graph to the parameter `feedback`, or to `signal` = B_l^T e.
+        """The objective of B_l: a scalar with a graph to the parameter `feedback`, or to `signal` = B_l^T e.
 
-        The error is that of the loss after loss scaling, so the number has the factor `block.loss_scale`.
+        The error contains the loss scale, so this scalar has the factor `block.loss_scale`.
         """
         raise NotImplementedError
 
     @override
     def signal(self, block: Block, error: Tensor) -> Tensor:
-        """B_l^T e, with the B_l of this step. Also accumulates the gradient of B_l for the optimizer."""
+        """B_l^T e, with the B_l of this step. Also accumulates the gradient of B_l."""
         with torch.enable_grad():
             signal = self.project(error.detach(), block)
             self.learn(block, signal, _matrix(block)).backward()
@@ -76,7 +76,7 @@ class LearnedFeedback(DirectFeedback):
 
     @override
     def kept_feedback(self, network: Network) -> dict[str, Kept]:
-        """How each block's feedback is kept."""
+        """How the feedback of each block is stored."""
         return {
             name: replace(kept, numbers=_matrix(self._maps[name].block).numel())
             for name, kept in super().kept_feedback(network).items()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Local(LocalLoss):
     """The loss of each block is the cross-entropy of the scores B_l h_l of a fixed random classifier.
 
-    So dL_l/dh_l = B_l^T (softmax(B_l h_l) - y*). B_l is drawn and kept as in `DirectFeedback` (`feedback`).
+    So dL_l/dh_l = B_l^T (softmax(B_l h_l) - y*). B_l is drawn and stored as in `DirectFeedback` (`feedback`).
     """
 
     def __init__(self, feedback: FeedbackKind = "auto") -> None:
@@ -33,7 +33,7 @@ class Local(LocalLoss):
         self._maps: dict[str, FeedbackMap] = allocate(network, self.feedback)
 
     def kept_feedback(self, network: Network) -> dict[str, Kept]:
-        """How each block's classifier is kept. Empty for a rule whose `setup` does not call this class's."""
+        """How each block's classifier is stored. Empty for a rule that overrides `setup` without calling this one."""
         maps: dict[str, FeedbackMap] = getattr(self, "_maps", {})
         return {name: feedback.kept for name, feedback in maps.items()}
 

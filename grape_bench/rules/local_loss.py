@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class LocalLoss(LearningRule):
-    """Base class. Each block has a `loss` that depends on its output and the target, and not on later blocks.
+    """Base class. The `loss` of a block depends on its output and the target, but not on later blocks.
 
     The gradient of that loss, times the sample's weight in the network's loss, replaces dL/dh_l. The head gets the true
     gradient of the network's loss. The target is read from the error (see `read_target`). Parameters that the rule owns
@@ -45,7 +45,7 @@ class LocalLoss(LearningRule):
         return TargetPass(self._signal)
 
     def gradient(self, block: Block, target: Tensor) -> Tensor:
-        """Return dL/dh_l of the block's loss (N, *shape), and leave those of its owned parameters in `.grad`."""
+        """Return dL/dh_l of the block's loss (N, *shape), and add the gradients of its owned parameters to `.grad`."""
         output = block.output.detach().requires_grad_()
         self.loss(block, output, target).backward()
         assert output.grad is not None, "the loss depends on the output"

@@ -46,7 +46,7 @@ def make_rule(name: str, **settings: Any) -> LearningRule:
 
 
 def check_settings(name: str, settings: Iterable[str], also: Iterable[str] = ()) -> None:
-    """Raise UserError for a setting that the rule called `name` does not have. `also` are settings that others read."""
+    """Raise UserError for a setting that the rule called `name` does not have. Settings in `also` are allowed too."""
     parsed = RuleName.parse(name)
     cls = _class_of(parsed.reference)
     accepted = {*_parameters(cls), *device_settings(cls), *also}
@@ -82,7 +82,7 @@ def parameters(cls: type, defaults: Mapping[str, Any] = MappingProxyType({})) ->
 
 
 def device_settings(cls: type) -> tuple[str, ...]:
-    """The settings of `Hardware` for a rule of direct feedback. Its own setting of the same name has precedence."""
+    """The `Hardware` settings that a direct-feedback rule accepts. A rule's own setting of the same name wins."""
     own = _parameters(cls) if issubclass(cls, DirectFeedback) else SETTINGS
     return tuple(name for name in SETTINGS if name not in own)
 

@@ -1,4 +1,4 @@
-"""What `results/rules` measured of each shipped rule, kept in the package for `list rules` and docs/rules.md.
+"""What `results/rules` measured for each shipped rule. `list rules` and docs/rules.md show it.
 
 `python -m benchmarks.rules` writes measured.csv from the recorded table.
 """
@@ -15,9 +15,9 @@ FILE = Path(__file__).with_name("measured.csv")
 
 @dataclass(frozen=True)
 class Measured:
-    """Costs relative to BP are medians over the tasks. A text is "" where nothing was measured.
+    """The measurements of one rule. Costs are relative to BP, and medians over tasks. "" means not measured.
 
-    `verdicts` has the words for each task against the control, such as `digits-mlp: better; digits-cnn: tied`.
+    `verdicts` is the comparison with the control on each task, such as `digits-mlp: better; digits-cnn: tied`.
     """
 
     rule: str

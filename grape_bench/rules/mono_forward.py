@@ -1,4 +1,4 @@
-"""Mono-Forward: each block learns with a projection matrix of its own (Gong, Li and Abdulla 2025, arXiv v1)."""
+"""Mono-Forward: each block learns with its own projection matrix (Gong, Li and Abdulla 2025, arXiv v1)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ PROJECTION = "projection"
 class MonoForward(LocalLoss):
     """The goodness of block l is G_l = M_l h_l, one number per class. Its loss is the cross-entropy of G_l.
 
-    The same loss trains M_l, which belongs to the rule. The optimizer trains it with the model's weights, at the rate
-    `projection_lr` if it is set.
+    M_l belongs to the rule and is trained by the same loss. The optimizer trains it along with the model's weights, at
+    the learning rate `projection_lr` if it is set.
     """
 
     def __init__(self, projection_lr: float | None = None) -> None:

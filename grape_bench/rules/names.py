@@ -1,4 +1,4 @@
-"""The names of the learning rules, known without importing torch."""
+"""The names of the learning rules. Does not import torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from grape_bench.network.rule import LearningRule
 
 ANCHOR_NUMERICS = 1
-"""Raise it when the code of the anchors (`rules/anchored.py`) gives other numbers: all rules with anchors run again."""
+"""Raise it when a change of `rules/anchored.py` changes results: all rules with anchors run again."""
 
 FINISH_NUMERICS = 1
 """The same for the finish (`rules/finished.py`)."""
@@ -19,16 +19,16 @@ FINISH_NUMERICS = 1
 CUTS = ("cuts",)
 """`uses` of a rule that cuts the network, so that `network.NUMERICS` counts for it.
 
-A rule that does not ship with the package counts them too, because planning does not import it to find out.
+A rule that does not ship with the package always counts it, because planning does not import the rule to find out.
 """
 
-# How often GrAPE refreshes its feedback. The paper does so at every mini-batch. `grape` meant every eighth before its
-# numerics 2, and that form is now called `grape-lazy`.
+# How often GrAPE refreshes its feedback. The paper refreshes at every mini-batch. Before numerics 2, `grape` meant
+# every eighth. That variant is now called `grape-lazy`.
 EVERY_STEP = {"refresh": 1}
 EVERY_EIGHTH = {"refresh": 8}
 
 LADDER = (1, 2, 3, 4, 6, 8)
-"""The rungs of the depth ladder that have a name: BP trains the last 1, 2, 3 ... blocks."""
+"""The named rungs of the depth ladder: BP trains the last 1, 2, 3 ... blocks."""
 
 
 def _last(count: int) -> Builtin:
@@ -107,9 +107,9 @@ RULES: Registry[type[LearningRule]] = Registry(
     },
     group="grape_bench.rules",
 )
-"""The rules. Raise `numerics` of each rule whose numbers change, also when a base class of theirs has changed.
+"""The rules. Raise `numerics` of each rule whose numbers change, even if the change is in a base class.
 
-`source` never changes: ids held it before there was `numerics`. A changed default of a setting goes into
-`defaults`, as in `defaults={"refresh": 4}`. That alone raises no integer. A variant of a rule is a second name for its
-class with other `defaults`, such as `grape-lazy`.
+`source` never changes, because ids contained it before there was `numerics`. A changed default goes into `defaults`, as
+in `defaults={"refresh": 4}`, and then no integer needs to be raised. A variant of a rule is a second name for its class
+with other `defaults`, such as `grape-lazy`.
 """

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class NormsOnly(LearningRule):
-    """Exact gradients for the embedding, every norm and the head. All other weights of the blocks stay as they are.
+    """Exact gradients for the embedding, every norm and the head. All other weights of the blocks stay unchanged.
 
-    The embedding is every `nn.Embedding`, and what comes before the first block without being a part of it: a stem, a
-    patch embedding, learned positions. A norm is a module whose class has "norm" in its name. Raises DoesNotApplyError
-    for a network that has neither below its last cut.
+    The embedding is every `nn.Embedding`, and whatever comes before the first block without being part of it: a stem, a
+    patch embedding, learned positions. A norm is a module with "norm" in its class name. Raises DoesNotApplyError if
+    the network has neither below its last cut.
     """
 
     weight_transport: ClassVar[bool] = True
@@ -45,7 +45,7 @@ class NormsOnly(LearningRule):
 
     @override
     def bp_fraction(self, batches: int, epochs: float) -> float:
-        """The share of the blocks that have something to train in or below them, once attached."""
+        """The share of the blocks that have trained parameters in or below them, once attached."""
         return self._share
 
     @override
@@ -61,10 +61,10 @@ class NormsOnly(LearningRule):
 
 
 def _chosen(network: Network) -> set[str]:
-    """The names of the parameters of the embedding and of the norms."""
+    """The names of the embedding and norm parameters."""
     first = network.blocks[0]
     inside = {id(parameter) for parameter in first.module.parameters()}
-    # A block without weights of its own, such as a ReLU, ends a layer that is itself the block.
+    # If the first block has no weighted submodules (a ReLU, say), what comes before it is the layer that it ends.
     before = network.segments[first.name] if len(inside) > len(list(first.module.parameters(recurse=False))) else set()
     names = {name for name in before if id(network.model.get_parameter(name)) not in inside}
     for prefix, module in network.model.named_modules():
@@ -81,7 +81,7 @@ class FrozenPass(Pass):
 
     @contextmanager
     def around(self) -> Iterator[None]:
-        """Let no graph of the forward reach the frozen parameters."""
+        """Keep the frozen parameters out of the graph of the forward."""
         held = [parameter for parameter in self.frozen if parameter.requires_grad]
         for parameter in held:
             parameter.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""PEPITA: a second forward on an input that the error has changed (Dellaferrera and Kreiman 2022)."""
+"""PEPITA: a second forward on an input modulated by the error (Dellaferrera and Kreiman 2022)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ PROJECTION = "projection"
 class PEPITA(TwoPhase):
     """dL/dh_l := (h_l - h_l') / N in a second forward on x + F e, where h_l' is the block's output there.
 
-    So the weights see the inputs of the second forward, as in the paper's algorithm 1. F is Gaussian with the standard
-    deviation `scale` * sqrt(2 / inputs), and e is the error of each sample. The signal passes the derivatives inside
-    the block, which the paper leaves out. The head gets its true gradient, at the activations of the first forward.
+    As in the paper's algorithm 1, the weight updates use the inputs of the second forward. F is Gaussian with standard
+    deviation `scale` * sqrt(2 / inputs), and e is the error of each sample. The signal passes through the derivatives
+    inside the block, which the paper leaves out. The head gets its true gradient, at the activations of the first
+    forward.
     """
 
     def __init__(self, scale: float = 0.05) -> None:

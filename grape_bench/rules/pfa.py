@@ -11,19 +11,19 @@ from grape_bench.rules.backward import scale_of
 from grape_bench.rules.kp import KP
 
 LARGEST = 8192
-"""The largest n_out. B of a vocabulary of 50,000 would have 25 billion numbers."""
+"""The largest n_out. For a vocabulary of 50,000, B would have 25 billion entries."""
 
 
 class PFA(KP):
     """FA whose feedback is B R. B (n_out x m) is fixed, and R (m x n_in) gets the update dR = B^T dW.
 
-    The m = `expansion` n_out neurons between both have the errors B^T e, so each update uses the activity of its own
-    synapse only. B is Gaussian with the variance 1/m, so that B B^T is close to I. With equal weight decay on R and W,
-    R approaches B^T W, and B R approaches B B^T W. `decay` and `momentum` are those of KP, applied to R.
+    The m = `expansion` n_out neurons in between have the errors B^T e, so each update is local to its synapse. B is
+    Gaussian with variance 1/m, so that B B^T is close to I. If R and W have the same weight decay, R approaches B^T W,
+    and B R approaches B B^T W. `decay` and `momentum` are those of KP, applied to R.
     """
 
-    # R enters only through P = B R, and B through G = B B^T: dP = B dR = G dW. So P and G are what is kept. P follows
-    # G W as KP's feedback follows W.
+    # R enters only through P = B R, and B only through G = B B^T: dP = B dR = G dW. So the rule stores P and G. P
+    # follows G W as KP's feedback follows W.
     # Example: W (10, 256), expansion 10: B (10, 100), R (100, 256), P (10, 256), G (10, 10)
 
     def __init__(
@@ -36,7 +36,7 @@ class PFA(KP):
 
     @override
     def draw(self, weight: Tensor, generator: torch.Generator) -> Tensor:
-        """P, G W, the velocity if there is momentum, and G, one after the other (numbers,)."""
+        """Concatenate P, G W, the velocity if there is momentum, and G in one flat tensor."""
         outputs, inputs = _rows(weight).shape
         if outputs > LARGEST:
             raise DoesNotApplyError(f"B has {self.expansion} n_out^2 numbers, and a weight has n_out = {outputs}")
@@ -50,7 +50,7 @@ class PFA(KP):
 
     @override
     def matrix(self, weight: Tensor, feedback: Tensor) -> Tensor:
-        """P = B R, after R has received the last update of W, if there was one."""
+        """Return P = B R, after applying the last update of W to R, if there was one."""
         count = 3 if self.momentum else 2
         numbers = count * weight.numel()
         gram = feedback[numbers:].view(len(weight), -1)

@@ -1,4 +1,4 @@
-"""Predictive coding: the activations relax before the weights learn (Whittington and Bogacz 2017; PCX 2024)."""
+"""Predictive coding: activations relax before the weights learn (Whittington and Bogacz 2017; PCX 2024)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 class PredictiveCoding(TwoPhase):
     """The gradient of E = L + sum_l ||v_l - f_l(v_{l-1})||^2 / 2N at states v_l that have moved down E.
 
-    This is the form of PCX (Pinchetti et al. 2024). The states start at the training forward's activations h_l, where
-    E is the loss, and take `steps` steps of gradient descent at the given `rate`. Then the blocks' weights get the
-    gradient of E. Blocks relax at the same time, but each uses its transposed weights, once per step. The head gets its
-    true gradient, at the activations of the training forward.
+    This is the form of PCX (Pinchetti et al. 2024). The states start at the activations h_l of the training forward,
+    where E equals the loss, and take `steps` steps of gradient descent with step size `rate`. Then the blocks' weights
+    get the gradient of E. All blocks relax in parallel, but each uses its transposed weights, once per step. The head
+    gets its true gradient, at the activations of the training forward.
     """
 
     weight_transport: ClassVar[bool] = True
@@ -40,7 +40,7 @@ class PredictiveCoding(TwoPhase):
 
     @override
     def second_phase(self, network: Network, first: FirstPhase) -> None:
-        """Relax the states, then leave the energy's gradients in the weights."""
+        """Relax the states, then leave the gradients of the energy in `.grad`."""
         states = {key: output.clone().requires_grad_() for key, output in first.outputs.items()}
         for _ in range(self.steps):
             gradients = torch.autograd.grad(self._energy(network, first, states), list(states.values()))
@@ -49,14 +49,14 @@ class PredictiveCoding(TwoPhase):
         self._energy(network, first, {key: state.detach() for key, state in states.items()}).backward()
 
     def _energy(self, network: Network, first: FirstPhase, states: Activations) -> Tensor:
-        """The loss and the prediction errors, each a mean over samples."""
+        """The loss plus the prediction errors, averaged over samples."""
         relaxed = _Relaxed(states)
         loss = network.loss_of(network.aside(relaxed, first.batch))
         return loss + relaxed.surprise / first.samples
 
 
 class _Relaxed(Pass):
-    """A forward in which the model sees each block's state in place of its output."""
+    """A forward in which the model sees each block's state instead of its output."""
 
     cuts = True
 

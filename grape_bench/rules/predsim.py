@@ -23,10 +23,10 @@ LARGEST = 4096
 class PredSim(LocalLoss):
     """The loss of a block is (1 - `beta`) times a cross-entropy plus `beta` times a similarity loss, per sample.
 
-    The cross-entropy is that of a linear classifier of the block's output, pooled to at most 4,096 features. It starts
-    at zero. The similarity loss compares how similar two samples are: the mean square over pairs of samples of
-    S(a(h)) - S(y*). S is the cosine of centered vectors. a is a linear map, or a 3 x 3 convolution followed by the
-    standard deviation over positions. Classifier and a belong to the rule. The optimizer trains them.
+    The cross-entropy is that of a linear classifier of the block's output, pooled to at most 4,096 features. The
+    classifier is initialized to zero. The similarity loss is the mean of (S(a(h)) - S(y*))^2 over pairs of samples. S
+    is the cosine of centered vectors. a is a linear map, or a 3 x 3 convolution followed by the standard deviation over
+    positions. The classifier and a belong to the rule. The optimizer trains them.
     """
 
     def __init__(self, beta: float = 0.99) -> None:
@@ -71,7 +71,7 @@ def pooled(output: Tensor) -> Tensor:
 
 
 def similarity(rows: Tensor) -> Tensor:
-    """S (N, N): the cosine of each pair of centered samples. Maps count by their deviation over positions."""
+    """S (N, N): the cosine of each pair of centered samples. Maps are reduced to their deviation over positions."""
     if rows.dim() == 4 and rows[0, 0].numel() > 1:  # one position has no deviation
         rows = rows.flatten(2).std(2)
     rows = rows.flatten(1)

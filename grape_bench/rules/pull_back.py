@@ -13,11 +13,11 @@ EPS = 1e-5
 
 
 def through_layernorm(signal: Tensor, output: Tensor) -> Tensor:
-    """Return J^T `signal`, where J is the derivative of a parameter-free LayerNorm at `output`. Both are (N, *shape).
+    """Return J^T `signal`, where J is the derivative of a plain LayerNorm at `output`. Both are (N, *shape).
 
-    The LayerNorm normalizes over channels. With the normalized output z and its scale sigma, the result is
-    (s - mean(s) - z mean(z s)) / sigma. This removes what the next LayerNorm cannot see: the parts along the mean and
-    along the output itself, which make the residual stream grow without bound.
+    The LayerNorm normalizes over channels. Let z be its output and sigma its scale. The result is then (s - mean(s) - z
+    mean(z s)) / sigma. This removes what the next LayerNorm ignores: the parts along the mean and along the output
+    itself. They would make the residual stream grow without bound.
     """
     axis = channel_axis(tuple(output.shape[1:])) + 1
     output = output.to(signal.dtype)

@@ -25,11 +25,11 @@ RIDGE = 1e-3  # relative to the mean square of the errors
 
 
 class GrAPERefit(GrAPE):
-    """GrAPE that fits B_l to exact gradients by least squares, on one random mini-batch of each epoch.
+    """GrAPE that fits B_l to exact gradients by least squares, on one random mini-batch per epoch.
 
-    An extra forward on that batch and backpropagation of its error give the exact dL/dh_l at every block's output. They
-    only fit the feedback: the weights take their usual direct-feedback step, with the new B_l. The training loop must
-    call `network.begin_epoch`. Otherwise a forward raises RuntimeError.
+    On that batch, an extra forward and backpropagation of its error give the exact dL/dh_l at every block's output.
+    They are used only to fit the feedback. The weights take their usual direct-feedback step, with the new B_l. The
+    training loop must call `network.begin_epoch`, or the forward raises RuntimeError.
     """
 
     # Example: block of 256 units, 10 outputs, a batch of 64: errors e (64, 10), exact signals s = dL/dh (64, 256).
@@ -37,7 +37,7 @@ class GrAPERefit(GrAPE):
     #   B0 is the feedback before the fit, scaled so that ||e B0|| = ||s||.
 
     weight_transport: ClassVar[bool] = True  # on the batch of the fit
-    _before_fit: int | None = None  # training steps until the batch of the fit
+    _before_fit: int | None = None  # training steps before the batch of the fit
 
     def bp_fraction(self, batches: int, epochs: float) -> float:
         """One batch per epoch."""
@@ -50,7 +50,7 @@ class GrAPERefit(GrAPE):
 
     @property
     def unreplayable(self) -> str:
-        """The pass of the fit holds data of its batch."""
+        """The reason: the pass of the fit holds data of its batch."""
         return "its fit of the feedback holds data of one batch"
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
@@ -70,7 +70,7 @@ class GrAPERefit(GrAPE):
 
     @torch.no_grad()
     def refit(self, network: Network, signals: Signals, error: Tensor) -> None:
-        """Fit every B_l to the exact `signals` dL/dh_l of the samples, given their `error`."""
+        """Fit every B_l to the exact `signals` dL/dh_l, given the samples' `error`."""
         for block in network.blocks:
             if block.name in signals:
                 feedback, layout = block.load(FEEDBACK), self._maps[block.name].layout
@@ -78,13 +78,13 @@ class GrAPERefit(GrAPE):
                 wanted = torch.cat([gathered(layout, signal) for _, signal in signals[block.name]])
                 fitted = least_squares(feedback, errors.to(feedback.dtype), wanted.to(feedback.dtype))
                 fitted = normalized(fitted, self._axis) if self.update == "cosine" else fitted
-                # If all signals are zero (a head that starts at zero), B stays. An `if` would wait for the GPU.
+                # If all signals are zero (a head initialized to zero), B stays. An `if` would synchronize with the GPU.
                 feedback.copy_(torch.where(wanted.any(), fitted, feedback))
         self._agree([block.load(FEEDBACK) for block in network.blocks if block.name in signals])
 
 
 Signals = dict[str, list[tuple[Block, Tensor]]]
-"""Block's name -> the signal (N, *shape) at each of its calls."""
+"""Block name -> the signal (N, *shape) at each of its calls."""
 
 
 class ProbePass(Pass):
@@ -98,7 +98,7 @@ class ProbePass(Pass):
         return saved_tensors_hooks(lambda saved: saved, lambda saved: saved)
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        """Remember what the model sees. It is a view, because a loop may also hand the activation to the next step."""
+        """Remember what the model sees, as a view, because a loop may also pass the activation to the next step."""
         if not output.requires_grad:
             return output
         seen = output.view_as(output)
@@ -135,7 +135,7 @@ class RefitPass(CutPass):
         self._fit_once(error)
 
     def _after_fit(self, block: Block, error: Tensor) -> Tensor:
-        self._fit_once(error)  # a lean step never calls `receive`, so the first signal brings the error
+        self._fit_once(error)  # a lean step never calls `receive`, so fit at the first signal
         return self._then(block, error)
 
     def _fit_once(self, error: Tensor) -> None:
@@ -155,7 +155,8 @@ def gathered(layout: Layout, signal: Tensor) -> Tensor:
 def least_squares(feedback: Tensor, errors: Tensor, signals: Tensor) -> Tensor:
     """Return the B that minimizes ||errors B - signals||^2. `errors` is (R, n_out), `signals` is (R, features).
 
-    `feedback` is first scaled to `signals`. A ridge keeps B close to it in directions that the errors do not cover.
+    `feedback` is first scaled to match `signals`. A ridge keeps B close to it in directions that the errors do not
+    cover.
     """
     size: Tensor = (errors @ feedback).norm().clamp_min(torch.finfo(feedback.dtype).tiny)
     start = feedback * (signals.norm() / size)
@@ -163,6 +164,6 @@ def least_squares(feedback: Tensor, errors: Tensor, signals: Tensor) -> Tensor:
     ridge = RIDGE * gram.diagonal().mean()
     gram.diagonal().add_(ridge)
     missing = errors.T @ (signals - errors @ start)
-    # The ridge keeps the system regular, so nothing has to wait for the check that `linalg.solve` makes.
+    # The ridge keeps the system regular, so `solve_ex` can skip the check of `linalg.solve`, which synchronizes.
     fitted: Tensor = start + torch.linalg.solve_ex(gram, missing)[0]
     return fitted

@@ -1,4 +1,4 @@
-"""Random feedback local online learning: dW_ab := sum_t (B^T e_t)_a p_ab^t, p_ab^t a leaky trace (Murray 2019)."""
+"""Random feedback local online learning: dW_ab := sum_t (B^T e_t)_a p_ab^t with a leaky trace p_ab^t (Murray 2019)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class RFLO(StepFeedback):
     """p_ab^t = (1 - a) p_ab^{t-1} + a f'(u_a^t) h_b^{t-1}, for h^t = (1 - a) h^{t-1} + a f(u^t).
 
-    The trace is the gradient along the leak of a unit. No gradient passes recurrent weights. e_t is the error of the
-    readout at step t, and B is fixed and random. Autograd computes the same sum in reverse.
+    The trace is the gradient along the leak of a unit. No gradient passes through recurrent weights. e_t is the error
+    of the readout at step t, and B is fixed and random. Autograd computes the same sum in reverse.
     """
 
     carry: ClassVar[Carry] = "own"

@@ -1,4 +1,4 @@
-"""Simultaneous perturbation: the loss at weights shifted to both sides gives a slope (Spall 1992; MeZO 2023)."""
+"""Simultaneous perturbation: estimate a slope from the loss at weights shifted both ways (Spall 1992; MeZO 2023)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class SPSA(TwoPhase):
     """dL/dw := (L(w + c z) - L(w - c z)) / 2c times z, for all weights below the head at once.
 
-    z ~ N(0, I) as in MeZO (Malladi et al. 2023); Spall draws signs. `perturbations` directions are averaged. No
-    backward runs below the head, whose gradient is the true one. c is `radius`.
+    z ~ N(0, I) as in MeZO (Malladi et al. 2023). Spall draws signs instead. `perturbations` directions are averaged. c
+    is `radius`. No backward runs below the head. The head gets its true gradient.
     """
 
     def __init__(self, radius: float = 1e-3, perturbations: int = 1) -> None:
@@ -32,7 +32,7 @@ class SPSA(TwoPhase):
 
     @override
     def second_phase(self, network: Network, first: FirstPhase) -> None:
-        """Leave the estimate in the weights."""
+        """Leave the estimate in `.grad`."""
         weights = network.hidden_parameters()
         for _ in range(self.perturbations):
             generator = network.generator("perturbation", network.device)
@@ -54,7 +54,7 @@ class SPSA(TwoPhase):
 
 @contextmanager
 def _moved(weights: Sequence[Tensor], directions: Sequence[Tensor], by: float) -> Iterator[None]:
-    """Move the weights along the directions, and put the very same numbers back."""
+    """Move the weights along the directions, then restore them bit for bit."""
     before = [weight.clone() for weight in weights]
     for weight, direction in zip(weights, directions, strict=True):
         weight.add_(direction, alpha=by)

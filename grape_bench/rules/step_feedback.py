@@ -1,4 +1,4 @@
-"""Direct feedback to each step of recurrent layers."""
+"""Direct feedback to each time step of recurrent layers."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 
 class StepFeedback(DirectFeedback):
-    """Base class. `errors` gives each step an error, and step t of block l gets B_l^T e_t.
+    """Base class. `errors` computes an error for each step, and step t of block l gets B_l^T e_t.
 
     B_l (n_out x width) is random and the same at all steps. Within a block, gradients pass from step to step as `carry`
-    allows. Every block must have one recurrent layer, made of the `kinds` of units.
+    allows. Every block must have exactly one recurrent layer, made of units in `kinds`.
     """
 
     carry: ClassVar[Carry]
     kinds: ClassVar[dict[Units, str]]
-    """The units that the rule is defined for, in words."""
+    """The kinds of unit that the rule is defined for, with their names for messages."""
 
     def __init__(self) -> None:
-        """B_l has one layout, so there is no setting for it."""
+        """B_l has only one possible layout, so it is not a setting."""
 
     def errors(self, block: Block, error: Tensor) -> Tensor:
         """The error at each step (N, steps, n_out), from dL/dy_hat (N, ..., n_out)."""
@@ -42,7 +42,7 @@ class StepFeedback(DirectFeedback):
 
     @override
     def setup(self, network: Network) -> None:
-        """Draw B_l for every block. Raises DoesNotApplyError for blocks without the units of the rule."""
+        """Draw B_l for every block. Raises DoesNotApplyError if a block lacks the units that the rule needs."""
         self._cells = [self._cell(block) for block in network.blocks]
         self._maps = self.hardware.install(network, per_step(network))
         self._projected: set[str] = set()
@@ -54,7 +54,7 @@ class StepFeedback(DirectFeedback):
 
     @override
     def open_pass(self, network: Network, batch: Batch) -> Pass:
-        """Return a pass that cuts at every block, and between the steps."""
+        """Return a pass that cuts at every block and between the steps."""
         return StepPass(self._sent, self._cells, self.carry)
 
     def _cell(self, block: Block) -> nn.Module:
@@ -73,11 +73,11 @@ class StepFeedback(DirectFeedback):
 class StepPass(CutPass):
     """A cut pass in which the recurrent `cells` send gradients between steps only as `carry` allows.
 
-    The model's forward is its own. A cell's outputs are computed again with fewer gradients, and the signal runs
-    through those.
+    The forward is the model's own. A cell's outputs are computed a second time with fewer gradients, and the signal
+    runs through that graph.
     """
 
-    independent = False  # a lean step runs the signals in a pass of its own, without what this one changes
+    independent = False  # a lean step runs the signals in another pass, without the changes of this one
 
     def __init__(self, signal: Signal, cells: list[nn.Module], carry: Carry) -> None:
         super().__init__(signal)
@@ -106,7 +106,7 @@ class StepPass(CutPass):
 
 
 class _Exchange(torch.autograd.Function):
-    """(values, the same values with another graph) -> the values; backward: the gradient goes to the other graph."""
+    """(values, the same values with another graph) -> the values. Backward: the gradient goes to the other graph."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, graph: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Feedback matrices in place of weights, in the backward of any operator in which a weight meets an activation."""
+"""Replace weights by feedback matrices in the backward of any operator that multiplies an activation by a weight."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ Known = tuple[Tensor, Tensor]
 MATRIX = f"{PREFIX}matrix"
 """The attribute of a parameter that holds its matrix during a forward.
 
-Compiled code that looked a matrix up by `id` would be valid for one parameter. All blocks share code that reads an
-attribute.
+Compiled code that looked up a matrix by `id` would be valid for only one parameter. Code that reads an attribute is
+shared by all blocks.
 """
 
 
 class Substitute(WeightMode):
-    """Makes autograd save B instead of W, so the operator's own backward uses B for the input gradient.
+    """Makes autograd save B instead of W, so that the operator's own backward uses B for the input gradient.
 
     The weight gradient does not need W, so it stays exact. `matrices` maps the `id` of a parameter to its matrix.
-    `of_derived` returns the matrix of a derived weight, or None. `layers_only` tells that no weight is met elsewhere
-    than in linear layers and convolutions.
+    `of_derived` returns the matrix of a derived weight, or None. `layers_only` means that weights are used only in
+    linear layers and convolutions.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Substitute(WeightMode):
         return super().__torch_function__(func, types, args, kwargs)
 
     def _compiled(self, func: Any, types: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        """What the compiler traces. It must not see the `id` of an activation, or it compiles again in each step."""
+        """The path that the compiler traces. If it saw the `id` of an activation, it would recompile in each step."""
         if getattr(func, "__name__", "") not in CONCERNED:
             return func(*args, **kwargs)
         if len(args) > 1 and isinstance(args[1], nn.Parameter) and torch.is_grad_enabled():
@@ -76,7 +76,7 @@ class Substitute(WeightMode):
         return self.__torch_function__(func, types, args, kwargs)
 
     def known(self, weight: Tensor) -> Known | None:
-        """The parameter (or its copy, or the derived weight) and the matrix in its place."""
+        """The parameter (or its copy, or the derived weight) and its feedback matrix."""
         if id(weight) in self._recurrent:
             return self._recurrent[id(weight)]
         base = weight if weight._base is None else weight._base
@@ -96,14 +96,14 @@ class Substitute(WeightMode):
             refuse_reentrant("a linear map")
         device = weight.device.type
         if _autocasts(device):
-            dtype = torch.get_autocast_dtype(device)  # autocast would make a copy of W with another id
+            dtype = torch.get_autocast_dtype(device)  # autocast itself would copy W, and the copy has another id
             matrix = same_view(matrix, weight, parameter).to(dtype)
             parameter = weight = weight.to(dtype)
         return computed(call, weight, parameter, matrix)
 
     @torch.compiler.disable
     def recurrent(self, func: Any, args: tuple[Any, ...]) -> Any:
-        """The layer written out, so that each of its weights is met by a linear map."""
+        """Write out the layer, so that each of its weights is used in a linear map."""
         weights = recurrent.matrices(func.__name__, args)
         known = {id(weight): found for weight in weights if (found := self.known(weight)) is not None}
         if not known:
@@ -121,7 +121,7 @@ def _autocasts(device: str) -> bool:
 
 
 def _is_plain(x: Any, weight: Any, bias: Any = None) -> bool:
-    """Whether PyTorch computes this layer with `addmm`, and nobody else reads or changes what autograd saves."""
+    """Whether PyTorch computes this layer with `addmm`, and no hook reads or changes what autograd saves."""
     return (
         bias is not None
         and x.dim() > 1
@@ -143,7 +143,7 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor, matrix: Tensor) -> Tensor:
 
 
 class _Linear(torch.autograd.Function):
-    """A linear layer with B instead of W in its backward: the operations of PyTorch's own, with less Python around."""
+    """A linear layer with B instead of W in its backward: PyTorch's own operations, with less Python overhead."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, matrix: Tensor) -> Tensor:
@@ -162,7 +162,7 @@ class _Linear(torch.autograd.Function):
 
 
 class _InPlaceOf(torch.autograd.Function):
-    """(B, W) -> B; backward: the gradient goes to W."""
+    """(B, W) -> B. Backward: the gradient goes to W."""
 
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, weight: Tensor) -> Tensor:
@@ -175,7 +175,7 @@ class _InPlaceOf(torch.autograd.Function):
 
 @dataclass
 class _Saved:
-    """A tensor that autograd saves: what the outer hooks made of it, and what is used in its place."""
+    """A tensor that autograd saves: the outer hooks' version of it, and the one that is used instead."""
 
     tensor: Tensor | None
     held: Any
@@ -183,16 +183,16 @@ class _Saved:
 
 
 def computed(call: LinearMap, weight: Tensor, parameter: Tensor, matrix: Tensor) -> Tensor:
-    """Return `call` with `weight`, a view of `parameter`, and with the same view of `matrix` in its backward.
+    """Return `call` with `weight`, a view of `parameter`, and use the same view of `matrix` in its backward.
 
-    Only the innermost hooks see what is saved. So these pass every tensor on to the outer hooks (those of activation
-    checkpointing count the tensors).
+    Only the innermost hooks see what is saved. So these pass every tensor on to the outer hooks. (Those of activation
+    checkpointing count the tensors.)
     """
     # Example: y = F.linear(x, W), x (N, 256), W (10, 256). Autograd saves x for dL/dW, and W for dL/dx.
     #   pack(x) -> x;  pack(W) -> B, the feedback in the layout of W;  pack(W.t()) -> B.t(), the same view of B
     #   backward: dL/dW = e^T x is exact; dL/dx = e @ B (N, 256) instead of e @ W. Nothing is computed twice.
-    # An operator may also save a copy of W or x that it has made (einsum). Nothing tells which of them it is. It then
-    # runs again on B, and what it saves takes the place of what it saved before.
+    # An operator may also save its own copy of W or x (einsum does), and we cannot tell which is which. It then runs
+    # again on B, and what it saves the second time replaces what it saved the first time.
     outer_pack, outer_unpack = torch._C._autograd._top_saved_tensors_default_hooks(False) or (_same, _same)
     entries: list[_Saved] = []
 
@@ -223,7 +223,7 @@ def computed(call: LinearMap, weight: Tensor, parameter: Tensor, matrix: Tensor)
 
 
 def _saved_by(call: LinearMap, weight: Tensor) -> list[Tensor]:
-    """What autograd saves in `call` with another weight."""
+    """The tensors that autograd saves when `call` runs with another weight."""
     saved: list[Tensor] = []
     with saved_tensors_hooks(lambda tensor: saved.append(tensor.detach()), lambda nothing: nothing):
         call.apply(call.input, weight, call.bias)

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class SyntheticGradients(TwoPhase):
     """dL/dh_l := M_l(h_l) / N. M_l learns to predict the gradient that the block above sends down.
 
-    That gradient is the backward of block l + 1 alone, fed with its own synthetic gradient; below the head it is the
-    true one. M_l is linear, or has `layers` hidden layers of `hidden` units. It starts at zero and descends the mean
-    square of its error, at the learning rate `model_lr` if it is set. The M_l belong to the rule.
+    That gradient is the backward of block l + 1 alone, started from its own synthetic gradient. Below the head it is
+    the true gradient. M_l is linear, or has `layers` hidden layers of `hidden` units. It is initialized to zero and
+    minimizes its mean squared error, at the learning rate `model_lr` if it is set. The M_l belong to the rule.
     """
 
     def __init__(self, layers: int = 0, hidden: int = 1024, model_lr: float | None = None) -> None:
@@ -34,7 +34,7 @@ class SyntheticGradients(TwoPhase):
 
     @override
     def bp_fraction(self, batches: int, epochs: float) -> float:
-        """One: every block is differentiated with respect to its input, though none waits for another."""
+        """One: every block is differentiated with respect to its input, although no block waits for another."""
         return 1.0
 
     @override
@@ -50,10 +50,10 @@ class SyntheticGradients(TwoPhase):
 
     @override
     def second_phase(self, network: Network, first: FirstPhase) -> None:
-        """Run each block's backward from its synthetic gradient, and train M_l on what arrives below it."""
+        """Run each block's backward from its synthetic gradient, and train M_l on what arrives below the block."""
         opened = _Opened()
         network.aside(opened, first.batch)
-        # A leaf sums what arrives from every part above that reads it. Blocks may also share a part of their graphs.
+        # A leaf sums the gradients of all parts above that read it. Blocks may also share parts of their graphs.
         torch.autograd.backward(opened.logits, first.error, retain_graph=True, inputs=opened.inputs)
         for block, output, leaf in reversed(list(zip(network.blocks, opened.outputs, opened.inputs, strict=True))):
             arrived = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
@@ -84,7 +84,7 @@ class _Opened(Pass):
 
     @override
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        """The output as a leaf."""
+        """Return the output as a new leaf."""
         self.outputs.append(output)
         self.inputs.append(output.detach().requires_grad_())
         return self.inputs[-1].clone()  # the model may overwrite what it gets

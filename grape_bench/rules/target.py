@@ -25,10 +25,10 @@ class Target:
 def read_target(scores: Tensor, error: Tensor) -> Target:
     """Read the target from `error` = dL/d `scores`: the class whose score a gradient step would raise most.
 
-    Under cross-entropy the error is s (softmax(scores) - one-hot target), where s is 1/N times the scale of the loss.
-    It is negative only at the target. s is the L1 norm of the error ÷ that of softmax - one-hot, over the whole batch,
-    so that a perfectly fitted sample does no harm. With label smoothing, the target is right until its probability
-    reaches the smoothed value. With other losses, it is the class with the most negative error.
+    Under cross-entropy the error is s (softmax(scores) - one-hot target), where s is 1/N times the loss scale. It is
+    negative only at the target. s is the L1 norm of the error ÷ that of softmax - one-hot, over the whole batch, so
+    that a perfectly fitted sample causes no division by zero. With label smoothing, the target is right until its
+    probability reaches the smoothed value. With other losses, it is the class with the most negative error.
     """
     # Example: N = 2, 3 classes, scores [[0 0 0], [0 0 0]], mean cross-entropy, targets 2 and 0:
     #   error = [[1/6 1/6 -1/3], [-1/3 1/6 1/6]] -> one_hot [[0 0 1], [1 0 0]]

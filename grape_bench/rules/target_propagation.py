@@ -1,4 +1,4 @@
-"""Difference target propagation: targets sent down by learned inverses (Lee, Zhang, Fischer and Bengio 2015)."""
+"""Difference target propagation: learned inverses send targets down (Lee, Zhang, Fischer and Bengio 2015)."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ InverseKind = Literal["tanh", "linear"]
 class TargetPropagation(TwoPhase):
     """dL/dh_l := (h_l - t_l) / N, the gradient of ||h_l - t_l||^2 / 2N, with a target t_l for each block.
 
-    The last block's target is h_L - `step` * N dL/dh_L, by the true gradient through the head. Below it,
-    t_l = h_l + g_l(t_{l+1}) - g_l(h_{l+1}). The inverse g_l(h) = tanh(V h + c), or V h + c if `inverse` is "linear",
-    descends ||g_l(f(h_l + noise)) - (h_l + noise)||^2 / 2N, where f is the block above and the noise has the standard
-    deviation `noise`. The inverses belong to the rule. The optimizer trains them, at the rate `inverse_lr` if it is
-    set. The head gets its true gradient.
+    The last block's target is h_L - `step` * N dL/dh_L, using the true gradient through the head. Below it, t_l = h_l +
+    g_l(t_{l+1}) - g_l(h_{l+1}). The inverse is g_l(h) = tanh(V h + c), or V h + c if `inverse` is "linear". It
+    minimizes ||g_l(f(h_l + noise)) - (h_l + noise)||^2 / 2N, where f is the block above and the noise has standard
+    deviation `noise`. The inverses belong to the rule. The optimizer trains them, at the learning rate `inverse_lr` if
+    it is set. The head gets its true gradient.
     """
 
     # Example: blocks h1 (N, 7), h2 (N, 5), logits (N, 4), error e (N, 4), head weight W (4, 5).
     #   t2 = h2 - step * N e W;  t1 = h1 + g1(t2) - g1(h2), with g1: (N, 5) -> (N, 7)
-    #   g1 learns to give h1 + noise back from f2(h1 + noise). No inverse is needed above h2 and below h1.
+    #   g1 learns to recover h1 + noise from f2(h1 + noise). No inverse is needed above h2 and below h1.
 
     weight_transport: ClassVar[bool] = True  # the first target reads the weights of the head
 
@@ -53,17 +53,17 @@ class TargetPropagation(TwoPhase):
     @property
     @override
     def at_scores(self) -> bool:
-        """True: the weights below the error are all of the head."""
+        """True: the weights below the error must be the whole head."""
         return True
 
     @override
     def bp_fraction(self, batches: int, epochs: float) -> float:
-        """One block in all of them, once attached: the gradient through the head ends at the last block."""
+        """One of all blocks, once attached: the gradient through the head ends at the last block."""
         return self._share
 
     @override
     def setup(self, network: Network) -> None:
-        """Give each block below the last one its inverse."""
+        """Give each block except the last an inverse."""
         if network.sequences:
             raise DoesNotApplyError("an inverse has a fixed number of inputs, and this network's sequences do not")
         if any(block.calls > 1 for block in network.blocks):
@@ -114,7 +114,7 @@ class _Noisy(Pass):
 
     @override
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        """Keep what the block computed, and return its noisy output."""
+        """Store what the block computed, and return its output with noise."""
         self.computed[block.key] = output
         clean = self.clean[block.key]
         if block.key == self.last.key:

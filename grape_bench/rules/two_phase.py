@@ -1,4 +1,4 @@
-"""The two-phase family: rules that run the network again when the error is known."""
+"""The two-phase family: rules that run the network again once the error is known."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class TwoPhase(LearningRule):
     """Base class. After the training forward, `second_phase` runs once per step, when the error is known.
 
-    It may run forwards with `network.aside`, on the same batch or another one, with its own `Pass`. They leave the
-    model's state alone and draw the training forward's dropout masks. Whatever `backward()` leaves in `.grad` there is
+    It may run forwards with `network.aside`, on the same batch or another one, with its own `Pass`. They do not change
+    the model's state, and use the training forward's dropout masks. Whatever `backward()` leaves in `.grad` there is
     the gradient of the parameters below the last cut, and of the parameters that the rule owns. A rule may also give
     each block a `signal`. The head gets the true gradient of the training forward.
     """
@@ -29,11 +29,11 @@ class TwoPhase(LearningRule):
     weight_transport: ClassVar[bool] = False
 
     def second_phase(self, network: Network, first: FirstPhase) -> None:
-        """Compute gradients, or what the signals need. Gradients are enabled."""
+        """Compute the gradients, or what the signals need. Autograd is enabled."""
         raise NotImplementedError
 
     def signal(self, block: Block) -> Tensor:
-        """What replaces dL/dh_l in the block's graph of the training forward, shaped like `block.output`. Optional."""
+        """Optional: the replacement of dL/dh_l in the block's graph of the training forward, like `block.output`."""
         raise NotImplementedError
 
     def bp_fraction(self, batches: int, epochs: float) -> float:

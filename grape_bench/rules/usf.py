@@ -11,7 +11,7 @@ from grape_bench.rules.backward import BackwardFeedback, scale_of
 
 
 class USF(BackwardFeedback):
-    """B = s sign(W). The signs are those of the current weights, s is the weights' standard deviation at attach."""
+    """B = s sign(W). The signs are those of the current weights. s is the weights' standard deviation at attach."""
 
     weight_transport: ClassVar[bool] = True  # it reads the signs of W
 

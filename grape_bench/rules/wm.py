@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class WM(BackwardFeedback):
-    """FA whose B mirrors W. Before every `every`-th training batch, each linear map gets noise x as its input.
+    """FA whose B mirrors W. Before every `every`-th training batch, each linear map runs on noise x.
 
     B moves by `rate` toward the mean of (W x) x^T, where W x is the map's output without its bias. For x ~ N(0, I) the
     expectation of this mean is W. The update uses only the input and the output of the map itself.
@@ -58,7 +58,7 @@ class WM(BackwardFeedback):
         return super().open_pass(network, batch)
 
     def mirror(self, network: Network, batch: Batch) -> None:
-        """Feed noise to every linear map, shaped like the inputs that it gets in a forward on `batch`."""
+        """Run every linear map on noise, shaped like the inputs that it gets in a forward on `batch`."""
         generator = network.generator("perturbation", network.device)
         of_derived = partial(self.feedback_of_derived, network)
         mirrors = MirrorPass(self.feedback_of(network), of_derived, generator, self._counts)
@@ -71,8 +71,8 @@ class WM(BackwardFeedback):
 class MirrorPass(Pass):
     """A forward without a graph, in which each linear map with feedback also runs on noise.
 
-    `feedback` maps the `id` of a parameter to its feedback. `of_derived` returns that of the next derived weight.
-    `counts` keeps numbers of terms from one pass to the next.
+    `feedback` maps the `id` of a parameter to its feedback. `of_derived` returns the feedback of the next derived
+    weight. `counts` caches numbers of terms across passes.
     """
 
     intercepts = True
@@ -95,11 +95,11 @@ class MirrorPass(Pass):
 
 
 Known = tuple[Tensor, Replay, Tensor]
-"""A weight, how the operator's argument was made of it, and its feedback."""
+"""A weight, how the operator's argument was made from it, and its feedback."""
 
 
 Counts = dict[tuple[Any, ...], Tensor]
-"""A layer's settings, shapes and device -> the number of terms per entry of its weight, all channels being alike."""
+"""A layer's settings, shapes and device -> the number of terms per entry of its weight, the same for all channels."""
 
 
 class _Mirror(WeightMode):
@@ -153,7 +153,7 @@ class _Mirror(WeightMode):
         return count
 
     def recurrent(self, func: Any, args: tuple[Any, ...]) -> Any:
-        """The layer written out, so that each of its weights is met by a linear map."""
+        """Write out the layer, so that each of its weights is used in a linear map."""
         weights = recurrent.matrices(func.__name__, args)
         self._recurrent = {id(weight): found for weight in weights if (found := self.known(weight)) is not None}
         try:

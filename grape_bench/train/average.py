@@ -14,8 +14,8 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 class WeightAverage:
     """The average of the parameters of `model` after each step: `decay` · average + (1 - `decay`) · weights.
 
-    It starts as the weights after the first step, as in torch.optim.swa_utils.AveragedModel. The training does not
-    see it. Buffers, such as the statistics of BatchNorm, are not averaged.
+    It starts as the weights after the first step, as in torch.optim.swa_utils.AveragedModel. It does not affect
+    training. Buffers, such as BatchNorm statistics, are not averaged.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -34,7 +34,7 @@ class WeightAverage:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Let the model have the averaged weights within this block."""
+        """Use the averaged weights in the model inside this block."""
         own = [parameter.detach().clone() for parameter in self.model.parameters()]
         self._set(self._tensors)
         try:
@@ -47,7 +47,7 @@ class WeightAverage:
         return {"tensors": list(self._tensors)}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Resume from what `state` returned."""
+        """Resume from the result of `state`."""
         parameters = self.model.parameters()
         self._tensors = [tensor.to(own.device) for tensor, own in zip(state["tensors"], parameters, strict=False)]
 

@@ -14,9 +14,9 @@ from grape_bench.train.loop import Observer, Row, Trainer
 
 
 class BestWeights(Observer):
-    """Keeps a copy of the weights that had the best validation score; of equal scores, the first.
+    """Keeps a copy of the weights with the best validation score. On a tie, the first.
 
-    The copy holds what was scored: with a weight average, the average.
+    The copy holds the weights that were scored. With a weight average, that is the average.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class BestWeights(Observer):
             self.row = row
 
     def restore(self, trainer: Trainer) -> Row:
-        """Give the model the best weights, and return their row of the curve. Call it after the training."""
+        """Load the best weights into the model, and return their row of the curve. Call it after training."""
         assert self.row is not None, "a training ends with an evaluation"
         load_tensors(trainer.network.model, self._tensors)
         trainer.average = None

@@ -1,4 +1,4 @@
-"""How long a training lasts, and when it is evaluated."""
+"""How long training lasts, and when it is evaluated."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 class Budget:
     """A training of `steps` optimizer steps, in epochs of `batches` mini-batches.
 
-    A step adds up the gradients of `accumulate` mini-batches. The last step of an epoch takes those that are left, so
-    that no step spans two epochs. The validation split is scored after every `evaluate_every` steps, or after every
-    epoch, and always at the end. With `in_steps`, the rows of the learning curve have a column `step`.
+    A step accumulates the gradients of `accumulate` mini-batches. The last step of an epoch takes the remaining ones,
+    so that no step spans two epochs. The validation split is scored every `evaluate_every` steps, or after every epoch,
+    and always at the end. With `in_steps`, the rows of the learning curve have a column `step`.
     """
 
     steps: int
@@ -27,16 +27,16 @@ class Budget:
 
     @property
     def epochs(self) -> float:
-        """The epochs of the whole training, as a fraction if the last one is not complete."""
+        """The number of epochs of the whole training, a fraction if the last one is incomplete."""
         return self.batches_in(self.steps) / self.batches
 
     def batches_in(self, steps: int) -> int:
-        """How many mini-batches the first `steps` steps take."""
+        """The number of mini-batches in the first `steps` steps."""
         epochs, rest = divmod(steps, self.steps_per_epoch)
         return epochs * self.batches + min(rest * self.accumulate, self.batches)
 
     def batches_of_epoch(self, epoch: int) -> int:
-        """How many mini-batches the training takes in an epoch, counted from 0. The last one may be shorter."""
+        """The number of mini-batches in an epoch, counted from 0. The last epoch may be shorter."""
         begin = epoch * self.steps_per_epoch
         return self.batches_in(min(begin + self.steps_per_epoch, self.steps)) - self.batches_in(begin)
 

@@ -1,4 +1,4 @@
-"""Checkpoints of one training, so that a killed job can resume."""
+"""Checkpoints of a training, so that a killed job can resume."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Checkpoints(Observer):
     starts from scratch.
 
     With a period in seconds, the next checkpoint waits until writing takes at most `most_share` of the time. After a
-    disk error the training continues without that checkpoint. With several processes, checkpoints are only written at
-    the end of an epoch. Process 0 writes the shared state and the private state of each process.
+    disk error, training continues without that checkpoint. With several processes, checkpoints are written only at the
+    end of an epoch. Process 0 writes the shared state and the private state of each process.
     """
 
     def __init__(self, folder: CheckpointFolder, period: Period, most_share: float = MOST_SHARE) -> None:

@@ -1,4 +1,4 @@
-"""Where a job's checkpoints are and how often they are written. Imports torch only to read or write one."""
+"""Where a job's checkpoints are, and how often they are written. Imports torch only to read or write one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One training in several processes, each with its part of every batch.
 
-Gradients are averaged here and not by DistributedDataParallel, which treats a missing gradient as an error. Rules leave
-some gradients out, and not always the same ones. In a single process every function here does nothing.
+Gradients are averaged here instead of in DistributedDataParallel, which treats a missing gradient as an error. Rules
+leave some gradients out, and not always the same ones. In a single process, every function here does nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 
 def rank() -> int:
-    """The number of this process, from 0. Process 0 writes the record."""
+    """The rank of this process, from 0. Process 0 writes the record."""
     return dist.get_rank() if _joined() else 0
 
 
@@ -43,7 +43,7 @@ def joined(processes: int) -> Iterator[None]:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     yield
-    # Not after an error: the other processes would fail before this one has reported the cause.
+    # Not after an error, because the other processes would fail before this one reports the cause.
     dist.destroy_process_group()
 
 
@@ -83,7 +83,7 @@ def gathered_sums(sums: dict[str, Tensor], kept: tuple[str, ...]) -> dict[str, T
 
 
 def agreed(decision: bool) -> bool:
-    """The decision of process 0."""
+    """Return the decision of process 0."""
     if not _joined():
         return decision
     said: list[bool] = [decision]
@@ -100,7 +100,7 @@ def gathered(value: Any) -> list[Any]:
 
 
 def share_statistics(model: nn.Module) -> None:
-    """Copy the buffers of process 0 to all processes, whose BatchNorm statistics come from different samples."""
+    """Copy the buffers of process 0 to all processes. Each has BatchNorm statistics of its own samples."""
     if _joined():
         for buffer in model.buffers():
             dist.broadcast(buffer, 0)

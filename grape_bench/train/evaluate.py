@@ -1,4 +1,4 @@
-"""The score of a model on a whole split, by the sums of its objective."""
+"""Score a model on a whole split, using the sums of its objective."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ORIGINAL = {name: getattr(Tensor, name) for name in _METHODS}  # from before th
 
 @dataclass(frozen=True)
 class Score:
-    """The mean loss, the metric's value, and its standard error due to the samples (see `Objective.error`)."""
+    """The mean loss, the metric's value, and its standard error from sampling (see `Objective.error`)."""
 
     loss: float
     value: float
@@ -34,8 +34,8 @@ def evaluate(
 ) -> Score:
     """Score `model` on all of `split`, divided among the processes. Runs in evaluation mode and restores each mode.
 
-    The standard error may take seconds, so it is computed only on request. Raises RuntimeError if methods of tensors
-    have been replaced.
+    The standard error may take seconds, so it is computed only on request. Raises RuntimeError if tensor methods have
+    been replaced.
     """
     _check_methods()
     data_parallel.share_statistics(model)
@@ -47,7 +47,7 @@ def evaluate(
 
 
 def _check_methods() -> None:
-    """Raise RuntimeError if the user's code has replaced a method of tensors on which every score rests."""
+    """Raise RuntimeError if the user's code has replaced a tensor method that scores depend on."""
     for name, method in _ORIGINAL.items():
         if getattr(Tensor, name) is not method:
             raise RuntimeError(f"torch.Tensor.{name} has been replaced, so no score can be trusted")
@@ -59,7 +59,7 @@ def _tallies(model: nn.Module, split: Split, objective: Objective, batch_size: i
         output = objective.scored(model(*args, **kwargs), target).float()
         tally = objective.tally(output, target)
         loss = objective.loss(output, target).double() * tally["count"]
-        yield {**tally, LOSS: torch.where(tally["count"] > 0, loss, 0.0)}  # the mean of no target is NaN
+        yield {**tally, LOSS: torch.where(tally["count"] > 0, loss, 0.0)}  # the mean over no targets is NaN
 
 
 def _summed(tallies: Iterator[dict[str, Tensor]], kept: tuple[str, ...]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""What a model's output layer reads: the features on which a converged head is fitted."""
+"""The input of a model's output layer: the features on which a converged head is fitted."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from grape_bench.objectives.objective import Objective
 from grape_bench.train import data_parallel
 
 LARGEST = 2**28
-"""The most numbers in a matrix of features. It takes 2 GiB in float64, and a fit holds two of them."""
+"""The most entries in a feature matrix. It takes 2 GiB in float64, and a fit holds two of them."""
 
 
 def linear_head(network: Network, batch: Batch, target: Tensor, objective: Objective) -> nn.Linear | None:
     """The output layer of the model if it is one linear layer on flat features (N, F), else None.
 
-    It must hold the only matrix above the last cut, share it with no other layer, and return what is scored. A
-    log-softmax after it changes no score.
+    It must hold the only matrix above the last cut, share it with no other layer, and return the scored output. A
+    log-softmax may follow, because it changes no score.
     """
     model = network.model
     above = [name for name in network.segments[HEAD] if model.get_parameter(name).dim() > 1]
@@ -52,7 +52,7 @@ def linear_head(network: Network, batch: Batch, target: Tensor, objective: Objec
 def set_statistics(model: nn.Module, split: Split, batch_size: int) -> None:
     """Set the running statistics of BatchNorm to the mean over one pass through `split`, without augmentation.
 
-    Everything else is in evaluation mode. Layers that are in evaluation mode now keep their statistics.
+    Everything else is in evaluation mode. Layers that are already in evaluation mode keep their statistics.
     """
     norms = [one for one in model.modules() if isinstance(one, _NormBase) and one.training and one.track_running_stats]
     if not norms:
@@ -73,9 +73,9 @@ def set_statistics(model: nn.Module, split: Split, batch_size: int) -> None:
 
 @torch.no_grad()
 def features_of(model: nn.Module, layer: nn.Linear, split: Split, batch_size: int) -> Samples:
-    """What `layer` reads (N, F) on all of `split` in evaluation mode, with the targets, on the model's device.
+    """The inputs of `layer` (N, F) on all of `split` in evaluation mode, with the targets, on the model's device.
 
-    Raises MemoryError if it is more than `LARGEST` numbers.
+    Raises MemoryError if there are more than `LARGEST` entries.
     """
     features, targets, numbers = [], [], 0
     with evaluation(model), _watched(layer) as calls:
@@ -100,7 +100,7 @@ def gathered(samples: Samples) -> Samples:
 
 @contextmanager
 def _watched(layer: nn.Module) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """Collect (what it reads, what it returns) of every call of `layer`."""
+    """Collect (input, output) of every call of `layer`."""
     calls: list[tuple[Tensor, Tensor]] = []
     handle = layer.register_forward_hook(lambda _, args, output: calls.append((args[0], output)))
     try:

@@ -1,10 +1,10 @@
-"""A linear head on fixed features, fitted to convergence: logistic regression for classes, ridge regression for values.
+"""Fit a linear head on fixed features to convergence: logistic regression for classes, ridge regression for values.
 
-Both are one problem. The head minimizes the objective's own loss over all training samples plus a penalty on its
-weights. The loss of a classification makes it a logistic regression, and a squared error makes it a ridge regression.
+Both are the same problem: minimize the objective's own loss over all training samples, plus a penalty on the weights.
+With a classification loss this is logistic regression, and with a squared error it is ridge regression.
 
-Every record holds a score of this fit. If it gives other numbers, raise `numerics` of the rule `frozen` and of the
-trainer.
+Every record holds a score of this fit. If a change gives other numbers, raise `numerics` of the rule `frozen` and of
+the trainer.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from grape_bench.objectives.objective import Objective
 from grape_bench.train.evaluate import evaluate
 
 PENALTIES = tuple(10.0**power for power in range(0, -7, -1))
-"""The penalties that are tried, strongest first. Each fit starts from the previous one."""
+"""The penalties to try, strongest first. Each fit starts from the previous one."""
 
 OPTIONS = {"maxiter": 200, "maxfun": 300, "maxcor": 10, "gtol": 1e-5, "ftol": 1e-7}
-"""Settings of scipy's L-BFGS-B: it ends where no gradient is above `gtol`, or a step gains less than `ftol`."""
+"""Settings of scipy's L-BFGS-B. It stops if all gradients are below `gtol`, or if a step gains less than `ftol`."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted head: weight (n_out, F), bias (n_out,) or None, the mean training loss, and the penalty behind it."""
+    """A fitted head: weight (n_out, F), bias (n_out,) or None, the mean training loss, and its penalty."""
 
     weight: Tensor
     bias: Tensor | None
@@ -46,18 +46,17 @@ class Fit:
 
     @torch.no_grad()
     def write(self, layer: nn.Linear) -> None:
-        """Give `layer` the fitted weights."""
+        """Copy the fitted weights into `layer`."""
         layer.weight.copy_(self.weight)
         if self.bias is not None:
             layer.bias.copy_(self.bias)
 
 
 def best_fit(train: Samples, validation: Samples, objective: Objective, *, bias: bool) -> Fit:
-    """The fit with the best validation score among `PENALTIES`; of equal scores, the one with the stronger penalty.
+    """The fit with the best validation score among `PENALTIES`. On a tie, the one with the stronger penalty.
 
-    The search ends at the first penalty with neither a better score nor a better loss than before, because weaker ones
-    overfit more and take longest. The samples hold features (N, F) and their targets. Raises ValueError if a feature is
-    not finite.
+    The search stops at the first penalty that improves neither the score nor the loss. Weaker ones overfit more and
+    take the longest. The samples hold features (N, F) and their targets. Raises ValueError if a feature is not finite.
     """
     sign = -1 if objective.metric in LOWER_IS_BETTER else 1
     held_out = rows_of(validation)
@@ -96,7 +95,7 @@ def fits(features: Tensor, target: Tensor, objective: Objective, *, bias: bool) 
 
 
 def _standardized(features: Tensor, *, centered: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """The features (N, F) in float64 with variance 1, and the mean and deviation that were taken out."""
+    """The features (N, F) in float64 with variance 1, and the mean and standard deviation that were removed."""
     scaled = features.double()
     mean = scaled.mean(0) if centered else scaled.new_zeros(scaled.shape[1])
     scaled = scaled - mean
@@ -106,10 +105,10 @@ def _standardized(features: Tensor, *, centered: bool) -> tuple[Tensor, Tensor, 
 
 
 class _Solver:
-    """L-BFGS in coordinates in which the problem is about round. The data stay on their device.
+    """L-BFGS in coordinates in which the problem is nearly isotropic. The data stay on their device.
 
     With the covariance S = Q diag(s) Q^T, the Hessian of the penalized loss is about s / n_out + penalty along each
-    column of Q. So V = Q diag(1 / sqrt(s / n_out + penalty)) A, and L-BFGS moves A (F, n_out) and the bias.
+    column of Q. So V = Q diag(1 / sqrt(s / n_out + penalty)) A, and L-BFGS optimizes A (F, n_out) and the bias.
     """
 
     def __init__(self, features: Tensor, target: Tensor, objective: Objective, *, bias: bool) -> None:
@@ -121,7 +120,7 @@ class _Solver:
 
     def solve(self, penalty: float) -> tuple[Tensor, Tensor, float]:
         """V (F, n_out), the bias (n_out,) and the mean loss at the minimum for `penalty`. Starts at the last one."""
-        from scipy.optimize import minimize  # imported here because only a job's end needs it
+        from scipy.optimize import minimize  # imported here because only the end of a job needs it
 
         scale = (self.curvature + penalty).rsqrt()
         self.moved[: len(scale)] *= (self.scale / scale)[:, None]
@@ -143,7 +142,7 @@ class _Solver:
         return weights, bias, self.objective.loss(self.features @ weights + bias, self.target).item()
 
     def _at(self, point: Any) -> Tensor:
-        """The tensor of a point of the solver, (F + 1, n_out) or (F, n_out)."""
+        """Convert a point of the solver to a tensor, (F + 1, n_out) or (F, n_out)."""
         return torch.from_numpy(point).to(self.features.device).view_as(self.moved).clone()
 
     def _map(self, moved: Tensor) -> tuple[Tensor, Tensor]:

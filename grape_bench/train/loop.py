@@ -28,12 +28,12 @@ from grape_bench.train.random_state import random_state, set_random_state
 Row = dict[str, float]
 """One line of curve.csv: epoch, samples, seconds, train_loss, validation_loss, validation_METRIC.
 
-`epoch` may be a fraction. A budget in steps, and evaluations every few steps, add the column `step`.
+`epoch` may be a fraction. A budget in steps, or evaluations every few steps, adds the column `step`.
 """
 
 
 class LossNotFiniteError(Exception):
-    """The training loss became infinite or NaN at a step of an epoch (both count from 1)."""
+    """The training loss became infinite or NaN at a step of an epoch (both counted from 1)."""
 
     def __init__(self, epoch: int, step: int, loss: float) -> None:
         super().__init__(f"the loss was {loss} at step {step} of epoch {epoch}")
@@ -41,13 +41,13 @@ class LossNotFiniteError(Exception):
 
 
 class Observer:
-    """Follows a training and changes nothing. Every method does nothing unless overridden.
+    """Follows a training without changing it. Override the methods that you need. All others do nothing.
 
-    The loop calls observers in the order of `trainer.observers`; `trainer.position` is the progress. `step_begins` and
-    `step_done` are called while the clock runs, so that a step does not wait for the device. Work that takes time
-    belongs in `with trainer.clock.paused()`. After a step and after an epoch, `trainer.state_dict()` is complete.
+    The loop calls observers in the order of `trainer.observers`. `trainer.position` is the progress. The clock runs
+    during `step_begins` and `step_done`, so that a step need not wait for the device. Put slow work in `with
+    trainer.clock.paused()`. After a step and after an epoch, `trainer.state_dict()` is complete.
 
-    A step is one of the optimizer. If it accumulates several mini-batches, its gradients are those of all of them.
+    A step is an optimizer step. If it accumulates several mini-batches, its gradients are those of all of them.
     """
 
     def training_begins(self, trainer: Trainer) -> None:
@@ -57,7 +57,7 @@ class Observer:
         """Called before an epoch's first step."""
 
     def step_begins(self, trainer: Trainer, batch: Batch, target: Tensor) -> None:
-        """Called before the forward on this batch, the first one of the step."""
+        """Called before the forward on this batch, the first batch of the step."""
 
     def step_done(self, trainer: Trainer) -> None:
         """Called after the optimizer's step."""
@@ -73,7 +73,7 @@ class Observer:
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Resume from what `state` returned."""
+        """Resume from the result of `state`."""
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Position:
 class Trainer:
     """The state of one training. `order` draws the order of the samples and their augmentation.
 
-    `modes` are those in which the model trains, as they were when the trainer was made.
+    `modes` are the modes of the model when the trainer was made. The model trains in them.
     """
 
     network: Network
@@ -101,7 +101,7 @@ class Trainer:
     budget: Budget
     order: torch.Generator
     clock: Clock
-    clip: float | None = None  # the largest norm of the gradients
+    clip: float | None = None  # the largest allowed gradient norm
     average: WeightAverage | None = None  # scored instead of the weights
     precision: Precision = field(default_factory=Precision)
     observers: list[Observer] = field(default_factory=list)
@@ -168,17 +168,16 @@ class Trainer:
             return loss_of(self.network.model(*args, **kwargs))
 
     def backward(self, loss: Tensor, share: int = 1) -> None:
-        """Run the backward of `loss` ÷ `share`, in which the rule fills the gradients."""
+        """Run the backward of `loss` ÷ `share`, in which the rule computes the gradients."""
         self.network.loss_scale = self.precision.loss_scale if share == 1 else self.precision.loss_scale / share
         self.precision.backward(loss if share == 1 else loss / share)
-        self.network.loss_scale = 1.0  # for the backwards of diagnostics, which scale no loss
+        self.network.loss_scale = 1.0  # diagnostics run backwards of an unscaled loss
         self.network.inform(None)
 
     def update(self) -> None:
         """Average the gradients over the processes, clip them, and step the optimizer and the schedule.
 
-        The parameters that the rule owns are clipped by a norm of their own, so that they never shorten the model's
-        step.
+        The parameters that the rule owns are clipped by their own norm, so that they never shorten the model's step.
         """
         data_parallel.average_gradients(self.network.parameters())
         if self.clip is not None:
@@ -192,20 +191,20 @@ class Trainer:
             self.average.update()
 
     def evaluate(self, split: Split, *, with_error: bool = False) -> Score:
-        """Loss and metric on `split`, in the precision of the training. `with_error` adds the standard error."""
+        """Loss and metric on `split`, in the training precision. `with_error` adds the standard error."""
         with self.precision.forward(), self.scored_weights():
             return evaluate(self.network.model, split, self.objective, self.batch_size, with_error=with_error)
 
     def scored_weights(self) -> AbstractContextManager[None]:
-        """The context in which the model has the weights that are scored: its own, or their average."""
+        """The context in which the model has the weights to score: its own, or their average."""
         return self.average.applied() if self.average else nullcontext()
 
     def loss_of(self, output: Any, target: Tensor) -> Tensor:
-        """The loss of what the model returned."""
+        """The loss, given the model's output."""
         return self.objective.loss(self.objective.scored(output, target), target)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that a resume to the bit needs: tensors and plain data. Call it with the clock paused."""
+        """Everything that a bit-for-bit resume needs: tensors and plain data. Call it with the clock paused."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -223,7 +222,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume from a `state_dict` of another process. An observer without a state in it starts from scratch."""
+        """Resume from the `state_dict` of another process. An observer without a saved state starts from scratch."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.schedule:
@@ -252,9 +251,9 @@ class Trainer:
             observer.epoch_begins(self)
 
     def _steps(self) -> None:
-        """The steps of an epoch that are left, and the evaluations among them."""
+        """The remaining steps of an epoch, with the evaluations between them."""
         if self.losses and self.budget.evaluates_after(self.total_steps):
-            self._evaluate()  # the checkpoint was written between the step and its evaluation
+            self._evaluate()  # the checkpoint was written after the step but before its evaluation
         done = self.position.steps * self.budget.accumulate
         batches = iter(self.data.train.batches(self.batch_size, generator=self.order, skip=done))
         while self.total_steps < self.budget.steps and (group := list(islice(batches, self.budget.accumulate))):

@@ -17,7 +17,7 @@ class Spent(Observer):
     """Wall time since its creation. A killed process counts up to its last checkpoint."""
 
     def __init__(self) -> None:
-        self.resumed = 0  # how often
+        self.resumed = 0  # number of resumes
         self.setup = self._earlier = 0.0
         self._start = time.perf_counter()
 
@@ -26,11 +26,11 @@ class Spent(Observer):
         return self._earlier + time.perf_counter() - self._start
 
     def training_begins(self, trainer: Trainer) -> None:
-        """Count everything before this as set-up."""
+        """Count everything before this as setup."""
         self.setup += time.perf_counter() - self._start
 
     def state(self) -> dict[str, Any]:
-        """What a later process adds to its own time."""
+        """The time that a later process adds to its own."""
         return {"resumed": self.resumed, "setup": self.setup, "total": self.total()}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -39,10 +39,10 @@ class Spent(Observer):
 
 
 class FirstStep(Observer):
-    """`seconds` of each process's first step. The training's clock is paused for it.
+    """The `seconds` of each process's first step. The training clock is paused during it.
 
-    The compiler runs in it. On a GPU, libraries are set up and kernels are loaded in it. `part` is the name of these
-    seconds in the record's `time`.
+    The first step includes compilation and, on a GPU, setting up libraries and loading kernels. `part` is the name of
+    these seconds in the record's `time`.
     """
 
     def __init__(self, part: str) -> None:
@@ -75,4 +75,4 @@ class FirstStep(Observer):
 
 
 class TrainingMemory(PeakMemory, Observer):
-    """The peak memory of a training, with the peak of the processes before a resume."""
+    """The peak memory of training, including the peak of processes before a resume."""

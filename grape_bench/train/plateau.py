@@ -14,10 +14,9 @@ FACTOR, PATIENCE = 0.3, 3
 
 
 class Plateau(Observer):
-    """Lowers the learning rate after an evaluation without a new best score, and ends the training after three
-    in a row.
+    """Lowers the learning rate after an evaluation without a new best score. Ends training after three in a row.
 
-    Comes after `best` in the observers, which keeps the weights to go back to.
+    Place it after `best` in the observers, which keeps the weights to restore.
     """
 
     def __init__(self, best: BestWeights) -> None:

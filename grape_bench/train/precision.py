@@ -1,4 +1,4 @@
-"""Number formats: what a device supports, and what training in each of them needs."""
+"""Number formats: what a device supports, and what training in each format needs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _AMPERE = (8, 0)  # compute capability of the first GPUs with tf32 and bf16
 
 
 class Precision:
-    """The arithmetic of one training: fp32, tf32 (matrix products of fp32 with 10 bits), bf16 or fp16 (autocast).
+    """The arithmetic of one training: fp32, tf32 (fp32 matrix products with 10-bit mantissas), bf16 or fp16 (autocast).
 
     Weights and the optimizer's state are always fp32. fp16 scales the loss with torch.amp.GradScaler and skips a step
     whose gradients overflow. Raises UserError if `device` does not support the format.
@@ -40,16 +40,16 @@ class Precision:
         return self.scaler.scale(torch.ones((), device=self.device)) if self.scaler else 1.0
 
     def backward(self, loss: Tensor) -> None:
-        """Backward of `loss`, scaled if the format needs it."""
+        """Run the backward of `loss`, scaled if the format needs it."""
         (self.scaler.scale(loss) if self.scaler else loss).backward()
 
     def unscale(self, optimizer: torch.optim.Optimizer) -> None:
-        """Divide the gradients by the loss scale before `step`, for clipping."""
+        """Divide the gradients by the loss scale, for clipping before `step`."""
         if self.scaler:
             self.scaler.unscale_(optimizer)
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
-        """The optimizer's step, on unscaled gradients."""
+        """Take the optimizer's step on unscaled gradients."""
         if self.scaler is None:
             optimizer.step()
             return
@@ -57,31 +57,31 @@ class Precision:
         self.scaler.update()
 
     def state_dict(self) -> dict[str, Any]:
-        """The loss scale; empty without one."""
+        """The loss scale, or an empty dict without one."""
         return self.scaler.state_dict() if self.scaler else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume from what `state_dict` returned."""
+        """Resume from the result of `state_dict`."""
         if self.scaler:
             self.scaler.load_state_dict(state)
 
 
 def set_arithmetic(precision: str, *, deterministic: bool) -> None:
-    """Set the arithmetic of the whole process: tf32 or full fp32, and deterministic operations or not.
+    """Set the arithmetic of the whole process: tf32 or full fp32, and whether operations are deterministic.
 
     With `deterministic`, an operation without a deterministic implementation raises RuntimeError.
     """
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    torch.backends.cudnn.allow_tf32 = precision == "tf32"  # PyTorch's default allows it in convolutions alone
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"  # PyTorch's default allows it only in convolutions
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at the first use of a GPU
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.deterministic = deterministic
-    torch.backends.cudnn.benchmark = False  # trying algorithms costs time, and its choice differs from run to run
+    torch.backends.cudnn.benchmark = False  # trying algorithms takes time, and the choice differs between runs
 
 
 def arithmetic(device: torch.device) -> dict[str, bool] | None:
-    """The settings that decide how a GPU computes, as in a record's `arithmetic`. None for another device."""
+    """The settings that determine how a GPU computes, for a record's `arithmetic`. None for other devices."""
     if device.type != "cuda":
         return None
     cudnn = torch.backends.cudnn

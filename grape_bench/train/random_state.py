@@ -1,4 +1,4 @@
-"""The global random generators of the process, which dropout and a user's model or rule draw from."""
+"""The global random generators of the process, used by dropout and by a user's model or rule."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any], device: torch.device) -> None:
-    """Restore what `random_state` returned."""
+    """Restore the result of `random_state`."""
     random.setstate(state["python"])
     kind, keys, *rest = state["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))

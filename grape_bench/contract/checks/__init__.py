@@ -30,4 +30,4 @@ CHECKS: dict[str, Callable[[Case, MakeRule], str]] = {
     "weight transport": weight_transport.check,
     "devices": devices.check,
 }
-"""The first check comes first because the others mean nothing if it cannot run."""
+"""The checks in order. If the first one cannot run, the others mean nothing."""

@@ -1,4 +1,4 @@
-"""What a record says about the rule can be made: its feedback, its share of backpropagation, and one probe."""
+"""A record can describe the rule: its feedback, its share of backpropagation, and one probe."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from grape_bench.record.typed_json import ShapeError, decode, listed
 
 @dataclass(frozen=True)
 class _Samples:
-    """The first batch of a case, as a probe reads it."""
+    """The first batch of a case, in the form that a probe reads."""
 
     case: Case
 

@@ -1,4 +1,4 @@
-"""A rule keeps its tensors where the model's are, so that it runs on a GPU."""
+"""A rule keeps its tensors on the model's device, so that it runs on a GPU."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from grape_bench.network.trace import as_batch
 from grape_bench.network.trees import map_tensors
 
 META = torch.device("meta")
-"""A device whose tensors have shapes and no numbers. Like a GPU, it refuses to mix with the CPU."""
+"""A device whose tensors have shapes but no data. Like a GPU, it refuses operations with CPU tensors."""
 
 
 STEPS = 4
-"""The steps of an epoch. A rule with anchors has other steps too."""
+"""The steps of an epoch, enough that a rule with anchors also has other steps."""
 
 
 def check(case: Case, make_rule: MakeRule) -> str:
-    """Attach the rule to a model on the meta device, take two steps, and look where its tensors are."""
+    """Attach the rule to a model on the meta device, take two steps, and check where its tensors are."""
     model = case.model().to(META)
     if not _runs(model, on_meta(case.inputs(0))):
         return "not checked: the model's own code reads numbers, which this device has none of"
@@ -39,7 +39,7 @@ def check(case: Case, make_rule: MakeRule) -> str:
 
 
 def _runs(model: nn.Module, inputs: Any) -> bool:
-    """Whether the model itself runs without numbers. PyTorch raises RuntimeError where it does not."""
+    """Whether the model itself runs without data. Otherwise PyTorch raises RuntimeError."""
     args, kwargs = as_batch(inputs)
     try:
         model(*args, **kwargs)
@@ -49,7 +49,7 @@ def _runs(model: nn.Module, inputs: Any) -> bool:
 
 
 def on_meta(tree: Any) -> Any:
-    """The same inputs without numbers."""
+    """The same inputs without data."""
     return map_tensors(lambda tensor: tensor.to(META), tree)
 
 

@@ -1,4 +1,4 @@
-"""A rule changes gradients, and never the network's output."""
+"""A rule changes gradients, but never the network's output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from grape_bench.contract.cases import Case, MakeRule, steps_of
 
 
 def check(case: Case, make_rule: MakeRule) -> str:
-    """Check that the logits equal those without the rule to the bit, in training, in evaluation, and under no_grad."""
+    """Check that the logits are bit-identical without the rule, in training, in evaluation, and under no_grad."""
     plain, network = case.model(), case.attached(make_rule)
     steps = steps_of(make_rule())
     network.begin_epoch(steps)
@@ -22,7 +22,7 @@ def check(case: Case, make_rule: MakeRule) -> str:
     network.model.eval()
     expected = case.logits(plain, 0)
     require(torch.equal(case.logits(network.model, 0), expected), "the rule changes the logits in evaluation mode")
-    with torch.no_grad():  # without gradients, some layers compute in another way
+    with torch.no_grad():  # without gradients, some layers take another code path
         expected = case.logits(plain, 0)
         require(torch.equal(case.logits(network.model, 0), expected), "the rule changes the logits under no_grad")
     return "equal to the bit"

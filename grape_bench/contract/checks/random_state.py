@@ -1,4 +1,4 @@
-"""A rule leaves the global random generators alone, so that the model's and the data's draws do not depend on it."""
+"""A rule does not touch the global random generators, so the draws of the model and the data do not depend on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network's state is complete, so that a training resumed from a file repeats every bit."""
+"""A network's state is complete, so a training resumed from a file is bit-identical."""
 
 from __future__ import annotations
 

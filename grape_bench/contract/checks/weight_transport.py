@@ -22,13 +22,13 @@ from grape_bench.network.trees import first_activation, replace
 
 
 class Recording:
-    """Records what the linear maps of a network compute, and the signals that come back to its blocks.
+    """Records the outputs of a network's linear maps, and the signals that arrive at its blocks.
 
-    Forwards that the rule makes on the side are not recorded, but the signals that come back in them are.
+    Forwards that the rule runs on the side are not recorded, but the signals of their backwards are.
     """
 
     # Example: an MLP with two hidden layers of 12 units, N = 12 samples.  outputs = {"hidden.0.0": [(12, 12)],
-    #   "hidden.1.0": [(12, 12)], "head": [(12, 5)]}; after the backward, signals = {"hidden.0": (12, 12), ...}.
+    #   "hidden.1.0": [(12, 12)], "head": [(12, 5)]}. After the backward, signals = {"hidden.0": (12, 12), ...}.
     #   A replay in a twin with other weights downstream of hidden.0 shows whether signals["hidden.0"] depends on them.
 
     def __init__(self, network: Network) -> None:
@@ -44,7 +44,7 @@ class Recording:
             module.register_forward_hook(self._at_linear, prepend=True)  # so that the rule sees the replayed scores
 
     def downstream(self, block: str) -> list[str]:
-        """The linear maps that were called after `block`, in the order of the calls."""
+        """The linear maps that were called after `block`, in calling order."""
         after = self._called[self._called.index(block) + 1 :]
         return [name for name in after if name in self.outputs and name != block]
 
@@ -70,7 +70,7 @@ class Recording:
 
 
 class Replay(Recording):
-    """Makes a network with other weights use the outputs of the linear maps that `recorded` holds."""
+    """Makes a network with other weights use the linear-map outputs stored in `recorded`."""
 
     def __init__(self, network: Network, recorded: Recording) -> None:
         super().__init__(network)
@@ -93,7 +93,7 @@ def redraw(network: Network, maps: Collection[str]) -> None:
 
 
 def copy_feedback(source: Network, target: Network) -> None:
-    """Copy the tensors that the rule keeps in `source` into `target`."""
+    """Copy the tensors that the rule stores in `source` to `target`."""
     kept = dict(source.model.named_buffers())
     for name, buffer in target.model.named_buffers():
         if PREFIX in name:
@@ -106,7 +106,7 @@ ROUNDING = 1e-4  # relative error of a signal in fp32
 
 
 def check(case: Case, make_rule: MakeRule) -> str:
-    """Redraw the weights downstream of each block, hold everything else fixed, and compare the signal at the block."""
+    """Redraw the weights downstream of each block, keep everything else fixed, and compare the signal at the block."""
     network = case.attached(make_rule)
     declared, blocks = network.rule.weight_transport, [block.name for block in network.blocks]
     readers = [name for name in blocks if _reads(case, make_rule, name)]
@@ -134,7 +134,8 @@ def _reads(case: Case, make_rule: MakeRule, block: str) -> bool:
     """Whether the signal at `block` depends on the weights downstream of it.
 
     Two networks take the same steps. They have the same activations, but different weights downstream of `block`. The
-    feedback is copied from one to the other before the backward: learning the feedback from forward passes is allowed.
+    feedback is copied from one to the other before the backward, because a rule may learn its feedback from forward
+    passes.
     """
     kept, moved = case.attached(make_rule), case.attached(make_rule)
     recording = Recording(kept)
