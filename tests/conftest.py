@@ -2,12 +2,17 @@
 
 import gc
 import multiprocessing
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.execute.warm_start import HEAVY, WarmStart
+
+# Read when torch is imported. Jobs of two tests share the cores, and OpenMP threads that spin while they wait take time
+# from the other job. Without this line, tests that train in processes take half as long again.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 multiprocessing.set_forkserver_preload(list(HEAVY))  # for tests that train in two processes
 

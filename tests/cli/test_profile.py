@@ -56,7 +56,7 @@ def test_json_has_the_rows_of_the_csv_and_no_line_of_the_models_own_code(tmp_pat
     assert found["model"] == "own.py:make" and found["batch_size"] == 8 and found["bp_flops"] > 0
     written = pd.read_csv(tmp_path / "cost.csv")
     pd.testing.assert_frame_equal(pd.DataFrame(found["rules"]), written, rtol=1e-4, check_dtype=False)
-    assert result.stderr.count("made by hand") > 1  # also from the processes that measure memory
+    assert "made by hand" in result.stderr
 
 
 def test_a_long_name_of_a_rule_cuts_no_number_off(monkeypatch):
