@@ -98,7 +98,7 @@ def test_formulas_are_mathml_and_the_commands_are_listed(site: Path) -> None:
     assert "<math" in rules and "arithmatex" not in rules
     commands = (site / "commands.html").read_text(encoding="utf-8")
     assert "grape-bench verify" in commands and "--until-resolved" in commands
-    assert "Let <code>rule</code> fill the gradients" in (site / "reference.html").read_text(encoding="utf-8")
+    assert "Make <code>rule</code> compute the gradients" in (site / "reference.html").read_text(encoding="utf-8")
 
 
 def test_lists_and_formulas_get_the_empty_lines_that_github_does_without() -> None:
