@@ -21,7 +21,7 @@ from grape_bench.publish.marks import marks
 from grape_bench.publish.portable import portable, portable_suite
 from grape_bench.publish.submission import CONSTRAINTS, REFERENCES, RUNS, SOURCE, SUITE, TABLE
 from grape_bench.publish.traces import refuse_traces
-from grape_bench.record.folder import read_records, runs_folder
+from grape_bench.record.folder import Found, read_folder, runs_folder
 from grape_bench.record.job import Job
 from grape_bench.record.record import RECORD, Record, write_record
 from grape_bench.record.regular_file import Largest, read_text
@@ -106,19 +106,26 @@ def pack_anonymous(
 
 def _choose(runs: Path, rule: str) -> _Chosen:
     root = runs_folder(runs)
-    records = read_records(root) if root.is_dir() else []
-    own = _of(rule, records, runs)
+    found = read_folder(root).found() if root.is_dir() else Found([], [])
+    records, own = found.records, _of(rule, found, runs)
     names = {record.name for record in own}
     return _Chosen(root, own, [one for one in records if one.name in names or one.rule in REFERENCES])
 
 
-def _of(rule: str, records: Sequence[Record], runs: Path) -> list[Record]:
+def _of(rule: str, found: Found, runs: Path) -> list[Record]:
+    records, label = found.records, RuleName.parse(rule).label
     if not records:
         raise UserError("no records in this folder", where=str(runs), hint="a folder such as runs/quickstart")
     if RuleName.parse(rule).is_open:
         what = f"{rule!r} has open settings, which are not published as a rule"
         raise UserError(what, where=str(runs), hint="a pull request with baselines/SUITE/open.toml: docs/tuning.md")
-    own = [record for record in records if RuleName.parse(rule).label == record.job.rule_name.label]
+    own = [record for record in records if record.job.rule_name.label == label]
+    untuned = next((record for record in found.untuned if record.job.rule_name.label == label), None)
+    if untuned and not own:
+        what = f"{rule!r} has only untuned runs here, and the table of this folder is of tuned rules"
+        options = f"{untuned.suite} --rule {untuned.rule}"
+        hint = f"grape-bench tune {options} --only {label} && grape-bench run {options}"
+        raise UserError(what, where=str(runs), hint=hint)
     if not own:
         raise unknown("rule", rule, {r.job.rule_name.label for r in records}, where=str(runs))
     return own

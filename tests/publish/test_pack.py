@@ -10,6 +10,7 @@ import pytest
 from grape_bench.errors import UserError
 from grape_bench.publish.card import Card, read_card
 from grape_bench.publish.pack import About, pack
+from grape_bench.record.record import read_record
 from tests.publish.test_verify import RECORDED
 
 
@@ -34,6 +35,17 @@ def test_nothing_is_overwritten_without_replace(tmp_path: Path) -> None:
     pack(RECORDED, "grape", tmp_path, About(version="2.0"), replace=True)
     assert 'version = "2.0"' in (folder / "rule.toml").read_text()
     assert [path.name for path in folder.parent.iterdir()] == ["grape"]
+
+
+def test_a_rule_with_only_untuned_runs_in_a_tuned_table_is_told_to_tune(tmp_path: Path) -> None:
+    runs = shutil.copytree(RECORDED.parents[1] / "quickstart" / "runs", tmp_path / "runs")
+    for path in runs.glob("*.grape.*/record.json"):
+        if read_record(path).job.trials > 1:
+            shutil.rmtree(path.parent)
+    with pytest.raises(UserError, match="'grape' has only untuned runs here") as error:
+        pack(runs, "grape", tmp_path / "results", About())
+    options = "quickstart --rule grape"
+    assert error.value.hint == f"grape-bench tune {options} --only grape && grape-bench run {options}"
 
 
 def test_a_rule_without_runs(tmp_path: Path) -> None:
