@@ -54,7 +54,7 @@ def test_the_commands_run_one_after_the_other(tmp_path: Path) -> None:
         ran = subprocess.run(
             [sys.executable, "-m", "grape_bench", *command[1:]],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "GRAPE_BENCH_COMMIT": "a" * 40},  # as from a clean checkout
+            env={**os.environ, "PYTHONPATH": str(ROOT), "GRAPE_BENCH_COMMIT": "0123456789" * 4},  # as from a clean checkout
             capture_output=True,
             text=True,
         )
