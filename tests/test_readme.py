@@ -20,6 +20,8 @@ COMMANDS = [
     for line in block.splitlines()
     if line.startswith("grape-bench")
 ]
+COMMIT = "0123456789" * 4
+"""What records name, as from a clean checkout, because `publish` refuses a changed one."""
 NEEDS_DATA = ("vision-small", "cifar10")
 """Commands with these words need data sets, and `run` takes long with them."""
 
@@ -54,7 +56,7 @@ def test_the_commands_run_one_after_the_other(tmp_path: Path) -> None:
         ran = subprocess.run(
             [sys.executable, "-m", "grape_bench", *command[1:]],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "GRAPE_BENCH_COMMIT": "0123456789" * 4},  # as from a clean checkout
+            env={**os.environ, "PYTHONPATH": str(ROOT), "GRAPE_BENCH_COMMIT": COMMIT},
             capture_output=True,
             text=True,
         )
