@@ -80,7 +80,7 @@ def user_code(path: Path) -> UserCode:
 
 
 def _root(file: Path) -> Path:
-    """The folder that the file's imports start from: its own folder, or the one that contains its package."""
+    """The root folder of the file's imports: its own folder, or the parent of its package."""
     folder = file.parent
     if any(level for level, _, _ in _statements(file.read_bytes())):
         while (folder / INIT).is_file():

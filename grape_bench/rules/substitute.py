@@ -175,7 +175,7 @@ class _InPlaceOf(torch.autograd.Function):
 
 @dataclass
 class _Saved:
-    """A tensor that autograd saves: the outer hooks' version of it, and the one that is used instead."""
+    """A tensor saved by autograd: what the outer hooks returned for it, and the tensor that replaces it."""
 
     tensor: Tensor | None
     held: Any

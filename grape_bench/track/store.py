@@ -1,4 +1,4 @@
-"""Where records are copied to: the contract of a store, and the one that a `--tracking-uri` names."""
+"""Stores that records are copied to: their base class, and how a `--tracking-uri` selects one."""
 
 from __future__ import annotations
 
