@@ -14,6 +14,7 @@ from grape_bench.errors import UserError, printable
 from grape_bench.publish import overview
 from grape_bench.publish.badge import badge_of
 from grape_bench.publish.baselines import baseline_folder, read_baselines
+from grape_bench.publish.editions import Edition, superseded
 from grape_bench.publish.index import INDEX, VERIFICATIONS
 from grape_bench.publish.normal_name import skeleton
 from grape_bench.publish.submission import RUNS
@@ -63,20 +64,24 @@ class Entry:
 class Board:
     """One suite: the results of the baselines and of the ranked submissions (None without baselines), and all entries.
 
-    `refused` says why the baselines cannot be used.
+    `refused` says why the baselines cannot be used. `edition` is the one in the table, and `earlier` the ones that it
+    replaced, the last one first.
     """
 
     suite: str
     entries: Sequence[Entry]
     results: Results | None
     refused: str = ""
+    edition: Edition | None = None
+    earlier: Sequence[Edition] = ()
 
 
 def build(root: Path, output: Path, claims: str = "") -> list[Board]:
     """Write `<output>/index.html` and one page per suite from `root`.
 
     The maintainers' baselines are in `root`/SUITE/runs, the submissions in `root`/SUITE/RULE, and the maintainers'
-    reruns in `root`/verifications. A submission that cannot be read is listed with the reason. The first page links to
+    reruns in `root`/verifications. A submission that cannot be read is listed with the reason. Results that a newer
+    version replaced are in `root`/superseded/SUITE@VERSION/runs, and get a page of their own. The first page links to
     claims.html with the sentence `claims`, if there is one. Raises UserError if there is nothing to show.
     """
     if root.is_file():
@@ -88,6 +93,8 @@ def build(root: Path, output: Path, claims: str = "") -> list[Board]:
     for board in boards:
         if board.results:
             write_text(output / board.suite / "index.html", page.render(board.results, board.entries))
+        for edition in board.earlier:
+            write_text(output / edition.name / "index.html", page.render(_results(edition.runs), notice=_notice(board)))
     lines = {board.suite: overview.lines(board.results) for board in boards if board.results}
     start = page_template("site.html.j2").render(
         boards=sorted(boards, key=lambda board: board.suite != FIRST),
@@ -130,7 +137,14 @@ def _board(root: Path, folder: Path) -> Board | None:
     entries = [_entry(path, root / VERIFICATIONS, baselines) for path in submissions]
     ranked = _named(entries, baselines)
     every = _joined([baselines, *(entry.runs for entry in ranked if entry.ranked)])
-    return Board(folder.name, ranked, _results(every) if baselines.records else None, refused)
+    shown = _results(every) if baselines.records else None
+    edition = Edition.of(folder.name, baselines) if baselines.records else None
+    return Board(folder.name, ranked, shown, refused, edition, superseded(root, folder.name))
+
+
+def _notice(board: Board) -> str:
+    now = f"version {board.edition.version} of {board.edition.date}" if board.edition else "a newer version"
+    return f"These results are superseded by {now}. They stay here for tables that cite them."
 
 
 def _entry(folder: Path, verifications: Path, baselines: Runs) -> Entry:

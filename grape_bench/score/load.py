@@ -17,6 +17,7 @@ def load(where: str | PathLike[str], tracking_uri: str = "none") -> pd.DataFrame
     store. Raises UserError if there are no such runs.
 
         gb.load("quickstart")        # results/quickstart, without running anything
+        gb.load("quickstart@1.1")    # an earlier version of it
         gb.load("runs/quickstart")   # your own runs
     """
     return score(open_runs(fspath(where), tracking_uri).records)

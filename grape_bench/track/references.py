@@ -10,6 +10,8 @@ from grape_bench.record.record import RECORD
 from grape_bench.track.runs import Runs, read_runs
 
 MLFLOW = "mlflow:"
+SUPERSEDED = "superseded"
+"""The folder in `results` of tables that a newer version replaced."""
 ALLOWED = "a folder of runs, mlflow:EXPERIMENT, or the name of a recorded table"
 
 
@@ -31,12 +33,14 @@ def recorded() -> dict[str, Path]:
     """Return the folders of recorded tables by name.
 
     Looks in `./results`, `./baselines`, and the same folders of the checkout. A table in `results/SUITE` is called
-    SUITE, and a published rule in `results/SUITE/RULE` is called SUITE/RULE.
+    SUITE, and a published rule in `results/SUITE/RULE` is called SUITE/RULE. A table that a newer version replaced is
+    called SUITE@VERSION.
     """
     root = Path(grape_bench.__file__).parent.parent
     found: dict[str, Path] = {}
     for parent in (Path("results"), Path("baselines"), root / "results", root / "baselines"):
         for folder in (*sorted(parent.glob("*/")), *sorted(parent.glob("*/*/"))):
             if folder.name != "runs" and any((folder / "runs").glob(f"*/{RECORD}")):
-                found.setdefault(folder.relative_to(parent).as_posix(), folder)
+                named = folder.parent if folder.parent.name == SUPERSEDED else parent
+                found.setdefault(folder.relative_to(named).as_posix(), folder)
     return found

@@ -50,12 +50,13 @@ class Publication(Protocol):
         """Why it has no row in the table; empty if it has one."""
 
 
-def render(results: Results, publications: Sequence[Publication] = ()) -> str:
-    """The HTML: tables as text, and charts that are drawn by the plotly.js inside the page."""
+def render(results: Results, publications: Sequence[Publication] = (), notice: str = "") -> str:
+    """The HTML: tables as text, and charts that are drawn by the plotly.js inside the page. `notice` is at the top."""
     names = results.names
     aligned = {task: alignment(results, task) for task in dict.fromkeys(task for task, _ in results.alignment)}
     return page_template("page.html.j2").render(
         title=readme.title(results),
+        notice=notice,
         results=results,
         names=names,
         columns=text.on_page(results.table),
