@@ -13,7 +13,7 @@ import runpy
 import subprocess
 import sys
 from collections import Counter
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from textwrap import fill
 
@@ -21,12 +21,13 @@ from jinja2 import Environment, StrictUndefined
 
 from grape_bench.record.folder import read_folder
 from grape_bench.record.manifest import MANIFEST
+from grape_bench.record.record import Record
 from grape_bench.report.claims import WORDS, judged, read_claims
-from grape_bench.score.cell import cells, differences
+from grape_bench.score.cell import Cell, cells, differences
 from grape_bench.score.gain import gains
-from grape_bench.score.inference import interval, mean
+from grape_bench.score.inference import Interval, interval, mean
 from grape_bench.score.results import results
-from grape_bench.score.scaling import trends
+from grape_bench.score.scaling import Trend, trends
 from grape_bench.score.table import score
 from grape_bench.track.runs import read_runs
 
@@ -39,13 +40,17 @@ ONE_FILE = ("index.html", "*.pdf")
 
 
 class Suite:
-    """The recorded numbers of one suite, for the sentences of the page."""
+    """The recorded numbers of one suite, for the sentences of the page.
+
+    `records` holds the records of its table, and `cell` those of one rule on one task.
+    """
 
     def __init__(self, name: str) -> None:
         self._runs = RESULTS / name / "runs"
         found = read_folder(self._runs).found()
-        self._grid, self._untuned = cells(found.records), found.untuned
-        self._rows = {(row["task"], row["rule"]): row for row in score(found.records).to_dict("records")}
+        self.records, self._untuned = found.records, found.untuned
+        self._grid = cells(self.records)
+        self._rows = {(row["task"], row["rule"]): row for row in score(self.records).to_dict("records")}
 
     def value(self, task: str, rule: str) -> float:
         """The mean test value: percent, or a perplexity."""
@@ -59,46 +64,91 @@ class Suite:
         """A number of table.csv on several tasks."""
         return [self.column(task, rule, name) for task in tasks]
 
+    def rules(self, task: str, name: str, *words: str) -> list[str]:
+        """The rules that have one of `words` in a column of table.csv, such as "tied" in `vs_bp`."""
+        return [rule for (one, rule), row in self._rows.items() if one == task and row[name] in words]
+
+    def cell(self, task: str, rule: str) -> Cell:
+        """The records of one rule on one task, with its test value by seed."""
+        return self._grid[task, rule]
+
     def above(self, task: str, rule: str, than: str) -> float:
         """By how much `rule` is better than `than` in the mean test value. Raises ValueError if it is not better."""
-        cell, other = self._grid[task, rule], self._grid[task, than]
-        if mean(cell.scores.values()) <= mean(other.scores.values()):
-            raise ValueError(f"{self._runs}: on {task}, {rule} is not above {than}")
+        self._check_lead(task, rule, than)
         return abs(self.value(task, rule) - self.value(task, than))
 
+    def lead(self, task: str, rule: str, than: str) -> Interval:
+        """By how much `rule` is better than `than` in score, paired by seed. Raises ValueError if it is not better."""
+        self._check_lead(task, rule, than)
+        return self.difference(task, rule, than)
+
+    def difference(self, task: str, rule: str, than: str) -> Interval:
+        """The mean difference in score between two rules, paired by seed, with its 95 % interval."""
+        return interval(differences(self.cell(task, rule), self.cell(task, than)))
+
     def paired(self, task: str, rule: str, than: str) -> str:
-        """The mean difference in score between two rules, paired by seed, with its 95 % interval: "+4.7 ± 2.7"."""
-        found = interval(differences(self._grid[task, rule], self._grid[task, than]))
+        """`difference` with its sign: "+4.7 ± 2.7"."""
+        found = self.difference(task, rule, than)
         return f"{found.mean:+.1f} ± {found.half_width:.1f}"
+
+    def share(self, task: str, rule: str, zero: str) -> float:
+        """The share of the distance from the rule `zero` to BP that `rule` covers, in the mean test value."""
+        low, high = self.value(task, zero), self.value(task, "bp")
+        return (self.value(task, rule) - low) / (high - low)
+
+    def diagnosed(self, task: str, rule: str, name: str) -> list[float]:
+        """A diagnostic of each seed that measured it."""
+        found = [getattr(record.diagnostics, name, None) for record in self.cell(task, rule).results]
+        return [one for one in found if one is not None]
 
     def cosine(self, task: str, rule: str) -> float:
         """The cosine between signal and true gradient at the end of training, a mean over blocks and seeds."""
-        found = [record.diagnostics for record in self._grid[task, rule].results]
-        return mean(one.signal_cos for one in found if one and one.signal_cos is not None)
+        return mean(self.diagnosed(task, rule, "signal_cos"))
 
     def growth(self, task: str, rule: str) -> float:
         """The largest ratio of activations from a block to the next, as a mean over seeds of its logarithm."""
-        found = [record.diagnostics for record in self._grid[task, rule].results]
-        return math.exp(mean(math.log(one.growth) for one in found if one and one.growth))
+        return math.exp(mean(map(math.log, self.diagnosed(task, rule, "growth"))))
 
     def slope(self, family: str, rule: str) -> float:
         """The change of the gap to BP, in points per doubling of the size."""
+        return self.trend(family, rule, "gap").mean
+
+    def trend(self, family: str, rule: str, quantity: str) -> Interval:
+        """The change per doubling of the size of one of `scaling.QUANTITIES`."""
+        found = (one for one in self._trends if (one.series.family, one.rule, one.quantity) == (family, rule, quantity))
+        return next(found).slope
+
+    @cached_property
+    def _trends(self) -> list[Trend]:
         runs = read_runs(self._runs)
-        trained = trends(results(runs.records, runs.curves, runs.diagnostics))
-        found = [each for each in trained if each.series.family == family and each.quantity == "gap"]
-        return next(each.slope.mean for each in found if each.rule == rule)
+        return trends(results(runs.records, runs.curves, runs.diagnostics))
 
     def gain(self, task: str, rule: str) -> float:
         """The gain from tuning."""
         found = gains(self._grid, self._untuned)
         return next(one.difference.mean for one in found if (one.tuned.task, one.tuned.rule) == (task, rule))
 
+    @property
+    def core_hours(self) -> float:
+        """The hours of all jobs of the table by their own clocks, times their threads."""
+        return sum(map(_core_seconds, self.records)) / 3600
+
+    def _check_lead(self, task: str, rule: str, than: str) -> None:
+        one, other = (mean(self.cell(task, name).scores.values()) for name in (rule, than))
+        if one <= other:
+            raise ValueError(f"{self._runs}: on {task}, {rule} is not above {than}")
+
+
+def _core_seconds(record: Record) -> float:
+    seconds = record.time.total_s if record.time else None
+    return (seconds or 0) * (record.environment.hardware.threads or 1)
+
 
 def page(template: Path) -> str:
     """The text of the page that `template` describes. Every measured number in it comes from the records."""
     words = Counter(one.word for one in judged(read_claims(ROOT / "claims"), RESULTS))
     environment = Environment(undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["f"] = number
+    environment.filters |= {"f": number, "pm": plus_minus}
     text = environment.from_string(template.read_text(encoding="utf-8")).render(
         suite=suite, span=span, claims=words.total(), judged=[words[word] for word in WORDS]
     )
@@ -141,6 +191,11 @@ def span(values: list[float], digits: int = 1) -> str:
     """The smallest and the largest of some numbers: "0.6 to 0.7"."""
     low, high = number(min(values), digits), number(max(values), digits)
     return low if low == high else f"{low} to {high}"
+
+
+def plus_minus(found: Interval, digits: int = 1) -> str:
+    """A mean with its 95 % interval: "4.7 ± 2.7"."""
+    return f"{found.mean:.{digits}f} ± {found.half_width:.{digits}f}"
 
 
 def report(folder: Path) -> None:

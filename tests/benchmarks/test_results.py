@@ -8,8 +8,13 @@ import pytest
 from benchmarks import results
 
 each = pytest.mark.parametrize("template", results.TEMPLATES, ids=lambda path: str(path.relative_to(results.RESULTS)))
-PUBLISHED = {"1.06", "1.20", "98.0", "98.6"}
+NOTES = sorted(results.RESULTS.glob("*/notes.md"))
+PUBLISHED = {"1.06", "1.20", "98.0", "98.6", "40", "41"}
 """Figures of papers."""
+SET = {"95"}
+"""The share of an interval, and the accuracy from which a seed counts as solved."""
+TYPED = re.compile(r"\d+\.\d+|\d+(?= (?:%|points))")
+"""A number that was typed in and reads like a measurement."""
 
 
 @each
@@ -21,13 +26,46 @@ def test_a_page_is_rendered_from_the_records(template: Path) -> None:
 @each
 def test_a_template_states_measured_numbers_only_as_expressions(template: Path) -> None:
     prose = re.sub(r"\{[{%].*?[%}]\}", "", template.read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert set(re.findall(r"\d+\.\d+", prose)) <= PUBLISHED
+    assert set(TYPED.findall(prose)) <= PUBLISHED | SET
+
+
+@pytest.mark.parametrize("notes", NOTES, ids=lambda path: path.parent.name)
+def test_the_notes_of_every_suite_have_a_template(notes: Path) -> None:
+    assert notes.with_name("notes.md.jinja") in results.TEMPLATES
 
 
 def test_a_sentence_cannot_say_that_a_rule_leads_where_it_does_not() -> None:
     assert results.suite("core").above("cifar10-16-cnn", "grape", "dfa") > 0
     with pytest.raises(ValueError, match="on cifar10-16-cnn, dfa is not above grape"):
         results.suite("core").above("cifar10-16-cnn", "dfa", "grape")
+
+
+def test_a_lead_is_an_interval_without_its_sign_and_needs_the_right_direction() -> None:
+    suite = results.suite("vision-small")
+    assert (
+        suite.paired("cifar10-cnn", "dfa", "grape")
+        == f"-{results.plus_minus(suite.lead('cifar10-cnn', 'grape', 'dfa'))}"
+    )
+    with pytest.raises(ValueError, match="on cifar10-cnn, dfa is not above grape"):
+        suite.lead("cifar10-cnn", "dfa", "grape")
+
+
+def test_a_share_starts_at_its_zero_and_ends_at_bp() -> None:
+    suite = results.suite("vision-small")
+    assert [suite.share("mnist-cnn", rule, "head-only") for rule in ("head-only", "bp")] == [0, 1]
+    assert 0 < suite.share("mnist-cnn", "dfa", "head-only") < suite.share("mnist-cnn", "grape", "head-only") < 1
+
+
+def test_rules_are_found_by_the_words_of_the_table() -> None:
+    suite = results.suite("vision-small")
+    assert suite.rules("cifar10-cnn", "vs_dfa", "tied") == ["dfa+anchor"]
+    assert suite.rules("cifar10-cnn", "vs_control", "worse") == ["head-only"]
+
+
+def test_only_measured_diagnostics_count() -> None:
+    suite = results.suite("walk-back")
+    assert len(suite.diagnosed("vit", "dfa", "signal_cos")) == 3
+    assert suite.diagnosed("vit", "frozen", "signal_cos") == []
 
 
 @pytest.mark.parametrize(
