@@ -6,6 +6,7 @@ python -m benchmarks.log
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks import page
@@ -21,18 +22,23 @@ HEADINGS = ("suite", "from", "to", "jobs", "core-hours", "hardware", "PyTorch", 
 def row(suite: str, records: list[Record]) -> tuple[str, ...]:
     """One suite: days, outcomes, hours by the jobs' clocks, and where it ran."""
     ended = Counter(record.status for record in records)
-    seconds = sum(record.time.total_s * (record.environment.hardware.threads or 1) for record in records if record.time)
     places = [record.environment for record in records]
     return (
         f"[{suite}]({suite})",
         min(record.started for record in records)[:10],
         max(record.ended for record in records)[:10],
         ", ".join(f"{count} {status}" for status, count in sorted(ended.items())),
-        f"{seconds / 3600:.1f}",
+        f"{core_hours(records):.1f}",
         "; ".join(sorted({place.hardware.kind.partition(" (")[0] for place in places})),
         "; ".join(sorted({place.packages["torch"] for place in places})),
         "; ".join(sorted({place.git.commit[:7] for place in places if place.git})) or "unknown",
     )
+
+
+def core_hours(records: Iterable[Record]) -> float:
+    """The hours of all jobs by their own clocks, times their threads."""
+    seconds = sum(record.time.total_s * (record.environment.hardware.threads or 1) for record in records if record.time)
+    return seconds / 3600
 
 
 def table() -> str:

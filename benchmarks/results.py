@@ -19,9 +19,9 @@ from textwrap import fill
 
 from jinja2 import Environment, StrictUndefined
 
+from benchmarks.log import core_hours
 from grape_bench.record.folder import read_folder
 from grape_bench.record.manifest import MANIFEST
-from grape_bench.record.record import Record
 from grape_bench.report.claims import WORDS, judged, read_claims
 from grape_bench.score.cell import Cell, cells, differences
 from grape_bench.score.gain import gains
@@ -130,18 +130,13 @@ class Suite:
 
     @property
     def core_hours(self) -> float:
-        """The hours of all jobs of the table by their own clocks, times their threads."""
-        return sum(map(_core_seconds, self.records)) / 3600
+        """The core-hours of all jobs of the table."""
+        return core_hours(self.records)
 
     def _check_lead(self, task: str, rule: str, than: str) -> None:
         one, other = (mean(self.cell(task, name).scores.values()) for name in (rule, than))
         if one <= other:
             raise ValueError(f"{self._runs}: on {task}, {rule} is not above {than}")
-
-
-def _core_seconds(record: Record) -> float:
-    seconds = record.time.total_s if record.time else None
-    return (seconds or 0) * (record.environment.hardware.threads or 1)
 
 
 def page(template: Path) -> str:
