@@ -31,7 +31,8 @@ def poisoned(folder: Path) -> Path:
 def test_the_recorded_runs_of_quickstart_pass_their_checks() -> None:
     found = read_baselines(RECORDED)
     assert not found.refused
-    assert [record.job.trials for record in found.records] == [8] * 80
+    equal = [record for record in found.records if not record.job.rule_name.is_open]
+    assert [record.job.trials for record in equal] == [8] * 80 and len(found.records) == 100
     assert [record.job.trials for record in found.untuned] == [1] * 80
 
 

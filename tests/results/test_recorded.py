@@ -50,8 +50,11 @@ def test_planning_the_recorded_suite_finds_every_job_of_this_engine(
     monkeypatch.chdir(ROOT)  # where tuned settings are looked for
     manifest = json.loads((folder / "runs" / "manifest.json").read_text())
     recorded = [Job.from_dict(entry["job"]) for entry in manifest["jobs"]]
-    lines = {"untuned" in entry.get("overrides", ()) for entry in manifest["jobs"]}
-    plans = [make_plan(str(folder / "runs" / "suite.toml"), Overrides(untuned=untuned)) for untuned in lines]
+    lines = {
+        Overrides(untuned="untuned" in entry.get("overrides", ()), open=job.rule_name.is_open)
+        for entry, job in zip(manifest["jobs"], recorded, strict=True)
+    }
+    plans = [make_plan(str(folder / "runs" / "suite.toml"), line) for line in lines]
     planned = {job.id for plan in plans for job in plan.jobs}
     assert len(planned) == len(recorded)
     assert planned >= {job.id for job in recorded if not changed(job)}
