@@ -22,7 +22,7 @@ from grape_bench.record.job import Job
 from grape_bench.record.record import RECORD, STDERR, Record
 from grape_bench.record.table import CURVE, DIAGNOSTICS
 from grape_bench.track.database import SQLITE, database_of, prepare, replace_empty
-from grape_bench.track.mlflow_values import (
+from grape_bench.track.values import (
     TAG_LENGTH,
     changed_names,
     curve_values,

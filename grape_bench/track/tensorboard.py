@@ -13,7 +13,7 @@ from typing_extensions import override
 from grape_bench.errors import UserError
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
-from grape_bench.track.mlflow_values import Value, curve_values, diagnostics_values, metric_values, row_values
+from grape_bench.track.values import Value, curve_values, diagnostics_values, metric_values, row_values
 from grape_bench.track.store import Store, Sweep
 
 if TYPE_CHECKING:

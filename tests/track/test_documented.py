@@ -16,7 +16,7 @@ from grape_bench.record.job import Job
 from grape_bench.record.record import Record, changed
 from grape_bench.score.table import score
 from grape_bench.track.mlflow import MlflowStore
-from grape_bench.track.mlflow_values import GROUPS, OVER_TRAINING, SINGLE, parameter_values, tag_values
+from grape_bench.track.values import GROUPS, OVER_TRAINING, SINGLE, parameter_values, tag_values
 from grape_bench.track.store import Sweep
 from tests.track.records import record
 

@@ -1,4 +1,7 @@
-"""The metrics, parameters and tags of a record for MLflow, under names that it accepts. See docs/mlflow.md."""
+"""The metrics, parameters and tags that a tracking store gets of a record, under names that MLflow accepts.
+
+See docs/mlflow.md.
+"""
 
 from __future__ import annotations
 
