@@ -22,6 +22,8 @@ from grape_bench.record.job import Job
 from grape_bench.record.record import RECORD, STDERR, Record
 from grape_bench.record.table import CURVE, DIAGNOSTICS
 from grape_bench.track.database import SQLITE, database_of, prepare, replace_empty
+from grape_bench.track.runs import Runs, read_jobs
+from grape_bench.track.store import Store, Sweep
 from grape_bench.track.values import (
     TAG_LENGTH,
     changed_names,
@@ -33,8 +35,6 @@ from grape_bench.track.values import (
     row_values,
     tag_values,
 )
-from grape_bench.track.runs import Runs, read_jobs
-from grape_bench.track.store import Store, Sweep
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

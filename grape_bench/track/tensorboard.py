@@ -13,8 +13,8 @@ from typing_extensions import override
 from grape_bench.errors import UserError
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
-from grape_bench.track.values import Value, curve_values, diagnostics_values, metric_values, row_values
 from grape_bench.track.store import Store, Sweep
+from grape_bench.track.values import Value, curve_values, diagnostics_values, metric_values, row_values
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

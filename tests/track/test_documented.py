@@ -16,8 +16,8 @@ from grape_bench.record.job import Job
 from grape_bench.record.record import Record, changed
 from grape_bench.score.table import score
 from grape_bench.track.mlflow import MlflowStore
-from grape_bench.track.values import GROUPS, OVER_TRAINING, SINGLE, parameter_values, tag_values
 from grape_bench.track.store import Sweep
+from grape_bench.track.values import GROUPS, OVER_TRAINING, SINGLE, parameter_values, tag_values
 from tests.track.records import record
 
 ROOT = Path(__file__).parents[2]
