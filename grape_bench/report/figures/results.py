@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from grape_bench.record.rule_name import FROZEN
 from grape_bench.report.figures import look
 from grape_bench.report.figures.look import FAINT, INK, SOFT
 from grape_bench.report.palette import BLACK, GREY, KNOWN, SILVER, Style, styles
@@ -177,12 +178,15 @@ def mean_curve(columns: Sequence[pd.Series]) -> pd.Series:
 
 
 def level(lines: Mapping[str, pd.Series]) -> dict[str, pd.Series]:
-    """Draw a rule with a single value, such as the control `frozen`, as a level over all epochs of the others."""
-    epochs = sorted({float(epoch) for line in lines.values() for epoch in line.index})
-    if len(epochs) < 2:
+    """Draw the control `frozen`, which has a single value, as a level over all epochs of the others.
+
+    Another rule with a single value was evaluated once, and stays a point.
+    """
+    epochs = sorted({float(epoch) for rule, line in lines.items() if rule != FROZEN for epoch in line.index})
+    if FROZEN not in lines or not epochs:
         return dict(lines)
-    ends = [epochs[0], epochs[-1]]
-    return {rule: pd.Series(line.iloc[0], index=ends) if len(line) == 1 else line for rule, line in lines.items()}
+    ends = [epochs[0] if len(epochs) > 1 else 0.0, epochs[-1]]
+    return {**lines, FROZEN: pd.Series(lines[FROZEN].iloc[0], index=ends)}
 
 
 def window(lines: Iterable[pd.Series], metric: Metric = DEFAULT) -> tuple[float, float]:

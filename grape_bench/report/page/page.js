@@ -200,19 +200,22 @@
 
   function curves(task) {
     const over = $("axis").value;
+    // The control is a level over the whole training. Another rule with a single value was evaluated once: a point.
+    const isLevel = (rule) => rule.id === "frozen";
     // A rule without a known cost cannot be drawn over it, unless it is a level.
-    const known = (curve) => curve.value && (curve.value.length === 1 || curve[over][0] !== null);
-    const drawn = visible(task).filter((rule) => known(task.rules[rule.id].curve));
-    const moments = drawn.flatMap((rule) => task.rules[rule.id].curve[over]).filter((moment) => moment !== null);
+    const known = (rule, curve) => curve.value && (isLevel(rule) || curve[over][0] !== null);
+    const drawn = visible(task).filter((rule) => known(rule, task.rules[rule.id].curve));
+    const trained = drawn.filter((rule) => !isLevel(rule));
+    const moments = trained.flatMap((rule) => task.rules[rule.id].curve[over]).filter((moment) => moment !== null);
     const span = [Math.min(...moments), Math.max(...moments)];
+    if (span[0] === span[1]) span[0] = 0;
     // Of many lines, only the references and the best others have a color. Hiding rules brings the rest to the front.
     const last = (rule) => (task.better === "lower" ? 1 : -1) * (task.rules[rule.id].curve.value.at(-1) ?? Infinity);
     const best = drawn.filter((rule) => !rule.known).sort((a, b) => last(a) - last(b)).slice(0, 8);
     const faint = (rule) => drawn.length > 16 && !rule.known && !best.includes(rule);
     const traces = [...drawn].sort((a, b) => faint(b) - faint(a)).map((rule) => {
       const curve = task.rules[rule.id].curve;
-      // A single value, such as that of the control frozen, is a level over the whole training.
-      const level = curve.value.length === 1 && span[0] < span[1];
+      const level = isLevel(rule) && trained.length > 0;
       const [x, y] = level ? [span, [curve.value[0], curve.value[0]]] : [curve[over], curve.value];
       return { ...line(rule, x, y), ...(level || faint(rule) ? { mode: "lines" } : {}), opacity: faint(rule) ? 0.22 : 1 };
     });

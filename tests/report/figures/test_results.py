@@ -92,7 +92,15 @@ def test_a_seed_that_stops_early_does_not_lift_the_mean() -> None:
     assert plot.mean_curve([]).empty
 
 
-def test_a_single_value_is_a_level_over_all_epochs() -> None:
+def test_a_rule_that_was_evaluated_once_is_a_point_and_the_control_a_level_up_to_it() -> None:
+    once = pd.Series([60.0], index=[0.8])
+    lines = plot.level({"bp": once, "dfa": once, "frozen": pd.Series([55.0], index=[1])})
+    assert lines["bp"] is once and lines["dfa"] is once
+    assert list(lines["frozen"].index) == [0.0, 0.8] and set(lines["frozen"]) == {55.0}
+    assert plot.level({"frozen": once})["frozen"] is once
+
+
+def test_the_control_is_a_level_over_all_epochs() -> None:
     lines = plot.level({"bp": pd.Series([50.0, 60.0, 70.0], index=[1, 2, 3]), "frozen": pd.Series([55.0], index=[1])})
     assert list(lines["frozen"].index) == [1, 3] and set(lines["frozen"]) == {55.0}
     assert list(lines["bp"]) == [50.0, 60.0, 70.0]
