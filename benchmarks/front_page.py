@@ -26,7 +26,7 @@ REFERENCES = ("bp", "frozen")
 def table() -> str:
     """The test values of BP and the control, then a row of credits per rule.
 
-    The rules are sorted by their mean credit on the tasks that all of them have.
+    The rules are sorted by their mean credit on the tasks that all of them have. The step time is a mean over these.
     """
     rows = score(read_records(RUNS))
     tasks, names = list(dict.fromkeys(rows["task"])), labels(rows["rule"])
@@ -39,7 +39,7 @@ def table() -> str:
     common = [task for task in tasks if all((task, rule) in cells for rule in rules)]
     for rule in sorted(rules, key=lambda one: -_mean(cells[task, one]["credit"] for task in common)):
         own = [cells.get((task, rule)) for task in tasks]
-        step = _mean(cell["step_ratio"] for cell in own if cell)
+        step = _mean(cells[task, rule]["step_ratio"] for task in common)
         lines.append([names[rule], *("" if cell is None else number(cell["credit"]) for cell in own), number(step)])
     return pipe_table(["rule", *tasks, "step ÷ BP"], lines, [True] + [False] * (len(tasks) + 1))
 

@@ -141,11 +141,16 @@ class Suite:
 
 def page(template: Path) -> str:
     """The text of the page that `template` describes. Every measured number in it comes from the records."""
-    words = Counter(one.word for one in judged(read_claims(ROOT / "claims"), RESULTS))
+    claims = judged(read_claims(ROOT / "claims"), RESULTS)
+    words = Counter(one.word for one in claims)
     environment = Environment(undefined=StrictUndefined, trim_blocks=True)
     environment.filters |= {"f": number, "pm": plus_minus}
     text = environment.from_string(template.read_text(encoding="utf-8")).render(
-        suite=suite, span=span, claims=words.total(), judged=[words[word] for word in WORDS]
+        suite=suite,
+        span=span,
+        claims=len(claims),
+        ours=sum(one.claim.source.startswith("our") for one in claims),
+        judged=[words[word] for word in WORDS],
     )
     return f"<!-- Rendered from {template.name} by `python -m benchmarks.results`. -->\n\n{wrapped(text.strip())}\n"
 

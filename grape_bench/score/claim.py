@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from grape_bench.errors import unknown
 from grape_bench.record.record import Record
+from grape_bench.record.rule_name import FROZEN
 from grape_bench.score.cell import Cell, Grid, common_seeds, looks_of
 from grape_bench.score.inference import CONFIDENCE, Interval, half_width, mean, one_sided
 from grape_bench.score.lead import FEW
@@ -28,7 +29,8 @@ class Claim(BaseModel):
 
     `direction` is that of rule - than on every one of `tasks`. The difference has to exceed `by`. A difference within
     `margin` does not matter: by default a tenth of BP - frozen. So "not below" means above -`margin`. With
-    `more_than_on`, the claim is about how much larger the difference is than on that task.
+    `more_than_on`, the claim is about how much larger the difference is than on that task. `untestable` says why these
+    runs cannot tell, whatever the difference is.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,6 +48,7 @@ class Claim(BaseModel):
     by: Annotated[float, Field(ge=0)] = 0.0
     margin: Annotated[float, Field(gt=0)] | None = None
     more_than_on: str = ""
+    untestable: str = ""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -101,10 +104,21 @@ def _on(claim: Claim, grid: Grid, task: str) -> Observed:
     limit = claim.margin if claim.margin is not None else margin(present[0], present[1], References.of(grid, task))
     if len(found) < FEW:
         return Observed(task, OPEN, counted, limit, f"fewer than {FEW} seeds")
+    if claim.untestable or _untrained(claim, grid, task):
+        reason = claim.untestable or "neither rule is above untrained features"
+        return Observed(task, OPEN, counted, limit, reason)
     if math.isnan(limit):
         limit = claim.by  # without BP and `frozen` there is no margin
     narrow = half_width(found, one_sided(looks * len(claim.tasks)))
     return Observed(task, _word(claim, counted, narrow, limit), counted, limit)
+
+
+def _untrained(claim: Claim, grid: Grid, task: str) -> bool:
+    """Whether both rules end below the control, so that their order says nothing about training."""
+    if claim.quantity != "score" or (control := grid.get((task, FROZEN))) is None:
+        return False
+    means = [mean(grid[task, rule].scores.values()) for rule in (claim.rule, claim.than)]
+    return max(means) < mean(control.scores.values())
 
 
 def _word(claim: Claim, difference: Interval, narrow: float, limit: float) -> str:

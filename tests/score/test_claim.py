@@ -64,6 +64,20 @@ def test_two_seeds_tell_nothing() -> None:
     assert seen.word == OPEN and seen.reason == "fewer than 3 seeds" and seen.difference.mean == 10
 
 
+def test_the_order_of_rules_below_untrained_features_tells_nothing() -> None:
+    sides = {"dfa": [40.0, 41.0, 42.0], "fa": [50.0, 51.1, 51.9]}
+    (seen,) = judge(claim(), cells(records_of(bp=BP, frozen=FROZEN, **sides)))
+    assert seen.word == OPEN and seen.reason == "neither rule is above untrained features"
+    assert word(claim(), **{**sides, "fa": [84.0, 85.1, 85.9]}) == HOLDS, "one of the two is above them"
+    assert word(claim(than="frozen", direction="below"), fa=sides["fa"]) == HOLDS, "the control is one of the two"
+
+
+def test_a_claim_that_these_runs_cannot_test_says_why() -> None:
+    one = claim(untestable="two anchors here, 200 in the paper")
+    (seen,) = judge(one, cells(records_of(bp=BP, frozen=FROZEN, dfa=[80.0, 81.0, 82.0], fa=[84.0, 85.1, 85.9])))
+    assert seen.word == OPEN and seen.reason == one.untestable and seen.difference.mean == pytest.approx(4)
+
+
 def test_a_claim_about_two_tasks_needs_both_and_fails_on_one() -> None:
     both = claim(tasks=(TASK, "other"))
     good, bad = [84.0, 85.1, 85.9], [70.0, 71.1, 71.9]

@@ -148,14 +148,25 @@ recorded = pytest.mark.skipif(not DIAGNOSED, reason="results/ holds no run with 
 
 @recorded
 def test_every_recorded_bp_run_with_diagnostics_is_trained():
-    """Calibration of the thresholds: BP is trained in every recorded table with diagnostics."""
+    """Calibration of the thresholds: BP crosses none, and is trained wherever it is resolved above the control."""
     found = {}
     for suite in {path.parent.parent for path in DIAGNOSED}:
-        every = cells(read_record(path) for path in DIAGNOSED if path.parent.parent == suite)
+        every = cells(read_record(path) for path in suite.glob("*/record.json"))  # the control has no diagnostics
         for (task, rule), of_rule in every.items():
-            if rule == "bp":
+            if rule == "bp" and any(record.diagnostics for record in of_rule.records):
                 found[suite.parent.name, task] = judge(of_rule, References.of(every, task)).word
-    assert found and set(found.values()) == {TRAINED}, found
+    unresolved = {key for key, word in found.items() if word != TRAINED}
+    assert unresolved == {("rules", "mnist1d-rnn"), ("depth", "vit-depth-16")}, found  # their notes say so
+    assert {found[key] for key in unresolved} == {"n too small"}, "no run of BP crosses a threshold"
+
+
+@recorded
+def test_the_protocol_quotes_the_most_extreme_recorded_run_of_bp():
+    found = [record.diagnostics for record in map(read_record, DIAGNOSED) if record.rule == "bp" and record.diagnostics]
+    growth = max(one.growth for one in found if one.growth is not None)
+    gain = min(one.gain for one in found if one.gain is not None)
+    text = " ".join((Path(__file__).parents[2] / "docs" / "protocol.md").read_text().split())
+    assert f"BP's largest growth is {growth:.0f}, in a decoder, and its smallest gain is {gain:.2g}." in text
 
 
 @recorded
