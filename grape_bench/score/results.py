@@ -24,7 +24,7 @@ from grape_bench.score.labels import NO_NAMES, Names, labels
 from grape_bench.score.metric import DEFAULT, Metric
 from grape_bench.score.open_rows import without_open
 from grape_bench.score.overall import better, overall, performance_profile
-from grape_bench.score.references import FROZEN, HEAD_ONLY
+from grape_bench.score.references import FROZEN, HEAD_ONLY, References
 from grape_bench.score.table import score
 from grape_bench.score.verdict import over_tasks
 
@@ -162,17 +162,17 @@ def results(
 def time_to(grid: Grid, curves: Curves) -> pd.DataFrame:
     """One row per task, rule and share of BP's gain: target, samples, seconds, reached, n.
 
-    The gain is BP's final validation score - head-only's, each a mean over seeds. `target` is the validation value
+    The gain is BP's final validation score - the control's, each a mean over seeds. `target` is the validation value
     (accuracy in percent, perplexity ...) at a share of the gain. A seed's time is its first evaluation at or above the
     target. `samples` and `seconds` are medians over seeds; a seed that never reached the target counts as infinite,
     and an infinite median is NaN. A diverged seed counts as never, even if it reached the target before. `seconds` is
-    NaN unless the rule ran on BP's hardware class. The table is empty if BP or head-only has no curve.
+    NaN unless the rule ran on BP's hardware class. The table is empty if BP or the control has no curve.
     """
     rows = []
     paths = _Paths(curves)
     for task, part in by_task(grid).items():
-        bp, head_only = part.get((task, "bp")), part.get((task, "head-only"))
-        low, high = (paths.final(reference) if reference else math.nan for reference in (head_only, bp))
+        bp, control = part.get((task, "bp")), References.of(part, task).control
+        low, high = (paths.final(reference) if reference else math.nan for reference in (control, bp))
         for cell in part.values():
             runs = [record for record in cell.results if record.id in curves or record.status is Status.DIVERGED]
             if runs and high > low:

@@ -35,6 +35,11 @@ def test_targets_by_hand() -> None:
     assert math.isnan(missed["samples"]) and (missed["reached"], missed["n"]) == (0, 1)
 
 
+def test_the_gain_counts_from_frozen_where_it_is_recorded() -> None:
+    found = times([make("frozen", 0), make("x", 0)], [curve(70), curve(75, 81, 88.5)])
+    assert [row(found, "x", share)["target"] for share in (0.5, 0.8, 0.95, 1.0)] == [80, 86, 89, 90]
+
+
 def test_the_median_counts_seeds_that_never_reached_the_target() -> None:
     extra, ends = [make("x", s) for s in range(3)], [curve(71, 90), curve(60, 72), curve(10, 20)]
     found = row(times(extra, ends), "x", 0.5)
