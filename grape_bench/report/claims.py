@@ -154,7 +154,8 @@ def total(every: Iterable[Judged]) -> str:
 def long_text(seen: Observed) -> str:
     """The word on one task, with every number behind it."""
     margin = f", margin {seen.margin:.3g}" if math.isfinite(seen.margin) else ""
-    return f"{seen.word}: {seen.reason or short_text(seen)}{margin}"
+    reason = f" ({seen.reason})" if seen.reason else ""
+    return f"{seen.word}{reason}: {short_text(seen)}{margin}"
 
 
 def short_text(seen: Observed) -> str:
