@@ -10,8 +10,10 @@ import pytest
 
 from tests.execute.warm_start import HEAVY, WarmStart
 
-# Read when torch is imported. Jobs of two tests share the cores, and OpenMP threads that spin while they wait take time
-# from the other job. Without this line, tests that train in processes take half as long again.
+# Read when torch, NumPy and SciPy are imported, also by the processes that tests start. Two tests share the cores, and
+# threads that spin while they wait take time from the other test. With one BLAS thread per core, the fit of a head on
+# two busy cores takes six times as long.
+os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 multiprocessing.set_forkserver_preload(list(HEAVY))  # for tests that train in two processes
