@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from grape_bench.cli.main import cli
 from grape_bench.cli.tune import _at_an_edge
 from grape_bench.plan.find import shipped
 from grape_bench.plan.tuned import read_tuned
@@ -61,14 +63,15 @@ def test_tune_then_run(tmp_path: Path) -> None:
     assert trials.returncode == 2 and "trials of a search" in trials.stderr
 
 
-def test_a_rule_whose_trials_crash_gets_no_settings(tmp_path: Path) -> None:
+def test_a_rule_whose_trials_crash_gets_no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "small.toml").write_text(SUITE + TUNING)
     (tmp_path / "bad.py").write_text(
         "import grape_bench as gb\nclass Bad(gb.DirectFeedback):\n"
         "    def signal(self, block, error):\n        raise RuntimeError('no')\n"
     )
-    tuned = call(tmp_path, "tune", "small.toml", "--rule", "bad.py:Bad", "--only", "Bad", "--only", "bp")
-    assert tuned.returncode == 1
+    tuned = CliRunner().invoke(cli, ["tune", "small.toml", "--rule", "bad.py:Bad", "--only", "Bad", "--only", "bp"])
+    assert tuned.exit_code == 1
     assert "bad.py:Bad: no settings written" in tuned.stderr and "RuntimeError: no" in tuned.stderr
     assert [path.name for path in tmp_path.glob("baselines/small/*.json")] == ["bp.json"]
 
