@@ -3,15 +3,18 @@
 import gc
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.execute.warm_start import HEAVY, WarmStart
 
-# Read when torch is imported. Jobs of two tests share the cores, and OpenMP threads that spin while they wait take time
-# from the other job. Without this line, tests that train in processes take half as long again.
+# Read when torch, NumPy and SciPy are imported, also by the processes that tests start. Two tests share the cores, and
+# threads that spin while they wait take time from the other test. With one BLAS thread per core, the fit of a head on
+# two busy cores takes six times as long.
+os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 multiprocessing.set_forkserver_preload(list(HEAVY))  # for tests that train in two processes
@@ -43,15 +46,22 @@ def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def warm_start() -> Iterator[WarmStart]:
-    warm = WarmStart()
-    yield warm
+@pytest.fixture(scope="session", autouse=True)
+def start_cold() -> Iterator[Callable[..., Any]]:
+    """Fork servers start warm, also those of fixtures that are made once per module. Yields what starts them cold."""
+    from grape_bench.execute import pool
+
+    start_server, warm = pool.start_server, WarmStart()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "start_server", warm.start_server)
+        yield start_server
     warm.close()
 
 
 @pytest.fixture(autouse=True)
-def _sweeps_start_warm(request: pytest.FixtureRequest, warm_start: WarmStart, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fork servers start warm, except in tests marked `cold`, which are about their start and their end."""
-    if request.node.get_closest_marker("cold") is None:
-        monkeypatch.setattr("grape_bench.execute.pool.start_server", warm_start.start_server)
+def _cold_if_marked(
+    request: pytest.FixtureRequest, start_cold: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests marked `cold` are about the start and the end of fork servers."""
+    if request.node.get_closest_marker("cold"):
+        monkeypatch.setattr("grape_bench.execute.pool.start_server", start_cold)

@@ -203,7 +203,8 @@ def test_examples_learn_digits_better_than_the_control():
 # One owns parameters, the other has a rule inside. tests/network/test_devices.py resumes every rule.
 @pytest.mark.parametrize("rule", ["gained-dfa", pytest.param("bp-then-dfa", marks=pytest.mark.slow)])
 def test_a_killed_job_ends_with_the_same_weights_and_record(rule, tmp_path, monkeypatch):
-    spec = job(EXAMPLES[rule], dataset_args={"limit": 400}, model_args={"hidden": [16, 16]}, batch_size=32, epochs=3)
+    small = {"dataset_args": {"limit": 400}, "model_args": {"hidden": [16, 16]}, "batch_size": 32}
+    spec = job(EXAMPLES[rule], **small, epochs=3, features=None)
     expected, weights = run(spec, monkeypatch)
     place = CheckpointFolder(tmp_path, "stamp")
     for step in sorted(random.Random(os.getpid()).sample(range(1, 36), 2)):

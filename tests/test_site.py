@@ -72,6 +72,7 @@ def inside(page: str, link: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("site")
 def test_no_page_loads_anything_from_the_network(site: Path, pages: dict[str, Page]) -> None:
     assert {link for page in pages.values() for link in page.loads if re.match(r"(https?:)?//", link)} == set()
     styles = "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.css"))
@@ -79,6 +80,7 @@ def test_no_page_loads_anything_from_the_network(site: Path, pages: dict[str, Pa
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("site")
 def test_every_link_and_picture_is_there(site: Path, pages: dict[str, Page]) -> None:
     broken = []
     for name, page in pages.items():
@@ -93,6 +95,7 @@ def test_every_link_and_picture_is_there(site: Path, pages: dict[str, Page]) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("site")
 def test_formulas_are_mathml_and_the_commands_are_listed(site: Path) -> None:
     rules = (site / "rules.html").read_text(encoding="utf-8")
     assert "<math" in rules and "arithmatex" not in rules

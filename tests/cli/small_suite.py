@@ -11,6 +11,7 @@ name = "small"
 version = "1"
 rules = ["bp", "dfa"]
 seeds = 1
+features = false
 [[task]]
 name = "{task}"
 model = "mlp"

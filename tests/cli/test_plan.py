@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from grape_bench.cli.plan import command
 from grape_bench.plan.expand import make_plan
@@ -65,9 +64,8 @@ def test_what_is_done_missing_and_failed_with_the_time_of_each(
 
 
 def test_a_short_timing_fills_in_for_finished_jobs_and_writes_nothing(folder: Path) -> None:
-    given = [sys.executable, "-m", "grape_bench", "plan", "planned.toml", "--only", "dfa", "--slots=1"]
-    done = subprocess.run(given, cwd=folder, capture_output=True, text=True, env=None)
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(command, ["planned.toml", "--only", "dfa", "--slots=1"])
+    assert done.exit_code == 0, done.stderr
     assert done.stderr.splitlines() == ["timing 1 pair of task and rule that no finished job gives a duration for ..."]
     row = next(line for line in done.stdout.splitlines() if line.startswith(" digits-mlp"))
     assert row.split()[:3] == ["digits-mlp", "dfa", "0"] and row.endswith(" p ")

@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
+from grape_bench.cli.main import cli
 from grape_bench.execute.folder import locked
 from tests.execute.test_sweep import gone
 
@@ -21,6 +23,7 @@ name = "small"
 version = "1.0"
 rules = ["bp", "dfa"]
 seeds = 1
+features = false
 [[task]]
 name = "digits-mlp"
 model = "mlp"
@@ -46,12 +49,21 @@ class Slow(gb.DirectFeedback):
 """
 
 
+SLOW = ("--rule", "slow.py:Slow", "--only", "Slow", "--tracking-uri", "none")
+
+
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "grape_bench", "run", "small.toml", *arguments]
 
 
+def call(*arguments: str) -> Result:
+    """The same command in this process, where the import of torch is done."""
+    return CliRunner().invoke(cli, ["run", "small.toml", *arguments])
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     (tmp_path / "small.toml").write_text(SUITE)
@@ -73,16 +85,15 @@ def test_a_run_and_its_repetition(folder: Path) -> None:
     records = {path: path.read_bytes() for path in runs.glob("*/record.json")}
     assert {json.loads(content)["status"] for content in records.values()} == {"finished"}
 
-    again = subprocess.run(command("--tracking-uri", "none"), cwd=folder, capture_output=True, text=True)
-    assert again.returncode == 0
+    again = call("--tracking-uri", "none")
+    assert again.exit_code == 0
     assert "all 2 jobs are already done: nothing to run" in again.stdout
     assert {path: path.read_bytes() for path in runs.glob("*/record.json")} == records
 
 
 def test_a_loss_that_is_not_finite(folder: Path) -> None:
-    arguments = ("--only", "dfa", "--set", "task.optimizer.lr=1e30", "--tracking-uri", "none")
-    done = subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 2, done.stdout + done.stderr
+    done = call("--only", "dfa", "--set", "task.optimizer.lr=1e30", "--tracking-uri", "none")
+    assert done.exit_code == 2, done.output
     assert "diverged: digits-mlp dfa, seed 0: " in done.stderr
     assert "--set digits-mlp.rule.dfa.lr=1e+29" in done.stderr
     assert "Traceback" not in done.stderr
@@ -91,8 +102,7 @@ def test_a_loss_that_is_not_finite(folder: Path) -> None:
 
 def start_slow(folder: Path) -> tuple[subprocess.Popen[str], int]:
     """A run with a job that hangs, and the process id of that job."""
-    arguments = command("--rule", "slow.py:Slow", "--only", "Slow", "--tracking-uri", "none")
-    run = subprocess.Popen(arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(command(*SLOW), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     give_up = time.monotonic() + 60
     while not (folder / "pid").exists() or not (folder / "pid").read_text():
         assert run.poll() is None, run.communicate()
@@ -123,16 +133,16 @@ def test_killed_outright_leaves_no_process_and_the_same_command_finishes(folder:
     with locked(folder / "runs" / "small"):
         pass
     (folder / "quick").touch()
-    done = subprocess.run(run.args, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = call(*SLOW)
+    assert done.exit_code == 0, done.stderr
     assert len(list(folder.glob("runs/small/*/record.json"))) == 1
 
 
 def test_two_runs_on_one_folder(folder: Path) -> None:
     run, _ = start_slow(folder)
     try:
-        second = subprocess.run(run.args, cwd=folder, capture_output=True, text=True)
-        assert second.returncode == 2
+        second = call(*SLOW)
+        assert second.exit_code == 2
         assert f"another run (process {run.pid}) is writing to this folder" in second.stderr
     finally:
         run.terminate()

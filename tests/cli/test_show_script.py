@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
@@ -42,17 +43,38 @@ def written(record: Record, folder: Path) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize(("rule", "changes"), [("dfa", {}), ("grape+anchor", {}), ("grape+anchor", SCHEDULED)])
-def test_the_script_prints_the_recorded_score_to_the_last_digit(tmp_path: Path, rule: str, changes: Any) -> None:
-    record = recorded(rule, **changes)
-    shown = command("show", written(record, tmp_path), "--script")
-    assert shown.exit_code == 0, shown.output
-    (tmp_path / "script.py").write_text(shown.stdout)
-    there = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    ran = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=there, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
+def shown(record: Record, folder: Path) -> Path:
+    """The script of the record, as a file."""
+    said = command("show", written(record, folder), "--script")
+    assert said.exit_code == 0, said.output
+    (folder / "script.py").write_text(said.stdout)
+    return folder / "script.py"
+
+
+def last_line(record: Record) -> str:
     assert record.result
-    assert ran.stdout.splitlines()[-1] == f"test accuracy = {record.result.test!r}"
+    return f"test accuracy = {record.result.test!r}"
+
+
+def test_the_script_prints_the_recorded_score_to_the_last_digit(tmp_path: Path) -> None:
+    record = recorded("grape+anchor")
+    there = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    given = [sys.executable, shown(record, tmp_path)]
+    ran = subprocess.run(given, cwd=tmp_path, env=there, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[-1] == last_line(record)
+
+
+@pytest.mark.parametrize(("rule", "changes"), [("dfa", {}), ("grape+anchor", SCHEDULED)])
+def test_the_script_of_other_jobs_does_so_too(
+    tmp_path: Path, rule: str, changes: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In this process, where the import of torch is done."""
+    record = recorded(rule, **changes)
+    path = shown(record, tmp_path)
+    capsys.readouterr()
+    runpy.run_path(str(path), run_name="__main__")
+    assert capsys.readouterr().out.splitlines()[-1] == last_line(record)
 
 
 def test_a_script_that_cannot_be_exact_is_refused_by_name(tmp_path: Path) -> None:

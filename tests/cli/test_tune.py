@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
+from grape_bench.cli.main import cli
 from grape_bench.cli.tune import _at_an_edge
 from grape_bench.plan.find import shipped
 from grape_bench.plan.tuned import read_tuned
@@ -22,20 +22,21 @@ space = { lr = { log = [1e-3, 1.0] } }
 """
 
 
-def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "grape_bench", *arguments], cwd=folder, capture_output=True, text=True)
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments)
 
 
 @pytest.mark.slow
-def test_tune_then_run(tmp_path: Path) -> None:
+def test_tune_then_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "small.toml").write_text(SUITE + TUNING)
-    part = call(tmp_path, "tune", "small.toml", "--shard", "1/3")
+    part = call("tune", "small.toml", "--shard", "1/3")
     assert "2 jobs to run" in part.stdout and "merge runs/small/tuning.shard-*" in part.stdout
     assert not (tmp_path / "baselines").exists(), "a part of the trials chooses nothing"
-    assert call(tmp_path, "merge", "runs/small/tuning.shard-1-of-3").returncode == 0
+    assert call("merge", "runs/small/tuning.shard-1-of-3").exit_code == 0
 
-    tuned = call(tmp_path, "tune", "small.toml")
-    assert tuned.returncode == 0, tuned.stdout + tuned.stderr
+    tuned = call("tune", "small.toml")
+    assert tuned.exit_code == 0, tuned.stdout + tuned.stderr
     assert "4 jobs to run (2 already done)" in tuned.stdout and "k = 3" in tuned.stdout
     assert all(line.startswith("warning: ") for line in tuned.stderr.splitlines())
     records = [json.loads(path.read_text()) for path in tmp_path.glob("runs/small/tuning/*/record.json")]
@@ -48,27 +49,28 @@ def test_tune_then_run(tmp_path: Path) -> None:
     curve = list(csv.DictReader((tmp_path / "baselines/small/best_of_k.csv").open()))
     assert [(row["rule"], row["k"]) for row in curve] == [(rule, k) for rule in ("bp", "dfa") for k in "123"]
 
-    again = call(tmp_path, "tune", "small.toml", "--only", "dfa")
+    again = call("tune", "small.toml", "--only", "dfa")
     assert "all 3 jobs are already done: nothing to run" in again.stdout
 
-    run = call(tmp_path, "run", "small.toml", "--tracking-uri", "none")
-    assert run.returncode == 0, run.stderr
+    run = call("run", "small.toml", "--tracking-uri", "none")
+    assert run.exit_code == 0, run.stderr
     assert run.stdout.startswith("settings: tuned, for each rule the best of 3 trials on validation")
     (dfa,) = (json.loads(path.read_text()) for path in tmp_path.glob("runs/small/*.dfa.*/record.json"))
     assert dfa["job"]["optimizer"]["lr"] == choice["settings"]["lr"] and dfa["job"]["trials"] == 3
 
-    trials = call(tmp_path, "report", "runs/small/tuning")
-    assert trials.returncode == 2 and "trials of a search" in trials.stderr
+    trials = call("report", "runs/small/tuning")
+    assert trials.exit_code == 2 and "trials of a search" in trials.stderr
 
 
-def test_a_rule_whose_trials_crash_gets_no_settings(tmp_path: Path) -> None:
+def test_a_rule_whose_trials_crash_gets_no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "small.toml").write_text(SUITE + TUNING)
     (tmp_path / "bad.py").write_text(
         "import grape_bench as gb\nclass Bad(gb.DirectFeedback):\n"
         "    def signal(self, block, error):\n        raise RuntimeError('no')\n"
     )
-    tuned = call(tmp_path, "tune", "small.toml", "--rule", "bad.py:Bad", "--only", "Bad", "--only", "bp")
-    assert tuned.returncode == 1
+    tuned = call("tune", "small.toml", "--rule", "bad.py:Bad", "--only", "Bad", "--only", "bp")
+    assert tuned.exit_code == 1
     assert "bad.py:Bad: no settings written" in tuned.stderr and "RuntimeError: no" in tuned.stderr
     assert [path.name for path in tmp_path.glob("baselines/small/*.json")] == ["bp.json"]
 

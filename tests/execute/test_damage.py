@@ -19,6 +19,7 @@ name = "tiny"
 version = "1.0"
 rules = ["bp", "dfa"]
 seeds = 1
+features = false
 [[task]]
 name = "digits-mlp"
 model = "mlp"

@@ -35,6 +35,7 @@ batch_size = 32
 optimizer = { name = "adamw", lr = 1e-3 }
 """
 MOMENTS = range(10)
+ONE_WORKER = pytest.mark.xdist_group("moments")  # they share an undisturbed sweep
 STORE = "sqlite:///mlflow.db"
 
 
@@ -101,7 +102,7 @@ VICTIMS: dict[str, Callable[[subprocess.Popen[str], Path], int | None]] = {
 def cases() -> Iterator[object]:
     for victim in VICTIMS:
         for moment in MOMENTS:
-            marks = [pytest.mark.endurance, *([pytest.mark.slow] if moment == 0 else [])]
+            marks = [pytest.mark.endurance, ONE_WORKER, *([pytest.mark.slow] if moment == 0 else [])]
             yield pytest.param(victim, moment, marks=marks, id=f"{victim}-{moment}")
 
 

@@ -33,7 +33,8 @@ def test_a_description_that_fails_costs_only_itself(monkeypatch, capfd):
         raise MemoryError("32 GiB")
 
     monkeypatch.setattr(training, "profile", no_memory)
-    measured = training.run(job(RULE, epochs=1, probes=0, profile=True), on_epoch=lambda row: None)
+    spec = job(RULE, epochs=1, probes=0, profile=True, features=None)
+    measured = training.run(spec, on_epoch=lambda row: None)
     assert measured["status"] == "finished" and measured["result"]["test"] > 50
     assert measured["profile"] is None and measured["credit"] is None and measured["network"] is None
     assert measured["lost"] == {

@@ -31,7 +31,7 @@ def known() -> Iterator[None]:
 
 def run(rule: str, **more: Any) -> tuple[dict[str, Any], list[dict[str, float]]]:
     rows: list[dict[str, float]] = []
-    return training.run(job(rule, **more), rows.append), rows
+    return training.run(job(rule, features=None, **more), rows.append), rows
 
 
 def test_the_untrained_blocks_of_head_only_have_the_features_of_frozen() -> None:

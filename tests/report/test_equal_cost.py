@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +20,7 @@ from grape_bench.score.cell import cells
 from grape_bench.score.equal_cost import equal_cost as equal_cost_of
 from grape_bench.score.results import Results, results
 from grape_bench.track.runs import read_runs
+from tests.report.test_folder import FILES, figures, names
 from tests.score.curves import Runs, merged, runs
 
 ROOT = Path(__file__).parents[2]
@@ -116,8 +118,16 @@ def test_markdown_has_every_budget_and_escapes_names() -> None:
     assert "A\\<b\\>\\|x" in text and "<b>" not in text.replace("\\<b\\>", "")
 
 
-def test_a_report_gets_two_files_a_figure_and_a_section(tmp_path: Path) -> None:
-    folder.write(scored(BP, TWICE, FROZEN), tmp_path)
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the report at equal cost."""
+    path = tmp_path_factory.mktemp("report")
+    folder.write(scored(BP, TWICE, FROZEN), path)
+    return path
+
+
+def test_a_report_gets_two_files_a_figure_and_a_section(report: Path, tmp_path: Path) -> None:
+    shutil.copytree(report, tmp_path, dirs_exist_ok=True)
     table, pairs = (pd.read_csv(tmp_path / name) for name in ("equal-cost.csv", "equal-cost-pairs.csv"))
     assert len(table) == 9 and table["budget"].unique().tolist() == [0.25, 0.5, 1.0]
     assert pairs.iloc[0][["first", "second", "flips", "flip_is"]].tolist() == ["x", "bp", True, "resolved"]
@@ -129,11 +139,12 @@ def test_a_report_gets_two_files_a_figure_and_a_section(tmp_path: Path) -> None:
     assert not [file.name for file in tmp_path.iterdir() if "equal" in file.name], "left over from the earlier report"
 
 
-def test_a_report_is_reproducible(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        folder.write(scored(BP, TWICE, FROZEN), tmp_path / name)
-    for file in (tmp_path / "a").iterdir():
-        assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes(), file.name
+def test_a_report_is_reproducible(report: Path, tmp_path: Path) -> None:
+    """It has every file of a report without the option."""
+    folder.write(scored(BP, TWICE, FROZEN), tmp_path)
+    assert names(report) == names(tmp_path) > FILES | figures("results", "tradeoff", "profile", "ranks", "equal-cost")
+    for file in report.iterdir():
+        assert file.read_bytes() == (tmp_path / file.name).read_bytes(), file.name
 
 
 def test_the_page_draws_curves_over_the_cost() -> None:

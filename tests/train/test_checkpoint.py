@@ -81,6 +81,7 @@ def test_killed_at_any_step_it_ends_with_the_same_weights_and_record(rule, tmp_p
         batch_size=32,
         schedule="cosine",
         epochs=3,
+        features=None,
     )
     expected, weights = run(spec, monkeypatch)
     place = CheckpointFolder(tmp_path, "stamp")
@@ -123,6 +124,7 @@ def test_killed_at_any_step_it_resumes_to_the_bit_with_every_option(rule, precis
         ema=0.8,
         select="best",
         precision=precision,
+        features=None,
     )
     expected, weights = run(spec, monkeypatch)
     place = CheckpointFolder(tmp_path, "stamp")

@@ -31,7 +31,7 @@ def _fresh_compiler():
     torch.compiler.reset()
 
 
-@pytest.mark.parametrize("rule", ["fa", "dfa", "grape"])
+@pytest.mark.parametrize("rule", ["fa", pytest.param("dfa", marks=pytest.mark.slow), "grape"])
 @pytest.mark.parametrize("backend", ["eager", pytest.param("aot_eager", marks=pytest.mark.slow)])
 def test_after_attaching(rule, backend):
     model = vit()
