@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-import torch
-
 from grape_bench.data.dataset import DataSet
 from grape_bench.diagnose.probe import Probe
 from grape_bench.errors import UserError
@@ -94,13 +92,6 @@ def describe(trainer: Trainer) -> None:
         decode(parts.Network, listed(network_of(trainer.network)))
     with _tried("the description of its share of backpropagation"):
         decode(parts.Credit, listed(credit_of(trainer)))
-
-
-def try_probe(network: Network, optimizer: torch.optim.Optimizer, probe: Probe) -> None:
-    """Take one probe and discard it. Raises UserError if it or one of its metrics fails."""
-    with _tried("a probe of the diagnostics"):
-        probe.take(network, optimizer)
-    check_probe(probe)
 
 
 def check_probe(probe: Probe) -> None:

@@ -14,7 +14,6 @@ from grape_bench.registry import Registry, is_file_reference
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
-    "rmsprop": torch.optim.RMSprop,
     "sgd": torch.optim.SGD,
 }
 FROM_FILES: Registry[Any] = Registry("optimizer", {})

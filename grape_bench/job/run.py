@@ -186,7 +186,10 @@ def _descriptions(trainer: Trainer, job: Job, extra: Extra) -> dict[str, Any]:
 
 
 def _result(trainer: Trainer, job: Job, best: BestWeights | None) -> dict[str, float]:
-    """Final scores. Only this function reads the test split: once, after the last step, never in a tuning trial."""
+    """Final scores. Reads the test split once, after the last step, and never in a tuning trial.
+
+    Besides it, only the converged head of `features` is scored on the test split.
+    """
     row = best.restore(trainer) if best else trainer.rows[-1]
     test = None if job.trial is not None else trainer.evaluate(trainer.data.test, with_error=True)
     validation = Score(row["validation_loss"], row[f"validation_{trainer.objective.metric}"])

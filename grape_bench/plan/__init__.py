@@ -1,1 +1,1 @@
-"""Turn a suite's TOML file into a list of jobs. Nothing here imports torch."""
+"""Turn a suite's TOML file into a list of jobs. Importing it does not import torch."""

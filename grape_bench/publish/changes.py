@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grape_bench.errors import UserError
+from grape_bench.publish.index import INDEX, VERIFICATIONS
+from grape_bench.track.references import SUPERSEDED
 
 PLACE = re.compile(r"results/([a-z0-9][a-z0-9._-]*)/([A-Za-z0-9][A-Za-z0-9._+-]*)/.+", re.ASCII)
 """The path of a file of a publication: results/SUITE/RULE/FILE."""
@@ -38,7 +40,7 @@ def submitted(repository: Path, base: str) -> list[Path]:
     refused = [f"{change.path!r}: {why}" for change in changes if (why := _refusal(change, known))]
     folders = sorted({_folder(change.path) for change in changes})
     if not refused:
-        refused = [f"{one!r}: no index.json" for one in folders if not (repository / one / "index.json").is_file()]
+        refused = [f"{one!r}: no {INDEX}" for one in folders if not (repository / one / INDEX).is_file()]
     if refused:
         allowed = "a new folder results/SUITE/RULE, as `grape-bench publish` writes it"
         raise UserError("\n  ".join(["not part of a submission:", *refused]), where=f"since {base}", allowed=allowed)
@@ -55,8 +57,8 @@ def _refusal(change: Change, known: set[str]) -> str:
         return "outside results/SUITE/RULE, or an unusual name"
     if _folder(change.path).casefold() in known:
         return "this folder is already here; only a maintainer replaces a publication"
-    if change.path.endswith("/verification.json"):
-        return "whoever reruns the jobs writes this file, not who submits them"
+    if change.path.split("/")[1] in (SUPERSEDED, VERIFICATIONS):
+        return "only a maintainer writes here"
     return ""
 
 

@@ -20,7 +20,7 @@ _REPEATED |= {"blocks", "granularity", "cuts", "optimizer", "schedule", "schedul
 _REPEATED |= {"epochs", "precision", "deterministic", "evaluate_every"}
 """The fields of a job that the script repeats. A job with another field that is not at its default is refused."""
 
-_OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "sgd": "SGD"}
+_OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 _FACTORS = {
     "constant": "1.0",
     "cosine": "0.5 * (1 + math.cos(math.pi * done / steps))",

@@ -53,6 +53,6 @@ def test_another_implementation_takes_the_same_steps_up_to_rounding(implementati
 
 
 def test_an_optimizer_without_this_implementation_refuses_it():
-    settings = {"name": "rmsprop", "lr": 0.1, "implementation": "fused"}
-    with pytest.raises(UserError, match=r"'rmsprop' does not accept its settings.*fused"):
+    settings = {"name": "torch:RMSprop", "lr": 0.1, "implementation": "fused"}
+    with pytest.raises(UserError, match=r"'torch:RMSprop' does not accept its settings.*fused"):
         make_optimizer([torch.nn.Parameter(torch.ones(1))], settings)

@@ -117,7 +117,8 @@ WAYS: dict[str, tuple[Callable[[Path], None], str]] = {
         "a submission deletes nothing",
     ),
     "a moved publication": (moved, "a submission deletes nothing"),
-    "its own badge": (lambda root: write(root / MINE / "verification.json"), "whoever reruns"),
+    "its own badge": (lambda root: write(root / "results/verifications/mine/index.json"), "only a maintainer"),
+    "an old version": (lambda root: write(root / "results/superseded/core/index.json"), "only a maintainer"),
     "a folder without an index": (lambda root: write(root / "results/quickstart/Zzz/rule.toml"), "no index.json"),
 }  # fmt: skip
 
