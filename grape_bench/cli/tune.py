@@ -11,7 +11,7 @@ import click
 
 from grape_bench.cli.overrides import overrides_of, searching
 from grape_bench.cli.say import say
-from grape_bench.cli.sweep import executing, request_of, sweep
+from grape_bench.cli.sweep import executing, request_of, sharding, sweep
 from grape_bench.cli.tracking import mirror_of
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ SHOWN = (1, 2, 4, 8, 16, 32)  # the values of k that fit a terminal
 @click.command("tune")
 @searching
 @executing
+@sharding
 @click.option(
     "--settings",
     "target",

@@ -77,6 +77,13 @@ def test_unknown_sets_and_rules_are_user_errors(runs: str) -> None:
     assert rule.exit_code == 2 and "did you mean 'grape'" in rule.stderr
 
 
+def test_it_needs_all_jobs_and_so_offers_no_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = call("fa", "--against", "dfa", "--suite", "quickstart", "--shard", "1/2", "--fresh")
+    assert result.exit_code == 2 and "No such option" in result.stderr and "--shard" in result.stderr
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.slow
 def test_an_mlflow_experiment(tmp_path: Path, runs: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
