@@ -84,6 +84,12 @@ def test_it_needs_all_jobs_and_so_offers_no_shard(tmp_path: Path, monkeypatch: p
     assert not (tmp_path / "runs").exists()
 
 
+def test_an_experiment_without_a_store_is_a_user_error(runs: str) -> None:
+    result = call(runs, "mlflow:quickstart@2.0", "--tracking-uri", "none")
+    assert result.exit_code == 2 and "the tracking URI is none" in result.stderr
+    assert "try: --tracking-uri sqlite:///mlflow.db" in result.stderr
+
+
 @pytest.mark.slow
 def test_an_mlflow_experiment(tmp_path: Path, runs: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
