@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from grape_bench.track.mirror import Mirror
 
 
-def tracking(text: str) -> Callable[..., Any]:
-    """Add the option `--tracking-uri` to a command. MLflow's own variable is its default."""
+def tracking(text: str, default: str = TRACKING_URI) -> Callable[..., Any]:
+    """Add the option `--tracking-uri` to a command. Without it MLflow's own variable counts, and then `default`."""
     return click.option(
         "--tracking-uri",
-        default=TRACKING_URI,
+        default=default,
         show_default=True,
         envvar=VARIABLE,
         show_envvar=True,

@@ -1,13 +1,19 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from grape_bench.cli import compare
 from grape_bench.cli.main import cli
+from grape_bench.execute.sweep import Request
+from grape_bench.record.record import Record
 from grape_bench.score.compare import Side, compare_sides
+from grape_bench.track.mirror import Mirror
 from grape_bench.track.mlflow import MlflowStore
 from grape_bench.track.store import Sweep
+from tests.cli import small_suite
 from tests.report.runs import on_disk
 from tests.score.records import make, suite
 
@@ -82,6 +88,24 @@ def test_it_needs_all_jobs_and_so_offers_no_shard(tmp_path: Path, monkeypatch: p
     result = call("fa", "--against", "dfa", "--suite", "quickstart", "--shard", "1/2", "--fresh")
     assert result.exit_code == 2 and "No such option" in result.stderr and "--shard" in result.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_jobs_that_were_not_copied_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    small_suite.write("digits")
+
+    def sweep(request: Request, mirror: Mirror | None) -> list[Record]:
+        assert mirror is not None
+        mirror.warning = "timed out"
+        return [replace(make(job.rule, job.seed), job=job, id=job.id, name=job.name) for job in request.plan.jobs]
+
+    monkeypatch.setattr(compare, "sweep", sweep)
+    result = call("fa", "--against", "dfa", "--suite", "small.toml", "--tracking-uri", "http://mlflow.example:5000")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.endswith(
+        "warning: not every job was copied to the store (timed out); to copy them later: "
+        "grape-bench sync runs/small --tracking-uri http://mlflow.example:5000\n"
+    )
 
 
 def test_an_experiment_without_a_store_is_a_user_error(runs: str) -> None:
