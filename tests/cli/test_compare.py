@@ -37,6 +37,16 @@ def test_two_rules_of_one_folder_on_one_screen(runs: str) -> None:
     assert result.output.count("above") == 3
 
 
+def test_tasks_that_are_left_out_of_the_last_line_are_named(tmp_path: Path) -> None:
+    guessing = [make("bp", seed, test, task="c") for seed, test in enumerate((9, 11.5, 11))]
+    others = [make(rule, seed, 20.0, task="c") for rule in ("grape", "dfa") for seed in range(3)]
+    runs = on_disk(tmp_path / "runs", [*suite(3), *guessing, *others])
+    result = call(f"{runs}#grape", f"{runs}#dfa")
+    assert result.exit_code == 0, result.output
+    assert "all tasks of grape and dfa: without c, where BP has no result above chance" in result.output
+    assert "6 pairs" in " ".join(result.output.split())
+
+
 def test_worse_fails_only_when_asked(runs: str) -> None:
     worse = (f"{runs}#head-only", f"{runs}#bp")
     assert call(*worse).exit_code == 0
