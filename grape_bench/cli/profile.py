@@ -91,15 +91,11 @@ def command(
 
 def make_subject(model: str, model_args: tuple[str, ...], shape: str, classes: int, batch_size: int) -> Subject:
     """Return what to profile, from the options. Raises UserError."""
-    import tomllib
-
+    from grape_bench.cli import key_value
     from grape_bench.cost.rules import Subject
     from grape_bench.errors import UserError
 
-    try:
-        arguments = tomllib.loads("\n".join(model_args))
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"expected KEY=VALUE: {error}", where="--model-arg", hint="--model-arg 'depth=4'") from error
+    arguments = key_value.table(model_args, "--model-arg")
     try:
         extents = tuple(int(extent) for extent in shape.split(","))
     except ValueError as error:

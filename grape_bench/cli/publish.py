@@ -9,6 +9,7 @@ import click
 
 from grape_bench.cli.names import RunFolder
 from grape_bench.cli.say import say
+from grape_bench.errors import UserError
 
 
 @click.command("publish")
@@ -46,7 +47,7 @@ def command(
     from grape_bench.publish.verify import verify
 
     if allow and not anonymous:
-        raise click.UsageError("--allow belongs to --anonymous")
+        raise UserError("--allow belongs to --anonymous", where="publish --allow", hint="add --anonymous")
     if anonymous:
         target = pack_anonymous(runs, rule, output, rule_version, allow, replace=replace)
         say("withheld: the paper, commits, folders, messages of errors, the kernel")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grape_bench.cli.say import as_json, say, say_json
-from grape_bench.errors import in_one_line
+from grape_bench.errors import UserError, in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +72,8 @@ def command(
     from grape_bench.publish.verify import verify
 
     if bool(places) == (since is not None):
-        raise click.UsageError("name FOLDERS, or --since COMMIT")
+        what = "either FOLDERS or --since COMMIT, not both" if places else "neither FOLDERS nor --since COMMIT"
+        raise UserError(what, where="verify", hint="grape-bench verify results/SUITE/RULE")
     if since is not None:
         places = tuple(submitted(Path(), since))
     if count and not unconfined:
@@ -116,7 +117,6 @@ def _preview(verification: Verification, results: Path) -> None:
 
 
 def _require_isolation() -> None:
-    from grape_bench.errors import UserError
     from grape_bench.publish.sandbox import missing
 
     if why := missing():
