@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from grape_bench.cli.key_value import key_values
 from grape_bench.cli.names import RuleReference
 from grape_bench.cli.say import as_json, say_json
 
@@ -29,7 +30,7 @@ MEANINGS: dict[Credit, str] = {
 
 @click.command("blocks")
 @click.argument("model")
-@click.option("--model-arg", "model_args", multiple=True, metavar="KEY=VALUE", help="May be repeated; VALUE is TOML.")
+@key_values("--model-args")
 @click.option("--rule", type=RuleReference(), default="dfa", show_default=True, help="The rule to report on.")
 @click.option("--shape", default="3,32,32", show_default=True, help="The shape of a sample.")
 @click.option("--tokens", type=click.IntRange(min=1), help="Use a sample of this many token ids, for text models.")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from grape_bench.cli import key_value
+from grape_bench.cli.key_value import key_values
 from grape_bench.cli.say import as_json, say, say_json
 
 if TYPE_CHECKING:
@@ -30,13 +32,7 @@ CAPTION = (
 @click.option(
     "--model", required=True, metavar="M", help="Model id, as in a suite: mlp, timm:NAME, hf:NAME, file.py:factory."
 )
-@click.option(
-    "--model-arg",
-    "model_args",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="VALUE is TOML; may be repeated.",
-)
+@key_values("--model-args")
 @click.option(
     "--rule",
     "rules",
@@ -91,11 +87,10 @@ def command(
 
 def make_subject(model: str, model_args: tuple[str, ...], shape: str, classes: int, batch_size: int) -> Subject:
     """Return what to profile, from the options. Raises UserError."""
-    from grape_bench.cli import key_value
     from grape_bench.cost.rules import Subject
     from grape_bench.errors import UserError
 
-    arguments = key_value.table(model_args, "--model-arg")
+    arguments = key_value.table(model_args, "--model-args")
     try:
         extents = tuple(int(extent) for extent in shape.split(","))
     except ValueError as error:
