@@ -10,6 +10,7 @@ import click
 
 from grape_bench.cli import key_value
 from grape_bench.cli.key_value import key_values
+from grape_bench.cli.names import RuleReference
 from grape_bench.cli.say import as_json, say, say_json
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ CAPTION = (
     "--rule",
     "rules",
     multiple=True,
+    type=RuleReference(),
     metavar="R",
     help='Rule, may be repeated. "dfa lean" trains block by block; "bp checkpoint" recomputes activations.',
 )

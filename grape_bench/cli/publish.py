@@ -7,14 +7,20 @@ from pathlib import Path
 
 import click
 
-from grape_bench.cli.names import RunFolder
+from grape_bench.cli.names import RuleReference, RunFolder
 from grape_bench.cli.say import say
 from grape_bench.errors import UserError
 
 
 @click.command("publish")
 @click.argument("runs", type=RunFolder())
-@click.option("--rule", required=True, metavar="R", help="The rule to publish, as named in the table.")
+@click.option(
+    "--rule",
+    required=True,
+    type=RuleReference(),
+    metavar="R",
+    help="The rule to publish, as named in the table.",
+)
 @click.option("--rule-version", default="1.0", show_default=True, metavar="V", help="The rule's own version.")
 @click.option("--paper", default="", metavar="TEXT", help="The paper that describes the rule.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("results"), show_default=True)

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 OWN_PROCESS = object()
 """The click context's `obj` when the process ends with the command, as the installed `grape-bench` does."""
+SLOTS = click.option("--slots", type=click.IntRange(min=1), help="Jobs at once [default: one per GPU, else per core].")
 _OPTIONS = (
-    click.option("--slots", type=click.IntRange(min=1), help="Jobs at once [default: one per GPU, else per core]."),
+    SLOTS,
     click.option(
         "--threads",
         type=click.IntRange(min=1),
