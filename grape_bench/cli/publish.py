@@ -9,6 +9,7 @@ import click
 
 from grape_bench.cli.names import RuleReference, RunFolder
 from grape_bench.cli.say import say
+from grape_bench.cli.verification import show
 from grape_bench.errors import UserError
 
 
@@ -47,7 +48,6 @@ def command(
     With --anonymous the result is OUTPUT/SUITE/RULE-anonymous.zip. It is refused if any text in it, such as code, names
     the author. Exit code 0: every check passed; 1: the publication was written, but a check failed.
     """
-    from grape_bench.cli.verify import show
     from grape_bench.publish.archive import opened
     from grape_bench.publish.pack import About, pack, pack_anonymous
     from grape_bench.publish.verify import verify
