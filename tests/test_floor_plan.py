@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from grape_bench.cli.main import COMMANDS
+
 ROOT = Path(__file__).parents[1]
 
 FLOORS = (
@@ -139,3 +141,9 @@ def test_the_floor_plan_is_the_one_in_the_documentation():
     plan = text.split("```")[1]
     listed = [line.split()[0].removesuffix("/") for line in plan.splitlines() if line]
     assert listed == [room for floor in FLOORS for room in floor if not room.startswith("__")]
+
+
+def test_commands_do_not_import_commands() -> None:
+    """What two commands share has a module of its own, so that reading one command never leads through another."""
+    commands = {f"grape_bench.cli.{name}" for name in COMMANDS}
+    assert {name: found for name, others in graph().items() if (found := others & commands)} == {}

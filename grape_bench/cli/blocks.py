@@ -10,6 +10,7 @@ import click
 
 from grape_bench.cli.names import RuleReference
 from grape_bench.cli.say import as_json, say_json
+from grape_bench.cli.subject import describing, make_subject
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,11 +30,9 @@ MEANINGS: dict[Credit, str] = {
 
 @click.command("blocks")
 @click.argument("model")
-@click.option("--model-arg", "model_args", multiple=True, metavar="KEY=VALUE", help="May be repeated; VALUE is TOML.")
+@describing
 @click.option("--rule", type=RuleReference(), default="dfa", show_default=True, help="The rule to report on.")
-@click.option("--shape", default="3,32,32", show_default=True, help="The shape of a sample.")
 @click.option("--tokens", type=click.IntRange(min=1), help="Use a sample of this many token ids, for text models.")
-@click.option("--classes", default=10, show_default=True)
 @click.option("--blocks", "globs", multiple=True, metavar="GLOB", help="Modules to cut at, for example 'layers.*'.")
 @click.option(
     "--granularity",
@@ -69,7 +68,6 @@ def command(
 
     from grape_bench import models
     from grape_bench.attachment import attach
-    from grape_bench.cli.profile import make_subject
     from grape_bench.network.reads import weights_read
     from grape_bench.network.trace import as_batch
     from grape_bench.report.console import PlainConsole

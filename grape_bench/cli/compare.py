@@ -12,7 +12,7 @@ from grape_bench.cli.names import RuleReference, SuiteName
 from grape_bench.cli.overrides import comparing, overrides_of
 from grape_bench.cli.say import as_json, say, say_json
 from grape_bench.cli.sweep import executing, request_of, sweep
-from grape_bench.cli.tracking import mirror_of, tracking
+from grape_bench.cli.tracking import mirror_of, say_where, tracking
 from grape_bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ REFERENCES = ("bp", "frozen")
 )
 @click.option("--suite", type=SuiteName(), help="Compare rules on this suite; missing jobs run first.")
 @click.option("--fail-if-worse", is_flag=True, help="Exit with code 1 if A is significantly worse than B or lost runs.")
-@tracking("MLflow store, or none.")
+@tracking("Store to copy records to, or none. Experiments are read from it too.")
 @comparing
 @executing
 @as_json
@@ -81,6 +81,10 @@ def show(comparisons: list[Comparison], fail_if_worse: bool, json: bool) -> None
         say_json([values(comparison) for comparison in comparisons])
     else:
         PlainConsole().print(render(comparisons))
+    for one in comparisons:
+        if one.overall and one.overall.left_out:
+            tasks = ", ".join(one.overall.left_out)
+            say(f"all tasks of {one.first} and {one.second}: without {tasks}, where BP has no result above chance")
     worse = [comparison for comparison in comparisons if comparison.worse]
     if fail_if_worse and worse:
         for comparison in worse:
@@ -130,5 +134,7 @@ def _records(plan: Plan, given: dict[str, Any]) -> list[Record]:
         say(f"{len(found)} of {len(plan.jobs)} jobs are already recorded and are not repeated")
     if missing:
         request = request_of(replace(plan, jobs=missing), given["out"] / plan.suite.name, given)
-        found |= {record.id: record for record in sweep(request, mirror_of(given["tracking_uri"]))}
+        mirror = mirror_of(given["tracking_uri"])
+        found |= {record.id: record for record in sweep(request, mirror)}
+        say_where(request.folder, mirror)
     return [found[job.id] for job in plan.jobs]

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from grape_bench.cli.key_value import key_values, table
 from grape_bench.errors import UserError
 
 EXAMPLE = "grape-bench run --model mlp --dataset digits --rule bp --rule dfa --epochs 5"
@@ -29,8 +30,8 @@ _KEYS = {
 OPTIONS = (
     click.option("--model", metavar="M", help="Without a suite: the model, such as mlp, timm:NAME, file.py:factory."),
     click.option("--dataset", metavar="D", help="The data set, such as digits, csv:FOLDER, file.py:loader."),
-    click.option("--model-args", multiple=True, metavar="KEY=VALUE", help="VALUE is TOML; may be repeated."),
-    click.option("--dataset-args", multiple=True, metavar="KEY=VALUE", help="VALUE is TOML; may be repeated."),
+    key_values("--model-args"),
+    key_values("--dataset-args"),
     click.option("--objective", metavar="O", help="[default: the data set's]"),
     click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="[default: 5]"),
     click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="[default: 64]"),
@@ -75,26 +76,13 @@ def _text(given: Mapping[str, Any], asked: list[str]) -> str:
 
     values = {name: given[name] for name in asked}
     for name in ("model_args", "dataset_args"):
-        values[name] = _table(given[name], f"--{name.replace('_', '-')}")
+        values[name] = table(given[name], f"--{name.replace('_', '-')}")
     if given["rules"]:
         values["rules"] = tuple(dict.fromkeys(given["rules"]))
     if given["seeds"] is not None:
         values["seeds"] = given["seeds"]
     title = _TITLE.format(model=given["model"], dataset=given["dataset"])
     return OneTask(title, f"{_short(given['model'])}-{_short(given['dataset'])}", **values).text()
-
-
-def _table(pairs: tuple[str, ...], option: str) -> dict[str, Any]:
-    """Parse KEY=VALUE pairs into a table. Raises UserError if a pair is malformed."""
-    from grape_bench.plan.overrides import toml_value
-
-    table = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals or not re.fullmatch(r"\s*[\w-]+\s*", key):
-            raise UserError("not of the form KEY=VALUE", where=f"{option} {pair}", hint=f"{option} 'depth=4'")
-        table[key.strip()] = toml_value(text.strip(), f"{option} {pair}")
-    return table
 
 
 def _short(reference: str) -> str:

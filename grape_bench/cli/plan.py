@@ -11,6 +11,7 @@ import click
 from grape_bench.cli.one_task import suite_of
 from grape_bench.cli.overrides import choosing, overrides_of
 from grape_bench.cli.say import as_json, say, say_json
+from grape_bench.cli.sweep import SLOTS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @click.command("plan")
 @choosing
-@click.option("--slots", type=click.IntRange(min=1), help="Jobs at once [default: one per GPU, else per core].")
+@SLOTS
 @click.option("--no-profile", is_flag=True, help="Do not time jobs whose duration is unknown.")
 @as_json
 def command(slots: int | None, no_profile: bool, **given: Any) -> None:

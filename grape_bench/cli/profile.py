@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from grape_bench.cli.names import RuleReference
 from grape_bench.cli.say import as_json, say, say_json
+from grape_bench.cli.subject import describing, make_subject
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from grape_bench.cost.rules import Cost, Subject
+    from grape_bench.cost.rules import Cost
 
 MEBI = 2**20
 PARALLEL = (
@@ -30,22 +32,15 @@ CAPTION = (
 @click.option(
     "--model", required=True, metavar="M", help="Model id, as in a suite: mlp, timm:NAME, hf:NAME, file.py:factory."
 )
-@click.option(
-    "--model-arg",
-    "model_args",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="VALUE is TOML; may be repeated.",
-)
+@describing
 @click.option(
     "--rule",
     "rules",
     multiple=True,
+    type=RuleReference(),
     metavar="R",
     help='Rule, may be repeated. "dfa lean" trains block by block; "bp checkpoint" recomputes activations.',
 )
-@click.option("--shape", default="3,32,32", show_default=True, help="Shape of a sample.")
-@click.option("--classes", default=10, show_default=True)
 @click.option("--batch-size", default=64, show_default=True, type=click.IntRange(min=1))
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="CPU threads.")
 @click.option("--seconds", default=20.0, show_default=True, help="Time budget for all rules together.")
@@ -87,24 +82,6 @@ def command(
         say(f"{costs[0].flops.total / 1e9:.2f} GFLOP and {costs[0].memory / MEBI:.0f} MiB above the weights.")
     if csv_file:
         write_csv(costs, csv_file)
-
-
-def make_subject(model: str, model_args: tuple[str, ...], shape: str, classes: int, batch_size: int) -> Subject:
-    """Return what to profile, from the options. Raises UserError."""
-    import tomllib
-
-    from grape_bench.cost.rules import Subject
-    from grape_bench.errors import UserError
-
-    try:
-        arguments = tomllib.loads("\n".join(model_args))
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"expected KEY=VALUE: {error}", where="--model-arg", hint="--model-arg 'depth=4'") from error
-    try:
-        extents = tuple(int(extent) for extent in shape.split(","))
-    except ValueError as error:
-        raise UserError(f"{shape!r} is not a shape", where="--shape", hint="--shape 3,32,32") from error
-    return Subject(model, arguments, extents, classes, batch_size)
 
 
 def table(costs: list[Cost]) -> Table:

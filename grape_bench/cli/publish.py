@@ -7,13 +7,21 @@ from pathlib import Path
 
 import click
 
-from grape_bench.cli.names import RunFolder
+from grape_bench.cli.names import RuleReference, RunFolder
 from grape_bench.cli.say import say
+from grape_bench.cli.verification import show
+from grape_bench.errors import UserError
 
 
 @click.command("publish")
 @click.argument("runs", type=RunFolder())
-@click.option("--rule", required=True, metavar="R", help="The rule to publish, as named in the table.")
+@click.option(
+    "--rule",
+    required=True,
+    type=RuleReference(),
+    metavar="R",
+    help="The rule to publish, as named in the table.",
+)
 @click.option("--rule-version", default="1.0", show_default=True, metavar="V", help="The rule's own version.")
 @click.option("--paper", default="", metavar="TEXT", help="The paper that describes the rule.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
@@ -40,13 +48,12 @@ def command(
     With --anonymous the result is OUTPUT/SUITE/RULE-anonymous.zip. It is refused if any text in it, such as code, names
     the author. Exit code 0: every check passed; 1: the publication was written, but a check failed.
     """
-    from grape_bench.cli.verify import show
     from grape_bench.publish.archive import opened
     from grape_bench.publish.pack import About, pack, pack_anonymous
     from grape_bench.publish.verify import verify
 
     if allow and not anonymous:
-        raise click.UsageError("--allow belongs to --anonymous")
+        raise UserError("--allow belongs to --anonymous", where="publish --allow", hint="add --anonymous")
     if anonymous:
         target = pack_anonymous(runs, rule, output, rule_version, allow, replace=replace)
         say("withheld: the paper, commits, folders, messages of errors, the kernel")

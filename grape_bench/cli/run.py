@@ -12,9 +12,10 @@ from grape_bench.cli.lite import lite
 from grape_bench.cli.one_task import suite_of
 from grape_bench.cli.overrides import choosing, overrides_of
 from grape_bench.cli.say import say
-from grape_bench.cli.sweep import executing, request_of, sweep
+from grape_bench.cli.sweep import executing, request_of, sharding, sweep
 from grape_bench.cli.tracking import mirror_of, say_where, tracking
 from grape_bench.cli.until_resolved import until_resolved
+from grape_bench.errors import UserError
 
 if TYPE_CHECKING:
     from grape_bench.plan.expand import Plan
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @click.command("run")
 @choosing
 @executing
+@sharding
 @tracking("Store to copy records to: of MLflow, tensorboard:DIR, file.py:MyStore, or none.")
 @click.option("--until-resolved", is_flag=True, help="Add seeds until every word on the rules under test is settled.")
 @click.option("--max-seeds", type=int, default=10, show_default=True, metavar="N", help="For --until-resolved.")
@@ -49,8 +51,21 @@ def command(**given: Any) -> None:
     Exit codes: 0 if all jobs finished; 1 if a job crashed, ran out of memory, or hit the time limit; 2 for a mistake
     in the arguments, or if a job diverged.
     """
+    _refuse_part(given)
     with suite_of(given, "run") as suite:
         sys.exit(lite(suite, given) if given["lite"] else _run(suite, given))
+
+
+def _refuse_part(given: dict[str, Any]) -> None:
+    """Raise UserError if the command needs the records of all jobs, and would run only some of them."""
+    for option in ("lite", "until_resolved"):
+        if given["shard"] and given[option]:
+            name = f"--{option.replace('_', '-')}"
+            raise UserError(
+                f"{name} needs the records of all jobs, and --shard {given['shard']} runs only some of them",
+                where=f"run {name}",
+                hint="leave out --shard; --executor slurm and --executor ray share all jobs among machines",
+            )
 
 
 def _run(suite: str, given: dict[str, Any]) -> int:

@@ -11,6 +11,7 @@ import click
 
 from grape_bench.cli.names import RunName
 from grape_bench.cli.say import as_json, say_json, say_program
+from grape_bench.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from grape_bench.record.record import Record
@@ -39,7 +40,7 @@ def command(run: str, out: Path, script: bool, json: bool) -> None:
     from grape_bench.report.run import render
 
     if script and json:
-        raise click.UsageError("--script and --json exclude each other")
+        raise UserError("--script and --json exclude each other", where="show", hint="leave out one of them")
     with deadline(FOLDER_S, run):
         path = find(run, out)
         record = read_record(path)
@@ -57,7 +58,6 @@ def command(run: str, out: Path, script: bool, json: bool) -> None:
 
 def find(run: str, out: Path) -> Path:
     """The record.json of `run`. Raises UserError if no run matches, or more than one does."""
-    from grape_bench.errors import UserError, unknown
     from grape_bench.record.record import RECORD
 
     given = Path(run)
@@ -99,7 +99,6 @@ def _in_table(paths: Sequence[Path]) -> list[Path]:
 
 def _id(path: Path) -> str:
     """The id of the record in `path`, or "" if it is unreadable, because the user may mean another run."""
-    from grape_bench.errors import UserError
     from grape_bench.record.record import read_record
 
     try:

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 OWN_PROCESS = object()
 """The click context's `obj` when the process ends with the command, as the installed `grape-bench` does."""
+SLOTS = click.option("--slots", type=click.IntRange(min=1), help="Jobs at once [default: one per GPU, else per core].")
 _OPTIONS = (
-    click.option("--slots", type=click.IntRange(min=1), help="Jobs at once [default: one per GPU, else per core]."),
+    SLOTS,
     click.option(
         "--threads",
         type=click.IntRange(min=1),
@@ -35,7 +36,6 @@ _OPTIONS = (
         help="CPU threads per job [default: as in finished jobs, or else a share of the cores].",
     ),
     click.option("--executor", default="local", show_default=True, help="Where the jobs run."),
-    click.option("--shard", metavar="I/N", help="Run only part I of N of the jobs; see `grape-bench merge`."),
     click.option(
         "--cluster",
         type=click.Path(path_type=Path),
@@ -63,6 +63,10 @@ _OPTIONS = (
 )
 
 
+sharding = click.option("--shard", metavar="I/N", help="Run only part I of N of the jobs; see `grape-bench merge`.")
+"""Add the option `--shard` to a command that can leave jobs out: one that needs no record of theirs."""
+
+
 def executing(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options for running jobs to `command`. Ctrl-C and SIGTERM stop it cleanly at any moment."""
 
@@ -88,7 +92,7 @@ def request_of(plan: Plan, folder: Path, given: dict[str, Any]) -> Request:
     from grape_bench.plan.shard import Shard
 
     EXECUTORS.get(given["executor"])
-    if given["shard"]:
+    if given.get("shard"):
         shard = Shard.parse(given["shard"])
         plan, folder = replace(plan, jobs=shard.of(plan.jobs)), folder.with_name(shard.folder(folder.name))
     options = _options(given, plan.suite.cluster)

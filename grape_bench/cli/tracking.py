@@ -11,18 +11,17 @@ from click.core import ParameterSource
 
 from grape_bench.cli.say import say
 from grape_bench.errors import redacted
+from grape_bench.track.uri import NONE, TRACKING_URI, VARIABLE
 
 if TYPE_CHECKING:
     from grape_bench.track.mirror import Mirror
 
-TRACKING_URI, VARIABLE = "sqlite:///mlflow.db", "MLFLOW_TRACKING_URI"
 
-
-def tracking(text: str) -> Callable[..., Any]:
-    """Add the option `--tracking-uri` to a command. MLflow's own variable is its default."""
+def tracking(text: str, default: str = TRACKING_URI) -> Callable[..., Any]:
+    """Add the option `--tracking-uri` to a command. Without it MLflow's own variable counts, and then `default`."""
     return click.option(
         "--tracking-uri",
-        default=TRACKING_URI,
+        default=default,
         show_default=True,
         envvar=VARIABLE,
         show_envvar=True,
@@ -36,7 +35,7 @@ def mirror_of(uri: str) -> Mirror | None:
     from grape_bench.track.mirror import Mirror
     from grape_bench.track.store import store_class
 
-    return None if uri == "none" else Mirror(uri, store_class(uri), summarize)
+    return None if uri == NONE else Mirror(uri, store_class(uri), summarize)
 
 
 def summarize(runs: Path, target: Path) -> None:

@@ -11,8 +11,9 @@ import click
 
 from grape_bench.cli.overrides import overrides_of, searching
 from grape_bench.cli.say import say
-from grape_bench.cli.sweep import executing, request_of, sweep
-from grape_bench.cli.tracking import mirror_of
+from grape_bench.cli.sweep import executing, request_of, sharding, sweep
+from grape_bench.cli.tracking import mirror_of, say_where, tracking
+from grape_bench.track.uri import NONE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,6 +29,7 @@ SHOWN = (1, 2, 4, 8, 16, 32)  # the values of k that fit a terminal
 @click.command("tune")
 @searching
 @executing
+@sharding
 @click.option(
     "--settings",
     "target",
@@ -36,7 +38,7 @@ SHOWN = (1, 2, 4, 8, 16, 32)  # the values of k that fit a terminal
     show_default=True,
     help="Folder for the chosen settings: SETTINGS/SUITE. `run` reads ./baselines.",
 )
-@click.option("--tracking-uri", default="none", show_default=True, metavar="URI", help="MLflow store, or none.")
+@tracking("Store to copy the trials to, as for `run`, or none.", default=NONE)
 def command(**given: Any) -> None:
     """Search settings for every rule and task of SUITE. The [tuning] table sets the number of trials for each.
 
@@ -50,9 +52,11 @@ def command(**given: Any) -> None:
 
     plan = make_tuning_plan(given["suite"], overrides_of(given))
     request = request_of(plan, given["out"] / plan.suite.name / "tuning", given)
-    records = sweep(request, mirror_of(given["tracking_uri"]))
+    mirror = mirror_of(given["tracking_uri"])
+    records = sweep(request, mirror)
     for line in failures([record for record in records if record.status is not Status.DIVERGED], request.folder):
         say(line, err=True)
+    say_where(request.folder, mirror)
     if given["shard"]:
         parts = request.folder.parent / "tuning.shard-*"
         say(f"when all shards are done: grape-bench merge {parts}, then this command without --shard")

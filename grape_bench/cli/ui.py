@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import click
 
@@ -19,21 +18,21 @@ from grape_bench.cli.tracking import tracking
 def command(tracking_uri: str, host: str, port: int) -> None:
     """Open MLflow's UI on the records. Press Ctrl-C to stop it. A tracking server has a UI at its own address."""
     from grape_bench.errors import UserError
-    from grape_bench.track.database import damage
+    from grape_bench.track.database import damage, database_of
     from grape_bench.track.mlflow import MlflowStore
     from grape_bench.track.store import store_class
+    from grape_bench.track.uri import NONE
 
-    if store_class(tracking_uri) is not MlflowStore:
-        raise UserError(
-            "this is not an MLflow store", where=tracking_uri, hint="TensorBoard's own UI: tensorboard --logdir DIR"
-        )
+    if tracking_uri == NONE or store_class(tracking_uri) is not MlflowStore:
+        hint = "--tracking-uri sqlite:///mlflow.db; TensorBoard's own UI: tensorboard --logdir DIR"
+        raise UserError("this is not an MLflow store", where=tracking_uri, hint=hint)
     if tracking_uri.startswith(("http://", "https://")):
         raise UserError("this store is a server with its own UI", where=tracking_uri, hint="open that address")
-    database = Path(tracking_uri.removeprefix("sqlite:///"))
-    if tracking_uri.startswith("sqlite:///") and not database.is_file():
+    database = database_of(tracking_uri)
+    if database and not database.is_file():
         hint = "grape-bench run quickstart makes one; or --tracking-uri URI"
         raise UserError("no MLflow store at this path", where=str(database), hint=hint)
-    if tracking_uri.startswith("sqlite:///") and (why := damage(database)):
+    if database and (why := damage(database)):
         hint = "grape-bench sync runs/*, which sets it aside and copies all records again"
         raise UserError(f"this database is damaged: {why}", where=str(database), hint=hint)
     say(f"MLflow on http://{host}:{port} (experiments grape_bench/SUITE@VERSION)")

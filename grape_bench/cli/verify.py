@@ -6,21 +6,19 @@ import dataclasses
 import secrets
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from grape_bench.cli.say import as_json, say, say_json
-from grape_bench.errors import in_one_line
+from grape_bench.cli.verification import show, values
+from grape_bench.errors import UserError, in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from grape_bench.publish.rerun import Rerun
-    from grape_bench.publish.submission import Submission
+    from grape_bench.publish.rerun import Auditor, Rerun
     from grape_bench.publish.verify import Verification
-
-SHOWN = 5  # problems to print per check
 
 
 @click.command("verify")
@@ -69,10 +67,12 @@ def command(
     from grape_bench.publish.archive import opened
     from grape_bench.publish.badge import write_verification
     from grape_bench.publish.changes import submitted
+    from grape_bench.publish.rerun import Auditor
     from grape_bench.publish.verify import verify
 
     if bool(places) == (since is not None):
-        raise click.UsageError("name FOLDERS, or --since COMMIT")
+        what = "either FOLDERS or --since COMMIT, not both" if places else "neither FOLDERS nor --since COMMIT"
+        raise UserError(what, where="verify", hint="grape-bench verify results/SUITE/RULE")
     if since is not None:
         places = tuple(submitted(Path(), since))
     if count and not unconfined:
@@ -84,12 +84,12 @@ def command(
             if count and verification.ok:
                 seed = secrets.randbelow(2**31) if seed is None else seed
                 say(f"the reruns are drawn with --seed {seed}")
-                reruns = _rerun(verification.submission, count, seed, (tolerance, data, not unconfined))
-                verification = dataclasses.replace(verification, reruns=reruns)
+                auditor = Auditor(verification.submission, tolerance, data, not unconfined, say)
+                verification = dataclasses.replace(verification, reruns=_rerun(auditor, count, seed))
                 if keep and verification.ok:
                     say(f"saved to {write_verification(verification, seed, keep)}")
             if json:
-                found.append(_values(verification, place))
+                found.append(values(verification, place))
             else:
                 show(verification, place)
             if since is not None and verification.ok:
@@ -116,7 +116,6 @@ def _preview(verification: Verification, results: Path) -> None:
 
 
 def _require_isolation() -> None:
-    from grape_bench.errors import UserError
     from grape_bench.publish.sandbox import missing
 
     if why := missing():
@@ -124,72 +123,12 @@ def _require_isolation() -> None:
         raise UserError(f"a rerun executes the published code, and nothing here can confine it: {why}", hint=hint)
 
 
-def show(verification: Verification, place: Path) -> None:
-    """Print a line per check and per rerun, the problems, and the badge. `place` is the folder or zip."""
-    from grape_bench.publish.badge import meaning
-    from grape_bench.publish.verify import BADGES
+def _rerun(auditor: Auditor, count: int, seed: int) -> Sequence[Rerun]:
+    """Rerun `count` random jobs."""
+    from grape_bench.publish.rerun import differences, draw
 
-    for outcome in verification.outcomes:
-        _say_whether(outcome.ok, f"{outcome.name:<12} {outcome.about}")
-        for problem in outcome.problems[:SHOWN]:
-            say(f"          {in_one_line(problem)}")
-        if len(outcome.problems) > SHOWN:
-            say(f"          and {len(outcome.problems) - SHOWN} more")
-    for rerun in verification.reruns:
-        found = rerun.reason if rerun.found is None else f"{rerun.found:.6g}"
-        allowed = "to the bit" if rerun.exact else f"± {rerun.tolerance:.3g}"
-        published = f"published {rerun.published:.6g} {allowed}"
-        _say_whether(rerun.ok, f"rerun        {rerun.name}: {in_one_line(found)}, {published}")
-        for caveat in rerun.caveats:
-            say(f"          {in_one_line(caveat)}")
-    for need in _needs(verification):
-        say(f"needs   {in_one_line(need)}, to rerun")
-    if digest := _digest(verification):
-        say(f"digest  {digest} of curves, table and code, equal with and without --anonymous")
-    say(f"{place}: {verification.badge} ({BADGES[verification.badge]})")
-    for line in meaning(verification):
-        say(f"  {line}")
-
-
-def _values(verification: Verification, place: Path) -> dict[str, Any]:
-    """What `show` prints, for `--json`, with all problems."""
-    outcomes = [{**dataclasses.asdict(outcome), "ok": outcome.ok} for outcome in verification.outcomes]
-    return {
-        "place": str(place),
-        "ok": verification.ok,
-        "badge": verification.badge,
-        "digest": _digest(verification),
-        "outcomes": outcomes,
-        "reruns": [{**dataclasses.asdict(rerun), "ok": rerun.ok} for rerun in verification.reruns],
-        "needs": _needs(verification),
-    }
-
-
-def _needs(verification: Verification) -> list[str]:
-    from grape_bench.publish.here import needs
-
-    return needs(record.job for record in verification.submission.records.values())
-
-
-def _digest(verification: Verification) -> str | None:
-    """The hash of the files that are the same with and without `--anonymous`. None if a check failed."""
-    from grape_bench.publish.index import shared_id
-
-    return shared_id(verification.submission.index["files"]) if verification.ok else None
-
-
-def _say_whether(ok: bool, text: str) -> None:
-    word, color = ("ok    ", "green") if ok else ("FAILED", "red")
-    say(f"  {text}", word=word, color=color)
-
-
-def _rerun(submission: Submission, count: int, seed: int, how: tuple[float, tuple[Path, ...], bool]) -> Sequence[Rerun]:
-    """Rerun `count` random jobs. `how` is the tolerance, the copies of local data, and whether to confine the code."""
-    from grape_bench.publish.rerun import Auditor, differences, draw
-
-    records = draw(submission, count, seed)
-    say(f"rerunning {len(records)} of {len(submission.own)} jobs")
+    records = draw(auditor.submission, count, seed)
+    say(f"rerunning {len(records)} of {len(auditor.submission.own)} jobs")
     for difference in sorted({one for record in records for one in differences(record)}):
         say(f"differs {in_one_line(difference)}")
-    tolerance, data, confined = how
-    return Auditor(submission, tolerance, data, confined, say).rerun(records)
+    return auditor.rerun(records)

@@ -21,18 +21,16 @@ from grape_bench.score.inference import (
     bootstrap_mean,
     holm,
     interval,
-    mean,
     over_looks,
     paired_t,
-    sign_flip,
     variance,
 )
+from grape_bench.score.lead import above_chance
+from grape_bench.score.overall import ByTask, paired_p, pairs
 from grape_bench.score.power import seeds_needed
 from grape_bench.score.references import References
 from grape_bench.score.standing import margin
 from grape_bench.score.verdict import judge
-
-ByTask = Mapping[str, Cell]
 
 
 @dataclass(frozen=True)
@@ -84,13 +82,15 @@ class OnTask:
 class Overall:
     """The comparison over all tasks: the mean difference, and `p` of the sign-flip test over all (task, seed) pairs.
 
-    `unit` is "norm acc" if BP has a result on every task, else "score".
+    `unit` is "norm acc", as in the table over all tasks: over the tasks on which BP is above chance. `left_out` are the
+    others. If BP is above chance on fewer than two tasks, `unit` is "score", over all of them.
     """
 
     difference: Bootstrapped
     unit: str
     p: float
     pairs: int
+    left_out: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -232,22 +232,23 @@ def _on_task(first: Cell, second: Cell, references: References) -> OnTask:
 
 
 def _overall(tasks: Sequence[OnTask]) -> Overall | None:
-    scales = [_scale(task) for task in tasks]
-    known = all(scale > 0 for scale in scales)
-    ordered = sorted(zip(tasks, scales, strict=True), key=lambda pair: pair[0].first.task)
-    pairs = [[x / (s if known else 1) for x in differences(task.first, task.second)] for task, s in ordered]
-    if not all(pairs):
+    """The comparison in norm acc, or else in score. None if the two rules share no seed on some task."""
+    first, second = {task.first.task: task.first for task in tasks}, {task.first.task: task.second for task in tasks}
+    bp = {task: cell for task, cell in _bp(tasks).items() if above_chance(cell)}
+    scaled = pairs(first, second, bp) if len(bp) > 1 else []
+    known = bool(scaled) and all(scaled)
+    by_task = scaled if known else [differences(first[task], second[task]) for task in sorted(first)]
+    if not all(by_task):
         return None
-    found = bootstrap_mean(pairs, np.random.default_rng(SEED))
-    looks = looks_of(*(cell for task in tasks for cell in (task.first, task.second)))
-    p = over_looks(sign_flip(pairs, SEED), looks)
-    return Overall(found, "norm acc" if known else "score", p, sum(map(len, pairs)))
+    used = bp if known else first
+    found = bootstrap_mean(by_task, np.random.default_rng(SEED))
+    p = paired_p(by_task, [side[task] for side in (first, second) for task in used])
+    left_out = tuple(task for task in first if task not in used)
+    return Overall(found, "norm acc" if known else "score", p, sum(map(len, by_task)), left_out)
 
 
-def _scale(task: OnTask) -> float:
-    """The score that one unit of norm acc stands for on this task. NaN if BP has no result."""
-    bp = task.references.bp
-    return mean(bp.scores.values()) - bp.chance if bp else math.nan
+def _bp(tasks: Sequence[OnTask]) -> dict[str, Cell]:
+    return {task.first.task: task.references.bp for task in tasks if task.references.bp}
 
 
 def _verdict(difference: float, p: float) -> str:

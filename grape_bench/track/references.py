@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import grape_bench
-from grape_bench.errors import unknown
+from grape_bench.errors import UserError, redacted, unknown
 from grape_bench.record.record import RECORD
 from grape_bench.track.runs import Runs, read_runs
+from grape_bench.track.uri import NONE, TRACKING_URI
 
 MLFLOW = "mlflow:"
 SUPERSEDED = "superseded"
@@ -16,17 +17,32 @@ ALLOWED = "a folder of runs, mlflow:EXPERIMENT, or the name of a recorded table"
 
 
 def open_runs(reference: str, tracking_uri: str) -> Runs:
-    """Return the runs that `reference` names. Raises UserError if there are none."""
-    if reference.startswith(MLFLOW):
-        from grape_bench.track.mlflow import read_experiment
+    """Return the runs that `reference` names. `tracking_uri` is that of the MLflow store, if it names an experiment.
 
-        return read_experiment(tracking_uri, reference.removeprefix(MLFLOW))
+    Raises UserError if there are no such runs, or if the store is not MLflow's.
+    """
+    if reference.startswith(MLFLOW):
+        return _experiment(reference, tracking_uri)
     if Path(reference).is_dir():
         return read_runs(Path(reference))
     known = recorded()
     if reference not in known:
         raise unknown("set of runs", reference, known, hint=ALLOWED)
     return read_runs(known[reference])
+
+
+def _experiment(reference: str, uri: str) -> Runs:
+    from grape_bench.track.mlflow import MlflowStore, read_experiment
+    from grape_bench.track.store import store_class
+
+    if uri == NONE or store_class(uri) is not MlflowStore:
+        raise UserError(
+            f"an experiment is read from an MLflow store, and the tracking URI is {redacted(uri)}",
+            where=reference,
+            allowed=f"{TRACKING_URI}, or the address of a tracking server",
+            hint=f'--tracking-uri {TRACKING_URI}, or in Python tracking_uri="{TRACKING_URI}"',
+        )
+    return read_experiment(uri, reference.removeprefix(MLFLOW))
 
 
 def recorded() -> dict[str, Path]:

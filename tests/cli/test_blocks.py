@@ -8,7 +8,7 @@ def blocks(*arguments: str):
 
 
 def test_it_shows_the_cuts_and_what_parameters_get():
-    result = blocks("mlp", "--shape", "12", "--model-arg", "hidden=[8, 6]", "--parameters")
+    result = blocks("mlp", "--shape", "12", "--model-args", "hidden=[8, 6]", "--parameters")
     assert result.exit_code == 0, result.output
     assert "hidden.1" in result.output and "dense 10 × 6" in result.output
     assert "4 × rule: the gradient comes from dfa" in result.output and "frozen" not in result.output
@@ -23,7 +23,7 @@ def test_parameters_that_differ_in_numbers_share_a_row():
 
 def test_text_models_take_token_ids():
     sizes = "n_layer=2", "n_head=2", "n_embd=16", "vocab_size=50"
-    arguments = [argument for size in sizes for argument in ("--model-arg", size)]
+    arguments = [argument for size in sizes for argument in ("--model-args", size)]
     result = blocks("hf:gpt2", "--tokens", "12", *arguments)
     assert result.exit_code == 0, result.output
     assert "transformer.h.1   12 × 16       192" in result.output and "10 × 16" in result.output
@@ -32,7 +32,7 @@ def test_text_models_take_token_ids():
 
 
 def test_finer_cuts_and_cuts_by_name():
-    vit = ("timm:vit_tiny_patch16_224", "--model-arg", "depth=2", "--shape", "3,32,32")
+    vit = ("timm:vit_tiny_patch16_224", "--model-args", "depth=2", "--shape", "3,32,32")
     assert "blocks.0.mlp.fc1" in blocks(*vit, "--granularity", "layer").output
     assert "blocks.1" not in blocks(*vit, "--blocks", "blocks.0").output
 

@@ -1,13 +1,19 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from grape_bench.cli import compare
 from grape_bench.cli.main import cli
+from grape_bench.execute.sweep import Request
+from grape_bench.record.record import Record
 from grape_bench.score.compare import Side, compare_sides
+from grape_bench.track.mirror import Mirror
 from grape_bench.track.mlflow import MlflowStore
 from grape_bench.track.store import Sweep
+from tests.cli import small_suite
 from tests.report.runs import on_disk
 from tests.score.records import make, suite
 
@@ -29,6 +35,16 @@ def test_two_rules_of_one_folder_on_one_screen(runs: str) -> None:
     assert max(map(len, lines)) <= 80 and len(lines) < 24
     assert "digits-vit" in result.output and "all tasks, in norm acc: A - B = +0." in result.output
     assert result.output.count("above") == 3
+
+
+def test_tasks_that_are_left_out_of_the_last_line_are_named(tmp_path: Path) -> None:
+    guessing = [make("bp", seed, test, task="c") for seed, test in enumerate((9, 11.5, 11))]
+    others = [make(rule, seed, 20.0, task="c") for rule in ("grape", "dfa") for seed in range(3)]
+    runs = on_disk(tmp_path / "runs", [*suite(3), *guessing, *others])
+    result = call(f"{runs}#grape", f"{runs}#dfa")
+    assert result.exit_code == 0, result.output
+    assert "all tasks of grape and dfa: without c, where BP has no result above chance" in result.output
+    assert "6 pairs" in " ".join(result.output.split())
 
 
 def test_worse_fails_only_when_asked(runs: str) -> None:
@@ -75,6 +91,37 @@ def test_unknown_sets_and_rules_are_user_errors(runs: str) -> None:
     assert "a folder of runs, mlflow:EXPERIMENT" in missing.stderr
     rule = call(f"{runs}#grap", runs)
     assert rule.exit_code == 2 and "did you mean 'grape'" in rule.stderr
+
+
+def test_it_needs_all_jobs_and_so_offers_no_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = call("fa", "--against", "dfa", "--suite", "quickstart", "--shard", "1/2", "--fresh")
+    assert result.exit_code == 2 and "No such option" in result.stderr and "--shard" in result.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_jobs_that_were_not_copied_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    small_suite.write("digits")
+
+    def sweep(request: Request, mirror: Mirror | None) -> list[Record]:
+        assert mirror is not None
+        mirror.warning = "timed out"
+        return [replace(make(job.rule, job.seed), job=job, id=job.id, name=job.name) for job in request.plan.jobs]
+
+    monkeypatch.setattr(compare, "sweep", sweep)
+    result = call("fa", "--against", "dfa", "--suite", "small.toml", "--tracking-uri", "http://mlflow.example:5000")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.endswith(
+        "warning: not every job was copied to the store (timed out); to copy them later: "
+        "grape-bench sync runs/small --tracking-uri http://mlflow.example:5000\n"
+    )
+
+
+def test_an_experiment_without_a_store_is_a_user_error(runs: str) -> None:
+    result = call(runs, "mlflow:quickstart@2.0", "--tracking-uri", "none")
+    assert result.exit_code == 2 and "the tracking URI is none" in result.stderr
+    assert "try: --tracking-uri sqlite:///mlflow.db" in result.stderr
 
 
 @pytest.mark.slow

@@ -41,6 +41,8 @@ def test_suites(folder: Path) -> None:
 def test_rules_with_and_without_anchors(folder: Path) -> None:
     assert completed("run", "quickstart", "--rule", "drt") == ["drtp", "drtp+anchor", "drtp+finish"]
     assert "grape+refit" in completed("run", "quickstart", "--only", "grape")
+    assert completed("profile", "--rule", "pep")[0] == completed("blocks", "mlp", "--rule", "pep")[0] == "pepita"
+    assert completed("publish", "runs/quickstart", "--rule", "pep")[0] == "pepita"
     assert completed("check", "pep")[0] == "pepita" and completed("list", "rules", "pep") == ["pepita"]
 
 

@@ -138,6 +138,12 @@ def test_references_of_ones_own_do_as_well(folder: Path, monkeypatch: pytest.Mon
     assert (folder / "runs/quickstart/table.csv").read_bytes() == before, "the folder's table is that of full runs"
 
 
+def test_it_shows_all_jobs_and_so_takes_no_shard(folder: Path) -> None:
+    message = refused(lite(*MINE, "--shard", "1/2"))
+    assert "run --lite: --lite needs the records of all jobs, and --shard 1/2 runs only some of them" in message
+    assert not (folder / "runs").exists()
+
+
 def test_it_needs_a_suite(folder: Path) -> None:
     message = refused(command("run", "--lite", "--model", "mlp", "--dataset", "digits", *MINE))
     assert "--lite takes a suite" in message

@@ -32,6 +32,23 @@ finally:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["verify"], "verify: neither FOLDERS nor --since COMMIT\n  try: grape-bench verify results/SUITE/RULE\n"),
+        (["verify", "x", "--since", "y"], "verify: either FOLDERS or --since COMMIT, not both\n  try: grape-bench ver"),
+        (
+            ["publish", "runs/quickstart", "--rule", "Mine", "--allow", "x"],
+            "publish --allow: --allow belongs to --anonymous\n  try: add --anonymous\n",
+        ),
+        (["show", "x", "--script", "--json"], "show: --script and --json exclude each other\n  try: leave out one"),
+    ],
+)
+def test_options_that_do_not_go_together_get_one_message(arguments: list[str], message: str) -> None:
+    refused = call(*arguments)
+    assert refused.exit_code == 2 and refused.stderr.startswith(f"error: {message}") and not refused.stdout
+
+
 def test_plan_imports_no_torch(tmp_path: Path) -> None:
     code = f"""
 import sys

@@ -15,7 +15,7 @@ def profile(*arguments: str):
     small = (
         "--model",
         "mlp",
-        "--model-arg",
+        "--model-args",
         "hidden=[32, 32]",
         "--shape",
         "16",
@@ -79,4 +79,7 @@ def test_a_long_name_of_a_rule_cuts_no_number_off(monkeypatch):
 def test_mistakes_are_answered_in_one_message():
     assert profile("--rule", "dfaa").exit_code == 2
     assert profile("--shape", "a,b").exit_code == 2
-    assert profile("--model-arg", "hidden").exit_code == 2
+    malformed = profile("--model-args", "hidden")
+    assert malformed.exit_code == 2 and "--model-args hidden: not of the form KEY=VALUE" in malformed.stderr
+    twice = profile("--model-args", "hidden=[8]")
+    assert twice.exit_code == 2 and "--model-args hidden=[8]: hidden is given twice" in twice.stderr

@@ -9,11 +9,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from grape_bench.cli import tune
 from grape_bench.cli.main import cli
 from grape_bench.cli.tune import _at_an_edge
+from grape_bench.execute.sweep import Request
 from grape_bench.plan.find import shipped
 from grape_bench.plan.tuned import read_tuned
+from grape_bench.record.record import Record
+from grape_bench.track.mirror import Mirror
 from tests.cli.test_run import SUITE
+from tests.score.trials import records_of
 
 TUNING = """
 [tuning]
@@ -73,6 +78,42 @@ def test_a_rule_whose_trials_crash_gets_no_settings(tmp_path: Path, monkeypatch:
     assert tuned.exit_code == 1
     assert "bad.py:Bad: no settings written" in tuned.stderr and "RuntimeError: no" in tuned.stderr
     assert [path.name for path in tmp_path.glob("baselines/small/*.json")] == ["bp.json"]
+
+
+@pytest.mark.parametrize("shard", [[], ["--shard", "1/1"]])
+def test_trials_that_were_not_copied_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shard: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text(SUITE + TUNING)
+
+    def sweep(request: Request, mirror: Mirror | None) -> list[Record]:
+        assert mirror is not None and mirror.uri == "http://mlflow.example:5000", "as in the variable"
+        mirror.note, mirror.warning = "a note of the store", "timed out"
+        return records_of(request.plan.jobs, best=1)
+
+    monkeypatch.setattr(tune, "sweep", sweep)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
+    result = call("tune", "small.toml", *shard)
+    assert result.exit_code == 0, result.output
+    assert "warning: a note of the store\n" in result.stderr
+    assert "warning: not every job was copied to the store (timed out); to copy them later: " in result.stderr
+    folder = "runs/small/tuning.shard-1-of-1" if shard else "runs/small/tuning"
+    assert f"grape-bench sync {folder} --tracking-uri http://mlflow.example:5000\n" in result.stderr
+
+
+def test_trials_are_copied_nowhere_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "small.toml").write_text(SUITE + TUNING)
+    mirrors = []
+
+    def sweep(request: Request, mirror: Mirror | None) -> list[Record]:
+        mirrors.append(mirror)
+        return records_of(request.plan.jobs, best=1)
+
+    monkeypatch.setattr(tune, "sweep", sweep)
+    assert call("tune", "small.toml").exit_code == 0 and mirrors == [None]
 
 
 def test_a_setting_at_the_edge_of_its_range_is_named_with_a_wider_range() -> None:

@@ -29,6 +29,24 @@ def test_a_tracking_server_has_its_own_ui(tmp_path: Path) -> None:
     assert result.exit_code == 2 and "open that address" in result.stderr
 
 
+def test_a_database_with_options_of_its_connection(new_database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    for variable in ("MLFLOW_DISABLE_TELEMETRY", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"):
+        monkeypatch.setenv(variable, "true")  # the command sets them where they are missing
+    monkeypatch.setattr(os, "execv", lambda program, arguments: started.append(arguments))
+    uri = f"sqlite:///{new_database}?timeout=60"
+    result = CliRunner().invoke(cli, ["ui", "--tracking-uri", uri])
+    assert result.exit_code == 0, result.stderr
+    assert started[0][started[0].index("--backend-store-uri") + 1] == uri
+
+
+@pytest.mark.parametrize("uri", ["none", "tensorboard:logs"])
+def test_a_store_that_is_not_mlflows_has_no_pages_here(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "execv", lambda program, arguments: pytest.fail("MLflow was started"))
+    result = CliRunner().invoke(cli, ["ui", "--tracking-uri", uri])
+    assert result.exit_code == 2 and f"{uri}: this is not an MLflow store" in result.stderr
+
+
 @pytest.mark.slow
 def test_it_serves_the_records(tmp_path: Path) -> None:
     from grape_bench.track.mlflow import connect

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from grape_bench.cli import run, until_resolved
+from grape_bench.errors import UserError
 from grape_bench.record.job import Job
 from grape_bench.record.record import write_record
 from tests.score.records import make
@@ -75,6 +76,15 @@ def test_the_maximum_ends_it(asked: list[list[Job]]) -> None:
 def test_a_maximum_that_adds_nothing_is_refused(asked: list[list[Job]]) -> None:
     result = call("--until-resolved", "--max-seeds", "3")
     assert "adds no seed to the 3 of the suite" in str(result.exception) and not asked
+
+
+def test_a_part_of_the_jobs_settles_nothing(asked: list[list[Job]]) -> None:
+    result = call("--until-resolved", "--shard", "1/2")
+    assert isinstance(result.exception, UserError) and not asked
+    assert str(result.exception) == (
+        "run --until-resolved: --until-resolved needs the records of all jobs, and --shard 1/2 runs only some of them\n"
+        "  try: leave out --shard; --executor slurm and --executor ray share all jobs among machines"
+    )
 
 
 def test_the_looks_are_no_part_of_an_id() -> None:

@@ -8,7 +8,9 @@ from rich.console import Console, RenderableType
 from grape_bench.errors import UserError
 from grape_bench.record.record import Record, changed
 from grape_bench.report.comparison import render
+from grape_bench.score.cell import cells
 from grape_bench.score.compare import Comparison, Side, compare_rules, compare_sides
+from grape_bench.score.overall import overall
 from tests.score.records import failed, make, with_parts
 
 
@@ -38,6 +40,45 @@ def test_over_tasks_in_norm_acc() -> None:
     assert found.overall is not None and found.overall.unit == "norm acc"
     assert found.overall.difference == pytest.approx((0.1, 0.1, 0.1))
     assert found.overall.p == 2 / 16 and found.overall.pairs == 4
+
+
+def test_bp_counts_over_the_seeds_that_both_rules_have() -> None:
+    # BP's third seed has no partner. Without it BP has 80 points over chance, and 8 points are 0.1; with it 70 points.
+    bp = rule("bp", [90, 90, 60]) + rule("bp", [50, 50], "b")
+    records = [*bp, *rule("x", [78, 78]), *rule("x", [34, 34], "b"), *rule("y", [70, 70]), *rule("y", [30, 30], "b")]
+    (found,) = compare_rules(records, ["x"], ["y"])
+    assert found.overall is not None and found.overall.difference == pytest.approx((0.1, 0.1, 0.1))
+
+
+def test_a_task_on_which_bp_only_guesses_is_left_out() -> None:
+    # On c BP is 0.5 points above chance on average, with s = 1.32: not resolved. One point there would be 2 norm acc.
+    bp = rule("bp", [90, 90, 90]) + rule("bp", [50, 50, 50], "b") + rule("bp", [9, 11.5, 11], "c")
+    x = rule("x", [78, 78, 78]) + rule("x", [34, 34, 34], "b") + rule("x", [11, 11, 11], "c")
+    y = rule("y", [70, 70, 70]) + rule("y", [30, 30, 30], "b") + rule("y", [12, 12, 12], "c")
+    (found,) = compare_rules([*bp, *x, *y], ["x"], ["y"])
+    assert found.overall is not None and found.overall.unit == "norm acc" and found.overall.left_out == ("c",)
+    assert found.overall.difference == pytest.approx((0.1, 0.1, 0.1)) and found.overall.pairs == 6
+    (alone,) = compare_rules([r for r in (*bp, *x, *y) if r.task != "b"], ["x"], ["y"])
+    assert alone.overall is not None and alone.overall.unit == "score", "only one task is left"
+    assert alone.overall.difference.value == pytest.approx((8 - 1) / 2) and alone.overall.left_out == ()
+
+
+def test_a_bp_that_guesses_on_the_common_seeds_is_no_scale() -> None:
+    # BP is above chance, but its only seed that x and y have is at chance 10.
+    bp = rule("bp", [10, 90, 90, 90, 90]) + rule("bp", [50, 50], "b")
+    records = [*bp, *rule("x", [12]), *rule("x", [34], "b"), *rule("y", [10]), *rule("y", [30], "b")]
+    (found,) = compare_rules(records, ["x"], ["y"])
+    assert found.overall is not None and (found.overall.unit, found.overall.difference.value) == ("score", 3)
+
+
+def test_it_agrees_with_the_table_over_all_tasks() -> None:
+    # Seed 4 of BP, and the task on which BP guesses, have no part in either.
+    bp = rule("bp", [90, 91, 92, 93, 30]) + rule("bp", [50, 51, 52, 53], "b") + rule("bp", [9, 11.5, 11], "c")
+    own = rule("x", [91, 92, 90, 94]) + rule("x", [48, 52, 50, 53.5], "b") + rule("x", [40, 41, 42], "c")
+    (found,) = compare_rules([*bp, *own], ["x"], ["bp"])
+    row = overall(cells([*bp, *own])).set_index("rule").loc["x"]
+    assert found.overall is not None and found.overall.p == row["p"]
+    assert found.overall.difference.value == pytest.approx(row["norm_acc"] - 1)
 
 
 def test_without_bp_it_is_in_points() -> None:
