@@ -38,4 +38,4 @@ def test_the_table_of_shippedis_current() -> None:
 
 def test_the_readme_counts_the_rules() -> None:
     shipped = [name for name, entry in CATALOG.items() if entry.family != "control"]
-    assert f"It ships [{len(shipped)} rules]" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"grape-bench ships [{len(shipped)} rules]" in (ROOT / "README.md").read_text(encoding="utf-8")

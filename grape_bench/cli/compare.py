@@ -81,10 +81,6 @@ def show(comparisons: list[Comparison], fail_if_worse: bool, json: bool) -> None
         say_json([values(comparison) for comparison in comparisons])
     else:
         PlainConsole().print(render(comparisons))
-    for one in comparisons:
-        if one.overall and one.overall.left_out:
-            tasks = ", ".join(one.overall.left_out)
-            say(f"all tasks of {one.first} and {one.second}: without {tasks}, where BP has no result above chance")
     worse = [comparison for comparison in comparisons if comparison.worse]
     if fail_if_worse and worse:
         for comparison in worse:

@@ -51,6 +51,7 @@ def values(comparison: Comparison) -> dict[str, Any]:
             "p": overall.p,
             "pairs": overall.pairs,
             "verdict": overall.verdict,
+            "left_out": list(overall.left_out),
         }
         if overall
         else None,
@@ -104,7 +105,10 @@ def _overall(overall: Overall) -> Text:
     value, low, high = overall.difference
     between = f"{value:+.3f}" if math.isnan(low) else f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
     text = Text(f"all tasks, in {overall.unit}: A - B = {between}, p {_p(overall.p)}, {overall.pairs} pairs: A is ")
-    return text.append(overall.verdict, style=STYLES[overall.verdict])
+    text.append(overall.verdict, style=STYLES[overall.verdict])
+    if overall.left_out:
+        text.append(f" (without {', '.join(overall.left_out)}, where BP is not above chance)")
+    return text
 
 
 def _row(task: OnTask) -> list[str]:

@@ -58,6 +58,7 @@ def test_a_task_on_which_bp_only_guesses_is_left_out() -> None:
     (found,) = compare_rules([*bp, *x, *y], ["x"], ["y"])
     assert found.overall is not None and found.overall.unit == "norm acc" and found.overall.left_out == ("c",)
     assert found.overall.difference == pytest.approx((0.1, 0.1, 0.1)) and found.overall.pairs == 6
+    assert "(without c, where BP is not above chance)" in " ".join(shown(render([found])).split())
     (alone,) = compare_rules([r for r in (*bp, *x, *y) if r.task != "b"], ["x"], ["y"])
     assert alone.overall is not None and alone.overall.unit == "score", "only one task is left"
     assert alone.overall.difference.value == pytest.approx((8 - 1) / 2) and alone.overall.left_out == ()
