@@ -6,10 +6,10 @@ import pytest
 from rich.console import Console, RenderableType
 
 from grape_bench.errors import UserError
-from grape_bench.record.record import Record, changed
+from grape_bench.record.record import Record
 from grape_bench.report.comparison import render
 from grape_bench.score.compare import Comparison, Side, compare_rules, compare_sides
-from tests.score.records import failed, make, with_parts
+from tests.score.records import changed, failed, make, with_parts
 
 
 def rule(name: str, values: list[float], task: str = "a", **changes: Any) -> list[Record]:
