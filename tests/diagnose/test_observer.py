@@ -31,7 +31,7 @@ def train(spec, *observers):
     torch.manual_seed(stream_seed(spec.seed, "dropout"))
     random.seed(0)
     np.random.seed(0)
-    trainer.train(spec.epochs)
+    trainer.train()
     return trainer
 
 
