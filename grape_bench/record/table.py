@@ -24,6 +24,11 @@ WHOLE = "(network)"  # the row for all blocks together, which is the last row of
 _CURVE_COLUMNS = ("epoch", "samples", "seconds", "train_loss")
 
 
+def validation_column(metric: str) -> str:
+    """The column of curve.csv that holds `metric` on the validation split."""
+    return f"validation_{metric}"
+
+
 @dataclass(frozen=True)
 class Table:
     """A CSV file: each row as {column: string}, and the whole file as `text`."""
@@ -113,7 +118,7 @@ def check_curve(table: Table, record: Record) -> None:
     """Raise ShapeError unless `table` is the complete curve of `record`."""
     metric = record.metric.name if record.metric else ""
     # A perplexity follows from the loss.
-    needed = [*_CURVE_COLUMNS, *([f"validation_{metric}"] if metric not in ("", "perplexity") else [])]
+    needed = [*_CURVE_COLUMNS, *([validation_column(metric)] if metric not in ("", "perplexity") else [])]
     if missing := [name for name in needed if name not in table.columns]:
         raise ShapeError(f"the column {missing[0]} is missing, or there are no rows")
     rows = [{name: _number(name, text) for name, text in row.items()} for row in table.rows]

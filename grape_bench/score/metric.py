@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from grape_bench.objectives.names import METRIC_RANGES
+from grape_bench.record.table import validation_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +90,7 @@ class Metric:
     @property
     def column(self) -> str:
         """The column of curve.csv that holds the metric on the validation split."""
-        return f"validation_{self.name}"
+        return validation_column(self.name)
 
     def half_width(self, score: float, half_width: float) -> float:
         """The longer side of the interval score ± half_width, as a length on the scale of values."""

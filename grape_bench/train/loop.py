@@ -18,6 +18,7 @@ from grape_bench.network.modes import Modes
 from grape_bench.network.network import Network
 from grape_bench.network.trace import Batch
 from grape_bench.objectives.objective import Objective
+from grape_bench.record.table import validation_column
 from grape_bench.train import data_parallel
 from grape_bench.train.average import WeightAverage
 from grape_bench.train.budget import Budget
@@ -276,7 +277,7 @@ class Trainer:
                     "seconds": self.clock.seconds,
                     "train_loss": mean,
                     "validation_loss": score.loss,
-                    f"validation_{self.objective.metric}": score.value,
+                    validation_column(self.objective.metric): score.value,
                 }
             )
             for observer in self.observers:
