@@ -20,7 +20,8 @@ from grape_bench.record.typed_json import ShapeError
 from grape_bench.record.write import replacing
 
 CURVE, DIAGNOSTICS = "curve.csv", "diagnostics.csv"
-WHOLE = "(network)"  # the row for all blocks together, which is the last row of each moment in diagnostics.csv
+HIDDEN, NETWORK = "(hidden)", "(network)"
+"""The last two rows of each moment in diagnostics.csv: all blocks together, and all parameters including the head's."""
 _CURVE_COLUMNS = ("epoch", "samples", "seconds", "train_loss")
 
 
@@ -164,7 +165,7 @@ def _check_diagnostics(table: Table, taken: int) -> None:
     if taken and len(blocks) != taken:
         raise ShapeError(f"it has {len(blocks)} moments, but the record has {taken}")
     first, *others = blocks.values()
-    if first[-1] != WHOLE or any(other != first for other in others):
+    if first[-1] != NETWORK or any(other != first for other in others):
         raise ShapeError("a moment lacks some of the blocks")
 
 
