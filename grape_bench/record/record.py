@@ -107,7 +107,7 @@ class Record(Outcome):
     @property
     def on_cpu(self) -> bool:
         """Whether the job trained on a CPU, where the number of threads can change the last digits."""
-        return self.environment.hardware.kind.startswith("cpu:")
+        return self.environment.hardware.is_cpu
 
     @property
     def scored_by(self) -> Metric:
