@@ -23,7 +23,6 @@ T = TypeVar("T")
 RUNS, SOURCE = "runs", "source.py"
 CONSTRAINTS = "constraints.txt"  # the exact versions of the packages behind the published rule's runs
 CODE = "code"  # the user's own files with the modules that they import, in a folder per hash
-REFERENCES = ("bp", "frozen", "head-only", "dfa")
 
 
 @dataclass(frozen=True)

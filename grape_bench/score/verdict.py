@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from grape_bench.record.parts import Diagnostics
 from grape_bench.record.record import Record
+from grape_bench.record.rule_name import FROZEN, HEAD_ONLY
 from grape_bench.score.cell import Cell
 from grape_bench.score.lead import FEW, Lead, lead
-from grape_bench.score.references import FROZEN, HEAD_ONLY, References
+from grape_bench.score.references import References
 from grape_bench.score.standing import margin
 
 TRAINED = "trained"
