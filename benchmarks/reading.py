@@ -78,7 +78,7 @@ def loop_alone(rule: str) -> set[CodeType]:
     job = _job(rule)
     data = load_data(job, pick_device())
     trainer = make_trainer(job, build_model(job, data, pick_device()), data, job.rule, job.rule_settings)
-    return entered(lambda: trainer.train(1))
+    return entered(lambda: trainer.train())
 
 
 def command_to_record(rule: str) -> set[CodeType]:

@@ -71,7 +71,7 @@ def table(
 def judged(setting: Setting, x: float, draw: np.random.Generator, wild: float = 1.0) -> dict[str, bool]:
     """The statements of a table about a rule whose true score is `x`, each true or false."""
     cells = table(setting, {"bp": BP, "dfa": DFA, "frozen": CONTROL, "x": x}, draw, wild)
-    references = References(cells["bp"], cells["dfa"], cells["frozen"])
+    references = References(cells["bp"], cells["frozen"], dfa=cells["dfa"])
     found = {name: standing.word for name, standing in standings(cells["x"], references).items()}
     above = lead(cells["x"], cells["frozen"])
     limit = max(0.0, margin(cells["x"], cells["frozen"], references))

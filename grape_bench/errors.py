@@ -104,13 +104,13 @@ def in_one_line(text: str) -> str:
 
 
 # Letters and marks that Unicode counts as printable but that have no width, such as variation selectors.
-_INVISIBLE = re.compile(
+INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 
 
 def _is_visible(character: str) -> bool:
-    return character.isprintable() and not _INVISIBLE.match(character)
+    return character.isprintable() and not INVISIBLE.match(character)
 
 
 @contextmanager

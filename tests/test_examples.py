@@ -208,7 +208,7 @@ def test_a_killed_job_ends_with_the_same_weights_and_record(rule, tmp_path, monk
     expected, weights = run(spec, monkeypatch)
     place = CheckpointFolder(tmp_path, "stamp")
     for step in sorted(random.Random(os.getpid()).sample(range(1, 36), 2)):
-        assert run(spec, monkeypatch, Checkpoints(place, Period(seconds=0), most_share=float("inf")), step)[0] is None
+        assert run(spec, monkeypatch, Checkpoints(place, Period(seconds=0)), step)[0] is None
     found, resumed = run(spec, monkeypatch, Checkpoints(place, Period(seconds=0)))
     assert found["time"]["resumed"] == 2
     assert bool(weights["owned"]) == (rule == "gained-dfa")

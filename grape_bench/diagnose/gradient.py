@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from grape_bench.diagnose.comparison import Comparison
-from grape_bench.diagnose.reading import HIDDEN, NETWORK, Flat, Reading, Values, flat
+from grape_bench.diagnose.reading import Flat, Reading, Values, flat
 from grape_bench.network.network import Network
 from grape_bench.network.reach import HEAD
 from grape_bench.network.trace import Batch
+from grape_bench.record.table import HIDDEN, NETWORK
 
 
 class Gradients:

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from grape_bench.cost.memory import PeakMemory
 from grape_bench.diagnose.probe import Probe, merged
-from grape_bench.diagnose.reading import HIDDEN, NETWORK, Values
+from grape_bench.diagnose.reading import Values
 from grape_bench.errors import described, log_error
 from grape_bench.network.trace import Batch
+from grape_bench.record.table import HIDDEN, NETWORK
 from grape_bench.train.loop import Observer, Trainer
 
 

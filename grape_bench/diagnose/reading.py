@@ -136,11 +136,8 @@ def _size(activation: Tensor) -> float:
     return activation.detach().double().square().mean().sqrt().item()
 
 
-HIDDEN, NETWORK = "(hidden)", "(network)"
-"""Rows for the parameters of all blocks together, and for all parameters including the head's."""
-
 Values = dict[str, dict[str, float]]
-"""Block name, `HIDDEN` or `NETWORK` -> column -> number."""
+"""Block name, or `HIDDEN` or `NETWORK` of record/table.py -> column -> number."""
 
 
 class NotMeasuredError(Exception):

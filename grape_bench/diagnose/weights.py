@@ -6,11 +6,12 @@ import torch
 
 from grape_bench.diagnose.comparison import Comparison
 from grape_bench.diagnose.gradient import grouped, parameter_groups
-from grape_bench.diagnose.reading import HIDDEN, NotMeasuredError, Reading, Values, watch
+from grape_bench.diagnose.reading import NotMeasuredError, Reading, Values, watch
 from grape_bench.network.block import PREFIX
 from grape_bench.network.network import Network
 from grape_bench.network.rule import LearningRule
 from grape_bench.network.trace import Batch
+from grape_bench.record.table import HIDDEN
 from grape_bench.rules.backward import BackwardFeedback
 from grape_bench.rules.exact_steps import bare
 

@@ -14,7 +14,7 @@ from grape_bench.execute.folder import check_folder, locked, make_folder
 from grape_bench.execute.resume import whole_record
 from grape_bench.record.folder import read_folder
 from grape_bench.record.job import Job
-from grape_bench.record.manifest import MANIFEST, Manifest, read_manifest
+from grape_bench.record.manifest import MANIFEST, SUITE, Manifest, read_manifest
 from grape_bench.record.record import Record
 from grape_bench.record.write import new_folder
 
@@ -47,7 +47,7 @@ def merge(sources: Sequence[Path], target: Path) -> Manifest:
         merged = manifests[0].joined(jobs) if folders[0] == target else _new(manifests[0], jobs)
         merged.write(target)
         if folders[0] != target:
-            shutil.copyfile(folders[0] / "suite.toml", target / "suite.toml")
+            shutil.copyfile(folders[0] / SUITE, target / SUITE)
     return merged
 
 

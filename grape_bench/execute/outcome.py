@@ -17,6 +17,7 @@ from grape_bench.record.status import Status
 from grape_bench.track.environment import core_count, environment, git_state
 
 _TAIL = 1 << 16  # bytes of a log that are read
+_LINES = 8  # that are shown
 
 
 def write_outcome(job: Job, folder: Path, outcome: Outcome, *, started: str, slurm: SlurmJob | None = None) -> Record:
@@ -77,7 +78,7 @@ def describe(code: int) -> str:
     return f"killed by {name}"
 
 
-def stderr_tail(path: Path, lines: int = 8) -> str:
+def stderr_tail(path: Path) -> str:
     """Return the last lines of a job's stderr.txt; "" if there is no such file.
 
     After a fatal signal, return the first lines of the trace: they show the innermost call.
@@ -88,8 +89,8 @@ def stderr_tail(path: Path, lines: int = 8) -> str:
         file.seek(max(0, path.stat().st_size - _TAIL))
         printed = file.read(_TAIL).decode(errors="replace").splitlines()
     fatal = [number for number, line in enumerate(printed) if line.startswith("Fatal Python error: ")]
-    first = fatal[-1] if fatal else max(0, len(printed) - lines)
-    return "\n".join(printable(shortened(line)) for line in printed[first : first + lines])
+    first = fatal[-1] if fatal else max(0, len(printed) - _LINES)
+    return "\n".join(printable(shortened(line)) for line in printed[first : first + _LINES])
 
 
 def in_units(size: int) -> str:

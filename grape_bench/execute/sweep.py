@@ -22,7 +22,7 @@ from grape_bench.execute.threads import check_threads, kept_threads, thread_note
 from grape_bench.plan.expand import Plan
 from grape_bench.record.damage import DamagedError, set_aside
 from grape_bench.record.job import Job
-from grape_bench.record.manifest import MANIFEST, Manifest, Planned, new_sweep, read_manifest
+from grape_bench.record.manifest import MANIFEST, SUITE, Manifest, Planned, new_sweep, read_manifest
 from grape_bench.record.record import RECORD, Record, read_record
 from grape_bench.record.status import FAILED, Status
 from grape_bench.track.environment import git_state
@@ -135,7 +135,7 @@ def _write_manifest(request: Request, display: Display) -> Manifest:
     for draft in (*folder.glob(f".*.{MANIFEST}"), *folder.glob(f".{MANIFEST}.*")):
         draft.unlink(missing_ok=True)  # left by a killed scheduler; this one holds the lock
     manifest.write(folder)
-    kept = folder / "suite.toml"
+    kept = folder / SUITE
     if not kept.exists() or not kept.samefile(plan.path):  # `run runs/quickstart/suite.toml` reads this file
         shutil.copyfile(plan.path, kept)
     return manifest

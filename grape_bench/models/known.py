@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
@@ -40,8 +39,3 @@ def known_models() -> Mapping[str, Known]:
     """Every known model by its id, such as `timm:resnet18`."""
     with FILE.open(encoding="utf-8", newline="") as lines:
         return {row["model"]: Known(**row) for row in csv.DictReader(lines)}
-
-
-def matching(pattern: str) -> list[Known]:
-    """The known models whose id matches a pattern like `timm:vit*`."""
-    return [known for name, known in known_models().items() if fnmatchcase(name, pattern)]

@@ -58,6 +58,11 @@ METRIC_RANGES = {
 LOWER_IS_BETTER = ("perplexity", "bits_per_character", "rmse")
 
 
+def metric_sign(metric: str) -> int:
+    """1 if a higher value of `metric` is better, else -1."""
+    return -1 if metric in LOWER_IS_BETTER else 1
+
+
 def check_name(name: str) -> None:
     """Raise UserError if `name` cannot be the name of an objective. Does not import torch."""
     if is_file_reference(name):

@@ -17,10 +17,10 @@ from grape_bench.plan.find import suite_files
 from grape_bench.publish import checks
 from grape_bench.publish.card import Card
 from grape_bench.publish.index import INDEX
-from grape_bench.publish.submission import RUNS, SUITE, Submission, read_suite
+from grape_bench.publish.submission import RUNS, Submission, read_suite
 from grape_bench.record.damage import DamagedError
 from grape_bench.record.folder import read_folder, read_records
-from grape_bench.record.manifest import MANIFEST
+from grape_bench.record.manifest import MANIFEST, SUITE
 from grape_bench.record.record import Record
 from grape_bench.record.table import Table, read_curve
 

@@ -8,7 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from grape_bench.errors import UserError
+from grape_bench.publish.card import CARD
 from grape_bench.record.content import parse_object
+from grape_bench.record.manifest import SUITE
+from grape_bench.record.record import RECORD
 from grape_bench.record.regular_file import Largest, entries, read_bytes, read_text
 from grape_bench.record.typed_json import ShapeError
 from grape_bench.record.write import write_json
@@ -16,7 +19,7 @@ from grape_bench.record.write import write_json
 INDEX = "index.json"
 VERIFICATIONS = "verifications"  # the folder in results/ with the maintainers' reruns
 SCHEMA = 1
-NAMING = ("rule.toml", "suite.toml", "record.json")
+NAMING = (CARD, SUITE, RECORD)
 """The files that differ in an anonymous publication."""
 LINK = "a link"  # stands where the hash would be
 

@@ -9,16 +9,13 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from grape_bench.errors import INVISIBLE
+
 SCRIPTS = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "GEORGIAN", "LISU"})
 """Scripts whose letters look alike. A name has letters of at most one of them."""
 
 MARKS = "_-+."
 """What a name may contain besides letters and digits."""
-
-INVISIBLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
-)
-"""Letters and marks that are invisible."""
 
 LOOKALIKES = str.maketrans(
     "авсԁеёһіїјкӏмոнорԛгѕтцхуүԝզαβγεηικνορτυχωϲϳոսօցհյղաքⅼ01|",

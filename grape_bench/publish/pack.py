@@ -19,10 +19,11 @@ from grape_bench.publish.code import copy_code
 from grape_bench.publish.index import write_index
 from grape_bench.publish.marks import marks
 from grape_bench.publish.portable import portable, portable_suite
-from grape_bench.publish.submission import CONSTRAINTS, REFERENCES, RUNS, SOURCE, SUITE, TABLE
+from grape_bench.publish.submission import CONSTRAINTS, RUNS, SOURCE
 from grape_bench.publish.traces import refuse_traces
 from grape_bench.record.folder import Found, read_folder, runs_folder
 from grape_bench.record.job import Job
+from grape_bench.record.manifest import SUITE
 from grape_bench.record.record import RECORD, Record, write_record
 from grape_bench.record.regular_file import Largest, read_text
 from grape_bench.record.rule_name import RuleName
@@ -30,6 +31,7 @@ from grape_bench.record.table import CURVE, DIAGNOSTICS
 from grape_bench.record.write import new_folder
 from grape_bench.registry import split_file_reference
 from grape_bench.report import csv
+from grape_bench.score.references import REFERENCE_RULES
 from grape_bench.score.table import score
 
 
@@ -109,7 +111,7 @@ def _choose(runs: Path, rule: str) -> _Chosen:
     found = read_folder(root).found() if root.is_dir() else Found([], [])
     records, own = found.records, _of(rule, found, runs)
     names = {record.name for record in own}
-    return _Chosen(root, own, [one for one in records if one.name in names or one.rule in REFERENCES])
+    return _Chosen(root, own, [one for one in records if one.name in names or one.rule in REFERENCE_RULES])
 
 
 def _of(rule: str, found: Found, runs: Path) -> list[Record]:
@@ -149,7 +151,7 @@ def _fill(draft: Path, chosen: _Chosen, about: About, shown: Sequence[Record]) -
     (draft / CARD).write_text(_card(chosen.own, chosen.root, about).to_toml(), encoding="utf-8")
     (draft / CONSTRAINTS).write_text(constraints(chosen.own[0]), encoding="utf-8")
     _copy_source(draft, chosen.own[0])
-    csv.write(score(_as_read(shown)), draft / TABLE)
+    csv.write(score(_as_read(shown)), draft / csv.TABLE)
 
 
 def _as_read(records: Sequence[Record]) -> list[Record]:

@@ -6,7 +6,7 @@ cannot affect those of another. Only rows that a maintainer has rerun are in the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -185,17 +185,14 @@ def _renamed(runs: Runs, name: str) -> Runs:
 
 def _named(entries: Sequence[Entry], baselines: Runs) -> list[Entry]:
     """The entries under distinct names: with the folder if another row has, or looks like, the rule's name."""
-    taken = [skeleton(record.job.rule_name.label) for record in _one_per_rule(baselines)]
+    one_per_rule = {record.rule: record for record in baselines.records}
+    taken = [skeleton(record.job.rule_name.label) for record in one_per_rule.values()]
     taken += [skeleton(entry.rule) for entry in entries]
     found = []
     for entry in entries:
         name = entry.rule if taken.count(skeleton(entry.rule)) == 1 else f"{entry.rule} ({entry.folder.name})"
         found.append(replace(entry, rule=printable(name), runs=_renamed(entry.runs, printable(name))))
     return found
-
-
-def _one_per_rule(runs: Runs) -> Iterator[Record]:
-    yield from {record.rule: record for record in runs.records}.values()
 
 
 def _joined(every: Sequence[Runs]) -> Runs:

@@ -14,15 +14,15 @@ from grape_bench.publish.card import CARD, Card, read_card
 from grape_bench.publish.index import read_index
 from grape_bench.record.content import parse_toml
 from grape_bench.record.damage import checked
+from grape_bench.record.manifest import SUITE
 from grape_bench.record.record import RECORD, Record, parse_record
 from grape_bench.record.regular_file import MOST_FILES, Largest, check_total, read_text
 from grape_bench.record.table import CURVE, Table, parse_table
 
 T = TypeVar("T")
-RUNS, SUITE, TABLE, SOURCE = "runs", "suite.toml", "table.csv", "source.py"
+RUNS, SOURCE = "runs", "source.py"
 CONSTRAINTS = "constraints.txt"  # the exact versions of the packages behind the published rule's runs
 CODE = "code"  # the user's own files with the modules that they import, in a folder per hash
-REFERENCES = ("bp", "frozen", "head-only", "dfa")
 
 
 @dataclass(frozen=True)

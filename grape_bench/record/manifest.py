@@ -23,7 +23,7 @@ from grape_bench.record.typed_json import ShapeError, decode, encode
 from grape_bench.record.write import dumps, replacing
 
 SCHEMA = 1
-MANIFEST = "manifest.json"
+MANIFEST, SUITE = "manifest.json", "suite.toml"
 MOST_VALUES = 5_000_000  # about a hundred for each job
 HINT = "`grape-bench run` with the same suite, which rewrites it; no record is lost"
 

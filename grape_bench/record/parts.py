@@ -305,6 +305,16 @@ class Hardware:
     gpu: str | None
     threads: int
 
+    @property
+    def is_cpu(self) -> bool:
+        """Whether jobs train on the CPU."""
+        return self.kind.startswith("cpu:")
+
+
+def hardware_class(cpu: str, cores: int, gpu: str | None) -> str:
+    """The class of a machine. For a GPU, a space and what else changes its speed follow."""
+    return f"cuda:{gpu}" if gpu else f"cpu:{cpu}x{cores}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class SlurmJob:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ class Record(Outcome):
     @property
     def on_cpu(self) -> bool:
         """Whether the job trained on a CPU, where the number of threads can change the last digits."""
-        return self.environment.hardware.kind.startswith("cpu:")
+        return self.environment.hardware.is_cpu
 
     @property
     def scored_by(self) -> Metric:
@@ -222,12 +222,6 @@ def read_record(path: Path) -> Record:
 def parse_record(text: str) -> Record:
     """The record in the JSON `text`. Raises ValueError."""
     return Record.from_dict(parse_object(text))
-
-
-def changed(record: Record, **job: Any) -> Record:
-    """A copy of `record` whose job has these fields changed, with the matching id and name."""
-    other = replace(record.job, **job)
-    return replace(record, job=other, id=other.id, name=other.name)
 
 
 def now() -> str:

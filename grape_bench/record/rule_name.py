@@ -13,6 +13,8 @@ ANCHOR = "+anchor"
 FINISH = "+finish"
 FROZEN = "frozen"
 """The control whose job fits a head on the untrained model instead of training it."""
+HEAD_ONLY = "head-only"
+"""The control that trains only the head, with the rule's own budget."""
 OPEN = "open"
 """The variant of a rule with open settings, which anyone may send. No suite may use this name for its own."""
 

@@ -20,8 +20,14 @@ from grape_bench.record.typed_json import ShapeError
 from grape_bench.record.write import replacing
 
 CURVE, DIAGNOSTICS = "curve.csv", "diagnostics.csv"
-WHOLE = "(network)"  # the row for all blocks together, which is the last row of each moment in diagnostics.csv
+HIDDEN, NETWORK = "(hidden)", "(network)"
+"""The last two rows of each moment in diagnostics.csv: all blocks together, and all parameters including the head's."""
 _CURVE_COLUMNS = ("epoch", "samples", "seconds", "train_loss")
+
+
+def validation_column(metric: str) -> str:
+    """The column of curve.csv that holds `metric` on the validation split."""
+    return f"validation_{metric}"
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,7 @@ def check_curve(table: Table, record: Record) -> None:
     """Raise ShapeError unless `table` is the complete curve of `record`."""
     metric = record.metric.name if record.metric else ""
     # A perplexity follows from the loss.
-    needed = [*_CURVE_COLUMNS, *([f"validation_{metric}"] if metric not in ("", "perplexity") else [])]
+    needed = [*_CURVE_COLUMNS, *([validation_column(metric)] if metric not in ("", "perplexity") else [])]
     if missing := [name for name in needed if name not in table.columns]:
         raise ShapeError(f"the column {missing[0]} is missing, or there are no rows")
     rows = [{name: _number(name, text) for name, text in row.items()} for row in table.rows]
@@ -159,7 +165,7 @@ def _check_diagnostics(table: Table, taken: int) -> None:
     if taken and len(blocks) != taken:
         raise ShapeError(f"it has {len(blocks)} moments, but the record has {taken}")
     first, *others = blocks.values()
-    if first[-1] != WHOLE or any(other != first for other in others):
+    if first[-1] != NETWORK or any(other != first for other in others):
         raise ShapeError("a moment lacks some of the blocks")
 
 

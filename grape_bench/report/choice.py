@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 
 from grape_bench.errors import UserError, unknown
 from grape_bench.record.record import Record
-from grape_bench.record.rule_name import ANCHOR
+from grape_bench.record.rule_name import ANCHOR, FROZEN, HEAD_ONLY
 from grape_bench.report.figures.look import WIDTH
 from grape_bench.score.columns import COLUMN
 from grape_bench.score.labels import labels
-from grape_bench.score.references import FROZEN, HEAD_ONLY
 from grape_bench.score.results import Results, results
 from grape_bench.track.runs import Runs
 

@@ -25,10 +25,10 @@ from grape_bench.report.page import policy, style
 from grape_bench.report.templates import page_template
 from grape_bench.score.cell import Grid, cells
 from grape_bench.score.claim import FAILS, HOLDS, OPEN, Claim, Observed, judge, overall
+from grape_bench.score.quantity import ABSENT
 
 WORDS = (HOLDS, FAILS, OPEN)
 STYLES = {HOLDS: "green", FAILS: "red", OPEN: "dim"}
-ABSENT = "–"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ import pandas as pd
 from grape_bench.errors import printable
 from grape_bench.record.write import write_text
 
+TABLE = "table.csv"
+
 
 def write(table: pd.DataFrame, path: Path) -> None:
     """Write all columns of `table` to `path`, with 6 significant digits and nothing for a missing value.

@@ -55,12 +55,9 @@ def render(table: pd.DataFrame, label: str) -> str:
 
 def notes(table: pd.DataFrame) -> str:
     """A paragraph for an appendix: what every column means, the best rules, and what is missing."""
-    every = [caption(table), *(f"{note}." for note in [*_best(table), *footnotes(table)])]
+    best = (f"{task}: {line}" for task, line in best_lines(table).items())
+    every = [caption(table), *(f"{note}." for note in (*best, *footnotes(table)))]
     return "% Made by grape-bench.\n" + "\n".join(escape(note) for note in every) + "\n"
-
-
-def _best(table: pd.DataFrame) -> list[str]:
-    return [f"{task}: {line}" for task, line in best_lines(table).items()]
 
 
 def _block(table: pd.DataFrame, chosen: Sequence[Printed]) -> dict[str, object]:

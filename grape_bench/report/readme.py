@@ -16,7 +16,7 @@ from grape_bench.score.columns import OVERALL
 from grape_bench.score.inference import Interval, mean
 from grape_bench.score.quantity import ABSENT, Values
 from grape_bench.score.results import Results
-from grape_bench.score.scaling import QUANTITIES, forecasts, trends
+from grape_bench.score.scaling import QUANTITIES, extrapolations, trends
 
 
 def render(results: Results, figures: Mapping[str, str], notes: str = "") -> str:
@@ -90,7 +90,7 @@ def _forecasts(results: Results) -> str:
     rows = [
         [markdown.escape(one.series.family), one.series.axis, markdown.escape(names[one.rule]), f"{one.power:.2f}"]
         + [f"{seconds:,.0f} s" for seconds in (one.measured_s, one.ten_s, one.hundred_s)]
-        for one in forecasts(results)
+        for one in extrapolations(results)
     ]
     headings = ["network", "over", "rule", "power", "largest, measured", "10 times", "100 times"]
     return markdown.pipe_table(headings, rows, [True] * 3 + [False] * 4) if rows else ""

@@ -17,15 +17,14 @@ from rich.text import Text
 from grape_bench.record.job import Job
 from grape_bench.record.parts import Diagnostics, Flops, Holders, Pipeline, Profile
 from grape_bench.record.record import Record
+from grape_bench.record.table import HIDDEN, NETWORK, read_curve, read_diagnostics
 from grape_bench.record.table import Table as FileTable
-from grape_bench.record.table import read_curve, read_diagnostics
 from grape_bench.record.typed_json import encode
 from grape_bench.score.columns import COLUMN
 from grape_bench.score.diagnostic_columns import DIAGNOSTICS
 from grape_bench.score.metric import METRICS
 from grape_bench.score.verdict import TRAINED, Verdict
 
-SUMS = ("(hidden)", "(network)")  # rows of diagnostics.csv that are not a block
 MEBI = 2**20
 OPTIONS = ("accumulate", "evaluate_every", "select", "clip", "decay", "groups", "warmup", "schedule_args", "ema")
 PHASES = {"forward": "forward", "tangents": "tangents", "credit": "backward", "update": "update", "data": "data"}
@@ -176,7 +175,7 @@ def _blocks(rows: pd.DataFrame) -> Table:
     table.add_column(cosine.heading, no_wrap=True)
     for quantity in shown:
         table.add_column(quantity.heading, justify="right", no_wrap=True)
-    for block, series in rows[~rows["block"].isin(SUMS)].groupby("block", sort=False):
+    for block, series in rows[~rows["block"].isin((HIDDEN, NETWORK))].groupby("block", sort=False):
         cosines = series[cosine.name].tolist() if cosine.name in series else []
         last: dict[Any, Any] = {cosine.name: math.nan, **series.iloc[-1].to_dict()}
         line = f"{sparkline(cosines, low=0, high=1, width=12)} {cosine.text(last)}"
@@ -191,7 +190,7 @@ def _legend(rows: pd.DataFrame) -> Text:
 
 
 def _whole(found: Diagnostics, rows: pd.DataFrame) -> Table:
-    hidden = rows[rows["block"] == SUMS[0]]
+    hidden = rows[rows["block"] == HIDDEN]
     table = _bare(2)
     table.add_row("measured", f"{found.moments} times, after {', '.join(str(step) for step in hidden['step'])} steps")
     for name, value, text in (

@@ -284,7 +284,7 @@ CURVE: tuple[Quantity, ...] = (
 )
 """What a learning curve can be drawn over."""
 
-SAMPLES, SECONDS, EPOCH = CURVE
+SAMPLES, _, EPOCH = CURVE
 
 REACHED = Quantity(
     name="reached",

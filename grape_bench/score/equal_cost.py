@@ -16,14 +16,13 @@ from grape_bench.score.cost_axis import AXES, CostAxis, CostModel, classes_of
 from grape_bench.score.flips import Pair, pairs
 from grape_bench.score.inference import interval
 from grape_bench.score.path import Path, budget_of, constant_path, path
-from grape_bench.score.references import References
+from grape_bench.score.references import REFERENCE_COLUMNS, References
 from grape_bench.score.row import DRAFT_BELOW
 from grape_bench.score.standing import NOWHERE, standings
 
 BUDGETS = (0.25, 0.5, 1.0)
 """Shares of BP's whole training. They depend on no other rule, so the cheapest rule does not shorten all rows."""
 
-REFERENCES = ("bp", "dfa", "control")
 Paths = dict[str, dict[str, Path]]  # task -> rule -> path
 
 
@@ -148,7 +147,7 @@ def _standing(cell: Cell, references: References) -> dict[str, Any]:
     """The difference from each reference with its 95 % half-width, p and the word."""
     found: dict[str, Any] = {}
     words = standings(cell, references)
-    for name in REFERENCES:
+    for name in REFERENCE_COLUMNS:
         other = references.named.get(name)
         compared = interval(differences(cell, other) if other and other.rule != cell.rule else ())
         found[f"minus_{name}"], found[f"minus_{name}_ci"] = compared.mean, compared.half_width

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from grape_bench.objectives.names import METRIC_RANGES
+from grape_bench.objectives.names import METRIC_RANGES, metric_sign
+from grape_bench.record.table import validation_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +44,7 @@ def _of_a_share(value: float, samples: int) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A metric: what it is called, which direction is better, and its scale.
+    """A metric: what it is called, and its scale.
 
     `meaning` is one sentence for the docs. `caption` is the sentence below a table, and says what follows the ±.
     `score` converts a measured value to the scale of all formulas, which `scale` names, and `value` converts it back.
@@ -55,7 +56,6 @@ class Metric:
     name: str
     heading: str
     unit: str
-    higher_is_better: bool
     meaning: str
     caption: str
     score: Callable[[float], float] = _same
@@ -84,12 +84,17 @@ class Metric:
     @property
     def sign(self) -> int:
         """1 if a higher value is better, else -1."""
-        return 1 if self.higher_is_better else -1
+        return metric_sign(self.name)
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a higher value is better."""
+        return self.sign > 0
 
     @property
     def column(self) -> str:
         """The column of curve.csv that holds the metric on the validation split."""
-        return f"validation_{self.name}"
+        return validation_column(self.name)
 
     def half_width(self, score: float, half_width: float) -> float:
         """The longer side of the interval score ± half_width, as a length on the scale of values."""
@@ -117,7 +122,6 @@ DEFAULT = Metric(
     name="accuracy",
     heading="accuracy",
     unit="%",
-    higher_is_better=True,
     meaning="Test accuracy in percent, mean over seeds.",
     caption="Test accuracy in percent: mean ± 95 % Student-t interval over n seeds.",
     span=100,
@@ -129,7 +133,6 @@ PERPLEXITY = Metric(
     name="perplexity",
     heading="perplexity",
     unit="",
-    higher_is_better=False,
     meaning="Test perplexity: the exponential of the loss, averaged over seeds.",
     caption="Perplexity, lower is better: the exponential of the mean log-loss ± the longer side of its 95 % interval.",
     # A perplexity is the exponential of a mean loss: minus its logarithm is what adds up over tokens and seeds.
@@ -153,7 +156,6 @@ METRICS = {
             heading="bits per character",
             narrow="bits/char",
             unit="",
-            higher_is_better=False,
             meaning="Test loss per character in bits, mean over seeds.",
             caption=_caption("loss in bits per character", lower=True),
             score=_minus,
@@ -165,7 +167,6 @@ METRICS = {
             name="rmse",
             heading="RMSE",
             unit="",
-            higher_is_better=False,
             meaning="Root of the mean squared test error in the units of the data, mean over seeds.",
             caption=_caption("RMSE", lower=True),
             score=_minus,
@@ -177,7 +178,6 @@ METRICS = {
             name="r2",
             heading="R²",
             unit="",
-            higher_is_better=True,
             meaning="Share of the variance of the test targets that is explained, mean over seeds.",
             caption=_caption("R²"),
             span=1,
@@ -187,7 +187,6 @@ METRICS = {
             name="psnr",
             heading="PSNR",
             unit="dB",
-            higher_is_better=True,
             meaning="Peak signal-to-noise ratio in decibels, mean over seeds.",
             caption=_caption("PSNR in decibels"),
         ),
@@ -195,7 +194,6 @@ METRICS = {
             name="roc_auc",
             heading="ROC-AUC",
             unit="%",
-            higher_is_better=True,
             meaning="Area under the ROC curve of the test samples in percent, mean over seeds.",
             caption=_caption("ROC-AUC in percent"),
             span=100,
@@ -205,7 +203,6 @@ METRICS = {
             heading="average precision",
             narrow="avg. prec.",
             unit="%",
-            higher_is_better=True,
             meaning="Average precision on the test samples in percent, mean over labels and seeds.",
             caption=_caption("average precision in percent"),
             span=100,
@@ -214,7 +211,6 @@ METRICS = {
             name="mean_iou",
             heading="mean IoU",
             unit="%",
-            higher_is_better=True,
             meaning="Intersection over union of the test pixels in percent, mean over classes and seeds.",
             caption=_caption("mean IoU in percent"),
             span=100,

@@ -8,12 +8,15 @@ from functools import cached_property
 
 import numpy as np
 
+from grape_bench.record.rule_name import FROZEN, HEAD_ONLY
 from grape_bench.score.cell import Cell, Grid, aligned
 
 MARGIN = 0.1
 """The margin of "tied" where a suite declares none: a share of BP - the control."""
 
-FROZEN, HEAD_ONLY = "frozen", "head-only"
+REFERENCE_RULES = ("bp", FROZEN, HEAD_ONLY, "dfa")
+REFERENCE_COLUMNS = {"bp": "BP", "dfa": "DFA", "control": "the control"}
+"""What a row is compared with, by the name of its columns, as text. The control is `FROZEN`, or else `HEAD_ONLY`."""
 
 
 @dataclass(frozen=True)
@@ -21,14 +24,14 @@ class References:
     """The cells that every row of a task is compared with. One without a result is None."""
 
     bp: Cell | None = None
-    dfa: Cell | None = None
     frozen: Cell | None = None
     head_only: Cell | None = None
+    dfa: Cell | None = None
 
     @classmethod
     def of(cls, grid: Grid, task: str) -> References:
         """The references among the cells of `task`."""
-        found = [grid.get((task, rule)) for rule in ("bp", "dfa", FROZEN, HEAD_ONLY)]
+        found = [grid.get((task, rule)) for rule in REFERENCE_RULES]
         return cls(*(cell if cell and cell.scores else None for cell in found))
 
     @cached_property

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from grape_bench.record.record import Record
-from grape_bench.record.rule_name import RuleName
+from grape_bench.record.rule_name import FROZEN, HEAD_ONLY, RuleName
 from grape_bench.record.status import Status
 from grape_bench.score.alignment import NULL, Maps, maps
 from grape_bench.score.cell import Cell, Grid, by_task, cells, hardware_classes
@@ -24,7 +24,7 @@ from grape_bench.score.labels import NO_NAMES, Names, labels
 from grape_bench.score.metric import DEFAULT, Metric
 from grape_bench.score.open_rows import without_open
 from grape_bench.score.overall import better, overall, performance_profile
-from grape_bench.score.references import FROZEN, HEAD_ONLY, References
+from grape_bench.score.references import References
 from grape_bench.score.table import score
 from grape_bench.score.verdict import over_tasks
 

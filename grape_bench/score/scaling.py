@@ -33,7 +33,7 @@ class Series:
     tasks: Mapping[int, str]
 
 
-class Quantity(NamedTuple):
+class Followed(NamedTuple):
     """A quantity followed over the sizes: its heading, and its values at one task by seed (empty if not measured)."""
 
     heading: str
@@ -93,9 +93,9 @@ def anchor_effect(results: Results, task: str, rule: str) -> Values:
 
 
 QUANTITIES = {
-    "gap": Quantity("gap to BP", gap_to_bp),
-    "alignment": Quantity("alignment", alignment),
-    "anchor": Quantity("anchor effect", anchor_effect),
+    "gap": Followed("gap to BP", gap_to_bp),
+    "alignment": Followed("alignment", alignment),
+    "anchor": Followed("anchor effect", anchor_effect),
 }
 
 
@@ -103,10 +103,10 @@ def trends(results: Results) -> list[Trend]:
     """Every quantity of every rule along every series of `results`, where at least `LEAST` sizes were measured."""
     found = []
     for one in series(results.tasks):
-        for name, quantity in QUANTITIES.items():
+        for name, followed in QUANTITIES.items():
             for rule in results.rules:
                 at = {
-                    size: quantity.at(results, task, rule)
+                    size: followed.at(results, task, rule)
                     for size, task in one.tasks.items()
                     if (task, rule) in results.grid
                 }
@@ -117,7 +117,7 @@ def trends(results: Results) -> list[Trend]:
     return found
 
 
-class Forecast(NamedTuple):
+class Extrapolation(NamedTuple):
     """The seconds of one training at ten and a hundred times the largest size, extrapolated by a power law.
 
     `power` is the exponent: 1 means that twice the size takes twice the time.
@@ -131,7 +131,7 @@ class Forecast(NamedTuple):
     hundred_s: float
 
 
-def forecasts(results: Results) -> list[Forecast]:
+def extrapolations(results: Results) -> list[Extrapolation]:
     """For every rule with `LEAST` measured sizes of a series: the line through the logarithms of size and time.
 
     `frozen` has none, because it trains no network.
@@ -151,7 +151,7 @@ def forecasts(results: Results) -> list[Forecast]:
                 power, start = np.polyfit(np.log(list(seconds)), np.log(list(seconds.values())), 1)
                 largest = max(seconds)
                 ten, hundred = (math.exp(start + power * math.log(times * largest)) for times in (10, 100))
-                found.append(Forecast(one, rule, float(power), seconds[largest], ten, hundred))
+                found.append(Extrapolation(one, rule, float(power), seconds[largest], ten, hundred))
     return found
 
 

@@ -7,10 +7,9 @@ from collections.abc import Collection
 import pandas as pd
 
 from grape_bench.record.rule_name import RuleName
-from grape_bench.score.references import FROZEN, HEAD_ONLY
+from grape_bench.score.references import REFERENCE_RULES
 from grape_bench.score.standing import TOO_FEW
 
-REFERENCES = ("bp", "dfa", FROZEN, HEAD_ONLY)
 WORDS = ("vs_bp", "vs_dfa", "vs_control")
 
 
@@ -40,4 +39,4 @@ def unsettled(table: pd.DataFrame, rules: Collection[str]) -> list[str]:
 
 
 def _refers(rule: str) -> bool:
-    return rule in REFERENCES or RuleName.parse(rule).is_open
+    return rule in REFERENCE_RULES or RuleName.parse(rule).is_open

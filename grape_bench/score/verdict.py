@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 from grape_bench.record.parts import Diagnostics
 from grape_bench.record.record import Record
+from grape_bench.record.rule_name import FROZEN, HEAD_ONLY
 from grape_bench.score.cell import Cell
 from grape_bench.score.lead import FEW, Lead, lead
-from grape_bench.score.references import FROZEN, HEAD_ONLY, References
-from grape_bench.score.standing import margin
+from grape_bench.score.references import References
+from grape_bench.score.standing import TOO_FEW, margin
 
 TRAINED = "trained"
 NOT_ABOVE = "not above"  # followed by the name of the control
-TOO_FEW = "n too small"
 EXPLODING = "activations exploding"
 NOT_MEASURABLE = "alignment not measurable"
 

@@ -6,13 +6,13 @@ import math
 
 import pandas as pd
 
+from grape_bench.record.rule_name import FROZEN
 from grape_bench.rules.catalog import checked
 from grape_bench.score.inference import LEVEL
 from grape_bench.score.quantity import Column, Kind, Shown
-from grape_bench.score.references import FROZEN
+from grape_bench.score.references import REFERENCE_COLUMNS
 from grape_bench.score.standing import TOO_FEW
 
-REFERENCES = {"bp": "BP", "dfa": "DFA", "control": "the control"}
 SEE = "protocol.md#the-four-words"
 
 
@@ -75,7 +75,7 @@ def _pair(name: str, called: str) -> tuple[Column, Column]:
 
 
 WORD_COLUMNS: tuple[Column, ...] = (
-    *(column for name, called in REFERENCES.items() for column in _pair(name, called)),
+    *(column for name, called in REFERENCE_COLUMNS.items() for column in _pair(name, called)),
     Column(
         name="control",
         heading="control",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import grape_bench
 from grape_bench.errors import UserError
-from grape_bench.record.parts import Environment, Git, Hardware
+from grape_bench.record.parts import Environment, Git, Hardware, hardware_class
 
 COMMIT = "GRAPE_BENCH_COMMIT"
 """Environment variable with the commit of a source copy that has no .git folder."""
@@ -95,18 +95,18 @@ def _printed(*command: str, cwd: Path | None = None) -> str | None:
 def hardware(threads: int) -> Hardware:
     """Return the hardware of this machine. `kind` is its hardware class, within which times are comparable."""
     cpu, cores, gpu = cpu_name(), core_count(), gpu_name()
-    kind = _gpu_class(gpu, cpu) if gpu else f"cpu:{cpu}x{cores}"
+    kind = hardware_class(cpu, cores, gpu) + (f" {_gpu_stack(cpu)}" if gpu else "")
     return Hardware(kind=kind, cpu=cpu, cores=cores, gpu=gpu, threads=threads)
 
 
-def _gpu_class(gpu: str, cpu: str) -> str:
-    """Return the class of a GPU: its name, and what changes its speed (driver, CUDA, cuDNN, CPU, jobs sharing it)."""
+def _gpu_stack(cpu: str) -> str:
+    """Return what changes the speed of a GPU: driver, CUDA, cuDNN, CPU, and the jobs that share it."""
     import torch
 
     cudnn_version: Callable[[], int | None] = torch.backends.cudnn.version  # torch gives it no types
     stack = f"driver {driver_version()}, CUDA {torch.version.cuda}, cuDNN {cudnn_version()}, {cpu}"
     jobs = int(os.environ.get(GPU_JOBS, "1"))
-    return f"cuda:{gpu} ({stack})" + (f", {jobs} jobs at once" if jobs > 1 else "")
+    return f"({stack})" + (f", {jobs} jobs at once" if jobs > 1 else "")
 
 
 @cache

@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from grape_bench.errors import UserError, redacted, unknown
 from grape_bench.record.job import Job
+from grape_bench.record.manifest import MANIFEST, SUITE
 from grape_bench.record.record import RECORD, STDERR, Record
 from grape_bench.record.table import CURVE, DIAGNOSTICS
 from grape_bench.track.database import SQLITE, database_of, prepare, replace_empty
@@ -115,7 +116,7 @@ class MlflowStore(Store):
     @override
     def close(self, complete: bool) -> None:
         """End the runs of the sweep and its cells, and upload the manifest and the suite."""
-        for file in ("manifest.json", "suite.toml"):
+        for file in (MANIFEST, SUITE):
             if (self.sweep.folder / file).is_file():
                 self.client.log_artifact(self._root, str(self.sweep.folder / file))
         for run_id in self._live.values():  # their jobs did not end

@@ -16,7 +16,7 @@ from typing import Any
 
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
-from grape_bench.record.table import read_curve, read_diagnostics
+from grape_bench.record.table import HIDDEN, read_curve, read_diagnostics
 from grape_bench.record.typed_json import encode
 
 LENGTH, TAG_LENGTH, PARAM_LENGTH = 150, 5000, 6000  # below the limits of every MLflow server
@@ -66,7 +66,7 @@ other numbers are only in record.json."""
 GROUPS = tuple(dict.fromkeys(name.partition(".")[0] for name in SINGLE))
 LINES = ("train_loss", "validation_", "seconds")
 """Prefixes of the columns of curve.csv that MLflow gets."""
-OVER_TRAINING = {"signal_cos": "", "gradient_cos": "(hidden)", "descent": "(hidden)"}
+OVER_TRAINING = {"signal_cos": "", "gradient_cos": HIDDEN, "descent": HIDDEN}
 """The columns of diagnostics.csv that MLflow gets, each from the named row, or from every block if it is empty."""
 
 

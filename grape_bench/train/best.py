@@ -9,7 +9,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from grape_bench.network.block import load_tensors, tensors_of
-from grape_bench.objectives.names import LOWER_IS_BETTER
+from grape_bench.objectives.names import metric_sign
+from grape_bench.record.table import validation_column
 from grape_bench.train.loop import Observer, Row, Trainer
 
 
@@ -26,7 +27,7 @@ class BestWeights(Observer):
     @override
     def evaluated(self, trainer: Trainer) -> None:
         row, name = trainer.rows[-1], trainer.objective.metric
-        column, sign = f"validation_{name}", -1 if name in LOWER_IS_BETTER else 1
+        column, sign = validation_column(name), metric_sign(name)
         if self.row is None or math.isnan(self.row[column]) or sign * row[column] > sign * self.row[column]:
             with trainer.scored_weights():
                 self._tensors = {name: tensor.clone() for name, tensor in tensors_of(trainer.network.model).items()}

@@ -23,13 +23,13 @@ class Checkpoints(Observer):
     If the model keeps something that cannot be saved, there are no checkpoints, and stderr says why. A killed job then
     starts from scratch.
 
-    With a period in seconds, the next checkpoint waits until writing takes at most `most_share` of the time. After a
+    With a period in seconds, the next checkpoint waits until writing takes at most `MOST_SHARE` of the time. After a
     disk error, training continues without that checkpoint. With several processes, checkpoints are written only at the
     end of an epoch. Process 0 writes the shared state and the private state of each process.
     """
 
-    def __init__(self, folder: CheckpointFolder, period: Period, most_share: float = MOST_SHARE) -> None:
-        self.folder, self.period, self.most_share = folder, period, most_share
+    def __init__(self, folder: CheckpointFolder, period: Period) -> None:
+        self.folder, self.period = folder, period
         self.seconds = 0.0
         self._next = float("inf")
 
@@ -83,7 +83,7 @@ class Checkpoints(Observer):
             cost = time.perf_counter() - start
             self.seconds += cost
         if self.period.seconds is not None:
-            self._next = start + max(self.period.seconds, cost / self.most_share)
+            self._next = start + max(self.period.seconds, cost / MOST_SHARE)
 
 
 def _own(state: dict[str, Any]) -> dict[str, Any]:

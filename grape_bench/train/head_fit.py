@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from grape_bench.data.rows import RowSplit, Samples
-from grape_bench.objectives.names import LOWER_IS_BETTER
+from grape_bench.objectives.names import metric_sign
 from grape_bench.objectives.objective import Objective
 from grape_bench.train.evaluate import evaluate
 
@@ -58,7 +58,7 @@ def best_fit(train: Samples, validation: Samples, objective: Objective, *, bias:
     The search stops at the first penalty that improves neither the score nor the loss. Weaker ones overfit more and
     take the longest. The samples hold features (N, F) and their targets. Raises ValueError if a feature is not finite.
     """
-    sign = -1 if objective.metric in LOWER_IS_BETTER else 1
+    sign = metric_sign(objective.metric)
     held_out = rows_of(validation)
     best, highest, lowest = None, float("-inf"), float("inf")
     for fit in fits(train.inputs[0], train.target, objective, bias=bias):

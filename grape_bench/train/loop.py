@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -18,6 +18,7 @@ from grape_bench.network.modes import Modes
 from grape_bench.network.network import Network
 from grape_bench.network.trace import Batch
 from grape_bench.objectives.objective import Objective
+from grape_bench.record.table import validation_column
 from grape_bench.train import data_parallel
 from grape_bench.train.average import WeightAverage
 from grape_bench.train.budget import Budget
@@ -112,7 +113,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.modes = Modes(self.network.model)
-        self._plan()
+        self.network.planned_steps = self.budget.batches_in(self.budget.steps)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -124,14 +125,11 @@ class Trainer:
         """Steps done so far."""
         return self.position.epochs * self.steps_per_epoch + self.position.steps
 
-    def train(self, epochs: int | None = None) -> None:
-        """Train from `position` to the end of the budget, or to `epochs` epochs.
+    def train(self) -> None:
+        """Train from `position` to the end of the budget.
 
         Raises LossNotFiniteError at the evaluation after a bad step.
         """
-        if epochs is not None:
-            self.budget = replace(self.budget, steps=epochs * self.steps_per_epoch)
-            self._plan()
         for observer in self.observers:
             observer.training_begins(self)
         while self.total_steps < self.budget.steps or self.losses:
@@ -241,9 +239,6 @@ class Trainer:
                 observer.load_state(state["observers"][type(observer).__name__])
         set_random_state(state["random"], self.clock.device)
 
-    def _plan(self) -> None:
-        self.network.planned_steps = self.budget.batches_in(self.budget.steps)
-
     def _begin_epoch(self) -> None:
         self.epoch_order = self.order.get_state()
         self.network.begin_epoch(self.budget.batches_of_epoch(self.position.epochs))
@@ -282,7 +277,7 @@ class Trainer:
                     "seconds": self.clock.seconds,
                     "train_loss": mean,
                     "validation_loss": score.loss,
-                    f"validation_{self.objective.metric}": score.value,
+                    validation_column(self.objective.metric): score.value,
                 }
             )
             for observer in self.observers:

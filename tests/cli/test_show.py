@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from grape_bench.cli.main import cli
-from grape_bench.record.record import changed, read_record, write_record
+from grape_bench.record.record import read_record, write_record
 from grape_bench.record.table import write_table
 from grape_bench.report.run import sparkline
-from tests.score.records import make, with_parts
+from tests.score.records import changed, make, with_parts
 from tests.score.test_verdict import SOUND
 
 

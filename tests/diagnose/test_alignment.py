@@ -12,7 +12,7 @@ import grape_bench as gb
 from grape_bench.diagnose.alignment import Alignment
 from grape_bench.diagnose.comparison import Comparison
 from grape_bench.diagnose.gradient import Gradients
-from grape_bench.diagnose.reading import HIDDEN
+from grape_bench.record.table import HIDDEN
 from tests.diagnose.networks import attached, jacobians, linear_network, measured, noisy_network, set_feedback
 
 

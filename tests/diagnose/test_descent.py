@@ -11,8 +11,9 @@ from grape_bench.diagnose.alignment import Null
 from grape_bench.diagnose.descent import Descent
 from grape_bench.diagnose.growth import Growth
 from grape_bench.diagnose.observer import RunningSum
-from grape_bench.diagnose.reading import HIDDEN, NETWORK, apart, read
+from grape_bench.diagnose.reading import apart, read
 from grape_bench.network.passes import Pass
+from grape_bench.record.table import HIDDEN, NETWORK
 from tests.diagnose.networks import attached, jacobians, linear_network, measured, noisy_network, set_feedback
 
 

@@ -10,11 +10,12 @@ from grape_bench.attachment import attach
 from grape_bench.cost.memory import PeakMemory
 from grape_bench.diagnose.gradient import Gradients
 from grape_bench.diagnose.observer import MOST, Diagnostics, moments
-from grape_bench.diagnose.reading import HIDDEN, NotMeasuredError
+from grape_bench.diagnose.reading import NotMeasuredError
 from grape_bench.diagnose.weights import WeightAlignment
 from grape_bench.job.description import network_of
 from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device
 from grape_bench.network.passes import Pass
+from grape_bench.record.table import HIDDEN
 from grape_bench.rules.direct import DirectFeedback
 from grape_bench.rules.fa import FA
 from grape_bench.streams import stream_seed
@@ -31,7 +32,7 @@ def train(spec, *observers):
     torch.manual_seed(stream_seed(spec.seed, "dropout"))
     random.seed(0)
     np.random.seed(0)
-    trainer.train(spec.epochs)
+    trainer.train()
     return trainer
 
 

@@ -175,7 +175,7 @@ def training(spec: Job) -> Numbers:
     trainer = make_trainer(spec, build_model(spec, data, pick_device()), data, spec.rule, spec.rule_settings)
     before = _copied(trainer.network.model)
     seed_everything(0)
-    trainer.train(spec.epochs)
+    trainer.train()
     losses = {}
     for row in trainer.rows:
         losses |= {f"{kind} {row['epoch']:g}": float(row[kind]) for kind in ("train_loss", "validation_loss")}

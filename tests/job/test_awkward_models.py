@@ -80,7 +80,7 @@ def test_a_frozen_batch_norm_is_frozen_in_training_evaluation_and_profile(rule, 
     spec = small(tmp_path, FROZEN, rule)
     data = load_data(spec, torch.device("cpu"))
     trainer = make_trainer(spec, build_model(spec, data, torch.device("cpu")), data, rule, {})
-    trainer.train(2)
+    trainer.train()
     assert modes == {(True, False, True)}
     norm, trained = trainer.network.model[2], trainer.network.model[5]
     assert norm.running_mean.abs().max() == 0 and norm.num_batches_tracked == 0

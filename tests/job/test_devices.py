@@ -28,8 +28,8 @@ def ignore(row):
     pass
 
 
-def trainer_of(rule):
-    spec = job(rule)
+def trainer_of(rule, epochs=2):
+    spec = job(rule, epochs=epochs)
     data = load_data(spec, GPU)
     return make_trainer(spec, build_model(spec, data, GPU), data, rule, {})
 
@@ -51,21 +51,21 @@ def test_a_job_has_the_results_of_the_cpu(rule, request):
 
 @pytest.mark.parametrize("rule", ["grape+refit", "fg"])
 def test_a_checkpoint_file_resumes_on_the_gpu(rule, gpu, tmp_path):
-    whole, resumed = trainer_of(rule), trainer_of(rule)
-    whole.observers.append(Checkpoints(CheckpointFolder(tmp_path), Period(epochs=1)))
-    whole.train(1)
+    begun, whole, resumed = trainer_of(rule, epochs=1), trainer_of(rule), trainer_of(rule)
+    begun.observers.append(Checkpoints(CheckpointFolder(tmp_path), Period(epochs=1)))
+    begun.train()
     assert Checkpoints(CheckpointFolder(tmp_path), Period()).resume(resumed)
     for trainer in (whole, resumed):
-        trainer.train(2)
+        trainer.train()
     pairs = zip(whole.network.model.parameters(), resumed.network.model.parameters(), strict=True)
     assert all(a.device == b.device == GPU and torch.equal(a, b) for a, b in pairs)
 
 
 @pytest.mark.parametrize("rule", ["bp", "dfa", "grape"])
 def test_an_epoch_waits_for_its_losses_and_scores_alone(rule, gpu):
-    trainer = trainer_of(rule)
+    trainer = trainer_of(rule, epochs=1)
     gpu.waits.clear()
-    trainer.train(1)
+    trainer.train()
     assert 0 < gpu.waits.total() < 10 < trainer.steps_per_epoch
 
 

@@ -71,7 +71,7 @@ def test_bp_through_the_harness_ends_with_the_weights_of_a_plain_loop_to_the_bit
     task = spec(kind)
     data = load_data(task, pick_device())
     trainer = make_trainer(task, build_model(task, data, pick_device()), data, "bp", {})
-    trainer.train(task.epochs)
+    trainer.train()
     model = build_model(task, data, pick_device())
     optimizer = torch.optim.AdamW(model.parameters(), lr=task.optimizer["lr"])
     order = torch.Generator().manual_seed(stream_seed(task.seed, "order"))

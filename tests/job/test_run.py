@@ -20,7 +20,7 @@ def train(spec) -> Trainer:
     data = load_data(spec, pick_device())
     trainer = make_trainer(spec, build_model(spec, data, pick_device()), data, spec.rule, spec.rule_settings)
     torch.manual_seed(stream_seed(spec.seed, "dropout"))
-    trainer.train(spec.epochs)
+    trainer.train()
     return trainer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import timm
 
-from grape_bench.models.known import known_models, matching
+from grape_bench.models.known import known_models
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224", "test_vit"])
@@ -20,11 +20,6 @@ def test_the_sweep_is_known_for_its_own_models_and_for_their_families() -> None:
     swept = known_models()["timm:deit_tiny_patch16_224"]
     assert swept.attached == "yes" and known_models()["timm:deit_base_patch16_224"].attached == "family"
     assert known_models()["timm:nasnetalarge"].attached == "no" and known_models()["hf:bert"].attached == "yes"
-
-
-def test_a_pattern_selects_models() -> None:
-    names = [known.model for known in matching("timm:vit_tiny*")]
-    assert "timm:vit_tiny_patch16_224" in names and all(name.startswith("timm:vit_tiny") for name in names)
 
 
 def test_models_of_the_installed_timm_are_known() -> None:

@@ -19,12 +19,13 @@ from grape_bench.publish.pack import About, pack
 from grape_bench.record.folder import read_records
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import Manifest
-from grape_bench.record.record import Record, changed, read_record, write_record
+from grape_bench.record.record import Record, read_record, write_record
 from grape_bench.record.table import CURVE, DIAGNOSTICS
 from grape_bench.report import csv
 from grape_bench.score.table import score
 from grape_bench.streams import STREAMS, stream_seed
 from grape_bench.user_code import user_code
+from tests.score.records import changed
 
 RECORDED = Path(__file__).parents[2] / "results" / "quickstart" / "runs"
 REFERENCES = ("bp", "dfa", "frozen", "head-only")

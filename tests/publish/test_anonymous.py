@@ -22,11 +22,11 @@ from grape_bench.publish.sandbox import missing
 from grape_bench.publish.site import build
 from grape_bench.publish.verify import verify
 from grape_bench.record.parts import Data, Diagnostics, SlurmJob
-from grape_bench.record.record import changed, read_record, write_record
+from grape_bench.record.record import read_record, write_record
 from grape_bench.record.status import Status
 from tests.publish.author import PLANTED, become
 from tests.publish.authored import RECORDED, ran
-from tests.score.records import make
+from tests.score.records import changed, make
 
 SUITE = """\
 name = "small"

@@ -8,8 +8,7 @@ import pytest
 
 from grape_bench.publish.portable import portable, portable_suite, without_folders
 from grape_bench.record.parts import Data, SlurmJob
-from grape_bench.record.record import changed
-from tests.score.records import make
+from tests.score.records import changed, make
 
 
 @pytest.mark.parametrize(

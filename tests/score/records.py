@@ -11,7 +11,7 @@ import numpy as np
 
 from grape_bench.record.folder import read_records
 from grape_bench.record.job import Job
-from grape_bench.record.record import Record, changed
+from grape_bench.record.record import Record
 from grape_bench.record.status import Status
 
 MEBI = 2**20
@@ -49,6 +49,12 @@ def make(rule: str, seed: int = 0, test: float = 90.0, *, task: str = "digits-ml
     kind = changes.pop("hardware", "cpu-x")
     where = replace(record.environment, hardware=replace(record.environment.hardware, kind=kind))
     return with_parts(replace(changed(record, **job), environment=where), **parts | changes)
+
+
+def changed(record: Record, **job: Any) -> Record:
+    """A copy of `record` whose job has these fields changed, with the matching id and name."""
+    other = replace(record.job, **job)
+    return replace(record, job=other, id=other.id, name=other.name)
 
 
 def with_parts(record: Record, **changes: Any) -> Record:

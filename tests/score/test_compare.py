@@ -6,12 +6,12 @@ import pytest
 from rich.console import Console, RenderableType
 
 from grape_bench.errors import UserError
-from grape_bench.record.record import Record, changed
+from grape_bench.record.record import Record
 from grape_bench.report.comparison import render
 from grape_bench.score.cell import cells
 from grape_bench.score.compare import Comparison, Side, compare_rules, compare_sides
 from grape_bench.score.overall import overall
-from tests.score.records import failed, make, with_parts
+from tests.score.records import changed, failed, make, with_parts
 
 
 def rule(name: str, values: list[float], task: str = "a", **changes: Any) -> list[Record]:
@@ -58,7 +58,7 @@ def test_a_task_on_which_bp_only_guesses_is_left_out() -> None:
     (found,) = compare_rules([*bp, *x, *y], ["x"], ["y"])
     assert found.overall is not None and found.overall.unit == "norm acc" and found.overall.left_out == ("c",)
     assert found.overall.difference == pytest.approx((0.1, 0.1, 0.1)) and found.overall.pairs == 6
-    assert "(without c, where BP is not above chance)" in " ".join(shown(render([found])).split())
+    assert "(without c, where BP is not above chance)" in " ".join(printed(render([found])).split())
     (alone,) = compare_rules([r for r in (*bp, *x, *y) if r.task != "b"], ["x"], ["y"])
     assert alone.overall is not None and alone.overall.unit == "score", "only one task is left"
     assert alone.overall.difference.value == pytest.approx((8 - 1) / 2) and alone.overall.left_out == ()

@@ -1,4 +1,4 @@
-"""Series of tasks by size, slopes per doubling, and forecasts, on records with known answers."""
+"""Series of tasks by size, slopes per doubling, and extrapolations, on records with known answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from grape_bench.report.readme import render
 from grape_bench.score.results import results
-from grape_bench.score.scaling import forecasts, series, slope, trends
+from grape_bench.score.scaling import extrapolations, series, slope, trends
 from tests.report.runs import diagnostics
 from tests.score.records import make
 
@@ -62,7 +62,7 @@ def test_alignment_is_the_mean_over_blocks_at_the_end():
 
 
 def test_a_forecast_follows_the_power_law_of_the_measured_times():
-    (bp, *_) = forecasts(results(swept()))
+    (bp, *_) = extrapolations(results(swept()))
     assert bp.rule == "bp"
     assert (bp.power, bp.measured_s) == (pytest.approx(1), 24)
     assert (bp.ten_s, bp.hundred_s) == (pytest.approx(240), pytest.approx(2400))

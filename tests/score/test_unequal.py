@@ -9,9 +9,10 @@ import pytest
 
 from grape_bench.record.folder import read_records
 from grape_bench.record.parts import Data
-from grape_bench.record.record import Record, changed
+from grape_bench.record.record import Record
 from grape_bench.score.table import score
 from grape_bench.score.unequal import unequal_notes
+from tests.score.records import changed
 
 RESULTS = Path(__file__).parents[2] / "results"
 

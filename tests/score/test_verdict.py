@@ -9,8 +9,9 @@ import pytest
 from grape_bench.record.record import read_record
 from grape_bench.score.cell import cells
 from grape_bench.score.references import References
+from grape_bench.score.standing import TOO_FEW
 from grape_bench.score.table import score
-from grape_bench.score.verdict import EXPLODING, NOT_MEASURABLE, TOO_FEW, TRAINED, judge, over_tasks
+from grape_bench.score.verdict import EXPLODING, NOT_MEASURABLE, TRAINED, judge, over_tasks
 from tests.score.records import failed, make, with_parts
 
 TASK = "digits-mlp"

@@ -13,11 +13,12 @@ import pytest
 from grape_bench.record import parts
 from grape_bench.record.folder import read_records
 from grape_bench.record.job import Job
-from grape_bench.record.record import Record, changed
+from grape_bench.record.record import Record
 from grape_bench.score.table import score
 from grape_bench.track.mlflow import MlflowStore
 from grape_bench.track.store import Sweep
 from grape_bench.track.values import GROUPS, OVER_TRAINING, SINGLE, parameter_values, tag_values
+from tests.score.records import changed
 from tests.track.records import record
 
 ROOT = Path(__file__).parents[2]

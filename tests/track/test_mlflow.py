@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from grape_bench.record.parts import Block
-from grape_bench.record.record import Record, changed
+from grape_bench.record.record import Record
 from grape_bench.track.database import prepare
 from grape_bench.track.mirror import Mirror
 from grape_bench.track.mlflow import PARENT, MlflowStore, read_experiment
 from grape_bench.track.store import Store, Sweep
+from tests.score.records import changed
 from tests.track.records import on_disk, record
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from grape_bench.record.parts import Flops, Pipeline, Stage
-from grape_bench.record.record import changed
 from grape_bench.track.values import SINGLE, curve_values, diagnostics_values, metric_values, tag_values
+from tests.score.records import changed
 from tests.track.records import on_disk, record
 
 

@@ -48,6 +48,7 @@ def run(spec, monkeypatch, checkpoints=None, kill_after=0):
         self.observers.append(KillAfter(kill_after))
         original(self)
 
+    monkeypatch.setattr("grape_bench.train.checkpoint.MOST_SHARE", float("inf"))  # however long writing takes
     monkeypatch.setattr(Trainer, "train", train)
     rows = []
     torch.manual_seed(os.getpid())  # another process's random state
@@ -89,7 +90,7 @@ def test_killed_at_any_step_it_ends_with_the_same_weights_and_record(rule, tmp_p
     kills = sorted(random.Random(rule).sample(range(1, total), 4))
     for number, step in enumerate(kills):
         every = (Period(epochs=1), ALWAYS)[number % 2]
-        assert run(spec, monkeypatch, Checkpoints(place, every, most_share=float("inf")), step) == (None, None), kills
+        assert run(spec, monkeypatch, Checkpoints(place, every), step) == (None, None), kills
     found, resumed = run(spec, monkeypatch, Checkpoints(place, ALWAYS))
     assert found["time"]["resumed"] >= 2 and expected["time"]["resumed"] == 0, kills
     assert found["time"]["steps"] == total and found["credit"]["backward_passes"] == total
@@ -129,7 +130,7 @@ def test_killed_at_any_step_it_resumes_to_the_bit_with_every_option(rule, precis
     expected, weights = run(spec, monkeypatch)
     place = CheckpointFolder(tmp_path, "stamp")
     for step in (4, 7, 12, 15, 20):
-        assert run(spec, monkeypatch, Checkpoints(place, ALWAYS, most_share=float("inf")), step) == (None, None)
+        assert run(spec, monkeypatch, Checkpoints(place, ALWAYS), step) == (None, None)
     found, resumed = run(spec, monkeypatch, Checkpoints(place, ALWAYS))
     assert found["time"]["resumed"] >= 1 and found["time"]["steps"] == 20
     assert [row["step"] for row in resumed["rows"]] == [4, 8, 12, 16, 20]
@@ -174,7 +175,7 @@ def test_a_model_with_counters_and_generators_of_its_own_resumes_to_the_bit(rule
     spec = job(rule, model=f"{tmp_path / 'net.py'}:net", model_args={}, dataset_args={"limit": 200}, profile=False)
     expected, weights = run(spec, monkeypatch)
     place = CheckpointFolder(tmp_path, "stamp")
-    assert run(spec, monkeypatch, Checkpoints(place, ALWAYS, most_share=float("inf")), 5) == (None, None)
+    assert run(spec, monkeypatch, Checkpoints(place, ALWAYS), 5) == (None, None)
     found, resumed = run(spec, monkeypatch, Checkpoints(place, ALWAYS))
     assert found["time"]["resumed"] == 1
     assert all(torch.equal(value, resumed["model"][name]) for name, value in weights["model"].items())
@@ -257,7 +258,8 @@ def test_a_checkpoint_that_costs_much_is_written_more_rarely(tmp_path, monkeypat
 
     monkeypatch.setattr(CheckpointFolder, "write", write)
     monkeypatch.setattr(Trainer, "train", train)
-    checkpoints = Checkpoints(CheckpointFolder(tmp_path), Period(seconds=10), most_share=0.1)
+    monkeypatch.setattr("grape_bench.train.checkpoint.MOST_SHARE", 0.1)
+    checkpoints = Checkpoints(CheckpointFolder(tmp_path), Period(seconds=10))
     found = training.run(job(epochs=4), lambda row: None, checkpoints)
     assert found["time"]["steps"] == 80
     assert written == [10, 37, 64], "the first after 10 s, then every 30 s, of which 3 are its own"

@@ -46,14 +46,15 @@ def spec(rule: str, **changes: Any) -> Job:
 def trained(this: Job) -> dict[str, Any]:
     data = load_data(this, pick_device())
     trainer = make_trainer(this, build_model(this, data, pick_device()), data, this.rule, this.rule_settings)
-    trainer.train(this.epochs)
+    trainer.train()
     rows = [{key: value for key, value in row.items() if key != "seconds"} for row in trainer.rows]
     return {"weights": trainer.network.model.state_dict(), "rows": rows}
 
 
 def with_dropout(epochs: int, folder: Path | None) -> dict[str, Any]:
     """GrAPE on a small ViT, up to the end of an epoch, from the checkpoint in `folder`; dropout differs by process."""
-    this = job("grape", model="timm:test_vit", model_args={"proj_drop_rate": 0.1}, dataset_args={"resize": 16}, nproc=2)
+    dropout = {"model": "timm:test_vit", "model_args": {"proj_drop_rate": 0.1}}
+    this = job("grape", **dropout, dataset_args={"resize": 16}, nproc=2, epochs=epochs)
     data = load_data(this, pick_device())
     trainer = make_trainer(this, build_model(this, data, pick_device()), data, this.rule, this.rule_settings)
     seed_everything(process_seed(this, "dropout"))
@@ -61,7 +62,7 @@ def with_dropout(epochs: int, folder: Path | None) -> dict[str, Any]:
         checkpoints = Checkpoints(CheckpointFolder(folder), Period(epochs=1))
         trainer.observers.append(checkpoints)
         assert checkpoints.resume(trainer) == (epochs == 2)
-    trainer.train(epochs)
+    trainer.train()
     return {"weights": trainer.network.model.state_dict(), "random": torch.get_rng_state()}
 
 

@@ -28,7 +28,7 @@ def test_observers_are_told_of_steps_and_epochs_with_the_position():
             told.append(("row", trainer.rows[-1]["epoch"], trainer.position.steps))
 
     trainer.observers.append(Log())
-    trainer.train(2)
+    trainer.train()
     first = [("epoch", 0), 512, (1, 512), 512, (2, 1024), ("row", 1, 0)]
     second = [("epoch", 1), 512, (1, 1536), 512, (2, 2048), ("row", 2, 0)]
     assert told == ["training", *first, *second]

@@ -9,7 +9,7 @@ from itertools import pairwise
 from grape_bench.publish.submission import Submission
 from grape_bench.record.record import Record
 from grape_bench.record.status import Status
-from grape_bench.record.table import Table, check_curve
+from grape_bench.record.table import Table, check_curve, validation_column
 from grape_bench.score.metric import METRICS
 
 
@@ -37,10 +37,11 @@ def _flaws(record: Record, curve: Table) -> Iterator[str]:
             yield f"{column} in curve.csv do not increase"
     if record.time is None:
         yield "the job finished, but its time is missing"
-    # Values of the tested weights that the record and this column of the curve both hold.
     row, which = _tested_row(record, rows), "ends with" if record.job.select == "last" else "has at its best"
-    columns = {name: name for name in ("validation_loss", "train_loss")}
-    for key, column in {"validation": f"validation_{record.scored_by.name}", **columns}.items():
+    # Values of the tested weights that the record and this column of the curve both hold.
+    columns = {"validation": validation_column(record.scored_by.name)}
+    columns |= {name: name for name in ("validation_loss", "train_loss")}
+    for key, column in columns.items():
         value = getattr(record.result, key)
         if column in row and (value is None or not math.isclose(value, float(row[column]), rel_tol=1e-9)):
             yield f"result.{key} = {value}, but curve.csv {which} {row[column]}"
@@ -48,7 +49,7 @@ def _flaws(record: Record, curve: Table) -> Iterator[str]:
 
 def _tested_row(record: Record, rows: list[dict[str, str]]) -> dict[str, str]:
     """The row of the weights that were tested: the last one, or the first of those with the best validation score."""
-    column = f"validation_{record.scored_by.name}"
+    column = validation_column(record.scored_by.name)
     if record.job.select == "last" or column not in rows[-1]:
         return rows[-1]
     return max(rows, key=lambda row: METRICS[record.scored_by.name].sign * float(row[column]))

@@ -10,7 +10,7 @@ from grape_bench.publish.anonymous import WITHHELD
 from grape_bench.publish.card import ANONYMOUS
 from grape_bench.publish.pack import constraints
 from grape_bench.publish.submission import CONSTRAINTS, Submission, published_text
-from grape_bench.record.parts import Hardware
+from grape_bench.record.parts import Hardware, hardware_class
 from grape_bench.track.environment import INSTALLED
 
 FEWEST_DIGITS = 9
@@ -61,12 +61,11 @@ def _is_commit(text: str) -> bool:
 
 def _hardware(hardware: Hardware) -> str:
     """Why this cannot be the description of a machine, or ""."""
-    own = f"cpu:{hardware.cpu}x{hardware.cores}"
     if not hardware.kind:
         return "the hardware is not recorded"
     if hardware.cores < 1 or hardware.threads < 1:
         return f"{hardware.cores} cores, {hardware.threads} threads"
-    machine = f"cuda:{hardware.gpu} " if hardware.gpu else own
-    if not (hardware.kind == own if hardware.gpu is None else hardware.kind.startswith(machine)):
-        return f"the hardware class is {hardware.kind!a}, but the machine is {hardware.gpu or own!a}"
+    machine = hardware_class(hardware.cpu, hardware.cores, hardware.gpu)
+    if not (hardware.kind == machine if hardware.gpu is None else hardware.kind.startswith(f"{machine} ")):
+        return f"the hardware class is {hardware.kind!a}, but the machine is {hardware.gpu or machine!a}"
     return ""

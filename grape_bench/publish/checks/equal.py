@@ -10,6 +10,7 @@ from grape_bench.publish.submission import Submission
 from grape_bench.record.job import canonical
 from grape_bench.record.record import Record
 from grape_bench.record.rule_name import FROZEN
+from grape_bench.record.shared import EVERY_JOB
 from grape_bench.record.typed_json import encode
 
 Fact = Callable[[Record], Any]
@@ -65,8 +66,6 @@ SHIPPED: Mapping[str, Fact] = {
 } | {"the size of the data": _sizes}
 """The facts that also agree with the maintainers' runs of the same suite."""
 
-ENGINE = ("model", "dataset", "trainer")
-
 EVERYWHERE: Mapping[str, Fact] = {"Python": _python, "the packages": _packages}
 
 
@@ -85,9 +84,9 @@ def problems(submission: Submission) -> Iterator[str]:
 
 def _shipped(row: Record) -> list[Record]:
     """The maintainers' runs of a row's task that the same engine made."""
-    engine = [row.job.numerics.get(part, 1) for part in ENGINE]
+    engine = [row.job.numerics.get(part, 1) for part in EVERY_JOB]
     shipped = [one for one in baseline_records(row.suite, row.job.version) if one.task == row.task]
-    return [one for one in shipped if [one.job.numerics.get(part, 1) for part in ENGINE] == engine]
+    return [one for one in shipped if [one.job.numerics.get(part, 1) for part in EVERY_JOB] == engine]
 
 
 def _differing(where: str, records: Iterable[Record], facts: Mapping[str, Fact]) -> Iterator[str]:

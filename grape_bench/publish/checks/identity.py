@@ -20,11 +20,6 @@ def problems(submission: Submission) -> Iterator[str]:
         if job.data_content and job.dataset not in NAMED:
             yield f"{name}: data_content = {job.data_content!a}, but {job.dataset} is not read from a folder"
         streams = {stream: stream_seed(job.seed, stream) for stream in STREAMS}
-        recorded = {**_later(streams), **(record.seeds or {})}
+        recorded = {"rule": streams["rule"], **(record.seeds or {})}  # the first records have no stream of the rule
         if record.status.is_result and recorded != {"seed": job.seed, **streams}:
             yield f"{name}: the random streams do not match seed {job.seed}"
-
-
-def _later(streams: dict[str, int]) -> dict[str, int]:
-    """The streams that the first records do not have."""
-    return {"rule": streams["rule"]}

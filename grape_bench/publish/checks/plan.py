@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from grape_bench.publish.checks.suite import suite_of
-from grape_bench.publish.submission import REFERENCES, Submission
+from grape_bench.publish.submission import Submission
 from grape_bench.record.rule_name import RuleName
+from grape_bench.score.references import REFERENCE_RULES
 
 SHOWN = 5  # seeds in a message
 
@@ -20,7 +21,7 @@ def problems(submission: Submission) -> Iterator[str]:
     if suite is None:
         return  # the check `suite` says why
     own, listed = submission.card.name, {RuleName.parse(rule).label for rule in suite.rules}
-    wanted = [own, *(rule for rule in REFERENCES if rule != own and (rule == "bp" or rule in listed))]
+    wanted = [own, *(rule for rule in REFERENCE_RULES if rule != own and (rule == "bp" or rule in listed))]
     found: dict[tuple[str, str], list[int]] = {}
     for record in submission.records.values():
         found.setdefault((record.task, record.job.rule_name.label), []).append(record.seed)
@@ -29,7 +30,7 @@ def problems(submission: Submission) -> Iterator[str]:
         most = max(min(count, task.seeds or count), *(len(found.get((task.name, rule), [])) for rule in wanted))
         for rule in (one for one in wanted if one == own or task.has(one)):
             yield from _unplanned(f"{task.name}, {rule}", found.get((task.name, rule), []), most)
-    if others := sorted({rule for _, rule in found} - {own, *REFERENCES}):
+    if others := sorted({rule for _, rule in found} - {own, *REFERENCE_RULES}):
         yield f"rules that are neither {own!a} nor a reference: {', '.join(map(ascii, others))}"
     if len(names := {record.rule for record in submission.own.values()}) > 1:
         yield f"the rule comes from more than one file: {', '.join(sorted(map(ascii, names)))}"

@@ -14,9 +14,10 @@ from grape_bench.plan.open_settings import open_settings
 from grape_bench.plan.suite import Settings, Suite, Task
 from grape_bench.plan.tuned import find_tuned, mismatch
 from grape_bench.plan.tuning import points, searched, space_of, stated_space
-from grape_bench.publish.submission import REFERENCES, Submission
+from grape_bench.publish.submission import Submission
 from grape_bench.record.job import Job, Of
 from grape_bench.rules.names import RULES
+from grape_bench.score.references import REFERENCE_RULES
 
 # A published job may choose these freely: its seed, extra measurements, and the number of processes. The check
 # `numerics` compares the engine.
@@ -66,7 +67,7 @@ def _of_an_author(suite: Suite, ours: Suite | None) -> Iterator[str]:
         yield f"suite.toml: this grape-bench has version {ours.version} of {suite.name}, not {suite.version}"
     tables = {"rule": suite.rule, **{f"task {task.name}: rule": task.rule for task in suite.tasks}}
     for where, table in tables.items():
-        for rule in REFERENCES:
+        for rule in REFERENCE_RULES:
             if rule in table:
                 yield f"suite.toml: {where}.{rule} has settings of its own, in a suite that does not ship"
 

@@ -8,7 +8,7 @@ from io import StringIO
 import pandas as pd
 
 from grape_bench.errors import UserError
-from grape_bench.publish.submission import TABLE, Submission, published_text
+from grape_bench.publish.submission import Submission, published_text
 from grape_bench.record.regular_file import Largest
 from grape_bench.report import csv
 from grape_bench.score.table import score
@@ -25,12 +25,12 @@ def problems(submission: Submission) -> Iterator[str]:
         yield f"the records cannot be scored: {error}"
         return
     try:
-        published = published_text(submission.folder / TABLE, Largest.TABLE)
+        published = published_text(submission.folder / csv.TABLE, Largest.TABLE)
     except UserError as error:
-        yield f"{TABLE}: {error.what}"
+        yield f"{csv.TABLE}: {error.what}"
         return
     if "score_version" not in published.partition("\n")[0]:
-        yield f"{TABLE} has scores of version 1, which this grape-bench no longer computes: publish the runs again"
+        yield f"{csv.TABLE} has scores of version 1, which this grape-bench no longer computes: publish the runs again"
         return
     if published != computed:
         yield from _differences(published, computed)
@@ -41,7 +41,7 @@ def _differences(published: str, computed: str) -> Iterator[str]:
     ours = ours.drop(columns=[name for name in LATER if name not in theirs])
     keys = ["task", "rule"]
     if list(theirs.columns) != list(ours.columns) or not theirs[keys].equals(ours[keys]):
-        yield f"the rows or columns of {TABLE} differ from those of the records"
+        yield f"the rows or columns of {csv.TABLE} differ from those of the records"
         return
     for row, column in zip(*(theirs != ours).to_numpy().nonzero(), strict=True):
         where = f"{theirs['task'][row]}, {theirs['rule'][row]}"
