@@ -20,6 +20,7 @@ from grape_bench.network.block import load_tensors, tensors_of
 from grape_bench.network.network import Network
 from grape_bench.network.reach import HEAD
 from grape_bench.record.job import Job
+from grape_bench.record.table import validation_column
 from grape_bench.train.best import BestWeights
 from grape_bench.train.evaluate import Score
 from grape_bench.train.head_features import features_of, gathered, linear_head, set_statistics
@@ -136,7 +137,7 @@ def _trained(network: Network, job: Job, data: DataSet) -> ConvergedHead:
     trainer.train()
     row = best.restore(trainer)
     return ConvergedHead(
-        validation=Score(row["validation_loss"], row[f"validation_{trainer.objective.metric}"]),
+        validation=Score(row["validation_loss"], row[validation_column(trainer.objective.metric)]),
         test=None if job.trial is not None else trainer.evaluate(data.test, with_error=True),
         train_loss=row["train_loss"],
         samples=int(trainer.rows[-1]["samples"]),

@@ -8,6 +8,7 @@ from typing import Any
 from grape_bench.job.converged_head import ConvergedHead, converged_head
 from grape_bench.job.description import credit_of, metric_of, network_of, result_of, seeds_of
 from grape_bench.record.job import Job
+from grape_bench.record.table import validation_column
 from grape_bench.train.loop import LossNotFiniteError, Row, Trainer
 from grape_bench.train.observers import Spent
 from grape_bench.train.precision import arithmetic
@@ -52,7 +53,7 @@ def _row(head: ConvergedHead, trainer: Trainer) -> Row:
         "seconds": trainer.clock.seconds,
         "train_loss": head.train_loss,
         "validation_loss": head.validation.loss,
-        f"validation_{trainer.objective.metric}": head.validation.value,
+        validation_column(trainer.objective.metric): head.validation.value,
     }
 
 

@@ -40,6 +40,7 @@ from grape_bench.job.transport import transport_of
 from grape_bench.network.modes import evaluation
 from grape_bench.record import parts
 from grape_bench.record.job import Job
+from grape_bench.record.table import validation_column
 from grape_bench.rules.frozen import Frozen
 from grape_bench.train import data_parallel
 from grape_bench.train.best import BestWeights
@@ -192,7 +193,7 @@ def _result(trainer: Trainer, job: Job, best: BestWeights | None) -> dict[str, f
     """
     row = best.restore(trainer) if best else trainer.rows[-1]
     test = None if job.trial is not None else trainer.evaluate(trainer.data.test, with_error=True)
-    validation = Score(row["validation_loss"], row[f"validation_{trainer.objective.metric}"])
+    validation = Score(row["validation_loss"], row[validation_column(trainer.objective.metric)])
     return result_of(validation, row["train_loss"], test)
 
 
