@@ -54,8 +54,11 @@ class Pair:
 
 
 def pairs(paths: Iterable[Path]) -> list[Pair]:
-    """Every pair of rules of one task, in the order of `paths`. `frozen` has no cost and is left out."""
-    costed = [path for path in paths if math.isfinite(path.end)]
+    """Every pair of rules of one task, in the order of `paths`.
+
+    `frozen` has no cost and is left out. So are open rows, which would change Holm's correction of the others.
+    """
+    costed = [path for path in paths if math.isfinite(path.end) and not path.cell.is_open]
     found = [pair for one, other in combinations(costed, 2) if (pair := _pair(one, other))]
     adjusted = holm(dict(enumerate(pair.p for pair in found)))
     return [replace(pair, p=adjusted[index]) for index, pair in enumerate(found)]

@@ -181,7 +181,8 @@ def test_other_costs_of_the_recorded_quickstart(at: str) -> None:
     found = read_runs(QUICKSTART)
     equal = equal_cost_of(cells(found.records), found.curves, at)
     assert equal.tasks == ["digits-mlp", "mnist1d-mlp"] and equal.notes == ()
-    assert len(equal.table) == 2 * 3 * 8 and len(equal.pairs) == 2 * 21
+    assert len(equal.table) == 2 * 3 * 10, "ten rules, two of them with open settings"
+    assert len(equal.pairs) == 2 * 21, "the pairs of seven rules: open rows correct no other row"
 
 
 def test_joules_of_a_cpu_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
