@@ -57,5 +57,10 @@ def _mean(values: Iterable[Any]) -> float:
     return mean(float(value) for value in values if not pd.isna(value))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the table into README.md."""
     page.write("../README.md", "front_page", f"\n{table()}\n")
+
+
+if __name__ == "__main__":
+    main()

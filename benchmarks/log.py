@@ -48,5 +48,10 @@ def table() -> str:
     return pipe_table(HEADINGS, sorted(rows, key=lambda one: (one[1], one[0])), [True] * 3 + [False] * 2 + [True] * 3)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the table into results/LOG.md."""
     page.write("../results/LOG.md", "log", f"\n{table()}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import math
 import re
-import runpy
 import subprocess
 import sys
 from collections import Counter
@@ -19,7 +18,7 @@ from textwrap import fill
 
 from jinja2 import Environment, StrictUndefined
 
-from benchmarks.log import core_hours
+from benchmarks import front_page, log
 from grape_bench.record.folder import read_folder
 from grape_bench.record.manifest import MANIFEST
 from grape_bench.report.claims import WORDS, judged, read_claims
@@ -131,7 +130,7 @@ class Suite:
     @property
     def core_hours(self) -> float:
         """The core-hours of all jobs of the table."""
-        return core_hours(self.records)
+        return log.core_hours(self.records)
 
     def _check_lead(self, task: str, rule: str, than: str) -> None:
         one, other = (mean(self.cell(task, name).scores.values()) for name in (rule, than))
@@ -216,8 +215,8 @@ def main(arguments: list[str] | None = None) -> None:
     if not only_text:
         for manifest in sorted(RESULTS.glob(f"*/runs/{MANIFEST}")):
             report(manifest.parents[1])
-        for module in ("benchmarks.log", "benchmarks.front_page"):
-            runpy.run_module(module, run_name="__main__")
+        log.main()
+        front_page.main()
 
 
 if __name__ == "__main__":
