@@ -80,10 +80,14 @@ class Manifest:
         return self.planned.get(identity, Planned())
 
     def joined(self, jobs: Sequence[Job], overrides: Sequence[str] = ()) -> Manifest:
-        """This manifest with the `jobs` of a new plan. A job that needed no overrides before needs none now."""
+        """This manifest with the `jobs` of a new plan.
+
+        A job that needed no `--set` before needs none now. It may need `--untuned` now, if the suite was tuned since.
+        """
         order = 1 + max((one.order for one in self.planned.values()), default=0)
         own = {job.id for job in self.jobs if not self.when(job.id).overrides}
-        new = {job.id: Planned(order, () if job.id in own else tuple(overrides)) for job in jobs}
+        untuned = tuple(one for one in overrides if one == WITHOUT_TUNING)
+        new = {job.id: Planned(order, untuned if job.id in own else tuple(overrides)) for job in jobs}
         kept = [job for job in self.jobs if job.id not in new]
         return replace(self, jobs=[*jobs, *kept], planned={**self.planned, **new})
 

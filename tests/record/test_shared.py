@@ -145,3 +145,12 @@ def test_new_open_settings_replace_the_old_ones(tmp_path: Path) -> None:
     run(tmp_path, [*FULL, *opened])
     run(tmp_path, [*FULL, *better])
     assert table(tmp_path) == ids([*FULL, *better])
+
+
+def test_a_suite_that_is_tuned_later_keeps_its_first_runs_as_the_untuned_line(tmp_path: Path) -> None:
+    run(tmp_path, FULL)  # before there were tuned settings
+    tuned = changed(FULL, trials=8)
+    run(tmp_path, tuned)
+    run(tmp_path, FULL, "untuned", finished=False)  # all jobs are done already
+    found = read_folder(tmp_path).found()
+    assert {one.id for one in found.records} == ids(tuned) and {one.id for one in found.untuned} == ids(FULL)
