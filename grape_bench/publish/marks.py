@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from grape_bench.track.uri import VARIABLE
+
 # A name starts and ends where a word of prose, snake_case or CamelCase does: `jane_rule` and `JaneRule` contain the
 # name jane, and `janet` does not.
 _START = r"(?:(?<![^\W\d_])|(?<=[a-z])(?=[A-Z]))"
@@ -130,7 +132,7 @@ def _hosts() -> dict[str, str]:
     host = socket.gethostname()
     label, _, domain = host.partition(".")
     found = dict.fromkeys((host, label, domain if "." in domain else ""), "the name of your machine")
-    tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
+    tracking = os.environ.get(VARIABLE, "")
     return found | ({urlsplit(tracking).hostname or "": "the host of your MLflow store"} if "://" in tracking else {})
 
 

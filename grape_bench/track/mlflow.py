@@ -25,6 +25,7 @@ from grape_bench.record.table import CURVE, DIAGNOSTICS
 from grape_bench.track.database import SQLITE, database_of, prepare, replace_empty
 from grape_bench.track.runs import Runs, read_jobs
 from grape_bench.track.store import Store, Sweep
+from grape_bench.track.uri import VARIABLE
 from grape_bench.track.values import (
     TAG_LENGTH,
     changed_names,
@@ -128,7 +129,7 @@ class MlflowStore(Store):
         found = self.client.get_experiment_by_name(name)
         if found and found.lifecycle_stage == "deleted":
             restore = f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
-            hint = f"{restore} with MLFLOW_TRACKING_URI={redacted(uri)}, or `mlflow gc` to remove it for good"
+            hint = f"{restore} with {VARIABLE}={redacted(uri)}, or `mlflow gc` to remove it for good"
             raise UserError(f"the experiment {name} was deleted in MLflow", where=redacted(uri), hint=hint)
         if found:
             return str(found.experiment_id)
