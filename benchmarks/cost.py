@@ -14,7 +14,7 @@ import torch
 
 from benchmarks import overhead, page
 from grape_bench.cost.rules import Subject, measure_costs, rows
-from grape_bench.track.environment import environment, git_state
+from grape_bench.record.environment import environment, git_state
 
 RAW = Path(__file__).parent / "measured"
 MEBI = 2**20

@@ -97,7 +97,7 @@ def about() -> None:
     print(f"cores {os.cpu_count()}")
     if torch.cuda.is_available():
         from grape_bench.cost.energy import EnergyMeter
-        from grape_bench.track.environment import hardware
+        from grape_bench.record.environment import hardware
 
         print(hardware(1), torch.cuda.get_device_properties(0))
         with EnergyMeter(torch.device("cuda")) as meter:

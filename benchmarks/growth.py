@@ -26,13 +26,13 @@ from grape_bench.execute.executor import Options
 from grape_bench.execute.sweep import Request, run_sweep
 from grape_bench.execute.time_left import TimeLeft
 from grape_bench.plan.expand import make_plan
+from grape_bench.record.environment import git_state
 from grape_bench.record.folder import read_folder
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import Manifest
 from grape_bench.record.record import RECORD, Record, read_record
 from grape_bench.record.table import CURVE, DIAGNOSTICS
 from grape_bench.score.table import score
-from grape_bench.track.environment import git_state
 
 ROOT = Path(__file__).parents[1]
 RECORDED = ROOT / "results" / "quickstart" / "runs"

@@ -25,10 +25,10 @@ from grape_bench.execute.worker import main as run_worker
 from grape_bench.job import run as training
 from grape_bench.job.setup import build_model, load_data, pick_device
 from grape_bench.plan.expand import make_plan
+from grape_bench.record.environment import git_state
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import Manifest
 from grape_bench.streams import stream_seed
-from grape_bench.track.environment import git_state
 
 JOBS = 200
 TRIVIAL = f"""\

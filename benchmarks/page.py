@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from grape_bench.track.environment import hardware
+from grape_bench.record.environment import hardware
 
 DOCS = Path(__file__).parents[1] / "docs"
 END = "<!-- end -->"

@@ -67,7 +67,7 @@ def findings() -> Iterator[Finding]:
 
 def _versions() -> Iterator[Finding]:
     from grape_bench.execute.start import method
-    from grape_bench.track.environment import INSTALLED, git_state, packages, software
+    from grape_bench.record.environment import INSTALLED, git_state, packages, software
 
     here = this_system()
     state = f"{here.name}: {here.support}"
@@ -116,7 +116,7 @@ def _devices() -> Iterator[Finding]:
     import torch
 
     from grape_bench.execute.gpus import MPS, default_slots
-    from grape_bench.track.environment import core_count, cpu_name
+    from grape_bench.record.environment import core_count, cpu_name
 
     yield Finding("devices", "cpu", f"{cpu_name()}, {core_count()} cores")
     yield Finding("devices", "memory", f"{_memory() / 2**30:.1f} GiB")

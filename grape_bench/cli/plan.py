@@ -82,7 +82,7 @@ def _show(suite: str, given: dict[str, Any], slots: int | None, *, profile: bool
 def _recorded_here(plan: Plan) -> Iterator[Record]:
     """The recorded results of these jobs from this machine's hardware class. Their durations apply here too."""
     from grape_bench.publish.baselines import baseline_records
-    from grape_bench.track.environment import hardware
+    from grape_bench.record.environment import hardware
 
     here, ids = hardware(1).kind, {job.id for job in plan.jobs}
     for record in baseline_records(plan.suite.name, plan.suite.version):

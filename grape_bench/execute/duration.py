@@ -12,10 +12,10 @@ from grape_bench.execute.ask import ask_about
 from grape_bench.execute.executor import TRAINER
 from grape_bench.execute.pool import Pool
 from grape_bench.execute.preflight import preload
+from grape_bench.record.environment import core_count
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
 from grape_bench.record.status import Status
-from grape_bench.track.environment import core_count
 
 Source = Literal["measured", "scaled", "profiled"]
 Cell = tuple[str, str]  # task and rule

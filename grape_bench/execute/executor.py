@@ -10,11 +10,10 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from grape_bench.plan.suite import Cluster
+from grape_bench.record.environment import INSTALLED, Git
 from grape_bench.record.job import Job
-from grape_bench.record.parts import Git
 from grape_bench.record.record import Record
 from grape_bench.registry import Registry
-from grape_bench.track.environment import INSTALLED
 from grape_bench.train.checkpoint_files import Period
 
 TRAINER = "grape_bench.job.run"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from itertools import takewhile
 from pathlib import Path
 
-from grape_bench.track.environment import core_count
+from grape_bench.record.environment import core_count
 
 MPS = "not used, because PyTorch's mps has no float64; jobs run on the CPU"
 """What happens to a Mac's GPU."""

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from grape_bench.record.content import parse_object
+from grape_bench.record.environment import Git
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import MANIFEST, Manifest
-from grape_bench.record.parts import Git
 from grape_bench.record.record import RECORD, STDERR, Record, write_record
 from grape_bench.record.table import CURVE, DIAGNOSTICS, append_row
 from grape_bench.record.typed_json import ShapeError

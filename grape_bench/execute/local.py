@@ -23,10 +23,10 @@ from grape_bench.execute.outcome import crashed, kernel_oom_kills, late, too_lar
 from grape_bench.execute.pool import Pool, ServerLostError
 from grape_bench.execute.preflight import preflight, preload
 from grape_bench.execute.process_tree import held_bytes
+from grape_bench.record.environment import GPU_JOBS, core_count
 from grape_bench.record.job import Job
 from grape_bench.record.record import RECORD, Outcome, Record, now
 from grape_bench.record.status import Status
-from grape_bench.track.environment import GPU_JOBS, core_count
 
 _TICK_S = 0.2
 

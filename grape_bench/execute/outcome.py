@@ -9,12 +9,11 @@ from pathlib import Path
 from grape_bench.errors import printable, shortened
 from grape_bench.execute import job_folder
 from grape_bench.record.damage import DamagedError
+from grape_bench.record.environment import SlurmJob, core_count, environment, git_state
 from grape_bench.record.folder import own_record
 from grape_bench.record.job import Job
-from grape_bench.record.parts import SlurmJob
 from grape_bench.record.record import Outcome, Record, make_record
 from grape_bench.record.status import Status
-from grape_bench.track.environment import core_count, environment, git_state
 
 _TAIL = 1 << 16  # bytes of a log that are read
 _LINES = 8  # that are shown

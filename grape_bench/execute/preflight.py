@@ -37,7 +37,7 @@ _EVERY_JOB = (
     "grape_bench.rules.make",
     "grape_bench.objectives.classification",
     "grape_bench.network.tangents",
-    "grape_bench.track.environment:software",  # a twentieth of a small job's time
+    "grape_bench.record.environment:software",  # a twentieth of a small job's time
 )
 _OTHER_DATA = "grape_bench.data.named"
 REHEARSAL_S = 20.0  # plus one second per job

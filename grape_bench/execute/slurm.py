@@ -28,8 +28,8 @@ from grape_bench.execute.job_folder import read_progress
 from grape_bench.execute.outcome import write_outcome, written_record
 from grape_bench.execute.preflight import check_apart
 from grape_bench.execute.slurm_commands import LARGEST_ARRAY, VANISHED, State, array_size, cancel, check_slurm, states
+from grape_bench.record.environment import SlurmJob
 from grape_bench.record.job import Job
-from grape_bench.record.parts import SlurmJob
 from grape_bench.record.record import RECORD, Outcome, Record, now
 from grape_bench.record.write import write_json
 

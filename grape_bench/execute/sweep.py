@@ -21,11 +21,11 @@ from grape_bench.execute.resume import set_job_aside, survey
 from grape_bench.execute.threads import check_threads, kept_threads, thread_note
 from grape_bench.plan.expand import Plan
 from grape_bench.record.damage import DamagedError, set_aside
+from grape_bench.record.environment import git_state
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import MANIFEST, SUITE, Manifest, Planned, new_sweep, read_manifest
 from grape_bench.record.record import RECORD, Record, read_record
 from grape_bench.record.status import FAILED, Status
-from grape_bench.track.environment import git_state
 from grape_bench.track.mirror import Mirror
 from grape_bench.track.store import Sweep
 

@@ -31,14 +31,13 @@ from grape_bench.execute.plausible import check_outcome, check_row
 from grape_bench.execute.process_tree import die_with_parent
 from grape_bench.execute.start import print_trace
 from grape_bench.plan.sources import changed_sources
+from grape_bench.record.environment import Environment, core_count, environment
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import Manifest, read_manifest
-from grape_bench.record.parts import Environment
 from grape_bench.record.record import RECORD, STDERR, Outcome, make_record, now
 from grape_bench.record.status import Status
 from grape_bench.record.table import DIAGNOSTICS, write_table
 from grape_bench.record.typed_json import ShapeError, decode, encode
-from grape_bench.track.environment import core_count, environment
 from grape_bench.train.checkpoint_files import CheckpointFolder, Period
 
 # How torch's CPU allocator, a CUDA context that does not fit, cuBLAS and cuDNN report that memory ran out. On a GPU

@@ -40,6 +40,7 @@ from grape_bench.job.transport import transport_of
 from grape_bench.network.modes import evaluation
 from grape_bench.record import parts
 from grape_bench.record.job import Job
+from grape_bench.record.profile import Profile
 from grape_bench.record.table import validation_column
 from grape_bench.rules.frozen import Frozen
 from grape_bench.train import data_parallel
@@ -146,9 +147,7 @@ def _measured(trainer: Trainer, job: Job, watched: _Watched, reason: str) -> dic
     peak = watched.memory.measure()
     result = _result(trainer, job, watched.best) if ok else None
     aside, trained = watched.aside, spent.total()
-    cost = (
-        extra.part("profile", parts.Profile, partial(profile, job, data)) if ok and _alone(job.profile, job) else None
-    )
+    cost = extra.part("profile", Profile, partial(profile, job, data)) if ok and _alone(job.profile, job) else None
     profiled = spent.total()
     diagnostics = watched.diagnostics
     measured = {

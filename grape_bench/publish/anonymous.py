@@ -6,10 +6,9 @@ import re
 from dataclasses import replace
 
 from grape_bench.publish.portable import portable
-from grape_bench.record.parts import Environment, Git
+from grape_bench.record.environment import INSTALLED, Environment, Git
 from grape_bench.record.record import Record
 from grape_bench.record.status import Status
-from grape_bench.track.environment import INSTALLED
 
 WITHHELD = "withheld"
 """Replaces the commit, and error messages, which may quote anything from the author's machine."""

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from grape_bench.publish.code import renamed
+from grape_bench.record.environment import SlurmJob
 from grape_bench.record.job import Job, Of, leaves
-from grape_bench.record.parts import Data, SlurmJob
+from grape_bench.record.parts import Data
 from grape_bench.record.record import Record
 from grape_bench.record.typed_json import decode, encode
 from grape_bench.registry import is_file_reference

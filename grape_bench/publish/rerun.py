@@ -22,12 +22,12 @@ from grape_bench.publish.hidden_test import View, hidden, whole
 from grape_bench.publish.rerun_worker import SCORE, WEIGHTS
 from grape_bench.publish.sandbox import Limits, Sandbox
 from grape_bench.publish.submission import CODE, SOURCE, Submission
+from grape_bench.record.environment import core_count, environment, git_state
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
 from grape_bench.record.status import Status
 from grape_bench.score.comparable import outdated
 from grape_bench.score.metric import METRICS
-from grape_bench.track.environment import core_count, environment, git_state
 
 DISK = 8 * 2**30
 """The most that a rerun may write: a data cache, weights and what its code writes."""

@@ -15,9 +15,9 @@ from grape_bench.errors import UserError
 from grape_bench.record.collection import paused_collection
 from grape_bench.record.content import parse_object
 from grape_bench.record.damage import checked
+from grape_bench.record.environment import Git
 from grape_bench.record.job import Job
 from grape_bench.record.limits import check_job, check_name
-from grape_bench.record.parts import Git
 from grape_bench.record.regular_file import MOST_JOBS, Largest, read_text
 from grape_bench.record.typed_json import ShapeError, decode, encode
 from grape_bench.record.write import dumps, replacing

@@ -12,23 +12,12 @@ from typing import Any
 from grape_bench.errors import UserError
 from grape_bench.record.content import parse_object
 from grape_bench.record.damage import checked
+from grape_bench.record.environment import Arithmetic, Environment
 from grape_bench.record.job import Job
 from grape_bench.record.limits import check_job, check_name
 from grape_bench.record.migrate import migrated
-from grape_bench.record.parts import (
-    Arithmetic,
-    Credit,
-    Data,
-    Diagnostics,
-    Environment,
-    Features,
-    Memory,
-    Metric,
-    Network,
-    Profile,
-    Result,
-    Time,
-)
+from grape_bench.record.parts import Credit, Data, Diagnostics, Features, Memory, Metric, Network, Result, Time
+from grape_bench.record.profile import Profile
 from grape_bench.record.regular_file import Largest, read_text
 from grape_bench.record.status import Status
 from grape_bench.record.typed_json import OPTIONAL, ShapeError, decode, encode, listed

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from grape_bench.record.parts import Environment, Git
+from grape_bench.record.environment import Environment, Git
 from grape_bench.record.record import Record
 from grape_bench.report import equal_cost, markdown
 from grape_bench.report.templates import text_template

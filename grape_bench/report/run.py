@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from grape_bench.record.job import Job
-from grape_bench.record.parts import Diagnostics, Flops, Holders, Pipeline, Profile
+from grape_bench.record.parts import Diagnostics
+from grape_bench.record.profile import Flops, Holders, Pipeline, Profile
 from grape_bench.record.record import Record
 from grape_bench.record.table import HIDDEN, NETWORK, read_curve, read_diagnostics
 from grape_bench.record.table import Table as FileTable

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from statistics import median
 
-from grape_bench.record.parts import Profile
+from grape_bench.record.profile import Profile
 from grape_bench.record.rule_name import RuleName
 from grape_bench.score.cell import Cell
 from grape_bench.score.inference import mean

@@ -16,10 +16,9 @@ import pytest
 from grape_bench.errors import UserError
 from grape_bench.job import run as training
 from grape_bench.plan.numerics import numerics_of
-from grape_bench.record.parts import Git
+from grape_bench.record.environment import Git, environment
 from grape_bench.record.record import Outcome, Record, make_record, now, write_record
 from grape_bench.report.script import script
-from grape_bench.track.environment import environment
 from tests.cli.small_suite import command
 from tests.job.jobs import job
 from tests.score.records import changed

@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 
 from grape_bench.cli.main import cli
 from grape_bench.cli.tracking import say_where, tracking
+from grape_bench.record.environment import Git
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import MANIFEST, Manifest
-from grape_bench.record.parts import Git
 from grape_bench.record.record import Record, read_record, write_record
 from grape_bench.track.mirror import Mirror
 from grape_bench.track.uri import TRACKING_URI

@@ -14,8 +14,8 @@ from typing import Any
 
 from grape_bench.errors import UserError
 from grape_bench.execute.process_tree import held_bytes
+from grape_bench.record.environment import GPU_JOBS
 from grape_bench.record.job import Job
-from grape_bench.track.environment import GPU_JOBS
 
 HOG_LIMIT = 600 * 2**20
 

@@ -13,7 +13,7 @@ from grape_bench.execute.executor import Options
 from grape_bench.execute.gpus import default_slots, device_note, slot_gpus
 from grape_bench.execute.local import Local
 from grape_bench.execute.sweep import run_sweep
-from grape_bench.track.environment import core_count
+from grape_bench.record.environment import core_count
 from tests.execute.sweeps import Watch, request
 from tests.record.test_job import JOB
 

@@ -12,9 +12,9 @@ from grape_bench.execute.sweep import run_sweep
 from grape_bench.execute.worker import main as run_worker
 from grape_bench.plan import expand, job
 from grape_bench.record import manifest
+from grape_bench.record.environment import INSTALLED
 from grape_bench.record.folder import read_folder
 from grape_bench.record.manifest import MANIFEST, Manifest, read_manifest
-from grape_bench.track.environment import INSTALLED
 from tests.execute.sweeps import TRAINER, Watch, request
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from grape_bench.execute.executor import TRAINER
 from grape_bench.plan.expand import make_plan
+from grape_bench.record.environment import INSTALLED
 from grape_bench.record.manifest import Manifest
 from grape_bench.record.record import read_record
-from grape_bench.track.environment import INSTALLED
 
 BLOCKED = ("mlflow", "datasets", "psutil", "joblib")
 BLOCK = f"""

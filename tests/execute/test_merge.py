@@ -14,10 +14,10 @@ from grape_bench.errors import UserError
 from grape_bench.execute.merge import merge
 from grape_bench.execute.resume import survey
 from grape_bench.plan.shard import Shard
+from grape_bench.record.environment import Git
 from grape_bench.record.folder import read_records
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import Manifest, read_manifest
-from grape_bench.record.parts import Git
 from grape_bench.record.record import write_record
 from tests.record.test_job import JOB
 from tests.track.records import record

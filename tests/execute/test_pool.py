@@ -15,7 +15,7 @@ def is_known(function: str) -> int:
 
 @pytest.mark.parametrize(
     "function",
-    ["grape_bench.track.environment:software", "grape_bench.data.digits:read", "grape_bench.data.mnist1d:generate"],
+    ["grape_bench.record.environment:software", "grape_bench.data.digits:read", "grape_bench.data.mnist1d:generate"],
 )
 def test_children_inherit_the_caches_of_the_server(function: str) -> None:
     pool = Pool([function])

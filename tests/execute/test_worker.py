@@ -10,11 +10,10 @@ import pytest
 
 from grape_bench.errors import UserError
 from grape_bench.execute.worker import failure
+from grape_bench.record.environment import INSTALLED, Git
 from grape_bench.record.manifest import Manifest, read_manifest
-from grape_bench.record.parts import Git
 from grape_bench.record.record import Record, read_record
 from grape_bench.record.status import Status
-from grape_bench.track.environment import INSTALLED
 from tests.execute.sweeps import TRAINER, request
 
 

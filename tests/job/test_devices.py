@@ -5,7 +5,7 @@ import torch
 
 from grape_bench.job.run import run
 from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device
-from grape_bench.record.parts import Arithmetic
+from grape_bench.record.environment import Arithmetic
 from grape_bench.train import data_parallel
 from grape_bench.train.checkpoint import Checkpoints
 from grape_bench.train.checkpoint_files import CheckpointFolder, Period

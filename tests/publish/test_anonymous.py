@@ -21,7 +21,8 @@ from grape_bench.publish.pack import About, pack, pack_anonymous
 from grape_bench.publish.sandbox import missing
 from grape_bench.publish.site import build
 from grape_bench.publish.verify import verify
-from grape_bench.record.parts import Data, Diagnostics, SlurmJob
+from grape_bench.record.environment import SlurmJob
+from grape_bench.record.parts import Data, Diagnostics
 from grape_bench.record.record import read_record, write_record
 from grape_bench.record.status import Status
 from tests.publish.author import PLANTED, become

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from grape_bench.publish.portable import portable, portable_suite, without_folders
-from grape_bench.record.parts import Data, SlurmJob
+from grape_bench.record.environment import SlurmJob
+from grape_bench.record.parts import Data
 from tests.score.records import changed, make
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from grape_bench.record.environment import Git
 from grape_bench.record.folder import read_folder
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import Manifest, read_manifest
-from grape_bench.record.parts import Git
 from grape_bench.record.record import write_record
 from grape_bench.score.table import score
 from tests.record.test_job import JOB

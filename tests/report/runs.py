@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from grape_bench.record.parts import Flops
+from grape_bench.record.profile import Flops
 from grape_bench.record.record import Record, write_record
 from tests.report.curves import curve
 

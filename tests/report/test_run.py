@@ -1,4 +1,4 @@
-from grape_bench.record.parts import Profile
+from grape_bench.record.profile import Profile
 from grape_bench.record.typed_json import decode
 from grape_bench.report.run import _settings, costs
 from tests.job.jobs import job

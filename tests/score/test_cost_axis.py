@@ -7,7 +7,7 @@ import math
 import pytest
 
 from grape_bench.cli.report import COSTS
-from grape_bench.record.parts import Energy, Flops
+from grape_bench.record.profile import Energy, Flops
 from grape_bench.record.record import Record
 from grape_bench.score.cell import Cell, cells
 from grape_bench.score.cost_axis import AXES, CostModel, classes_of

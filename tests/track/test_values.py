@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from grape_bench.record.parts import Flops, Pipeline, Stage
+from grape_bench.record.profile import Flops, Pipeline, Stage
 from grape_bench.track.values import SINGLE, curve_values, diagnostics_values, metric_values, tag_values
 from tests.score.records import changed
 from tests.track.records import on_disk, record

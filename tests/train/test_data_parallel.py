@@ -19,9 +19,9 @@ import torch.multiprocessing as mp
 from grape_bench.errors import UserError
 from grape_bench.job import run as training
 from grape_bench.job.setup import build_model, load_data, make_trainer, pick_device, process_seed
+from grape_bench.record.environment import INSTALLED
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import Manifest
-from grape_bench.track.environment import INSTALLED
 from grape_bench.train import data_parallel
 from grape_bench.train.checkpoint import Checkpoints
 from grape_bench.train.checkpoint_files import CheckpointFolder, Period

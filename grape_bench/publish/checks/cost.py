@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from grape_bench.publish.submission import Submission
 from grape_bench.record.job import leaves
-from grape_bench.record.parts import Flops, Memory, Profile
+from grape_bench.record.parts import Memory
+from grape_bench.record.profile import Flops, Profile
 from grape_bench.record.record import Record
 from grape_bench.record.rule_name import FROZEN
 from grape_bench.record.status import Status

@@ -10,8 +10,7 @@ from grape_bench.publish.anonymous import WITHHELD
 from grape_bench.publish.card import ANONYMOUS
 from grape_bench.publish.pack import constraints
 from grape_bench.publish.submission import CONSTRAINTS, Submission, published_text
-from grape_bench.record.parts import Hardware, hardware_class
-from grape_bench.track.environment import INSTALLED
+from grape_bench.record.environment import INSTALLED, Hardware, hardware_class
 
 FEWEST_DIGITS = 9
 """The fewest different digits in the hash of a commit."""

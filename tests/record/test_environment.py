@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from grape_bench.errors import UserError
-from grape_bench.record.parts import Git
-from grape_bench.track import environment as room
-from grape_bench.track.environment import INSTALLED, environment, git_state
+from grape_bench.record import environment as room
+from grape_bench.record.environment import INSTALLED, Git, environment, git_state
 
 
 def test_versions_hardware_and_threads() -> None:

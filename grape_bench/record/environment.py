@@ -7,20 +7,20 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import grape_bench
 from grape_bench.errors import UserError
-from grape_bench.record.parts import Environment, Git, Hardware, hardware_class
+from grape_bench.record.typed_json import OPTIONAL
 
 COMMIT = "GRAPE_BENCH_COMMIT"
 """Environment variable with the commit of a source copy that has no .git folder."""
 GPU_JOBS = "GRAPE_BENCH_GPU_JOBS"
 """Environment variable with the number of jobs that share this job's GPU. The local executor sets it."""
-INSTALLED = Git(commit="unknown", dirty=None)  # an installed package, which its version identifies
 PACKAGES = (
     "grape-bench",
     "torch",
@@ -36,6 +36,74 @@ PACKAGES = (
     "scikit-learn",
     "pillow",
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Git:
+    """The commit of the checkout ("unknown" for an installed package), and whether it had uncommitted changes."""
+
+    commit: str
+    dirty: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """The machine. Only jobs on one `kind`, such as `cpu:AMD EPYCx2`, are compared in speed and memory."""
+
+    kind: str = field(metadata={"key": "class"})
+    cpu: str
+    cores: int
+    gpu: str | None
+    threads: int
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether jobs train on the CPU."""
+        return self.kind.startswith("cpu:")
+
+
+def hardware_class(cpu: str, cores: int, gpu: str | None) -> str:
+    """The class of a machine. For a GPU, a space and what else changes its speed follow."""
+    return f"cuda:{gpu}" if gpu else f"cpu:{cpu}x{cores}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlurmJob:
+    """The Slurm job, in the record of a job whose worker could not write one."""
+
+    job: str
+    state: str
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """The versions, source and hardware that can change a result or its speed."""
+
+    python: str
+    platform: str
+    packages: Mapping[str, str]
+    git: Git
+    hardware: Hardware
+    slurm: SlurmJob | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arithmetic:
+    """How this process's GPU computed: whether tf32 was allowed, and which algorithms cuDNN and PyTorch could choose.
+
+    With `cudnn_benchmark`, cuDNN tries algorithms first. With `deterministic`, PyTorch refuses the other algorithms.
+    """
+
+    tf32_products: bool
+    tf32_cudnn: bool
+    cudnn_benchmark: bool
+    cudnn_deterministic: bool
+    deterministic: bool
+
+
+INSTALLED = Git(commit="unknown", dirty=None)  # an installed package, which its version identifies
 
 
 def environment(threads: int, git: Git) -> Environment:
