@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from grape_bench.attachment import attach
-    from grape_bench.cli.in_python import run
+    from grape_bench.cli.python_api import run
     from grape_bench.diagnose.alignment import alignment
     from grape_bench.errors import DoesNotApplyError, UserError
     from grape_bench.network.block import Block
@@ -104,7 +104,7 @@ _HOME = {
     "make_rule": "rules.make",
     "register_objective": "objectives.make",
     "register_rule": "rules.make",
-    "run": "cli.in_python",
+    "run": "cli.python_api",
 }
 
 

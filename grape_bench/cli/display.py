@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
+from grape_bench.cli.duration import in_words
 from grape_bench.cli.say import say
-from grape_bench.cli.time_left import in_words
 from grape_bench.execute.duration import duration
 from grape_bench.execute.executor import Display
 from grape_bench.execute.time_left import TimeLeft

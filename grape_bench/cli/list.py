@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from grape_bench.cli.listed import KINDS, MANY, Entry, entries
+from grape_bench.cli.list_entries import KINDS, MANY, Entry, entries
 from grape_bench.cli.names import ListedName
 from grape_bench.cli.say import as_json, say, say_json
 

@@ -84,7 +84,7 @@ class ListedName(_Name):
 
     @override
     def names(self, context: click.Context) -> Iterable[str]:
-        from grape_bench.cli.listed import entries
+        from grape_bench.cli.list_entries import entries
 
         kind = str(context.params.get("kind"))
         return [str(one["name"]) for one in entries(kind, "*" if kind == "models" else None)]

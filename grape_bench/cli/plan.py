@@ -124,7 +124,7 @@ def _table(jobs: Sequence[Job], records: Mapping[str, Record], durations: Durati
     from rich import box
     from rich.table import Table
 
-    from grape_bench.cli.time_left import in_words
+    from grape_bench.cli.duration import in_words
     from grape_bench.record.rule_name import RuleName
     from grape_bench.record.status import Status
 
@@ -180,7 +180,7 @@ def _count(number: int, noun: str) -> str:
 
 def _summary(left: Sequence[Job], records: Mapping[str, Record], durations: Durations, slots: int) -> list[str]:
     """Return the number of jobs that are left, and the time they need."""
-    from grape_bench.cli.time_left import in_words
+    from grape_bench.cli.duration import in_words
     from grape_bench.execute.duration import makespan
 
     again = sum(job.id in records for job in left)

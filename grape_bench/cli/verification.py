@@ -57,7 +57,7 @@ def values(verification: Verification, place: Path) -> dict[str, Any]:
 
 
 def _needs(verification: Verification) -> list[str]:
-    from grape_bench.publish.here import needs
+    from grape_bench.publish.relocate import needs
 
     return needs(record.job for record in verification.submission.records.values())
 

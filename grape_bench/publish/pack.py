@@ -14,13 +14,13 @@ from grape_bench.plan.suite import Suite
 from grape_bench.plan.tuning import stated_space
 from grape_bench.publish.anonymous import anonymous
 from grape_bench.publish.archive import write_archive
+from grape_bench.publish.author_patterns import marks
+from grape_bench.publish.author_traces import refuse_traces
 from grape_bench.publish.card import ANONYMOUS, CARD, Card
 from grape_bench.publish.code import copy_code
 from grape_bench.publish.index import write_index
-from grape_bench.publish.marks import marks
 from grape_bench.publish.portable import portable, portable_suite
 from grape_bench.publish.submission import CONSTRAINTS, RUNS, SOURCE
-from grape_bench.publish.traces import refuse_traces
 from grape_bench.record.folder import Found, read_folder, runs_folder
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import SUITE

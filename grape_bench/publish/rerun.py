@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 
 from grape_bench.errors import UserError
 from grape_bench.publish.code import code_of
-from grape_bench.publish.here import localized
 from grape_bench.publish.hidden_test import View, hidden, whole
+from grape_bench.publish.relocate import localized
 from grape_bench.publish.rerun_worker import SCORE, WEIGHTS
 from grape_bench.publish.sandbox import Limits, Sandbox
 from grape_bench.publish.submission import CODE, SOURCE, Submission

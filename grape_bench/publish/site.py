@@ -14,9 +14,9 @@ from grape_bench.errors import UserError, printable
 from grape_bench.publish import overview
 from grape_bench.publish.badge import badge_of
 from grape_bench.publish.baselines import baseline_folder, read_baselines
+from grape_bench.publish.confusable import skeleton
 from grape_bench.publish.editions import Edition, superseded
 from grape_bench.publish.index import INDEX, VERIFICATIONS
-from grape_bench.publish.normal_name import skeleton
 from grape_bench.publish.submission import RUNS
 from grape_bench.publish.verify import Verification, verify
 from grape_bench.record.record import Record

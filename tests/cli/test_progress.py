@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from grape_bench.cli.display import Live, Plain, result_line
+from grape_bench.cli.duration import in_words
 from grape_bench.cli.failures import exit_code, failures
-from grape_bench.cli.time_left import in_words
 from grape_bench.record.job import Job
 from grape_bench.record.record import Record
 from tests.record.test_job import JOB

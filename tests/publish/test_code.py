@@ -13,9 +13,9 @@ from grape_bench.errors import UserError
 from grape_bench.plan.numerics import numerics_of
 from grape_bench.plan.sources import changed_sources, rule_sources, task_sources
 from grape_bench.publish.checks import identity, source
-from grape_bench.publish.here import localized, needs
 from grape_bench.publish.index import write_index
 from grape_bench.publish.pack import About, pack
+from grape_bench.publish.relocate import localized, needs
 from grape_bench.publish.rerun import draw
 from grape_bench.publish.submission import read_submission
 from grape_bench.record.folder import read_records

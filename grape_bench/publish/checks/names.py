@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from grape_bench.plan.find import suite_files
+from grape_bench.publish.confusable import flaw, lookalike
 from grape_bench.publish.index import VERIFICATIONS
-from grape_bench.publish.normal_name import flaw, lookalike
 from grape_bench.publish.submission import RUNS, Submission
 from grape_bench.rules.names import RULES
 

@@ -11,7 +11,7 @@ from io import StringIO
 from pathlib import Path
 
 from grape_bench.errors import UserError
-from grape_bench.publish.marks import Mark, plain
+from grape_bench.publish.author_patterns import Mark, plain
 from grape_bench.publish.submission import RUNS, SOURCE
 from grape_bench.record.regular_file import entries
 

@@ -1,6 +1,6 @@
 import pytest
 
-from grape_bench.publish.normal_name import flaw, lookalike, skeleton
+from grape_bench.publish.confusable import flaw, lookalike, skeleton
 from grape_bench.rules.names import RULES
 
 

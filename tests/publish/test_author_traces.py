@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from grape_bench.publish.marks import GENERAL_MARKS, Mark, address_parts, marks, person_pattern
-from grape_bench.publish.traces import prose, traces
+from grape_bench.publish.author_patterns import GENERAL_MARKS, Mark, address_parts, marks, person_pattern
+from grape_bench.publish.author_traces import prose, traces
 from tests.publish.author import become
 
 COMMIT = "4d0f6b1c9a7e2853bb6120d9f3ac47e851f0c2d8"
