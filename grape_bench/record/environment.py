@@ -40,7 +40,7 @@ PACKAGES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Git:
-    """The commit of the checkout ("unknown" for an installed package), and whether it had uncommitted changes."""
+    """The commit of the checkout ("unknown" for an installed package), and whether the package had changes since."""
 
     commit: str
     dirty: bool | None
@@ -132,7 +132,10 @@ def packages() -> dict[str, str]:
 
 
 def git_state() -> Git:
-    """Return the commit of the checkout that this package is imported from, and whether it has changes.
+    """Return the commit of the checkout that this package is imported from, and whether the package has changes.
+
+    Other files of the checkout cannot change a result unseen: a job's id covers its suite, its settings and the user's
+    code. So results and settings that earlier runs left there do not count.
 
     Returns `INSTALLED` for an installed package, even if its virtual environment lies inside some repository. If you
     copy a clean checkout without its `.git` to another machine, set GRAPE_BENCH_COMMIT to its commit.
@@ -148,7 +151,7 @@ def git_state() -> Git:
     commit = _printed("git", "rev-parse", "--verify", "--quiet", "HEAD", cwd=root)
     if top is None or commit is None or Path(top).resolve() != root:
         return INSTALLED
-    return Git(commit=commit, dirty=bool(_printed("git", "status", "--porcelain", cwd=root)))
+    return Git(commit=commit, dirty=bool(_printed("git", "status", "--porcelain", "--", "grape_bench", cwd=root)))
 
 
 def _printed(*command: str, cwd: Path | None = None) -> str | None:

@@ -55,7 +55,9 @@ def test_git_only_where_the_package_is_the_checkout(tmp_path: Path, monkeypatch:
     git("commit", "-m", "first")
     state = git_state()
     assert len(state.commit) == 40
-    assert state.dirty is True  # venv/ is neither committed nor ignored
+    assert state.dirty is False, "venv/ is neither committed nor ignored, but it is not the package"
+    (tmp_path / "grape_bench" / "rule.py").write_text("")
+    assert git_state().dirty is True
     inside = tmp_path / "venv" / "site-packages" / "grape_bench" / "__init__.py"
     monkeypatch.setattr(room.grape_bench, "__file__", str(inside))
     assert git_state() == INSTALLED
