@@ -29,7 +29,6 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class TomlTable(BaseModel):
@@ -154,7 +153,6 @@ class Task(TomlTable):
     deterministic: bool = False
     nproc: Count = 1
     seeds: Count | None = None  # the first N of the suite's seeds; None means all
-    tuning_budget: Share | None = None  # of this task's trials, instead of the suite's
     only: Annotated[list[str], Field(min_length=1)] | None = None
     skip: list[str] = []
     rule: dict[str, Settings] = {}
@@ -223,12 +221,12 @@ Space = dict[str, Axis]
 class Tuning(TomlTable):
     """The search for settings, with the same number of trials for every rule. `rule` adds settings for one rule.
 
-    A trial has the share `budget` of its task's epochs or steps, unless the task has a `tuning_budget`.
+    A trial has the share `budget` of its task's epochs or steps.
     With `own_settings`, each shipped rule also searches the settings that its paper tunes (`rules.catalog`).
     """
 
     trials: Annotated[int, Field(ge=1, le=1000)]
-    budget: Share = 1.0
+    budget: Annotated[float, Field(gt=0, le=1)] = 1.0
     space: Annotated[Space, Field(min_length=1, max_length=DIMENSIONS)]
     own_settings: bool = False
     rule: dict[str, Space] = {}

@@ -16,7 +16,7 @@ from grape_bench.plan.job import NOTHING, make_job
 from grape_bench.plan.numerics import parts
 from grape_bench.plan.overrides import Overrides
 from grape_bench.plan.suite import Settings, Space, Suite
-from grape_bench.plan.tuning import searched, space_of, trial_budget
+from grape_bench.plan.tuning import searched, space_of
 from grape_bench.record.content import parse_object
 from grape_bench.record.regular_file import Largest, read_text
 from grape_bench.record.rule_name import RuleName
@@ -40,7 +40,6 @@ class TunedTask(_Table):
     """The best trial on one task. `definition` identifies the task and budget that the search used."""
 
     definition: str
-    budget: float | None = None  # the share of the task's budget that each trial had; None: the `budget` of the file
     metric: str
     trial: int
     settings: Settings
@@ -57,7 +56,7 @@ class TunedRule(_Table):
     rule_source: str  # hash of the file that defined the rule
     numerics: dict[str, int] = {}  # by part of the engine that ran the trials; absent means 1
     trials: int
-    budget: float = 1.0  # the share of a task's budget that each trial had
+    budget: float = 1.0  # the share of the task's budget that each trial had
     space: Space
     sampler: str
     seeds: list[int]
@@ -151,20 +150,19 @@ def mismatch(suite: Suite, rule: str, found: tuple[TunedRule, Path] | None) -> s
     if found is None:
         return "no tuned settings"
     tuned, path = found
-    trials = suite.tuning.trials if suite.tuning else 1
+    trials, budget = (suite.tuning.trials, suite.tuning.budget) if suite.tuning else (1, 1.0)
     if (tuned.suite, tuned.version) != (suite.name, suite.version):
         return f"{path} is for {tuned.suite}@{tuned.version}"
     if tuned.trials != trials:
         return f"{path} has {tuned.trials} trials, not {trials}"
+    if tuned.budget != budget:
+        return f"{path} has trials with {tuned.budget:g} of the budget, not {budget:g}"
     if tuned.space != space_of(suite, rule):
         return f"{path} searched another space"
     for task in suite.tasks_of(rule):
         definition = make_job(suite, task, rule, 0).definition
         if task.name not in tuned.tasks or tuned.tasks[task.name].definition != definition:
             return f"tuned for another budget or other settings of {task.name}"
-        had, budget = tuned.tasks[task.name].budget or tuned.budget, trial_budget(suite, task)
-        if had != budget:
-            return f"{path} has trials with {had:g} of the budget of {task.name}, not {budget:g}"
     return ""
 
 

@@ -25,11 +25,6 @@ def tuning_of(suite: Suite) -> Tuning:
     return suite.tuning
 
 
-def trial_budget(suite: Suite, task: Task) -> float:
-    """The share of the task's epochs or steps that each of its trials gets."""
-    return task.tuning_budget or tuning_of(suite).budget
-
-
 def searched(rules: list[str]) -> list[str]:
     """The rules that are tuned: all but the control `frozen`, whose fit has no setting."""
     return [rule for rule in rules if rule != FROZEN]
@@ -66,7 +61,8 @@ def trial_jobs(suite: Suite, rules: list[str]) -> list[Job]:
     Each trial has its own seed, shared by all rules, so the search does not overfit one seed. Results never use these
     seeds.
     """
-    trials, tasks = tuning_of(suite).trials, [shortened(task, trial_budget(suite, task)) for task in suite.tasks]
+    tuning = tuning_of(suite)
+    trials, tasks = tuning.trials, [shortened(task, tuning.budget) for task in suite.tasks]
     settings = {rule: points(space_of(suite, rule), trials) for rule in rules}
     return [
         make_job(suite, task, rule, TUNING_SEED + trial, settings[rule][trial], trial=trial)

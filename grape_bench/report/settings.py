@@ -105,7 +105,6 @@ def _choice(suite: Suite, task: Task, records: Sequence[Record]) -> TunedTask:
     number = best(in_order).job.trial or 0
     return TunedTask(
         definition=make_job(suite, task, rule, 0).definition,
-        budget=task.tuning_budget,
         metric=records[0].scored_by.name,
         trial=number,
         settings=settings[number],

@@ -67,8 +67,6 @@ def test_a_short_search_has_a_share_of_the_budget_in_whole_epochs_or_steps(tmp_p
     }
     jobs = make_plan(path, Overrides(settings=changes)).jobs
     assert {(job.epochs, job.steps) for job in jobs} == {(10, None), (None, 1000)}, "results have the whole budget"
-    trials = make_tuning_plan(path, Overrides(settings=(*changes, "second.tuning_budget=0.5"))).jobs
-    assert {(job.epochs, job.steps) for job in trials} == {(3, None), (None, 500)}, "a task can have its own share"
 
 
 def test_no_seed_of_a_trial_is_a_seed_of_a_result_and_no_two_trials_share_one(tmp_path: Path) -> None:
