@@ -19,7 +19,7 @@ from grape_bench.score.power import MOST
 from grape_bench.score.quantity import ABSENT, number
 
 CAPTION = (
-    "A - B: mean over common seeds with its 95 % interval. p: paired t-test on a task, paired sign-flip test over all "
+    "A - B: mean over common seeds ± its 95 % interval. p: paired t-test on a task, paired sign-flip test over all "
     "(task, seed); Holm-adjusted. Costs are A ÷ B."
 )
 STYLES = {"above": "green", "below": "red", "no result": "red", "not resolved": ""}
@@ -90,7 +90,7 @@ def _scales(comparisons: Sequence[Comparison]) -> list[str]:
 
 
 def _table(comparison: Comparison) -> Table:
-    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
     shown.add_column("task", overflow="fold")
     for name in ("A", "B", "A - B", "n", "p", "step", "mem"):
         shown.add_column(name, justify="right", no_wrap=True)
@@ -115,7 +115,7 @@ def _row(task: OnTask) -> list[str]:
     center, half, n = task.difference
     form = f"+{task.first.metric.format.removeprefix('z')}"
     between = f"{center:{form}}"
-    between += "" if math.isnan(half) else f" [{center - half:{form}}, {center + half:{form}}]"
+    between += "" if math.isnan(half) else f" ± {half:{form.removeprefix('+')}}"
     return [
         task.first.task,
         _value(task.first),

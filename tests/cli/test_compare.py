@@ -37,6 +37,17 @@ def test_two_rules_of_one_folder_on_one_screen(runs: str) -> None:
     assert result.output.count("above") == 3
 
 
+def test_a_long_name_of_a_task_stays_whole(tmp_path: Path) -> None:
+    long = "cifar100-16-resnet"
+    records = [make(rule, seed, test, task=long) for rule, test in (("bp", 99.0), ("dfa", 8.0)) for seed in range(5)]
+    runs = on_disk(tmp_path / "runs", records)
+    result = call(f"{runs}#bp", f"{runs}#dfa")
+    assert result.exit_code == 0, result.output
+    assert max(map(len, result.output.splitlines())) <= 80
+    row = next(line for line in result.output.splitlines() if line.startswith(long))
+    assert "+91.00 ± 0.00" in row
+
+
 def test_tasks_that_are_left_out_of_the_last_line_are_named(tmp_path: Path) -> None:
     guessing = [make("bp", seed, test, task="c") for seed, test in enumerate((9, 11.5, 11))]
     others = [make(rule, seed, 20.0, task="c") for rule in ("grape", "dfa") for seed in range(3)]
