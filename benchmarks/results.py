@@ -150,6 +150,7 @@ def page(template: Path) -> str:
         claims=len(claims),
         ours=sum(one.claim.source.startswith("our") for one in claims),
         judged=[words[word] for word in WORDS],
+        confirmed=[sum(one.confirmed for one in claims if one.word == word) for word in WORDS],
     )
     return f"<!-- Rendered from {template.name} by `python -m benchmarks.results`. -->\n\n{wrapped(text.strip())}\n"
 

@@ -39,11 +39,9 @@ def command(name: str | None, folder: Path, results: Path, json: bool) -> None:
 
     with deadline(FOLDER_S, str(results)):
         claims = read_claims(folder)
-        if name is not None:
-            if name not in claims:
-                raise unknown("claim", name, claims, where=str(folder))
-            claims = {name: claims[name]}
-        found = judged(claims, results)
+        if name is not None and name not in claims:
+            raise unknown("claim", name, claims, where=str(folder))
+        found = [one for one in judged(claims, results) if name in (None, one.name)]
     if json:
         say_json([one.values for one in found])
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,22 +24,41 @@ from grape_bench.record.manifest import MANIFEST
 from grape_bench.report.page import policy, style
 from grape_bench.report.templates import page_template
 from grape_bench.score.cell import Grid, cells
-from grape_bench.score.claim import FAILS, HOLDS, OPEN, Claim, Observed, judge, overall
+from grape_bench.score.claim import FAILS, HOLDS, OPEN, Claim, Observed, judge, overall, p_value
+from grape_bench.score.inference import LEVEL, holm
 from grape_bench.score.quantity import ABSENT
 
 WORDS = (HOLDS, FAILS, OPEN)
+NOTES = (
+    "Rule - reference by task, with the 95 % interval, in points of the metric or in cosine. *: also after Holm's "
+    "correction over all claims."
+)
 STYLES = {HOLDS: "green", FAILS: "red", OPEN: "dim"}
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim, the name of its file, the word on it, and what was observed. `missing` says why there are no runs."""
+    """A claim, the name of its file, the word on it, and what was observed. `missing` says why there are no runs.
+
+    `adjusted` is the p-value of the word after Holm's correction over all claims.
+    """
 
     name: str
     claim: Claim
     word: str
     observed: tuple[Observed, ...]
     missing: str = ""
+    adjusted: float = math.nan
+
+    @property
+    def p(self) -> float:
+        """The p-value of the word, without a correction for the other claims."""
+        return p_value(self.observed)
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the claim keeps its word when all claims are tested together."""
+        return self.word != OPEN and self.adjusted < LEVEL
 
     @property
     def shown_by(self) -> str:
@@ -65,7 +84,8 @@ class Judged:
             for one in self.observed
         ]
         return {
-            "name": self.name, **self.claim.model_dump(), "word": self.word, "missing": self.missing, "observed": rows,
+            "name": self.name, **self.claim.model_dump(), "word": self.word, "missing": self.missing,
+            "p": _known(self.p), "p_adjusted": _known(self.adjusted), "observed": rows,
         }  # fmt: skip
 
 
@@ -85,7 +105,7 @@ def read_claims(folder: Path) -> dict[str, Claim]:
 
 
 def judged(claims: Mapping[str, Claim], results: Path) -> list[Judged]:
-    """Each claim with the word that the runs in `results`/SUITE/runs give it."""
+    """Each claim with the word that the runs in `results`/SUITE/runs give it, and its p-value among all of them."""
 
     @cache
     def grid(suite: str) -> Grid | None:
@@ -99,7 +119,8 @@ def judged(claims: Mapping[str, Claim], results: Path) -> list[Judged]:
             continue
         observed = tuple(judge(claim, known))
         found.append(Judged(name, claim, overall(observed), observed))
-    return found
+    adjusted = holm({one.name: one.p for one in found})
+    return [replace(one, adjusted=adjusted[one.name]) for one in found]
 
 
 def render(every: Iterable[Judged]) -> RenderableType:
@@ -108,14 +129,13 @@ def render(every: Iterable[Judged]) -> RenderableType:
     table.add_column("claim", ratio=1)
     table.add_column("difference (n)", no_wrap=True)
     table.add_column("word", no_wrap=True)
-    found = sorted(every, key=lambda one: WORDS.index(one.word))
+    found = sorted(every, key=lambda one: (WORDS.index(one.word), not one.confirmed))
     for one in found:
         numbers = "\n".join(short_text(seen) for seen in one.observed) or ABSENT
         table.add_row(
-            Text.assemble(one.claim.sentence, (f"  {one.name}", "dim")), numbers, Text(one.word, STYLES[one.word])
+            Text.assemble(one.claim.sentence, (f"  {one.name}", "dim")), numbers, Text(starred(one), STYLES[one.word])
         )
-    notes = "Rule - reference by task, with the 95 % interval, in points of the metric or in cosine."
-    return Group(table, Text(f"{total(found)}."), Text(notes, "dim"))
+    return Group(table, Text(total(found)), Text(NOTES, "dim"))
 
 
 def describe(one: Judged) -> RenderableType:
@@ -129,6 +149,7 @@ def describe(one: Judged) -> RenderableType:
         *[(seen.task, long_text(seen)) for seen in one.observed],
         ("differs", claim.differs),
         ("word", one.word + (f": {one.missing}" if one.missing else "")),
+        *([("p", p_text(one))] if math.isfinite(one.p) else []),
     ]
     for word, text in facts:
         table.add_row(word, text)
@@ -140,15 +161,29 @@ def page(every: Iterable[Judged]) -> str:
     found = list(every)
     return page_template("claims.html.j2").render(
         every=found, words=WORDS, counts=Counter(one.word for one in found), total=total(found),
-        short_text=short_text, long_text=long_text, style=style(), policy=policy(),
+        short_text=short_text, long_text=long_text, p_text=p_text, style=style(), policy=policy(),
     )  # fmt: skip
 
 
 def total(every: Iterable[Judged]) -> str:
-    """How many claims got each word: "38 claims: 17 hold here, 11 do not hold here, 10 cannot be told"."""
-    counts = Counter(one.word for one in every)
+    """How many claims got each word, alone and after a correction for the number of claims, in two sentences."""
+    found = list(every)
+    counts, kept = Counter(one.word for one in found), Counter(one.word for one in found if one.confirmed)
     words = {HOLDS: "hold here", FAILS: "do not hold here", OPEN: OPEN}
-    return f"{counts.total()} claims: " + ", ".join(f"{counts[word]} {plural}" for word, plural in words.items())
+    return (
+        f"{counts.total()} claims: " + ", ".join(f"{counts[word]} {plural}" for word, plural in words.items()) + ". "
+        f"After Holm's correction over all claims, {kept[HOLDS]} still hold and {kept[FAILS]} still do not."
+    )
+
+
+def starred(one: Judged) -> str:
+    """The word on a claim, with a star if the claim keeps it after the correction for the number of claims."""
+    return f"{one.word} *" if one.confirmed else one.word
+
+
+def p_text(one: Judged) -> str:
+    """The p-value of a claim's word, and the same after the correction: "0.0012; 0.080 among all claims"."""
+    return f"{one.p:.2g}; {one.adjusted:.2g} among all claims"
 
 
 def long_text(seen: Observed) -> str:

@@ -13,7 +13,7 @@ from grape_bench.errors import unknown
 from grape_bench.record.record import Record
 from grape_bench.record.rule_name import FROZEN
 from grape_bench.score.cell import Cell, Grid, common_seeds, looks_of
-from grape_bench.score.inference import CONFIDENCE, Interval, half_width, mean, one_sided
+from grape_bench.score.inference import CONFIDENCE, LEVEL, Interval, half_width, mean, p_above
 from grape_bench.score.lead import FEW
 from grape_bench.score.references import References
 from grape_bench.score.standing import margin
@@ -63,7 +63,8 @@ class Claim(BaseModel):
 class Observed:
     """The comparison on one task: the mean difference with its 95 % interval, the margin, and one of the three words.
 
-    `reason` says why nothing can be told, unless the interval is just too wide.
+    `p_holds` and `p_fails` are the p-values behind the words. A word is given below LEVEL. `reason` says why nothing
+    can be told, unless both are too large.
     """
 
     task: str
@@ -71,6 +72,8 @@ class Observed:
     difference: Interval
     margin: float
     reason: str = ""
+    p_holds: float = math.nan
+    p_fails: float = math.nan
 
 
 def judge(claim: Claim, grid: Grid) -> list[Observed]:
@@ -88,6 +91,21 @@ def overall(observed: Sequence[Observed]) -> str:
     if FAILS in words:
         return FAILS
     return HOLDS if words == {HOLDS} else OPEN
+
+
+def p_value(observed: Sequence[Observed]) -> float:
+    """The p-value of the word on the whole claim; the smaller of the two if it is open. NaN if nothing can be told.
+
+    To hold, a claim has to hold on every task, so the largest p counts. To fail, it has to fail on one.
+    """
+    told = [one for one in observed if not one.reason]
+    word = overall(told)
+    if word == FAILS:
+        return min(one.p_fails for one in told)
+    if not told or len(told) < len(observed):
+        return math.nan
+    holds = max(one.p_holds for one in told)
+    return holds if word == HOLDS else min(holds, *(one.p_fails for one in told))
 
 
 def _on(claim: Claim, grid: Grid, task: str) -> Observed:
@@ -109,8 +127,9 @@ def _on(claim: Claim, grid: Grid, task: str) -> Observed:
         return Observed(task, OPEN, counted, limit, reason)
     if math.isnan(limit):
         limit = claim.by  # without BP and `frozen` there is no margin
-    narrow = half_width(found, one_sided(looks * len(claim.tasks)))
-    return Observed(task, _word(claim, counted, narrow, limit), counted, limit)
+    holds, fails = (min(1.0, looks * p) for p in _p_values(claim, found, limit))
+    word = HOLDS if holds < LEVEL else FAILS if fails < LEVEL else OPEN
+    return Observed(task, word, counted, limit, "", holds, fails)
 
 
 def _untrained(claim: Claim, grid: Grid, task: str) -> bool:
@@ -121,18 +140,16 @@ def _untrained(claim: Claim, grid: Grid, task: str) -> bool:
     return max(means) < mean(control.scores.values())
 
 
-def _word(claim: Claim, difference: Interval, narrow: float, limit: float) -> str:
-    """`narrow` is the half-width at which each side is wrong in 5 % of cases."""
-    center, wide = difference.mean, difference.half_width
+def _p_values(claim: Claim, differences: Sequence[float], limit: float) -> tuple[float, float]:
+    """The p-values of "the claim holds" and of "it does not hold".
+
+    What the sentence says is tested on two sides. The other side is tested on one, and shares its 5 % over the tasks.
+    """
+    found = [-x for x in differences] if claim.direction == "below" else differences
+    mirrored = [-x for x in found]
     if claim.direction == "not below":
-        if center - narrow > -limit:
-            return HOLDS
-        return FAILS if center + wide < -limit else OPEN
-    if claim.direction == "below":
-        center = -center
-    if center - wide > claim.by:
-        return HOLDS
-    return FAILS if center + narrow < max(claim.by, limit) else OPEN
+        return len(claim.tasks) * p_above(found, -limit), 2 * p_above(mirrored, limit)
+    return 2 * p_above(found, claim.by), len(claim.tasks) * p_above(mirrored, -max(claim.by, limit))
 
 
 def _differences(claim: Claim, cells: Sequence[Cell]) -> list[float]:

@@ -84,6 +84,19 @@ def t_quantile(freedom: int, level: float) -> float:
     return float(stdtrit(freedom, level))
 
 
+def p_above(values: Sequence[float], limit: float) -> float:
+    """One-sided p of Student's t-test that the mean of `values` lies above `limit`; NaN below two values."""
+    n = len(values)
+    if n < 2:
+        return math.nan
+    from scipy.special import stdtr
+
+    distance, error = mean(values) - limit, math.sqrt(variance(values) / n)
+    if error == 0:
+        return 0.0 if distance > 0 else 1.0
+    return float(stdtr(n - 1, -distance / error))
+
+
 def paired_t(differences: Sequence[float]) -> float:
     """Two-sided p of Student's paired t-test; NaN below two pairs, 1 if all differences are 0."""
     n = len(differences)

@@ -12,7 +12,7 @@ from grape_bench.cli.main import cli
 from grape_bench.errors import UserError
 from grape_bench.plan.expand import make_plan
 from grape_bench.plan.overrides import Overrides
-from grape_bench.report.claims import Judged, judged, page, read_claims
+from grape_bench.report.claims import Judged, judged, page, read_claims, total
 from grape_bench.score.claim import FAILS, HOLDS, OPEN
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +53,15 @@ def test_the_table_fits_80_columns_and_counts_the_words(monkeypatch: pytest.Monk
     result = CliRunner().invoke(cli, ["claims"])
     assert result.exit_code == 0 and max(map(len, result.output.splitlines())) <= 80
     assert f"{len(list((ROOT / 'claims').glob('*.toml')))} claims: " in result.output
+
+
+def test_a_star_needs_a_word_that_survives_the_correction_for_the_number_of_claims(shipped: list[Judged]) -> None:
+    kept = [one for one in shipped if one.confirmed]
+    assert kept and all(one.word in (HOLDS, FAILS) and one.p < one.adjusted < 0.05 for one in kept)
+    lost = [one for one in shipped if one.word in (HOLDS, FAILS) and not one.confirmed]
+    assert lost and all(one.p < 0.05 <= one.adjusted for one in lost)
+    (sentence,) = (text for text in total(shipped).split(". ") if "Holm" in text)
+    assert f"{sum(one.word == HOLDS for one in kept)} still hold" in sentence
 
 
 def test_one_claim_is_printed_with_its_source_and_as_json(monkeypatch: pytest.MonkeyPatch) -> None:

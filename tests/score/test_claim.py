@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from grape_bench.errors import UserError
 from grape_bench.record.record import Record
 from grape_bench.score.cell import cells
-from grape_bench.score.claim import FAILS, HOLDS, OPEN, Claim, judge, overall
+from grape_bench.score.claim import FAILS, HOLDS, OPEN, Claim, Observed, judge, overall, p_value
+from grape_bench.score.inference import Interval, p_above, paired_t
 from tests.score.records import make
 
 TASK = "digits-mlp"
@@ -115,3 +116,23 @@ def test_an_unknown_task_is_a_user_error() -> None:
 def test_a_claim_that_means_nothing_is_refused(keys: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         claim(**keys)
+
+
+def test_the_p_value_of_a_word_is_that_of_the_t_test_behind_it() -> None:
+    dfa, fa = [80.0, 81.0, 82.0], [84.0, 85.1, 85.9]
+    differences = [b - a for a, b in zip(dfa, fa, strict=True)]
+    seen = judge(claim(), cells(records_of(bp=BP, frozen=FROZEN, dfa=dfa, fa=fa)))
+    assert p_value(seen) == pytest.approx(paired_t(differences)) and overall(seen) == HOLDS
+    (below,) = judge(claim(direction="below"), cells(records_of(bp=BP, frozen=FROZEN, dfa=dfa, fa=fa)))
+    assert below.p_fails == pytest.approx(p_above(differences, -below.margin)) and below.word == FAILS
+
+
+def test_a_claim_about_two_tasks_has_the_weaker_p_if_it_holds_and_the_stronger_if_it_fails() -> None:
+    def seen(word: str, holds: float, fails: float) -> Observed:
+        return Observed(TASK, word, Interval(1.0, 1.0, 3), 1.0, "", holds, fails)
+
+    assert p_value([seen(HOLDS, 0.01, 1.0), seen(HOLDS, 0.04, 1.0)]) == 0.04
+    assert p_value([seen(HOLDS, 0.01, 1.0), seen(FAILS, 1.0, 0.002)]) == 0.002
+    untold = Observed(TASK, OPEN, Interval(1.0, 1.0, 2), 1.0, "fewer than 3 seeds")
+    assert math.isnan(p_value([untold])) and math.isnan(p_value([seen(HOLDS, 0.01, 1.0), untold]))
+    assert p_value([seen(FAILS, 1.0, 0.002), untold]) == 0.002, "one failure is enough"
