@@ -21,7 +21,7 @@ from jinja2 import Environment, StrictUndefined
 from benchmarks import front_page, log
 from grape_bench.record.folder import read_folder
 from grape_bench.record.manifest import MANIFEST
-from grape_bench.report.claims import WORDS, judged, read_claims
+from grape_bench.report.claims import WORDS, Judged, judged, read_claims
 from grape_bench.score.cell import Cell, cells, differences
 from grape_bench.score.gain import gains
 from grape_bench.score.inference import Interval, interval, mean
@@ -140,7 +140,7 @@ class Suite:
 
 def page(template: Path) -> str:
     """The text of the page that `template` describes. Every measured number in it comes from the records."""
-    claims = judged(read_claims(ROOT / "claims"), RESULTS)
+    claims = _claims()
     words = Counter(one.word for one in claims)
     environment = Environment(undefined=StrictUndefined, trim_blocks=True)
     environment.filters |= {"f": number, "pm": plus_minus}
@@ -153,6 +153,12 @@ def page(template: Path) -> str:
         confirmed=[sum(one.confirmed for one in claims if one.word == word) for word in WORDS],
     )
     return f"<!-- Rendered from {template.name} by `python -m benchmarks.results`. -->\n\n{wrapped(text.strip())}\n"
+
+
+@cache
+def _claims() -> list[Judged]:
+    """All claims with their words. Reading every suite takes seconds."""
+    return judged(read_claims(ROOT / "claims"), RESULTS)
 
 
 @cache
