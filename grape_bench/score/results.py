@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from statistics import median
 from types import MappingProxyType
-from typing import Any
 
 import pandas as pd
 
 from grape_bench.record.record import Record
 from grape_bench.record.rule_name import FROZEN, HEAD_ONLY, RuleName
-from grape_bench.record.status import Status
 from grape_bench.score.alignment import NULL, Maps, maps
-from grape_bench.score.cell import Cell, Grid, by_task, cells, hardware_classes
+from grape_bench.score.cell import Grid, cells
 from grape_bench.score.equal_cost import EqualCost, equal_cost
 from grape_bench.score.gain import Gain, gains
-from grape_bench.score.inference import mean
 from grape_bench.score.labels import NO_NAMES, Names, labels
 from grape_bench.score.metric import DEFAULT, Metric
 from grape_bench.score.open_rows import without_open
 from grape_bench.score.overall import better, overall, performance_profile
-from grape_bench.score.references import References
 from grape_bench.score.table import score
+from grape_bench.score.time_to_result import Curves, time_to
 from grape_bench.score.verdict import over_tasks
 
-SHARES = (0.5, 0.8, 0.95, 1.0)
 CONTROL = "control"
-Curves = Mapping[str, pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -157,73 +150,3 @@ def results(
         gains=gains(grid, untuned),
         equal=equal_cost(grid, curves, at) if at else None,
     )
-
-
-def time_to(grid: Grid, curves: Curves) -> pd.DataFrame:
-    """One row per task, rule and share of BP's gain: target, samples, seconds, reached, n.
-
-    The gain is BP's final validation score - the control's, each a mean over seeds. `target` is the validation value
-    (accuracy in percent, perplexity ...) at a share of the gain. A seed's time is its first evaluation at or above the
-    target. `samples` and `seconds` are medians over seeds; a seed that never reached the target counts as infinite,
-    and an infinite median is NaN. A diverged seed counts as never, even if it reached the target before. `seconds` is
-    NaN unless the rule ran on BP's hardware class. The table is empty if BP or the control has no curve.
-    """
-    rows = []
-    paths = _Paths(curves)
-    for task, part in by_task(grid).items():
-        bp, control = part.get((task, "bp")), References.of(part, task).control
-        low, high = (paths.final(reference) if reference else math.nan for reference in (control, bp))
-        for cell in part.values():
-            runs = [record for record in cell.results if record.id in curves or record.status is Status.DIVERGED]
-            if runs and high > low:
-                for share in SHARES:
-                    target = low + share * (high - low)
-                    rows.append({"task": task, "rule": cell.rule, "share": share, **paths.times(cell, runs, target)})
-                    if len(hardware_classes(cell, bp, part)) > 1:
-                        rows[-1]["seconds"] = math.nan
-    return pd.DataFrame(rows)
-
-
-class _Paths:
-    """The validation scores of each record along its curve, cached so that each curve is read once for all shares."""
-
-    def __init__(self, curves: Curves) -> None:
-        self._curves = curves
-        self._known: dict[str, list[tuple[float, float, float]]] = {}  # score, samples, seconds
-
-    def final(self, cell: Cell) -> float:
-        """Mean over seeds of the last validation score. A diverged seed counts as chance."""
-        ends = [
-            cell.chance if record.status is Status.DIVERGED else self._of(cell, record)[-1][0]
-            for record in cell.results
-            if record.status is Status.DIVERGED or record.id in self._curves
-        ]
-        return mean(float(end) for end in ends)
-
-    def times(self, cell: Cell, runs: list[Record], target: float) -> dict[str, Any]:
-        """One row: when the `runs` reach the target."""
-        reached = [self._first(cell, record, target) for record in runs]
-        middle = [median(time[i] for time in reached) for i in (0, 1)]
-        return {
-            "target": cell.metric.value(target),
-            "samples": middle[0] if math.isfinite(middle[0]) else math.nan,
-            "seconds": middle[1] if math.isfinite(middle[1]) else math.nan,
-            "reached": sum(math.isfinite(samples) for samples, _ in reached),
-            "n": len(runs),
-        }
-
-    def _first(self, cell: Cell, record: Record, target: float) -> tuple[float, float]:
-        """Samples and seconds of the first evaluation at or above the target; infinite if there is none."""
-        if record.status is not Status.DIVERGED:
-            for score, samples, seconds in self._of(cell, record):
-                if score >= target:
-                    return samples, seconds
-        return math.inf, math.inf
-
-    def _of(self, cell: Cell, record: Record) -> list[tuple[float, float, float]]:
-        if record.id not in self._known:
-            curve = self._curves[record.id]
-            scores = cell.metric.validation(curve).map(cell.metric.score)
-            columns = (scores, curve["samples"], curve["seconds"])
-            self._known[record.id] = list(zip(*(column.astype(float).tolist() for column in columns), strict=True))
-        return self._known[record.id]

@@ -3,7 +3,7 @@ import math
 import pandas as pd
 
 from grape_bench.score.cell import cells
-from grape_bench.score.results import time_to
+from grape_bench.score.time_to_result import time_to
 from tests.score.records import make
 
 
