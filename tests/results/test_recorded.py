@@ -22,7 +22,7 @@ IDS = [folder.name for folder in RECORDED]
 
 CURRENT = {
     *("quickstart", "vision-small", "walk-back", "rules", "order-small", "papers-mnist", "grape-ablations"),
-    *("grape-frontier", "depth", "core", "paper", "extensions"),
+    *("grape-frontier", "depth", "width", "core", "paper", "extensions"),
 }
 """The folders that were recorded by this version of the engine. The others name what changed since in their README."""
 
