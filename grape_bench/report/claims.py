@@ -129,7 +129,7 @@ def render(every: Iterable[Judged]) -> RenderableType:
     table.add_column("claim", ratio=1)
     table.add_column("difference (n)", no_wrap=True)
     table.add_column("word", no_wrap=True)
-    found = sorted(every, key=lambda one: (WORDS.index(one.word), not one.confirmed))
+    found = in_order(every)
     for one in found:
         numbers = "\n".join(short_text(seen) for seen in one.observed) or ABSENT
         table.add_row(
@@ -158,11 +158,16 @@ def describe(one: Judged) -> RenderableType:
 
 def page(every: Iterable[Judged]) -> str:
     """All claims as one self-contained HTML page. It links to index.html in the same folder."""
-    found = list(every)
+    found = in_order(every)
     return page_template("claims.html.j2").render(
         every=found, words=WORDS, counts=Counter(one.word for one in found), total=total(found),
         short_text=short_text, long_text=long_text, p_text=p_text, style=style(), policy=policy(),
     )  # fmt: skip
+
+
+def in_order(every: Iterable[Judged]) -> list[Judged]:
+    """The claims by word, and those with a star first."""
+    return sorted(every, key=lambda one: (WORDS.index(one.word), not one.confirmed))
 
 
 def total(every: Iterable[Judged]) -> str:
@@ -172,7 +177,7 @@ def total(every: Iterable[Judged]) -> str:
     words = {HOLDS: "hold here", FAILS: "do not hold here", OPEN: OPEN}
     return (
         f"{counts.total()} claims: " + ", ".join(f"{counts[word]} {plural}" for word, plural in words.items()) + ". "
-        f"After Holm's correction over all claims, {kept[HOLDS]} still hold and {kept[FAILS]} still do not."
+        f"After Holm's correction over all claims (*), {kept[HOLDS]} still hold and {kept[FAILS]} still do not."
     )
 
 
