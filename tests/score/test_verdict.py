@@ -159,7 +159,7 @@ def test_every_recorded_bp_run_with_diagnostics_is_trained():
     unresolved = {key for key, word in found.items() if word != TRAINED}
     too_few = {("rules", "mnist1d-rnn"), ("depth", "vit-depth-16")}
     assert unresolved == too_few | {("width", "vit-width-128")}, found  # their notes say so
-    assert {found[key] for key in too_few} == {"n too small"} and found["width", "vit-width-128"] == NOT_ABOVE
+    assert {found[key] for key in too_few} == {"n too small"} and found["width", "vit-width-128"] == "not above frozen"
     assert not {EXPLODING, NOT_MEASURABLE} & set(found.values()), "no run of BP crosses a threshold"
 
 
