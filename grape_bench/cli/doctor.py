@@ -84,13 +84,8 @@ def _versions() -> Iterator[Finding]:
         yield Finding("versions", "source", "an installed package")
     elif git.dirty:
         fix = "commit before a run that you want to publish"
-        yield Finding(
-            "versions",
-            "source",
-            f"commit {git.commit[:12]}, with uncommitted changes in grape_bench",
-            ok=False,
-            fix=fix,
-        )
+        state = f"commit {git.commit[:12]}, with uncommitted changes in grape_bench"
+        yield Finding("versions", "source", state, ok=False, fix=fix)
     else:
         yield Finding("versions", "source", f"commit {git.commit[:12]}")
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from grape_bench.network.custom import carries_tangent
+from grape_bench.network.custom_tangents import carries_tangent
 from grape_bench.network.trees import map_tensors
 
 _PRODUCTS = ("mm", "matmul", "__matmul__", "__rmatmul__", "_sparse_mm", "mv", "bmm", "smm", "hspmm", "linear")

@@ -17,8 +17,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from grape_bench.errors import UserError
 from grape_bench.network import norms, recurrent, sparse
 from grape_bench.network.block import Block
-from grape_bench.network.custom import Custom, Tangents, carries_tangent
-from grape_bench.network.functions import custom_functions
+from grape_bench.network.custom_functions import custom_functions
+from grape_bench.network.custom_tangents import Custom, Tangents, carries_tangent
 from grape_bench.network.operators import LinearMap, OperatorMode
 from grape_bench.network.passes import Pass
 from grape_bench.network.trees import map_tensors

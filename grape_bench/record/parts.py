@@ -1,4 +1,4 @@
-"""The parts of a record: what one job measured, and where it ran."""
+"""The parts of a record: what one job measured. The cost of a step and the environment have files of their own."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from torch import nn
 from torch.autograd import forward_ad
 
 from grape_bench.network import norms
-from grape_bench.network.custom import Tangents
+from grape_bench.network.custom_tangents import Tangents
 from grape_bench.network.tangents import _Derivatives
 from tests.launches import Launches
 

@@ -8,7 +8,7 @@ from torch import nn
 import grape_bench as gb
 from grape_bench.errors import UserError
 from grape_bench.rules.make import make_rule
-from tests.network.test_functions import Middle, tangent_and_gradient
+from tests.network.test_custom_functions import Middle, tangent_and_gradient
 
 DENSE = torch.tensor([[0.5, 0, 0, 0, 0, 2], [0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0], [1, 0, 0, 3, 0, 0]])
 DENSE = torch.cat([DENSE, torch.eye(6)[:2] - 0.3 * torch.eye(6)[3:5]])  # (6, 6) on the 6 rows of X

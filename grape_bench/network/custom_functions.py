@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd import Function, forward_ad
 from torch.autograd.function import FunctionCtx
 
-from grape_bench.network.custom import Custom, Tangents, carries_tangent, same_randomness, scales
+from grape_bench.network.custom_tangents import Custom, Tangents, carries_tangent, same_randomness, scales
 
 
 @contextmanager
