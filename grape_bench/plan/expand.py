@@ -144,10 +144,17 @@ def chosen_rules(suite: Suite, only: tuple[str, ...]) -> list[str]:
 
 
 def unique(jobs: list[Job]) -> list[Job]:
-    """Return `jobs`. Raises UserError if two have the same id."""
+    """Return `jobs`. Raises UserError if two have the same id, or if two rules would be one row of a table.
+
+    A row is named by the rule's class, without its file.
+    """
     seen: dict[str, Job] = {}
+    rows: dict[str, str] = {}
     for job in jobs:
         twin = seen.setdefault(job.id, job)
         if twin is not job:
             raise UserError(f"rules {twin.rule!r} and {job.rule!r} are the same", hint="list one of them")
+        other = rows.setdefault(job.rule_name.label, job.rule)
+        if other != job.rule:
+            raise UserError(f"rules {other!r} and {job.rule!r} have one name", hint="rename one of the two classes")
     return jobs

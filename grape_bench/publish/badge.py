@@ -32,13 +32,17 @@ def caught(share: float, count: int) -> float:
 
 def meaning(verification: Verification) -> Iterator[str]:
     """What the badge proves and does not prove, in lines for a terminal."""
-    count = len(verification.reruns)
+    reruns = [one for one in verification.reruns if one.name in verification.submission.own]  # the others are BP's
+    count = len(reruns)
     if verification.badge == "recomputed":
         yield "the runs agree with the suite, the plan, the code and each other"
         yield "this does not prove that they took place: --rerun K does"
     if verification.badge == "verified":
         chances = ", ".join(f"{caught(share, count):.0%} if {share:.0%} of the runs" for share in SHARES)
-        yield f"{count} reruns find forged numbers with a probability of 1 - (1 - f)^{count}: {chances} are forged"
+        yield f"{count} rerun{'s' * (count > 1)} would find forged scores with a probability of 1 - (1 - f)^{count}: {chances} are forged"
+        if tolerance := max(one.tolerance for one in reruns):
+            yield f"on this machine a rerun may differ by {tolerance:.3g}, so a smaller forgery passes"
+        yield "feature credit, step time and memory are the author's: no rerun measures them again"
 
 
 STAGES = ("received", "recomputed", "rerun", "confirmed by its authors")

@@ -91,16 +91,21 @@ def _marked(value: Any) -> Any:
 def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """An empty draft folder next to `path`. It becomes `path` if the block succeeds and is deleted if not.
 
-    With `replace` it replaces an existing folder. Raises OSError.
+    With `replace` it replaces an existing folder, which stays if that fails. Raises OSError.
     """
     draft = path.with_name(f".{os.getpid()}.{path.name}")
     old = path.with_name(f".{os.getpid()}.{path.name}.old")
     try:
         draft.mkdir(parents=True)
         yield draft
-        if replace and path.exists():
-            path.rename(old)
-        draft.rename(path)
+        try:
+            if replace and path.exists():
+                path.rename(old)
+            draft.rename(path)
+        except BaseException:
+            if old.exists() and not path.exists():
+                old.rename(path)
+            raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

@@ -22,7 +22,7 @@ CAPTION = (
     "A - B: mean over common seeds ± its 95 % interval. p: paired t-test on a task, paired sign-flip test over all "
     "(task, seed); Holm-adjusted. Costs are A ÷ B."
 )
-STYLES = {"above": "green", "below": "red", "no result": "red", "not resolved": ""}
+STYLES = {"above": "green", "below": "red", "no result": "red", "tied": "", "not resolved": ""}
 
 
 def render(comparisons: Sequence[Comparison]) -> RenderableType:

@@ -116,7 +116,6 @@ def _on(claim: Claim, grid: Grid, task: str) -> Observed:
     if len(present) < len(cells):
         return Observed(task, OPEN, Interval(math.nan, math.nan, 0), math.nan, "a rule has no result")
     found = _differences(claim, present)
-    # Each task is a test of its own, and one failure refutes the claim. So the failures share the 5 %.
     looks = looks_of(*present[:2])
     counted = Interval(mean(found), half_width(found, 1 - (1 - CONFIDENCE) / looks), len(found))
     limit = claim.margin if claim.margin is not None else margin(present[0], present[1], References.of(grid, task))
@@ -143,12 +142,13 @@ def _untrained(claim: Claim, grid: Grid, task: str) -> bool:
 def _p_values(claim: Claim, differences: Sequence[float], limit: float) -> tuple[float, float]:
     """The p-values of "the claim holds" and of "it does not hold".
 
-    What the sentence says is tested on two sides. The other side is tested on one, and shares its 5 % over the tasks.
+    A difference is tested on two sides, and the absence of one on the side of the margin. A claim holds if it holds on
+    every task, so that needs no correction. It fails if it fails on one, so failures share their 5 % over the tasks.
     """
     found = [-x for x in differences] if claim.direction == "below" else differences
     mirrored = [-x for x in found]
     if claim.direction == "not below":
-        return len(claim.tasks) * p_above(found, -limit), 2 * p_above(mirrored, limit)
+        return p_above(found, -limit), 2 * len(claim.tasks) * p_above(mirrored, limit)
     return 2 * p_above(found, claim.by), len(claim.tasks) * p_above(mirrored, -max(claim.by, limit))
 
 

@@ -1,4 +1,4 @@
-"""Which records may share a table: one suite version, equal budgets, one metric per task, one engine version."""
+"""Which records may share a table: one suite version, one margin, equal budgets, one metric per task, one engine."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from grape_bench.record.job import Of, canonical, names_of
 from grape_bench.record.record import Record
 from grape_bench.score.cell import Cell
 from grape_bench.score.metric import METRICS
+from grape_bench.score.references import MARGIN
 
 # The optimizer is not part of the budget: its settings are tuned for each rule, with equally many trials.
 # The seeds of one cell agree in all but these. `check_numerics` compares the engine, and `unequal_notes` the data.
@@ -40,13 +41,14 @@ def check_budget(cells: Iterable[Cell]) -> None:
     every = list(cells)
     _check_results([record for cell in every for record in cell.records])
     _check_suite([record for cell in every for record in cell.records])
+    _check_margin([record for cell in every for record in cell.records])
     tasks: dict[str, list[Cell]] = {}
     for cell in every:
         tasks.setdefault(cell.task, []).append(cell)
     for task, of_task in tasks.items():
         for cell in of_task:
             _check_cell(cell)
-        _check_equal(task, of_task, Of.TASK, Of.SOURCE)
+        _check_equal(task, of_task, Of.TASK, Of.SOURCE, Of.LAUNCH)
         _check_equal(task, [cell for cell in of_task if not cell.is_open], Of.SEARCH)
         _check_metric(task, [record for cell in of_task for record in cell.records])
 
@@ -63,6 +65,15 @@ def _check_suite(records: Sequence[Record]) -> None:
         raise UserError(
             f"records of different suites or suite versions cannot share a table: {', '.join(sorted(suites))}",
             hint="use one folder per suite and version: --out DIR",
+        )
+
+
+def _check_margin(records: Sequence[Record]) -> None:
+    margins = {MARGIN if record.job.margin is None else record.job.margin for record in records}
+    if len(margins) > 1:
+        raise UserError(
+            f'records with different margins of "tied" cannot share a table: {", ".join(map(str, sorted(margins)))}',
+            hint="a margin belongs to a version of the suite: raise `version` when you change `margin`",
         )
 
 

@@ -29,8 +29,10 @@ from grape_bench.score.lead import above_chance
 from grape_bench.score.overall import ByTask, paired_p, pairs
 from grape_bench.score.power import seeds_needed
 from grape_bench.score.references import References
-from grape_bench.score.standing import margin
+from grape_bench.score.standing import margin, tied
 from grape_bench.score.verdict import judge
+
+UNRESOLVED = "not resolved"
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class OnTask:
     `difference` is first - second in score over the common seeds: accuracy in percent, minus the log of a perplexity.
     `p` is Holm-adjusted. `step` and `memory` are first ÷ second, NaN unless both ran on one hardware class. `judged`
     holds the verdict on each rule (see `verdict.judge`), "" if there is none. `needed` is the number of seeds that
-    would settle an unresolved pair with 80 % power: None if it is resolved, or if no spread is known.
+    would settle an unresolved pair with 80 % power: None if it is resolved or tied, or if no spread is known.
     """
 
     first: Cell
@@ -72,10 +74,11 @@ class OnTask:
 
     @property
     def verdict(self) -> str:
-        """ "above", "below", "not resolved", or "no result" if the two rules share no seed."""
+        """ "above", "below", "tied", "not resolved", or "no result" if the two rules share no seed."""
         if self.difference.n == 0:
             return "no result"
-        return _verdict(self.difference.mean, self.p)
+        found = _verdict(self.difference.mean, self.p)
+        return "tied" if found == UNRESOLVED and tied(self.first, self.second, self.references) else found
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Overall:
     """The comparison over all tasks: the mean difference, and `p` of the sign-flip test over all (task, seed) pairs.
 
     `unit` is "norm acc", as in the table over all tasks: over the tasks on which BP is above chance. `left_out` are the
-    others. If BP is above chance on fewer than two tasks, `unit` is "score", over all of them.
+    others. If BP is above chance on fewer than two tasks, `unit` is "score", over all of them, which share a metric.
     """
 
     difference: Bootstrapped
@@ -100,7 +103,7 @@ class Overall:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two named rules, task by task and over all tasks. `overall` is None if there are fewer than two tasks."""
+    """Two named rules, task by task and over all tasks. `overall` is None if the tasks have no mean."""
 
     first: str
     second: str
@@ -193,26 +196,26 @@ def _compare(first: tuple[str, ByTask], second: tuple[str, ByTask], references: 
 def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """Apply Holm's correction: once over all tasks of all comparisons, once over their overall rows."""
     tests = {(i, j): task.p for i, c in enumerate(comparisons) for j, task in enumerate(c.tasks)}
-    by_task, level = holm(tests), LEVEL / max(1, len(tests))
+    by_task = holm(tests)
     overall = holm({i: c.overall.p for i, c in enumerate(comparisons) if c.overall})
     return [
         replace(
             c,
-            tasks=tuple(_settled(replace(task, p=by_task[i, j]), level) for j, task in enumerate(c.tasks)),
+            tasks=tuple(_settled(replace(task, p=by_task[i, j]), len(tests)) for j, task in enumerate(c.tasks)),
             overall=replace(c.overall, p=overall[i]) if c.overall else None,
         )
         for i, c in enumerate(comparisons)
     ]
 
 
-def _settled(task: OnTask, level: float) -> OnTask:
-    """`task` with the seeds that would settle it, if it is not. Holm's first step tests at `level`."""
+def _settled(task: OnTask, tests: int) -> OnTask:
+    """`task` with the seeds that would settle it, if it is not, as one of `tests`."""
     pairs = differences(task.first, task.second)
     spread = task.references.spread(variance(pairs), len(pairs) - 1)
-    if task.verdict != "not resolved" or math.isnan(spread):
+    if task.verdict != UNRESOLVED or math.isnan(spread):
         return task
-    within = margin(task.first, task.second, task.references)
-    needed = seeds_needed(task.difference.mean, spread, within, level / looks_of(task.first, task.second))
+    within, looks = margin(task.first, task.second, task.references), looks_of(task.first, task.second)
+    needed = seeds_needed(task.difference.mean, spread, within, tests=tests, looks=looks)
     return replace(task, needed=max(needed, len(pairs) + 1))
 
 
@@ -232,13 +235,16 @@ def _on_task(first: Cell, second: Cell, references: References) -> OnTask:
 
 
 def _overall(tasks: Sequence[OnTask]) -> Overall | None:
-    """The comparison in norm acc, or else in score. None if the two rules share no seed on some task."""
+    """The comparison in norm acc, or else in score. None if the two rules share no seed on some task.
+
+    Scores have no mean if the tasks have several metrics: points of accuracy and units of the data do not add up.
+    """
     first, second = {task.first.task: task.first for task in tasks}, {task.first.task: task.second for task in tasks}
     bp = {task: cell for task, cell in _bp(tasks).items() if above_chance(cell)}
     scaled = pairs(first, second, bp) if len(bp) > 1 else []
     known = bool(scaled) and all(scaled)
     by_task = scaled if known else [differences(first[task], second[task]) for task in sorted(first)]
-    if not all(by_task):
+    if not all(by_task) or (not known and len({cell.metric.name for cell in first.values()}) > 1):
         return None
     used = bp if known else first
     found = bootstrap_mean(by_task, np.random.default_rng(SEED))
@@ -253,5 +259,5 @@ def _bp(tasks: Sequence[OnTask]) -> dict[str, Cell]:
 
 def _verdict(difference: float, p: float) -> str:
     if math.isnan(p) or p >= LEVEL:
-        return "not resolved"
+        return UNRESOLVED
     return "above" if difference > 0 else "below"

@@ -69,9 +69,14 @@ def resolved(high: Mapping[int, float], low: Mapping[int, float], looks: int) ->
     return mean(differences) > half_width(differences, one_sided(looks)) + rounding
 
 
-def above_chance(cell: Cell | None) -> bool:
-    """True if the cell is resolved to be above guessing. A single seed only has to be above it."""
-    scores = cell.scores if cell else {}
-    if not cell or len(scores) < 2:
-        return bool(cell and scores and mean(scores.values()) > cell.chance)
+def above_chance(cell: Cell | None, other: Cell | None = None) -> bool:
+    """True if the cell is resolved to be above guessing, on the seeds that `other` has too.
+
+    A single seed only has to be above it.
+    """
+    if cell is None:
+        return False
+    scores = {seed: score for seed, score in cell.scores.items() if other is None or seed in other.scores}
+    if len(scores) < 2:
+        return mean(scores.values()) > cell.chance
     return resolved(scores, dict.fromkeys(scores, cell.chance), cell.looks)

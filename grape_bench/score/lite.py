@@ -11,12 +11,15 @@ import pandas as pd
 from typing_extensions import override
 
 from grape_bench.score.cell import Cell, Grid, by_task, looks_of
+from grape_bench.score.inference import mean
 from grape_bench.score.lead import resolved
 from grape_bench.score.references import References
 from grape_bench.score.row import Row, Scores, over_common
 from grape_bench.score.standing import Standing
 
 LITE_MARK = "‡"
+USUAL = 0.5
+"""The share of its mean gain that BP must have on the seeds of a lite row."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class LiteRow(Row):
     """A row whose references have more seeds than its cell.
 
     As in a full row, all seeds of the references decide whether a quotient is meaningful. The quotient itself uses only
-    the seeds in common. One seed supports no test, so there are no standings and no verdict.
+    the seeds in common. If BP gains less there than `USUAL` of its mean gain, it failed on them, and there is no
+    quotient. One seed supports no test, so there are no standings and no verdict.
     """
 
     @property
@@ -70,7 +74,8 @@ class LiteRow(Row):
         bp = self.references.bp
         if low is None or bp is None or not resolved(bp.scores, low.scores, looks_of(bp, low)):
             return math.nan
-        return over_common(own, low.scores, bp.feature_scores if features else bp.scores)
+        high = bp.feature_scores if features else bp.scores
+        return over_common(own, low.scores, high) if _usual(own, low.scores, high) else math.nan
 
     @cached_property
     @override
@@ -81,6 +86,12 @@ class LiteRow(Row):
     @override
     def verdict(self) -> str:
         return ""
+
+
+def _usual(own: Scores, low: Scores, high: Scores) -> bool:
+    """Whether `high` - `low` on the seeds of `own` is at least `USUAL` of its mean over all seeds."""
+    gains = {seed: high[seed] - low[seed] for seed in sorted(high.keys() & low.keys())}
+    return mean(gain for seed, gain in gains.items() if seed in own) >= USUAL * mean(gains.values())
 
 
 def mean_credit(grid: Grid, lite: Lite) -> tuple[list[str], dict[str, float]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grape_bench.score.best import best
+from grape_bench.score.best import Paired, best
 from grape_bench.score.cell import Cell, Floats, Grid, aligned, common_seeds, differences, looks_of
 from grape_bench.score.inference import (
     RESAMPLES,
@@ -24,6 +24,7 @@ from grape_bench.score.inference import (
 from grape_bench.score.labels import NO_NAMES, Names, labels
 from grape_bench.score.lead import above_chance, resolved
 from grape_bench.score.references import References
+from grape_bench.score.row import Row
 
 THRESHOLDS = np.round(np.arange(0, 1.1005, 0.005), 3)
 ByTask = Mapping[str, Cell]
@@ -47,11 +48,11 @@ def overall(grid: Grid, given: Names = NO_NAMES) -> pd.DataFrame:
     rank = ranks({key: cell for key, cell in grid.items() if key[0] in bp and key[1] in cells}).mean(axis=1)
     rows = [{**_row(rule, by_task, bp), "rank": float(rank[rule])} for rule, by_task in cells.items()]
     for row in rows:
-        row["p"] = math.nan if row["rule"] == "bp" else _sign_flip(cells[row["rule"]], bp, bp)
+        row["p"] = math.nan if row["rule"] == "bp" else _paired(cells[row["rule"]], bp, bp).p
     table = pd.DataFrame(rows).sort_values(["norm_acc", "rule"], ascending=[False, True], ignore_index=True)
     table.attrs["left_out"] = [rule for rule in rules if rule not in cells]
     means = {row["rule"]: row["norm_acc"] for row in rows}
-    found = best(means, lambda first, second: _sign_flip(cells[first], cells[second], bp))
+    found = best(means, lambda first, second: _paired(cells[first], cells[second], bp))
     table.attrs["best"] = found.text(labels(means, given)) if found else ""
     return table
 
@@ -123,9 +124,9 @@ def pairs(first: ByTask, second: ByTask, bp: ByTask) -> list[list[float]]:
 
 
 def _complete(grid: Grid, rule: str, bp: ByTask) -> dict[str, Cell]:
-    """The rule's cells by task. Empty unless the rule shares a seed with BP on every task."""
-    own = {task: grid[task, rule] for task in bp if (task, rule) in grid and common_seeds((grid[task, rule], bp[task]))}
-    return own if len(own) == len(bp) else {}
+    """The rule's cells by task. Empty unless BP is above chance on the seeds that they share, on every task."""
+    own = {task: grid[task, rule] for task in bp if (task, rule) in grid}
+    return own if len(own) == len(bp) and all(above_chance(bp[task], own[task]) for task in bp) else {}
 
 
 def _row(rule: str, cells: ByTask, bp: ByTask) -> dict[str, Any]:
@@ -139,12 +140,12 @@ def _row(rule: str, cells: ByTask, bp: ByTask) -> dict[str, Any]:
     return row
 
 
-def _sign_flip(first: ByTask, second: ByTask, bp: ByTask) -> float:
-    """p of two rules over all (task, seed) pairs; NaN if they share no seed on some task."""
+def _paired(first: ByTask, second: ByTask, bp: ByTask) -> Paired:
+    """Two rules over all (task, seed) pairs, in norm acc; NaN if they share no seed on some task."""
     by_task = pairs(first, second, bp)
     if not all(by_task):
-        return math.nan
-    return paired_p(by_task, [*first.values(), *second.values()])
+        return Paired(math.nan, math.nan)
+    return Paired(mean(map(mean, by_task)), paired_p(by_task, [*first.values(), *second.values()]))
 
 
 def paired_p(pairs: Sequence[Sequence[float]], cells: Sequence[Cell]) -> float:
@@ -195,7 +196,7 @@ def performance_profile(grid: Grid) -> pd.DataFrame:
 
     The credit of a run is (score - frozen) / (BP - frozen), with the means of the references over the common seeds.
     Shares are taken per task and averaged (Agarwal et al. 2021, "score distributions"). Only tasks on which BP is
-    resolved to be above `frozen` count, and only rules with a result on all of them.
+    resolved to be above `frozen` count. A rule is left out unless BP is above `frozen` on the rule's own seeds too.
     """
     references = {task: References.of(grid, task) for task in sorted({task for task, _ in grid})}
     tasks = {task: found for task, found in references.items() if _has_credit(found)}
@@ -213,8 +214,9 @@ def _has_credit(references: References) -> bool:
 
 
 def _credits(cell: Cell | None, references: References) -> Floats:
-    """The credit of each run, (seeds,)."""
-    if not cell or not references.bp or not references.frozen:
+    """The credit of each run, (seeds,). Empty where the credit of the cell is NaN."""
+    if not cell or math.isnan(Row(cell, references).credit):
         return np.array([])
+    assert references.bp and references.frozen  # a credit needs both
     own, high, low = aligned(cell, references.bp, references.frozen)
-    return (own - low.mean()) / (high.mean() - low.mean()) if len(own) else own
+    return (own - low.mean()) / (high.mean() - low.mean())

@@ -24,10 +24,10 @@ def detection(n: int, difference: float, spread: float, level: float = LEVEL) ->
     return float(1 - nctdtr(n - 1, abs(difference) * math.sqrt(n) / spread, stdtrit(n - 1, 1 - level / 2)))
 
 
-def equivalence(n: int, difference: float, spread: float, margin: float) -> float:
-    """The probability that the 90 % interval of a true `difference` lies within ± `margin`.
+def equivalence(n: int, difference: float, spread: float, margin: float, level: float = LEVEL) -> float:
+    """The probability that two one-sided t-tests at `level` place a true `difference` within ± `margin`.
 
-    This is the usual approximation of the two one-sided t-tests: both statistics are noncentral t, taken one by one.
+    This is the usual approximation: both statistics are noncentral t, taken one by one.
     """
     if n < 2 or not abs(difference) < margin:
         return 0.0
@@ -35,7 +35,7 @@ def equivalence(n: int, difference: float, spread: float, margin: float) -> floa
         return 1.0
     from scipy.special import nctdtr, stdtrit
 
-    error, critical = spread / math.sqrt(n), stdtrit(n - 1, 1 - LEVEL)
+    error, critical = spread / math.sqrt(n), stdtrit(n - 1, 1 - level)
     below = nctdtr(n - 1, (difference - margin) / error, -critical)
     above = 1 - nctdtr(n - 1, (difference + margin) / error, critical)
     return max(0.0, float(below + above - 1))
@@ -54,13 +54,17 @@ def smallest_difference(n: int, spread: float = 1.0) -> float:
     return float(noncentral) / math.sqrt(n) * spread
 
 
-def seeds_needed(difference: float, spread: float, margin: float, level: float = LEVEL) -> int:
+def seeds_needed(difference: float, spread: float, margin: float = math.nan, *, tests: int = 1, looks: int = 1) -> int:
     """The smallest number of seeds that settles a true `difference` with 80 % power; MOST + 1 if MOST are too few.
 
-    It is settled if the t-test at `level` finds it, or if its 90 % interval lies within ± `margin` (NaN: never).
+    It is settled if the t-test finds it, or if the test for a tie places it within ± `margin` (NaN: never). Both are
+    made at `looks` numbers of seeds, and the t-test is one of `tests` that Holm corrects.
     """
     for n in range(2, MOST + 1):
-        found = max(detection(n, difference, spread, level), equivalence(n, difference, spread, margin))
+        found = max(
+            detection(n, difference, spread, LEVEL / tests / looks),
+            equivalence(n, difference, spread, margin, LEVEL / looks),
+        )
         if found >= POWER:
             return n
     return MOST + 1

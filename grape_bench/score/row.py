@@ -80,7 +80,7 @@ class Row:
     def norm_acc(self) -> float:
         """(score - chance) / (BP - chance): 0 is guessing, 1 is BP. NaN if BP is not above chance."""
         own, high = means(self.cell, self.references.bp)
-        return position(own, self.cell.chance, high) if above_chance(self.references.bp) else math.nan
+        return position(own, self.cell.chance, high) if above_chance(self.references.bp, self.cell) else math.nan
 
     @property
     def credit(self) -> float:

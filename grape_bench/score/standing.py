@@ -62,7 +62,8 @@ def _standing(cell: Cell, other: Cell, references: References, p: float, tests: 
     spread = references.spread(variance(found), len(found) - 1)
     if math.isnan(spread):
         return standing
-    needed = seeds_needed(center, spread, margin(cell, other, references), LEVEL / tests / looks_of(cell, other))
+    within, looks = margin(cell, other, references), looks_of(cell, other)
+    needed = seeds_needed(center, spread, within, tests=tests, looks=looks)
     # The estimate can be as small as the number of seeds that did not settle it, so require one more.
     return replace(standing, needed=max(needed, len(found) + 1))
 

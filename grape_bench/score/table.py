@@ -10,7 +10,7 @@ import pandas as pd
 
 from grape_bench.record.record import Record
 from grape_bench.score import columns, comparable, open_rows, resolution, tuned
-from grape_bench.score.best import Best, best
+from grape_bench.score.best import Best, Paired, best
 from grape_bench.score.cell import Grid, by_task, cells, differences, hardware_classes, looks_of
 from grape_bench.score.inference import mean, over_looks, paired_t
 from grape_bench.score.labels import NO_NAMES, Names, labels
@@ -127,7 +127,12 @@ def best_of(task: str, grid: Grid) -> Best | None:
     scored = {cell.rule: cell for cell in grid.values() if cell.task == task and cell.scores}
     means = {rule: mean(cell.scores.values()) for rule, cell in scored.items()}
     looks = looks_of(*scored.values())
-    return best(means, lambda first, second: over_looks(paired_t(differences(scored[first], scored[second])), looks))
+
+    def compare(first: str, second: str) -> Paired:
+        found = differences(scored[first], scored[second])
+        return Paired(mean(found), over_looks(paired_t(found), looks))
+
+    return best(means, compare)
 
 
 def _empty(table: pd.DataFrame, column: Column) -> bool:

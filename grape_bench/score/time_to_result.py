@@ -23,11 +23,12 @@ Curves = Mapping[str, pd.DataFrame]
 def time_to(grid: Grid, curves: Curves) -> pd.DataFrame:
     """One row per task, rule and share of BP's gain: target, samples, seconds, reached, n.
 
-    The gain is BP's final validation score - the control's, each a mean over seeds. `target` is the validation value
-    (accuracy in percent, perplexity ...) at a share of the gain. A seed's time is its first evaluation at or above the
-    target. `samples` and `seconds` are medians over seeds; a seed that never reached the target counts as infinite,
-    and an infinite median is NaN. A diverged seed counts as never, even if it reached the target before. `seconds` is
-    NaN unless the rule ran on BP's hardware class. The table is empty if BP or the control has no curve.
+    The gain is BP's validation score - the control's, each a mean over seeds of the weights that are tested. `target`
+    is the validation value (accuracy in percent, perplexity ...) at a share of the gain. A seed's time is its first
+    evaluation at or above the target. `samples` and `seconds` are medians over seeds; a seed that never reached the
+    target counts as infinite, and an infinite median is NaN. A diverged seed counts as never, even if it reached the
+    target before. `seconds` is NaN unless the rule ran on BP's hardware class. The table is empty if BP or the control
+    has no curve.
     """
     rows = []
     paths = _Paths(curves)
@@ -53,13 +54,17 @@ class _Paths:
         self._known: dict[str, list[tuple[float, float, float]]] = {}  # score, samples, seconds
 
     def final(self, cell: Cell) -> float:
-        """Mean over seeds of the last validation score. A diverged seed counts as chance."""
+        """Mean over seeds of the validation score of the tested weights. A diverged seed counts as chance."""
         ends = [
-            cell.chance if record.status is Status.DIVERGED else self._of(cell, record)[-1][0]
+            cell.chance if record.status is Status.DIVERGED else self._tested(cell, record)
             for record in cell.results
             if record.status is Status.DIVERGED or record.id in self._curves
         ]
-        return mean(float(end) for end in ends)
+        return mean(ends)
+
+    def _tested(self, cell: Cell, record: Record) -> float:
+        scores = [score for score, _, _ in self._of(cell, record)]
+        return max(scores) if record.job.select == "best" else scores[-1]
 
     def times(self, cell: Cell, runs: list[Record], target: float) -> dict[str, Any]:
         """One row: when the `runs` reach the target."""

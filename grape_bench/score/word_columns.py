@@ -10,7 +10,7 @@ from grape_bench.record.rule_name import FROZEN
 from grape_bench.rules.catalog import checked
 from grape_bench.score.inference import LEVEL
 from grape_bench.score.quantity import Column, Kind, Shown
-from grape_bench.score.references import REFERENCE_COLUMNS
+from grape_bench.score.references import MARGIN, REFERENCE_COLUMNS
 from grape_bench.score.standing import TOO_FEW
 
 SEE = "protocol.md#the-four-words"
@@ -20,7 +20,7 @@ def _explained(words: pd.Series) -> str:
     """What the four words mean. Every such column has the same caption, which is printed once."""
     return (
         f"Better, worse: the paired t-test finds a difference (Holm over the references of the row, {100 * LEVEL:g} %);"
-        f" tied: the 90 % interval lies within the margin, a share of BP - {FROZEN};"
+        f" tied: the 90 % interval lies within the margin, {MARGIN:g} (BP - {FROZEN}) unless the suite sets another;"
         f" {TOO_FEW}: neither, with the seeds that would settle it in brackets."
         if (words != "").any()
         else ""
@@ -39,6 +39,10 @@ def _control(names: pd.Series) -> str:
         if FROZEN not in used
         else f"The control {FROZEN} is not recorded on every task; head-only stands in for it, without credit or tie."
     )
+
+
+def _margin(shares: pd.Series) -> str:
+    return f'The suite sets the margin of "tied" to {shares.max():g} of BP - {FROZEN}.'
 
 
 def _looks(counts: pd.Series) -> str:
@@ -85,6 +89,14 @@ WORD_COLUMNS: tuple[Column, ...] = (
         caption=_control,
         reference="protocol.md#the-control",
         optional=False,
+    ),
+    Column(
+        name="margin",
+        heading="margin",
+        meaning=f'The suite\'s margin of "tied", as a share of BP - {FROZEN}; empty if it is the default, {MARGIN:g}.',
+        value=lambda row: row.references.margin if row.references.margin != MARGIN else math.nan,
+        caption=_margin,
+        reference=SEE,
     ),
     Column(
         name="looks",

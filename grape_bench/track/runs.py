@@ -44,14 +44,12 @@ def read_runs(*folders: Path) -> Runs:
     untuned: list[Record] = []
     for folder in folders:
         root = runs_folder(folder)
-        recorded = read_folder(root)
-        found = recorded.found()
+        found = read_folder(root).found()
         if not found.records:
             raise UserError(
                 "this folder has no records", where=str(folder), hint="a suite's folder, such as runs/quickstart"
             )
-        as_written = {record.name: record for record in recorded.records}
-        jobs += [(root / record.name, as_written[record.name]) for record in found.records]
+        jobs += [(root / record.name, record) for record in found.records]
         untuned += found.untuned
         notes += [f"{folder}: {found.note}"] if found.note else []
     return replace(_with_tables(jobs), note="\n".join(notes), untuned=untuned)

@@ -167,6 +167,13 @@ def test_one_file_under_two_paths_is_one_rule(tmp_path: Path) -> None:
         jobs_of(write_suite(tmp_path), rules=(f"{tmp_path}/a.py:MyRule", f"{tmp_path}/b.py:MyRule"))
 
 
+def test_two_classes_of_one_name_would_be_one_row(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("class MyRule: ...\n")
+    (tmp_path / "b.py").write_text("class MyRule: 'another one'\n")
+    with pytest.raises(UserError, match="have one name"):
+        jobs_of(write_suite(tmp_path), rules=(f"{tmp_path}/a.py:MyRule", f"{tmp_path}/b.py:MyRule"))
+
+
 def test_blocks_granularity_and_cuts_are_part_of_a_job_only_where_the_suite_sets_them(tmp_path: Path) -> None:
     plain = jobs_of(write_suite(tmp_path))
     cut = jobs_of(write_suite(tmp_path, old="epochs = 2", new='blocks = ["layers.*"]\nepochs = 2'))

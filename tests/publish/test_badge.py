@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,12 +10,12 @@ from grape_bench.publish.rerun import Rerun
 from grape_bench.publish.verify import Verification
 
 
-def verification(*reruns: Rerun, identity: str = "a" * 64, ok: bool = True) -> Verification:
-    submission = cast(Any, SimpleNamespace(index={"id": identity}))
-    return Verification(submission, [cast(Any, SimpleNamespace(ok=ok))], reruns)
-
-
 AGREES = Rerun("job", 90.0, 90.0, 0.0, exact=True)
+
+
+def verification(*reruns: Rerun, identity: str = "a" * 64, ok: bool = True) -> Verification:
+    submission = cast(Any, SimpleNamespace(index={"id": identity}, own={AGREES.name: None}))
+    return Verification(submission, [cast(Any, SimpleNamespace(ok=ok))], reruns)
 
 
 def test_what_random_reruns_catch() -> None:
@@ -40,9 +41,15 @@ def test_a_damaged_or_linked_verification_gives_no_badge(tmp_path: Path) -> None
 
 def test_the_meaning_of_a_badge_is_printed() -> None:
     assert "does not prove" in " ".join(meaning(verification()))
-    (line,) = meaning(verification(AGREES, AGREES))
+    line, rest = meaning(verification(AGREES, AGREES))
     assert line == (
-        "2 reruns find forged numbers with a probability of 1 - (1 - f)^2: "
+        "2 reruns would find forged scores with a probability of 1 - (1 - f)^2: "
         "19% if 10% of the runs, 51% if 30% of the runs, 100% if 100% of the runs are forged"
+    )
+    assert "no rerun measures them again" in rest
+    elsewhere = [replace(AGREES, exact=False, tolerance=0.9), replace(AGREES, name="bp", exact=False, tolerance=1.0)]
+    count, limit, _ = meaning(verification(*elsewhere))
+    assert count.startswith("1 rerun would find") and limit == (
+        "on this machine a rerun may differ by 0.9, so a smaller forgery passes"
     )
     assert list(meaning(verification(ok=False))) == []

@@ -12,6 +12,7 @@ from grape_bench.record.job import Job
 from grape_bench.record.manifest import Manifest, read_manifest
 from grape_bench.record.record import write_record
 from grape_bench.score.table import score
+from grape_bench.track.runs import read_runs
 from tests.record.test_job import JOB
 from tests.track.records import record
 
@@ -116,6 +117,7 @@ def test_files_and_folders_that_have_moved_stay_in_one_table(tmp_path: Path) -> 
     records = read_folder(tmp_path).found().records
     assert ids(at("here", FULL)) == {one.id for one in records}
     assert list(score(records)["rule"]) == ["bp", "there/my.py:Mine"] and set(score(records)["n"]) == {3}
+    assert read_runs(tmp_path).records == records, "what a report reads"
 
 
 def test_a_job_that_a_suite_plans_by_itself_needs_no_override(tmp_path: Path) -> None:

@@ -39,3 +39,19 @@ def test_a_folder_is_complete_or_absent(tmp_path: Path) -> None:
         with new_folder(tmp_path / "runs", replace=True) as draft:
             (draft / content).touch()
     assert [path.name for path in tmp_path.rglob("*")] == ["runs", "new"]
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, rename = tmp_path / "made", Path.rename
+    folder.mkdir()
+    (folder / "old").touch()
+
+    def full(path: Path, target: Path) -> Path:
+        if target == folder and ".old" not in path.name:
+            raise OSError("no space left on the device")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(OSError, match="no space"), new_folder(folder, replace=True) as draft:
+        (draft / "new").touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["made", "old"]

@@ -28,7 +28,7 @@ def test_the_whole_text_of_a_small_table() -> None:
         "Credit: 0 is frozen, 1 is BP. Gap closed: 0 is DFA, 1 is BP. Settings: the suite's own, untuned. "
         "Scores: version 2. "
         "Better, worse: the paired t-test finds a difference (Holm over the references of the row, 5 %); "
-        "tied: the 90 % interval lies within the margin, a share of BP - frozen; "
+        "tied: the 90 % interval lies within the margin, 0.1 (BP - frozen) unless the suite sets another; "
         "n too small: neither, with the seeds that would settle it in brackets. "
         "Control: frozen, a converged head on untrained hidden layers. Hardware: cpu-x.\n"
     )

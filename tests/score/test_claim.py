@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -136,3 +137,18 @@ def test_a_claim_about_two_tasks_has_the_weaker_p_if_it_holds_and_the_stronger_i
     untold = Observed(TASK, OPEN, Interval(1.0, 1.0, 2), 1.0, "fewer than 3 seeds")
     assert math.isnan(p_value([untold])) and math.isnan(p_value([seen(HOLDS, 0.01, 1.0), untold]))
     assert p_value([seen(FAILS, 1.0, 0.002), untold]) == 0.002, "one failure is enough"
+
+
+def test_over_two_tasks_every_one_has_to_keep_up_and_one_failure_counts_half() -> None:
+    """The chance that one of two equal rules fails by luck is twice that of one, so the level is halved."""
+    bp, fa = [90.0, 91.0, 92.0, 93.0], [88.0, 84.0, 87.0, 86.0]
+    values = {"bp": bp, "frozen": [60.0, 61.2, 61.9, 63.0], "dfa": bp, "fa": fa}
+    both = [
+        make(rule, s, x, task=task) for task in ("a", "b") for rule, row in values.items() for s, x in enumerate(row)
+    ]
+    keeps_up = {"direction": "not below", "than": "bp", "margin": 1.0}
+    (alone,) = judge(claim(tasks=("a",), **keeps_up), cells(both))
+    first, second = judge(claim(tasks=("a", "b"), **keeps_up), cells(both))
+    assert first == replace(second, task="a")
+    assert first.p_holds == alone.p_holds and first.p_fails == pytest.approx(2 * alone.p_fails)
+    assert (alone.word, first.word) == (FAILS, OPEN)

@@ -128,3 +128,16 @@ def test_recorded_tables_have_the_current_numerics_or_say_so() -> None:
             assert note == ""
         else:
             assert note in (folder.parent / "README.md").read_text()
+
+
+def test_two_margins_are_refused() -> None:
+    """Otherwise the first record of BP would decide what "tied" means in every row."""
+    with pytest.raises(UserError, match=r"cannot share a table: 0\.02, 0\.1") as caught:
+        score([make("bp", 0), make("bp", 1, margin=0.02)])
+    assert "version" in caught.value.hint
+    assert score([make("bp", s, margin=0.02) for s in range(2)])["margin"].tolist() == [0.02]
+
+
+def test_one_rule_in_more_processes_is_refused() -> None:
+    with pytest.raises(UserError, match="nproc = 1 for bp but 4 for fa"):
+        score([make("bp", 0), make("fa", 0, nproc=4)])

@@ -157,3 +157,21 @@ def printed(shown: RenderableType) -> str:
     with console.capture() as capture:
         console.print(shown)
     return capture.get()
+
+
+def test_two_rules_within_the_margin_are_tied_and_need_no_more_seeds() -> None:
+    bp, frozen = [90.0, 91.0, 92.0, 93.0, 94.0], [60.0, 61.0, 62.0, 61.0, 60.0]
+    fa = [x + d for x, d in zip(bp, (0.1, -0.1, 0.1, -0.1, 0.05), strict=True)]
+    records = [*rule("bp", bp), *rule("frozen", frozen), *rule("fa", fa)]
+    (found,) = compare_rules(records, ["fa"], ["bp"])
+    assert (found.tasks[0].verdict, found.tasks[0].needed) == ("tied", None)
+    assert "tied" in printed(render([found])) and not found.worse
+
+
+def test_scores_of_two_metrics_have_no_mean() -> None:
+    """The sum of points of accuracy and millimeters says nothing: in meters it is another sum."""
+    records = [*rule("fa", [90.0, 91.0]), *rule("dfa", [89.0, 90.5])]
+    rmse = {"metric": {"name": "rmse"}}
+    records += [*rule("fa", [3.0, 3.1], "b", **rmse), *rule("dfa", [4.0, 4.2], "b", **rmse)]
+    (found,) = compare_rules(records, ["fa"], ["dfa"])
+    assert len(found.tasks) == 2 and found.overall is None

@@ -67,3 +67,10 @@ def test_it_is_marked_and_the_caption_says_why() -> None:
     table = score([*recorded(), make("mine", 0, 75.0)], MINE)
     assert names_of(table)["mine"] == "mine‡" and names_of(table)["bp"] == "bp"
     assert table.attrs["stated"][0].startswith("‡ lite: one seed, 1 of 3 tasks.")
+
+
+def test_no_credit_where_bp_failed_on_its_seed() -> None:
+    """BP gains 30 points on most seeds, and 0.1 on the lite row's. Five points would be a credit of 50."""
+    records = [make("bp", s, x) for s, x in enumerate((60.1, 91.0, 92.0, 93.0, 94.0))]
+    records += [make("frozen", s, x) for s, x in enumerate((60.0, 61.0, 60.0, 61.0, 60.0))]
+    assert math.isnan(row("x.py:Mine", [*records, make("x.py:Mine", 0, 65.0)])["credit"])

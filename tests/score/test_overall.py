@@ -180,3 +180,13 @@ def test_a_profile_never_rises() -> None:
 
     found = performance_profile(cells(suite(3)))
     assert (found.diff().dropna() <= 0).all().all() and found["bp"][0.0] == pytest.approx(1)
+
+
+def test_bp_is_no_scale_on_the_seeds_where_it_failed() -> None:
+    """fa has only the seed on which BP is at chance, below the control. Its norm acc would be infinite."""
+    other = [make(rule, s, 80.0 + s, task="digits-vit") for rule in ("bp", "fa", "frozen") for s in range(5)]
+    records = [make("bp", s, x) for s, x in enumerate((90.0, 91.0, 92.0, 93.0, 10.0))] + [make("fa", 4, 50.0)]
+    records += [make("frozen", s, x) for s, x in enumerate((60.0, 61.0, 60.0, 61.0, 60.0))]
+    found = overall(cells([*records, *other]))
+    assert "fa" not in set(found["rule"]) and found.attrs["left_out"] == ["fa"]
+    assert "fa" not in performance_profile(cells(records))

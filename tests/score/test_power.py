@@ -56,3 +56,9 @@ def test_more_than_a_hundred_seeds_are_not_counted() -> None:
 
 def test_runs_without_any_spread_are_settled_by_two_seeds() -> None:
     assert seeds_needed(1.0, 0.0, math.nan) == seeds_needed(0.0, 0.0, 1.0) == 2
+
+
+def test_more_looks_need_more_seeds_for_a_tie_too() -> None:
+    once, four = (seeds_needed(0.0, 2.0, 3.0, looks=looks) for looks in (1, 4))
+    assert once < four
+    assert equivalence(four, 0.0, 2.0, 3.0, 0.05 / 4) >= 0.8 > equivalence(once, 0.0, 2.0, 3.0, 0.05 / 4)

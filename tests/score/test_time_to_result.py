@@ -61,3 +61,11 @@ def test_seconds_are_compared_on_one_machine() -> None:
 def test_the_table_is_empty_without_references() -> None:
     records = [make("bp", 0), make("x", 0)]
     assert time_to(cells(records), {record.id: curve(80) for record in records}).empty
+
+
+def test_the_target_is_the_score_of_the_weights_that_are_tested() -> None:
+    """With `select = "best"` BP is tested at its best evaluation, not at its last."""
+    records = [make(rule, 0, select="best") for rule in ("bp", "frozen", "x")]
+    curves = [curve(90, 70), curve(60), curve(75, 80)]
+    found = time_to(cells(records), {record.id: c for record, c in zip(records, curves, strict=True)})
+    assert row(found, "bp", 1.0)["target"] == 90 and row(found, "x", 1.0)["reached"] == 0
