@@ -20,12 +20,13 @@ from benchmarks.examination import EVERY_RULE, Findings, examine
 PAGE = Path(__file__).parents[1] / "docs" / "coverage.md"
 HEAD = """# Coverage
 
-The engine was examined on one model per timm family and on tiny transformers of every kind, with
+The engine was tested on one model per timm family and on tiny transformers of every kind, with
 {versions}. The rows below them are small forms of published networks that nobody tuned
 the engine for, each with its own loss. They are PyTorch's `examples`, graph networks (torch_geometric), spiking
 networks (snntorch, spikingjelly), recurrent networks, nanoGPT, a U-Net, an autoencoder and a recommender (DeepFM).
-The rows of timm and transformers were swept before this version of the engine. The others were swept with it.
-{held} of {total} pass every check. The others are named below. For each model:
+The timm and transformers rows come from a sweep with an earlier version of the engine. All other rows come from
+this version.
+{held} of {total} pass every check. The rest are named below. For each model:
 
 - **blocks** is the number of blocks found. **below** is the share of the weight matrices that they take out of
   backpropagation's reach.

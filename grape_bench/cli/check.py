@@ -23,7 +23,9 @@ MODELS = ("mlp", "cnn", "vit", "decoder", "energy")  # as in contract.cases, whi
 )
 @as_json
 def command(rule: str, models: tuple[str, ...], json: bool) -> None:
-    """Check RULE (a name or file.py:MyRule) on an MLP, a CNN, a ViT and a decoder, or else on an energy model.
+    """Check RULE (a name or file.py:MyRule) on an MLP, a CNN, a ViT and a decoder.
+
+    A rule that applies to none of them is checked on recurrent networks, a graph network and an energy model.
 
     The rule must fill every gradient that it claims, give the same numbers for the same seed, leave logits, model and
     random state alone, keep its state in state_dict, and use as much of backpropagation as it declares. Where a rule

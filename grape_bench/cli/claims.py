@@ -30,7 +30,7 @@ from grape_bench.cli.say import as_json, say_json
 def command(name: str | None, folder: Path, results: Path, json: bool) -> None:
     """Print for each claim: holds here, does not hold here, or cannot be told.
 
-    NAME is the file of one claim, without .toml: it is then printed with its source and all numbers.
+    NAME is the file name of one claim, without .toml. That claim is printed with its source and all numbers.
     """
     from grape_bench.errors import unknown
     from grape_bench.record.deadline import FOLDER_S, deadline

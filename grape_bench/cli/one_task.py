@@ -35,7 +35,12 @@ OPTIONS = (
     click.option("--objective", metavar="O", help="[default: the data set's]"),
     click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="[default: 5]"),
     click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="[default: 64]"),
-    click.option("--lr", type=click.FloatRange(min=0, min_open=True), metavar="X", help="Of AdamW. [default: 0.001]"),
+    click.option(
+        "--lr",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="X",
+        help="Learning rate of AdamW. [default: 0.001]",
+    ),
 )
 
 

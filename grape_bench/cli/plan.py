@@ -32,8 +32,8 @@ def command(slots: int | None, no_profile: bool, **given: Any) -> None:
 
     Without a suite, --model and --dataset describe one task, as for `run`.
 
-    Times come from finished jobs of the same task and rule, else of the same task. Recorded results count if they come
-    from the same hardware. For any other task and rule, one job is trained for about a second.
+    Times come from finished jobs of the same task and rule, or else of another rule on the same task. Recorded results
+    count if they come from the same hardware. For any other task and rule, one job is trained for about half a second.
     """
     with suite_of(given, "plan") as suite:
         _show(suite, given, slots, profile=not no_profile)

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 @choosing
 @executing
 @sharding
-@tracking("Store to copy records to: of MLflow, tensorboard:DIR, file.py:MyStore, or none.")
+@tracking("Store to copy records to: an MLflow URI, tensorboard:DIR, file.py:MyStore, or none.")
 @click.option("--until-resolved", is_flag=True, help="Add seeds until every word on the rules under test is settled.")
-@click.option("--max-seeds", type=int, default=10, show_default=True, metavar="N", help="For --until-resolved.")
+@click.option("--max-seeds", type=int, default=10, show_default=True, metavar="N", help="Limit for --until-resolved.")
 def command(**given: Any) -> None:
     """Run SUITE (a name or a .toml file). Jobs that are already done do not run again.
 

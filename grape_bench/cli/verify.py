@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     "--tolerance",
     default=1.0,
     show_default=True,
-    help="Largest difference of a rerun on another kind of machine, in points (perplexity and RMSE: in percent).",
+    help="Largest allowed difference on another kind of machine, in points (perplexity and RMSE: in percent).",
 )
 @click.option("--seed", type=int, help="Seed that picks the jobs to rerun [default: random].")
 @click.option(
