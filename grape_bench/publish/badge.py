@@ -39,7 +39,7 @@ def meaning(verification: Verification) -> Iterator[str]:
         yield "this does not prove that they took place: --rerun K does"
     if verification.badge == "verified":
         chances = ", ".join(f"{caught(share, count):.0%} if {share:.0%} of the runs" for share in SHARES)
-        yield f"{count} rerun{'s' * (count > 1)} would find forged scores with a probability of 1 - (1 - f)^{count}: {chances} are forged"
+        yield f"{count} reruns would find forged scores with a probability of 1 - (1 - f)^{count}: {chances} are forged"
         if tolerance := max(one.tolerance for one in reruns):
             yield f"on this machine a rerun may differ by {tolerance:.3g}, so a smaller forgery passes"
         yield "feature credit, step time and memory are the author's: no rerun measures them again"

@@ -9,7 +9,6 @@ from grape_bench.publish.badge import badge_of, caught, meaning, write_verificat
 from grape_bench.publish.rerun import Rerun
 from grape_bench.publish.verify import Verification
 
-
 AGREES = Rerun("job", 90.0, 90.0, 0.0, exact=True)
 
 
@@ -49,7 +48,7 @@ def test_the_meaning_of_a_badge_is_printed() -> None:
     assert "no rerun measures them again" in rest
     elsewhere = [replace(AGREES, exact=False, tolerance=0.9), replace(AGREES, name="bp", exact=False, tolerance=1.0)]
     count, limit, _ = meaning(verification(*elsewhere))
-    assert count.startswith("1 rerun would find") and limit == (
+    assert count.startswith("1 reruns would find") and limit == (
         "on this machine a rerun may differ by 0.9, so a smaller forgery passes"
     )
     assert list(meaning(verification(ok=False))) == []
