@@ -63,12 +63,14 @@ class BPSampled(LearningRule):
         return _Sampled(self, network)
 
     def sampled(self, error: Tensor, generator: torch.Generator) -> Tensor:
-        """The sampled error (N, ..., n_out)."""
+        """The sampled error (N, ..., n_out). Probabilities are in full precision: half of it has no 1/1000 below 1."""
+        given = error.dtype
+        error = error.to(torch.promote_types(given, torch.float32))
         size = error.abs() if self.draw == "magnitude" else torch.ones_like(error)
         total = size.sum(-1, keepdim=True).clamp_min(torch.finfo(size.dtype).tiny)
         keep = (self.samples * size / total).clamp(max=1)
         drawn = torch.rand(error.shape, generator=generator, device=error.device, dtype=error.dtype)
-        return torch.where(drawn < keep, error / keep, 0.0)
+        return torch.where(drawn < keep, error / keep, 0.0).to(given)
 
 
 class _Sampled(Pass):

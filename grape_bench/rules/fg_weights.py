@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -55,6 +56,7 @@ class FGWeights(TwoPhase):
             for weight, direction in zip(weights, directions, strict=True):
                 estimate = slope.to(weight.dtype) * direction
                 weight.grad = estimate if weight.grad is None else weight.grad + estimate
+        self.subtract_head(network, first, partial(same_dropout, network.device), of_loss=False)
 
 
 class _SameDropout(TwoPhasePass):

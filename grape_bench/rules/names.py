@@ -48,7 +48,7 @@ RULES: Registry[type[LearningRule]] = Registry(
         "kp": Builtin("grape_bench.rules.kp:KP", numerics=2, source="3eb32719074c85f8"),
         "wm": Builtin("grape_bench.rules.wm:WM", numerics=2, source="3b8e87c4098ade0d"),
         "dfa": Builtin("grape_bench.rules.dfa:DFA", source="7a6975e7e5fa2c00", uses=CUTS),
-        "drtp": Builtin("grape_bench.rules.drtp:DRTP", source="9f0cd175a1102ade", uses=CUTS),
+        "drtp": Builtin("grape_bench.rules.drtp:DRTP", numerics=2, source="9f0cd175a1102ade", uses=CUTS),
         "grape": Builtin(
             "grape_bench.rules.grape:GrAPE",
             numerics=2,
@@ -76,29 +76,35 @@ RULES: Registry[type[LearningRule]] = Registry(
             "grape_bench.rules.refit:GrAPERefit", source="726dbebf914524db", uses=CUTS, defaults=EVERY_EIGHTH
         ),
         "fg": Builtin("grape_bench.rules.fg:FG", source="9506dc18b6362730", uses=CUTS),
-        "local": Builtin("grape_bench.rules.local:Local", source="26279d8d22869b57", uses=CUTS),
+        "local": Builtin("grape_bench.rules.local:Local", numerics=2, source="26279d8d22869b57", uses=CUTS),
         "fdfa": Builtin("grape_bench.rules.fdfa:FDFA", source="a3afdff48d7023a4", uses=CUTS),
         "dkp": Builtin("grape_bench.rules.dkp:DKP", source="97e298bce02a6c88", uses=CUTS),
-        "predsim": Builtin("grape_bench.rules.predsim:PredSim", source="30c25f9f62bafbec", uses=CUTS),
-        "dgl": Builtin("grape_bench.rules.dgl:DGL", source="83fa70bf625e93c8", uses=CUTS),
+        "predsim": Builtin("grape_bench.rules.predsim:PredSim", numerics=2, source="30c25f9f62bafbec", uses=CUTS),
+        "dgl": Builtin("grape_bench.rules.dgl:DGL", numerics=2, source="83fa70bf625e93c8", uses=CUTS),
         "dni": Builtin("grape_bench.rules.synthetic:SyntheticGradients", source="bbea630a22354ac2", uses=CUTS),
         "ff": Builtin("grape_bench.rules.forward_forward:ForwardForward", source="efa950978a238c9a", uses=CUTS),
-        "spsa": Builtin("grape_bench.rules.spsa:SPSA", source="f7c81295d08637d5", uses=CUTS),
+        "spsa": Builtin("grape_bench.rules.spsa:SPSA", numerics=2, source="f7c81295d08637d5", uses=CUTS),
         "ebd": Builtin("grape_bench.rules.ebd:EBD", source="f33d30065edf6300", uses=CUTS),
-        "mono-forward": Builtin("grape_bench.rules.mono_forward:MonoForward", source="a159f9e2094b79f6", uses=CUTS),
+        "mono-forward": Builtin(
+            "grape_bench.rules.mono_forward:MonoForward", numerics=2, source="a159f9e2094b79f6", uses=CUTS
+        ),
         "pfa": Builtin("grape_bench.rules.pfa:PFA", source="1d27fb5f6ff68f5f"),
-        "bp-sampled": Builtin("grape_bench.rules.bp_sampled:BPSampled", source="17c9f83091e15770"),
+        "bp-sampled": Builtin("grape_bench.rules.bp_sampled:BPSampled", numerics=2, source="17c9f83091e15770"),
         "bp-lowrank": Builtin("grape_bench.rules.bp_lowrank:BPLowRank", source="315f338401e35f61", uses=CUTS),
         "bp-window": Builtin("grape_bench.rules.bp_window:BPWindow", source="c951fb00c43f616c"),
-        "fg-weights": Builtin("grape_bench.rules.fg_weights:FGWeights", source="276f626b06603030", uses=CUTS),
-        "fg-local": Builtin("grape_bench.rules.fg_local:FGLocal", source="01a728815cfbedb4", uses=CUTS),
+        "fg-weights": Builtin(
+            "grape_bench.rules.fg_weights:FGWeights", numerics=2, source="276f626b06603030", uses=CUTS
+        ),
+        "fg-local": Builtin("grape_bench.rules.fg_local:FGLocal", numerics=2, source="01a728815cfbedb4", uses=CUTS),
         "eprop": Builtin("grape_bench.rules.eprop:EProp", source="56256ccd4ee26f59", uses=CUTS),
         "rflo": Builtin("grape_bench.rules.rflo:RFLO", source="12b242124181f212", uses=CUTS),
         "dfa-time": Builtin("grape_bench.rules.dfa_time:DFATime", source="8651cc18689f90fe", uses=CUTS),
         "dfa-gnn": Builtin("grape_bench.rules.dfa_gnn:DFAGNN", source="3b5ca8e2b95e4d9b", uses=CUTS),
         "pepita": Builtin("grape_bench.rules.pepita:PEPITA", source="ac6958946426bc13", uses=CUTS),
         "dtp": Builtin("grape_bench.rules.target_propagation:TargetPropagation", source="428a6a781c313320", uses=CUTS),
-        "pc": Builtin("grape_bench.rules.predictive_coding:PredictiveCoding", source="f26da88f038f49bc", uses=CUTS),
+        "pc": Builtin(
+            "grape_bench.rules.predictive_coding:PredictiveCoding", numerics=2, source="f26da88f038f49bc", uses=CUTS
+        ),
         "ep": Builtin("grape_bench.rules.equilibrium:EquilibriumPropagation", source="793ee858bc69ca48", uses=CUTS),
         "head-only": Builtin("grape_bench.rules.head_only:HeadOnly", source="0e32efad8f58020a", uses=CUTS),
         FROZEN: Builtin("grape_bench.rules.frozen:Frozen", source="6b27836a5a582351", uses=CUTS),

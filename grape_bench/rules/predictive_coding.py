@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -9,8 +10,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from grape_bench.network.block import Block
-from grape_bench.network.passes import Pass
-from grape_bench.network.phases import Activations, FirstPhase
+from grape_bench.network.phases import Activations, Around, FirstPhase, Held
+from grape_bench.network.preserve import full_precision
 from grape_bench.rules.two_phase import TwoPhase
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ class PredictiveCoding(TwoPhase):
     This is the form of PCX (Pinchetti et al. 2024). The states start at the activations h_l of the training forward,
     where E equals the loss, and take `steps` steps of gradient descent with step size `rate`. Then the blocks' weights
     get the gradient of E. All blocks relax in parallel, but each uses its transposed weights, once per step. The head
-    gets its true gradient, at the activations of the training forward.
+    gets its true gradient, at the activations of the training forward. States and energy are in full precision, also
+    under autocast: one step changes a state only slightly.
     """
 
     weight_transport: ClassVar[bool] = True
@@ -41,37 +43,32 @@ class PredictiveCoding(TwoPhase):
     @override
     def second_phase(self, network: Network, first: FirstPhase) -> None:
         """Relax the states, then leave the gradients of the energy in `.grad`."""
-        states = {key: output.clone().requires_grad_() for key, output in first.outputs.items()}
-        for _ in range(self.steps):
-            gradients = torch.autograd.grad(self._energy(network, first, states), list(states.values()))
-            for state, gradient in zip(states.values(), gradients, strict=True):
-                state.data -= self.rate * first.samples * gradient
-        self._energy(network, first, {key: state.detach() for key, state in states.items()}).backward()
+        dtype = next(network.model.parameters()).dtype  # autocast's activations are less precise
+        states = {key: output.to(dtype, copy=True).requires_grad_() for key, output in first.outputs.items()}
+        with full_precision(network.device):
+            for _ in range(self.steps):
+                gradients = torch.autograd.grad(self._energy(network, first, states), list(states.values()))
+                for state, gradient in zip(states.values(), gradients, strict=True):
+                    state.data -= self.rate * first.samples * gradient
+            self._energy(network, first, {key: state.detach() for key, state in states.items()}).backward()
+        self.subtract_head(network, first, partial(full_precision, network.device))
 
     def _energy(self, network: Network, first: FirstPhase, states: Activations) -> Tensor:
         """The loss plus the prediction errors, averaged over samples."""
-        relaxed = _Relaxed(states)
+        relaxed = _Relaxed(states, partial(full_precision, network.device))
         loss = network.loss_of(network.aside(relaxed, first.batch))
         return loss + relaxed.surprise / first.samples
 
 
-class _Relaxed(Pass):
+class _Relaxed(Held):
     """A forward in which the model sees each block's state instead of its output."""
 
-    cuts = True
-
-    def __init__(self, states: Activations) -> None:
-        self.states = states
+    def __init__(self, states: Activations, around: Around) -> None:
+        super().__init__(states, around)
         self.surprise: Tensor | float = 0.0
 
     @override
     def cut(self, block: Block, output: Tensor) -> Tensor:
         """Add the block's prediction error to the energy and return its state."""
-        state = self.states[block.key]
-        self.surprise = self.surprise + (state - output).square().sum() / 2
-        return state.clone()  # the model may overwrite what it gets
-
-    @override
-    def again(self) -> Pass:
-        """Activation checkpointing repeats a part of this forward with the same states."""
-        return self
+        self.surprise = self.surprise + (self.outputs[block.key] - output).square().sum() / 2
+        return super().cut(block, output)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +13,7 @@ from typing_extensions import override
 
 from grape_bench.network.passes import Pass
 from grape_bench.network.phases import FirstPhase
+from grape_bench.network.preserve import full_precision
 from grape_bench.rules.two_phase import TwoPhase
 
 if TYPE_CHECKING:
@@ -22,7 +24,8 @@ class SPSA(TwoPhase):
     """dL/dw := (L(w + c z) - L(w - c z)) / 2c times z, for all weights below the head at once.
 
     z ~ N(0, I) as in MeZO (Malladi et al. 2023). Spall draws signs instead. `perturbations` directions are averaged. c
-    is `radius`. No backward runs below the head. The head gets its true gradient.
+    is `radius`. No backward runs below the head. The head gets its true gradient. Both losses are computed in full
+    precision, also under autocast, because they differ only slightly.
     """
 
     def __init__(self, radius: float = 1e-3, perturbations: int = 1) -> None:
@@ -44,12 +47,25 @@ class SPSA(TwoPhase):
             for weight, direction in zip(weights, directions, strict=True):
                 estimate = slope.to(weight.dtype) * direction
                 weight.grad = estimate if weight.grad is None else weight.grad + estimate
+        self.subtract_head(network, first, partial(full_precision, network.device))
 
     def _loss(
         self, network: Network, first: FirstPhase, weights: Sequence[Tensor], directions: Sequence[Tensor], sign: int
     ) -> Tensor:
-        with torch.no_grad(), _moved(weights, directions, sign * self.radius):
-            return network.loss_of(network.aside(Pass(), first.batch))
+        moved = _moved(weights, directions, sign * self.radius)
+        with torch.no_grad(), full_precision(network.device), moved:
+            return network.loss_of(network.aside(_Precise(network.device), first.batch))
+
+
+class _Precise(Pass):
+    """A forward in full precision."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    @override
+    def around(self) -> AbstractContextManager[object]:
+        return full_precision(self.device)
 
 
 @contextmanager

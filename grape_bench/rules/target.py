@@ -26,18 +26,21 @@ def read_target(scores: Tensor, error: Tensor) -> Target:
     """Read the target from `error` = dL/d `scores`: the class whose score a gradient step would raise most.
 
     Under cross-entropy the error is s (softmax(scores) - one-hot target), where s is 1/N times the loss scale. It is
-    negative only at the target. s is the L1 norm of the error ÷ that of softmax - one-hot, over the whole batch, so
+    negative only at the target. If the target's probability rounds to 1, no error is negative, and the target is the
+    class with the highest score. s is the L1 norm of the error ÷ that of softmax - one-hot, over the whole batch, so
     that a perfectly fitted sample causes no division by zero. With label smoothing, the target is right until its
-    probability reaches the smoothed value. With other losses, it is the class with the most negative error.
+    probability reaches the smoothed value, and s shrinks on the way there. With class weights, s is their mean. With
+    other losses, the target is the class with the most negative error.
     """
     # Example: N = 2, 3 classes, scores [[0 0 0], [0 0 0]], mean cross-entropy, targets 2 and 0:
     #   error = [[1/6 1/6 -1/3], [-1/3 1/6 1/6]] -> one_hot [[0 0 1], [1 0 0]]
     #   scale = sum |error| / sum |softmax - one_hot| = (4/3) / (8/3) = 1/2 = 1/N
-    error = error.float()
+    error, scores = error.float(), scores.float()
     lowest, index = error.min(-1, keepdim=True)
-    told = (lowest < 0).to(error.dtype)
-    one_hot = torch.zeros_like(error).scatter_(-1, index, told)
-    scores = scores.float()
+    told = lowest < 0
+    if scores.shape[-1] > 1:
+        told, index = (error != 0).any(-1, keepdim=True), torch.where(told, index, scores.argmax(-1, keepdim=True))
+    one_hot = torch.zeros_like(error).scatter_(-1, index, told.to(error.dtype))
     gap = (F.softmax(scores, -1) if scores.shape[-1] > 1 else scores.sigmoid()) - one_hot
     gap = gap * (error != 0).any(-1, keepdim=True)  # only where the loss has a gradient
     scale = error.abs().sum() / gap.abs().sum().clamp_min(torch.finfo(error.dtype).tiny)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+import torch
 from torch import Tensor
 
 from grape_bench.network.block import Block
 from grape_bench.network.passes import Pass
-from grape_bench.network.phases import FirstPhase, TwoPhasePass
+from grape_bench.network.phases import Around, FirstPhase, Held, TwoPhasePass
 from grape_bench.network.rule import LearningRule
 
 if TYPE_CHECKING:
@@ -31,6 +32,26 @@ class TwoPhase(LearningRule):
     def second_phase(self, network: Network, first: FirstPhase) -> None:
         """Compute the gradients, or what the signals need. Autograd is enabled."""
         raise NotImplementedError
+
+    def subtract_head(self, network: Network, first: FirstPhase, around: Around, *, of_loss: bool = True) -> None:
+        """Remove the head's part from the `.grad` of the weights that it shares with a block, as of a tied embedding.
+
+        For a second phase that differentiates the loss itself, or e * y_hat unless `of_loss`. Its gradient of a shared
+        weight includes the head's use, and the training forward adds the exact gradient of that use.
+        `around` makes the context of the second phase's forwards.
+        """
+        shared = network.shared_parameters()
+        if not shared:
+            return
+        held = Held(first.outputs, around)
+        output = network.aside(held, first.batch)
+        with around():
+            value = network.loss_of(output) if of_loss else (first.error * held.logits).sum()
+        if not value.requires_grad:
+            return  # the head has no trainable weight
+        for weight, part in zip(shared, torch.autograd.grad(value, shared, allow_unused=True), strict=True):
+            if part is not None and weight.grad is not None:
+                weight.grad = weight.grad - part
 
     def signal(self, block: Block) -> Tensor:
         """Optional: the replacement of dL/dh_l in the block's graph of the training forward, like `block.output`."""

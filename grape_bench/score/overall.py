@@ -219,4 +219,5 @@ def _credits(cell: Cell | None, references: References) -> Floats:
         return np.array([])
     assert references.bp and references.frozen  # a credit needs both
     own, high, low = aligned(cell, references.bp, references.frozen)
-    return (own - low.mean()) / (high.mean() - low.mean())
+    credits: Floats = (own - low.mean()) / (high.mean() - low.mean())
+    return credits

@@ -192,6 +192,16 @@ def test_approximate_gradients_are_unbiased(case: str) -> None:
     assert hidden.std(0).min() > 0
 
 
+def test_sampled_errors_have_the_true_mean_in_half_precision_too() -> None:
+    """Of 5,000 outputs, each is kept with a probability of about 1/5000. Half precision draws no such numbers."""
+    errors = torch.randn(1, 5000, generator=torch.Generator().manual_seed(0)).softmax(-1).bfloat16().expand(2000, -1)
+    rule, generator = gb.make_rule("bp-sampled", samples=4), torch.Generator().manual_seed(0)
+    drawn = rule.sampled(errors, generator)
+    assert drawn.dtype == torch.bfloat16
+    assert drawn.float().sum() / errors.float().sum() == pytest.approx(1, abs=0.05)
+    assert (drawn != 0).sum() / 2000 == pytest.approx(4, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("rule", "settings"), [("bp-sampled", {"samples": 4, "draw": "uniform"}), ("bp-lowrank", {"share": 1.0})]
 )

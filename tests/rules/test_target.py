@@ -48,6 +48,15 @@ def test_samples_that_fit_perfectly_do_not_matter_and_a_loss_of_zero_tells_nothi
     assert not nothing.one_hot.any() and nothing.scale == 0
 
 
+def test_a_sample_whose_probability_rounds_to_1_keeps_its_target():
+    """No error is negative there, and the scale of the other samples must not suffer."""
+    scores = torch.randn(6, 4)
+    scores[range(6), LABELS] = torch.tensor([18.0, 19.0, 20.0, 18.5, 25.0, 1.0])
+    target = read(lambda s: F.cross_entropy(s, LABELS), scores)
+    assert torch.equal(target.one_hot, F.one_hot(LABELS, 4).float())
+    assert target.scale.item() == pytest.approx(1 / 6, rel=1e-4)
+
+
 def test_a_single_score_is_a_sigmoids():
     labels = torch.tensor([[1.0], [0.0], [1.0]])
     target = read(lambda s: F.binary_cross_entropy_with_logits(s, labels), torch.randn(3, 1))
