@@ -72,12 +72,12 @@ class Suite:
         return self._grid[task, rule]
 
     def above(self, task: str, rule: str, than: str) -> float:
-        """By how much `rule` is better than `than` in the mean test value. Raises ValueError if it is not better."""
+        """By how much `rule` is better than `than` in the mean test value. Raises ValueError if that is not resolved."""
         self._check_lead(task, rule, than)
         return abs(self.value(task, rule) - self.value(task, than))
 
     def lead(self, task: str, rule: str, than: str) -> Interval:
-        """By how much `rule` is better than `than` in score, paired by seed. Raises ValueError if it is not better."""
+        """By how much `rule` is better than `than` in score, paired by seed. Raises ValueError if that is not resolved."""
         self._check_lead(task, rule, than)
         return self.difference(task, rule, than)
 
@@ -133,9 +133,9 @@ class Suite:
         return log.core_hours(self.records)
 
     def _check_lead(self, task: str, rule: str, than: str) -> None:
-        one, other = (mean(self.cell(task, name).scores.values()) for name in (rule, than))
-        if one <= other:
-            raise ValueError(f"{self._runs}: on {task}, {rule} is not above {than}")
+        found = self.difference(task, rule, than)
+        if not found.mean > found.half_width:
+            raise ValueError(f"{self._runs}: on {task}, {rule} is not resolved above {than}: {plus_minus(found)}")
 
 
 def page(template: Path) -> str:

@@ -36,7 +36,7 @@ def test_the_notes_of_every_suite_have_a_template(notes: Path) -> None:
 
 def test_a_sentence_cannot_say_that_a_rule_leads_where_it_does_not() -> None:
     assert results.suite("core").above("cifar10-16-cnn", "grape", "dfa") > 0
-    with pytest.raises(ValueError, match="on cifar10-16-cnn, dfa is not above grape"):
+    with pytest.raises(ValueError, match="on cifar10-16-cnn, dfa is not resolved above grape"):
         results.suite("core").above("cifar10-16-cnn", "dfa", "grape")
 
 
@@ -46,8 +46,13 @@ def test_a_lead_is_an_interval_without_its_sign_and_needs_the_right_direction() 
         suite.paired("cifar10-cnn", "dfa", "grape")
         == f"-{results.plus_minus(suite.lead('cifar10-cnn', 'grape', 'dfa'))}"
     )
-    with pytest.raises(ValueError, match="on cifar10-cnn, dfa is not above grape"):
+    with pytest.raises(ValueError, match="on cifar10-cnn, dfa is not resolved above grape"):
         suite.lead("cifar10-cnn", "dfa", "grape")
+
+
+def test_a_lead_whose_interval_includes_zero_is_none() -> None:
+    with pytest.raises(ValueError, match="on mlp-depth-16, dfa is not resolved above frozen"):
+        results.suite("depth").lead("mlp-depth-16", "dfa", "frozen")
 
 
 def test_a_share_starts_at_its_zero_and_ends_at_bp() -> None:
