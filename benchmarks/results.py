@@ -72,12 +72,12 @@ class Suite:
         return self._grid[task, rule]
 
     def above(self, task: str, rule: str, than: str) -> float:
-        """By how much `rule` is better than `than` in the mean test value. Raises ValueError if that is not resolved."""
+        """By how much `rule` is better than `than` in the mean test value. Raises ValueError unless it is resolved."""
         self._check_lead(task, rule, than)
         return abs(self.value(task, rule) - self.value(task, than))
 
     def lead(self, task: str, rule: str, than: str) -> Interval:
-        """By how much `rule` is better than `than` in score, paired by seed. Raises ValueError if that is not resolved."""
+        """By how much `rule` is better than `than` in score, paired by seed. Raises ValueError unless resolved."""
         self._check_lead(task, rule, than)
         return self.difference(task, rule, than)
 
