@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -60,6 +61,17 @@ def described(error: BaseException) -> str:
         text = "its text cannot be shown"
     named = text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
     return printable(redacted(shortened(named.strip())))
+
+
+_LIBRARIES = rf"^<|/lib/python3|^{re.escape(str(Path(__file__).parent))}/"
+
+
+def raised(error: BaseException) -> str:
+    """`described`, with the file and line that led to it: the user's last one, or else the last one outside torch."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/torch/" not in frame.filename]
+    theirs = [frame for frame in frames if not re.search(_LIBRARIES, frame.filename)]
+    frame = next(reversed(theirs or frames), None)
+    return described(error) + (f" ({frame.filename.rpartition('/')[2]}:{frame.lineno})" if frame else "")
 
 
 def log_error() -> None:

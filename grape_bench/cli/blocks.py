@@ -25,6 +25,7 @@ MEANINGS: dict[Credit, str] = {
     "rule": "the gradient comes from {rule}",
     "exact": "the gradient equals backpropagation's",
     "frozen": "no gradient",
+    "owned": "a module of the rule, which the optimizer trains",
 }
 
 

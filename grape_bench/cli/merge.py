@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -24,7 +25,7 @@ def command(shards: tuple[Path, ...], into: Path | None) -> None:
     say(f"{len(left.done)} of {len(jobs)} jobs are done in {target}")
     if left.pending:
         say(f"{len(left.pending)} jobs still have to run: grape-bench run {jobs[0].suite} --out {target.parent}")
-    say(f"next: grape-bench report {target}")
+    say(f"next: grape-bench report {shlex.quote(str(target))}")
 
 
 def _target(shards: tuple[Path, ...]) -> Path:

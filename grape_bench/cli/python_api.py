@@ -15,19 +15,20 @@ if TYPE_CHECKING:
 
 def run(
     suite: str,
-    rules: Sequence[str] = (),
+    rules: str | Sequence[str] = (),
     *,
-    only: Sequence[str] = (),
+    only: str | Sequence[str] = (),
     seeds: int | None = None,
-    settings: Sequence[str] = (),
+    settings: str | Sequence[str] = (),
     out: str | Path = "runs",
 ) -> ResultTable:
     """Run the jobs of `suite` that are not done yet, and return its table.
 
     `suite` is a name or a .toml file. `rules` are added to its rules, `only` selects some of them, and `settings` are
-    overrides such as "task.epochs=5". Records go to `out`/SUITE, where `grape-bench run` also finds them. A notebook
-    shows progress in one output area that is updated in place. A script prints one line per job. A job that failed
-    gets a line of output, and the table shows its status. Raises UserError if an argument or the suite has a mistake.
+    overrides such as "task.epochs=5". Each may be a single string. Records go to `out`/SUITE, where `grape-bench run`
+    also finds them. A notebook shows progress in one output area that is updated in place. A script prints one line
+    per job. A job that failed gets a line of output, and the table shows its status. Raises UserError if an argument or
+    the suite has a mistake.
     """
     check_system()
     from grape_bench.cli.failures import failures
@@ -39,7 +40,8 @@ def run(
     from grape_bench.report.result_table import ResultTable
     from grape_bench.score.table import score
 
-    plan = make_plan(suite, Overrides(tuple(rules), tuple(only), seeds, tuple(settings)))
+    added, kept, changed = ((given,) if isinstance(given, str) else tuple(given) for given in (rules, only, settings))
+    plan = make_plan(suite, Overrides(added, kept, seeds, changed))
     if plan.note:
         say(plan.note)
     request = Request(plan, Path(out) / plan.suite.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -11,7 +10,7 @@ from grape_bench.contract.broken import BrokenPromiseError
 from grape_bench.contract.cases import CASES, FURTHER_CASES, Case, MakeRule
 from grape_bench.contract.checks import CHECKS
 from grape_bench.contract.report import Report, Result
-from grape_bench.errors import DoesNotApplyError, described
+from grape_bench.errors import DoesNotApplyError, raised
 
 
 def check_rule(
@@ -52,13 +51,6 @@ def _on(case: Case, make_rule: MakeRule) -> Iterator[Result]:
             except (Exception, SystemExit) as error:
                 stuck = name == next(iter(CHECKS))
                 rest = " (the remaining checks on this model are skipped)" if stuck else ""
-                yield Result(case.name, name, False, _raised(error) + rest)
+                yield Result(case.name, name, False, raised(error) + rest)
                 if stuck:
                     return
-
-
-def _raised(error: BaseException) -> str:
-    """Describe the error and the last line outside torch that led to it."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/torch/" not in frame.filename]
-    line = f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
-    return f"{described(error)}{line}"

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from grape_bench.errors import UserError, printable, shortened
+from grape_bench.errors import UserError, log_error, printable, raised, shortened
 from grape_bench.execute.child import Child, Send
 from grape_bench.execute.outcome import describe
 from grape_bench.execute.pool import DiedError, Pool
@@ -66,7 +66,7 @@ def ask_about(pool: Pool, function: str, jobs: Sequence[dict[str, Any]], *more: 
         raise UserError(
             f"the check of this job failed: {error}",
             where=f"task {jobs[0]['task']!r}, rule {jobs[0]['rule']!r}",
-            hint="code of yours that does not end or kill its process",
+            hint="`grape-bench check RULE`, which tries a rule by itself",
         ) from error
 
 
@@ -107,12 +107,15 @@ def _last_line(printed: str) -> str:
 
 
 def call(request: dict[str, Any], send: Send) -> None:
-    """In that other child: call the function, and send its result or its UserError."""
+    """In that other child: call the function, and send its result, its UserError, or the text of another error."""
     try:
         value = called(request["function"])(*request["arguments"])
     except UserError as error:
         send(
             "answer", {"error": {**error.parts, "what": printable(shortened(error.what))}}
         )  # may quote the user's code
+    except Exception as error:
+        log_error()
+        send("answer", {"died": printable(shortened(raised(error)))})
     else:
         send("answer", {"value": value})

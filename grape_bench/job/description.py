@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import traceback
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 
 from grape_bench.data.dataset import DataSet
 from grape_bench.diagnose.probe import Probe
-from grape_bench.errors import UserError
+from grape_bench.errors import UserError, raised
 from grape_bench.network.network import Network
 from grape_bench.objectives.names import METRIC_UNITS
 from grape_bench.objectives.objective import Objective
@@ -106,9 +105,7 @@ def _tried(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/torch/" not in frame.filename]
-        line = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}"
         raise UserError(
-            f"{what} fails with {type(error).__name__}: {error} ({line})",
+            f"{what} fails with {raised(error)}",
             hint="`kept_feedback`, `credit`, `bp_fraction` and `project` of the rule",
         ) from error

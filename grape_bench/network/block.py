@@ -158,8 +158,8 @@ class Block:
         return self._computed
 
     def store(self, name: str, value: Tensor) -> None:
-        """Store `value` on the block's device, as a buffer that moves, saves and copies with the model."""
-        self.module.register_buffer(self._buffer(name), value.to(self.device))
+        """Store `value` on the block's device, as a constant buffer that moves, saves and copies with the model."""
+        self.module.register_buffer(self._buffer(name), value.detach().to(self.device))
 
     def load(self, name: str) -> Tensor:
         """Return the tensor that `store` saved under `name`."""

@@ -190,6 +190,10 @@ class CutPass(Pass):
         """The signal for the output of `block`, once the error has arrived."""
         assert self.error is not None, "the error arrives before any signal is asked for"
         signal = self.signal(block, block.part_of(self.error))
+        if not isinstance(signal, Tensor):
+            raise TypeError(
+                f"the signal for block {block.name!r} is {signal!r}; it must be a tensor {tuple(block.output_shape)}"
+            )
         if signal.shape != block.output_shape:
             raise ValueError(
                 f"the signal for block {block.name!r} has shape {tuple(signal.shape)}; "

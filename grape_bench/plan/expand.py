@@ -17,7 +17,7 @@ from grape_bench.plan.tuned import UNTUNED, TunedSettings, tuned_settings
 from grape_bench.plan.tuning import searched, stated_space, trial_jobs
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import WITHOUT_TUNING
-from grape_bench.record.rule_name import RuleName
+from grape_bench.record.rule_name import FROZEN, RuleName
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,12 @@ def make_tuning_plan(reference: str, overrides: Overrides = NO_OVERRIDES) -> Pla
     """The plan of the trials of the suite's search. Raises UserError, also if the suite has no [tuning] table."""
     path = find_suite(reference)
     suite = read_suite(path, overrides)
-    return Plan(suite, path, unique(trial_jobs(suite, searched(chosen_rules(suite, overrides.selected)))))
+    rules = searched(chosen_rules(suite, overrides.selected))
+    if not rules:
+        raise UserError(
+            f"there is nothing to tune: {FROZEN} has no settings", where=str(path), hint="--only another rule"
+        )
+    return Plan(suite, path, unique(trial_jobs(suite, rules)))
 
 
 def expand(

@@ -26,7 +26,7 @@ def _folders(name: str) -> list[Path]:
 
 
 def shipped(name: str) -> Path:
-    """The folder of the `suites` or `baselines` that ship with the package."""
+    """The folder of the `suites`, `baselines` or `claims` that ship with the package."""
     package = Path(grape_bench.__file__).parent
     # A wheel contains them. In an editable installation they are next to the package.
     return package / f"_{name}" if (package / f"_{name}").is_dir() else package.parent / name

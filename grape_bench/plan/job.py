@@ -8,11 +8,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from grape_bench.arguments import schema_error
+from grape_bench.errors import UserError
 from grape_bench.plan.numerics import numerics_of
 from grape_bench.plan.sources import rule_sources
 from grape_bench.plan.suite import Optimizer, Settings, Suite, Task
 from grape_bench.record.job import OPTIMIZER_SETTINGS, Job, Of, names_of
+from grape_bench.record.limits import check_job
 from grape_bench.record.rule_name import RuleName
+from grape_bench.record.typed_json import ShapeError
 from grape_bench.rules.names import RULES
 
 NOTHING: Settings = {}
@@ -21,7 +24,8 @@ NOTHING: Settings = {}
 def make_job(suite: Suite, task: Task, rule: str, seed: int, tuned: Settings = NOTHING, **more: Any) -> Job:
     """Make the job of one seed. `tuned` settings override the suite's. `more` holds other fields of the job.
 
-    If `more` has `rule_source`, it must have the hashes of all user files, because these may not be on this machine.
+    Raises UserError if no record could hold the job. If `more` has `rule_source`, it must have the hashes of all user
+    files, because these may not be on this machine.
     """
     reference = RuleName.parse(rule).reference
     settings = {**RULES.defaults(reference), **rule_settings(suite, task, rule), **tuned}
@@ -35,7 +39,7 @@ def make_job(suite: Suite, task: Task, rule: str, seed: int, tuned: Settings = N
         **({} if known else task.sources | rule_sources(reference, settings)),
         **more,
     }
-    return Job(
+    job = Job(
         suite=suite.name,
         version=suite.version,
         task=task.name,
@@ -44,6 +48,11 @@ def make_job(suite: Suite, task: Task, rule: str, seed: int, tuned: Settings = N
         seed=seed,
         **values,
     )
+    try:
+        check_job(job)  # whoever reads the record checks it too
+    except ShapeError as error:
+        raise UserError(str(error).removeprefix("job."), where=f"task {task.name!r}, rule {rule!r}") from error
+    return job
 
 
 def _task_values(task: Task) -> dict[str, Any]:

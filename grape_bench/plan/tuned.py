@@ -130,7 +130,8 @@ def tuned_settings(suite: Suite, rules: list[str], reference: str, overrides: Ov
         return UNTUNED
     if overrides.untuned:
         return TunedSettings(note="settings: the suite's own, untuned (--untuned)")
-    found = {rule: find_tuned(suite, rule) for rule in searched(rules)}
+    # A plan of `frozen` alone, which no search covers, is tuned if the rest of the suite is.
+    found = {rule: find_tuned(suite, rule) for rule in searched(rules) or searched(suite.rules)}
     missing = {rule: why for rule in found if (why := mismatch(suite, rule, found[rule]))}
     if missing:
         return _untuned(missing, suite, reference, overrides)

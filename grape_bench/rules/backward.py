@@ -82,7 +82,7 @@ class BackwardFeedback(LearningRule):
 
     def _keep(self, network: Network, module: nn.Module, name: str, weight: Tensor) -> None:
         feedback = self.draw(weight, network.generator("feedback"))
-        module.register_buffer(f"{PREFIX}{name}_feedback", feedback.to(weight.device, weight.dtype))
+        module.register_buffer(f"{PREFIX}{name}_feedback", feedback.detach().to(weight.device, weight.dtype))
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """Return a pass in which autograd saves the feedback instead of the weights."""
