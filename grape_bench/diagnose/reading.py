@@ -100,12 +100,11 @@ class Watched(Pass):
 
 def rule_pass(network: Network, rule: LearningRule, batch: Batch) -> Pass:
     """The pass that `rule` opens on `batch` with its current feedback: no refresh, no anchor, no counting."""
-    model = network.model
-    was_training, model.training = model.training, False  # rules advance only in training mode
+    network.advances = False
     try:
         return rule.open_pass(network, batch)
     finally:
-        model.training = was_training
+        network.advances = True
 
 
 def forward(network: Network, pass_: Pass, batch: Batch) -> tuple[Any, Watched]:
