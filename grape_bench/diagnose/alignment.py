@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from grape_bench.diagnose.comparison import Comparison
-from grape_bench.diagnose.reading import Reading, Values, apart, read, rule_pass
+from grape_bench.diagnose.reading import Reading, Values, apart, at_last_call, read, rule_pass
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
 from grape_bench.network.trace import Batch, as_batch
@@ -53,13 +53,15 @@ class Alignment:
 
     - `signal_cos`, `signal_ratio`: cosine and norm ratio, with all samples as one vector;
     - `signal_zeros`: the number of samples in which one of the two is exactly zero;
-    - `gain`: norm of dL/dh ÷ norm of the error dL/dy_hat, which does not depend on the size of the loss.
+    - `gain`: norm of dL/dh ÷ norm of the error dL/dy_hat, which does not depend on the size of the loss. NaN if the
+      block is frozen with all blocks below it, so that it gets no dL/dh.
     """
 
     def __init__(self, network: Network) -> None:
         self.blocks = [block.name for block in network.blocks]
         self._signals: dict[str, Comparison] = defaultdict(Comparison)
         self._zeros: Counter[str] = Counter()
+        self._reached: set[str] = set()  # the blocks with a dL/dh
         self._error = Comparison()
 
     def see(self, batch: Batch, own: Reading, true: Reading) -> None:
@@ -69,15 +71,21 @@ class Alignment:
             signal, exact = own.signals.get(block), true.signals.get(block)
             self._signals[block] += Comparison.of(signal, exact)
             self._zeros[block] += _zero_samples(signal, exact)
+            if exact is not None:
+                self._reached.add(block)
 
     def values(self) -> Values:
         """Return the values by block."""
+        gains = {
+            block: Comparison(own=self._signals[block].reference, reference=self._error.reference).ratio
+            for block in self._reached
+        }
         return {
             block: {
                 "signal_cos": compared.cosine,
                 "signal_ratio": compared.ratio,
                 "signal_zeros": float(self._zeros[block]),
-                "gain": Comparison(own=compared.reference, reference=self._error.reference).ratio,
+                "gain": gains.get(block, math.nan),
             }
             for block, compared in self._signals.items()
         }
@@ -114,10 +122,11 @@ class Null:
                 self.network.streams.reseed(-1 - draw)  # negative, so that no run has the same seed
                 dfa = DFA()
                 dfa.setup(self.network)
-                for block in self.network.blocks:
-                    exact = true.signals[block.name]
-                    signal = dfa.project(true.error, block.at(exact))
-                    self._cosines[block.name].append(Comparison.of(signal, exact).cosine)
+                for block in map(at_last_call, self.network.blocks):
+                    exact = true.signals.get(block.name)
+                    if exact is not None:
+                        signal = dfa.project(block.part_of(true.error), block.at(exact))
+                        self._cosines[block.name].append(Comparison.of(signal, exact).cosine)
 
     def values(self) -> Values:
         """Return the values by block."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from grape_bench.diagnose.reading import NotMeasuredError, Reading, Values, forward, watch
+from grape_bench.diagnose.reading import NotMeasuredError, Reading, Values, at_last_call, forward, watch
 from grape_bench.network.block import Block
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
@@ -75,13 +75,17 @@ class FeedbackAlignment:
         generator = torch.Generator().manual_seed(0)
         mixing = joined.dim() > 2 or any(module.training for module in self.network.model.modules() if _mixes(module))
         self._exact = not mixing and joined[0].numel() <= EXACT_OUTPUTS
-        blocks = [block for block in self.network.blocks if block.name in self._used and _comparable(block, joined)]
+        used = [at_last_call(block) for block in self.network.blocks if block.name in self._used]
+        blocks = [block for block in used if _comparable(block, joined)]
+        if not blocks:
+            return
         self._terms = {block.name: [] for block in blocks}
         outputs = [watched.outputs[block.name] for block in blocks]
         for v in _directions(joined, self._exact, DIRECTIONS // (1 + mixing), generator):
-            rows = [self._rows(joined, outputs, v, generator) for _ in range(1 + mixing)]
+            rows = [self._rows(joined, blocks, outputs, v, generator) for _ in range(1 + mixing)]
             for block, output, first, last in zip(blocks, outputs, rows[0], rows[-1], strict=True):
-                feedback = rule.project(v.expand_as(joined).contiguous(), block.at(output.detach()))[0]
+                error = block.part_of(v.expand_as(joined)).contiguous()
+                feedback = rule.project(error, block.at(output.detach()))[0]
                 self._terms[block.name].append(_term(feedback, first, last))
 
     def values(self) -> Values:
@@ -94,12 +98,15 @@ class FeedbackAlignment:
             found[block] = {"feedback_cos": _cosine(terms), "feedback_error": 0.0 if self._exact else error}
         return found
 
-    def _rows(self, joined: Tensor, outputs: list[Tensor], v: Tensor, generator: torch.Generator) -> list[Tensor]:
+    def _rows(
+        self, joined: Tensor, blocks: list[Block], outputs: list[Tensor], v: Tensor, generator: torch.Generator
+    ) -> list[Tensor]:
         """J_l^T v of every block, averaged over the samples."""
         rows = (joined.shape[0], *joined.shape[1:-1], 1)
         signs = (2 * torch.randint(2, rows, generator=generator) - 1).to(joined)
         gradients = torch.autograd.grad(joined, outputs, v.expand_as(joined) * signs, retain_graph=True)
-        return [(gradient * _aligned(signs, gradient)).mean(0) for gradient in gradients]
+        own = [block.part_of(signs) for block in blocks]
+        return [(gradient * _aligned(signs, gradient)).mean(0) for signs, gradient in zip(own, gradients, strict=True)]
 
 
 def _directions(joined: Tensor, exact: bool, count: int, generator: torch.Generator) -> list[Tensor]:
@@ -120,7 +127,8 @@ def _mixes(module: nn.Module) -> bool:
 
 def _comparable(block: Block, joined: Tensor) -> bool:
     """Whether B_l and J_l can be compared. If there is an output per token, the block must have the same tokens."""
-    return joined.dim() == 2 or block.shape[: joined.dim() - 2] == tuple(joined.shape[1:-1])
+    tokens = block.part_shape(tuple(joined.shape[1:]))[:-1]
+    return block.shape[: len(tokens)] == tokens
 
 
 def _term(feedback: Tensor, first: Tensor, last: Tensor) -> Term:

@@ -34,9 +34,9 @@ MASK_SEED = 0
 class Reading:
     """One forward and backward.
 
-    `signals` holds the gradient that each block's output received, and `gradients` that of each parameter (absent if
-    there was none). `error` is dL/dy_hat. `sizes` is the root mean square of each block's output, and of the first
-    block's input ("").
+    `signals` holds the gradient that each block's output received, and `gradients` that of each parameter. Both leave
+    out what received none, such as the output of a block that is frozen with all blocks below it. `error` is dL/dy_hat.
+    `sizes` is the root mean square of each block's output, and of the first block's input ("").
     """
 
     gradients: dict[str, Tensor] = field(default_factory=dict)
@@ -73,11 +73,12 @@ class Watched(Pass):
 
     @override
     def cut(self, block: Block, output: Tensor) -> Tensor:
-        if block.call + 1 < block.calls:  # a module that is called several times is read at its last call
+        if block.call + 1 < block.calls:  # see `at_last_call`
             return self.inner.cut(block, output)
         self.outputs[block.name] = output
-        if output.requires_grad:
+        if torch.is_grad_enabled():
             self.reading.sizes[block.name] = _size(output)
+        if output.requires_grad:
             output.register_hook(lambda signal: self.reading.signals.__setitem__(block.name, signal.detach()))
         return self.inner.cut(block, output)
 
@@ -98,14 +99,18 @@ class Watched(Pass):
             self.reading.sizes[""] = _size(activation)
 
 
+def at_last_call(block: Block) -> Block:
+    """`block` at its last call. There a reading reads a module that is called several times."""
+    return block.at_call(block.calls - 1)
+
+
 def rule_pass(network: Network, rule: LearningRule, batch: Batch) -> Pass:
     """The pass that `rule` opens on `batch` with its current feedback: no refresh, no anchor, no counting."""
-    model = network.model
-    was_training, model.training = model.training, False  # rules advance only in training mode
+    network.advances = False
     try:
         return rule.open_pass(network, batch)
     finally:
-        model.training = was_training
+        network.advances = True
 
 
 def forward(network: Network, pass_: Pass, batch: Batch) -> tuple[Any, Watched]:

@@ -34,9 +34,9 @@ LossOf = Callable[[Any], Tensor]
 class Network(Seam):
     """A model with a rule that computes its gradients. `grape_bench.attach` makes it.
 
-    While attached, each training forward (gradients enabled) is one pass of the rule, and an ordinary `loss.backward()`
-    leaves the rule's update direction in `.grad`. Under `no_grad` the model is unchanged. Some rules need the loss as a
-    function, or the target, before the backward. `step` passes both to them.
+    While attached, each training forward (gradients enabled, also in evaluation mode) is one pass of the rule, and an
+    ordinary `loss.backward()` leaves the rule's update direction in `.grad`. Under `no_grad` the model is unchanged.
+    Some rules need the loss as a function, or the target, before the backward. `step` passes both to them.
 
     - `sequences`: whether the number of tokens may change between batches.
     - `weights`: the parameters of the linear maps as (module, name). A tied one appears once for each of its modules.
@@ -50,6 +50,8 @@ class Network(Seam):
     - `loss_scale`: the factor by which the training loop multiplies its loss before the backward. A rule that computes
       gradients of its own loss multiplies them by this factor.
     - `planned_steps`: the number of steps of the whole training, if the training loop has set it.
+    - `advances`: whether a pass that the rule opens is a training step. It is False when diagnostics open one. Then the
+      rule uses its current state: no refresh, no anchor, no counting.
     """
 
     def __init__(self, model: nn.Module, rule: LearningRule, traced: Trace, blocks: list[Block], seed: int = 0) -> None:
@@ -59,6 +61,7 @@ class Network(Seam):
         self.example, self.sequences = traced.example, traced.sequences
         self.loss_scale: float | Tensor = 1.0
         self.planned_steps: int | None = None
+        self.advances = True
         self._loss_of: LossOf | None = None
         self._target: Any = None
         self._reach = Reach(model, traced, blocks)

@@ -76,7 +76,7 @@ class Anchored(ExactSteps):
         """Return a plain pass (backpropagation) on an anchor, and the rule's own pass on other steps."""
         if self._anchors is None:
             raise RuntimeError("an anchored rule needs net.begin_epoch(batches=len(loader)) at the start of each epoch")
-        if not network.model.training:
+        if not network.advances:
             return self.rule.open_pass(network, batch)
         self._step += 1
         due = self._step in self._anchors

@@ -58,7 +58,7 @@ class BPWindow(LearningRule):
     @override
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """Return a pass whose attention has windowed gradients."""
-        return _WindowedPass(self.window) if network.model.training else Pass()
+        return _WindowedPass(self.window)
 
 
 class _WindowedPass(Pass):

@@ -35,7 +35,7 @@ class FDFA(LearnedFeedback):
         """Return a cut pass. A training forward estimates the Jacobians first."""
         self._jacobians: dict[str, Tensor] = {}
         forward = None
-        if network.model.training:
+        if network.advances:
             layouts = {name: feedback.layout for name, feedback in self._maps.items()}
             estimates = estimate_jacobians(network, batch, layouts, Sampling(estimator="joint"))
             self._jacobians = {name: estimate.matrix.detach() for name, estimate in estimates.items()}

@@ -36,7 +36,7 @@ class Finished(ExactSteps):
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """Return a plain pass (backpropagation) in the finish, and the rule's own pass before it."""
         begin = self._begin(network.planned_steps)
-        if not network.model.training:
+        if not network.advances:
             return self.rule.open_pass(network, batch)
         self._step += 1
         return Pass() if self._step >= begin else self.rule.open_pass(network, batch)

@@ -109,7 +109,7 @@ class GrAPE(DirectFeedback):
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """Return a cut pass. Every `refresh`-th training forward refreshes the feedback first."""
         forward = None
-        if network.model.training:
+        if network.advances:
             if self._forwards % self.refresh == 0:
                 forward = self.align(network, batch)
             self._forwards += 1

@@ -56,7 +56,7 @@ class GrAPERefit(GrAPE):
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """Return GrAPE's pass. On the drawn batch, return a pass that fits the feedback when the error arrives."""
         pass_ = super().open_pass(network, batch)
-        if not network.model.training:
+        if not network.advances:
             return pass_
         if self._before_fit is None:
             raise RuntimeError("grape+refit needs net.begin_epoch(batches=len(loader)) at the start of each epoch")

@@ -60,7 +60,8 @@ class SyntheticGradients(TwoPhase):
             predicted = block.owned("gradients")(output.detach().flatten(1))
             wrong = predicted - first.samples * arrived.flatten(1)
             (wrong.square().sum() / (2 * first.samples)).backward()
-            torch.autograd.backward(output, (predicted.detach() / first.samples).view_as(output), retain_graph=True)
+            if output.requires_grad:  # not if everything below is frozen
+                torch.autograd.backward(output, (predicted.detach() / first.samples).view_as(output), retain_graph=True)
 
     def _model(self, size: int) -> nn.Module:
         widths = [size, *[self.hidden] * self.layers]

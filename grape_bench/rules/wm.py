@@ -51,7 +51,7 @@ class WM(BackwardFeedback):
 
     def open_pass(self, network: Network, batch: Batch) -> Pass:
         """Return FA's pass. Every `every`-th training forward runs a mirror phase first."""
-        if network.model.training:
+        if network.advances:
             if self._forwards % self.every == 0:
                 self.mirror(network, batch)
             self._forwards += 1

@@ -1,5 +1,7 @@
 """Networks with known answers, and one reading of them under a rule and under backpropagation."""
 
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -34,6 +36,21 @@ def noisy_network() -> nn.Sequential:
     return nn.Sequential(*(nn.Sequential(*layer) for layer in layers), nn.Linear(12, 5))
 
 
+class Loop(nn.Module):
+    """A cell in a loop over the steps of (N, steps, inputs), with an output per step."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.cell, self.head = nn.RNNCell(inputs, hidden), nn.Linear(hidden, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h, outputs = x.new_zeros(len(x), self.cell.hidden_size), []
+        for step in x.unbind(1):
+            h = self.cell(step, h)
+            outputs.append(self.head(h))
+        return torch.stack(outputs, 1)
+
+
 def attached(model: nn.Module, rule: str | gb.LearningRule = "dfa", **options) -> Network:
     width = next(module for module in model.modules() if isinstance(module, nn.Linear)).in_features
     net = gb.attach(model.train(), rule, torch.randn(4, width), **options)
@@ -52,20 +69,28 @@ def loss_of(output, labels):
 
 def measured(net: Network, make_metric, batches: int = 1, samples: int = 16) -> Values:
     """What a metric says of `batches` random batches; `make_metric(net, rule)`."""
-    generator = torch.Generator().manual_seed(1)
-    width = next(module for module in net.model.modules() if isinstance(module, nn.Linear)).in_features
+    return measured_on(_random(net, batches, samples), net, make_metric)
+
+
+Loss = Callable[[torch.Tensor], torch.Tensor]
+
+
+def measured_on(examples: Iterable[tuple[torch.Tensor, Loss]], net: Network, make_metric) -> Values:
+    """What a metric says of pairs of an input and a loss."""
     with apart(net) as rule:
         metric = make_metric(net, rule)
-        for _ in range(batches):
-            x = torch.randn(samples, width, generator=generator)
-            with torch.no_grad():
-                classes = net.model(x).shape[-1]
-            y = torch.arange(samples) % classes
-
-            def loss(output, y=y):
-                return loss_of(output, y)
-
+        for x, loss in examples:
             true = read(net, Pass(), ((x,), {}), loss)
             own = read(net, rule_pass(net, rule, ((x,), {})), ((x,), {}), loss)
             metric.see(((x,), {}), own, true)
         return metric.values()
+
+
+def _random(net: Network, batches: int, samples: int) -> Iterator[tuple[torch.Tensor, Loss]]:
+    generator = torch.Generator().manual_seed(1)
+    width = next(module for module in net.model.modules() if isinstance(module, nn.Linear)).in_features
+    for _ in range(batches):
+        x = torch.randn(samples, width, generator=generator)
+        with torch.no_grad():
+            classes = net.model(x).shape[-1]
+        yield x, partial(loss_of, labels=torch.arange(samples) % classes)

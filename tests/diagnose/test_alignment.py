@@ -9,11 +9,20 @@ import torch.nn.functional as F
 from torch import nn
 
 import grape_bench as gb
-from grape_bench.diagnose.alignment import Alignment
+from grape_bench.diagnose.alignment import Alignment, Null
 from grape_bench.diagnose.comparison import Comparison
 from grape_bench.diagnose.gradient import Gradients
 from grape_bench.record.table import HIDDEN
-from tests.diagnose.networks import attached, jacobians, linear_network, measured, noisy_network, set_feedback
+from tests.diagnose.networks import (
+    Loop,
+    attached,
+    jacobians,
+    linear_network,
+    measured,
+    measured_on,
+    noisy_network,
+    set_feedback,
+)
 
 
 def alignment(net, **options):
@@ -101,3 +110,22 @@ def test_the_gain_does_not_depend_on_the_size_of_the_loss():
     model = linear_network(8, 12, 5)
     for row in alignment(attached(model, "bp")).values():
         assert 0.1 * row["gain"] < torch.linalg.matrix_norm(model[1].weight, 2) and row["gain"] > 0.05
+
+
+def test_a_block_that_is_frozen_with_all_below_it_has_no_gain_and_no_random_cosine():
+    """Its gradient is not computed. A gain of zero would be that of a gradient that vanishes."""
+    model = linear_network(8, 12, 10, 5)
+    model[0].requires_grad_(False)
+    net = attached(model)
+    frozen, trained = alignment(net).values()
+    assert math.isnan(frozen["signal_cos"]) and math.isnan(frozen["gain"]) and trained["gain"] > 0
+    assert list(measured(net, lambda net, _: Null(net))) == [net.blocks[1].name]
+
+
+def test_a_random_signal_in_a_loop_is_made_from_the_error_of_the_step_that_is_read():
+    """With one unit and one output, it is dL/dh of the last step times a number. No other step's error gives that."""
+    net = gb.attach(Loop(3, 1, 1), "bp", x := torch.randn(16, 5, 3))
+    assert [(block.calls, block.timed) for block in net.blocks] == [(5, True)]
+    targets = torch.randn(16, 5, 1)
+    found = measured_on([(x, lambda output: F.mse_loss(output, targets))], net, lambda net, _: Null(net))
+    assert found["cell"]["null_cos"] == pytest.approx(1)

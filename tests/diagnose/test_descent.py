@@ -80,6 +80,13 @@ def test_an_exploding_residual_network_grows_by_its_factor():
     assert [row["growth"] for row in rows.values()] == pytest.approx([100, 100, 100], rel=1e-4)
 
 
+def test_a_frozen_block_has_a_size_from_which_the_next_one_grows():
+    model = linear_network(8, 8, 8, 3)
+    model[0].requires_grad_(False)
+    rows = measured(attached(model), lambda net, _: Growth(net))
+    assert [row["growth"] > 0 for row in rows.values()] == [True, True]
+
+
 def test_random_feedback_to_one_output_has_a_cosine_of_one_over_the_root_of_the_width():
     """A linear network with one output: every sample's signal is a multiple of b, every gradient one of J."""
     model = linear_network(8, 50, 1)

@@ -9,9 +9,11 @@ from torch.func import jacrev, vmap
 
 import grape_bench as gb
 from grape_bench.diagnose.feedback import FeedbackAlignment
+from grape_bench.diagnose.reading import Values
 from grape_bench.diagnose.weights import WeightAlignment
+from grape_bench.network.network import Network
 from grape_bench.rules.feedback import FEEDBACK
-from tests.diagnose.networks import attached, jacobians, linear_network, measured, set_feedback
+from tests.diagnose.networks import Loop, attached, jacobians, linear_network, measured, measured_on, set_feedback
 
 
 def cosine(a, b):
@@ -69,6 +71,23 @@ def test_what_batchnorm_mixes_between_samples_is_not_part_of_the_jacobian():
     (row,) = measured(net, FeedbackAlignment).values()
     assert row["feedback_error"] > 0
     assert abs(row["feedback_cos"] - 1) < 4 * row["feedback_error"] + 0.05
+
+
+def on_a_loop(net: Network, x: torch.Tensor) -> Values:
+    return measured_on([(x, lambda output: output.square().sum())], net, FeedbackAlignment)
+
+
+def test_a_loop_with_an_output_per_step_is_compared_at_its_last_step():
+    """There J is the head's weight."""
+    model, x = Loop(3, 6, 4), torch.randn(16, 5, 3)
+    net = gb.attach(model, "dfa", x)
+    set_feedback(net, {"cell": model.head.weight})
+    assert on_a_loop(net, x)["cell"] == {"feedback_cos": pytest.approx(1), "feedback_error": pytest.approx(0, abs=1e-6)}
+
+
+def test_a_call_that_gets_the_errors_of_all_steps_has_no_jacobian_to_compare():
+    x = torch.randn(16, 5, 3)
+    assert on_a_loop(gb.attach(Loop(3, 6, 4), "dfa", x, cuts="time"), x) == {}
 
 
 def test_fa_with_the_weights_themselves_has_cosine_one():

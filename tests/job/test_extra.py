@@ -74,6 +74,12 @@ def test_the_rehearsal_finds_what_a_step_breaks():
         training.rehearse(spec)
 
 
+@pytest.mark.parametrize("rule", ["bp", "dfa", "dni"])
+def test_the_rehearsal_accepts_frozen_lower_layers(rule, capfd):
+    training.rehearse(job(rule, groups={"hidden.0": {"frozen": True}}))
+    assert capfd.readouterr().err == ""
+
+
 def test_the_rehearsal_leaves_a_failing_step_to_the_run(capfd):
     training.rehearse(job(f"{__file__}:Raises"))
     assert "no signal" in capfd.readouterr().err

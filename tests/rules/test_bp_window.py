@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 import grape_bench as gb
 from grape_bench.contract.cases import CASES
@@ -63,8 +63,8 @@ def test_masks_groups_and_scale_are_those_of_pytorch() -> None:
     torch.testing.assert_close(ours, F.scaled_dot_product_attention(q, k[:, :1], v[:, :1], enable_gqa=True))
 
 
-def gradients(rule: object) -> list[Tensor]:
-    model = VIT.model()
+def gradients(rule: object, training: bool = True) -> list[Tensor]:
+    model = VIT.model().train(training)
     gb.attach(model, rule, VIT.inputs(0))
     VIT.loss(VIT.logits(model, 0), 0).backward()
     return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
@@ -76,6 +76,33 @@ def test_a_window_over_all_tokens_is_backpropagation() -> None:
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
     narrow = gradients(gb.make_rule("bp-window", window=1))
     assert any((one - other).norm() > 0.01 * other.norm() for one, other in zip(narrow, exact, strict=True))
+
+
+def test_the_window_holds_in_evaluation_mode_too() -> None:
+    """The model has no dropout, so its gradients are the same in both modes."""
+    training, evaluation = (gradients(gb.make_rule("bp-window", window=1), mode) for mode in (True, False))
+    assert all(map(torch.equal, training, evaluation))
+
+
+class Attention(nn.Module):
+    """Without a residual stream, the window changes most of the gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps = nn.Linear(D, 3 * D)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.scaled_dot_product_attention(*self.maps(x).chunk(3, -1)).tanh()
+
+
+def test_diagnostics_measure_the_windowed_gradient() -> None:
+    """No window lies above the last block, so there the signal is exact."""
+    torch.manual_seed(0)
+    model = nn.Sequential(Attention(), Attention(), Attention(), nn.Flatten(), nn.Linear(T * D, 4))
+    x, y = torch.randn(8, T, D), torch.arange(8) % 4
+    net = gb.attach(model, gb.make_rule("bp-window", window=0), x)
+    first, second, last = gb.alignment(net, [(x, y)], F.cross_entropy).values()
+    assert max(first, second) < 0.9 and last == pytest.approx(1)
 
 
 def test_it_learns_digits_better_than_the_control() -> None:

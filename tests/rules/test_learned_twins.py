@@ -172,6 +172,16 @@ def test_dni_predicts_the_gradient_that_the_block_above_sends_down() -> None:
     torch.testing.assert_close(m1.weight.grad, -arrived.T @ h1 / N)
 
 
+def test_dni_trains_the_blocks_above_frozen_layers() -> None:
+    model = tanh_mlp()
+    model[0].requires_grad_(False)
+    net = gb.attach(model, "dni", X)
+    for block in net.blocks:
+        nn.init.ones_(block.owned("gradients")[-1].bias)
+    step(net)
+    assert model[0].weight.grad is None and model[2].weight.grad.any()
+
+
 def test_ff_raises_the_goodness_of_right_labels_and_lowers_that_of_wrong_ones() -> None:
     """softplus(theta - g) on (x, label) + softplus(g - theta) on (x, another label), g the mean square of a block."""
     torch.manual_seed(0)

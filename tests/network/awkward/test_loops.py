@@ -71,8 +71,26 @@ def test_evaluation_between_steps_changes_nothing(rule):
                     model(x)
                 with torch.inference_mode():
                     model(x)
-                model(x)  # in evaluation mode, with a graph
                 model.train()
+            optimizer.zero_grad()
+            loss_of(model(x)).backward()
+            optimizer.step()
+        found.append(dict(model.state_dict()))
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+
+
+@pytest.mark.parametrize("rule", ["grape", "grape+refit", "fdfa", "wm", "dfa+anchor", "dfa+finish"])
+def test_a_step_in_evaluation_mode_is_a_training_step(rule):
+    """As in fine-tuning without dropout: the feedback learns, and anchors and the finish come when they are due."""
+    x, found = torch.randn(8, 6), []
+    for training in (True, False):
+        torch.manual_seed(0)
+        model = tanh_mlp().train(training)
+        net = gb.attach(model, rule, x, seed=1)
+        net.planned_steps = 4
+        net.begin_epoch(batches=4)
+        optimizer = torch.optim.SGD(net.parameter_groups(), lr=0.1)
+        for _ in range(4):
             optimizer.zero_grad()
             loss_of(model(x)).backward()
             optimizer.step()
