@@ -91,7 +91,7 @@ RULES: Registry[type[LearningRule]] = Registry(
         "pfa": Builtin("grape_bench.rules.pfa:PFA", source="1d27fb5f6ff68f5f"),
         "bp-sampled": Builtin("grape_bench.rules.bp_sampled:BPSampled", numerics=2, source="17c9f83091e15770"),
         "bp-lowrank": Builtin("grape_bench.rules.bp_lowrank:BPLowRank", source="315f338401e35f61", uses=CUTS),
-        "bp-window": Builtin("grape_bench.rules.bp_window:BPWindow", source="c951fb00c43f616c"),
+        "bp-window": Builtin("grape_bench.rules.bp_window:BPWindow", numerics=2, source="c951fb00c43f616c"),
         "fg-weights": Builtin(
             "grape_bench.rules.fg_weights:FGWeights", numerics=2, source="276f626b06603030", uses=CUTS
         ),
