@@ -134,6 +134,7 @@ class TwoPhasePass(CutPass):
             self.second_phase(first)
         found = dict(zip(everything, gradients, strict=True))
         self.gradients = [None if (own := found[one]) is None else own * scale for one in self.trained]
+        self.outputs = {}  # this object waits for the garbage collector, because it holds its own method `_scaled`
 
     def _scaled(self, block: Block, _: Tensor) -> Tensor:
         assert self.after is not None, "blocks are cut with a token only if there is a signal"

@@ -72,3 +72,8 @@ class _Relaxed(Held):
         """Add the block's prediction error to the energy and return its state."""
         self.surprise = self.surprise + (self.outputs[block.key] - output).square().sum() / 2
         return super().cut(block, output)
+
+    @override
+    def join(self, logits: Tensor) -> Tensor:
+        """Return the output. A pass that kept it would keep its graph, through every step of the relaxation."""
+        return logits
