@@ -120,7 +120,8 @@ def _mixes(module: nn.Module) -> bool:
 
 def _comparable(block: Block, joined: Tensor) -> bool:
     """Whether B_l and J_l can be compared. If there is an output per token, the block must have the same tokens."""
-    return joined.dim() == 2 or block.shape[: joined.dim() - 2] == tuple(joined.shape[1:-1])
+    places = joined.dim() - 2
+    return not places or (block.channel_axis >= places and block.shape[:places] == tuple(joined.shape[1:-1]))
 
 
 def _term(feedback: Tensor, first: Tensor, last: Tensor) -> Term:
