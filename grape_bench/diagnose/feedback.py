@@ -128,7 +128,7 @@ def _mixes(module: nn.Module) -> bool:
 def _comparable(block: Block, joined: Tensor) -> bool:
     """Whether B_l and J_l can be compared. If there is an output per token, the block must have the same tokens."""
     tokens = block.part_shape(tuple(joined.shape[1:]))[:-1]
-    return block.shape[: len(tokens)] == tokens
+    return not tokens or (block.channel_axis >= len(tokens) and block.shape[: len(tokens)] == tokens)
 
 
 def _term(feedback: Tensor, first: Tensor, last: Tensor) -> Term:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from grape_bench.diagnose.reading import Values, Watched
+from grape_bench.network.axes import moved
 from grape_bench.network.modes import evaluation
 from grape_bench.network.network import Network
 from grape_bench.network.passes import Pass
@@ -31,7 +32,8 @@ def linear_probe(network: Network, examples: list[tuple[Batch, Tensor]]) -> Valu
     classes = not targets[0].is_floating_point()
     found: Values = {}
     for block in network.blocks:
-        rows = [_rows(output[block.name], target, classes) for output, target in zip(outputs, targets, strict=True)]
+        last = [moved(output[block.name], block.channel_axis + 1, len(block.shape)) for output in outputs]
+        rows = [_rows(output, target, classes) for output, target in zip(last, targets, strict=True)]
         features, wanted = (torch.cat(parts) for parts in zip(*rows, strict=True))
         found[block.name] = (
             {"probe_accuracy": _accuracy(features, wanted)} if classes else {"probe_r2": _r2(features, wanted)}
@@ -46,13 +48,11 @@ def _block_outputs(network: Network, batch: Batch) -> dict[str, Tensor]:
 
 
 def _rows(output: Tensor, target: Tensor, classes: bool) -> tuple[Tensor, Tensor]:
-    """Features (rows, n) and their targets (rows, ...), without ignored targets."""
-    # Classification of images: output (N, C, H, W), target (N,) -> rows are samples, (N, pooled).
-    # Next token: output (N, T, D), target (N, T) -> rows are positions, (N T, D) and (N T,).
-    # Segmentation: output (N, C, H, W), target (N, H, W) -> rows are pixels, (N H W, C) and (N H W,).
+    """Features (rows, n) of an output (N, positions..., C) and their targets (rows, ...), without ignored targets."""
+    # Classification of images: output (N, H, W, C), target (N,) -> rows are samples, (N, pooled).
+    # Next token: output (N, T, C), target (N, T) -> rows are positions, (N T, C) and (N T,).
+    # Segmentation: output (N, H, W, C), target (N, H, W) -> rows are pixels, (N H W, C) and (N H W,).
     places = target.dim() if classes else target.dim() - 1
-    if output.dim() == 4 and places == 3 and output.shape[2:] == target.shape[1:3]:
-        output = output.movedim(1, -1)
     positions = places > 1 and output.dim() > places and output.shape[:places] == target.shape[:places]
     if positions:
         output, target = output.flatten(0, places - 1), target.flatten(0, places - 1)
@@ -65,11 +65,10 @@ def _rows(output: Tensor, target: Tensor, classes: bool) -> tuple[Tensor, Tensor
 
 
 def pooled(output: Tensor) -> Tensor:
-    """(N, *shape) -> (N, at most FEATURES unless there are more channels): means over runs of positions."""
+    """(N, positions..., C) -> (N, at most FEATURES unless C is larger): means over runs of positions."""
     if output.dim() < 3:
         return output.float()
-    maps = output.dim() > 3 and output.shape[2] == output.shape[3]  # (N, C, H, W); else channels are last
-    flat = (output if maps else output.movedim(-1, 1)).flatten(2).float()
+    flat = output.movedim(-1, 1).flatten(2).float()
     if flat[0].numel() <= FEATURES:
         return flat.flatten(1)
     return F.adaptive_avg_pool1d(flat, max(1, FEATURES // flat.shape[1])).flatten(1)

@@ -57,6 +57,9 @@ class Block:
     module that is called several times per forward is one block (with `calls` activations), or one block per call if
     `turn` is set. If it is `timed`, the first position of the error is the call.
 
+    `channel_axis` is the axis of `shape` that holds channels: 0 for (C, H, W) and (C, time), 1 for (tokens, C). The
+    other axes are positions.
+
     `where` describes the cut in words. `axis` is the sample axis of the model's own activation. While a rule computes a
     signal, `output` is the activation of the pass, with samples first, and `batch` holds the model's arguments, as
     (args, kwargs).
@@ -72,6 +75,7 @@ class Block:
     calls: int = 1
     timed: bool = field(default=False, repr=False)
     turn: int | None = field(default=None, repr=False)
+    channel_axis: int = field(default=0, repr=False)
     call: int = field(default=0, repr=False)
     batch: tuple[tuple[Any, ...], dict[str, Any]] | None = field(default=None, repr=False)
     _home: Home | None = field(default=None, repr=False)

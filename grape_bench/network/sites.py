@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from grape_bench.network.block import Block, Site
+from grape_bench.network.channels import guessed
 from grape_bench.network.graph import FlowGraph, Node, parameters_reached, reach
 from grape_bench.network.recorder import Call
 from grape_bench.network.trace import Trace
@@ -59,7 +60,17 @@ class Cut:
             calls,
             timed,
             self.turn,
+            channel_axis=self._channel_axis(trace, axis, shape, timed=timed),
         )
+
+    def _channel_axis(self, trace: Trace, samples: int, shape: tuple[int, ...], *, timed: bool) -> int:
+        """The axis of `shape` that holds channels. `samples` is the sample axis of the activation."""
+        if len(shape) < 2:
+            return 0
+        found = trace.channels.axis(self.at[0].node, len(shape) + 1)
+        if found is None or found == samples:
+            return guessed(shape, trace.view.shape[int(timed) : -1])
+        return found - (found > samples)
 
 
 def in_step(made: Sequence[Node], output: Node) -> bool:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from grape_bench.network import recurrent
+from grape_bench.network.channels import Channels, Operator
 from grape_bench.network.graph import Node, parameters_reached, reach
 from grape_bench.network.operators import CallSite, CallSites, LinearMap
 from grape_bench.network.products import Product
@@ -62,7 +63,7 @@ class InputTaint(WeightMode):
         self._others: set[CallSite | None] = {None}
         self._saved: list[int] = []
         self._uncovered: dict[int, str] = {}
-        self.convolved = False
+        self.convolved, self.channels = False, Channels()
         self._attention, self._layers_only = False, True
         self.entries: set[Node] = set()
 
@@ -156,8 +157,10 @@ class InputTaint(WeightMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         before = len(self._saved)
         self._attention |= func is F.scaled_dot_product_attention
+        operator = Operator.of(func, args, kwargs or {})
         result = super().__torch_function__(func, types, args, kwargs)
-        inputs = list(tensors([args, kwargs]))
+        self.channels.note(operator, result)
+        inputs = [tensor for tensor, _ in operator.given]
         if any(map(self._is_tainted, inputs)):
             self._note_uncovered(func, inputs, set(self._saved[before:]))
             written = args[:1] if func is Tensor.__setitem__ else ()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from grape_bench.errors import UserError
 from grape_bench.network.axes import OutputView, Samples, output_view
 from grape_bench.network.block import Block
+from grape_bench.network.channels import Channels
 from grape_bench.network.graph import Node, flow_graph
 from grape_bench.network.preserve import fits, preserved
 from grape_bench.network.recorder import Call, Recorder, module_has_weights
@@ -36,8 +37,8 @@ class Trace:
     `weights` are the weights of the linear maps. `sequences` is true if the input holds token ids or a mask. The number
     of tokens may then change between batches.
     `outputs` are the shapes of the scored outputs and `tops` their nodes. `convolved` means that the last linear map
-    was a convolution. `scored` are the positions of the scored outputs in the result of `scored_outputs`. Constants are
-    left out.
+    was a convolution. `channels` knows the channel axis of each activation. `scored` are the positions of the scored
+    outputs in the result of `scored_outputs`. Constants are left out.
     """
 
     example: Batch
@@ -53,6 +54,7 @@ class Trace:
     samples: Samples
     sequences: bool
     convolved: bool
+    channels: Channels
     scored: tuple[int, ...] = (0,)
     choose: Choice = None
     axis: int | None = None
@@ -136,6 +138,7 @@ def trace(model: nn.Module, batch: Batch, choose: Choice = None, axis: int | Non
         samples,
         any(tensor.dim() == 2 and not tensor.is_floating_point() for tensor in tensors([args, kwargs])),
         taint.convolved,
+        taint.channels,
         positions,
         choose,
         axis,

@@ -13,7 +13,7 @@ from torch import Tensor
 from grape_bench.errors import UserError
 from grape_bench.network.block import Block
 from grape_bench.rules.feedback import FEEDBACK, FeedbackMap, Seeded, Slice, Stored
-from grape_bench.rules.layout import SKETCH, Dense, Layout, LowRank, PerChannel, PerToken, channel_axis
+from grape_bench.rules.layout import SKETCH, Dense, Layout, LowRank, PerChannel, PerToken
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Network
@@ -46,8 +46,8 @@ class Chooser:
     blocks: int = 1
     varying: bool = False
 
-    def choose(self, kind: FeedbackKind, shape: tuple[int, ...]) -> FeedbackChoice:
-        """Choose for a block of `shape`. Raises UserError if `kind` does not suit the block.
+    def choose(self, kind: FeedbackKind, shape: tuple[int, ...], channel: int) -> FeedbackChoice:
+        """Choose for a block of `shape` with channels on its axis `channel`. Raises UserError if `kind` does not fit.
 
         `"auto"` is per-token if the block and the error have the same tokens. Otherwise it takes the first that fits
         the limit: dense, then per-channel, then a low-rank matrix.
@@ -56,12 +56,12 @@ class Chooser:
         #   block (64, 32, 32), error (10,):  dense 10 x 65,536 = 655,360 fits -> dense
         #   block (64, 32, 32), error (100,): dense 6,553,600 is too large -> per channel: B (100, 64)
         if kind in ("dense", "per-channel", "per-token"):
-            return FeedbackChoice(self._named(kind, shape), kind)
+            return FeedbackChoice(self._named(kind, shape, channel), kind)
         within: dict[str, Callable[[int], bool]] = {
             "slice": lambda numbers: numbers <= self.limit * self.blocks,  # one matrix for all blocks
             "seeded": lambda numbers: True,
         }
-        layout = self._by_size(shape, within.get(kind, self._fits))
+        layout = self._by_size(shape, channel, within.get(kind, self._fits))
         full = layout.outputs(self.output_shape) * layout.features
         if kind == "low-rank" or (kind == "auto" and not self._fits(full)):
             rank = self._rank(layout)
@@ -71,30 +71,28 @@ class Chooser:
     def _fits(self, numbers: int) -> bool:
         return numbers <= self.limit
 
-    def _by_size(self, shape: tuple[int, ...], fits: Callable[[int], bool]) -> Layout:
+    def _by_size(self, shape: tuple[int, ...], channel: int, fits: Callable[[int], bool]) -> Layout:
         if len(self.output_shape) > 1:
-            return self._named("per-token" if self._same_tokens(shape) else "per-channel", shape)
+            return self._named("per-token" if self._same_tokens(shape, channel) else "per-channel", shape, channel)
         dense = len(shape) == 1 or (not self.varying and fits(math.prod(shape) * math.prod(self.output_shape)))
-        return self._named("dense" if dense else "per-channel", shape)
+        return self._named("dense" if dense else "per-channel", shape, channel)
 
-    def _named(self, kind: str, shape: tuple[int, ...]) -> Layout:
+    def _named(self, kind: str, shape: tuple[int, ...], channel: int) -> Layout:
         if kind == "dense":
             return Dense(math.prod(shape))
         if kind == "per-channel":
-            axis = len(shape) - 1 if len(self.output_shape) == 2 else channel_axis(shape)
-            return PerChannel(shape[axis], channel=axis + 1)
-        if not self._same_tokens(shape):
+            return PerChannel(shape[channel], channel=channel + 1)
+        if not self._same_tokens(shape, channel):
             raise UserError(
                 f"no per-token feedback from an error of shape {self.output_shape} to a block of shape {shape}",
                 allowed="blocks and errors with the same number of tokens",
                 hint='feedback = "auto"',
             )
-        axis = channel_axis(shape, self.output_shape[:-1])
-        return PerToken(shape[axis], axis + 1)
+        return PerToken(shape[channel], channel + 1)
 
-    def _same_tokens(self, shape: tuple[int, ...]) -> bool:
+    def _same_tokens(self, shape: tuple[int, ...], channel: int) -> bool:
         positions = self.output_shape[:-1]
-        return bool(positions) and positions in (shape[:-1], shape[1:])
+        return bool(positions) and positions == (*shape[:channel], *shape[channel + 1 :])
 
     def _rank(self, layout: Layout) -> int:
         """The largest rank for which U and V stay within the limit, and at most half the size of the error."""
@@ -121,7 +119,10 @@ def allocate(network: Network, kind: FeedbackKind) -> dict[str, FeedbackMap]:
     limit = max(DENSE_LIMIT, own // 4 // len(network.blocks))
     chooser = Chooser(network.output_shape, limit, len(network.blocks), network.sequences)
     timed = replace(chooser, output_shape=network.output_shape[1:])  # one error per call of the block
-    choices = {block: (timed if block.timed else chooser).choose(kind, block.shape) for block in network.blocks}
+    choices = {
+        block: (timed if block.timed else chooser).choose(kind, block.shape, block.channel_axis)
+        for block in network.blocks
+    }
     owner = _store_shared(network, choices) if kind == "slice" else None
     return {block.name: _drawn(network, block, choice, owner) for block, choice in choices.items()}
 

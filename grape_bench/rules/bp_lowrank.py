@@ -12,7 +12,6 @@ from typing_extensions import override
 from grape_bench.network.block import Block
 from grape_bench.network.passes import Pass
 from grape_bench.network.rule import LearningRule
-from grape_bench.rules.layout import channel_axis
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Network
@@ -47,7 +46,7 @@ class BPLowRank(LearningRule):
 
     def sketched(self, block: Block, signal: Tensor) -> Tensor:
         """The projection of `signal` (N, *shape)."""
-        axis = channel_axis(tuple(signal.shape[1:])) + 1
+        axis = block.channel_axis + 1
         channels = signal.shape[axis]
         rank = -int(-self.share * channels // 1)
         dtype = torch.promote_types(signal.dtype, torch.float32)

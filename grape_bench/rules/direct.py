@@ -78,7 +78,9 @@ class DirectFeedback(LearningRule):
 
     def _sent(self, block: Block, error: Tensor) -> Tensor:
         signal = self.signal(block, error)
-        return signal if self.pull_back == "none" else through_layernorm(signal, block.output)
+        if self.pull_back == "none":
+            return signal
+        return through_layernorm(signal, block.output, block.channel_axis + 1)
 
     def credit(self, network: Network) -> dict[str, Credit]:
         """The rule's gradients below the last cut, exact gradients above it."""

@@ -39,13 +39,14 @@ class FGLocal(LocalLoss):
         if len(network.output_shape) > 1:
             raise DoesNotApplyError("a block has one class per sample, and this network has one per position")
         for block in network.blocks:
-            features = pooled(torch.zeros(1, *block.shape, device="meta")).shape[1]
+            features = pooled(torch.zeros(1, *block.shape, device="meta"), block.channel_axis + 1).shape[1]
             block.own(nn.Linear(features, network.output_shape[-1]), CLASSIFIER)
 
     @override
     def loss(self, block: Block, output: Tensor, target: Tensor) -> Tensor:
         """Cross-entropy of the classifier, summed over samples."""
-        return -(target * F.log_softmax(block.owned(CLASSIFIER)(pooled(output)), -1)).sum()
+        scores = block.owned(CLASSIFIER)(pooled(output, block.channel_axis + 1))
+        return -(target * F.log_softmax(scores, -1)).sum()
 
     @override
     def gradient(self, block: Block, target: Tensor) -> Tensor:
@@ -55,7 +56,7 @@ class FGLocal(LocalLoss):
         classifier = block.owned(CLASSIFIER)
         assert isinstance(classifier, nn.Linear)
         with torch.no_grad():
-            gap = classifier(pooled(output)).softmax(-1) * target.sum(-1, keepdim=True) - target
+            gap = classifier(pooled(output, block.channel_axis + 1)).softmax(-1) * target.sum(-1, keepdim=True) - target
             return torch.stack([self._along(block, classifier.weight, gap) for _ in range(self.perturbations)]).mean(0)
 
     def _along(self, block: Block, weight: Tensor, gap: Tensor) -> Tensor:
@@ -66,5 +67,5 @@ class FGLocal(LocalLoss):
             device=output.device,
             dtype=output.dtype,
         )
-        derivative = (gap * F.linear(pooled(p), weight.to(p.dtype))).sum(-1)
+        derivative = (gap * F.linear(pooled(p, block.channel_axis + 1), weight.to(p.dtype))).sum(-1)
         return derivative.view(-1, *[1] * (p.dim() - 1)).to(p.dtype) * p

@@ -180,15 +180,3 @@ class LowRank:
     def row_count(self, shape: torch.Size) -> int:
         """R, as in `inner`."""
         return self.inner.row_count(shape)
-
-
-def channel_axis(shape: tuple[int, ...], positions: tuple[int, ...] = ()) -> int:
-    """The channel axis of `shape`: the first for maps (C, H, W), the last for tokens (T, C) and for (H, W, C).
-
-    If `positions` (those of the error) are given, they are the other axes.
-    """
-    if positions and shape[:-1] == positions:
-        return len(shape) - 1
-    if positions and shape[1:] == positions:
-        return 0
-    return 0 if len(shape) > 2 and (shape[1] == shape[2] or shape[0] != shape[1]) else len(shape) - 1

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from grape_bench.errors import DoesNotApplyError
+from grape_bench.network.axes import moved
 from grape_bench.network.block import Block
 from grape_bench.rules.local_loss import LocalLoss
 
@@ -25,8 +26,8 @@ class PredSim(LocalLoss):
 
     The cross-entropy is that of a linear classifier of the block's output, pooled to at most 4,096 features. The
     classifier is initialized to zero. The similarity loss is the mean of (S(a(h)) - S(y*))^2 over pairs of samples. S
-    is the cosine of centered vectors. a is a linear map, or a 3 x 3 convolution followed by the standard deviation over
-    positions. The classifier and a belong to the rule. The optimizer trains them.
+    is the cosine of centered vectors. a is a linear map of the channels, or, for maps, a 3 x 3 convolution followed by
+    the standard deviation over positions. The classifier and a belong to the rule. The optimizer trains them.
     """
 
     def __init__(self, beta: float = 0.99) -> None:
@@ -40,9 +41,10 @@ class PredSim(LocalLoss):
         if len(network.output_shape) > 1:
             raise DoesNotApplyError("a block has one class per sample, and this network has one per position")
         for block in network.blocks:
-            classifier = nn.Linear(pooled(torch.zeros(1, *block.shape)).numel(), network.output_shape[-1])
+            features = pooled(torch.zeros(1, *block.shape), block.channel_axis + 1)
+            classifier = nn.Linear(features.numel(), network.output_shape[-1])
             nn.init.zeros_(classifier.weight)
-            width = block.shape[0] if _is_map(block.shape) else block.shape[-1]
+            width = block.shape[block.channel_axis]
             convolution = nn.Conv2d(width, width, 3, padding=1, bias=False)
             block.own(classifier, "classifier")
             block.own(convolution if _is_map(block.shape) else nn.Linear(width, width, bias=False), "similarity")
@@ -50,20 +52,26 @@ class PredSim(LocalLoss):
     @override
     def loss(self, block: Block, output: Tensor, target: Tensor) -> Tensor:
         """The two losses, times the number of samples."""
-        scores = block.owned("classifier")(pooled(output))
+        channel = block.channel_axis + 1
+        scores = block.owned("classifier")(pooled(output, channel))
         prediction = -(target * F.log_softmax(scores, -1)).sum()
-        hidden = similarity(block.owned("similarity")(output))
+        arranged = moved(output, channel, 1 if _is_map(block.shape) else output.dim() - 1)
+        hidden = similarity(block.owned("similarity")(arranged))
         matching = F.mse_loss(hidden, similarity(target.to(hidden.dtype)))
         return (1 - self.beta) * prediction + self.beta * len(output) * matching
 
 
-def pooled(output: Tensor) -> Tensor:
-    """The features that a classifier reads, (N, at most `LARGEST`): maps (N, C, H, W) and tokens are averaged."""
+def pooled(output: Tensor, channel: int) -> Tensor:
+    """The features that a classifier reads, (N, at most `LARGEST`). Larger outputs are averaged over positions.
+
+    `channel` is the axis of the channels. Maps are averaged to a smaller height and width, others over all positions.
+    """
     # Example: (N, 64, 16, 16) has 16,384 features. Halving height and width gives (N, 64, 8, 8) = 4,096.
     if output.dim() == 2 or output[0].numel() <= LARGEST:
         return output.flatten(1)
+    output = moved(output, channel, 1)
     if not _is_map(output.shape[1:]):
-        return output.mean(tuple(range(1, output.dim() - 1)))
+        return output.mean(tuple(range(2, output.dim())))
     height, width = output.shape[2:]
     while output.shape[1] * height * width > LARGEST and height * width > 1:
         height, width = -(-height // 2), -(-width // 2)

@@ -8,8 +8,12 @@ from torch import nn
 from torch.func import jacrev, vmap
 
 import grape_bench as gb
+<<<<<<< HEAD
 from grape_bench.diagnose.feedback import FeedbackAlignment
 from grape_bench.diagnose.reading import Values
+=======
+from grape_bench.diagnose.feedback import FeedbackAlignment, _comparable
+>>>>>>> chan
 from grape_bench.diagnose.weights import WeightAlignment
 from grape_bench.network.network import Network
 from grape_bench.rules.feedback import FEEDBACK
@@ -45,6 +49,13 @@ def test_the_jacobian_is_the_mean_over_the_samples():
     for index, name in enumerate(feedback):
         J = vmap(jacrev(model[index + 1 :]))(model[: index + 1](x)).mean(0)
         assert found[name]["feedback_cos"] == pytest.approx(cosine(feedback[name], J), abs=1e-5)
+
+
+def test_channels_are_not_compared_as_if_they_were_times():
+    """Eight channels and eight times, and an error per time."""
+    blocks = (nn.Sequential(nn.Conv1d(8, 8, 1), nn.Tanh()) for _ in range(2))
+    net = gb.attach(nn.Sequential(*blocks, nn.Conv1d(8, 5, 1)), "dfa", torch.randn(4, 8, 8), axis=1)
+    assert net.blocks[0].shape == (8, 8) and not _comparable(net.blocks[0], torch.randn(4, 8, 5))
 
 
 def test_many_outputs_are_estimated_with_an_honest_error():

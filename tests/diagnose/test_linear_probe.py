@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+import grape_bench as gb
 from grape_bench.diagnose.linear_probe import FEATURES, linear_probe, pooled
 from tests.diagnose.networks import attached
+from tests.network.problems import convolutions
 
 
 def accuracy(make_inputs, samples=400):
@@ -70,7 +72,31 @@ def test_every_position_with_a_target_is_a_row_and_ignored_ones_are_not():
     assert probed(target.masked_fill(~odd, -100), x) == [100, 100]
 
 
+@pytest.mark.parametrize("positions", [(64,), (2, 16), (8, 8)])
+def test_averages_over_positions_tell_channels_apart(positions):
+    """The label is the channel, of 256, that is not zero."""
+    labels = torch.arange(80) % 4
+    model = convolutions(len(positions), channels=256, classes=4, inputs=256)
+    for layer, _ in model[:2]:
+        nn.init.dirac_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    x = torch.zeros(80, 256, *positions)
+    x[torch.arange(80), labels] = 1
+    found = linear_probe(gb.attach(model, "dfa", x[:4]), [(((x,), {}), labels)])
+    assert [row["probe_accuracy"] for row in found.values()] == [100, 100]
+
+
+def test_every_time_of_a_convolution_with_a_target_is_a_row():
+    target = torch.randint(8, (20, 10), generator=torch.Generator().manual_seed(0))
+    model = nn.Sequential(*(nn.Sequential(nn.Conv1d(8, 8, 1), nn.Identity()) for _ in range(2)), nn.Conv1d(8, 8, 1))
+    for layer in (model[0][0], model[1][0]):
+        nn.init.dirac_(layer.weight)
+    x = nn.functional.one_hot(target, 8).float().mT
+    found = linear_probe(gb.attach(model, "dfa", x, axis=1), [(((x,), {}), target)])
+    assert [row["probe_accuracy"] for row in found.values()] == [100, 100]
+
+
 def test_large_outputs_are_averaged_over_positions():
-    maps, tokens = torch.randn(3, 64, 16, 16), torch.randn(3, 100, 64)
+    maps, tokens = torch.randn(3, 16, 16, 64), torch.randn(3, 100, 64)
     assert pooled(maps).shape == (3, FEATURES) and pooled(tokens).shape == (3, FEATURES)
     assert torch.allclose(pooled(torch.ones(2, 5, 800)), torch.ones(1)) and pooled(torch.ones(2, 700)).shape == (2, 700)

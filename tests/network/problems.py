@@ -33,6 +33,19 @@ def tanh_mlp(sizes: tuple[int, ...] = (6, 7, 5, 4)) -> nn.Sequential:
     return nn.Sequential(*hidden, nn.Linear(sizes[-2], sizes[-1]))
 
 
+def convolutions(axes: int, channels: int = 16, classes: int = 10, inputs: int = 1) -> nn.Sequential:
+    """Two blocks of a convolution over `axes` axes and a ReLU, a mean over the positions and a linear head."""
+    convolution, mean = getattr(nn, f"Conv{axes}d"), getattr(nn, f"AdaptiveAvgPool{axes}d")(1)
+    blocks = (nn.Sequential(convolution(c, channels, 3, padding=1), nn.ReLU()) for c in (inputs, channels))
+    return nn.Sequential(*blocks, mean, nn.Flatten(), nn.Linear(channels, classes))
+
+
+def channels_last(positions: int, channels: int = 16, classes: int = 10) -> nn.Sequential:
+    """Two blocks of a linear map of the last axis and a ReLU, and a linear head on all `positions` of a sample."""
+    blocks = (nn.Sequential(nn.Linear(c, channels), nn.ReLU()) for c in (1, channels))
+    return nn.Sequential(*blocks, nn.Flatten(), nn.Linear(positions * channels, classes))
+
+
 def images(size: int) -> Callable[[], Tensor]:
     return lambda: torch.randn(4, 3, size, size)
 

@@ -14,7 +14,7 @@ from grape_bench.errors import UserError
 from grape_bench.job import run as training
 from grape_bench.network.network import Network
 from tests.job.jobs import job
-from tests.network.problems import tanh_mlp
+from tests.network.problems import convolutions, tanh_mlp
 
 X, Y = torch.randn(12, 6, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 4
 N, CLASSES = len(X), 4
@@ -167,6 +167,14 @@ def test_a_sketched_signal_is_projected_at_every_block() -> None:
     torch.testing.assert_close(model[2].weight.grad, weight_gradient(g2, h2, h1))
     g1 = projected((g2 * (1 - h2**2)) @ model[2].weight.detach(), 4)
     torch.testing.assert_close(model[0].weight.grad, weight_gradient(g1, h1, x))
+
+
+@pytest.mark.parametrize(("axes", "shape"), [(1, (1, 40)), (2, (1, 2, 16))])
+def test_a_sketch_is_of_the_channels(axes: int, shape: tuple[int, ...]) -> None:
+    net = gb.attach(convolutions(axes), gb.make_rule("bp-lowrank", share=0.25), torch.randn(4, *shape))
+    block = net.blocks[0]
+    signal = net.rule.sketched(block, torch.randn(64, *block.shape))
+    assert torch.linalg.matrix_rank(signal.movedim(1, -1).reshape(-1, 16)) == 4
 
 
 APPROXIMATE = {

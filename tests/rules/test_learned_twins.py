@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 import grape_bench as gb
 from grape_bench.network.network import Network
 from grape_bench.rules.predsim import pooled, similarity
-from tests.network.problems import tanh_mlp
+from tests.network.problems import channels_last, convolutions, tanh_mlp
 
 X, Y = torch.randn(12, 6, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 4
 N, CLASSES = len(X), 4
@@ -131,8 +132,11 @@ def test_predsim_adds_a_classifier_and_the_similarity_of_samples(beta: float) ->
 
 
 def test_what_a_classifier_reads_is_averaged_down_to_4096_features() -> None:
-    assert pooled(torch.zeros(2, 64, 16, 16)).shape == (2, 4096) and pooled(torch.zeros(2, 8, 8, 8)).shape == (2, 512)
-    assert pooled(torch.zeros(2, 200, 64)).shape == (2, 64) and pooled(torch.zeros(2, 5000)).shape == (2, 5000)
+    def features(channel: int, *shape: int) -> int:
+        return pooled(torch.zeros(2, *shape), channel).shape[1]
+
+    assert features(1, 64, 16, 16) == features(3, 16, 16, 64) == 4096 and features(1, 8, 8, 8) == 512
+    assert features(2, 200, 64) == features(1, 64, 200) == 64 and features(1, 5000) == 5000
     torch.testing.assert_close(similarity(torch.eye(3)).diagonal(), torch.ones(3))
 
 
@@ -146,7 +150,7 @@ def test_dgl_trains_each_block_by_its_own_network() -> None:
     torch.testing.assert_close(model[2].weight.grad, weight_gradient(dh, h2, h1))
     for parameter, expected in zip(auxiliary.parameters(), own, strict=True):
         torch.testing.assert_close(parameter.grad, expected)
-    kinds = [type(layer).__name__ for layer in gb.make_rule("dgl")._auxiliary((8, 6, 6), 4)]
+    kinds = [type(layer).__name__ for layer in gb.make_rule("dgl")._of_maps(8, 4)]
     assert kinds == [
         "AdaptiveAvgPool2d",
         *["Conv2d", "BatchNorm2d", "ReLU"] * 3,
@@ -154,6 +158,45 @@ def test_dgl_trains_each_block_by_its_own_network() -> None:
         "Flatten",
         "Sequential",
     ]
+
+
+# The shape of an input with one channel, and a network with blocks of 16 channels on the same axis.
+ARRANGED = [
+    ((1, 40), convolutions(1)),
+    ((1, 2, 16), convolutions(2)),
+    ((4, 6, 1), channels_last(24)),
+    ((40, 1), channels_last(40)),
+    ((1, 2, 3, 4), convolutions(3)),
+]
+
+
+@pytest.mark.parametrize(("shape", "model"), ARRANGED)
+def test_what_dgl_adds_reads_channels_wherever_they_are(shape: tuple[int, ...], model: nn.Sequential) -> None:
+    axis = shape.index(1) + 1
+    net = gb.attach(copy.deepcopy(model), "dgl", torch.randn(4, *shape))
+    block = net.blocks[1]
+    output, target = torch.randn(4, *block.shape), F.one_hot(torch.arange(4), 10).float()
+    first = output.movedim(axis, 1)
+    scores = block.owned("auxiliary")(first if len(shape) == 3 else first.flatten(2).mean(2))
+    torch.testing.assert_close(net.rule.loss(block, output, target), -(target * scores.log_softmax(1)).sum())
+
+
+@pytest.mark.parametrize(("shape", "model"), ARRANGED)
+def test_the_similarity_of_predsim_is_of_channels_wherever_they_are(
+    shape: tuple[int, ...], model: nn.Sequential
+) -> None:
+    axis = shape.index(1) + 1
+    net = gb.attach(copy.deepcopy(model), gb.make_rule("predsim", beta=1.0), torch.randn(4, *shape))
+    block = net.blocks[1]
+    output, target = torch.randn(4, *block.shape), F.one_hot(torch.arange(4), 10).float()
+    weight = block.owned("similarity").weight
+    assert weight.shape[:2] == (16, 16)
+    if len(shape) == 3:
+        seen = F.conv2d(output.movedim(axis, 1), weight, padding=1).flatten(2).std(2)
+    else:
+        seen = torch.tensordot(output, weight, dims=([axis], [1])).flatten(1)
+    expected = 4 * (similarity(seen) - similarity(target)).square().mean()
+    torch.testing.assert_close(net.rule.loss(block, output, target), expected)
 
 
 def test_dni_predicts_the_gradient_that_the_block_above_sends_down() -> None:
