@@ -95,7 +95,8 @@ class ProbePass(Pass):
 
     def around(self) -> AbstractContextManager[object]:
         """Turn off autograd's version check: BatchNorm's saved statistics are restored before the backward."""
-        return saved_tensors_hooks(lambda saved: saved, lambda saved: saved)
+        # Detached, because a node that holds its own output is never freed.
+        return saved_tensors_hooks(torch.Tensor.detach, lambda saved: saved)
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
         """Remember what the model sees, as a view, because a loop may also pass the activation to the next step."""
