@@ -23,6 +23,10 @@ class Progress:
         self.met: set[str] = set()
         self.crossed: list[Node] = []
 
+    def let_go(self) -> None:
+        """Drop the graph at the end of the forward. The numbers of calls stay, for parts that are recomputed later."""
+        self._known, self.crossed = {}, []
+
     def next(self, module: nn.Module, entering: bool) -> int:
         """Count one more call of `module`. Returns the number of calls before it."""
         turn = self._turns.get((module, entering), 0)

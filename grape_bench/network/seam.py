@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import Variable
 from torch.autograd.graph import get_gradient_edge
 
 from grape_bench.errors import UserError
@@ -137,11 +138,15 @@ class Seam:
             try:
                 yield
             finally:
-                self._pass = self.batch = None
+                self._end()
 
     def _begin(self, pass_: Pass, batch: Batch) -> None:
         self._pass, self._progress, self.batch = pass_, Progress(leaves_graph_alone(pass_)), batch
         self.counts.forward += 1
+
+    def _end(self) -> None:
+        self._pass = self.batch = None
+        self._progress.let_go()
 
     # The hooks, in the order of a forward.
 
@@ -266,7 +271,7 @@ class Seam:
     def _close(self, *_: Any) -> None:
         if self._context is not None:
             context, self._context = self._context, None
-            self._pass = self.batch = None
+            self._end()
             context.__exit__(None, None, None)
 
     def _count_hidden(self, _: Tensor) -> None:
@@ -286,8 +291,12 @@ class Seam:
                 counts.absent += absent
                 counts.detours += detour
             self._returning = backward_at_work(), again
+            Variable._execution_engine.queue_callback(self._end_backward)
 
         return begin
+
+    def _end_backward(self) -> None:
+        self._returning = None, Pass()  # the pass may hold activations
 
 
 def _plain_cut(cut: tuple[tuple[nn.Module, bool], list[tuple[Site, Block]]]) -> tuple[nn.Module, Block] | None:

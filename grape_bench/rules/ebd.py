@@ -12,6 +12,7 @@ from grape_bench.errors import DoesNotApplyError
 from grape_bench.network.block import Block
 from grape_bench.network.passes import CutPass, Pass
 from grape_bench.network.rule import Kept, LearningRule
+from grape_bench.rules.feedback import all_finite
 
 if TYPE_CHECKING:
     from grape_bench.network.network import Network
@@ -73,5 +74,6 @@ class EBD(LearningRule):
         correlation = block.load(CORRELATION)
         # The error of a mean loss is 1/N of a sample's error, so this product is already a mean over the batch.
         now = block.output.flatten(1).to(correlation.dtype).T @ (error / block.loss_scale).to(correlation.dtype)
-        correlation.lerp_(now, 1 - self.memory)
+        moved = correlation.lerp(now, 1 - self.memory)
+        correlation.copy_(torch.where(all_finite(moved), moved, correlation))
         return (self.rate * error @ correlation.T.to(error.dtype)).view_as(block.output)

@@ -103,6 +103,16 @@ class Seeded:
             yield start, signs.reshape(self.outputs, columns) / math.sqrt(self.features)
 
 
+def all_finite(matrices: Tensor) -> Tensor:
+    """Whether each of the `matrices` (..., rows, columns) has only finite numbers: (..., 1, 1) on their device.
+
+    Feedback that learns keeps its last value otherwise. A batch with NaN would stay in it for good, although the
+    training loop skips the step. An `if` would synchronize with the GPU.
+    """
+    largest: Tensor = torch.linalg.vector_norm(matrices, math.inf, (-2, -1), keepdim=True)
+    return largest < math.inf  # not if it is NaN
+
+
 def random_signs(seed: tuple[int, ...], count: int) -> Tensor:
     """Draw `count` numbers from {-1, 1} (int8, on the CPU), one random bit each."""
     words = np.random.SFC64(seed).random_raw(-(-count // 64)).astype("<u8")

@@ -13,7 +13,7 @@ from grape_bench.network.block import Block
 from grape_bench.network.passes import CutPass, Forward, Pass
 from grape_bench.rules.allocate import FeedbackKind
 from grape_bench.rules.direct import DirectFeedback
-from grape_bench.rules.feedback import FEEDBACK
+from grape_bench.rules.feedback import FEEDBACK, all_finite
 from grape_bench.rules.jacobian import (
     Estimator,
     JacobianEstimate,
@@ -163,6 +163,8 @@ class GrAPE(DirectFeedback):
                 cosine = torch.cosine_similarity(feedback.flatten(), estimate.matrix.to(feedback.dtype).flatten(), 0)
                 found.append(cosine / _signal_share(feedback, estimate.samples))
         now = float(torch.stack(found).mean())
+        if not math.isfinite(now):  # it would stay in the mean for good
+            return
         old = now if self._alignment is None else self._alignment
         self._alignment = old + WATCH_RATE * (now - old)
 
@@ -179,7 +181,8 @@ class GrAPE(DirectFeedback):
                 gradient = cosine_gradient(feedback, target, self._cosine_axis)
                 moved = normalized(feedback - self._step_size(feedback, samples) * gradient, self._axis)
         # If all effects are zero (a head initialized to zero), B stays. An `if` would synchronize with the GPU.
-        return torch.where(target.any(-1, keepdim=True).any(-2, keepdim=True), moved, feedback)
+        learns = target.any((-2, -1), keepdim=True) & all_finite(moved)
+        return torch.where(learns, moved, feedback)
 
     def _agree(self, feedback: list[Tensor]) -> None:
         """Average the feedback over data-parallel processes, which saw different samples, in one message."""

@@ -13,7 +13,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from grape_bench.network.block import Block
 from grape_bench.network.passes import CutPass, Pass, Signal
-from grape_bench.rules.feedback import FEEDBACK
+from grape_bench.rules.feedback import FEEDBACK, all_finite
 from grape_bench.rules.grape import GrAPE, normalized
 from grape_bench.rules.layout import Layout
 
@@ -79,7 +79,7 @@ class GrAPERefit(GrAPE):
                 fitted = least_squares(feedback, errors.to(feedback.dtype), wanted.to(feedback.dtype))
                 fitted = normalized(fitted, self._axis) if self.update == "cosine" else fitted
                 # If all signals are zero (a head initialized to zero), B stays. An `if` would synchronize with the GPU.
-                feedback.copy_(torch.where(wanted.any(), fitted, feedback))
+                feedback.copy_(torch.where(wanted.any() & all_finite(fitted), fitted, feedback))
         self._agree([block.load(FEEDBACK) for block in network.blocks if block.name in signals])
 
 
@@ -95,7 +95,8 @@ class ProbePass(Pass):
 
     def around(self) -> AbstractContextManager[object]:
         """Turn off autograd's version check: BatchNorm's saved statistics are restored before the backward."""
-        return saved_tensors_hooks(lambda saved: saved, lambda saved: saved)
+        # Detached, because a node that holds its own output is never freed.
+        return saved_tensors_hooks(torch.Tensor.detach, lambda saved: saved)
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
         """Remember what the model sees, as a view, because a loop may also pass the activation to the next step."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import compress
 from typing import Any
 
 import torch
@@ -48,19 +49,35 @@ def joined(processes: int) -> Iterator[None]:
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace every gradient by its mean over the processes, with one message per dtype."""
+    """Replace every gradient by its mean over the processes, with one message per dtype.
+
+    A process without a gradient of a parameter counts as zero, and gets the mean as well. If no process has one, it
+    stays None.
+    """
     if not _joined():
         return
     kinds: dict[torch.dtype, list[Tensor]] = {}
-    for parameter in parameters:
-        if parameter.grad is not None:
-            kinds.setdefault(parameter.grad.dtype, []).append(parameter.grad)
+    for parameter in _with_gradient_somewhere(list(parameters)):
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        kinds.setdefault(parameter.grad.dtype, []).append(parameter.grad)
     for gradients in kinds.values():
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         dist.all_reduce(flat)
         flat /= size()
         for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(mean.view_as(gradient))
+
+
+def _with_gradient_somewhere(parameters: list[nn.Parameter]) -> list[nn.Parameter]:
+    """Those of the `parameters` that at least one process has a gradient of.
+
+    Processes may lack different gradients, because a model may drop layers at random.
+    """
+    held = [parameter.grad is not None for parameter in parameters]
+    present = torch.tensor(held, dtype=torch.uint8, device=parameters[0].device)
+    dist.all_reduce(present, dist.ReduceOp.MAX)
+    return list(compress(parameters, present.tolist()))
 
 
 def mean(values: Tensor) -> Tensor:

@@ -8,12 +8,8 @@ from torch import nn
 from torch.func import jacrev, vmap
 
 import grape_bench as gb
-<<<<<<< HEAD
-from grape_bench.diagnose.feedback import FeedbackAlignment
-from grape_bench.diagnose.reading import Values
-=======
 from grape_bench.diagnose.feedback import FeedbackAlignment, _comparable
->>>>>>> chan
+from grape_bench.diagnose.reading import Values
 from grape_bench.diagnose.weights import WeightAlignment
 from grape_bench.network.network import Network
 from grape_bench.rules.feedback import FEEDBACK

@@ -56,6 +56,30 @@ def exact() -> list[Tensor]:
     return gradients(model)
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "rule",
+    ["grape", "grape-lazy", "grape-quarter", "grape+refit", "ebd", "kp", "pfa", "wm", "dkp", "fdfa", "dtp", "dni"],
+)
+def test_learned_feedback_outlives_a_batch_that_is_not_finite(rule: str, bad: float) -> None:
+    """As under bp and dfa, a training loop that skips this step goes on."""
+    model, net = attached(rule)
+    net.begin_epoch(1)  # the first batch is that of the fit
+    net.step(torch.full_like(X.double(), bad), lambda output: F.cross_entropy(output, Y), Y)
+    net.begin_epoch(1)
+    step(net)
+    assert all(gradient.isfinite().all() for gradient in gradients(model))
+
+
+def test_a_batch_that_is_not_finite_does_not_count_in_the_alignment_that_grape_watches() -> None:
+    model, net = attached("grape")
+    net.rule.watch_alignment()
+    step(net)
+    watched = net.rule.alignment
+    model(torch.full_like(X.double(), torch.nan))
+    assert net.rule.alignment == watched
+
+
 def test_ebd_sends_the_error_through_the_running_correlation() -> None:
     """R <- memory R + (1 - memory) / N sum of h_n e_n^T, and dL/dh_n = rate R e_n (2025, eq. 4 and 7)."""
     model, net = attached("ebd", memory=0.9, start=0.5, rate=2.0)

@@ -83,6 +83,16 @@ def sums_of_both() -> dict[str, torch.Tensor]:
     )
 
 
+def averaged_gradients(folder: Path) -> dict[str, list[float] | None]:
+    """Averaged gradients of four weights. Process 0 has those of "both" and "first", process 1 "both" and "second"."""
+    here = data_parallel.rank()
+    weights = {name: torch.nn.Parameter(torch.zeros(2)) for name in ("first", "second", "both", "neither")}
+    weights["both"].grad = torch.full((2,), float(here))
+    weights[("first", "second")[here]].grad = torch.full((2,), 10.0)
+    data_parallel.average_gradients(weights.values())
+    return {name: None if weight.grad is None else weight.grad.tolist() for name, weight in weights.items()}
+
+
 def every_rule(folder: Path) -> dict[str, Any]:
     found = {rule: trained(spec(rule, nproc=2)) for rule in (*RULES, "grape")}
     found["options"] = trained(with_options(nproc=2))
@@ -129,6 +139,12 @@ def test_two_processes_train_like_one_on_the_joint_batch(tmp_path: Path) -> None
         assert row == pytest.approx(expected, rel=1e-4) and row["step"] in (5, 10, 15)
     for sums in (first["sums"], second["sums"]):
         assert sums["count"] == 3 and sums["scores"].tolist() == [[1.0], [2.0], [2.0]]
+
+
+def test_a_gradient_that_one_process_lacks_counts_as_zero_there(tmp_path: Path) -> None:
+    """Each process may drop another layer."""
+    for found in in_two_processes(tmp_path, averaged_gradients):
+        assert found == {"first": [5, 5], "second": [5, 5], "both": [0.5, 0.5], "neither": None}
 
 
 @pytest.mark.slow
