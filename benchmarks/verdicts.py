@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from grape_bench.report.markdown import pipe_table
-from grape_bench.score.best import best
+from grape_bench.score.best import Paired, best
 from grape_bench.score.cell import Cell, differences
 from grape_bench.score.inference import LEVEL, mean, paired_t
 from grape_bench.score.lead import lead, resolved
@@ -100,7 +100,12 @@ def compared(setting: Setting, lead_of_best: float, draw: np.random.Generator) -
     """Is some rule resolved from the best one, among seven of which one is truly ahead by `lead_of_best`?"""
     cells = table(setting, {f"rule{i}": lead_of_best * (i == 0) for i in range(RULES)}, draw)
     means = {rule: mean(cell.scores.values()) for rule, cell in cells.items()}
-    found = best(means, lambda one, two: paired_t(differences(cells[one], cells[two])))
+
+    def compare(one: str, two: str) -> Paired:
+        found = differences(cells[one], cells[two])
+        return Paired(mean(found), paired_t(found))
+
+    found = best(means, compare)
     return bool(found and found.resolved)
 
 

@@ -16,10 +16,10 @@ from torch.autograd.graph import saved_tensors_hooks
 from grape_bench.network import recurrent
 from grape_bench.network.channels import Channels, Operator
 from grape_bench.network.graph import Node, parameters_reached, reach
-from grape_bench.network.operators import CallSite, CallSites, LinearMap
-from grape_bench.network.products import Product
+from grape_bench.network.operators import OPERATORS, CallSite, CallSites, LinearMap
+from grape_bench.network.products import PRODUCTS, Product
 from grape_bench.network.trees import map_tensors, tensors
-from grape_bench.network.weights import WeightMode, memory
+from grape_bench.network.weights import WeightMode, is_transformed, memory
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class InputTaint(WeightMode):
         self._uncovered: dict[int, str] = {}
         self.convolved, self.channels = False, Channels()
         self._attention, self._layers_only = False, True
+        self._met_transform = False
         self.entries: set[Node] = set()
 
     def graph_alone(self) -> saved_tensors_hooks:
@@ -160,11 +161,13 @@ class InputTaint(WeightMode):
         operator = Operator.of(func, args, kwargs or {})
         result = super().__torch_function__(func, types, args, kwargs)
         self.channels.note(operator, result)
-        inputs = [tensor for tensor, _ in operator.given]
-        if any(map(self._is_tainted, inputs)):
+        self._met_transform |= is_transformed()
+        inputs = [underlying(tensor) for tensor, _ in operator.given]
+        # A transform returns tensors that no operator has returned here. They are recognized by their graph.
+        if any(map(self._is_tainted, inputs)) or (self._met_transform and any(map(self._is_activation, inputs))):
             self._note_uncovered(func, inputs, set(self._saved[before:]))
             written = args[:1] if func is Tensor.__setitem__ else ()
-            for tensor in tensors([result, written]):
+            for tensor in map(underlying, tensors([result, written])):
                 self._tainted[id(tensor)] = ref(tensor)
                 if tensor.grad_fn is not None:
                     self.entries.add(tensor.grad_fn)
@@ -172,16 +175,22 @@ class InputTaint(WeightMode):
         return result
 
     def _note_uncovered(self, func: Any, inputs: list[Tensor], saved: set[int]) -> None:
-        """Record the matrices among `inputs` that the backward of `func` reads."""
+        """Record the matrices among `inputs` that the backward of `func` reads.
+
+        In a transform these are all factors of a product, because it may save copies of them.
+        """
         name = getattr(func, "__name__", str(func))
         if not saved or name.endswith("_norm"):  # the gain of a normalization is not a matrix
             return
+        transformed = is_transformed()
+        label = f"{name} inside torch.vmap or torch.func" if transformed else name
+        every = transformed and name in OPERATORS | PRODUCTS
         for tensor in inputs:
             if tensor.grad_fn is None and not self.copies.source(tensor):
                 continue
-            if memory(tensor) in saved and is_matrix(tensor) and not self._is_activation(tensor):
+            if (every or memory(tensor) in saved) and is_matrix(tensor) and not self._is_activation(tensor):
                 for parameter in self._sources(tensor):
-                    self._uncovered.setdefault(parameter, name)
+                    self._uncovered.setdefault(parameter, label)
 
     def _sources(self, weight: Tensor) -> set[int]:
         source = self.copies.source(weight)
@@ -203,6 +212,13 @@ class InputTaint(WeightMode):
     def _is_tainted(self, tensor: Tensor) -> bool:
         held = self._tainted.get(id(tensor))
         return held is not None and held() is tensor
+
+
+def underlying(tensor: Tensor) -> Tensor:
+    """The tensor in the wrappers of `torch.vmap` and other transforms of `torch.func`, or `tensor` itself."""
+    while torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = torch._C._functorch.get_unwrapped(tensor)
+    return tensor
 
 
 def is_matrix(parameter: Tensor) -> bool:

@@ -68,8 +68,8 @@ class Copies:
 class WeightMode(OperatorMode):
     """While active, `weighted` computes every call in which a weight is multiplied by an activation.
 
-    Products of two activations (attention scores) stay unchanged. `parameters` are the `id`s of the parameters that can
-    be weights.
+    Products of two activations (attention scores) stay unchanged, and so does everything inside `torch.vmap`.
+    `parameters` are the `id`s of the parameters that can be weights.
     """
 
     def __init__(self, parameters: Collection[int]) -> None:
@@ -112,7 +112,7 @@ class WeightMode(OperatorMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, name = kwargs or {}, getattr(func, "__name__", "")
-        if name not in CONCERNED:
+        if name not in CONCERNED or is_transformed():
             return func(*args, **kwargs)
         if recurrent.is_written_out(name, args):
             return self.recurrent(func, args)
@@ -122,6 +122,11 @@ class WeightMode(OperatorMode):
         result = super().__torch_function__(func, types, args, kwargs)
         self.copies.note(func, args, kwargs, result)
         return result
+
+
+def is_transformed() -> bool:
+    """Whether the operators run inside `torch.vmap` or another transform of `torch.func`."""
+    return torch._C._functorch.maybe_current_level() is not None
 
 
 def memory(tensor: Tensor) -> int:

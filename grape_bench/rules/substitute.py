@@ -16,7 +16,7 @@ from grape_bench.network import recurrent
 from grape_bench.network.block import PREFIX
 from grape_bench.network.operators import LinearMap
 from grape_bench.network.recompute import refuse_reentrant
-from grape_bench.network.weights import CONCERNED, WeightMode, memory, same_view
+from grape_bench.network.weights import CONCERNED, WeightMode, is_transformed, memory, same_view
 from grape_bench.rules.compiled_maps import compiled_map
 
 Known = tuple[Tensor, Tensor]
@@ -133,6 +133,7 @@ def _is_plain(x: Any, weight: Any, bias: Any = None) -> bool:
         and not _autocasts(x.device.type)
         and torch._C._autograd._top_saved_tensors_default_hooks(False) is None
         and not torch._C._len_torch_function_stack()
+        and not is_transformed()
     )
 
 

@@ -26,6 +26,7 @@ PRODUCTS = {
     "tensordot": lambda x, w: torch.tensordot(x, w, dims=1),
     "a contiguous copy": lambda x, w: x @ w.t().contiguous(),
     "F.linear": F.linear,
+    "@ after vmap": lambda x, w: torch.vmap(torch.sin)(x) @ w,
 }
 
 
@@ -223,11 +224,15 @@ def test_wm_finds_the_weights_of_products_and_recurrent_layers():
             assert F.cosine_similarity(B.flatten(), getattr(module, weight).flatten(), 0) > 0.95, (name, weight)
 
 
-class Gains(Middle):
-    """The middle weight scales its input, which is no linear map of the family."""
-
-    def __init__(self):
-        super().__init__(lambda x, w: (x[:, None] * w).amax(2))
+NOT_COVERED = {
+    "gains": lambda x, w: (x[:, None] * w).amax(2),  # no linear map of the family
+    "vmap": lambda x, w: torch.vmap(lambda one: one @ w)(x),
+    "a layer with and without vmap": lambda x, w: F.linear(
+        torch.vmap(lambda one: F.linear(one, w, w[0]))(x[None])[0], w
+    ),
+    "vmap over the weight": lambda x, w: torch.vmap(lambda row: x @ row, out_dims=1)(w),
+    "gains after vmap": lambda x, w: (torch.vmap(torch.sin)(x)[:, None] * w).amax(2),
+}
 
 
 class Packed(nn.Module):
@@ -241,7 +246,16 @@ class Packed(nn.Module):
         return self.head(self.lstm(packed)[1][0][-1])
 
 
-@pytest.mark.parametrize(("make", "name"), [(Gains, "w "), (Packed, "lstm.weight_hh_l0")])
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        *(
+            pytest.param(lambda product=product: Middle(product), "w ", id=name)
+            for name, product in NOT_COVERED.items()
+        ),
+        pytest.param(Packed, "lstm.weight_hh_l0", id="packed"),
+    ],
+)
 def test_a_weight_that_is_not_covered_is_refused_by_name(make, name):
     with pytest.raises(UserError, match="would read the true weights") as refused:
         gb.attach(make(), "fa", X, blocks=["a"])
