@@ -21,7 +21,7 @@ _JOBS = (
         multiple=True,
         type=RuleReference(),
         metavar="RULE",
-        help="Add a rule: NAME or file.py:MyRule.",
+        help="Add a rule: NAME or file.py:MyRule. Without a suite, the rules instead of bp, dfa and frozen.",
     ),
     click.option(
         "--only",
