@@ -18,7 +18,7 @@ import numpy as np
 from grape_bench.report.markdown import pipe_table
 from grape_bench.score.best import Paired, best
 from grape_bench.score.cell import Cell, differences
-from grape_bench.score.inference import LEVEL, mean, paired_t
+from grape_bench.score.inference import LEVEL, mean
 from grape_bench.score.lead import lead, resolved
 from grape_bench.score.references import References
 from grape_bench.score.standing import BETTER, TIED, WORSE, margin, standings
@@ -100,12 +100,7 @@ def compared(setting: Setting, lead_of_best: float, draw: np.random.Generator) -
     """Is some rule resolved from the best one, among seven of which one is truly ahead by `lead_of_best`?"""
     cells = table(setting, {f"rule{i}": lead_of_best * (i == 0) for i in range(RULES)}, draw)
     means = {rule: mean(cell.scores.values()) for rule, cell in cells.items()}
-
-    def compare(one: str, two: str) -> Paired:
-        found = differences(cells[one], cells[two])
-        return Paired(mean(found), paired_t(found))
-
-    found = best(means, compare)
+    found = best(means, lambda one, two: Paired.of(differences(cells[one], cells[two])))
     return bool(found and found.resolved)
 
 

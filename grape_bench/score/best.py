@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
-from grape_bench.score.inference import LEVEL, holm
+from grape_bench.score.inference import LEVEL, holm, mean, over_looks, paired_t
 
 MOST_NAMED = 12
 """The most rules that are named as not resolved."""
@@ -18,6 +18,11 @@ class Paired(NamedTuple):
 
     difference: float
     p: float
+
+    @classmethod
+    def of(cls, differences: Sequence[float], looks: int = 1) -> Paired:
+        """The comparison by Student's paired t-test, corrected for the planned looks."""
+        return cls(mean(differences), over_looks(paired_t(differences), looks))
 
 
 @dataclass(frozen=True)

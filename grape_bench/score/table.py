@@ -12,7 +12,7 @@ from grape_bench.record.record import Record
 from grape_bench.score import columns, comparable, open_rows, resolution, tuned
 from grape_bench.score.best import Best, Paired, best
 from grape_bench.score.cell import Grid, by_task, cells, differences, hardware_classes, looks_of
-from grape_bench.score.inference import mean, over_looks, paired_t
+from grape_bench.score.inference import mean
 from grape_bench.score.labels import NO_NAMES, Names, labels
 from grape_bench.score.ladder import blocks_worth
 from grape_bench.score.lead import resolved
@@ -127,12 +127,7 @@ def best_of(task: str, grid: Grid) -> Best | None:
     scored = {cell.rule: cell for cell in grid.values() if cell.task == task and cell.scores}
     means = {rule: mean(cell.scores.values()) for rule, cell in scored.items()}
     looks = looks_of(*scored.values())
-
-    def compare(first: str, second: str) -> Paired:
-        found = differences(scored[first], scored[second])
-        return Paired(mean(found), over_looks(paired_t(found), looks))
-
-    return best(means, compare)
+    return best(means, lambda first, second: Paired.of(differences(scored[first], scored[second]), looks))
 
 
 def _empty(table: pd.DataFrame, column: Column) -> bool:

@@ -94,7 +94,10 @@ def test_from_a_rule_to_a_verified_publication(folder: Path) -> None:
     verified = call("verify", str(where), "--rerun", "1", "--tolerance", "0.5", *kept)
     assert verified.exit_code == 0, verified.output
     assert "rerun  " in verified.output and ": verified" in verified.output
-    assert "1 reruns would find forged scores with a probability of 1 - (1 - f)^1: 10% if 10% of the runs" in verified.output
+    assert (
+        "1 reruns would find forged scores with a probability of 1 - (1 - f)^1: 10% if 10% of the runs"
+        in verified.output
+    )
     baselines = Path(shutil.copytree("runs/small", "results/small/runs"))
     for path in baselines.glob("*.Halved.*"):
         shutil.rmtree(path)

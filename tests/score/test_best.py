@@ -5,7 +5,7 @@ import pytest
 
 from grape_bench.score.best import Paired, best
 from grape_bench.score.cell import cells
-from grape_bench.score.inference import mean, paired_t
+from grape_bench.score.inference import mean
 from grape_bench.score.table import best_of, score
 from tests.score.records import failed, make
 
@@ -64,9 +64,6 @@ def test_of_equal_rules_one_is_called_lower_in_at_most_5_percent_of_tables(n: in
         runs = dict(zip(named, draw.normal(0, 1, (len(named), n)), strict=True))
         means = {name: mean(values) for name, values in runs.items()}
 
-        def compare(one: str, two: str, runs: dict[str, np.ndarray] = runs) -> Paired:
-            return Paired(mean(runs[one] - runs[two]), paired_t(list(runs[one] - runs[two])))
-
-        found = best(means, compare)
+        found = best(means, lambda one, two, runs=runs: Paired.of(list(runs[one] - runs[two])))
         wrong += bool(found and found.resolved)
     assert wrong / tables < 0.05
