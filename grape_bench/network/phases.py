@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 Activations = dict[tuple[str, int], Tensor]
 """`Block.key` (name and call) -> an activation (N, *shape)."""
-Around = Callable[[], AbstractContextManager[object]]
-"""Makes the context of a forward."""
 
 
 @dataclass(frozen=True)
@@ -44,28 +42,16 @@ class FirstPhase:
 
 
 class Held(Pass):
-    """A forward in which the model sees a constant instead of each block's output, so only the head has a gradient.
-
-    It runs inside `around`, such as `full_precision`.
-    """
+    """A forward in which the model sees a constant instead of each block's output, so only the head has a gradient."""
 
     cuts = True
 
-    def __init__(self, outputs: Activations, around: Around = nullcontext) -> None:
-        self.outputs, self._around = outputs, around
-
-    def around(self) -> AbstractContextManager[object]:
-        """The context that was given."""
-        return self._around()
+    def __init__(self, outputs: Activations) -> None:
+        self.outputs = outputs
 
     def cut(self, block: Block, output: Tensor) -> Tensor:
         """Return the constant. The model may overwrite what it gets."""
         return self.outputs[block.key].clone()
-
-    def join(self, logits: Tensor) -> Tensor:
-        """Keep the output."""
-        self.logits = logits
-        return logits
 
     def again(self) -> Pass:
         """Activation checkpointing repeats a part of this forward with the same constants."""

@@ -92,7 +92,7 @@ class Conditions:
         torch.set_rng_state(self._cpu)
         if self._cuda is not None:
             torch.cuda.set_rng_state(self._cuda, self.device)
-        with torch.compiler.set_stance("force_eager"), self.autocast.again(), _copied_buffers(model):
+        with torch.compiler.set_stance("force_eager"), _copied_buffers(model):
             yield
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -56,7 +55,8 @@ class FGWeights(TwoPhase):
             for weight, direction in zip(weights, directions, strict=True):
                 estimate = slope.to(weight.dtype) * direction
                 weight.grad = estimate if weight.grad is None else weight.grad + estimate
-        self.subtract_head(network, first, partial(same_dropout, network.device), of_loss=False)
+        with same_dropout(network.device):
+            self.subtract_head(network, first, of_loss=False)
 
 
 class _SameDropout(TwoPhasePass):

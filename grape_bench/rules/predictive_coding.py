@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from grape_bench.network.block import Block
-from grape_bench.network.phases import Activations, Around, FirstPhase, Held
+from grape_bench.network.phases import Activations, FirstPhase, Held
 from grape_bench.network.preserve import full_precision
 from grape_bench.rules.two_phase import TwoPhase
 
@@ -51,11 +50,11 @@ class PredictiveCoding(TwoPhase):
                 for state, gradient in zip(states.values(), gradients, strict=True):
                     state.data -= self.rate * first.samples * gradient
             self._energy(network, first, {key: state.detach() for key, state in states.items()}).backward()
-        self.subtract_head(network, first, partial(full_precision, network.device))
+            self.subtract_head(network, first)
 
     def _energy(self, network: Network, first: FirstPhase, states: Activations) -> Tensor:
         """The loss plus the prediction errors, averaged over samples."""
-        relaxed = _Relaxed(states, partial(full_precision, network.device))
+        relaxed = _Relaxed(states)
         loss = network.loss_of(network.aside(relaxed, first.batch))
         return loss + relaxed.surprise / first.samples
 
@@ -63,8 +62,8 @@ class PredictiveCoding(TwoPhase):
 class _Relaxed(Held):
     """A forward in which the model sees each block's state instead of its output."""
 
-    def __init__(self, states: Activations, around: Around) -> None:
-        super().__init__(states, around)
+    def __init__(self, states: Activations) -> None:
+        super().__init__(states)
         self.surprise: Tensor | float = 0.0
 
     @override
@@ -72,8 +71,3 @@ class _Relaxed(Held):
         """Add the block's prediction error to the energy and return its state."""
         self.surprise = self.surprise + (self.outputs[block.key] - output).square().sum() / 2
         return super().cut(block, output)
-
-    @override
-    def join(self, logits: Tensor) -> Tensor:
-        """Return the output. A pass that kept it would keep its graph, through every step of the relaxation."""
-        return logits

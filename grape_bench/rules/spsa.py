@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -47,25 +46,15 @@ class SPSA(TwoPhase):
             for weight, direction in zip(weights, directions, strict=True):
                 estimate = slope.to(weight.dtype) * direction
                 weight.grad = estimate if weight.grad is None else weight.grad + estimate
-        self.subtract_head(network, first, partial(full_precision, network.device))
+        with full_precision(network.device):
+            self.subtract_head(network, first)
 
     def _loss(
         self, network: Network, first: FirstPhase, weights: Sequence[Tensor], directions: Sequence[Tensor], sign: int
     ) -> Tensor:
         moved = _moved(weights, directions, sign * self.radius)
         with torch.no_grad(), full_precision(network.device), moved:
-            return network.loss_of(network.aside(_Precise(network.device), first.batch))
-
-
-class _Precise(Pass):
-    """A forward in full precision."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-
-    @override
-    def around(self) -> AbstractContextManager[object]:
-        return full_precision(self.device)
+            return network.loss_of(network.aside(Pass(), first.batch))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from grape_bench.network.block import Block
 from grape_bench.network.passes import Pass
-from grape_bench.network.phases import Around, FirstPhase, Held, TwoPhasePass
+from grape_bench.network.phases import FirstPhase, Held, TwoPhasePass
 from grape_bench.network.rule import LearningRule
 
 if TYPE_CHECKING:
@@ -33,20 +33,18 @@ class TwoPhase(LearningRule):
         """Compute the gradients, or what the signals need. Autograd is enabled."""
         raise NotImplementedError
 
-    def subtract_head(self, network: Network, first: FirstPhase, around: Around, *, of_loss: bool = True) -> None:
+    def subtract_head(self, network: Network, first: FirstPhase, *, of_loss: bool = True) -> None:
         """Remove the head's part from the `.grad` of the weights that it shares with a block, as of a tied embedding.
 
         For a second phase that differentiates the loss itself, or e * y_hat unless `of_loss`. Its gradient of a shared
         weight includes the head's use, and the training forward adds the exact gradient of that use.
-        `around` makes the context of the second phase's forwards.
         """
         shared = network.shared_parameters()
         if not shared:
             return
-        held = Held(first.outputs, around)
-        output = network.aside(held, first.batch)
-        with around():
-            value = network.loss_of(output) if of_loss else (first.error * held.logits).sum()
+        above = _AboveTheCuts(first.outputs)
+        output = network.aside(above, first.batch)
+        value = network.loss_of(output) if of_loss else (first.error * above.logits).sum()
         if not value.requires_grad:
             return  # the head has no trainable weight
         for weight, part in zip(shared, torch.autograd.grad(value, shared, allow_unused=True), strict=True):
@@ -69,3 +67,12 @@ class TwoPhase(LearningRule):
     def credit(self, network: Network) -> dict[str, Credit]:
         """The rule's gradients below the last cut, exact gradients above it."""
         return network.credit("rule", "above the cuts")
+
+
+class _AboveTheCuts(Held):
+    """A forward that keeps the network's output, with the graph of the head."""
+
+    def join(self, logits: Tensor) -> Tensor:
+        """Keep the output."""
+        self.logits = logits
+        return logits

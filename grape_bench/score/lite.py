@@ -18,7 +18,7 @@ from grape_bench.score.row import Row, Scores, over_common
 from grape_bench.score.standing import Standing
 
 LITE_MARK = "‡"
-USUAL = 0.5
+LEAST_GAIN = 0.5
 """The share of its mean gain that BP must have on the seeds of a lite row."""
 
 
@@ -50,7 +50,7 @@ class LiteRow(Row):
     """A row whose references have more seeds than its cell.
 
     As in a full row, all seeds of the references decide whether a quotient is meaningful. The quotient itself uses only
-    the seeds in common. If BP gains less there than `USUAL` of its mean gain, it failed on them, and there is no
+    the seeds in common. If BP gains less there than `LEAST_GAIN` of its mean gain, it failed on them, and there is no
     quotient. One seed supports no test, so there are no standings and no verdict.
     """
 
@@ -75,7 +75,7 @@ class LiteRow(Row):
         if low is None or bp is None or not resolved(bp.scores, low.scores, looks_of(bp, low)):
             return math.nan
         high = bp.feature_scores if features else bp.scores
-        return over_common(own, low.scores, high) if _usual(own, low.scores, high) else math.nan
+        return over_common(own, low.scores, high) if _gains_enough(own, low.scores, high) else math.nan
 
     @cached_property
     @override
@@ -88,10 +88,10 @@ class LiteRow(Row):
         return ""
 
 
-def _usual(own: Scores, low: Scores, high: Scores) -> bool:
-    """Whether `high` - `low` on the seeds of `own` is at least `USUAL` of its mean over all seeds."""
+def _gains_enough(own: Scores, low: Scores, high: Scores) -> bool:
+    """Whether `high` - `low` on the seeds of `own` is at least `LEAST_GAIN` of its mean over all seeds."""
     gains = {seed: high[seed] - low[seed] for seed in sorted(high.keys() & low.keys())}
-    return mean(gain for seed, gain in gains.items() if seed in own) >= USUAL * mean(gains.values())
+    return mean(gain for seed, gain in gains.items() if seed in own) >= LEAST_GAIN * mean(gains.values())
 
 
 def mean_credit(grid: Grid, lite: Lite) -> tuple[list[str], dict[str, float]]:
