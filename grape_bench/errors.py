@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -69,9 +69,25 @@ _LIBRARIES = rf"^<|/lib/python3|^{re.escape(str(Path(__file__).parent))}/"
 def raised(error: BaseException) -> str:
     """`described`, with the file and line that led to it: the user's last one, or else the last one outside torch."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/torch/" not in frame.filename]
-    theirs = [frame for frame in frames if not re.search(_LIBRARIES, frame.filename)]
-    frame = next(reversed(theirs or frames), None)
+    frame = next(reversed(_of_users(frames) or frames), None)
     return described(error) + (f" ({frame.filename.rpartition('/')[2]}:{frame.lineno})" if frame else "")
+
+
+@contextmanager
+def users_mistakes() -> Iterator[None]:
+    """Raise an error of the user's own code in the block as a UserError. Any other error is a bug of ours."""
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        if not _of_users(traceback.extract_tb(error.__traceback__)):
+            raise
+        raise UserError(raised(error)) from error
+
+
+def _of_users(frames: Sequence[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
+    return [frame for frame in frames if not re.search(_LIBRARIES, frame.filename)]
 
 
 def log_error() -> None:

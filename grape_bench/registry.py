@@ -115,7 +115,8 @@ class Registry(Generic[T]):
         builtin = self.builtin(name)
         target = builtin.target if builtin else self._entry_points().get(name)
         if target is None:
-            raise unknown(self.kind, name, self)
+            hint = f"{name}:NAME, with the name of one in the file" if name.endswith(".py") else ""
+            raise unknown(self.kind, name, self, hint=hint)
         return target
 
     def _entry_points(self) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from textwrap import TextWrapper
 from typing import TYPE_CHECKING
 
 import click
@@ -19,6 +20,7 @@ OWN = {
     "datasets": "path/to/file.py:loader",
     "objectives": "path/to/file.py:MyObjective",
 }
+_TASKS = TextWrapper(76, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
 
 
 @click.command("list")
@@ -60,7 +62,7 @@ def _show(kind: str, name: str | None, every: bool, indent: str) -> None:
         if len(found) > len(shown):
             say(f"and {len(found) - len(shown)} more: a narrower pattern, or --all")
     else:
-        for line in _lines(kind, found):
+        for line in _lines(kind, found, with_file=name is not None):
             say(f"{indent}{line}")
     if kind == "datasets" and not indent and name is None:
         from grape_bench.data.names import EXAMPLES
@@ -73,16 +75,17 @@ def _show(kind: str, name: str | None, every: bool, indent: str) -> None:
         say(f"{indent}size, input, and what the sweep found: grape-bench list models 'timm:vit*'")
 
 
-def _lines(kind: str, found: Sequence[Entry]) -> Iterator[str]:
+def _lines(kind: str, found: Sequence[Entry], with_file: bool) -> Iterator[str]:
     for one in found:
         if kind != "suites":
             yield str(one["name"])
         elif "error" in one:
             yield f"{one['name']}: {one['error']} ({one['file']})"
         else:
-            tasks = ", ".join(task["name"] for task in one["tasks"])
-            counts = f"{len(one['rules'])} rules, {one['seeds']} seeds"
-            yield f"{one['name']} {one['version']}: {tasks}; {counts} ({one['file']})"
+            yield f"{one['name']} {one['version']}: {len(one['rules'])} rules, {one['seeds']} seeds"
+            yield from _TASKS.wrap(", ".join(task["name"] for task in one["tasks"]))
+            if with_file:
+                yield f"  {one['file']}"
 
 
 def _models(found: Sequence[Entry]) -> Table:

@@ -52,6 +52,8 @@ class {name}(gb.DirectFeedback):
 @click.argument("file", type=click.Path(path_type=Path))
 def command(file: Path) -> None:
     """Write FILE, a commented rule (my_rule.py) or suite (my_suite.toml) to edit. Never overwrites a file."""
+    if file.suffix not in (".py", ".toml"):
+        raise UserError("neither a rule nor a suite", where=str(file), allowed="my_rule.py, or my_suite.toml")
     text, next_steps = _suite(file) if file.suffix == ".toml" else _rule(file)
     try:
         with file.open("x", encoding="utf-8") as out:
@@ -88,8 +90,6 @@ def class_name(file: Path) -> str:
     """`my_rule.py` -> `MyRule`. Raises UserError if the result is not a valid class name."""
     words = re.split(r"[^0-9A-Za-z]+", file.stem)
     name = "".join(word[:1].upper() + word[1:] for word in words)
-    if file.suffix != ".py" or not name.isidentifier():
-        raise UserError(
-            "the name does not give a valid Python class name", where=str(file), hint="my_rule.py, or my_suite.toml"
-        )
+    if not name.isidentifier():
+        raise UserError("the name does not give a valid Python class name", where=str(file), hint="my_rule.py")
     return name

@@ -43,7 +43,13 @@ CAPTION = (
 )
 @click.option("--batch-size", default=64, show_default=True, type=click.IntRange(min=1))
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="CPU threads.")
-@click.option("--seconds", default=20.0, show_default=True, help="Time budget for all rules together.")
+@click.option(
+    "--seconds",
+    default=20.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="Time budget for all rules together.",
+)
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Also write the table to this file.")
 @as_json
 def command(

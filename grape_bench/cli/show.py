@@ -84,7 +84,7 @@ def find(run: str, out: Path) -> Path:
         )
     if not every:
         raise UserError(
-            "no such run: this folder has no runs", where=str(out), hint="grape-bench show FOLDER, or --out"
+            f"no such run, and {out} has no runs", where=run, hint="grape-bench show FOLDER, or --out FOLDER"
         )
     raise unknown("run", run, [path.parent.name for path in every][:20], where=str(out))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from grape_bench.cli.key_value import key_values, table
-from grape_bench.errors import UserError
+from grape_bench.errors import UserError, users_mistakes
 
 if TYPE_CHECKING:
     from grape_bench.cost.rules import Subject
@@ -16,15 +17,21 @@ if TYPE_CHECKING:
 _OPTIONS = (
     key_values("--model-args"),
     click.option("--shape", default="3,32,32", show_default=True, help="Shape of a sample."),
-    click.option("--classes", default=10, show_default=True),
+    click.option("--classes", default=10, show_default=True, type=click.IntRange(min=1)),
 )
 
 
 def describing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give `command` the parameters model_args, shape and classes."""
+    """Give `command` the parameters model_args, shape and classes. An error in the user's own code is a UserError."""
+
+    @wraps(command)
+    def describe(**given: Any) -> None:
+        with users_mistakes():
+            command(**given)
+
     for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+        describe = option(describe)
+    return describe
 
 
 def make_subject(model: str, model_args: tuple[str, ...], shape: str, classes: int, batch_size: int) -> Subject:
@@ -34,6 +41,8 @@ def make_subject(model: str, model_args: tuple[str, ...], shape: str, classes: i
     arguments = table(model_args, "--model-args")
     try:
         extents = tuple(int(extent) for extent in shape.split(","))
-    except ValueError as error:
-        raise UserError(f"{shape!r} is not a shape", where="--shape", hint="--shape 3,32,32") from error
+    except ValueError:
+        extents = ()
+    if not extents or min(extents) < 1:
+        raise UserError(f"{shape!r} is not a shape", where="--shape", hint="--shape 3,32,32")
     return Subject(model, arguments, extents, classes, batch_size)

@@ -35,7 +35,7 @@ def command(runs: tuple[Path, ...], tracking_uri: str) -> None:
         except UserError:
             raise
         except Exception as error:  # a store passes on any error of its database, network or server
-            hint = "when the store answers again, run the same command to resume"
+            hint = "check --tracking-uri; when the store answers, run the same command to resume"
             raise UserError(f"the store failed: {in_a_line(error)}", where=redacted(tracking_uri), hint=hint) from error
         if store.note:
             say(f"warning: {store.note}", err=True)

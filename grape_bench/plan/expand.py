@@ -18,6 +18,8 @@ from grape_bench.plan.tuning import searched, stated_space, trial_jobs
 from grape_bench.record.job import Job
 from grape_bench.record.manifest import WITHOUT_TUNING
 from grape_bench.record.rule_name import FROZEN, RuleName
+from grape_bench.registry import is_file_reference
+from grape_bench.rules.names import RULES
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,8 @@ def chosen_rules(suite: Suite, only: tuple[str, ...]) -> list[str]:
     """The suite's rules, restricted to `only` if it is not empty: BP first, then in the suite's order."""
     for name in only:
         if name not in suite.rules and name not in (RuleName.parse(rule).label for rule in suite.rules):
-            raise unknown("rule of this suite", name, suite.rules, where=f"--only {name}", hint=f"--rule {name}")
+            hint = f"--rule {name}, to add it" if is_file_reference(name) or RuleName.parse(name).base in RULES else ""
+            raise unknown("rule of this suite", name, suite.rules, where=f"--only {name}", hint=hint)
     wanted = [rule for rule in suite.rules if not only or rule in only or RuleName.parse(rule).label in only]
     return sorted(wanted, key=lambda rule: rule != "bp")
 

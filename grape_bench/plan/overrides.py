@@ -9,6 +9,7 @@ from typing import Any
 
 from grape_bench.errors import UserError, unknown
 from grape_bench.plan.suite import Suite
+from grape_bench.record.rule_name import RuleName
 
 GRAMMAR = "task.KEY, TASK_NAME.KEY, rule.RULE.KEY, tuning.KEY, or a top-level key of the file, such as seeds"
 OTHER_BUDGET = {"steps": "epochs", "epochs": "steps"}
@@ -62,6 +63,8 @@ def _set(document: dict[str, Any], setting: str) -> None:
         raise UserError("not of the form KEY=VALUE", where=f"--set {setting}", allowed=GRAMMAR)
     value = toml_value(text.strip(), f"--set {setting}")
     for table, rest in _targets(document, path, f"--set {setting}"):
+        if rest[0] == "rule":
+            _check_runs(document, rest[1] if len(rest) > 2 else "", f"--set {setting}")
         for part in rest[:-1]:
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
@@ -80,12 +83,21 @@ def _targets(document: dict[str, Any], path: list[str], where: str) -> list[tupl
         if not rest:
             raise UserError(f"no key after {first!r}", where=where, hint=f"--set {first}.epochs=10")
         return [(task, rest) for task in (tasks if first == "task" else [names[first]])]
-    if first == "rule" and len(rest) < 2:
-        raise UserError("no rule and key after 'rule'", where=where, hint="--set rule.dfa.lr=0.001")
     top = [key for key in Suite.model_fields if key != "tasks"]
     if first not in top:
         raise unknown("key", first, ["task", *names, *top], where=where, hint=GRAMMAR)
     return [(document, path)]
+
+
+def _check_runs(document: dict[str, Any], name: str, where: str) -> None:
+    """Raise UserError if no rule of the suite takes the settings of `name`, which then would change nothing."""
+    if not name:
+        raise UserError("no rule and key after 'rule'", where=where, hint="--set rule.dfa.lr=0.001")
+    rules = document.get("rules")
+    every = [rule for rule in rules if isinstance(rule, str)] if isinstance(rules, list) else []
+    labels = {label for rule in every for label in RuleName.parse(rule).labels}
+    if name not in labels:
+        raise unknown("rule of this suite", name, labels, where=where, hint="one of these, or --rule NAME to add one")
 
 
 def toml_value(text: str, where: str) -> Any:

@@ -69,7 +69,8 @@ def read_index(folder: Path) -> dict[str, Any]:
         files = {str(name): str(digest) for name, digest in index["files"].items()}
     except (OSError, ValueError, KeyError, AttributeError, RecursionError) as error:
         hint = "a folder that `grape-bench publish` made: results/SUITE/RULE"
-        raise UserError(f"not a published folder: {error}", where=str(where), hint=hint) from error
+        why = f"it has no {INDEX}" if isinstance(error, FileNotFoundError) else f"{INDEX}: {error}"
+        raise UserError(f"not a published folder: {why}", where=str(folder), hint=hint) from error
     for name in files:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise UserError(f"this path points outside the folder: {name}", where=str(where))

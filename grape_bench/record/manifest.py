@@ -147,7 +147,8 @@ def _read(path: Path) -> _Content:
             return _parse(parse_object(read_text(path, Largest.MANIFEST), MOST_VALUES))
     except FileNotFoundError as error:
         hint = "a folder such as runs/SUITE"
-        raise UserError("no runs in this folder: the file is missing", where=str(path), hint=hint) from error
+        what = "no runs in this folder: the file is missing" if path.parent.is_dir() else "no such folder"
+        raise UserError(what, where=str(path), hint=hint) from error
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", where=str(path)) from error
 

@@ -1,6 +1,21 @@
+import pytest
 from click.testing import CliRunner
 
 from grape_bench.cli.main import cli
+
+MISTAKES = """
+import grape_bench as gb
+
+def model(shape, classes): return 1 / 0
+
+class InSetup(gb.DirectFeedback):
+    def setup(self, network):
+        1 / 0
+
+class InSignal(gb.DirectFeedback):
+    def signal(self, block, error):
+        return 1 / 0
+"""
 
 
 def blocks(*arguments: str):
@@ -35,6 +50,27 @@ def test_finer_cuts_and_cuts_by_name():
     vit = ("timm:vit_tiny_patch16_224", "--model-args", "depth=2", "--shape", "3,32,32")
     assert "blocks.0.mlp.fc1" in blocks(*vit, "--granularity", "layer").output
     assert "blocks.1" not in blocks(*vit, "--blocks", "blocks.0").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [
+        (("mistakes.py:model", "--shape", "4"), "mistakes.py:4"),
+        (("mlp", "--shape", "4", "--rule", "mistakes.py:InSetup"), "mistakes.py:8"),
+        (("mlp", "--shape", "4", "--rule", "mistakes.py:InSignal"), "mistakes.py:12"),
+    ],
+)
+def test_an_error_of_the_users_own_code_is_one_message(arguments, where, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mistakes.py").write_text(MISTAKES)
+    result = blocks(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr == f"error: ZeroDivisionError: division by zero ({where})\n"
+
+
+def test_an_error_of_ours_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr("grape_bench.cli.blocks.make_subject", len)  # which takes one argument
+    assert isinstance(blocks("mlp").exception, TypeError)
 
 
 def test_a_model_that_cannot_be_cut_says_how_to_name_its_blocks(tmp_path):

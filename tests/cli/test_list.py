@@ -41,6 +41,13 @@ def test_an_unknown_rule_has_suggestions() -> None:
     assert result.exit_code == 2 and "did you mean 'grape'" in result.output
 
 
+def test_suites_fit_the_terminal_and_one_suite_has_its_file() -> None:
+    every = listed("suites")
+    assert "core 1.0: 16 rules, 5 seeds\n  mnist1d-mlp, " in every and ".toml" not in every
+    file = CliRunner().invoke(cli, ["list", "suites", "core"]).output.splitlines()[-1]
+    assert file.endswith("suites/core.toml")
+
+
 def test_json_has_every_kind_and_one_rule_with_its_settings() -> None:
     every = json.loads(CliRunner().invoke(cli, ["list", "--json"]).stdout)
     assert list(every) == ["suites", "rules", "models", "datasets", "objectives"]

@@ -64,6 +64,7 @@ def test_no_file_is_overwritten(folder: Path, name: str) -> None:
     [
         ("my suite.toml", "the name of the file is not a valid name of a suite"),
         ("1.py", "the name does not give a valid Python class name"),
+        ("rule.txt", "rule.txt: neither a rule nor a suite\n  allowed: my_rule.py, or my_suite.toml"),
         ("gone/my.toml", "gone: the folder does not exist"),
     ],
 )

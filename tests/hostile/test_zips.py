@@ -64,7 +64,7 @@ def test_a_zip_of_any_packer_is_read(path: Path) -> None:
 def test_an_error_names_the_zip_and_not_where_it_was_unpacked(path: Path) -> None:
     path.write_bytes(zipped(INDEX))
     done = CliRunner().invoke(cli, ["verify", str(path)], catch_exceptions=False)
-    assert done.exit_code == 2 and done.output.startswith(f"error: {path}/index.json: not a published folder")
+    assert done.exit_code == 2 and done.output.startswith(f"error: {path}: not a published folder: index.json: ")
 
 
 def test_zips_with_changed_bytes(path: Path) -> None:
