@@ -18,6 +18,9 @@ S = TypeVar("S", bound=BaseModel)
 _NO_EXAMPLES: Mapping[str, str] = {}
 # The wording of pydantic, and the wording for a TOML file.
 _WORDS = {
+    "List should have": "must have",
+    " after validation": "",
+    " or instance of Optimizer": "",
     "Input should be": "must be",
     "greater than or equal to": "at least",
     "valid integer": "integer",

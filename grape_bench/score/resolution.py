@@ -41,7 +41,7 @@ def planned(seeds: Mapping[str, int], recorded: Iterable[Record]) -> Iterator[st
         if task in known:
             yield f"  {task}, {n} seeds: {text_of(known[task], grid[task, 'bp'].metric)}"
         elif n > 1:
-            yield f"  {task}, {n} seeds: {smallest_difference(n):.1f} standard deviations of the paired one"
+            yield f"  {task}, {n} seeds: {smallest_difference(n):.1f} standard deviations of the paired difference"
         else:
             yield f"  {task}, one seed: none"
 

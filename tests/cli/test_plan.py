@@ -57,7 +57,7 @@ def test_what_is_done_missing_and_failed_with_the_time_of_each(
         "time left: about 4 s on 2 slots, plus 2 jobs of unknown duration",
         "m = measured: mean of finished or recorded jobs of the same task and rule",
         "resolution: the smallest difference that these seeds detect (80 % power)",
-        "  digits-mlp, 3 seeds: 3.3 standard deviations of the paired one",
+        "  digits-mlp, 3 seeds: 3.3 standard deviations of the paired difference",
         "records: runs/planned",
     ]
     assert max(map(len, lines)) <= 80

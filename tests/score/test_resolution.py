@@ -40,6 +40,6 @@ def test_a_plan_uses_the_recorded_spread_and_says_where_there_is_none() -> None:
     _, *lines = planned({"a": 5, "b": 5, "c": 1}, runs())
     assert lines == [
         "  a, 5 seeds: 1.7 points",
-        "  b, 5 seeds: 1.7 standard deviations of the paired one",
+        "  b, 5 seeds: 1.7 standard deviations of the paired difference",
         "  c, one seed: none",
     ]
