@@ -16,7 +16,7 @@ from grape_bench.record.folder import read_records
 from grape_bench.report.markdown import pipe_table
 from grape_bench.score.inference import mean
 from grape_bench.score.labels import labels
-from grape_bench.score.quantity import ABSENT, number
+from grape_bench.score.quantity import ABSENT, DRAFT_MARK, number
 from grape_bench.score.table import score
 
 RUNS = Path(__file__).parents[1] / "results" / "core" / "runs"
@@ -41,7 +41,9 @@ def table() -> str:
         own = [cells.get((task, rule)) for task in tasks]
         step = _mean(cells[task, rule]["step_ratio"] for task in common)
         lines.append([names[rule], *("" if cell is None else number(cell["credit"]) for cell in own), number(step)])
-    return pipe_table(["rule", *tasks, "step ÷ BP"], lines, [True] + [False] * (len(tasks) + 1))
+    drafts = {row["task"] for row in rows.to_dict("records") if row["rule"] == "bp" and row["draft"]}
+    heads = [f"{task} {DRAFT_MARK}" if task in drafts else task for task in tasks]
+    return pipe_table(["rule", *heads, "step ÷ BP"], lines, [True] + [False] * (len(tasks) + 1))
 
 
 def _unit(rows: pd.DataFrame, rule: str) -> str:

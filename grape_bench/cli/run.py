@@ -108,7 +108,7 @@ def _table(plan: Plan, folder: Path) -> None:
     recorded = read_folder(folder)
     own, main = recorded.found(ids), recorded.found()
     table = score(main.records)
-    csv.write(table, folder / "table.csv")
+    csv.write_scores(table, folder)
     write_text(folder / "table.md", markdown.render(table))
     console = PlainConsole()
     console.print()

@@ -49,7 +49,7 @@ def summarize(runs: Path, target: Path) -> None:
     if not any(record.status.is_result and record.job.trial is None for record in found.records):
         return
     scored = results(found.records, found.curves, found.diagnostics)
-    csv.write(scored.table, target / "table.csv")
+    csv.write_scores(scored.table, target)
     write_text(target / "index.html", page.render(scored))
 
 

@@ -151,12 +151,8 @@ def _fill(draft: Path, chosen: _Chosen, about: About, shown: Sequence[Record]) -
     (draft / CARD).write_text(_card(chosen.own, chosen.root, about).to_toml(), encoding="utf-8")
     (draft / CONSTRAINTS).write_text(constraints(chosen.own[0]), encoding="utf-8")
     _copy_source(draft, chosen.own[0])
-    csv.write(score(_as_read(shown)), draft / csv.TABLE)
-
-
-def _as_read(records: Sequence[Record]) -> list[Record]:
-    """The records in the order of their folders' names, as a reader of the publication gets them."""
-    return sorted(records, key=lambda record: record.name)
+    in_a_readers_order = sorted(shown, key=lambda record: record.name)  # by the names of their folders
+    csv.write_scores(score(in_a_readers_order), draft)
 
 
 def _card(own: Sequence[Record], root: Path, about: About) -> Card:

@@ -27,7 +27,7 @@ def write(results: Results, output: Path, width: float = WIDTH) -> None:
     """
     from grape_bench.report import page
 
-    csv.write(results.table, output / csv.TABLE)
+    csv.write_scores(results.table, output)
     _write_equal_cost(results, output)
     write_text(output / "table.tex", latex.render(results.table, readme.title(results)))
     write_text(output / "table-notes.tex", latex.notes(results.table))

@@ -11,11 +11,20 @@ from tests.score.records import failed, suite
 
 def test_a_table_survives_writing_and_reading(tmp_path: Path) -> None:
     table = score([*suite(3), failed("usf", 0, "oom")])
-    csv.write(table, tmp_path / "new" / "table.csv")
+    csv.write_scores(table, tmp_path / "new")
     read = pd.read_csv(tmp_path / "new" / "table.csv", keep_default_na=False, na_values={"credit": ""})
-    assert list(read) == list(table)
+    assert [name for name in read if name in table] == list(table)
     assert list(read["rule"]) == list(table["rule"]) and list(read["n"]) == list(table["n"])
     assert read["credit"].to_numpy() == pytest.approx(table["credit"].to_numpy(), rel=1e-5, nan_ok=True)
+
+
+def test_every_table_has_the_columns_that_programs_rely_on(tmp_path: Path) -> None:
+    table = score(suite(3))
+    csv.write_scores(table, tmp_path)
+    read = pd.read_csv(tmp_path / "table.csv")
+    absent = [name for name in csv.ALWAYS if name not in table]
+    assert absent and read[absent].isna().all(axis=None)
+    assert {"task", "rule", "n", "accuracy", "accuracy_ci", "credit", *csv.ALWAYS} <= set(read)
 
 
 def test_six_significant_digits_and_empty_missing_values(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ LATER = ("metric", "value", "value_ci")
 def problems(submission: Submission) -> Iterator[str]:
     """Compare `table.csv` with the table of these records, value by value, to the last printed digit."""
     try:
-        computed = csv.text(score(submission.records.values()))
+        computed = csv.scores_text(score(submission.records.values()))
     except (UserError, ValueError, ZeroDivisionError) as error:
         yield f"the records cannot be scored: {error}"
         return
@@ -38,7 +38,8 @@ def problems(submission: Submission) -> Iterator[str]:
 
 def _differences(published: str, computed: str) -> Iterator[str]:
     theirs, ours = (pd.read_csv(StringIO(text), dtype=str, keep_default_na=False) for text in (published, computed))
-    ours = ours.drop(columns=[name for name in LATER if name not in theirs])
+    empty = [name for name in csv.ALWAYS if (ours[name] == "").all()]
+    ours = ours.drop(columns=[name for name in (*LATER, *empty) if name not in theirs])
     keys = ["task", "rule"]
     if list(theirs.columns) != list(ours.columns) or not theirs[keys].equals(ours[keys]):
         yield f"the rows or columns of {csv.TABLE} differ from those of the records"
