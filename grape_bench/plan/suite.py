@@ -231,13 +231,6 @@ class Tuning(TomlTable):
     own_settings: bool = False
     rule: dict[str, Space] = {}
 
-    @model_validator(mode="after")
-    def _few_dimensions(self) -> Tuning:
-        for name, axes in self.rule.items():
-            if len({**self.space, **axes}) > DIMENSIONS:
-                raise ValueError(f"{name} has more than {DIMENSIONS} settings to search, shared ones included")
-        return self
-
 
 class Suite(TomlTable):
     """A whole suite file."""

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from grape_bench.errors import UserError
 from grape_bench.plan.job import inherited, make_job
-from grape_bench.plan.suite import TUNING_SEED, Axis, Settings, Space, Suite, Task, Tuning
+from grape_bench.plan.suite import DIMENSIONS, TUNING_SEED, Axis, Settings, Space, Suite, Task, Tuning
 from grape_bench.record.job import Job
 from grape_bench.record.rule_name import FROZEN
 from grape_bench.rules.catalog import entry_of
@@ -31,11 +31,18 @@ def searched(rules: list[str]) -> list[str]:
 
 
 def space_of(suite: Suite, rule: str) -> Space:
-    """The search space of `rule` on every task: the settings shared by all rules, then the rule's own."""
+    """The search space of `rule` on every task: the settings shared by all rules, then the rule's own.
+
+    Raises UserError if there are too many for a search of a few trials.
+    """
     tuning = tuning_of(suite)
     entry = entry_of(rule) if tuning.own_settings else None
     own = {name: Axis.model_validate(dict(axis)) for name, axis in entry.space.items()} if entry else {}
-    return {**tuning.space, **own, **inherited(tuning.rule, rule)}
+    space = {**tuning.space, **own, **inherited(tuning.rule, rule)}
+    if len(space) > DIMENSIONS:
+        what = f"{rule} has more than {DIMENSIONS} settings to search: {', '.join(space)}"
+        raise UserError(what, where=f"suite {suite.name!r}: tuning", hint="fewer settings in tuning.space")
+    return space
 
 
 def stated_space(suite: Suite, rule: str) -> dict[str, dict[str, JsonValue]]:

@@ -106,12 +106,20 @@ def test_an_axis_from_its_low_end_to_its_high_end(axis: Axis, values: list[objec
         (TUNING.replace("trials = 4", "trials = 0"), "tuning.trials: must be at least 1, not 0"),
         (TUNING.replace("rule.dfa]", "rule.dfaa]"), "tuning.rule: unknown rule 'dfaa'; did you mean 'dfa'"),
         (TUNING.replace("linear", "liner"), "unknown key 'liner'; did you mean 'linear'"),
-        (TUNING + "".join(f"s{n} = {{ choice = [1] }}\n" for n in range(6)), "more than 6 settings to search"),
+        (TUNING + "".join(f"s{n} = {{ choice = [1] }}\n" for n in range(6)), r"dfa\+anchor has more than 6 settings"),
     ],
 )
 def test_a_suite_without_a_tuning_table_cannot_be_tuned(tmp_path: Path, more: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         make_tuning_plan(str(write_suite(tmp_path, more=more)))
+
+
+def test_the_settings_that_a_paper_tunes_count_as_settings_to_search(tmp_path: Path) -> None:
+    shared = ", ".join(f"s{n} = {{ choice = [1] }}" for n in range(5))
+    tuning = f"[tuning]\ntrials = 4\nown_settings = true\nspace = {{ lr = {{ log = [1e-4, 1e-1] }}, {shared} }}\n"
+    suite = str(write_suite(tmp_path, old='"dfa+anchor"]', new='"grape"]', more=tuning))
+    with pytest.raises(UserError, match=r"grape has more than 6 settings to search: lr, .*, feedback_lr"):
+        make_tuning_plan(suite)
 
 
 def test_a_trial_and_a_result_with_its_settings_are_two_jobs(tmp_path: Path) -> None:
