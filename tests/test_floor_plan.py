@@ -147,3 +147,8 @@ def test_commands_do_not_import_commands() -> None:
     """What two commands share has a module of its own, so that reading one command never leads through another."""
     commands = {f"grape_bench.cli.{name}" for name in COMMANDS}
     assert {name: found for name, others in graph().items() if (found := others & commands)} == {}
+
+
+def test_no_module_has_more_than_350_lines() -> None:
+    lines = {name: path.read_text(encoding="utf-8").count("\n") for name, path in modules().items()}
+    assert {name: count for name, count in lines.items() if count > 350} == {}

@@ -115,7 +115,8 @@ class SweepProgress(Display):
     def render(self) -> RenderableType:
         """A progress bar over all jobs with the time left, and a line per running job."""
         head = Table.grid(padding=(0, 1))
-        left = None if self._closed else self._left.seconds(list(self._running.values()), self._fractions())
+        fractions = {key: _fraction(row) for key, row in self._progress.items()}
+        left = None if self._closed else self._left.seconds(list(self._running.values()), fractions)
         rest = f"about {in_words(left)} left" if left is not None else ""
         bar = ProgressBar(total=self._total, completed=self._ended, width=30)
         head.add_row(bar, f"{self._ended}/{self._total} jobs", Text(rest, style="dim"))
@@ -134,9 +135,6 @@ class SweepProgress(Display):
         metric = metric_of_row(row)
         reached = f"{row[unit]:.2f}" if isinstance(row[unit], float) else row[unit]
         return f"{unit} {reached}/{total}", metric.text(float(row[metric.column])) if metric else ""
-
-    def _fractions(self) -> dict[str, float]:
-        return {key: _fraction(row) for key, row in self._progress.items()}
 
 
 class Live(SweepProgress):

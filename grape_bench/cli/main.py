@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from grape_bench.cli.faults import fault
 from grape_bench.cli.say import say
 from grape_bench.cli.sweep import OWN_PROCESS
 from grape_bench.cli.system import check_system
 from grape_bench.errors import UserError
+from grape_bench.execute.faults import fault
 
 # Each name is a module of this package with a click command called `command`. Only the one that runs is imported.
 COMMANDS = (

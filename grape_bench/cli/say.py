@@ -21,7 +21,7 @@ _HELD: ContextVar[list[str] | None] = ContextVar("_HELD", default=None)
 
 
 def say(text: str = "", *, before: str = "", word: str = "", color: str = "", err: bool = False) -> None:
-    """Print `text`, in which a terminal finds nothing to obey, after `word`, which may have a color, and `before`.
+    """Print `before`, the colored `word` and `text`, with control characters escaped.
 
     A line after the first one is indented, so that a quoted line break cannot imitate a line of ours.
     """
@@ -39,7 +39,7 @@ def say_program(text: str) -> None:
 def say_json(content: Any) -> None:
     """Print `content` as JSON, for programs. A number that is not finite is null, since JSON has no NaN.
 
-    ASCII only, so that a terminal finds nothing to obey in it. A command with `as_json` prints it when it ends.
+    It is ASCII, so it contains no control characters. A command with `as_json` prints it when it ends.
     """
     text = json.dumps(_finite(content), indent=2, default=str, allow_nan=False)
     held = _HELD.get()

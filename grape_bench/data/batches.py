@@ -226,7 +226,7 @@ class OnDemandSplit(StoredSplit):
         loader = DataLoader(
             self.images,
             batch_sampler=[batch.tolist() for batch in rows],
-            num_workers=_worker_count(),
+            num_workers=min(MAX_WORKERS, torch.get_num_threads()),  # this job's share of the cores
             collate_fn=_keep_batch,
             pin_memory=device.type == "cuda",
             generator=torch.Generator(),  # otherwise the loader draws from the global generator, which dropout uses
@@ -239,8 +239,3 @@ class OnDemandSplit(StoredSplit):
 
 def _keep_batch(batch: Any) -> Any:
     return batch
-
-
-def _worker_count() -> int:
-    """The number of threads of this job, which is its share of the cores."""
-    return min(MAX_WORKERS, torch.get_num_threads())

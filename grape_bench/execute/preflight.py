@@ -12,15 +12,10 @@ from typing import Any
 from grape_bench.errors import located
 from grape_bench.execute.ask import ask, ask_about
 from grape_bench.execute.pool import DiedError, Pool
+from grape_bench.models.names import SOURCES
 from grape_bench.record.job import Job
 from grape_bench.rules.names import RULES
 
-# By source, the part of a model id before the colon: the module that builds or loads the model.
-_MODELS = {
-    "timm": "grape_bench.models.timm",
-    "hf": "grape_bench.models.hugging_face",
-    "torchvision": "grape_bench.models.torchvision",
-}
 # Data sets that are not in the cache of decoded images are loaded once, in the fork server.
 _DATA = {
     "digits": "grape_bench.data.digits:read",
@@ -47,9 +42,8 @@ def preload(jobs: Sequence[Job], trainer: str) -> list[str]:
     """Return the modules and cached functions that these jobs need, each once. The user's own code is left out."""
     names = dict.fromkeys([*_EVERY_JOB, trainer])
     for job in jobs:
-        source = job.model.partition(":")[0]
-        if source in _MODELS:
-            names[_MODELS[source]] = None
+        if source := SOURCES.builtin(job.model.partition(":")[0]):
+            names[source.target.partition(":")[0]] = None
         names[_DATA.get(job.dataset.partition(":")[0], _OTHER_DATA)] = None
     return list(names)
 

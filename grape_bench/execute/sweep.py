@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing_extensions import override
 
 from grape_bench.errors import UserError
 from grape_bench.execute.executor import EXECUTORS, Display, Executor, JobEvents, Options
+from grape_bench.execute.faults import fault
 from grape_bench.execute.folder import check_folder, locked, make_folder
 from grape_bench.execute.gpus import device_note
 from grape_bench.execute.job_folder import tidy
@@ -28,9 +28,6 @@ from grape_bench.record.record import RECORD, Record, read_record
 from grape_bench.record.status import FAILED, Status
 from grape_bench.track.mirror import Mirror
 from grape_bench.track.store import Sweep
-
-# Errors of a full or read-only disk, or of a limit on the size of files. Any other OSError is a bug in this program.
-_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -103,11 +100,10 @@ def _run(request: Request, executor: Executor | None, display: Display, mirror: 
                 complete = len(events.records) == len(pending)
                 mirror.close(complete=complete, patience_s=30 if complete else 10)
     except OSError as error:
-        if error.errno not in _REFUSALS:
+        message = fault(error)
+        if message is None:
             raise
-        hint = "free some space, or fix the permissions or limits, then run the same command again to resume"
-        where = str(error.filename or folder)
-        raise UserError(f"cannot write this file: {error.strerror}", where=where, hint=hint) from error
+        raise message from error
 
 
 def _remove(jobs: Sequence[Job], folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a job's record says about its rule and the weights: which a step reads, and whether it changes them itself."""
+"""The part of a record on weights: which of them a step of the rule reads, and whether the rule changes any itself."""
 
 from __future__ import annotations
 

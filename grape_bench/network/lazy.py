@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parameter import is_lazy
 
 from grape_bench.errors import UserError
@@ -30,12 +30,8 @@ def build_lazy(model: nn.Module, batch: Batch) -> None:
     The forward runs in evaluation mode, so BatchNorm statistics keep their initial values. The random state is
     restored, so the weights depend only on the random state at the call.
     """
-    if any(is_lazy(tensor) for module in model.modules() for tensor in _own(module) if tensor is not None):
+    if any(map(is_lazy, (*model.parameters(), *model.buffers()))):
         args, kwargs = batch
         devices = sorted({t.device.index or 0 for t in model.parameters() if t.device.type == "cuda"})
         with fits(model), evaluation(model), torch.random.fork_rng(devices=devices):
             model(*args, **kwargs)
-
-
-def _own(module: nn.Module) -> list[Tensor | None]:
-    return [*module._parameters.values(), *module._buffers.values()]

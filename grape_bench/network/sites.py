@@ -37,7 +37,6 @@ class Cut:
         first = self.at[0]
         axis = trace.samples.axis(first.shape) or 0
         shape = (*first.shape[:axis], *first.shape[axis + 1 :])
-        shape = shape if axis else first.shape[1:]
         turns = {call.turn for call in self.at}
         every = len(turns) == max(trace.turns[call.name] for call in self.at)
         sites = {(call.module, call.index, call.entering, None if every else call.turn) for call in self.at}

@@ -35,7 +35,8 @@ def transport(make: Make, batch: Batch) -> Transport:
     weights from the start, and compares the signals at the blocks.
     """
     network = make(_as_it_is)
-    segment = {name: {key for key, names in network.segments.items() if name in names} for name in _names(network)}
+    names = [name for name, _ in network.model.named_parameters()]
+    segment = {name: {key for key, inside in network.segments.items() if name in inside} for name in names}
     above = _unembedding(network)  # the error is taken at the features, so this weight is part of the error
     found: Transport = "none"
     for name, others in each_read(network, batch):
@@ -182,10 +183,6 @@ def _unembedding(network: Network) -> list[str]:
     """The weight above the features at which the error is read, if there is one."""
     own = set() if network.unembedding is None else {id(parameter) for parameter in network.unembedding.parameters()}
     return [name for name, parameter in network.model.named_parameters() if id(parameter) in own]
-
-
-def _names(network: Network) -> list[str]:
-    return [name for name, _ in network.model.named_parameters()]
 
 
 def _copy_feedback(source: Network, target: Network) -> None:

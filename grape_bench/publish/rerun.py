@@ -173,10 +173,11 @@ class Auditor:
 
     def _sandbox(self, record: Record, folder: Path, view: View, described: Path) -> Sandbox:
         threads = min(record.environment.hardware.threads, core_count())
+        seconds = (record.time.total_s if record.time else None) or 0.0
         code = self.submission.folder.resolve()
         return Sandbox(
             folder=folder,
-            limits=Limits(600 + 20 * _seconds(record), MEMORY, DISK),
+            limits=Limits(600 + 20 * seconds, MEMORY, DISK),
             readable=(described, code / CODE, code / SOURCE, *view.readable),
             environment={"OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": "", **view.environment},
             confined=self.confined,
@@ -190,7 +191,3 @@ def _caveats(job: Job, view: View) -> tuple[str, ...]:
         *([f"its code could read the test split: {view.visible}"] if view.visible else []),
         *(f"the author's own code took part in scoring: {Path(name).name}" for name in scoring),
     )
-
-
-def _seconds(record: Record) -> float:
-    return (record.time.total_s if record.time else None) or 0.0

@@ -70,22 +70,22 @@ class Judged:
 
     @property
     def values(self) -> dict[str, Any]:
-        """Everything as plain values, for `--json` and for the page. An unknown number is None."""
+        """Everything as plain values, for `--json`. An unknown number is NaN."""
         rows = [
             {
                 "task": one.task,
                 "word": one.word,
-                "difference": _known(one.difference.mean),
-                "half_width": _known(one.difference.half_width),
+                "difference": one.difference.mean,
+                "half_width": one.difference.half_width,
                 "n": one.difference.n,
-                "margin": _known(one.margin),
+                "margin": one.margin,
                 "reason": one.reason,
             }
             for one in self.observed
         ]
         return {
             "name": self.name, **self.claim.model_dump(), "word": self.word, "missing": self.missing,
-            "p": _known(self.p), "p_adjusted": _known(self.adjusted), "observed": rows,
+            "p": self.p, "p_adjusted": self.adjusted, "observed": rows,
         }  # fmt: skip
 
 
@@ -204,7 +204,3 @@ def short_text(seen: Observed) -> str:
         return ABSENT
     digits = 3 if abs(seen.difference.mean) < 1 and seen.margin < 1 else 2
     return f"{seen.difference.mean:+.{digits}f} ± {seen.difference.half_width:.{digits}f} ({seen.difference.n})"
-
-
-def _known(number: float) -> float | None:
-    return number if math.isfinite(number) else None

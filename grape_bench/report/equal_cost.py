@@ -221,12 +221,8 @@ def _unbroken(text: str) -> list[str]:
 def _flip(equal: EqualCost, pair: Pair) -> list[str]:
     names, form = _names(equal), _signed(pair.metric)
     differences = [_interval(found.mean, found.half_width, form) for found in (pair.samples, pair.cost)]
-    return [names[pair.first], names[pair.second], *differences, f"{pair.budget:.2f}", _leads(pair), _is(pair)]
-
-
-def _is(pair: Pair) -> str:
-    """Whether a flip is resolved, in a word that fits 80 columns."""
-    return "yes" if pair.word == RESOLVED else "no"
+    resolved = "yes" if pair.word == RESOLVED else "no"  # a word that fits 80 columns
+    return [names[pair.first], names[pair.second], *differences, f"{pair.budget:.2f}", _leads(pair), resolved]
 
 
 def _leads(pair: Pair) -> str:

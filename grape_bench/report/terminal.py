@@ -106,11 +106,6 @@ def _mean_credit(table: pd.DataFrame) -> list[RenderableType]:
     return [Text(f"seed 0 alone, over {', '.join(tasks)}", style="bold"), shown, ""]
 
 
-def _word(text: str) -> str:
-    """A word without the number of seeds after it."""
-    return text.partition(" (")[0]
-
-
 def _heading(item: Printed, seeds: str) -> str:
     """One word per line, so that "gap closed" is no wider than its numbers. A metric's heading stays on one line."""
     if item.is_metric:
@@ -124,4 +119,5 @@ def _text(row: Values, item: Printed, seeds: str) -> Text:
     text = item.text(row)
     if item.is_metric:
         text = text.removesuffix(seeds)
-    return Text(text.replace(", ", "\n"), style=STYLES.get(_word(text), ""))
+    word = text.partition(" (")[0]  # without the number of seeds
+    return Text(text.replace(", ", "\n"), style=STYLES.get(word, ""))

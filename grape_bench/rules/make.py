@@ -28,11 +28,10 @@ def make_rule(name: str, **settings: Any) -> LearningRule:
     """
     parsed = RuleName.parse(name)
     base = parsed.reference
-    around: list[type[ExactSteps]] = [*[Anchored] * parsed.anchored, *[Finished] * parsed.finished]
     cls = _class_of(base)
     check_settings(name, settings)
     settings = {**RULES.defaults(base), **settings}
-    outer = {one: {k: settings.pop(k) for k in _parameters(one)[1:] if k in settings} for one in around}
+    outer = {one: {k: settings.pop(k) for k in _parameters(one)[1:] if k in settings} for one in _wrappers(parsed)}
     device = {name: settings.pop(name) for name in device_settings(cls) if name in settings}
     try:
         rule: LearningRule = cls(**settings)
@@ -50,10 +49,15 @@ def check_settings(name: str, settings: Iterable[str], also: Iterable[str] = ())
     parsed = RuleName.parse(name)
     cls = _class_of(parsed.reference)
     accepted = {*_parameters(cls), *device_settings(cls), *also}
-    accepted.update(*(_parameters(one)[1:] for one in (*[Anchored] * parsed.anchored, *[Finished] * parsed.finished)))
+    accepted.update(*(_parameters(one)[1:] for one in _wrappers(parsed)))
     for setting in settings:
         if setting not in accepted:
             raise unknown("setting", setting, accepted, where=f"rule {name!r}")
+
+
+def _wrappers(name: RuleName) -> list[type[ExactSteps]]:
+    """The classes that `+anchor` and `+finish` put around a rule, the inner one first."""
+    return ([Anchored] if name.anchored else []) + ([Finished] if name.finished else [])
 
 
 def _class_of(reference: str) -> type[LearningRule]:

@@ -23,13 +23,11 @@ from grape_bench.score.inference import (
     interval,
     over_looks,
     paired_t,
-    variance,
 )
 from grape_bench.score.lead import above_chance
 from grape_bench.score.overall import ByTask, paired_p, pairs
-from grape_bench.score.power import seeds_needed
 from grape_bench.score.references import References
-from grape_bench.score.standing import margin, tied
+from grape_bench.score.standing import seeds_to_settle, tied
 from grape_bench.score.verdict import judge
 
 UNRESOLVED = "not resolved"
@@ -201,22 +199,18 @@ def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
     return [
         replace(
             c,
-            tasks=tuple(_settled(replace(task, p=by_task[i, j]), len(tests)) for j, task in enumerate(c.tasks)),
+            tasks=tuple(_with_needed(replace(task, p=by_task[i, j]), len(tests)) for j, task in enumerate(c.tasks)),
             overall=replace(c.overall, p=overall[i]) if c.overall else None,
         )
         for i, c in enumerate(comparisons)
     ]
 
 
-def _settled(task: OnTask, tests: int) -> OnTask:
-    """`task` with the seeds that would settle it, if it is not, as one of `tests`."""
-    pairs = differences(task.first, task.second)
-    spread = task.references.spread(variance(pairs), len(pairs) - 1)
-    if task.verdict != UNRESOLVED or math.isnan(spread):
+def _with_needed(task: OnTask, tests: int) -> OnTask:
+    """`task` with the seeds that would settle it, if it is not settled, as one of `tests`."""
+    if task.verdict != UNRESOLVED:
         return task
-    within, looks = margin(task.first, task.second, task.references), looks_of(task.first, task.second)
-    needed = seeds_needed(task.difference.mean, spread, within, tests=tests, looks=looks)
-    return replace(task, needed=max(needed, len(pairs) + 1))
+    return replace(task, needed=seeds_to_settle(task.first, task.second, task.references, tests))
 
 
 def _on_task(first: Cell, second: Cell, references: References) -> OnTask:

@@ -10,9 +10,8 @@ from functools import cached_property
 import pandas as pd
 from typing_extensions import override
 
-from grape_bench.score.cell import Cell, Grid, by_task, looks_of
+from grape_bench.score.cell import Cell, Grid, by_task
 from grape_bench.score.inference import mean
-from grape_bench.score.lead import resolved
 from grape_bench.score.references import References
 from grape_bench.score.row import Row, Scores, over_common
 from grape_bench.score.standing import Standing
@@ -72,7 +71,7 @@ class LiteRow(Row):
     def _between(self, low: Cell | None, own: Scores, *, features: bool = False) -> float:
         """The position of `own` between `low` and BP. NaN if one is missing, or BP is not resolved above `low`."""
         bp = self.references.bp
-        if low is None or bp is None or not resolved(bp.scores, low.scores, looks_of(bp, low)):
+        if low is None or bp is None or not self.references.bp_above(low):
             return math.nan
         high = bp.feature_scores if features else bp.scores
         return over_common(own, low.scores, high) if _gains_enough(own, low.scores, high) else math.nan

@@ -22,7 +22,7 @@ from grape_bench.score.inference import (
     sign_flip,
 )
 from grape_bench.score.labels import NO_NAMES, Names, labels
-from grape_bench.score.lead import above_chance, resolved
+from grape_bench.score.lead import above_chance
 from grape_bench.score.references import References
 from grape_bench.score.row import Row
 
@@ -199,18 +199,13 @@ def performance_profile(grid: Grid) -> pd.DataFrame:
     resolved to be above `frozen` count. A rule is left out unless BP is above `frozen` on the rule's own seeds too.
     """
     references = {task: References.of(grid, task) for task in sorted({task for task, _ in grid})}
-    tasks = {task: found for task, found in references.items() if _has_credit(found)}
+    tasks = {task: found for task, found in references.items() if found.bp_above(found.frozen)}
     columns: dict[str, Floats] = {}
     for rule in dict.fromkeys(rule for _, rule in grid):
         credits = [_credits(grid.get((task, rule)), found) for task, found in tasks.items()]
         if tasks and all(len(credit) for credit in credits):
             columns[rule] = np.mean([(c[:, None] >= THRESHOLDS - 1e-12).mean(0) for c in credits], axis=0)
     return pd.DataFrame(columns, index=THRESHOLDS)
-
-
-def _has_credit(references: References) -> bool:
-    bp, frozen = references.bp, references.frozen
-    return bool(bp and frozen and resolved(bp.scores, frozen.scores, looks_of(bp, frozen)))
 
 
 def _credits(cell: Cell | None, references: References) -> Floats:

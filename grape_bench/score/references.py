@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from grape_bench.record.rule_name import FROZEN, HEAD_ONLY
-from grape_bench.score.cell import Cell, Grid, aligned
+from grape_bench.score.cell import Cell, Grid, aligned, looks_of
+from grape_bench.score.lead import resolved
 
 MARGIN = 0.1
 """The margin of "tied" where a suite declares none: a share of BP - the control."""
@@ -44,6 +45,10 @@ class References:
         """The references that exist, by the name of their column: "bp", "dfa", "control"."""
         every = {"bp": self.bp, "dfa": self.dfa, "control": self.control}
         return {name: cell for name, cell in every.items() if cell}
+
+    def bp_above(self, other: Cell | None) -> bool:
+        """True if BP is resolved to be above `other`. Shares of BP - `other` have no meaning otherwise."""
+        return bool(self.bp and other and resolved(self.bp.scores, other.scores, looks_of(self.bp, other)))
 
     @cached_property
     def margin(self) -> float:

@@ -92,7 +92,7 @@ class Row:
     def feature_credit(self) -> float:
         """The credit of a converged head on each run's features, BP's included. NaN where credit has no meaning."""
         bp, frozen = self.references.bp, self.references.frozen
-        if not bp or not frozen or not resolved(bp.scores, frozen.scores, looks_of(bp, frozen)):
+        if not bp or not frozen or not self.references.bp_above(frozen):
             return math.nan
         own = frozen.scores if self.cell.rule == frozen.rule else self.cell.feature_scores
         return between(own, frozen.scores, bp.feature_scores, looks_of(bp, frozen))

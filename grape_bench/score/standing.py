@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from grape_bench.score.cell import Cell, common_seeds, differences, looks_of
 from grape_bench.score.inference import LEVEL, half_width, holm, mean, one_sided, over_looks, paired_t, variance
@@ -26,7 +26,6 @@ class Standing:
     """
 
     word: str = ""
-    difference: float = math.nan
     p: float = math.nan
     needed: int | None = None
 
@@ -53,19 +52,22 @@ def _standing(cell: Cell, other: Cell, references: References, p: float, tests: 
     found = differences(cell, other)
     if not found:
         return NOWHERE
-    center = mean(found)
-    standing = Standing(TOO_FEW, center, p)
     if p < LEVEL:
-        return replace(standing, word=BETTER if center > 0 else WORSE)
+        return Standing(BETTER if mean(found) > 0 else WORSE, p)
     if tied(cell, other, references):
-        return replace(standing, word=TIED)
+        return Standing(TIED, p)
+    return Standing(TOO_FEW, p, seeds_to_settle(cell, other, references, tests))
+
+
+def seeds_to_settle(cell: Cell, other: Cell, references: References, tests: int) -> int | None:
+    """The number of seeds that would settle this pair with 80 % power, as one of `tests`; None without a spread."""
+    found = differences(cell, other)
     spread = references.spread(variance(found), len(found) - 1)
     if math.isnan(spread):
-        return standing
+        return None
     within, looks = margin(cell, other, references), looks_of(cell, other)
-    needed = seeds_needed(center, spread, within, tests=tests, looks=looks)
     # The estimate can be as small as the number of seeds that did not settle it, so require one more.
-    return replace(standing, needed=max(needed, len(found) + 1))
+    return max(seeds_needed(mean(found), spread, within, tests=tests, looks=looks), len(found) + 1)
 
 
 def margin(cell: Cell, other: Cell, references: References) -> float:

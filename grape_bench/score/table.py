@@ -15,7 +15,6 @@ from grape_bench.score.cell import Grid, by_task, cells, differences, hardware_c
 from grape_bench.score.inference import mean
 from grape_bench.score.labels import NO_NAMES, Names, labels
 from grape_bench.score.ladder import blocks_worth
-from grape_bench.score.lead import resolved
 from grape_bench.score.lite import NOT_LITE, Lite, LiteRow, mean_credit
 from grape_bench.score.quantity import Column
 from grape_bench.score.references import References
@@ -95,7 +94,7 @@ def _unresolved_notes(rows: Iterable[Row]) -> list[str]:
         bp, dfa, frozen = row.references.bp, row.references.dfa, row.references.frozen
         if row.cell is bp:
             for reference, quotient in ((frozen, "credit"), (dfa, "gap closed")):
-                if reference and not resolved(bp.scores, reference.scores, looks_of(bp, reference)):
+                if reference and not row.references.bp_above(reference):
                     tasks.setdefault((reference.rule, quotient), []).append(bp.task)
     return [
         f"{', '.join(names)}: bp is not resolved above {rule}, so there is no {quotient}"

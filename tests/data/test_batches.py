@@ -162,7 +162,7 @@ class Pictures(Dataset):
 def test_a_set_that_is_decoded_on_demand_copies_its_labels_to_the_gpu_once_per_pass(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(batches, "_worker_count", lambda: 0)
+    monkeypatch.setattr(batches, "MAX_WORKERS", 0)
     with PretendedGPU() as gpu, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # there is no memory to pin for a pretended GPU
         zero, one = torch.zeros((), device=GPU), torch.ones((), device=GPU)

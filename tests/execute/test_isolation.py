@@ -74,7 +74,7 @@ def test_a_full_disk_stops_the_run_and_the_same_command_resumes_when_there_is_sp
 ) -> None:
     acts = [{"act": "finish"}, {"act": "fill", "been": str(tmp_path / "been")}, {"act": "finish", "n": 2}]
     asked = replace(request(tmp_path, acts, slots=1), folder=small_disk / "acts")
-    with pytest.raises(UserError, match=r"cannot write this file: No space left on device\n  try: free some space"):
+    with pytest.raises(UserError, match=r"the system refused this: No space left on device\n  try: free some space"):
         run_sweep(asked, Watch(), None)
     before = read_records(asked.folder)
     assert [record.task for record in before if record.status == "finished"] == ["task0"]
