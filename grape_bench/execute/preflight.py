@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from grape_bench.errors import located
+from grape_bench.errors import DoesNotApplyError, located
 from grape_bench.execute.ask import ask, ask_about
 from grape_bench.execute.pool import DiedError, Pool
 from grape_bench.models.names import SOURCES
@@ -99,6 +99,11 @@ def check(jobs: Sequence[dict[str, Any]], trainer: str) -> int:
     module = import_module(trainer)
     for job in map(Job.from_dict, jobs):
         with located(f"task {job.task!r}, rule {job.rule!r}"):
-            module.check(job)
+            try:
+                module.check(job)
+            except DoesNotApplyError as error:
+                without = f"""--set '{job.task}.skip=["{job.rule}"]' to leave the rule out of this task"""
+                error.hint = f"{error.hint}, or {without}" if error.hint else without
+                raise
     count: int = module.gpu_count()
     return count

@@ -16,7 +16,7 @@ from grape_bench import models
 from grape_bench.attachment import attach
 from grape_bench.cost.clock import Clock
 from grape_bench.data.dataset import DataSet
-from grape_bench.errors import UserError
+from grape_bench.errors import DoesNotApplyError, UserError
 from grape_bench.job.optimizer import freeze, make_optimizer, model_groups
 from grape_bench.job.schedule import make_schedule
 from grape_bench.network.modes import Modes
@@ -62,7 +62,7 @@ def pick_objective(job: Job, data: DataSet) -> Objective:
     objective = make_objective(job.objective or data.objective, **(job.objective_args or {})).bind(data)
     wanted = getattr(RULES.get(job.rule_name.reference), "targets", "any")
     if wanted == "classes" and objective.targets == "values":
-        raise UserError(
+        raise DoesNotApplyError(
             f"rule {job.rule!r} learns from classes, but the targets of {job.objective or data.objective!r} are values",
             where=f"task {job.task!r}",
             hint="a rule that reads the error, such as dfa",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from grape_bench.errors import UserError
+from grape_bench.errors import DoesNotApplyError, UserError
 from grape_bench.execute import preflight
 from grape_bench.execute.pool import Pool
 from grape_bench.execute.preflight import check
@@ -69,3 +69,16 @@ def test_a_rule_that_ends_its_process_does_not_hide_the_mistake_of_another(
     with pytest.raises(UserError, match=r"task 'digits-mlp', rule 'mine.py:Rule': no description"):
         rehearsed(pool, 1, 2, 3)
     assert len(pool.log()) < 10_000
+
+
+@pytest.mark.parametrize(("hint", "shown"), [("", "--set"), ("dfa", "dfa, or --set")])
+def test_a_rule_that_does_not_apply_can_be_left_out_of_its_task(
+    hint: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Job) -> None:
+        raise DoesNotApplyError("no", hint=hint)
+
+    monkeypatch.setattr("grape_bench.job.run.check", refuse)
+    with pytest.raises(DoesNotApplyError) as caught:
+        check([job("fa", task="cora").to_dict()], "grape_bench.job.run")
+    assert caught.value.hint == f"""{shown} 'cora.skip=["fa"]' to leave the rule out of this task"""
