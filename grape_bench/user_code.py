@@ -28,8 +28,7 @@ class UserCode:
     """A user's file and the user's own modules that it imports, directly or indirectly.
 
     `files` maps names to paths. Copies with these names in one folder load like the originals. `absolute` holds the
-    names of the modules that are imported by their own name. Libraries are left out, because a record has their
-    versions.
+    names of the modules that are imported by their own name. Installed modules count as libraries and are left out.
     """
 
     path: Path
