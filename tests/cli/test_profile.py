@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pandas as pd
+import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
@@ -28,7 +29,7 @@ def profile(*arguments: str):
 
 
 def test_it_prints_ratios_to_bp_and_writes_them(tmp_path, monkeypatch):
-    """The memory is measured in processes of its own, in the next test."""
+    """The memory is measured in processes of its own, in the next test, which is slow."""
     monkeypatch.setattr("grape_bench.cost.rules.peak_memory", lambda subject, rule: 1)
     file = tmp_path / "cost.csv"
     result = profile("--rule", "dfa", "--csv", str(file))
@@ -49,6 +50,7 @@ def make(shape, classes):
 """
 
 
+@pytest.mark.slow
 def test_json_has_the_rows_of_the_csv_and_no_line_of_the_models_own_code(tmp_path):
     (tmp_path / "own.py").write_text(MODEL)
     given = ["--model", "own.py:make", "--shape", "16", "--batch-size", "8", "--seconds", "0.2", "--rule", "dfa"]

@@ -45,8 +45,15 @@ def loss_of(scores: Tensor) -> Tensor:
     return F.cross_entropy(scores.flatten(0, 1), Y.flatten() % scores.shape[-1])
 
 
-@pytest.mark.parametrize("vocabulary", [3, 6], ids=["error at the scores", "error below the unembedding"])
-@pytest.mark.parametrize("rule", ["spsa", "fg-weights"])
+@pytest.mark.parametrize(
+    ("rule", "vocabulary"),
+    [
+        pytest.param("spsa", 3, id="spsa, error at the scores"),
+        pytest.param("fg-weights", 6, id="fg-weights, error below the unembedding"),
+        pytest.param("spsa", 6, id="spsa, error below the unembedding", marks=pytest.mark.slow),
+        pytest.param("fg-weights", 3, id="fg-weights, error at the scores", marks=pytest.mark.slow),
+    ],
+)
 def test_the_estimate_of_a_tied_weight_has_the_true_mean(rule: str, vocabulary: int) -> None:
     torch.manual_seed(0)
     model = Tied(vocabulary).double()
