@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from grape_bench.cli.faults import fault
 from grape_bench.errors import UserError
 from grape_bench.execute.ask import ask
+from grape_bench.execute.faults import fault
 from grape_bench.execute.pool import Pool
 from grape_bench.execute.sweep import run_sweep
 from grape_bench.publish.sandbox import missing

@@ -130,7 +130,7 @@ def consistent(content: Content) -> None:
 def table(folder: Path) -> None:
     """Write the table that the records give, if they can be scored."""
     try:
-        csv.write(score(list(_readable(folder))), folder / "table.csv")
+        csv.write_scores(score(list(_readable(folder))), folder)
     except (UserError, ValueError, ZeroDivisionError):
         return
 

@@ -131,5 +131,5 @@ def made_up_accuracy(where: Path) -> None:
             record["result"].update(test=100 * share, test_error=100 * (share * (1 - share) / samples) ** 0.5)
             path.write_text(json.dumps(record, indent=1) + "\n")
         records.append(read_record(path))
-    csv.write(score(records), where / "table.csv")
+    csv.write_scores(score(records), where)
     write_index(where)

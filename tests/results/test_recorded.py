@@ -63,7 +63,7 @@ def test_planning_the_recorded_suite_finds_every_job_of_this_engine(
 
 @each
 def test_the_records_reproduce_every_number_of_the_table(folder: Path) -> None:
-    assert csv.text(score(read_runs(folder).records)) == (folder / "table.csv").read_text()
+    assert csv.scores_text(score(read_runs(folder).records)) == (folder / "table.csv").read_text()
 
 
 @pytest.mark.parametrize("suite", sorted(CURRENT))
