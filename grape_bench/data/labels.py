@@ -179,7 +179,7 @@ def _positions(values: NDArray[Any], known: NDArray[Any], table: Table) -> Indic
     if len(strangers):
         shown = ", ".join(map(str, known[:SHOWN].tolist())) + (", ..." if len(known) > SHOWN else "")
         raise UserError(
-            f"no training sample has the label {values[strangers[0]]!r}",
+            f"no training sample has the label {values[strangers[:1]].tolist()[0]!r}",
             where=table.place(int(strangers[0])),
             allowed=shown,
             hint=HIDDEN,

@@ -9,6 +9,7 @@ from grape_bench.errors import UserError
 _DISK = "free some space or fix the permissions"
 _HINTS = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM), _DISK),
+    errno.EISDIR: "rename or delete this folder",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit on open files (ulimit -n)"),
     **dict.fromkeys((errno.EAGAIN, errno.ENOMEM), "free some memory, or raise the limits (ulimit -u, ulimit -v)"),

@@ -28,10 +28,14 @@ def build_lazy(model: nn.Module, batch: Batch) -> None:
     """Make lazy modules create their parameters and buffers from the shapes of `batch`.
 
     The forward runs in evaluation mode, so BatchNorm statistics keep their initial values. The random state is
-    restored, so the weights depend only on the random state at the call.
+    restored, so the weights depend only on the random state at the call. Raises UserError for a module that stays lazy.
     """
     if any(map(is_lazy, (*model.parameters(), *model.buffers()))):
         args, kwargs = batch
         devices = sorted({t.device.index or 0 for t in model.parameters() if t.device.type == "cuda"})
         with fits(model), evaluation(model), torch.random.fork_rng(devices=devices):
             model(*args, **kwargs)
+        tensors = (*model.named_parameters(), *model.named_buffers())
+        if unused := [name for name, tensor in tensors if is_lazy(tensor)]:
+            what = f"the forward does not use {unused[0]!r} of a lazy module, so it has no shape"
+            raise UserError(what, hint="remove this module from the model")

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from pydantic import ValidationError
+
+from grape_bench.arguments import schema_error
 from grape_bench.errors import UserError, unknown
 from grape_bench.plan.read import read_document
 from grape_bench.plan.suite import Suite
@@ -156,7 +159,11 @@ def _fill(draft: Path, chosen: _Chosen, about: About, shown: Sequence[Record]) -
 
 
 def _card(own: Sequence[Record], root: Path, about: About) -> Card:
-    suite = Suite.model_validate(read_document(root / SUITE))
+    document = read_document(root / SUITE)
+    try:
+        suite = Suite.model_validate(document)
+    except ValidationError as error:
+        raise schema_error(error, Suite, document, where=str(root / SUITE)) from error
     job = own[0].job
     trials = job.trials
     credits = [record.credit.declared_bp_fraction for record in own if record.credit]

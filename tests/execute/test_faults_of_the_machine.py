@@ -77,7 +77,12 @@ def test_an_output_folder_on_a_read_only_disk_is_one_message_at_once(tmp_path: P
     assert done.stderr.endswith("runs: this folder is not writable\n  try: another folder, with --out DIR\n")
 
 
-FAULTS = [MemoryError(), OSError(28, "No space left on device"), FileNotFoundError(2, "No usable temporary directory")]
+FAULTS = [
+    MemoryError(),
+    OSError(28, "No space left on device"),
+    IsADirectoryError(21, "Is a directory"),
+    FileNotFoundError(2, "No usable temporary directory"),
+]
 
 
 @pytest.mark.parametrize("error", FAULTS)

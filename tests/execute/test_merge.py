@@ -85,5 +85,5 @@ def test_a_conflict_is_refused_before_anything_is_written(tmp_path: Path, other:
     with pytest.raises(UserError, match=message):
         merge(folders, tmp_path / "c")
     assert not (tmp_path / "c").exists()
-    with pytest.raises(UserError, match="gone/manifest.json: no such folder"):
+    with pytest.raises(UserError, match=r"gone/manifest\.json: no such folder"):
         merge([tmp_path / "gone"], tmp_path / "c")

@@ -27,6 +27,14 @@ def test_lazy_layers_are_built_with_fresh_statistics(rule):
     assert model[0].weight.grad is not None and model[1].num_batches_tracked == 1
 
 
+def test_a_lazy_module_that_the_forward_does_not_use_is_refused():
+    model = lazy()
+    model.unused = nn.LazyLinear(3)
+    model.forward = lambda x: nn.Sequential(*list(model)[:-1])(x)
+    with pytest.raises(gb.UserError, match=r"the forward does not use 'unused\.weight' of a lazy module"):
+        gb.attach(model, "dfa", X)
+
+
 def test_the_weights_of_lazy_layers_come_from_the_seed():
     models = []
     for _ in range(2):

@@ -56,6 +56,13 @@ def test_a_rule_without_runs(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_suite_file_that_lost_its_last_lines_is_one_message(tmp_path: Path) -> None:
+    runs = shutil.copytree(RECORDED, tmp_path / "runs")
+    (runs / "suite.toml").write_text('name = "vision-small"\n')
+    with pytest.raises(UserError, match=r"suite\.toml: version: 'version' is missing"):
+        pack(runs, "grape", tmp_path / "results", About())
+
+
 def test_the_packages_behind_the_runs_can_be_installed_again(tmp_path: Path) -> None:
     folder = pack(RECORDED, "grape", tmp_path, About())
     record = json.loads(next(folder.glob("runs/*.grape.s0.*/record.json")).read_text())
