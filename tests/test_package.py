@@ -64,7 +64,7 @@ def test_the_installed_command_knows_its_suites_and_rules(installed: Path, tmp_p
     assert PROJECT["version"] in run(installed / "grape-bench", "--version", cwd=tmp_path)
     where = run(installed / "python", "-c", "import grape_bench; print(grape_bench.__file__)", cwd=tmp_path)
     assert Path(where.strip()).is_relative_to(installed.parent)
-    assert "_suites/quickstart.toml" in run(installed / "grape-bench", "list", "suites", cwd=tmp_path)
+    assert "_suites/quickstart.toml" in run(installed / "grape-bench", "list", "suites", "quickstart", cwd=tmp_path)
 
 
 def test_the_installed_package_runs_a_suite_and_a_report(installed: Path, tmp_path: Path) -> None:
