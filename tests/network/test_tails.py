@@ -117,6 +117,28 @@ def test_a_tail_without_weights_changes_no_gradient(tail, rule):
         assert torch.allclose(found[name], gradient, rtol=1e-4, atol=1e-7), name
 
 
+@pytest.mark.parametrize("rule", ["fa", "dfa", "grape", "fg", "head-only"])
+def test_a_tail_may_flatten_positions_into_samples(rule):
+    """As in PyTorch's word language model, which returns `log_softmax(decoded.view(-1, words), 1)`."""
+    x, target = torch.randn(4, 3, 8), classes(12, 5)
+    found = []
+    for inside in (True, False):
+
+        def flat(scores):
+            return F.log_softmax(scores.reshape(-1, 5), 1)
+
+        torch.manual_seed(0)
+        model = Body(flat if inside else None)
+        net = gb.attach(model, rule, x, seed=1)
+        output = model(x)
+        F.nll_loss(output if inside else flat(output), target).backward()
+        found.append((net.output_shape, [p.grad for p in model.parameters()]))
+    (shape, own), (plain, expected) = found
+    assert shape == plain == (3, 5)
+    for gradient, other in zip(own, expected, strict=True):
+        assert gradient is other is None or torch.allclose(gradient, other, rtol=1e-4, atol=1e-7)
+
+
 @pytest.mark.parametrize("rule", ["dfa", "grape", "fg", "head-only"])
 @pytest.mark.parametrize("tail", TAILS)
 def test_the_last_weights_keep_the_true_gradient(tail, rule):
