@@ -41,7 +41,7 @@ def table() -> str:
         own = [cells.get((task, rule)) for task in tasks]
         step = _mean(cells[task, rule]["step_ratio"] for task in common)
         lines.append([names[rule], *("" if cell is None else number(cell["credit"]) for cell in own), number(step)])
-    drafts = {row["task"] for row in rows.to_dict("records") if row["rule"] == "bp" and row["draft"]}
+    drafts = {*rows.loc[rows["draft"] & (rows["rule"] == "bp"), "task"]}
     heads = [f"{task} {DRAFT_MARK}" if task in drafts else task for task in tasks]
     return pipe_table(["rule", *heads, "step ÷ BP"], lines, [True] + [False] * (len(tasks) + 1))
 

@@ -22,7 +22,7 @@ multiprocessing.set_forkserver_preload(list(HEAVY))  # for tests that train in t
 
 
 def pytest_collection_finish() -> None:
-    """Keep what test modules import out of garbage collection, and collect less often: a tenth of the time."""
+    """Keep what test modules import out of garbage collection, and collect less often, which saves a tenth."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)

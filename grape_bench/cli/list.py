@@ -20,7 +20,7 @@ OWN = {
     "datasets": "path/to/file.py:loader",
     "objectives": "path/to/file.py:MyObjective",
 }
-_TASKS = TextWrapper(76, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+_PARAGRAPH = TextWrapper(76, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
 
 
 @click.command("list")
@@ -83,7 +83,7 @@ def _lines(kind: str, found: Sequence[Entry], with_file: bool) -> Iterator[str]:
             yield f"{one['name']}: {one['error']} ({one['file']})"
         else:
             yield f"{one['name']} {one['version']}: {len(one['rules'])} rules, {one['seeds']} seeds"
-            yield from _TASKS.wrap(", ".join(task["name"] for task in one["tasks"]))
+            yield from _PARAGRAPH.wrap(", ".join(task["name"] for task in one["tasks"]))
             if with_file:
                 yield f"  {one['file']}"
 

@@ -91,9 +91,9 @@ class Recorder:
         ends: dict[Node, Call] = {}
         for call in self.made:
             once = call.name and call.index == 0 and self.turns[call.name] == 1 and module_has_weights(call.module)
-            # A tail may also flatten positions into samples, as in `log_softmax(scores.view(-1, classes))`.
-            flattened = call.shape[-1:] == shape[-1:] and prod(call.shape) == prod(shape)
-            if once and (flattened or call.shape == (*shape, 1)):
+            # A tail may flatten positions into samples, as in `log_softmax(scores.view(-1, classes))`.
+            same_scores = call.shape[-1:] == shape[-1:] and prod(call.shape) == prod(shape)
+            if once and (same_scores or call.shape == (*shape, 1)):
                 ends.setdefault(call.node, call)
         for node in graph.order:
             if node in ends:

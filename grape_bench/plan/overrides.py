@@ -64,7 +64,7 @@ def _set(document: dict[str, Any], setting: str) -> None:
     value = toml_value(text.strip(), f"--set {setting}")
     for table, rest in _targets(document, path, f"--set {setting}"):
         if rest[0] == "rule":
-            _check_runs(document, rest[1] if len(rest) > 2 else "", f"--set {setting}")
+            _check_rule_runs(document, rest[1] if len(rest) > 2 else "", f"--set {setting}")
         for part in rest[:-1]:
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
@@ -89,7 +89,7 @@ def _targets(document: dict[str, Any], path: list[str], where: str) -> list[tupl
     return [(document, path)]
 
 
-def _check_runs(document: dict[str, Any], name: str, where: str) -> None:
+def _check_rule_runs(document: dict[str, Any], name: str, where: str) -> None:
     """Raise UserError if no rule of the suite takes the settings of `name`, which then would change nothing."""
     if not name:
         raise UserError("no rule and key after 'rule'", where=where, hint="--set rule.dfa.lr=0.001")

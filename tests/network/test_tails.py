@@ -120,13 +120,13 @@ def test_a_tail_without_weights_changes_no_gradient(tail, rule):
 @pytest.mark.parametrize("rule", ["fa", "dfa", "grape", "fg", "head-only"])
 def test_a_tail_may_flatten_positions_into_samples(rule):
     """As in PyTorch's word language model, which returns `log_softmax(decoded.view(-1, words), 1)`."""
+
+    def flat(scores):
+        return F.log_softmax(scores.reshape(-1, 5), 1)
+
     x, target = torch.randn(4, 3, 8), classes(12, 5)
     found = []
     for inside in (True, False):
-
-        def flat(scores):
-            return F.log_softmax(scores.reshape(-1, 5), 1)
-
         torch.manual_seed(0)
         model = Body(flat if inside else None)
         net = gb.attach(model, rule, x, seed=1)
