@@ -41,7 +41,7 @@ def one_kind(tables: Mapping[str, Table], column: str) -> str:
     for table in tables.values():
         for where, schema in table.schemas.items():
             stored = schema.field(column).type
-            kinds = {"numbers": is_number, "lists": is_list, "text": is_text}
+            kinds = {"true or false": pa.types.is_boolean, "numbers": is_number, "lists": is_list, "text": is_text}
             kind = next((name for name, test in kinds.items() if test(stored)), "")
             if not kind:
                 raise UserError(f"column {column!r} has type {stored}", where=where, allowed="numbers, text or lists")
@@ -49,7 +49,8 @@ def one_kind(tables: Mapping[str, Table], column: str) -> str:
             if len(found) > 1:
                 what = f"column {column!r} holds {kind}, but {next(iter(found))} in {next(iter(found.values()))}"
                 raise UserError(what, where=where, allowed="one type in all files")
-    return next(iter(found))
+    kind = next(iter(found))
+    return "numbers" if kind == "true or false" else kind
 
 
 def cells(table: Table, column: str) -> list[Any]:

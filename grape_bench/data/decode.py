@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -67,7 +68,8 @@ def to_array(image: Image.Image, form: ImageForm, *, where: str) -> NDArray[np.u
 
     Raises UserError for damaged images, images of more than 8 bits, and dropped color.
     """
-    if image.mode.startswith(DEEP):
+    raw = "".join(str(tile[-1]) for tile in getattr(image, "tile", ()))  # PIL reads RGB;16B as RGB and drops the low bits
+    if image.mode.startswith(DEEP) or re.search(";16[BLN]", raw):
         raise UserError(f"the image has more than 8 bits (mode {image.mode})", where=where, allowed="8-bit images")
     if form.mode == "L" and image.mode not in GRAY and not form.convert:
         hint = "dataset_args = { channels = 3 }, or 1 to convert all images to grayscale"

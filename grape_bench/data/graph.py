@@ -18,7 +18,7 @@ from grape_bench.data.columns import cells, is_list, is_number
 from grape_bench.data.dataset import DataSet, Example
 from grape_bench.data.labels import Indices, Labels
 from grape_bench.data.options import SplitOptions
-from grape_bench.data.partition import about_classes
+from grape_bench.data.partition import about_classes, classes_of
 from grape_bench.data.rows import PARTS, Facts, describe
 from grape_bench.data.tables import SPLITS, Table, check_columns, schema_of, standard_split
 from grape_bench.errors import UserError
@@ -96,7 +96,7 @@ def graph_set(name: str, table: Table, options: GraphOptions, device: torch.devi
             features=x, edges=edges, target=torch.from_numpy(target).to(device), scored=int(graph.masks[part].sum())
         )
     used = {part: graph.labels[graph.masks[part]] for part in PARTS}
-    classes = int(max(one.max() for one in used.values())) + 1
+    classes = classes_of(np.concatenate(list(used.values())), where=name)
     facts = Facts(
         name=name,
         shape=(features.shape[1],),
@@ -176,8 +176,11 @@ def _masks(name: str, table: Table) -> dict[str, NDArray[np.bool_]]:
 
 def _features(table: Table, column: str) -> NDArray[np.float32]:
     found = cells(table, column)
+    empty = next((row for row, cell in enumerate(found) if cell is None or any(one is None for one in cell)), None)
+    if empty is not None:
+        raise UserError(f"{column} has no value", where=table.place(empty), allowed="a list of numbers")
     if column == "features":
-        lengths = {len(cell or ()) for cell in found}
+        lengths = {len(cell) for cell in found}
         if len(lengths) > 1:
             raise UserError(f"the nodes have {min(lengths)} to {max(lengths)} features", where=table.where)
         values = np.array(found, dtype=np.float32)
@@ -188,24 +191,28 @@ def _features(table: Table, column: str) -> NDArray[np.float32]:
     size = _declared(table) or 1 + max((max(cell) for cell in found if cell), default=0)
     values = np.zeros((len(found), size), dtype=np.float32)
     for row, cell in enumerate(found):
-        strangers = [word for word in cell or () if not 0 <= word < size]
+        strangers = [word for word in cell if not 0 <= word < size]
         if strangers:
             raise UserError(f"the word {strangers[0]} is not one of {size} features", where=table.place(row))
-        values[row, cell or []] = 1
+        values[row, cell] = 1
     return values
 
 
 def _declared(table: Table) -> int:
     """Return the number of features declared in the file's metadata, or 0."""
     metadata: Any = (schema_of(table).metadata or {}).get(b"grape_bench", b"{}")
-    return int(json.loads(metadata).get("features", 0))
+    try:
+        return int(json.loads(metadata).get("features", 0))
+    except (ValueError, TypeError, AttributeError) as error:
+        allowed = 'JSON such as {"features": 1433}'
+        raise UserError(f"the metadata `grape_bench` is {metadata!r}", where=table.where, allowed=allowed) from error
 
 
 def _edges(table: Table, column: str) -> Indices:
     edges = []
     for node, cell in enumerate(cells(table, column)):
         for neighbour in cell or ():
-            if not 0 <= neighbour < table.rows:
+            if neighbour is None or not 0 <= neighbour < table.rows:
                 what = f"the neighbor {neighbour} is not a node"
                 raise UserError(what, where=table.place(node), allowed=f"0 to {table.rows - 1}")
             edges.append((neighbour, node))

@@ -27,6 +27,9 @@ SPLIT_SEED = 0
 
 AUGMENTATIONS = ("augment_with", "rand_augment", "mixup", "cutmix")
 
+GAPS = 1000
+"""Up to this number of classes, any class may have no sample."""
+
 NOT_IN_FINGERPRINT = {"augment", *AUGMENTATIONS, "normalize", "memory_limit"}
 """Options that do not change which samples are in which split."""
 
@@ -125,6 +128,18 @@ def train_and_validation(labels: Indices, *, has_validation: bool, options: Spli
     else:
         train, validation = stratified_cut(labels, options.validation or VALIDATION)
     return train[: options.limit], validation
+
+
+def classes_of(labels: Indices, *, where: str) -> int:
+    """The number of classes of `labels`: one more than the largest. Raises UserError if most classes have no sample."""
+    classes = int(labels.max()) + 1
+    if classes > max(GAPS, len(labels)):
+        raise UserError(
+            f"the largest label is {classes - 1}, but there are {len(labels)} labels",
+            where=where,
+            allowed="class numbers 0, 1, 2, ...",
+        )
+    return classes
 
 
 def check_labels(labels: Indices, classes: int, *, where: str) -> None:

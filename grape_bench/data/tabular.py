@@ -77,6 +77,7 @@ def tabular_set(name: str, tables: Mapping[str, Table], options: TableOptions, d
     else:
         labels = None
         cut = cut_counts({split: table.rows for split, table in chosen.items()}, options)
+        one_kind(chosen, column)
         found = {split: numbers(table, column) for split, table in chosen.items()}
         targets, target = standardized_targets(found, cut)
     is_category = {one: one in options.categorical or one_kind(chosen, one) == "text" for one in features}

@@ -14,6 +14,7 @@ from torch import Tensor
 from grape_bench.data.dataset import DataSet
 from grape_bench.data.labels import Labels
 from grape_bench.data.options import SplitOptions
+from grape_bench.data.partition import classes_of
 from grape_bench.data.procedural import key_of
 from grape_bench.data.rows import PARTS, Facts, Samples, cut_counts, cut_labels, row_set
 from grape_bench.errors import UserError, unknown
@@ -43,14 +44,18 @@ def load(reference: str, loader: Callable[..., Any], args: dict[str, Any], devic
     if not isinstance(found, Mapping) or not {"train", "test"} <= found.keys() <= set(PARTS):
         raise UserError(f"the loader returned {_described(found)}", where=reference, allowed=ALLOWED)
     samples = {split: _samples(one, f"{reference}, {split} split") for split, one in found.items()}
+    for split, one in samples.items():
+        _check_layout(one, samples["train"], f"{reference}, {split} split")
     options = SplitOptions.model_validate({})
     train = samples["train"].target
     labels, classes, vocabulary = None, 0, _vocabulary(reference, samples)
     if train.dim() == 1:  # value targets have two axes here
-        labels = Labels({split: one.target.numpy() for split, one in samples.items()}, int(train.max()) + 1)
+        classes = classes_of(train.numpy(), where=f"{reference}, train split")
+        labels = Labels({split: one.target.numpy() for split, one in samples.items()}, classes)
         cut = cut_labels(reference, labels, options)
     else:
-        classes = 0 if train.is_floating_point() else max(int(train.max()) + 1, vocabulary)
+        if not train.is_floating_point():
+            classes = max(classes_of(train.flatten().numpy(), where=f"{reference}, train split"), vocabulary)
         cut = cut_counts({split: len(one.target) for split, one in samples.items()}, options)
     counted = {part: samples[cut.source[part]].target[torch.from_numpy(cut.rows[part])] for part in PARTS}
     first = next(iter((*samples["train"].inputs, *samples["train"].named.values())))
@@ -118,12 +123,35 @@ def _samples(pair: Any, where: str) -> Samples:
     return samples
 
 
+def _check_layout(samples: Samples, train: Samples, where: str) -> None:
+    """Raise UserError unless a split has the arrays of the training split: the same names, kinds and axes.
+
+    Features (N, F) and target values must also have the same size. Pictures and sequences may be of another size.
+    """
+    pairs: dict[str, tuple[Tensor | None, Tensor | None]] = {"the targets": (samples.target, train.target)}
+    own, expected = ({**dict(enumerate(one.inputs)), **one.named} for one in (samples, train))
+    pairs |= {f"input {name}": (own.get(name), expected.get(name)) for name in {**expected, **own}}
+    for name, (one, other) in pairs.items():
+        if _layout(one) != _layout(other):
+            raise UserError(f"{name}: {_layout(one)}", where=where, allowed=f"{_layout(other)}, as in train")
+
+
+def _layout(array: Tensor | None) -> str:
+    if array is None:
+        return "no array"
+    kind = "numbers" if array.is_floating_point() else "whole numbers"
+    sizes = array.shape[1:] if array.is_floating_point() and array.dim() == 2 else ["..."] * (array.dim() - 1)
+    return f"{kind} of shape ({', '.join(map(str, ['N', *sizes]))})"
+
+
 def _tensor(values: Any, where: str) -> Tensor:
     """Return float32 or int64 values on the CPU."""
     try:
         tensor = torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values).cpu()
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"not an array of numbers: {error}", where=where, allowed=ALLOWED) from error
+    if tensor.is_complex():
+        raise UserError("an array holds complex numbers", where=where, allowed="real numbers")
     return tensor.float() if tensor.is_floating_point() else tensor.long()
 
 

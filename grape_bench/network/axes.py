@@ -74,8 +74,10 @@ def moved(tensor: Tensor, source: int, destination: int) -> Tensor:
     return tensor if source == destination else tensor.movedim(source, destination)
 
 
-def arrangement(shape: Shape, samples: Samples, axis: int | None, steps: int, *, convolved: bool) -> Arrangement:
+def arrangement(shape: Shape, samples: Samples, axis: int | None, steps: int, *, unclear: bool) -> Arrangement:
     """How an output of `shape` is arranged. `axis` is the user's choice, `steps` is the number of calls per module.
+
+    `unclear` means that the outputs may lie on another axis than the last, as after a convolution or a transpose.
 
     Raises UserError if the axis of the outputs or of the samples is unclear.
     """
@@ -95,7 +97,7 @@ def arrangement(shape: Shape, samples: Samples, axis: int | None, steps: int, *,
     if flat:
         where = int(samples.time_first)
     full = (0, *shape) if flat else shape
-    if axis is None and (len(full) > 3 or (len(full) == 3 and convolved)):
+    if axis is None and (len(full) > 3 or (len(full) == 3 and unclear)):
         raise UserError(
             f"the output has shape {shape}, and it is unclear on which axis its outputs (classes) lie",
             allowed=f"axis=1 to axis={len(full) - 1}, or -1",
@@ -153,8 +155,8 @@ class OutputView:
         ]
 
 
-def output_view(shapes: Sequence[Shape], samples: Samples, axis: int | None, steps: int, convolved: bool) -> OutputView:
+def output_view(shapes: Sequence[Shape], samples: Samples, axis: int | None, steps: int, unclear: bool) -> OutputView:
     """The view for outputs of `shapes`. Raises UserError if the axis of the outputs or of the samples is unclear."""
-    forms = tuple(arrangement(shape, samples, axis, steps, convolved=convolved) for shape in shapes)
+    forms = tuple(arrangement(shape, samples, axis, steps, unclear=unclear) for shape in shapes)
     example = OutputView(forms, ()).seen([torch.empty(shape, device="meta") for shape in shapes], samples.count)
     return OutputView(forms, tuple(example.shape[1:]))

@@ -45,6 +45,14 @@ class FlowGraph:
         """`top` and all nodes reachable from it."""
         return reach([top], self.below)
 
+    def tail(self, node: Node) -> list[Node]:
+        """`node` and the nodes below it, as long as each reads one activation and no parameter."""
+        found = []
+        while node in self.below and len(_next(node)) == len(self.below[node]) == 1:
+            found.append(node)
+            node = self.below[node][0]
+        return found
+
     def leaks(self, cuts: Collection[Node], outputs: Sequence[Node] = ()) -> set[Node]:
         """The `cuts` that fail: the output's own gradient reaches below them even with all cuts detached.
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from grape_bench.errors import UserError
 from grape_bench.network.block import Block, load_tensors, remove_stored, tensors_of
+from grape_bench.network.hooks import hook
 from grape_bench.network.operators import CallSite
 from grape_bench.network.owned import OwnedModules
 from grape_bench.network.passes import Pass, PassCounts
@@ -84,9 +86,25 @@ class Network(Seam):
             with seeded(model, stream_seed(seed, "rule")):
                 rule.setup(self)
             self._derived = None
+            self._handles += [
+                module.register_forward_pre_hook(self._uncalled)
+                for module in model.modules()
+                if module not in traced.modules and next(module.parameters(recurse=False), None) is not None
+            ]
         except BaseException:
             self.detach()
             raise
+
+    @hook
+    def _uncalled(self, module: nn.Module, _: Any) -> None:
+        """Runs before a layer that the example did not call. No cut covers it, so it would get BP's gradient."""
+        trainable = any(parameter.requires_grad for parameter in module.parameters(recurse=False))
+        if self._pass is not None and trainable and set(self.rule.credit(self).values()) != {"exact"}:
+            name = next(name for name, other in self.model.named_modules() if other is module)
+            raise UserError(
+                f"{name!r} was not called with the example, so the rule does not know it",
+                hint="attach with an example that calls every layer that training calls",
+            )
 
     def detach(self) -> None:
         """Remove the rule, with all of its hooks and buffers on the model."""

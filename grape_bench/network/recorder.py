@@ -95,12 +95,12 @@ class Recorder:
             same_scores = call.shape[-1:] == shape[-1:] and prod(call.shape) == prod(shape)
             if once and (same_scores or call.shape == (*shape, 1)):
                 ends.setdefault(call.node, call)
-        for node in graph.order:
+        for node in graph.order[1:]:
             if node in ends:
                 top = graph.order[:1]
                 through = all(graph.below[one] for one in reach(top, graph.below, {node}) - {node})
                 plain = not parameters_reached(top, {node}) & weights
-                return ends[node] if through and plain and node is not top[0] else None
+                return ends[node] if through and plain else None
         return None
 
     def samples(self, first: Tensor, output: tuple[int, ...]) -> Samples:

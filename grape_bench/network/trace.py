@@ -26,6 +26,10 @@ Batch = tuple[tuple[Any, ...], dict[str, Any]]
 """The positional and keyword arguments of one forward."""
 
 
+_LOGARITHMS = {"LogSoftmaxBackward0", "LogSigmoidBackward0"}
+_SQUASHING = {*_LOGARITHMS, "SoftmaxBackward0", "SigmoidBackward0"}
+
+
 @dataclass(frozen=True)
 class Trace:
     """One recorded forward: the module calls, the output's node, and the nodes at which the input enters (`entries`).
@@ -36,9 +40,10 @@ class Trace:
     is read: the last one with weights if only functions follow it (a log-softmax), or "" for the network itself.
     `weights` are the weights of the linear maps. `sequences` is true if the input holds token ids or a mask. The number
     of tokens may then change between batches.
-    `outputs` are the shapes of the scored outputs and `tops` their nodes. `convolved` means that the last linear map
-    was a convolution. `channels` knows the channel axis of each activation. `scored` are the positions of the scored
-    outputs in the result of `scored_outputs`. Constants are left out.
+    `tops` are the nodes of the scored outputs. `outputs` are the shapes where the error is read, and `reads` the nodes
+    there. `convolved` means that the last linear map was a convolution. `channels` knows the channel axis of each
+    activation. `scored` are the positions of the scored outputs in the result of `scored_outputs`. Constants are left
+    out.
     """
 
     example: Batch
@@ -48,6 +53,7 @@ class Trace:
     output: Node
     tops: list[Node]
     outputs: list[tuple[int, ...]]
+    reads: list[Node]
     entries: set[Node]
     head: str
     weights: Weights
@@ -61,9 +67,24 @@ class Trace:
 
     @cached_property
     def view(self) -> OutputView:
-        """How rules see the outputs. Raises UserError if the axis of the outputs or of the samples is unclear."""
+        """How rules see the outputs.
+
+        Raises UserError if the axis of the outputs or of the samples is unclear, or if the error can only be read
+        above a log-softmax. There it would be the same for good and bad predictions.
+        """
+        graph = flow_graph(self.output, self.entries)
+        if any(type(one).__name__ in _LOGARITHMS for node in self.reads for one in graph.tail(node)):
+            raise UserError(
+                "the output is the log of a softmax or sigmoid, and no layer returns the scores below it in that "
+                "shape, so the error cannot be read there",
+                hint="return the scores, and compute the log-softmax in the loss (F.cross_entropy)",
+            )
         steps = max(self.turns.values(), default=1)
-        return output_view(self.outputs, self.samples, self.axis, steps, self.convolved)
+        read = zip(self.reads, self.outputs, strict=True)
+        unclear = self.convolved or any(
+            self.channels.axis(node, len(shape)) not in (None, len(shape) - 1) for node, shape in read
+        )
+        return output_view(self.outputs, self.samples, self.axis, steps, unclear)
 
     def nodes(self, block: Block) -> list[Node]:
         """The nodes at which `block` is cut."""
@@ -121,7 +142,7 @@ def trace(model: nn.Module, batch: Batch, choose: Choice = None, axis: int | Non
         )
     tops = [one.grad_fn for one in scored]
     top = tops[0] if joined is None else joined.grad_fn
-    head, outputs = _where_the_error_is_read(recorder, model, scored, taint.entries)
+    head, reads, outputs = _where_the_error_is_read(recorder, model, scored, taint)
     first = next((tensor for tensor in tensors([args, kwargs]) if tensor.dim()), None)
     samples = Samples(1) if first is None else recorder.samples(first, outputs[0])
     return Trace(
@@ -132,6 +153,7 @@ def trace(model: nn.Module, batch: Batch, choose: Choice = None, axis: int | Non
         top,
         tops,
         outputs,
+        reads,
         taint.entries,
         head,
         taint.weights(),
@@ -146,14 +168,20 @@ def trace(model: nn.Module, batch: Batch, choose: Choice = None, axis: int | Non
 
 
 def _where_the_error_is_read(
-    recorder: Recorder, model: nn.Module, scored: list[Tensor], entries: set[Node]
-) -> tuple[str, list[tuple[int, ...]]]:
-    """The module at whose output the error is read ("" for the network itself), and the shapes of the outputs there."""
-    head, outputs = recorder.head(scored), [tuple(one.shape) for one in scored]
-    if len(scored) == 1 and not (head and module_has_weights(model.get_submodule(head))):
-        last = recorder.last_layer(flow_graph(scored[0].grad_fn, entries), outputs[0])
-        return (last.name, [last.shape]) if last else (head, outputs)
-    return head, outputs
+    recorder: Recorder, model: nn.Module, scored: list[Tensor], taint: InputTaint
+) -> tuple[str, list[Node], list[tuple[int, ...]]]:
+    """The module at whose output the error is read ("" for the network itself), and the nodes and shapes there."""
+    head, nodes, shapes = recorder.head(scored), [one.grad_fn for one in scored], [tuple(one.shape) for one in scored]
+    graph = flow_graph(nodes[0], taint.entries)
+    squashed = any(type(one).__name__ in _SQUASHING for one in graph.tail(nodes[0]))
+    if len(scored) == 1 and (squashed or not (head and module_has_weights(model.get_submodule(head)))):
+        last = recorder.last_layer(graph, shapes[0])
+        # With as many positions as classes, a transpose keeps the shape. The classes are then on another axis there.
+        if last is not None:
+            axes = {taint.channels.axis(node, len(last.shape)) for node in (nodes[0], last.node)}
+            if last.shape != shapes[0] or len(axes - {None}) < 2:
+                return last.name, [last.node], [last.shape]
+    return head, nodes, shapes
 
 
 def as_batch(example: Any) -> Batch:

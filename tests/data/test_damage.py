@@ -1,6 +1,8 @@
 """Whatever a library raises while rows are read becomes one message with the file and the row."""
 
 import io
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,6 +75,18 @@ def test_deep_pictures_after_the_first(tmp_path: Path, load_on_cpu: Load, args: 
     write_cells(tmp_path, [png(random_images(1, size)[0]), deep])
     with pytest.raises(UserError, match=r"row 1 of train.parquet: the image has more than 8 bits"):
         load_on_cpu(f"parquet:{tmp_path}", **args)
+
+
+def test_a_deep_color_picture_is_refused_although_pil_reads_it_with_8_bits(tmp_path: Path, load_on_cpu: Load) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + bytes(8 * 3 * 2) for _ in range(8))  # a filter byte, then 8 pixels of 3 16-bit numbers
+    header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
+    deep = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    write_cells(tmp_path, [png(random_images(1, (8, 8, 3))[0]), deep])
+    with pytest.raises(UserError, match=r"row 1 of train.parquet: the image has more than 8 bits"):
+        load_on_cpu(f"parquet:{tmp_path}")
 
 
 def test_a_rotated_picture_is_turned(tmp_path: Path, load_on_cpu: Load) -> None:

@@ -78,6 +78,11 @@ def test_masks_and_words(tmp_path: Path, load_on_cpu: Load) -> None:
         ({"neighbours": [["a"]] * 4}, r"column 'neighbours' has type list<element: string>"),
         ({"features": [["a"]] * 4}, r"column 'features' has type list<element: string>[\s\S]*lists of numbers"),
         ({"features": [[1.0], [1.0, 2.0], [0.0], [0.0]]}, "the nodes have 1 to 2 features"),
+        ({"features": [[1.0], None, [0.0], [0.0]]}, "row 1 of graph.parquet: features has no value"),
+        ({"features": [[1.0], [0.0], [None], [0.0]]}, "row 2 of graph.parquet: features has no value"),
+        ({"features": None, "words": [[0], [None], [0], [0]]}, "row 1 of graph.parquet: words has no value"),
+        ({"neighbours": [[1], [None], [0], [0]]}, "row 1 of graph.parquet: the neighbor None is not a node"),
+        ({"label": [0, 1, 10**10, 0]}, "the largest label is 10000000000, but there are 4 labels"),
     ],
 )
 def test_bad_graphs_are_refused(tmp_path: Path, load_on_cpu: Load, changes: dict[str, Any], said: str) -> None:
@@ -85,6 +90,15 @@ def test_bad_graphs_are_refused(tmp_path: Path, load_on_cpu: Load, changes: dict
         changes = {"neighbours": pa.array([[]] * 4, pa.list_(pa.int64()))}
     with pytest.raises(UserError, match=said):
         load_on_cpu(write(tmp_path, **changes), kind="graph")
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"features": "many"}'])
+def test_metadata_that_declares_no_number_of_features_is_refused(tmp_path: Path, load_on_cpu: Load, text: str) -> None:
+    name = write(tmp_path, features=None, words=[[0], [2], [0, 2], []])
+    path = tmp_path / "graph.parquet"
+    pq.write_table(pq.read_table(path).replace_schema_metadata({"grape_bench": text}), path)
+    with pytest.raises(UserError, match="the metadata `grape_bench` is"):
+        load_on_cpu(name, kind="graph")
 
 
 def test_a_graph_is_not_cut(tmp_path: Path, load_on_cpu: Load) -> None:

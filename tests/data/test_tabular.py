@@ -81,6 +81,8 @@ def test_lists_of_numbers_are_columns(tmp_path: Path, load_on_cpu: Load) -> None
         ({**NUMBERS, "b": [0, None, 0, 0]}, {}, r"row 1 of test\.parquet: column 'b' has no number"),
         ({**NUMBERS, "target": [1.0, None, 0.0, 0.0]}, {}, r"row 1 of test\.parquet: column 'target' has no number"),
         ({**NUMBERS, "a": ["x"] * 4}, {}, r"test\.parquet: column 'a' holds text, but numbers in .*train\.parquet"),
+        ({**NUMBERS, "b": [True] * 4}, {}, r"column 'b' holds true or false, but numbers in .*train\.parquet"),
+        ({**NUMBERS, "target": [True] * 4}, {}, "column 'target' holds true or false, but numbers"),
         (NUMBERS, {"target_column": "targt"}, "unknown target_column 'targt'; did you mean 'target'"),
         (NUMBERS, {"columns": ["c"]}, "unknown column 'c'"),
         (NUMBERS, {"columns": []}, "no column is left"),

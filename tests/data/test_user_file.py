@@ -68,6 +68,32 @@ def test_an_edited_file_is_another_data_set(tmp_path: Path, load_on_cpu: Load) -
             "the token id 6 is beyond the vocabulary",
         ),
         ("return 1 / 0", "the loader raised ZeroDivisionError"),
+        ("return {s: ([[1j], [2.0]], [0, 1]) for s in ('train', 'test')}", "an array holds complex numbers"),
+        (
+            "return {s: ([[1.0]] * 3, [0, 1, 10**10]) for s in ('train', 'test')}",
+            r"the largest label is 10000000000, but there are 3 labels[\s\S]*class numbers 0, 1, 2",
+        ),
+        (
+            "return {s: ([[1.0]] * 3, [[0, 1], [1, 0], [1, 10**10]]) for s in ('train', 'test')}",
+            "the largest label is 10000000000, but there are 6 labels",
+        ),
+        # Each split has the same arrays. Otherwise training would run, and its test would fail or score something else.
+        (
+            "return {'train': ([[1.0, 2.0]] * 2, [0, 1]), 'test': ([[1.0]] * 2, [0, 1])}",
+            r"test split: input 0: numbers of shape \(N, 1\)[\s\S]*numbers of shape \(N, 2\), as in train",
+        ),
+        (
+            "return {'train': ([[1.0]] * 2, [0, 1]), 'test': ([[1]] * 2, [0, 1])}",
+            r"test split: input 0: whole numbers[\s\S]*numbers of shape \(N, 1\), as in train",
+        ),
+        (
+            "return {'train': ({'x': [[1.0]] * 2}, [0, 1]), 'test': ({'y': [[1.0]] * 2}, [0, 1])}",
+            "test split: input x: no array",
+        ),
+        (
+            "return {'train': ([[1.0]] * 2, [0, 1]), 'test': ([[1.0]] * 2, [0.0, 1.0])}",
+            r"test split: the targets: numbers of shape \(N, 1\)[\s\S]*whole numbers of shape \(N\), as in train",
+        ),
     ],
 )
 def test_what_a_loader_may_not_return(tmp_path: Path, load_on_cpu: Load, body: str, said: str) -> None:

@@ -29,8 +29,8 @@ ARRANGEMENTS = {
 }
 
 
-def made(shape, axis=None, time_first=False, steps=1, convolved=False):
-    return arrangement(shape, Samples(N, time_first), axis, steps, convolved=convolved)
+def made(shape, axis=None, time_first=False, steps=1, unclear=False):
+    return arrangement(shape, Samples(N, time_first), axis, steps, unclear=unclear)
 
 
 @pytest.mark.parametrize("name", ARRANGEMENTS)
@@ -76,7 +76,7 @@ REFUSED = {
         r"unclear on which axis its outputs \(classes\) lie",
         "axis=1 to axis=3, or -1",
     ),
-    "a convolution over time": ({"shape": (N, C, T), "convolved": True}, "unclear on which axis", "axis=1 to axis=2"),
+    "a convolution over time": ({"shape": (N, C, T), "unclear": True}, "unclear on which axis", "axis=1 to axis=2"),
     "an axis too far": (
         {"shape": (N, C), "axis": 2},
         r"axis=2 is no axis of the outputs, whose shape is \(4, 5\)",
@@ -97,7 +97,7 @@ def test_an_unclear_axis_is_refused_with_a_way_out(name):
 
 
 def test_several_outputs_with_the_same_positions_lie_side_by_side():
-    view = output_view([(N, T, C), (N, T, 1)], Samples(N), None, 1, convolved=False)
+    view = output_view([(N, T, C), (N, T, 1)], Samples(N), None, 1, unclear=False)
     outputs = [torch.randn(N, T, C), torch.randn(N, T, 1)]
     seen = view.seen(outputs, N)
     assert view.shape == (T, C + 1) and torch.equal(seen, torch.cat(outputs, -1))
@@ -106,7 +106,7 @@ def test_several_outputs_with_the_same_positions_lie_side_by_side():
 
 def test_several_outputs_with_other_positions_are_flattened():
     shapes = [(N, T, C), (N, 3), (N,)]
-    view = output_view(shapes, Samples(N), None, 1, convolved=False)
+    view = output_view(shapes, Samples(N), None, 1, unclear=False)
     outputs = [torch.randn(shape) for shape in shapes]
     seen = view.seen(outputs, N)
     assert view.shape == (T * C + 3 + 1,)
@@ -122,6 +122,33 @@ def test_attach_asks_for_the_axis_of_a_segmentation_and_takes_it():
     net = gb.attach(model, "dfa", x, axis=1)
     assert net.output_shape == (H, H, C)
     assert model(x).shape == (N, C, H, H)
+
+
+@pytest.mark.parametrize("steps", [3, C])
+def test_classes_moved_in_front_of_the_positions_are_asked_for(steps):
+    """`scores.transpose(1, 2)`, as `F.cross_entropy` reads them. The shape alone cannot tell the classes from time."""
+
+    class Tagger(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU())
+            self.out = nn.Linear(8, C)
+
+        def forward(self, x):
+            return self.out(self.body(x)).transpose(1, 2)
+
+    torch.manual_seed(0)
+    x, labels = torch.randn(N, steps, 3), torch.randint(C, (N, steps))
+    with pytest.raises(UserError, match="unclear on which axis"):
+        gb.attach(Tagger(), "dfa", x)
+    model = Tagger()
+    net = gb.attach(model, "dfa", x, axis=1)
+    errors = []
+    net.rule.signal = lambda block, error: errors.append(error) or net.rule.project(error, block)
+    output = model(x)
+    torch.nn.functional.cross_entropy(output, labels).backward()
+    error = output.detach().softmax(1) - torch.nn.functional.one_hot(labels, C).transpose(1, 2)
+    assert torch.allclose(errors[0], error.transpose(1, 2) / labels.numel(), atol=1e-6)
 
 
 def conv(inputs, outputs):

@@ -139,3 +139,39 @@ def test_a_tied_embedding_gets_its_gradient_from_the_head_alone():
     model(ids).sum().backward()
     features = F.relu(model.first(ids)).detach()
     assert torch.allclose(model.first.weight.grad, features.sum((0, 1)).expand(40, 16), atol=1e-6)
+
+
+class Grown(nn.Module):
+    """Calls its first `depth` layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(8, 8) for _ in range(5)])
+        self.head, self.depth = nn.Linear(8, 5), 3
+
+    def forward(self, x):
+        for layer in self.layers[: self.depth]:
+            x = F.relu(layer(x))
+        return self.head(x)
+
+
+@pytest.mark.parametrize("rule", ["dfa", "fa", "head-only", "fg"])
+def test_a_layer_that_the_example_did_not_call_is_refused_in_training(rule):
+    """No cut lies above it, so it would get backpropagation's gradient."""
+    model = Grown()
+    gb.attach(model, rule, X)
+    gradients(model)
+    model.depth = 4
+    with pytest.raises(gb.UserError, match=r"'layers.3' was not called with the example"):
+        model(X)
+    with torch.no_grad():
+        assert model(X).shape == (8, 5)
+    model.layers[3].requires_grad_(False)
+    gradients(model)
+
+
+def test_backpropagation_takes_any_layer():
+    model = Grown()
+    gb.attach(model, "bp", X)
+    model.depth = 5
+    assert "layers.4.weight" in gradients(model)

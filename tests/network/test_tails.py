@@ -139,6 +139,44 @@ def test_a_tail_may_flatten_positions_into_samples(rule):
         assert gradient is other is None or torch.allclose(gradient, other, rtol=1e-4, atol=1e-7)
 
 
+class Head(nn.Module):
+    """A head that is one module, with its tail inside."""
+
+    def __init__(self, end):
+        super().__init__()
+        self.fc, self.end = nn.Linear(10, 5), end
+
+    def forward(self, x):
+        return self.end(self.fc(x))
+
+
+@pytest.mark.parametrize("tail", ["LogSoftmax", "log_softmax", "softmax", "sigmoid"])
+def test_a_tail_inside_a_head_module_counts_like_one_outside(tail):
+    end, _, loss = TAILS[tail]
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 12), nn.ReLU(), nn.Linear(12, 10), nn.ReLU(), Head(end))
+    x = torch.randn(NODES, 8)
+    net = gb.attach(model, "dfa", x, seed=1)
+    found = gradients(model, x, loss)
+    net.detach()
+    plain = nn.Sequential(*model[:4], model[4].fc)
+    gb.attach(plain, "dfa", x, seed=1)
+    plain.zero_grad()
+    expected = gradients(plain, x, lambda scores: loss(end(scores)))
+    assert torch.allclose(found["0.weight"], expected["0.weight"], rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("scores", [lambda y: y.mean(1), lambda y: y[:, -1], lambda y: y.amax(1)])
+def test_the_error_is_never_read_after_a_log_softmax(scores):
+    """Nothing holds the scores at which the error could be read: the layer below returns them for every position."""
+    model, x = Body(lambda y: F.log_softmax(scores(y), 1)), torch.randn(4, 3, 8)
+    with pytest.raises(UserError, match="log of a softmax") as refused:
+        gb.attach(model, "dfa", x)
+    assert "cross_entropy" in str(refused.value.hint)
+    net = gb.attach(Body(scores), "dfa", x)
+    assert net.output_shape == (5,)
+
+
 @pytest.mark.parametrize("rule", ["dfa", "grape", "fg", "head-only"])
 @pytest.mark.parametrize("tail", TAILS)
 def test_the_last_weights_keep_the_true_gradient(tail, rule):
