@@ -43,13 +43,15 @@ def attach(
     of the outputs (classes). `output` is the index, key or attribute of the output whose error the rule reads. `seed`
     seeds the rule's random streams.
 
-    Raises UserError if the rule is unknown, or if the model cannot be cut, is on the device mps, or already has a rule.
+    Raises UserError if the rule is unknown, or if the model cannot be cut, is on the device mps, has complex parameters
+    or already has a rule.
     """
     given, model = model, unwrapped(model)
     _refuse_mps(model)
     if attached(model) is not None:
         raise UserError(f"{type(model).__name__} already has a learning rule", hint="net.detach() first")
     chosen = make_rule(rule) if isinstance(rule, str) else rule
+    _refuse_complex(model, chosen)
     traced = _traced(model, as_batch(example), output, axis)
     try:
         found = find_blocks(model, traced, blocks, granularity, cuts)
@@ -59,6 +61,8 @@ def attach(
         found = []  # backpropagation and feedback alignment need no cuts
     if found:
         _ = traced.view  # raises UserError if the error has no layout for this output
+    if chosen.cuts:
+        traced.refuse_logarithm()
     network = Network(model, chosen, traced, found, seed)
     if network.owned and isinstance(given, DistributedDataParallel):
         network.detach()
@@ -73,6 +77,16 @@ def _refuse_mps(model: nn.Module) -> None:
     if any(parameter.device.type == "mps" for parameter in model.parameters()):
         what = "the device mps is not supported, because PyTorch gives it no float64"
         raise UserError(what, where=type(model).__name__, hint='model.to("cpu")')
+
+
+def _refuse_complex(model: nn.Module, rule: LearningRule) -> None:
+    """Raise UserError for complex parameters, unless each pass of the rule is plain backpropagation."""
+    if type(rule).open_pass is not LearningRule.open_pass:
+        name = next((name for name, parameter in model.named_parameters() if parameter.is_complex()), "")
+        if name:
+            what = f"{name!r} is complex, and {type(rule).__name__} is defined for real numbers"
+            hint = "hold the real and the imaginary part in two parameters, and join them with torch.complex"
+            raise UserError(what, where=type(model).__name__, hint=hint)
 
 
 def _traced(model: nn.Module, batch: Batch, output: Choice, axis: int | None) -> Trace:

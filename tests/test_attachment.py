@@ -252,3 +252,35 @@ def test_a_model_on_mps_is_refused():
 
     with pytest.raises(UserError, match=r'OnMPS: the device mps is not supported.*\n  try: model.to\("cpu"\)'):
         gb.attach(OnMPS(2, 2), "dfa", torch.ones(3, 2))
+
+
+class Spectral(nn.Module):
+    """Multiplies frequencies by a complex weight, which is a parameter or is computed from two real ones."""
+
+    def __init__(self, *, derived: bool) -> None:
+        super().__init__()
+        self.first, self.second, self.head = nn.Linear(8, 16), nn.Linear(16, 16), nn.Linear(16, 4)
+        self.parts = nn.ParameterList(
+            [torch.randn(9, 9), torch.randn(9, 9)] if derived else [torch.randn(9, 9, dtype=torch.cfloat)]
+        )
+
+    def forward(self, x):
+        weight = torch.complex(*self.parts) if len(self.parts) == 2 else self.parts[0]
+        x = torch.fft.irfft(torch.fft.rfft(self.first(x).relu()) @ weight, n=16).relu()
+        return self.head(self.second(x).relu())
+
+
+@pytest.mark.parametrize("rule", ["dfa", "fa", "usf", "grape", "local"])
+def test_complex_parameters_are_refused_unless_the_rule_is_backpropagation(rule):
+    x = torch.randn(6, 8)
+    model = Spectral(derived=False)
+    with pytest.raises(UserError, match=r"'parts.0' is complex[\s\S]*torch.complex"):
+        gb.attach(model, rule, x)
+    gb.attach(model, "bp", x)
+
+
+def test_the_fa_family_refuses_complex_weights_that_are_computed():
+    x = torch.randn(6, 8)
+    with pytest.raises(UserError, match="a complex weight is computed"):
+        gb.attach(Spectral(derived=True), "fa", x)
+    assert gb.attach(Spectral(derived=True), "dfa", x).report()["parts.0"] == "rule"

@@ -68,7 +68,7 @@ def to_array(image: Image.Image, form: ImageForm, *, where: str) -> NDArray[np.u
 
     Raises UserError for damaged images, images of more than 8 bits, and dropped color.
     """
-    raw = "".join(str(tile[-1]) for tile in getattr(image, "tile", ()))  # PIL reads RGB;16B as RGB and drops the low bits
+    raw = "".join(str(tile[-1]) for tile in getattr(image, "tile", ()))  # PIL reads "RGB;16B" as RGB, with 8 bits
     if image.mode.startswith(DEEP) or re.search(";16[BLN]", raw):
         raise UserError(f"the image has more than 8 bits (mode {image.mode})", where=where, allowed="8-bit images")
     if form.mode == "L" and image.mode not in GRAY and not form.convert:

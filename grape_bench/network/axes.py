@@ -105,9 +105,10 @@ def arrangement(shape: Shape, samples: Samples, axis: int | None, steps: int, *,
         )
     if len(full) == 1:
         return Arrangement(0, None)
-    chosen = len(full) - 1 if axis is None else axis + len(full) * (axis < 0)
+    known = axis is None or (isinstance(axis, int) and not isinstance(axis, bool))
+    chosen = 0 if not known else len(full) - 1 if axis is None else axis + len(full) * (axis < 0)
     if not 0 < chosen < len(full):
-        raise UserError(f"axis={axis} is no axis of the outputs, whose shape is {shape}", allowed="1 or more, or -1")
+        raise UserError(f"axis={axis!r} is no axis of the outputs, whose shape is {shape}", allowed="1 or more, or -1")
     return Arrangement(where or 0, chosen, flat)
 
 

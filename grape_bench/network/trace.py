@@ -67,11 +67,16 @@ class Trace:
 
     @cached_property
     def view(self) -> OutputView:
-        """How rules see the outputs.
+        """How rules see the outputs. Raises UserError if the axis of the outputs or of the samples is unclear."""
+        steps = max(self.turns.values(), default=1)
+        read = zip(self.reads, self.outputs, strict=True)
+        unclear = self.convolved or any(
+            self.channels.axis(node, len(shape)) not in (None, len(shape) - 1) for node, shape in read
+        )
+        return output_view(self.outputs, self.samples, self.axis, steps, unclear)
 
-        Raises UserError if the axis of the outputs or of the samples is unclear, or if the error can only be read
-        above a log-softmax. There it would be the same for good and bad predictions.
-        """
+    def refuse_logarithm(self) -> None:
+        """Raise UserError if the error is read above a log-softmax, where it is the same for all predictions."""
         graph = flow_graph(self.output, self.entries)
         if any(type(one).__name__ in _LOGARITHMS for node in self.reads for one in graph.tail(node)):
             raise UserError(
@@ -79,12 +84,6 @@ class Trace:
                 "shape, so the error cannot be read there",
                 hint="return the scores, and compute the log-softmax in the loss (F.cross_entropy)",
             )
-        steps = max(self.turns.values(), default=1)
-        read = zip(self.reads, self.outputs, strict=True)
-        unclear = self.convolved or any(
-            self.channels.axis(node, len(shape)) not in (None, len(shape) - 1) for node, shape in read
-        )
-        return output_view(self.outputs, self.samples, self.axis, steps, unclear)
 
     def nodes(self, block: Block) -> list[Node]:
         """The nodes at which `block` is cut."""

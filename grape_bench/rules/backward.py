@@ -81,6 +81,9 @@ class BackwardFeedback(LearningRule):
             self._keep(network, module, _derived(index), weight)
 
     def _keep(self, network: Network, module: nn.Module, name: str, weight: Tensor) -> None:
+        if weight.is_complex():
+            what = f"a complex weight is computed, and the feedback of {type(self).__name__} is real"
+            raise UserError(what, where=type(module).__name__)
         feedback = self.draw(weight, network.generator("feedback"))
         module.register_buffer(f"{PREFIX}{name}_feedback", feedback.detach().to(weight.device, weight.dtype))
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import override
 
-from grape_bench.errors import DoesNotApplyError
+from grape_bench.errors import DoesNotApplyError, UserError
 from grape_bench.network.block import Block
 from grape_bench.network.passes import LocalPass
 from grape_bench.network.phases import FirstPhase
@@ -46,6 +46,10 @@ class ForwardForward(TwoPhase):
         """Train every block on positive samples, then on negative ones."""
         (x, *rest), kwargs = first.batch
         labels, classes = network.target, network.output_shape[-1]
+        if labels.is_floating_point() or labels.dim() != 1:
+            found = f"{labels.dtype}, {tuple(labels.shape)}"
+            raise UserError(f"the target of the batch is no class numbers: {found}", allowed="whole numbers (N,)")
+        labels = labels.long()
         generator = network.generator("rule", network.device)
         shift = torch.randint(1, classes, labels.shape, generator=generator, device=network.device)
         for sign, shown in ((1.0, labels), (-1.0, (labels + shift) % classes)):

@@ -82,6 +82,7 @@ REFUSED = {
         r"axis=2 is no axis of the outputs, whose shape is \(4, 5\)",
         "1 or",
     ),
+    "an axis that is text": ({"shape": (N, C), "axis": "1"}, "axis='1' is no axis", "1 or more"),
     "the samples' axis": ({"shape": (N, C), "axis": 0}, "axis=0 is no axis", "1 or more"),
     "other samples": ({"shape": (N + 1, C)}, r"has shape \(5, 5\), but the input has 4 samples", "its first axis"),
     "as many steps as samples": ({"shape": (N, N, C), "steps": N}, "unclear which axis holds the 4 samples", ""),

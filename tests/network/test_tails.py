@@ -175,6 +175,8 @@ def test_the_error_is_never_read_after_a_log_softmax(scores):
     assert "cross_entropy" in str(refused.value.hint)
     net = gb.attach(Body(scores), "dfa", x)
     assert net.output_shape == (5,)
+    for rule in ("bp", "fa"):  # they read no error at the output
+        gb.attach(model, rule, x).detach()
 
 
 @pytest.mark.parametrize("rule", ["dfa", "grape", "fg", "head-only"])

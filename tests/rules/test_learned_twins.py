@@ -247,6 +247,13 @@ def test_ff_raises_the_goodness_of_right_labels_and_lowers_that_of_wrong_ones() 
         torch.testing.assert_close(own.grad, expected, atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.parametrize("target", [Y.float(), F.one_hot(Y, CLASSES)])
+def test_ff_asks_for_class_numbers(target: Tensor) -> None:
+    net = gb.attach(tanh_mlp(), "ff", X)
+    with pytest.raises(gb.UserError, match="no class numbers"):
+        net.step(X, lambda output: F.cross_entropy(output, Y), target)
+
+
 def test_spsa_takes_the_slope_between_two_forwards() -> None:
     """(L(w + c z) - L(w - c z)) / 2c times z; the weights come back to the bit, and the head has its true gradient."""
     torch.manual_seed(0)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -170,11 +171,13 @@ def validation(cell: Cell, curves: Mapping[str, pd.DataFrame]) -> list[pd.Series
 def mean_curve(columns: Sequence[pd.Series]) -> pd.Series:
     """Mean by epoch, up to the last epoch that every seed reached.
 
-    Beyond it, the mean would cover only the seeds that did not diverge, and would thus rise.
+    Beyond it, the mean would cover only the seeds that did not diverge, and would thus rise. An epoch at which a value
+    is not finite, such as a perplexity that overflowed, is left out.
     """
     if not columns:
         return pd.Series(dtype=float)
-    return pd.concat(columns, axis=1, join="inner").dropna().mean(axis=1)
+    every = pd.concat(columns, axis=1, join="inner")
+    return every.where(np.isfinite(every)).dropna().mean(axis=1)
 
 
 def level(lines: Mapping[str, pd.Series]) -> dict[str, pd.Series]:
@@ -192,9 +195,12 @@ def level(lines: Mapping[str, pd.Series]) -> dict[str, pd.Series]:
 def window(lines: Iterable[pd.Series], metric: Metric = DEFAULT) -> tuple[float, float]:
     """The range of values to show: the range of the lines' ends, and as much again on the worse side.
 
-    Showing the first epochs, which improve by tens of points, would squeeze the ends of the lines together.
+    Showing the first epochs, which improve by tens of points, would squeeze the ends of the lines together. Values that
+    are not finite are not shown.
     """
-    every = [metric.sign * line for line in lines]  # higher is better
+    every = [metric.sign * shown for line in lines if len(shown := line[np.isfinite(line)])]  # higher is better
+    if not every:
+        return 0.0, 1.0
     top, ends = max(line.max() for line in every), [line.iloc[-1] for line in every]
     least = 5.0 if metric.unit == "%" else 0.1 * abs(top)
     depth = max(2 * (top - min(ends)), least)

@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -90,6 +91,15 @@ def test_a_seed_that_stops_early_does_not_lift_the_mean() -> None:
     mean = plot.mean_curve([long, short])
     assert list(mean.index) == [1, 2, 3, 4]
     assert plot.mean_curve([]).empty
+
+
+def test_values_that_are_not_finite_are_left_out() -> None:
+    """A perplexity can overflow at one evaluation of a training that finishes."""
+    line = pd.Series([math.inf, 90.0, math.nan, 95.0], index=[1, 2, 3, 4])
+    assert list(plot.mean_curve([line, pd.Series([70.0, 80.0, 85.0, 95.0], index=[1, 2, 3, 4])]).index) == [2, 4]
+    low, high = plot.window([line, pd.Series([math.inf])])
+    assert 80 < low < 90 and 95 < high < 96
+    assert plot.window([pd.Series([math.nan])]) == (0.0, 1.0)
 
 
 def test_a_rule_that_was_evaluated_once_is_a_point_and_the_control_a_level_up_to_it() -> None:
