@@ -13,7 +13,7 @@ from rich.text import Text
 from typing_extensions import override
 
 from grape_bench.cli.duration import in_words
-from grape_bench.cli.say import say
+from grape_bench.cli.say import amount, say
 from grape_bench.execute.duration import duration
 from grape_bench.execute.executor import Display
 from grape_bench.execute.time_left import TimeLeft
@@ -63,9 +63,10 @@ class Plain(Display):
 def opening(done: Sequence[Record], pending: Sequence[Job], slots: int) -> str:
     """Return the first line: what will run."""
     if not pending:
-        return f"all {len(done)} jobs are already done: nothing to run"
+        every = "the job is" if len(done) == 1 else f"all {len(done)} jobs are"
+        return f"{every} already done: nothing to run"
     before = f" ({len(done)} already done)" if done else ""
-    return f"{len(pending)} jobs to run{before}, {slots} at a time"
+    return f"{amount(len(pending), 'job')} to run{before}, {slots} at a time"
 
 
 def result_line(record: Record) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from grape_bench.cli.say import say
+from grape_bench.cli.say import amount, say
 from grape_bench.errors import UserError
 
 
@@ -24,7 +24,8 @@ def command(shards: tuple[Path, ...], into: Path | None) -> None:
     left = survey(jobs, target)
     say(f"{len(left.done)} of {len(jobs)} jobs are done in {target}")
     if left.pending:
-        say(f"{len(left.pending)} jobs still have to run: grape-bench run {jobs[0].suite} --out {target.parent}")
+        command = f"grape-bench run {jobs[0].suite} --out {target.parent}"
+        say(f"{amount(len(left.pending), 'job')} still to run: {command}")
     say(f"next: grape-bench report {shlex.quote(str(target))}")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from grape_bench.cli.names import RunFolder
-from grape_bench.cli.say import say
+from grape_bench.cli.say import amount, say
 from grape_bench.errors import UserError, located
 
 COSTS = ("samples", "seconds", "flops", "critical-path", "joules")
@@ -35,6 +35,7 @@ def command(runs: tuple[Path, ...], output: Path | None, at: str | None, names: 
     """
     # Imported here: `--help` must not wait for pandas and matplotlib.
     from grape_bench.record.deadline import FOLDER_S, deadline
+    from grape_bench.record.status import Status
     from grape_bench.report import equal_cost, folder, terminal
     from grape_bench.report.choice import Choice, inches, scored
     from grape_bench.report.console import PlainConsole
@@ -52,6 +53,9 @@ def command(runs: tuple[Path, ...], output: Path | None, at: str | None, names: 
         PlainConsole().print(equal_cost.terminal(results.equal) if results.equal else terminal.render(results.table))
     if found.note:
         say(f"also     {found.note}")
+    without = sum(one.status is Status.FINISHED and one.id not in found.curves for one in found.records)
+    if without:
+        say(f"missing  curve.csv of {amount(without, 'run')}, which the figures over training leave out")
     say(f"report   {target}/index.html, {target}/README.md")
 
 

@@ -31,6 +31,11 @@ def say(text: str = "", *, before: str = "", word: str = "", color: str = "", er
     click.echo(start + "\n".join([lines[0], *rest]), err=err)
 
 
+def amount(number: int, noun: str) -> str:
+    """A number with its noun: "1 job", "2 jobs"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def say_program(text: str) -> None:
     """Print `text` as it is, for a file, apart from characters that a terminal would obey."""
     click.echo("\n".join(map(printable, text.split("\n"))), nl=False)

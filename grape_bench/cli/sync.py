@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from grape_bench.cli.names import RunFolder
-from grape_bench.cli.say import say
+from grape_bench.cli.say import amount, say
 from grape_bench.cli.tracking import summarize, tracking
 from grape_bench.errors import UserError, redacted
 
@@ -39,7 +39,7 @@ def command(runs: tuple[Path, ...], tracking_uri: str) -> None:
             raise UserError(f"the store failed: {in_a_line(error)}", where=redacted(tracking_uri), hint=hint) from error
         if store.note:
             say(f"warning: {store.note}", err=True)
-        say(f"{folder}: {copied} jobs copied, {len(records) - copied} already there ({store.place})")
+        say(f"{folder}: {amount(copied, 'job')} copied, {len(records) - copied} already there ({store.place})")
 
 
 def _read(folder: Path) -> tuple[Sweep, list[Record], bool]:

@@ -65,7 +65,7 @@ def test_from_the_file_to_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     before = rows()
     again = run()
-    assert "all 1 jobs are already done" in again.output and rows() == before, "the table keeps the row"
+    assert "the job is already done" in again.output and rows() == before, "the table keeps the row"
     report = command("report", "runs/small", "-o", "page")
     assert report.exit_code == 0, report.output
     for name in ("README.md", "table.tex", "index.html"):

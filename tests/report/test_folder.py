@@ -37,6 +37,10 @@ def test_a_folder_of_runs_becomes_a_report(tmp_path: Path) -> None:
     assert page.startswith("# quickstart 1.0\n\nWhat was *learned*.\n\n![")
     assert names(tmp_path / "out") == {"notes.md"} | FILES | figures("results", "tradeoff", "profile", "ranks")
     assert set(pd.read_csv(tmp_path / "out" / "table.csv")["rule"]) == set(RULES)
+    assert "missing  curve.csv" not in result.output
+    next(runs.rglob("curve.csv")).unlink()
+    result = CliRunner().invoke(command, [str(runs), "-o", str(tmp_path / "out")])
+    assert result.exit_code == 0 and "missing  curve.csv of 1 run," in result.output
 
 
 def test_figures_are_as_wide_as_the_column_of_a_paper(tmp_path: Path) -> None:
