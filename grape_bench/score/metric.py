@@ -92,6 +92,11 @@ class Metric:
         return self.sign > 0
 
     @property
+    def logarithmic(self) -> bool:
+        """Whether a plot shows it on a logarithmic axis, because ratios of its values add up."""
+        return self.score is _minus_log
+
+    @property
     def column(self) -> str:
         """The column of curve.csv that holds the metric on the validation split."""
         return validation_column(self.name)

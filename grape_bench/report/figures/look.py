@@ -6,13 +6,15 @@ import textwrap
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from grape_bench.errors import in_one_line
 from grape_bench.record.write import output
@@ -113,6 +115,15 @@ def _glyphs() -> frozenset[int]:
 def heading(axes: Axes, text: str) -> None:
     """Set the title of a panel."""
     axes.set_title(text, loc="left", fontweight="bold", fontsize=float(mpl.rcParams["font.size"]) + 1)
+
+
+def logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
+    """Make an axis logarithmic, with plain numbers as labels: the default ones are formulas, which are not rendered."""
+    axes.set(**{f"{which}scale": "log"})
+    axis: Axis = getattr(axes, f"{which}axis")
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def grid(axes: Axes, axis: Any = "both") -> None:

@@ -19,6 +19,7 @@ from grape_bench.report.figures.look import FAINT, INK, SOFT
 from grape_bench.report.palette import BLACK, GREY, KNOWN, SILVER, Style, styles
 from grape_bench.score.cell import Cell
 from grape_bench.score.columns import EPOCH
+from grape_bench.score.inference import interval
 from grape_bench.score.metric import DEFAULT, Metric
 from grape_bench.score.results import Results
 from grape_bench.score.verdict import TRAINED
@@ -90,7 +91,8 @@ def draw_ends(axes: Axes, results: Results, task: str, style: Mapping[str, Style
             _write_status(axes, place, row["status"])
             continue
         if row["n"] > 1:
-            axes.plot([center - half, center + half], [place] * 2, color=color, linewidth=1.8, zorder=3)
+            ends = _ends(results.grid[task, rule]) if metric.logarithmic else (center - half, center + half)
+            axes.plot(ends, [place] * 2, color=color, linewidth=1.8, zorder=3)
         verdict = row.get("verdict") or TRAINED  # a control has none
         face = color if verdict == TRAINED else "white"
         axes.plot(center, place, marker, color=color, markerfacecolor=face, markersize=7, zorder=4)
@@ -106,9 +108,17 @@ def draw_ends(axes: Axes, results: Results, task: str, style: Mapping[str, Style
     axes.set_ylim(len(table) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.xaxis.set_major_locator(MaxNLocator(5))
+    if metric.logarithmic:
+        look.logarithmic(axes, "x")
     axes.spines["left"].set_visible(False)
     look.grid(axes, "x")
     look.heading(axes, look.plain(task))
+
+
+def _ends(cell: Cell) -> tuple[float, float]:
+    """The 95 % interval of a metric whose values are not on the scale of its scores. Its sides have other lengths."""
+    found = interval(list(cell.scores.values()))
+    return cell.metric.value(found.mean - found.half_width), cell.metric.value(found.mean + found.half_width)
 
 
 def draw_curves(

@@ -16,10 +16,14 @@ from grape_bench.plan.tuned import TunedTask, read_tuned, tuned_file
 from grape_bench.report.figures import look
 from grape_bench.report.palette import styles
 from grape_bench.score.cell import Cell
+from grape_bench.score.metric import Metric
 from grape_bench.score.results import Results
 
 MOST_TASKS, MOST_LINES = 12, 12
 """The most tasks, and the most lines in a panel. A task with more rules has several panels."""
+
+WORST, MARGIN = 100, 1.25
+"""A panel of perplexities shows values up to this many times its lowest one, and a margin."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,10 @@ def _figure(results: Results, width: float) -> Figure:
     figure = look.canvas(min(width, 8.0), sum(heights))
     panels = figure.subplots(len(parts), 1, squeeze=False, height_ratios=heights)[:, 0]
     for (task, part), axes in zip(parts, panels, strict=True):
-        _draw_panel(axes, results, part)
+        metric = results.metric(task)
+        _draw_panel(axes, results, part, metric)
         look.heading(axes, look.plain(task))
-        axes.set_ylabel(f"validation {results.metric(task).label}")
+        axes.set_ylabel(f"validation {metric.label}")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     panels[-1].set_xlabel("learning rate of a trial")
     return figure
@@ -101,7 +106,7 @@ def _parts(found: list[Search]) -> list[list[Search]]:
     return [found[start : start + count] for start in range(0, len(found), count)]
 
 
-def _draw_panel(axes: Axes, results: Results, found: list[Search]) -> None:
+def _draw_panel(axes: Axes, results: Results, found: list[Search], metric: Metric) -> None:
     style, names = styles(results.rules), look.names(results.names)
     for search in found:
         color, dash, marker = style[search.rule]
@@ -112,4 +117,9 @@ def _draw_panel(axes: Axes, results: Results, found: list[Search]) -> None:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")  # the default is a formula, which the figures do not render
     axes.xaxis.set_minor_formatter(NullFormatter())
+    if metric.logarithmic:
+        look.logarithmic(axes, "y")
+        every = [score for search in found for _, score in search.points]
+        # One trial that nearly diverged would hide all others.
+        axes.set_ylim(min(every) / MARGIN, MARGIN * min(max(every), WORST * min(every)))
     look.grid(axes)

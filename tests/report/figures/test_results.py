@@ -102,6 +102,20 @@ def test_values_that_are_not_finite_are_left_out() -> None:
     assert plot.window([pd.Series([math.nan])]) == (0.0, 1.0)
 
 
+def test_a_perplexity_has_a_logarithmic_axis_and_the_interval_of_its_logarithm() -> None:
+    """A symmetric interval of 100, 200 and 400 would start below zero."""
+    metric = {"name": "perplexity", "unit": "", "chance": 1000.0}
+    records = [make("dfa", seed, test, metric=metric) for seed, test in enumerate((100.0, 200.0, 400.0))]
+    records += [make(rule, seed, 50.0 + seed, metric=metric) for rule in ("bp", "frozen") for seed in range(3)]
+    scored = results(records)
+    axes = Figure().subplots()
+    plot.draw_ends(axes, scored, "digits-mlp", styles(scored.rules))
+    low, high = plot._ends(scored.grid["digits-mlp", "dfa"])
+    half = 4.303 * math.log(2) / math.sqrt(3)  # Student's t with 2 degrees of freedom
+    assert (min(low, high), max(low, high)) == pytest.approx((200 / math.exp(half), 200 * math.exp(half)), rel=1e-3)
+    assert axes.get_xscale() == "log"
+
+
 def test_a_rule_that_was_evaluated_once_is_a_point_and_the_control_a_level_up_to_it() -> None:
     once = pd.Series([60.0], index=[0.8])
     lines = plot.level({"bp": once, "dfa": once, "frozen": pd.Series([55.0], index=[1])})

@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from grape_bench.record.folder import read_records
 from grape_bench.record.record import Record
 from grape_bench.report.figures import tuning
+from grape_bench.score.metric import METRICS
 from grape_bench.score.results import results
 from tests.score.records import WRITTEN, suite
 
@@ -33,6 +35,19 @@ def test_runs_with_other_settings_have_no_trials(records: list[Record]) -> None:
     other = [replace(r, job=replace(r.job, optimizer={**r.job.optimizer, "lr": 0.5})) for r in records]
     older = [replace(r, job=replace(r.job, version="1.9")) for r in records]
     assert [tuning.searches(results(each)) for each in (other, older, suite(2))] == [{}, {}, {}]
+
+
+def test_one_trial_that_nearly_diverged_does_not_hide_the_other_perplexities(records: list[Record]) -> None:
+    every = results(records)
+    dfa = next(search for search in tuning.searches(every)["digits-mlp"] if search.rule == "dfa")
+    first, *others = dfa.found.trials
+    trials = [first.model_copy(update={"validation": 5e54}), *others]
+    wild = replace(dfa, found=dfa.found.model_copy(update={"trials": trials}))
+    axes = Figure().subplots()
+    tuning._draw_panel(axes, every, [wild], METRICS["perplexity"])
+    lowest = min(score for _, score in wild.points)
+    low, high = axes.get_ylim()
+    assert axes.get_yscale() == "log" and low < lowest < high < 200 * lowest
 
 
 def test_it_is_drawn(records: list[Record], tmp_path: Path) -> None:
