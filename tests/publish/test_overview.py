@@ -29,6 +29,21 @@ def test_rules_stand_by_their_mean_credit_with_one_entry_per_task() -> None:
     assert (found["dfa"].credit, found["Mine"].credit) == ("0.50", "-0.25")
 
 
+def test_means_are_over_the_tasks_that_every_rule_has() -> None:
+    """Otherwise a rule that leaves out a hard task would stand above the others."""
+    made = [
+        make(rule, seed, test + seed / 10, task=task)
+        for task, tests in {
+            "easy": {"bp": 90, "dfa": 80, "fa": 85, "frozen": 50},
+            "hard": {"bp": 90, "fa": 55, "frozen": 50},
+        }.items()
+        for rule, test in tests.items()
+        for seed in range(5)
+    ]
+    found = {line.name: line.credit for line in lines(results(made))}
+    assert list(found.items()) == [("bp", "1.00"), ("fa", "0.88"), ("dfa", "0.75"), ("frozen", "0.00")]
+
+
 def test_an_entry_shows_the_verdict_on_a_rule_that_did_not_train() -> None:
     found = {line.name: line.entries[0] for line in lines(board())}
     assert found["Mine"].verdict == "not above frozen" and found["Mine"].strength == -0.25
