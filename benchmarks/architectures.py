@@ -12,7 +12,13 @@ import transformers
 from torch import nn
 
 from benchmarks import zoo
-from grape_bench.rules.names import RULES
+from benchmarks.zoo.entry import FEEDBACK_ALIGNMENT
+from grape_bench.rules.names import LADDER, RULES
+
+CONTROLS = {"frozen", "norms-only", *(f"last-{count}" for count in LADDER)}  # they use BP's gradients or none
+EVERY_RULE = (*(rule for rule in RULES if rule not in CONTROLS), "dfa+anchor")
+EACH_KIND = ("bp", *FEEDBACK_ALIGNMENT, "dfa", "drtp", "local", "fg", "grape", "grape+refit", "head-only", "dfa+anchor")
+"""One rule of each kind of pass, for the large models of the sweep."""
 
 # The smallest model of each family of timm 1.0, at a small input size or the only one that it accepts. Two families
 # are too large: deepseek_vit (412 M parameters) and gemma4_vit (167 M).
@@ -209,7 +215,8 @@ EXTRA["gptj"] |= EXTRA["gpt2"]
 class Architecture:
     """A model of the sweep: its name, a function that makes it, and a batch for it.
 
-    `loss` is its own loss, if it has one. `options` are arguments of `attach`. `refused` are rules that refuse it.
+    `loss` is its own loss, if it has one. `options` are arguments of `attach`. `rules` are those of which a step is
+    examined, and `refused` are rules that refuse it.
     `mixed` are patterns of hidden parameters that the output's gradient may reach. With `surrogate`, its backward
     differs from its forward's derivative on purpose.
     """
@@ -219,6 +226,7 @@ class Architecture:
     batch: Callable[[], Any]
     loss: Callable[[Any], torch.Tensor] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    rules: Collection[str] = EVERY_RULE
     refused: Collection[str] = ()
     mixed: tuple[str, ...] = ()
     surrogate: bool = False
@@ -232,6 +240,7 @@ def _timm(name: str, size: int) -> Architecture:
         f"timm {name}",
         lambda: timm.create_model(name, num_classes=5, **SMALLER.get(name, {})),
         lambda: torch.randn(2, 3, size, size),
+        rules=EACH_KIND,
     )
 
 
@@ -248,7 +257,8 @@ def _transformer(kind: str, auto: str, batch: Callable[[], Any]) -> Architecture
         config = transformers.AutoConfig.for_model(kind, **{**tiny, **extra})
         return getattr(transformers, auto).from_config(config)
 
-    return Architecture(f"transformers {kind}", make, batch)
+    refused = FEEDBACK_ALIGNMENT if kind == "mamba" else ()  # it multiplies by the matrix exp(A_log)
+    return Architecture(f"transformers {kind}", make, batch, rules=EACH_KIND, refused=refused)
 
 
 def _published(entry: zoo.Entry) -> Architecture:
@@ -259,9 +269,9 @@ def _published(entry: zoo.Entry) -> Architecture:
         entry.example,
         entry.loss,
         entry.options,
-        refused,
-        entry.mixed,
-        entry.surrogate,
+        refused=refused,
+        mixed=entry.mixed,
+        surrogate=entry.surrogate,
     )
 
 

@@ -14,8 +14,8 @@ import timm
 import torch
 import transformers
 
-from benchmarks.architectures import ARCHITECTURES, Architecture
-from benchmarks.examination import EVERY_RULE, Findings, examine
+from benchmarks.architectures import ARCHITECTURES, EACH_KIND, Architecture
+from benchmarks.examination import Findings, examine
 
 PAGE = Path(__file__).parents[1] / "docs" / "coverage.md"
 HEAD = """# Coverage
@@ -24,8 +24,6 @@ The engine was tested on one model per timm family and on tiny transformers of e
 {versions}. The rows below them are small forms of published networks that nobody tuned
 the engine for, each with its own loss. They are PyTorch's `examples`, graph networks (torch_geometric), spiking
 networks (snntorch, spikingjelly), recurrent networks, nanoGPT, a U-Net, an autoencoder and a recommender (DeepFM).
-The timm and transformers rows come from a sweep with an earlier version of the engine. All other rows come from
-this version.
 {held} of {total} pass every check. The rest are named below. For each model:
 
 - **blocks** is the number of blocks found. **below** is the share of the weight matrices that they take out of
@@ -43,6 +41,7 @@ Two more checks have no column:
 
 - One step of each of these rules gives a finite gradient to every parameter that BP trains:
   `{rules}`.
+  Below the timm and transformers rows, one step of every rule does.
   (`head-only` gives one only to parameters above the cuts. Rules that `attach` refuses for a good reason are left out:
   rules that read classes where there are none, and feedback alignment where it would read true weights.)
   Parameters that `net.report()` calls exact get BP's own gradient.
@@ -103,7 +102,7 @@ def write(findings: Findings) -> None:
     reasons = {match[1]: match[2] for match in REASON.finditer(old)} | {findings.name: "; ".join(findings.failures)}
     names = [architecture.name for architecture in ARCHITECTURES if architecture.name in rows]
     failed = [name for name in names if reasons.get(name)]
-    head = HEAD.format(versions=VERSIONS, held=len(names) - len(failed), total=len(names), rules=" ".join(EVERY_RULE))
+    head = HEAD.format(versions=VERSIONS, held=len(names) - len(failed), total=len(names), rules=" ".join(EACH_KIND))
     named = "\n".join(f"- {name}: {reasons[name]}" for name in failed) or "Nothing."
     PAGE.write_text(
         f"{head}\n## What did not hold\n\n{named}\n\n## All\n\n{TABLE}" + "\n".join(rows[n] for n in names) + "\n"

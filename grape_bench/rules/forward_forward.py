@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -36,9 +36,10 @@ class ForwardForward(TwoPhase):
     @override
     def setup(self, network: Network) -> None:
         """Check that the input has room for the label."""
-        (x, *_), _ = network.example if network.example[0] else ((None,), {})
+        x: Any = next(iter(network.example[0]), None)
         classes = network.output_shape[-1]
-        if x is None or not x.is_floating_point() or len(network.output_shape) > 1 or x[0].numel() < classes:
+        numbers = isinstance(x, Tensor) and x.is_floating_point()
+        if not numbers or len(network.output_shape) > 1 or x[0].numel() < classes:
             raise DoesNotApplyError(f"the input has no room for a label: {classes} numbers of each sample")
 
     @override

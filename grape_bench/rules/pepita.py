@@ -38,7 +38,7 @@ class PEPITA(TwoPhase):
     def setup(self, network: Network) -> None:
         """Draw F (outputs, inputs)."""
         (x, *_), _ = network.example if network.example[0] else ((None,), {})
-        if x is None or not x.is_floating_point():
+        if not isinstance(x, Tensor) or not x.is_floating_point():
             raise DoesNotApplyError("the input has to be a tensor of numbers, to which F e is added")
         outputs, inputs = network.output_shape[-1], x[0].numel()
         drawn = torch.randn(outputs, inputs, generator=network.generator("feedback"))

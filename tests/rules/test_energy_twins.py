@@ -57,6 +57,23 @@ def test_pepita_needs_an_input_of_numbers() -> None:
         gb.attach(model, "pepita", torch.zeros(2, 3, dtype=torch.long))
 
 
+@pytest.mark.parametrize(("rule", "said"), [("pepita", "tensor of numbers"), ("ff", "no room for a label")])
+def test_rules_that_change_the_input_need_a_tensor(rule: str, said: str) -> None:
+    """One argument may hold several tensors: a dict, or a graph of PyTorch Geometric."""
+
+    class Reads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mlp = tanh_mlp()
+
+        def forward(self, given: dict[str, Tensor]) -> Tensor:
+            out: Tensor = self.mlp(given["x"])
+            return out
+
+    with pytest.raises(gb.DoesNotApplyError, match=said):
+        gb.attach(Reads(), rule, ({"x": X},))
+
+
 @pytest.mark.parametrize("kind", ["tanh", "linear"])
 def test_dtp_sends_differences_of_the_inverse_down_from_a_gradient_step_of_the_last_block(kind: str) -> None:
     """t_2 = h_2 - step N dL/dh_2; t_1 = h_1 + g_1(t_2) - g_1(h_2); dL/dh_l = (h_l - t_l) / N (algorithm 1)."""
