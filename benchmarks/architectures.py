@@ -13,12 +13,7 @@ from torch import nn
 
 from benchmarks import zoo
 from benchmarks.zoo.entry import FEEDBACK_ALIGNMENT
-from grape_bench.rules.names import LADDER, RULES
-
-CONTROLS = {"frozen", "norms-only", *(f"last-{count}" for count in LADDER)}  # they use BP's gradients or none
-EVERY_RULE = (*(rule for rule in RULES if rule not in CONTROLS), "dfa+anchor")
-EACH_KIND = ("bp", *FEEDBACK_ALIGNMENT, "dfa", "drtp", "local", "fg", "grape", "grape+refit", "head-only", "dfa+anchor")
-"""One rule of each kind of pass, for the large models of the sweep."""
+from grape_bench.rules.names import RULES
 
 # The smallest model of each family of timm 1.0, at a small input size or the only one that it accepts. Two families
 # are too large: deepseek_vit (412 M parameters) and gemma4_vit (167 M).
@@ -146,6 +141,9 @@ SMALLER: dict[str, dict[str, Any]] = {
     "twins_svt_small": SHALLOW_STAGES,
 }
 
+GATHERED = ("mvitv2_tiny", "samvit_base_patch16_224")
+"""Models that multiply by rows gathered from a table of relative positions, which no feedback can replace."""
+
 TINY = {
     "vocab_size": 60,
     "hidden_size": 32,
@@ -215,8 +213,7 @@ EXTRA["gptj"] |= EXTRA["gpt2"]
 class Architecture:
     """A model of the sweep: its name, a function that makes it, and a batch for it.
 
-    `loss` is its own loss, if it has one. `options` are arguments of `attach`. `rules` are those of which a step is
-    examined, and `refused` are rules that refuse it.
+    `loss` is its own loss, if it has one. `options` are arguments of `attach`. `refused` are rules that refuse it.
     `mixed` are patterns of hidden parameters that the output's gradient may reach. With `surrogate`, its backward
     differs from its forward's derivative on purpose.
     """
@@ -226,7 +223,6 @@ class Architecture:
     batch: Callable[[], Any]
     loss: Callable[[Any], torch.Tensor] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    rules: Collection[str] = EVERY_RULE
     refused: Collection[str] = ()
     mixed: tuple[str, ...] = ()
     surrogate: bool = False
@@ -240,7 +236,7 @@ def _timm(name: str, size: int) -> Architecture:
         f"timm {name}",
         lambda: timm.create_model(name, num_classes=5, **SMALLER.get(name, {})),
         lambda: torch.randn(2, 3, size, size),
-        rules=EACH_KIND,
+        refused=FEEDBACK_ALIGNMENT if name in GATHERED else (),
     )
 
 
@@ -258,7 +254,7 @@ def _transformer(kind: str, auto: str, batch: Callable[[], Any]) -> Architecture
         return getattr(transformers, auto).from_config(config)
 
     refused = FEEDBACK_ALIGNMENT if kind == "mamba" else ()  # it multiplies by the matrix exp(A_log)
-    return Architecture(f"transformers {kind}", make, batch, rules=EACH_KIND, refused=refused)
+    return Architecture(f"transformers {kind}", make, batch, refused=refused)
 
 
 def _published(entry: zoo.Entry) -> Architecture:

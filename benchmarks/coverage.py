@@ -14,8 +14,8 @@ import timm
 import torch
 import transformers
 
-from benchmarks.architectures import ARCHITECTURES, EACH_KIND, Architecture
-from benchmarks.examination import Findings, examine
+from benchmarks.architectures import ARCHITECTURES, Architecture
+from benchmarks.examination import EACH_KIND, Findings, examine
 
 PAGE = Path(__file__).parents[1] / "docs" / "coverage.md"
 HEAD = """# Coverage
@@ -41,7 +41,6 @@ Two more checks have no column:
 
 - One step of each of these rules gives a finite gradient to every parameter that BP trains:
   `{rules}`.
-  Below the timm and transformers rows, one step of every rule does.
   (`head-only` gives one only to parameters above the cuts. Rules that `attach` refuses for a good reason are left out:
   rules that read classes where there are none, and feedback alignment where it would read true weights.)
   Parameters that `net.report()` calls exact get BP's own gradient.

@@ -145,7 +145,7 @@ def trace(model: nn.Module, batch: Batch, choose: Choice = None, axis: int | Non
     first = next((tensor for tensor in tensors([args, kwargs]) if tensor.dim()), None)
     samples = Samples(1) if first is None else recorder.samples(first, outputs[0])
     return Trace(
-        map_tensors(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype, device="meta"), batch),
+        map_tensors(lambda tensor: torch.empty_like(tensor, device="meta", requires_grad=False), batch),
         recorder.made,
         recorder.entered,
         recorder.turns,

@@ -52,13 +52,18 @@ def _cast(*given: Tensor | None) -> tuple[Tensor | None, ...]:
     return tuple(None if one is None else one.to(dtype) for one in given)
 
 
+def no_view(output: Tensor) -> Tensor:
+    """The output of `F.linear` without autograd's mark of a view, which forbids the model to change it in place."""
+    return output if output.dim() == 2 else torch.ops.aten._unsafe_view(output, output.shape)
+
+
 class _Linear(torch.autograd.Function):
     """(x, W, b, B) -> x W^T + b for x (N, ..., in). Backward: e B, and the exact gradients of W and b."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, matrix: Tensor) -> Tensor:
         ctx.save_for_backward(x, matrix)
-        return F.linear(x, weight, bias)
+        return no_view(F.linear(x, weight, bias))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:

@@ -165,6 +165,8 @@ def first_samples(batch: Batch, fraction: float, samples: Samples) -> Batch:
     kept = max(1, round(count * fraction))
 
     def shorten(tensor: Tensor) -> Tensor:
+        if tensor.layout is not torch.strided:
+            raise _dependent(f"an input of shape {tuple(tensor.shape)} is sparse, such as the edges of a graph")
         if samples.time_first and tensor.dim() > 1 and tensor.shape[1] == count:
             return tensor[:, :kept]
         if tensor.dim() and len(tensor) == count:

@@ -17,7 +17,7 @@ from grape_bench.network.block import PREFIX
 from grape_bench.network.operators import LinearMap
 from grape_bench.network.recompute import refuse_reentrant
 from grape_bench.network.weights import CONCERNED, WeightMode, is_transformed, memory, same_view
-from grape_bench.rules.compiled_maps import compiled_map
+from grape_bench.rules.compiled_maps import compiled_map, no_view
 
 Known = tuple[Tensor, Tensor]
 """A weight, and its matrix in the same memory layout. The operator may take a view of the weight."""
@@ -150,7 +150,7 @@ class _Linear(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, matrix: Tensor) -> Tensor:
         ctx.save_for_backward(x, matrix)
         ctx.weight = weight
-        return F.linear(x, weight, bias)
+        return no_view(F.linear(x, weight, bias))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:

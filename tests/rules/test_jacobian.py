@@ -116,6 +116,21 @@ def test_a_share_of_a_graph_is_refused_at_once(rule):
     gb.attach(OneHop(), "grape", (nodes, edges))
 
 
+def test_a_share_is_refused_where_an_input_is_sparse():
+    """The adjacency of PyTorch's example of a GCN."""
+
+    class Spread(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = torch.nn.Linear(5, 6), torch.nn.Linear(6, 3)
+
+        def forward(self, x, adjacency):
+            return self.last(torch.sparse.mm(adjacency, self.first(x).relu()))
+
+    with pytest.raises(gb.DoesNotApplyError, match="is sparse, such as the edges of a graph"):
+        gb.attach(Spread(), "grape-quarter", (torch.randn(8, 5), torch.eye(8).to_sparse_coo()))
+
+
 def test_tokens_and_their_masks_may_be_a_share():
     batch = {"input_ids": torch.randint(60, (8, 6)), "mask": torch.ones(6, 6, dtype=torch.bool)}
     _, found = first_samples(((), batch), 0.25, Samples(8))

@@ -281,3 +281,38 @@ def test_kp_follows_sgd_with_momentum_and_decay():
         other.step()
     model(x)
     torch.testing.assert_close(model[2].get_buffer("grape_bench_weight_feedback")[0], twin.data, rtol=1e-6, atol=1e-9)
+
+
+class Transported(gb.BackwardFeedback):
+    """FA with B = W: backpropagation."""
+
+    def draw(self, weight, generator):
+        return weight.detach().clone()
+
+
+class InPlace(nn.Module):
+    """Changes the outputs of its layers in place, as swinv2 of timm does."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.head = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        h = self.a(x)
+        h += 1
+        h = self.b(torch.tanh(h))
+        h *= 2
+        return self.head(torch.tanh(h))
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (4, 5, 6), (2, 2, 5, 6)])
+def test_a_model_may_change_the_output_of_a_layer_in_place(shape):
+    torch.manual_seed(0)
+    model, x = InPlace(), torch.randn(shape)
+    model(x).square().sum().backward()
+    exact = [parameter.grad for parameter in model.parameters()]
+    model.zero_grad()
+    gb.attach(model, Transported(), x, axis=-1)
+    model(x).square().sum().backward()
+    for parameter, expected in zip(model.parameters(), exact, strict=True):
+        assert torch.allclose(parameter.grad, expected, rtol=1e-5, atol=1e-7)
