@@ -15,7 +15,7 @@ import torch
 import transformers
 
 from benchmarks.architectures import ARCHITECTURES, Architecture
-from benchmarks.examination import EACH_KIND, Findings, examine
+from benchmarks.examination import SWEPT, Findings, examine
 
 PAGE = Path(__file__).parents[1] / "docs" / "coverage.md"
 HEAD = """# Coverage
@@ -101,7 +101,7 @@ def write(findings: Findings) -> None:
     reasons = {match[1]: match[2] for match in REASON.finditer(old)} | {findings.name: "; ".join(findings.failures)}
     names = [architecture.name for architecture in ARCHITECTURES if architecture.name in rows]
     failed = [name for name in names if reasons.get(name)]
-    head = HEAD.format(versions=VERSIONS, held=len(names) - len(failed), total=len(names), rules=" ".join(EACH_KIND))
+    head = HEAD.format(versions=VERSIONS, held=len(names) - len(failed), total=len(names), rules=" ".join(SWEPT))
     named = "\n".join(f"- {name}: {reasons[name]}" for name in failed) or "Nothing."
     PAGE.write_text(
         f"{head}\n## What did not hold\n\n{named}\n\n## All\n\n{TABLE}" + "\n".join(rows[n] for n in names) + "\n"

@@ -21,7 +21,7 @@ from grape_bench.network.tangents import TangentPass
 from grape_bench.network.trace import as_batch, scored_output
 from grape_bench.network.trees import map_tensors
 
-EACH_KIND = ("bp", *FEEDBACK_ALIGNMENT, "dfa", "drtp", "local", "fg", "grape", "grape+refit", "head-only", "dfa+anchor")
+SWEPT = ("bp", *FEEDBACK_ALIGNMENT, "dfa", "drtp", "local", "fg", "grape", "grape+refit", "head-only", "dfa+anchor")
 """Rules of each kind of pass. Every rule would take too long, and the tests of the rules try them all."""
 ROUNDING = 1e-5  # relative error of gradients that only differ in the order of their sums
 TANGENT = 1e-5
@@ -237,7 +237,7 @@ def _transported(findings, subject):
 def _rules(findings, subject):
     """Check that the rules leave the logits unchanged and give every parameter the gradient that they report."""
     before, (exact, trained_on) = subject.logits(), subject.exact
-    for rule in EACH_KIND:
+    for rule in SWEPT:
         if rule in subject.architecture.refused:
             continue
         try:

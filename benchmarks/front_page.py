@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks import page
+from grape_bench.publish.overview import common
 from grape_bench.record.folder import read_records
 from grape_bench.report.markdown import pipe_table
 from grape_bench.score.inference import mean
@@ -36,10 +37,10 @@ def table() -> str:
         for rule in REFERENCES
     ]
     rules = [rule for rule in names if rule not in REFERENCES]
-    common = [task for task in tasks if all((task, rule) in cells for rule in rules)]
-    for rule in sorted(rules, key=lambda one: -_mean(cells[task, one]["credit"] for task in common)):
+    shared = common([{task: cells[task, rule] for task in tasks if (task, rule) in cells} for rule in rules])
+    for rule in sorted(rules, key=lambda one: -_mean(cells[task, one]["credit"] for task in shared)):
         own = [cells.get((task, rule)) for task in tasks]
-        step = _mean(cells[task, rule]["step_ratio"] for task in common)
+        step = _mean(cells[task, rule]["step_ratio"] for task in shared)
         lines.append([names[rule], *("" if cell is None else number(cell["credit"]) for cell in own), number(step)])
     drafts = {*rows.loc[rows["draft"] & (rows["rule"] == "bp"), "task"]}
     heads = [f"{task} {DRAFT_MARK}" if task in drafts else task for task in tasks]

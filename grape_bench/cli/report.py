@@ -53,9 +53,9 @@ def command(runs: tuple[Path, ...], output: Path | None, at: str | None, names: 
         PlainConsole().print(equal_cost.terminal(results.equal) if results.equal else terminal.render(results.table))
     if found.note:
         say(f"also     {found.note}")
-    without = sum(one.status is Status.FINISHED and one.id not in found.curves for one in found.records)
-    if without:
-        say(f"missing  curve.csv of {amount(without, 'run')}, which the figures over training leave out")
+    missing = sum(one.status is Status.FINISHED and one.id not in found.curves for one in found.records)
+    if missing:
+        say(f"missing  curve.csv of {amount(missing, 'run')}, which the figures over training leave out")
     say(f"report   {target}/index.html, {target}/README.md")
 
 

@@ -27,7 +27,7 @@ SPLIT_SEED = 0
 
 AUGMENTATIONS = ("augment_with", "rand_augment", "mixup", "cutmix")
 
-GAPS = 1000
+UNCHECKED_CLASSES = 1000
 """Up to this number of classes, any class may have no sample."""
 
 NOT_IN_FINGERPRINT = {"augment", *AUGMENTATIONS, "normalize", "memory_limit"}
@@ -133,7 +133,7 @@ def train_and_validation(labels: Indices, *, has_validation: bool, options: Spli
 def classes_of(labels: Indices, *, where: str) -> int:
     """The number of classes of `labels`: one more than the largest. Raises UserError if most classes have no sample."""
     classes = int(labels.max()) + 1
-    if classes > max(GAPS, len(labels)):
+    if classes > max(UNCHECKED_CLASSES, len(labels)):
         raise UserError(
             f"the largest label is {classes - 1}, but there are {len(labels)} labels",
             where=where,

@@ -128,17 +128,19 @@ def _check_layout(samples: Samples, train: Samples, where: str) -> None:
 
     Features (N, F) and target values must also have the same size. Pictures and sequences may be of another size.
     """
-    pairs: dict[str, tuple[Tensor | None, Tensor | None]] = {"the targets": (samples.target, train.target)}
-    own, expected = ({**dict(enumerate(one.inputs)), **one.named} for one in (samples, train))
-    pairs |= {f"input {name}": (own.get(name), expected.get(name)) for name in {**expected, **own}}
-    for name, (one, other) in pairs.items():
-        if _layout(one) != _layout(other):
-            raise UserError(f"{name}: {_layout(one)}", where=where, allowed=f"{_layout(other)}, as in train")
+    own, expected = _layouts(samples), _layouts(train)
+    for name in {**expected, **own}:
+        found, wanted = (layouts.get(name, "no array") for layouts in (own, expected))
+        if found != wanted:
+            raise UserError(f"{name}: {found}", where=where, allowed=f"{wanted}, as in train")
 
 
-def _layout(array: Tensor | None) -> str:
-    if array is None:
-        return "no array"
+def _layouts(samples: Samples) -> dict[str, str]:
+    inputs = {f"input {name}": one for name, one in (*enumerate(samples.inputs), *samples.named.items())}
+    return {name: _layout(one) for name, one in {"the targets": samples.target, **inputs}.items()}
+
+
+def _layout(array: Tensor) -> str:
     kind = "numbers" if array.is_floating_point() else "whole numbers"
     sizes = array.shape[1:] if array.is_floating_point() and array.dim() == 2 else ["..."] * (array.dim() - 1)
     return f"{kind} of shape ({', '.join(map(str, ['N', *sizes]))})"

@@ -105,11 +105,17 @@ def arrangement(shape: Shape, samples: Samples, axis: int | None, steps: int, *,
         )
     if len(full) == 1:
         return Arrangement(0, None)
-    known = axis is None or (isinstance(axis, int) and not isinstance(axis, bool))
-    chosen = 0 if not known else len(full) - 1 if axis is None else axis + len(full) * (axis < 0)
-    if not 0 < chosen < len(full):
+    return Arrangement(where or 0, _output_axis(axis, shape, len(full)), flat)
+
+
+def _output_axis(axis: int | None, shape: Shape, axes: int) -> int:
+    """The user's `axis` among `axes`, counted from 0, or the last one. Raises UserError unless it is above 0."""
+    if axis is None:
+        return axes - 1
+    chosen = axis % axes if type(axis) is int and -axes <= axis < axes else 0
+    if not chosen:
         raise UserError(f"axis={axis!r} is no axis of the outputs, whose shape is {shape}", allowed="1 or more, or -1")
-    return Arrangement(where or 0, chosen, flat)
+    return chosen
 
 
 @dataclass(frozen=True)

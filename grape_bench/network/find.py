@@ -45,7 +45,7 @@ def find_blocks(
     for value, allowed in ((granularity, ("block", "layer")), (cuts, get_args(Cuts))):
         if value not in allowed:
             raise UserError(f"{value!r} is not one of {', '.join(allowed)}", allowed=", ".join(allowed))
-    graph = flow_graph(trace.output, trace.entries)
+    graph = trace.graph
     if not graph.order:
         raise unread(model)
     shared = SideBySide(trace, graph)

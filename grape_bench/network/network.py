@@ -87,7 +87,7 @@ class Network(Seam):
                 rule.setup(self)
             self._derived = None
             self._handles += [
-                module.register_forward_pre_hook(self._uncalled)
+                module.register_forward_pre_hook(self._refuse_uncalled)
                 for module in model.modules()
                 if module not in traced.modules and next(module.parameters(recurse=False), None) is not None
             ]
@@ -96,7 +96,7 @@ class Network(Seam):
             raise
 
     @hook
-    def _uncalled(self, module: nn.Module, _: Any) -> None:
+    def _refuse_uncalled(self, module: nn.Module, _: Any) -> None:
         """Runs before a layer that the example did not call. No cut covers it, so it would get BP's gradient."""
         trainable = any(parameter.requires_grad for parameter in module.parameters(recurse=False))
         if self._pass is not None and trainable and set(self.rule.credit(self).values()) != {"exact"}:

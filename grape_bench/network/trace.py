@@ -16,7 +16,7 @@ from grape_bench.errors import UserError
 from grape_bench.network.axes import OutputView, Samples, output_view
 from grape_bench.network.block import Block
 from grape_bench.network.channels import Channels
-from grape_bench.network.graph import Node, flow_graph
+from grape_bench.network.graph import FlowGraph, Node, flow_graph
 from grape_bench.network.preserve import fits, preserved
 from grape_bench.network.recorder import Call, Recorder, module_has_weights
 from grape_bench.network.taint import InputTaint, Weights
@@ -66,6 +66,11 @@ class Trace:
     axis: int | None = None
 
     @cached_property
+    def graph(self) -> FlowGraph:
+        """The part of the autograd graph that depends on the input."""
+        return flow_graph(self.output, self.entries)
+
+    @cached_property
     def view(self) -> OutputView:
         """How rules see the outputs. Raises UserError if the axis of the outputs or of the samples is unclear."""
         steps = max(self.turns.values(), default=1)
@@ -77,8 +82,7 @@ class Trace:
 
     def refuse_logarithm(self) -> None:
         """Raise UserError if the error is read above a log-softmax, where it is the same for all predictions."""
-        graph = flow_graph(self.output, self.entries)
-        if any(type(one).__name__ in _LOGARITHMS for node in self.reads for one in graph.tail(node)):
+        if any(type(one).__name__ in _LOGARITHMS for node in self.reads for one in self.graph.tail(node)):
             raise UserError(
                 "the output is the log of a softmax or sigmoid, and no layer returns the scores below it in that "
                 "shape, so the error cannot be read there",
@@ -130,17 +134,8 @@ def trace(model: nn.Module, batch: Batch, choose: Choice = None, axis: int | Non
         taint,
     ):
         output = model(*args, **kwargs)
-        found = scored_outputs(output, choose)
-        positions = tuple(index for index, one in enumerate(found) if one.grad_fn is not None and one.dim())
-        scored = [found[index] for index in positions]
-        joined = torch.cat([one.flatten() for one in scored]) if len(scored) > 1 else None
-    if not scored:
-        raise UserError(
-            f"the output of {type(model).__name__} ({type(output).__name__}) has no tensor to score",
-            allowed="a floating-point tensor, a tuple that starts with one, or a ModelOutput with .logits",
-        )
-    tops = [one.grad_fn for one in scored]
-    top = tops[0] if joined is None else joined.grad_fn
+        positions, scored = _differentiable(model, output, choose)
+        top = scored[0] if len(scored) == 1 else torch.cat([one.flatten() for one in scored])
     head, reads, outputs = _where_the_error_is_read(recorder, model, scored, taint)
     first = next((tensor for tensor in tensors([args, kwargs]) if tensor.dim()), None)
     samples = Samples(1) if first is None else recorder.samples(first, outputs[0])
@@ -149,8 +144,8 @@ def trace(model: nn.Module, batch: Batch, choose: Choice = None, axis: int | Non
         recorder.made,
         recorder.entered,
         recorder.turns,
-        top,
-        tops,
+        top.grad_fn,
+        [one.grad_fn for one in scored],
         outputs,
         reads,
         taint.entries,
@@ -164,6 +159,18 @@ def trace(model: nn.Module, batch: Batch, choose: Choice = None, axis: int | Non
         choose,
         axis,
     )
+
+
+def _differentiable(model: nn.Module, output: Any, choose: Choice) -> tuple[tuple[int, ...], list[Tensor]]:
+    """The scored outputs that have a gradient, and their positions. Raises UserError if there are none."""
+    found = scored_outputs(output, choose)
+    positions = tuple(index for index, one in enumerate(found) if one.grad_fn is not None and one.dim())
+    if not positions:
+        raise UserError(
+            f"the output of {type(model).__name__} ({type(output).__name__}) has no tensor to score",
+            allowed="a floating-point tensor, a tuple that starts with one, or a ModelOutput with .logits",
+        )
+    return positions, [found[index] for index in positions]
 
 
 def _where_the_error_is_read(

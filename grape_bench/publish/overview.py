@@ -90,9 +90,7 @@ def _of_rule(results: Results, rule: str) -> Rows:
 
 def _mean_over(tasks: Iterable[str], rows: Rows, column: str) -> float:
     values: list[Any] = [rows.get(task, {}).get(column) for task in tasks]
-    if column == "credit" and any(map(_missing, values)):
-        return math.nan
-    return mean(float(value) for value in values if not _missing(value))
+    return math.nan if any(map(_missing, values)) else mean(map(float, values))
 
 
 def _missing(value: Any) -> bool:

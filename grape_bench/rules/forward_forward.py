@@ -49,7 +49,7 @@ class ForwardForward(TwoPhase):
         labels, classes = network.target, network.output_shape[-1]
         if labels.is_floating_point() or labels.dim() != 1:
             found = f"{labels.dtype}, {tuple(labels.shape)}"
-            raise UserError(f"the target of the batch is no class numbers: {found}", allowed="whole numbers (N,)")
+            raise UserError(f"the target of the batch has no class numbers: {found}", allowed="whole numbers (N,)")
         labels = labels.long()
         generator = network.generator("rule", network.device)
         shift = torch.randint(1, classes, labels.shape, generator=generator, device=network.device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -37,7 +37,7 @@ class PEPITA(TwoPhase):
     @override
     def setup(self, network: Network) -> None:
         """Draw F (outputs, inputs)."""
-        (x, *_), _ = network.example if network.example[0] else ((None,), {})
+        x: Any = next(iter(network.example[0]), None)
         if not isinstance(x, Tensor) or not x.is_floating_point():
             raise DoesNotApplyError("the input has to be a tensor of numbers, to which F e is added")
         outputs, inputs = network.output_shape[-1], x[0].numel()

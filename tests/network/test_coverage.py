@@ -20,7 +20,7 @@ NAMED = {match[1] for match in REASON.finditer(PAGE)}
 
 @pytest.fixture
 def frequent_collections() -> Iterator[None]:
-    """Python's own threshold. tests/conftest.py makes collections rare, and one architecture attaches all rules."""
+    """Python's own threshold. tests/conftest.py makes collections rare, and each test attaches many rules."""
     rare = gc.get_threshold()
     gc.set_threshold(700, 10, 10)
     yield

@@ -1,6 +1,15 @@
-"""Weights that a backward reads, found by changing each of them between forward and backward."""
+"""Weights that a backward reads, found by changing each of them, and a rule that reads them all."""
 
 import torch
+
+import grape_bench as gb
+
+
+class Transported(gb.BackwardFeedback):
+    """FA with B = W: backpropagation."""
+
+    def draw(self, weight, generator):
+        return weight.detach().clone()
 
 
 def moved_by(model, x):

@@ -7,7 +7,7 @@ from torch import nn
 
 import grape_bench as gb
 from grape_bench.errors import UserError
-from tests.network.transport import moved_by
+from tests.network.transport import Transported, moved_by
 
 RULES = ["fa", "usf", "brsf", "frsf", "kp", "wm"]
 PRODUCTS = {
@@ -281,13 +281,6 @@ def test_kp_follows_sgd_with_momentum_and_decay():
         other.step()
     model(x)
     torch.testing.assert_close(model[2].get_buffer("grape_bench_weight_feedback")[0], twin.data, rtol=1e-6, atol=1e-9)
-
-
-class Transported(gb.BackwardFeedback):
-    """FA with B = W: backpropagation."""
-
-    def draw(self, weight, generator):
-        return weight.detach().clone()
 
 
 class InPlace(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -117,11 +117,14 @@ def heading(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", fontweight="bold", fontsize=float(mpl.rcParams["font.size"]) + 1)
 
 
-def logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
-    """Make an axis logarithmic, with plain numbers as labels: the default ones are formulas, which are not rendered."""
+def logarithmic(axes: Axes, which: Literal["x", "y"], steps: Sequence[int] = (1, 2, 5)) -> None:
+    """Make an axis logarithmic, with plain numbers at these `steps` of each power of ten.
+
+    The default labels are formulas, which the figures do not render.
+    """
     axes.set(**{f"{which}scale": "log"})
     axis: Axis = getattr(axes, f"{which}axis")
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_locator(LogLocator(subs=steps))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
 

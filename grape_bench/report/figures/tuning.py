@@ -9,7 +9,6 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 
 from grape_bench.plan.find import baseline_folders
 from grape_bench.plan.tuned import TunedTask, read_tuned, tuned_file
@@ -114,9 +113,7 @@ def _draw_panel(axes: Axes, results: Results, found: list[Search], metric: Metri
         line = dash if search.only_rate else "none"  # between trials that differ in more, a line would mean nothing
         axes.plot(rates, scores, marker, linestyle=line, color=color, markersize=3.5, label=names[search.rule])
         axes.plot(*search.chosen, marker, color=color, markersize=8)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")  # the default is a formula, which the figures do not render
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    look.logarithmic(axes, "x", steps=[1])
     if metric.logarithmic:
         look.logarithmic(axes, "y")
         every = [score for search in found for _, score in search.points]

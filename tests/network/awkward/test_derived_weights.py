@@ -12,6 +12,7 @@ from grape_bench import UserError
 from grape_bench.rules.fa import FA
 from tests.network.awkward.comparison import assert_same, gradients
 from tests.network.problems import loss_of
+from tests.network.transport import Transported
 
 X = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
 IMAGES = torch.randn(3, 4, 7, 7, generator=torch.Generator().manual_seed(1))
@@ -70,13 +71,6 @@ class Convolutions(nn.Sequential):
         convs = [nn.Conv2d(4, 4, 3, padding=1, groups=groups) for groups in (1, 2, 1)]
         made = [module for conv in convs for module in (derive(conv), nn.GELU())]
         super().__init__(*made, nn.Flatten(), nn.Linear(4 * 49, 3))
-
-
-class Transported(gb.BackwardFeedback):
-    """B = W."""
-
-    def draw(self, weight, generator):
-        return weight.detach().clone()
 
 
 DERIVED = {
